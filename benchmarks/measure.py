@@ -1,0 +1,105 @@
+"""All measuring goes through here: alternating runs, warm-up dropped, median and spread, one JSON
+line last."""
+
+import json
+import os
+import platform
+import statistics
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+PACKAGES = ("torch", "torchvision", "nvidia-dali-cuda120", "numpy", "opencv-python", "webdataset")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """Rates of one contender over the runs, in the order measured, warm-up dropped."""
+
+    name: str
+    values: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.values)
+
+    @property
+    def spread(self) -> float:
+        """(maximum - minimum) / median."""
+        return (max(self.values) - min(self.values)) / self.median
+
+
+def alternate(
+    contenders: Mapping[str, Callable[[], float]], *, runs: int, warmup: int = 1
+) -> list[Measurement]:
+    """Call each contender in turn, `warmup` + `runs` rounds; each call returns a rate.
+
+    Alternating lets what drifts (clock, page cache, neighbours) fall on all contenders alike.
+    """
+    values: dict[str, list[float]] = {name: [] for name in contenders}
+    for number in range(warmup + runs):
+        for name, contender in contenders.items():
+            value = contender()
+            if number >= warmup:
+                values[name].append(value)
+    return [Measurement(name=name, values=tuple(rates)) for name, rates in values.items()]
+
+
+def report(
+    title: str, unit: str, measurements: list[Measurement], *, facts: Mapping[str, Any]
+) -> None:
+    """Print a table whose ratios are against the first row, then one JSON line with every value."""
+    reference = measurements[0].median
+    table = Table(title=title)
+    for column in ("", unit, "spread", "ratio"):
+        table.add_column(column, justify="left" if not column else "right")
+    for row in measurements:
+        table.add_row(
+            row.name, f"{row.median:,.1f}", f"{row.spread:.1%}", f"{row.median / reference:.3f}"
+        )
+    # Terminal width: a table piped into a file is not cut.
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    record = {
+        "benchmark": title,
+        "unit": unit,
+        "median": {row.name: row.median for row in measurements},
+        "values": {row.name: row.values for row in measurements},
+        **facts,
+        "environment": environment(),
+    }
+    print(json.dumps(record), flush=True)
+
+
+def environment() -> dict[str, Any]:
+    """Machine, versions and command of this process; None for what can't be known."""
+    return {
+        "command": " ".join(sys.argv),
+        "cpu": _cpu_model(),
+        "cpus": len(os.sched_getaffinity(0)),
+        "python": platform.python_version(),
+        **{package: _version(package) for package in PACKAGES},
+    }
+
+
+def _cpu_model() -> str | None:
+    try:
+        with Path("/proc/cpuinfo").open() as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

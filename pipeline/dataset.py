@@ -1,0 +1,217 @@
+"""The vocabulary on disk: manifest, shard names, sample index. Writer and readers share it.
+
+A shard directory holds, for a split "train" (DESIGN: ``docs`` of the format follow this file):
+
+    dataset.json            the manifest, written last: a directory without it is not complete
+    train-000000.tar        USTAR, members 000000000.cls and 000000000.jpg (or .png)
+    train-000000.idx        DALI's index of that tar
+    train.samples.npy       SAMPLE_DTYPE, one row a sample, in the order of the tars
+    train.sources.parquet   key, source: the file or row of the download behind each sample
+    rejected.csv            source, reason: what made no sample
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.errors import DataError
+
+FORMAT_VERSION = 1
+MANIFEST_NAME = "dataset.json"
+REJECTED_NAME = "rejected.csv"
+IMAGE_COMPONENTS = ("jpg", "png")
+
+# 32 bytes: a million samples are 32 MB, mapped. Offset and size are those of the image's bytes in
+# its tar, in bytes; height and width are in pixels of the upright image; crc32 is zlib's.
+SAMPLE_DTYPE = np.dtype(
+    [
+        ("shard", "<u4"),
+        ("size", "<u4"),
+        ("offset", "<u8"),
+        ("label", "<i4"),
+        ("height", "<u4"),
+        ("width", "<u4"),
+        ("crc32", "<u4"),
+    ]
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """One tar: file name, number of samples, size in bytes, SHA-256 in hex."""
+
+    name: str
+    samples: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """One split: its shards in order and the number of samples of each class."""
+
+    shards: tuple[Shard, ...]
+    class_counts: tuple[int, ...]
+
+    @property
+    def samples(self) -> int:
+        return sum(shard.samples for shard in self.shards)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What ``dataset.json`` says.
+
+    ``mean`` and ``std`` are per RGB channel over all pixels of the training split, in fractions of
+    255. ``heights`` and ``widths`` are (minimum, median, maximum) in pixels over all splits.
+    ``made_by`` holds the tool's version and the arguments that shape the bytes.
+    """
+
+    task: str
+    classes: tuple[str, ...]
+    splits: dict[str, Split]
+    image_components: tuple[str, ...]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    heights: tuple[int, int, int]
+    widths: tuple[int, int, int]
+    rejected: int
+    made_by: dict[str, Any]
+    version: int = FORMAT_VERSION
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, *, origin: Path) -> "Manifest":
+        """Parse; `origin` names the file in the ``DataError`` that unusable text raises."""
+        try:
+            fields = json.loads(text)
+            version = fields["version"]
+            if version != FORMAT_VERSION:
+                raise DataError(
+                    f"{origin} is of format version {version!r}, this shardline reads version "
+                    f"{FORMAT_VERSION}: make the shards again with tools/shard, or install the "
+                    f"shardline that wrote them."
+                )
+            splits = {
+                name: Split(
+                    shards=tuple(Shard(**shard) for shard in split["shards"]),
+                    class_counts=tuple(split["class_counts"]),
+                )
+                for name, split in fields.pop("splits").items()
+            }
+            plain: dict[str, Any] = {
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in fields.items()
+            }
+            return cls(splits=splits, **plain)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise DataError(
+                f"{origin} is not a manifest that tools/shard wrote ({error!r}): "
+                f"make the shards again."
+            ) from error
+
+
+def shard_name(split: str, number: int) -> str:
+    return f"{split}-{number:06d}.tar"
+
+
+def index_name(shard: str) -> str:
+    return shard.removesuffix(".tar") + ".idx"
+
+
+def samples_name(split: str) -> str:
+    return f"{split}.samples.npy"
+
+
+def sources_name(split: str) -> str:
+    return f"{split}.sources.parquet"
+
+
+def sample_key(number: int) -> str:
+    """The key of the `number`-th sample of a split: digits alone, since WebDataset ends a key at
+    its first dot."""
+    return f"{number:09d}"
+
+
+class Dataset:
+    """An opened shard directory: the manifest and, mapped on demand, the sample index of a split.
+
+    Raises ``DataError`` where the directory is missing, incomplete, of another version, or holds a
+    shard whose size is not the manifest's.
+    """
+
+    def __init__(self, directory: str | Path) -> None:
+        self.directory = Path(directory)
+        path = self.directory / MANIFEST_NAME
+        try:
+            text = path.read_bytes()
+        except OSError as error:
+            raise DataError(
+                f"{self.directory} holds no complete shards ({MANIFEST_NAME}: {error.strerror}). "
+                f"Make some with: tools/shard --src kaggle/ --out {self.directory}"
+            ) from error
+        self.manifest = Manifest.from_json(text.decode(errors="replace"), origin=path)
+        self.fingerprint = hashlib.sha256(text).hexdigest()
+
+    def split(self, name: str) -> "SplitIndex":
+        """Open the split `name`."""
+        if name not in self.manifest.splits:
+            raise DataError(
+                f"{self.directory} has no split {name!r}, only: {', '.join(self.manifest.splits)}."
+            )
+        return SplitIndex(self.directory, name, self.manifest.splits[name])
+
+
+class SplitIndex:
+    """The sample index of one split, checked against the files that it describes."""
+
+    def __init__(self, directory: Path, name: str, split: Split) -> None:
+        self.directory, self.name, self.split = directory, name, split
+        for shard in split.shards:
+            check_shard(directory, shard)
+
+    def __len__(self) -> int:
+        return self.split.samples
+
+    @cached_property
+    def samples(self) -> np.ndarray:
+        """SAMPLE_DTYPE, shape (samples,), mapped read-only."""
+        path = self.directory / samples_name(self.name)
+        try:
+            table: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path} can't be read ({error}): make the shards again.") from error
+        if table.dtype != SAMPLE_DTYPE or table.shape != (len(self),):
+            raise DataError(
+                f"{path} holds {table.shape} rows of {table.dtype}, the manifest says "
+                f"{len(self)} samples: make the shards again."
+            )
+        return table
+
+    def describe(self, sample: int) -> str:
+        """Where `sample` lies, for people: shard and key."""
+        shard = self.split.shards[int(self.samples["shard"][sample])]
+        return f"sample {sample_key(sample)} of {self.directory / shard.name}"
+
+
+def check_shard(directory: Path, shard: Shard) -> None:
+    """Raise ``DataError`` if the tar is not there at the size that the manifest states."""
+    path = directory / shard.name
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise DataError(
+            f"{path} can't be read ({error.strerror}), but {MANIFEST_NAME} lists it."
+        ) from error
+    if size != shard.bytes:
+        raise DataError(
+            f"{path} is {size} bytes long, {MANIFEST_NAME} says {shard.bytes}: it was cut off or "
+            f"changed. Copy it again or make the shards again."
+        )

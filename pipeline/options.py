@@ -1,0 +1,73 @@
+"""Frozen dataclasses as the one place of a setting: name, type, default, unit, help.
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    seed: int = setting(0, "Seed of the order.")
+
+@click.command()
+@options(Config)
+def main(**values):
+    run(take(Config, values))
+"""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Config = TypeVar("Config")
+
+
+def setting(default: Any, help: str, **click_arguments: Any) -> Any:
+    """A dataclass field that is also a command line option.
+
+    `click_arguments` go to ``click.option``; ``flag`` among them replaces the option's name, which
+    otherwise is the field's with dashes.
+    """
+    return dataclasses.field(default=default, metadata={"help": help, **click_arguments})
+
+
+def options(*classes: type) -> Callable[[Command], Command]:
+    """A decorator that adds an option for each field of `classes` made by ``setting``."""
+
+    def decorate(command: Command) -> Command:
+        for owner in reversed(classes):
+            hints = typing.get_type_hints(owner)
+            for field in reversed(dataclasses.fields(owner)):
+                if "help" in field.metadata:
+                    command = _option(field, hints[field.name])(command)
+        return command
+
+    return decorate
+
+
+def take(owner: type[Config], values: dict[str, Any]) -> Config:
+    """Build `owner` from the entries of `values` that are its fields."""
+    names = {field.name for field in dataclasses.fields(owner)}  # type: ignore[arg-type]
+    return owner(**{name: value for name, value in values.items() if name in names})
+
+
+def _option(field: dataclasses.Field[Any], hint: Any) -> Callable[[Command], Command]:
+    arguments = dict(field.metadata)
+    flag = arguments.pop("flag", "--" + field.name.replace("_", "-"))
+    if "type" not in arguments:
+        arguments["type"] = _plain_type(hint)
+    if arguments["type"] is bool:
+        del arguments["type"]
+        flag = f"{flag}/--no-{flag.removeprefix('--')}"
+    shown = field.default is not None and not arguments.get("is_flag", False)
+    return click.option(flag, field.name, default=field.default, show_default=shown, **arguments)
+
+
+def _plain_type(hint: Any) -> Any:
+    """``int`` of ``int | None``; a tuple of plain types stays what click calls a tuple type."""
+    if typing.get_origin(hint) is tuple:
+        return typing.get_args(hint)
+    if isinstance(hint, types.UnionType):
+        (hint,) = (arm for arm in typing.get_args(hint) if arm is not types.NoneType)
+        return _plain_type(hint)
+    return hint
