@@ -1,0 +1,91 @@
+"""What a user can say about the pipeline, and what follows from the data where nothing is said."""
+
+import math
+from dataclasses import dataclass
+
+from pipeline.dataset import Manifest
+from pipeline.errors import MisuseError
+from pipeline.options import setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineConfig:
+    shards: str = setting("shards", "Directory that tools/shard wrote.")
+    seed: int = setting(0, "Seed of order and augmentation.")
+    image_size: int | None = setting(
+        None, "Side of the training image in px.  [default: 224, less where the images are small]"
+    )
+    val_resize: int | None = setting(
+        None,
+        "Shorter side in px before the central crop of validation.  "
+        "[default: image size / 0.875, or the image size where images are small]",
+    )
+    crop_area: tuple[float, float] = setting(
+        (0.08, 1.0), "Range of the random crop's share of the image."
+    )
+    crop_ratio: tuple[float, float] = setting(
+        (0.75, 4 / 3), "Range of the random crop's width / height."
+    )
+    flip_probability: float = setting(0.5, "Probability of a flip left to right.")
+    color_jitter: float = setting(
+        0.0, "Brightness, contrast and saturation are multiplied by up to 1 +- this."
+    )
+    threads: int | None = setting(
+        None, "Threads of DALI per rank.  [default: cores / ranks on this machine]"
+    )
+    prefetch: int = setting(2, "Batches that DALI keeps ready.")
+    read_ahead: int = setting(4, "Batches whose bytes are read before DALI asks for them.")
+    hw_decoder_load: float = setting(0.65, "Share of JPEGs for the GPU's hardware decoder.")
+
+    def __post_init__(self) -> None:
+        _within("--seed", self.seed, 0, 2**63 - 1)
+        _within("--flip-probability", self.flip_probability, 0, 1)
+        _within("--color-jitter", self.color_jitter, 0, 1)
+        _within("--hw-decoder-load", self.hw_decoder_load, 0, 1)
+        _range("--crop-area", self.crop_area, 1)
+        _range("--crop-ratio", self.crop_ratio, math.inf)
+        for flag, value in (
+            ("--image-size", self.image_size),
+            ("--val-resize", self.val_resize),
+            ("--threads", self.threads),
+            ("--prefetch", self.prefetch),
+            ("--read-ahead", self.read_ahead),
+        ):
+            if value is not None:
+                _within(flag, value, 1, math.inf)
+        if self.image_size and self.val_resize and self.val_resize < self.image_size:
+            raise MisuseError(
+                f"--val-resize {self.val_resize} is smaller than --image-size {self.image_size}."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """Sides in pixels: of the image the model gets, and of the shorter side that validation
+    resizes to before it crops."""
+
+    image_size_px: int
+    resize_px: int
+
+
+def resolve_sizes(config: PipelineConfig, manifest: Manifest) -> Sizes:
+    """224 and its 256 (the sizes ResNet's results are stated at) where the images are that large;
+    else the median shorter side, rounded up to the 32 px that ResNet's strides divide, uncropped.
+    """
+    shorter = min(manifest.heights[1], manifest.widths[1])
+    image_size = config.image_size or min(224, 32 * math.ceil(shorter / 32))
+    spare = round(image_size / 0.875)
+    resize = config.val_resize or (spare if shorter >= spare else image_size)
+    return Sizes(image_size_px=image_size, resize_px=max(resize, image_size))
+
+
+def _within(flag: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        limits = f"at least {low}" if high == math.inf else f"from {low} to {high}"
+        raise MisuseError(f"{flag} must be {limits}, not {value}.")
+
+
+def _range(flag: str, value: tuple[float, float], high: float) -> None:
+    if not 0 < value[0] <= value[1] <= high:
+        limit = "" if high == math.inf else f" <= {high}"
+        raise MisuseError(f"{flag} must be two numbers 0 < low <= high{limit}, not {value}.")

@@ -1,0 +1,281 @@
+"""Batches on the device.
+
+    plan (samples, parameters) -> feed (bytes) -> graph (DALI) -> Batch
+
+``train_loader``, ``val_loader`` and ``synthetic_loader`` make a ``Loader``; whoever takes batches
+can't tell them apart.
+"""
+
+import os
+import zlib
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.dlpack import from_dlpack
+
+from pipeline.config import PipelineConfig, resolve_sizes
+from pipeline.dataset import Dataset, SplitIndex
+from pipeline.errors import DataError
+from pipeline.feed import FedBatch, Feed
+from pipeline.graph import GraphConfig, build_graph
+from pipeline.order import per_rank_batch_size
+from pipeline.plan import Plan, train_plan, val_plan
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a step gets: B samples of this rank.
+
+    Attributes:
+        images: uint8 (B, 3, H, W) on the device, in channels-last memory, not normalised.
+        labels: int64 (B,) on the device.
+        samples: int64 (B,), rows of the split's index.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    samples: NDArray[np.int64]
+
+
+class Loader:
+    """An iterable of batches whose only state is a position in the stream of samples.
+
+    An iteration begins at the position; leaving it, or ``close``, frees threads and memory.
+
+    Args:
+        batches: makes the batches from a position on.
+        advance: positions that a batch moves on, over all ranks; 0 for a loader that starts over
+            at each iteration.
+        fingerprint: of the dataset that the position belongs to.
+    """
+
+    def __init__(
+        self,
+        batches: Callable[[int], Generator[Batch]],
+        *,
+        advance: int,
+        seed: int,
+        fingerprint: str,
+        position: int = 0,
+    ) -> None:
+        self._batches, self._advance = batches, advance
+        self._seed, self._fingerprint, self._position = seed, fingerprint, position
+        self._running: Generator[Batch] | None = None
+
+    def __iter__(self) -> Iterator[Batch]:
+        self.close()
+        self._running = self._batches(self._position)
+        try:
+            for batch in self._running:
+                self._position += self._advance
+                yield batch
+        finally:
+            self.close()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Seed, position behind the last batch taken, and the dataset that they belong to."""
+        return {
+            "seed": self._seed,
+            "position": self._position,
+            "fingerprint": self._fingerprint,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Let the next iteration go on from a ``state_dict``, made at any world size.
+
+        Raises ``DataError`` if it belongs to another dataset or seed.
+        """
+        for name, own in (("fingerprint", self._fingerprint), ("seed", self._seed)):
+            if state[name] != own:
+                raise DataError(
+                    f"The saved position belongs to {name} {state[name]}, these batches have "
+                    f"{own}: resume with the shards and the --seed that it was saved with."
+                )
+        self._position = state["position"]
+
+    def close(self) -> None:
+        if self._running is not None:
+            self._running.close()
+            self._running = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def train_loader(
+    dataset: Dataset,
+    config: PipelineConfig,
+    *,
+    global_batch_size: int,
+    rank: int,
+    world_size: int,
+    device: torch.device,
+    position: int = 0,
+    end_position: int | None = None,
+    split: str = "train",
+) -> Loader:
+    """Shuffled and augmented batches from `position` on, endless if `end_position` is None.
+
+    Each step takes `global_batch_size` positions, of which this rank gets an equal slice;
+    ``MisuseError`` if there is none.
+    """
+    batch_size = per_rank_batch_size(global_batch_size, world_size)
+    index = dataset.split(split)
+    graph = _graph_config(dataset, config, device, batch_size, color=config.color_jitter > 0)
+
+    def batches(start: int) -> Generator[Batch]:
+        plan = train_plan(
+            index,
+            config,
+            start=start,
+            end=end_position,
+            global_batch_size=global_batch_size,
+            rank=rank,
+            world_size=world_size,
+        )
+        return decoded_batches(index, plan, graph, device, read_ahead=config.read_ahead)
+
+    return Loader(
+        batches,
+        advance=global_batch_size,
+        seed=config.seed,
+        fingerprint=dataset.fingerprint,
+        position=position,
+    )
+
+
+def val_loader(
+    dataset: Dataset,
+    config: PipelineConfig,
+    *,
+    batch_size: int,
+    rank: int,
+    world_size: int,
+    device: torch.device,
+    split: str = "val",
+) -> Loader:
+    """Each iteration gives every sample of the split exactly once over all ranks.
+
+    The last batch may be smaller, and ranks may have different numbers of batches.
+    """
+    index = dataset.split(split)
+    graph = _graph_config(dataset, config, device, batch_size, color=False)
+    plan = val_plan(
+        index,
+        resolve_sizes(config, dataset.manifest),
+        batch_size=batch_size,
+        rank=rank,
+        world_size=world_size,
+    )
+    return Loader(
+        lambda _: decoded_batches(index, plan, graph, device, read_ahead=config.read_ahead),
+        advance=0,
+        seed=config.seed,
+        fingerprint=dataset.fingerprint,
+    )
+
+
+def synthetic_loader(
+    *,
+    batch_size: int,
+    world_size: int,
+    image_size: int,
+    classes: int,
+    device: torch.device,
+    position: int = 0,
+    end_position: int | None = None,
+) -> Loader:
+    """One random batch on the device, again and again: input that costs nothing."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(
+        256, (batch_size, image_size, image_size, 3), dtype=torch.uint8, generator=generator
+    )
+    batch = Batch(
+        images=images.to(device).permute(0, 3, 1, 2),
+        labels=torch.randint(classes, (batch_size,), generator=generator).to(device),
+        samples=np.arange(batch_size),
+    )
+    advance = batch_size * world_size
+
+    def batches(start: int) -> Generator[Batch]:
+        while end_position is None or start < end_position:
+            start += advance
+            yield batch
+
+    return Loader(batches, advance=advance, seed=0, fingerprint="synthetic", position=position)
+
+
+def decoded_batches(
+    index: SplitIndex, plan: Plan, graph: GraphConfig, device: torch.device, *, read_ahead: int
+) -> Generator[Batch]:
+    """Run the plan through DALI.
+
+    Raises ``DataError`` that names shard and sample if a tar changed under the job or an image
+    can't be decoded.
+    """
+    if plan.steps == 0:
+        return
+    labels = index.samples["label"]
+    feed = Feed(index, plan, graph, read_ahead=read_ahead)
+    pipeline = build_graph(feed, graph)
+    stream = {"cuda_stream": torch.cuda.current_stream(device)} if device.type == "cuda" else {}
+    try:
+        while True:
+            try:
+                (images,) = pipeline.run(**stream)
+            except StopIteration:
+                return
+            except RuntimeError as error:
+                raise _explained(error, index, feed.oldest()) from error
+            samples = feed.delivered().samples
+            yield Batch(
+                images=from_dlpack(images.as_tensor()).permute(0, 3, 1, 2),
+                labels=_to_device(labels[samples].astype(np.int64), device),
+                samples=samples,
+            )
+    finally:
+        feed.close()
+        del pipeline
+
+
+def _graph_config(
+    dataset: Dataset, config: PipelineConfig, device: torch.device, batch_size: int, *, color: bool
+) -> GraphConfig:
+    on_gpu = device.type == "cuda"
+    return GraphConfig(
+        batch_size=batch_size,
+        image_size_px=resolve_sizes(config, dataset.manifest).image_size_px,
+        color=color,
+        device_id=(device.index or 0) if on_gpu else None,
+        threads=config.threads or len(os.sched_getaffinity(0)),
+        prefetch=config.prefetch,
+        hw_decoder_load=config.hw_decoder_load,
+    )
+
+
+def _to_device(labels: NDArray[np.int64], device: torch.device) -> torch.Tensor:
+    tensor = torch.from_numpy(labels)
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor
+
+
+def _explained(error: RuntimeError, index: SplitIndex, batch: FedBatch) -> DataError:
+    """Name the samples whose bytes are not those that were written, if that is the cause."""
+    samples = batch.planned.samples.tolist()
+    expected = index.samples["crc32"][batch.planned.samples].tolist()
+    for sample, crc32, encoded in zip(samples, expected, batch.encoded, strict=True):
+        if zlib.crc32(encoded.data) != crc32:
+            return DataError(
+                f"{index.describe(sample)} can't be decoded: its bytes are not those that were "
+                f"written (crc32). Copy the shard again or make the shards again."
+            )
+    first, last = index.describe(samples[0]), index.describe(samples[-1])
+    return DataError(f"DALI failed on a batch from {first} to {last}: {error}")

@@ -1,0 +1,75 @@
+"""The bytes of samples, out of the tars.
+
+They are read by pread into a buffer per batch: a shard that was cut off under the job is then a
+short read, which can be told to the user, where a mapping would end the process (SIGBUS).
+"""
+
+import os
+from collections import OrderedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.dataset import SplitIndex
+from pipeline.errors import DataError
+
+Bytes = NDArray[np.uint8]
+
+# Open tars; the usual limit of a process is 1,024 files.
+OPEN_SHARDS = 256
+
+
+class ShardReader:
+    """Open tars of one split. Not for more than one thread at a time."""
+
+    def __init__(self, index: SplitIndex) -> None:
+        self._index = index
+        self._descriptors: OrderedDict[int, int] = OrderedDict()
+
+    def advise(self, samples: NDArray[np.int64]) -> None:
+        """Let the kernel begin to fetch `samples`, all at once, from wherever they lie."""
+        rows = self._index.samples[samples]
+        for sample, shard, offset, size in _places(samples, rows):
+            os.posix_fadvise(self._open(shard, sample), offset, size, os.POSIX_FADV_WILLNEED)
+
+    def read(self, samples: NDArray[np.int64]) -> list[Bytes]:
+        """The image bytes of each of `samples`, views of one buffer.
+
+        Raises ``DataError`` that names shard and sample if a tar is gone or shorter than its index.
+        """
+        rows = self._index.samples[samples]
+        ends = np.cumsum(rows["size"], dtype=np.int64)
+        views = np.split(np.empty(ends[-1], np.uint8), ends[:-1])
+        for view, (sample, shard, offset, size) in zip(views, _places(samples, rows), strict=True):
+            read = os.preadv(self._open(shard, sample), [view.data], offset)
+            if read != size:
+                raise DataError(
+                    f"{self._index.describe(sample)} is cut off after {read} of {size} bytes: "
+                    f"the shard changed under the job. Copy it again and resume."
+                )
+        return views
+
+    def close(self) -> None:
+        while self._descriptors:
+            os.close(self._descriptors.popitem()[1])
+
+    def _open(self, shard: int, sample: int) -> int:
+        if shard in self._descriptors:
+            self._descriptors.move_to_end(shard)
+            return self._descriptors[shard]
+        path = self._index.directory / self._index.split.shards[shard].name
+        try:
+            self._descriptors[shard] = os.open(path, os.O_RDONLY)
+        except OSError as error:
+            raise DataError(
+                f"{self._index.describe(sample)} can't be read ({error.strerror})."
+            ) from error
+        if len(self._descriptors) > OPEN_SHARDS:
+            os.close(self._descriptors.popitem(last=False)[1])
+        return self._descriptors[shard]
+
+
+def _places(samples: NDArray[np.int64], rows: NDArray[np.void]) -> list[tuple[int, ...]]:
+    """(sample, shard, offset, size) of each row, as plain integers."""
+    columns = (samples, rows["shard"], rows["offset"], rows["size"])
+    return list(zip(*(column.tolist() for column in columns), strict=True))
