@@ -6,7 +6,8 @@ import os
 import platform
 import statistics
 import sys
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -29,10 +30,34 @@ class Measurement:
     def median(self) -> float:
         return statistics.median(self.values)
 
+
+@dataclass(frozen=True, kw_only=True)
+class Lap:
+    """What a stretch of batches cost; `cpu_seconds` are those of all threads of the process."""
+
+    images: int
+    seconds: float
+    cpu_seconds: float
+
     @property
-    def spread(self) -> float:
-        """(maximum - minimum) / median."""
-        return (max(self.values) - min(self.values)) / self.median
+    def images_per_second(self) -> float:
+        return self.images / self.seconds
+
+
+def lap(images: Iterator[int], seconds: float, synchronize: Callable[[], None]) -> Lap:
+    """Draw from `images`, which yields the size of each batch it made, for `seconds` or a little
+    more. `synchronize` waits for the device."""
+    synchronize()
+    start, cpu_start, count, elapsed = time.perf_counter(), time.process_time(), 0, 0.0
+    while elapsed < seconds:
+        count += next(images)
+        elapsed = time.perf_counter() - start
+    synchronize()
+    return Lap(
+        images=count,
+        seconds=time.perf_counter() - start,
+        cpu_seconds=time.process_time() - cpu_start,
+    )
 
 
 def alternate(
@@ -54,15 +79,14 @@ def alternate(
 def report(
     title: str, unit: str, measurements: list[Measurement], *, facts: Mapping[str, Any]
 ) -> None:
-    """Print a table whose ratios are against the first row, then one JSON line with every value."""
-    reference = measurements[0].median
-    table = Table(title=title)
-    for column in ("", unit, "spread", "ratio"):
-        table.add_column(column, justify="left" if not column else "right")
+    """Print a table whose ratios are to the first row, then one JSON line with every value."""
+    table = Table("", title=title)
+    for column in (f"{unit}, median", "lowest", "highest", "ratio"):
+        table.add_column(column, justify="right")
     for row in measurements:
-        table.add_row(
-            row.name, f"{row.median:,.1f}", f"{row.spread:.1%}", f"{row.median / reference:.3f}"
-        )
+        figures = (row.median, min(row.values), max(row.values))
+        ratio = row.median / measurements[0].median
+        table.add_row(row.name, *(f"{figure:,.1f}" for figure in figures), f"{ratio:.3f}")
     # Terminal width: a table piped into a file is not cut.
     Console(width=None if sys.stdout.isatty() else 120).print(table)
     record = {
@@ -79,7 +103,7 @@ def report(
 def environment() -> dict[str, Any]:
     """Machine, versions and command of this process; None for what can't be known."""
     return {
-        "command": " ".join(sys.argv),
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "cpu": _cpu_model(),
         "cpus": len(os.sched_getaffinity(0)),
         "python": platform.python_version(),

@@ -128,7 +128,7 @@ def train_loader(
     """
     batch_size = per_rank_batch_size(global_batch_size, world_size)
     index = dataset.split(split)
-    graph = _graph_config(dataset, config, device, batch_size, color=config.color_jitter > 0)
+    graph = graph_config(dataset, config, device, batch_size, color=config.color_jitter > 0)
 
     def batches(start: int) -> Generator[Batch]:
         plan = train_plan(
@@ -166,7 +166,7 @@ def val_loader(
     The last batch may be smaller, and ranks may have different numbers of batches.
     """
     index = dataset.split(split)
-    graph = _graph_config(dataset, config, device, batch_size, color=False)
+    graph = graph_config(dataset, config, device, batch_size, color=False)
     plan = val_plan(
         index,
         resolve_sizes(config, dataset.manifest),
@@ -245,16 +245,22 @@ def decoded_batches(
         del pipeline
 
 
-def _graph_config(
+def default_threads() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def graph_config(
     dataset: Dataset, config: PipelineConfig, device: torch.device, batch_size: int, *, color: bool
 ) -> GraphConfig:
+    """The graph for `dataset` as `config` says, on `device`."""
     on_gpu = device.type == "cuda"
     return GraphConfig(
         batch_size=batch_size,
         image_size_px=resolve_sizes(config, dataset.manifest).image_size_px,
         color=color,
         device_id=(device.index or 0) if on_gpu else None,
-        threads=config.threads or len(os.sched_getaffinity(0)),
+        threads=config.threads or default_threads(),
         prefetch=config.prefetch,
         hw_decoder_load=config.hw_decoder_load,
     )

@@ -55,18 +55,7 @@ def train_plan(
             world_size=world_size,
         )
         epochs, samples = samples_at(positions, samples=len(index), seed=config.seed)
-        heights, widths = image_sizes_px(index, samples)
-        parameters = train_parameters(
-            seed=config.seed,
-            epochs=epochs,
-            samples=samples,
-            heights=heights,
-            widths=widths,
-            crop_area=config.crop_area,
-            crop_ratio=config.crop_ratio,
-            flip_probability=config.flip_probability,
-            color_jitter=config.color_jitter,
-        )
+        parameters = draw_train_parameters(index, config, epochs, samples)
         return PlannedBatch(samples=samples, parameters=parameters)
 
     return Plan(
@@ -94,6 +83,27 @@ def val_plan(
         return PlannedBatch(samples=samples, parameters=parameters)
 
     return Plan(batch_at=batch_at, batch_size=batch_size, steps=-(-len(share) // batch_size))
+
+
+def draw_train_parameters(
+    index: SplitIndex,
+    config: PipelineConfig,
+    epochs: NDArray[np.int64],
+    samples: NDArray[np.int64],
+) -> Parameters:
+    """Windows, flips and colors of samples (B,) in epochs (B,), as `config` says."""
+    heights, widths = image_sizes_px(index, samples)
+    return train_parameters(
+        seed=config.seed,
+        epochs=epochs,
+        samples=samples,
+        heights=heights,
+        widths=widths,
+        crop_area=config.crop_area,
+        crop_ratio=config.crop_ratio,
+        flip_probability=config.flip_probability,
+        color_jitter=config.color_jitter,
+    )
 
 
 def image_sizes_px(

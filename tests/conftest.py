@@ -1,0 +1,81 @@
+"""Real data for tests: scikit-learn's digits always, archives of real photographs where there are.
+
+Archives lie in the folder that SHARDLINE_DATA names, or in ../shared/data beside the checkout.
+"""
+
+import os
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+from hypothesis import settings
+
+ARCHIVES = Path(
+    os.environ.get("SHARDLINE_DATA", Path(__file__).parents[1].parent / "shared" / "data")
+)
+
+# Examples are not timed: machines that run tests are busy.
+settings.register_profile("shardline", deadline=None)
+settings.load_profile("shardline")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="needs an NVIDIA GPU"))
+
+
+@pytest.fixture(scope="session")
+def shared_data(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Unpack an archive of real images by name, once; skip the test where it is absent."""
+    folder = tmp_path_factory.mktemp("data")
+
+    def unpacked(name: str) -> Path:
+        found = sorted(ARCHIVES.glob(f"{name}.tar*"))
+        if not found:
+            pytest.skip(f"needs {name}.tar* in {ARCHIVES}")
+        if not (folder / name).exists():
+            with tarfile.open(found[0]) as archive:
+                archive.extractall(folder, filter="data")
+        return folder / name
+
+    return unpacked
+
+
+@pytest.fixture(scope="session")
+def digits_kaggle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """scikit-learn's 1,797 digits as a Kaggle download: train/<id>.png and train.csv."""
+    from benchmarks.demo import write_digits
+
+    folder = tmp_path_factory.mktemp("digits") / "kaggle"
+    write_digits(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def digits_shards(digits_kaggle: Path) -> Path:
+    """The digits as shards, splits train and val; for reading only."""
+    return make_shards(digits_kaggle, digits_kaggle.parent / "shards")
+
+
+@pytest.fixture(scope="session")
+def photographs(
+    shared_data: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """600 ImageNet photographs as shards, their bytes untouched; for reading only."""
+    source = shared_data("imagenet_sample")
+    out = tmp_path_factory.mktemp("photographs") / "shards"
+    return make_shards(source, out, "--encode", "keep", "--label-column", "class_id")
+
+
+def make_shards(source: Path, out: Path, *arguments: str) -> Path:
+    """Run tools/shard in this process."""
+    from tools.cli import main
+
+    result = CliRunner().invoke(main, ["--src", str(source), "--out", str(out), *arguments])
+    assert result.exit_code == 0, result.output
+    return out

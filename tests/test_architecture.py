@@ -1,0 +1,69 @@
+"""The one-way flow: benchmarks -> trainer -> pipeline <- tools, and a light --help."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MAY_IMPORT = {
+    "pipeline": set(),
+    "tools": {"pipeline"},
+    "trainer": {"pipeline"},
+    "benchmarks": {"trainer", "pipeline", "tools"},
+}
+COMMANDS = ("tools.cli", "trainer.__main__", "benchmarks.loader")
+
+
+def imported_modules(path: Path) -> set[str]:
+    modules = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            modules |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return modules
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_imports_go_one_way(package: str) -> None:
+    files = sorted((ROOT / package).rglob("*.py"))
+    assert files
+    for path in files:
+        own = {module.split(".")[0] for module in imported_modules(path)} & set(MAY_IMPORT)
+        assert own <= MAY_IMPORT[package] | {package}, path
+
+
+@pytest.mark.parametrize(
+    ("package", "forbidden"),
+    [
+        ("tools", ("torch", "torchvision", "nvidia")),
+        ("pipeline", ("torch.distributed", "torchvision")),
+    ],
+)
+def test_packages_do_without(package: str, forbidden: tuple[str, ...]) -> None:
+    for path in sorted((ROOT / package).rglob("*.py")):
+        for module in imported_modules(path):
+            assert not any(f"{module}.".startswith(f"{name}.") for name in forbidden), path
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_loads_neither_torch_nor_dali(command: str) -> None:
+    script = (
+        "import runpy, sys\n"
+        f"sys.argv = [{command!r}, '--help']\n"
+        "try:\n"
+        f"    runpy.run_module({command!r}, run_name='__main__')\n"
+        "except SystemExit as end:\n"
+        "    assert end.code == 0\n"
+        "heavy = {'torch', 'torchvision', 'nvidia.dali', 'cv2'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    assert "Usage:" in run.stdout
