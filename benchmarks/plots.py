@@ -91,7 +91,7 @@ def draw_run(figures: RunFigures, path: Path) -> None:
 
 
 def _draw_rates(axes: Any, figures: RunFigures) -> None:
-    names = ("loader alone", "model alone", "training")
+    names = ("loader alone", "model that has\nits batches", "training")
     rates = (figures.loader, figures.compute, figures.training)
     bars = axes.barh(names, rates, color=(BLUE, ORANGE, GREEN))
     axes.bar_label(bars, [f"{rate:,.0f}" for rate in rates], padding=4)
@@ -99,7 +99,7 @@ def _draw_rates(axes: Any, figures: RunFigures) -> None:
     axes.set_xscale("log")
     axes.set_xlim(min(rates) / 3, max(rates) * 4)
     axes.set_xlabel("images/s (log scale)")
-    axes.set_title(f"Training reaches {figures.training / min(rates[:2]):.0%} of its slower half")
+    axes.set_title(f"Training runs at {figures.training / min(rates[:2]):.0%} of its slower half")
 
 
 def _draw_curve(axes: Any, figures: RunFigures) -> None:
@@ -120,6 +120,7 @@ def _draw_time(axes: Any, figures: RunFigures) -> None:
         axes.barh([""], [seconds], left=left, color=color, label=f"{name}: {seconds:.1f} s")
         left += seconds
     axes.set_xlim(0, left)
+    axes.set_yticks([])
     axes.set_xlabel("wall time, s")
     largest = max(figures.stages, key=lambda stage: stage[1])
     axes.set_title(f"Most of the {left:.0f} s: {largest[0]} ({largest[1] / left:.0%})")

@@ -190,8 +190,8 @@ class SplitIndex:
             raise DataError(f"{path} can't be read ({error}): make the shards again.") from error
         if table.dtype != SAMPLE_DTYPE or table.shape != (len(self),):
             raise DataError(
-                f"{path} holds {table.shape} rows of {table.dtype}, the manifest says "
-                f"{len(self)} samples: make the shards again."
+                f"{path} is not the index of the {len(self)} samples that {MANIFEST_NAME} "
+                f"states: make the shards again."
             )
         return table
 

@@ -1,0 +1,72 @@
+"""The manifest and the index: what is written is read back, what is not ours is refused."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.dataset import MANIFEST_NAME, SAMPLE_DTYPE, Dataset, Manifest
+from pipeline.errors import DataError
+
+
+@pytest.fixture
+def copied(digits_shards: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(digits_shards, tmp_path / "shards"))
+
+
+def edited(shards: Path, **changes: object) -> Path:
+    path = shards / MANIFEST_NAME
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    return path
+
+
+def test_a_manifest_survives_its_json(digits_shards: Path) -> None:
+    manifest = Dataset(digits_shards).manifest
+    again = Manifest.from_json(manifest.to_json(), origin=digits_shards)
+    assert again == manifest
+    assert again.to_json() == (digits_shards / MANIFEST_NAME).read_text()
+
+
+def test_an_index_row_is_32_bytes() -> None:
+    assert SAMPLE_DTYPE.itemsize == 32
+
+
+def test_a_folder_without_shards_says_how_to_make_them(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no complete shards.*tools/shard --src kaggle/ --out"):
+        Dataset(tmp_path / "shards")
+
+
+def test_another_version_is_refused(copied: Path) -> None:
+    path = edited(copied, version=99)
+    with pytest.raises(DataError, match=f"{path} is of format version 99"):
+        Dataset(copied)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"version": 1}', "\udcff"])
+def test_a_file_that_is_no_manifest_is_refused(copied: Path, text: str) -> None:
+    (copied / MANIFEST_NAME).write_text(text, errors="surrogateescape")
+    with pytest.raises(DataError, match="not a manifest that tools/shard wrote"):
+        Dataset(copied)
+
+
+def test_an_unknown_split_is_refused_with_those_there_are(digits_shards: Path) -> None:
+    with pytest.raises(DataError, match="no split 'test', only: train, val"):
+        Dataset(digits_shards).split("test")
+
+
+def test_a_missing_tar_is_refused(copied: Path) -> None:
+    (copied / "val-000000.tar").unlink()
+    with pytest.raises(DataError, match=r"val-000000\.tar can't be read \(No such file"):
+        Dataset(copied).split("val")
+
+
+def test_an_index_of_another_length_is_refused(copied: Path) -> None:
+    path = copied / "val.samples.npy"
+    np.save(path, np.load(path)[:-1])
+    with pytest.raises(DataError, match=r"val\.samples\.npy is not the index of the 180 samples"):
+        _ = Dataset(copied).split("val").samples
+    path.write_bytes(b"")
+    with pytest.raises(DataError, match=r"val\.samples\.npy can't be read"):
+        _ = Dataset(copied).split("val").samples

@@ -1,0 +1,83 @@
+"""Settings become options, options become settings."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from pipeline.config import PipelineConfig, resolve_sizes
+from pipeline.dataset import Dataset, Manifest
+from pipeline.errors import MisuseError
+from pipeline.options import options, setting, take
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    number: int = setting(3, "A number.")
+    fraction: float | None = setting(None, "A fraction.")
+    pair: tuple[float, float] = setting((0.5, 1.0), "Two of them.")
+    quick: bool = setting(True, "Or not.")
+
+
+def filled(*arguments: str) -> Example:
+    taken: list[Example] = []
+
+    @click.command()
+    @options(Example)
+    def command(**values: Any) -> None:
+        taken.append(take(Example, values))
+
+    result = CliRunner().invoke(command, arguments)
+    assert result.exit_code == 0, result.output
+    return taken[0]
+
+
+def test_defaults_are_the_class_s() -> None:
+    assert filled() == Example()
+
+
+def test_options_fill_the_fields() -> None:
+    arguments = "--number 5 --fraction 0.25 --pair 0.1 0.2 --no-quick"
+    assert filled(*arguments.split()) == Example(
+        number=5, fraction=0.25, pair=(0.1, 0.2), quick=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"seed": -1}, "--seed must be from 0"),
+        ({"flip_probability": 1.5}, "--flip-probability must be from 0 to 1, not 1.5"),
+        ({"crop_area": (0.5, 1.5)}, "--crop-area must be two numbers"),
+        ({"crop_ratio": (0.0, 1.0)}, "--crop-ratio must be two numbers"),
+        ({"threads": 0}, "--threads must be at least 1, not 0"),
+        ({"image_size": 64, "val_resize": 32}, "--val-resize 32 is smaller than --image-size 64"),
+    ],
+)
+def test_values_without_sense_are_refused(values: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(MisuseError, match=sentence):
+        PipelineConfig(**values)
+
+
+@pytest.mark.parametrize(
+    ("median_px", "asked", "expected"),
+    [
+        (8, {}, (32, 32)),
+        (33, {}, (64, 64)),
+        (230, {}, (224, 224)),
+        (256, {}, (224, 256)),
+        (4000, {}, (224, 256)),
+        (4000, {"image_size": 160}, (160, 183)),
+        (4000, {"image_size": 224, "val_resize": 232}, (224, 232)),
+    ],
+)
+def test_sizes_follow_the_images(
+    digits_shards: Any, median_px: int, asked: dict[str, int], expected: tuple[int, int]
+) -> None:
+    fields = vars(Dataset(digits_shards).manifest)
+    spread = (1, median_px, 9999)
+    manifest = Manifest(**(fields | {"heights": spread, "widths": spread}))
+    sizes = resolve_sizes(PipelineConfig(**asked), manifest)
+    assert (sizes.image_size_px, sizes.resize_px) == expected
