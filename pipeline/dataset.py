@@ -186,7 +186,7 @@ class SplitIndex:
         path = self.directory / samples_name(self.name)
         try:
             table: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             raise DataError(f"{path} can't be read ({error}): make the shards again.") from error
         if table.dtype != SAMPLE_DTYPE or table.shape != (len(self),):
             raise DataError(
