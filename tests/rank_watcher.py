@@ -1,0 +1,83 @@
+"""What the ranks see, for test_ranks.py: run under torchrun, rank 0 writes it as JSON.
+
+Arguments: shards, file to write, global batch size, position to begin at, steps.
+"""
+
+import json
+import sys
+import zlib
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import PipelineConfig
+from pipeline.loader import Batch
+from trainer.distributed import World, open_world
+from trainer.loop import evaluate
+from trainer.model import build_model
+from trainer.task import Task, open_task, train_batches, val_batches
+
+
+def watch(shards: str, *, global_batch_size: int, position: int, steps: int) -> dict[str, Any]:
+    """Samples and pixels of each step in the order of the ranks, and what an evaluation counts."""
+    pipeline = PipelineConfig(shards=shards, threads=1)
+    with open_world("cpu") as world:
+        task = open_task(pipeline, synthetic=False)
+        batches = train_batches(
+            task,
+            pipeline,
+            world,
+            global_batch_size=global_batch_size,
+            position=position,
+            end_position=position + steps * global_batch_size,
+        )
+        with batches:
+            seen = [_gathered(world, batch) for batch in batches]
+            end = batches.state_dict()["position"]
+        return {
+            "world_size": world.world_size,
+            "rank": world.rank,
+            "steps": seen,
+            "end": end,
+            "evaluation": _evaluated(task, pipeline, world, global_batch_size),
+        }
+
+
+def _gathered(world: World, batch: Batch) -> list[float]:
+    pixels = [zlib.crc32(image.contiguous().numpy().tobytes()) for image in batch.images]
+    own = [*batch.samples.tolist(), *pixels]
+    half = len(batch.samples)
+    rows = world.gather(own)
+    return [value for row in rows for value in row[:half]] + [
+        value for row in rows for value in row[half:]
+    ]
+
+
+def _evaluated(
+    task: Task, pipeline: PipelineConfig, world: World, global_batch_size: int
+) -> list[int]:
+    model = build_model(
+        "squeezenet1_1",
+        classes=task.classes,
+        image_size_px=task.image_size_px,
+        mean=task.mean,
+        std=task.std,
+        seed=0,
+    )
+    batches = val_batches(task, pipeline, world, global_batch_size=global_batch_size)
+    assert batches is not None
+    with batches:
+        evaluation = evaluate(batches, model, world)
+    assert evaluation is not None
+    return [evaluation.samples, evaluation.top1_correct, evaluation.top5_correct]
+
+
+if __name__ == "__main__":
+    shards, out, global_batch_size, position, steps = sys.argv[1:]
+    view = watch(
+        shards,
+        global_batch_size=int(global_batch_size),
+        position=int(position),
+        steps=int(steps),
+    )
+    if view["rank"] == 0:
+        Path(out).write_text(json.dumps(view), encoding="utf-8")

@@ -1,0 +1,111 @@
+"""One training loop, and an evaluation that counts."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from pipeline.loader import Batch
+from trainer.distributed import World
+from trainer.loop import evaluate, score, train_steps
+
+ALONE = World(device=torch.device("cpu"))
+
+
+def toy_batches(count: int, *, size: int = 16) -> Iterator[Batch]:
+    """Images whose label is the brightest of their three channels."""
+    generator = torch.Generator().manual_seed(0)
+    for number in range(count):
+        images = torch.randint(256, (size, 3, 4, 4), dtype=torch.uint8, generator=generator)
+        labels = images.float().mean((2, 3)).argmax(1)
+        samples = np.arange(number * size, (number + 1) * size)
+        yield Batch(images=images, labels=labels, samples=samples)
+
+
+class Toy(nn.Module):
+    def __init__(self, dropout: float = 0.0) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(48, 3))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.layers(images.float() / 255 - 0.5)
+
+
+def sgd(model: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.SGD(model.parameters(), lr=1.0, momentum=0.9)
+
+
+def test_learns_and_records_each_step() -> None:
+    model = Toy()
+    records = list(
+        train_steps(
+            toy_batches(200), model, sgd(model), schedule=lambda _: 0.1, global_batch_size=16
+        )
+    )
+    assert [record.position for record in records] == list(range(16, 201 * 16, 16))
+    assert all(record.images == 16 and not record.loss.requires_grad for record in records)
+    assert records[-1].loss < 0.8 * records[0].loss
+    evaluation = evaluate(toy_batches(10), model, ALONE)
+    assert evaluation is not None
+    assert evaluation.top1 > 0.9
+    assert model.training
+
+
+def test_the_rate_is_the_schedules_in_the_middle_of_the_step() -> None:
+    model = Toy()
+    steps = train_steps(
+        toy_batches(3), model, sgd(model), schedule=float, global_batch_size=16, position=160
+    )
+    assert [record.learning_rate for record in steps] == [168, 184, 200]
+
+
+def test_what_dropout_draws_depends_on_seed_and_position_alone() -> None:
+    def losses(*, position: int, seed: int) -> list[float]:
+        model = Toy(dropout=0.5)
+        torch.manual_seed(torch.seed())
+        return [
+            float(record.loss)
+            for record in train_steps(
+                toy_batches(2),
+                model,
+                sgd(model),
+                schedule=lambda _: 0.1,
+                global_batch_size=16,
+                position=position,
+                seed=seed,
+            )
+        ]
+
+    assert losses(position=32, seed=1) == losses(position=32, seed=1)
+    assert losses(position=32, seed=1) != losses(position=48, seed=1)
+    assert losses(position=32, seed=1) != losses(position=32, seed=2)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5, 11])
+def test_score_is_that_of_sorting_every_row(classes: int) -> None:
+    generator = torch.Generator().manual_seed(classes)
+    logits = torch.randn(40, classes, generator=generator)
+    labels = torch.randint(classes, (40,), generator=generator)
+    ranks = [
+        row.argsort(descending=True).tolist().index(label)
+        for row, label in zip(logits, labels.tolist(), strict=True)
+    ]
+    samples, top1, top5, loss = score(logits, labels).tolist()
+    assert (samples, top1, top5) == (40, sum(r == 0 for r in ranks), sum(r < 5 for r in ranks))
+    assert loss == pytest.approx(float(cross_entropy(logits, labels)) * 40, rel=1e-5)
+
+
+def test_evaluation_breaks_off_where_asked_to_stop() -> None:
+    seen: list[int] = []
+
+    def counted() -> Iterator[Batch]:
+        for batch in toy_batches(10):
+            seen.append(len(seen))
+            yield batch
+
+    assert evaluate(counted(), Toy(), ALONE, stopped=lambda: len(seen) == 3) is None
+    assert len(seen) == 3

@@ -1,0 +1,60 @@
+"""Any torchvision classifier, fed with uint8."""
+
+import pytest
+import torch
+from torch import nn
+
+from pipeline.errors import MisuseError
+from trainer.model import Classifier, build_model
+
+MEAN, STD = (0.1, 0.2, 0.3), (0.2, 0.25, 0.5)
+
+
+def build(name: str, image_size_px: int = 32, seed: int = 0) -> Classifier:
+    return build_model(name, classes=7, image_size_px=image_size_px, mean=MEAN, std=STD, seed=seed)
+
+
+@pytest.mark.parametrize(
+    ("name", "image_size_px"), [("squeezenet1_1", 32), ("googlenet", 32), ("vit_b_32", 64)]
+)
+def test_builds_for_the_images_at_hand(name: str, image_size_px: int) -> None:
+    model = build(name, image_size_px)
+    images = torch.zeros(2, 3, image_size_px, image_size_px, dtype=torch.uint8)
+    assert model.training
+    assert model(images).shape == (2, 7)
+
+
+def test_normalises_as_torchvision_does() -> None:
+    images = torch.randint(256, (2, 3, 4, 4), dtype=torch.uint8)
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
+    normalised = Classifier(nn.Identity(), mean=MEAN, std=STD)(images)
+    torch.testing.assert_close(normalised, (images / 255 - mean) / std)
+
+
+def test_a_constant_channel_stays_finite() -> None:
+    model = Classifier(nn.Identity(), mean=MEAN, std=(0.0, 0.0, 0.0))
+    assert model(torch.full((1, 3, 2, 2), 255, dtype=torch.uint8)).isfinite().all()
+
+
+def test_the_seed_decides_the_weights() -> None:
+    first, again, other = (build("squeezenet1_1", seed=seed) for seed in (1, 1, 2))
+    weights = [next(model.parameters()) for model in (first, again, other)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_the_network_alone_is_torchvisions() -> None:
+    assert not any("scale" in name or "shift" in name for name in build("resnet18").state_dict())
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("resnet51", "resnet50"), ("alexnet", "32 x 32 px"), ("vit_b_16", None)],
+)
+def test_what_cannot_be_built_is_said(name: str, message: str | None) -> None:
+    if message is None:
+        with pytest.raises(MisuseError, match="40 x 40 px"):
+            build(name, 40)
+    else:
+        with pytest.raises(MisuseError, match=message):
+            build(name)

@@ -1,0 +1,99 @@
+"""Several gloo ranks under torchrun: the same samples, the same counts, one voice."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner
+from rank_watcher import watch
+
+from trainer.__main__ import main
+
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]
+SMALL = ["--model", "resnet18", "--global-batch-size", "48", "--log-every", "1"]
+WATCHER = Path(__file__).with_name("rank_watcher.py")
+
+
+def torchrun(ranks: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*TORCHRUN, str(ranks), *arguments], capture_output=True, text=True)
+
+
+def lines(out: Path, kind: str) -> list[dict[str, Any]]:
+    records = map(json.loads, (out / "metrics.jsonl").read_text().splitlines())
+    return [record for record in records if record["kind"] == kind]
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_ranks_see_what_one_rank_sees(digits_shards: Path, tmp_path: Path, ranks: int) -> None:
+    # The last steps straddle the end of the first epoch.
+    begin = 1600 - 48 * 2
+    alone = watch(str(digits_shards), global_batch_size=48, position=begin, steps=4)
+    out = tmp_path / "view.json"
+    result = torchrun(ranks, str(WATCHER), str(digits_shards), str(out), "48", str(begin + 48), "3")
+    assert result.returncode == 0, result.stderr
+    together = json.loads(out.read_text())
+    assert together["world_size"] == ranks
+    assert together["end"] == alone["end"] == begin + 48 * 4
+    assert together["steps"] == alone["steps"][1:]
+    assert together["evaluation"] == alone["evaluation"]
+    assert together["evaluation"][0] == 180
+
+
+def test_one_rank_then_two_then_four(digits_shards: Path, tmp_path: Path) -> None:
+    command = ["--shards", str(digits_shards), *SMALL, "--out", str(tmp_path), "--epochs"]
+    alone = CliRunner().invoke(main, [*command, "0.1"])
+    assert alone.exit_code == 0, alone.output
+    for ranks, epochs in ((2, "0.2"), (4, "0.3")):
+        result = torchrun(ranks, "-m", "trainer", *command, epochs)
+        assert result.returncode == 0, result.stderr
+        assert "Warning" not in result.stderr
+        assert result.stdout.count("validation of 180") == 1
+    steps = lines(tmp_path, "train")
+    assert [step["position"] for step in steps] == list(range(48, 48 * 12, 48))
+    assert all(step["images"] == 48 for step in steps)
+    assert [line["samples"] for line in lines(tmp_path, "evaluation")] == [180] * 3
+
+
+def test_sigterm_to_torchrun_saves_once(digits_shards: Path, tmp_path: Path) -> None:
+    command = [*TORCHRUN, "2", "-m", "trainer", "--shards", str(digits_shards), *SMALL]
+    process = subprocess.Popen(
+        [*command, "--out", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        metrics = tmp_path / "metrics.jsonl"
+        while process.poll() is None and not (metrics.exists() and metrics.stat().st_size):
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        output, errors = process.communicate()
+    finally:
+        process.kill()
+    assert output.count("Stopped by SIGTERM") == 1, errors
+    position = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["progress"]["position"]
+    assert position == lines(tmp_path, "train")[-1]["position"] > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--shards", "nowhere"], "Error: nowhere holds no complete shards"),
+        (["--synthetic", "--global-batch-size", "15"], "Error: --global-batch-size 15 can't be"),
+        (["--epochs", "0"], "Error: --epochs must be positive"),
+    ],
+)
+def test_one_rank_speaks_for_all(tmp_path: Path, arguments: list[str], message: str) -> None:
+    result = torchrun(2, "-m", "trainer", *arguments, "--out", str(tmp_path / "run"))
+    assert result.returncode != 0
+    assert result.stderr.count(message) == 1
+    assert "exitcode  : " + ("1" if "nowhere" in arguments else "2") in result.stderr
+    # The only traceback is torchrun's own.
+    assert result.stderr.count("Traceback") == 1
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,68 @@
+"""Two runs never mix in one directory."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import MisuseError
+from trainer.config import TrainConfig
+from trainer.runs import MetricsFile, choose_place
+
+
+def finished(directory: Path) -> Path:
+    directory.mkdir(parents=True)
+    for name in ("config.json", "metrics.jsonl", "checkpoint.pt"):
+        (directory / name).touch()
+    return directory
+
+
+def test_a_new_run_gets_a_directory_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    places = [choose_place(TrainConfig()) for _ in range(3)]
+    assert len({place.directory for place in places}) == 3
+    assert all(place.directory.is_dir() and place.resumed is None for place in places)
+
+
+def test_auto_goes_on_with_what_out_holds(tmp_path: Path) -> None:
+    out = finished(tmp_path / "a")
+    assert choose_place(TrainConfig(out=str(out))).resumed == out / "checkpoint.pt"
+    assert choose_place(TrainConfig(out=str(tmp_path / "new"))).resumed is None
+
+
+def test_never_refuses_a_used_directory(tmp_path: Path) -> None:
+    out = finished(tmp_path / "a")
+    with pytest.raises(MisuseError, match="already holds a run"):
+        choose_place(TrainConfig(out=str(out), resume="never"))
+
+
+@pytest.mark.parametrize("given", ["a", "a/checkpoint.pt"])
+def test_a_checkpoint_goes_on_in_its_own_directory_or_a_new_one(tmp_path: Path, given: str) -> None:
+    out = finished(tmp_path / "a")
+    resume = str(tmp_path / given)
+    assert choose_place(TrainConfig(resume=resume)).directory == out
+    assert choose_place(TrainConfig(resume=resume, out=str(out))).directory == out
+    elsewhere = choose_place(TrainConfig(resume=resume, out=str(tmp_path / "b")))
+    assert elsewhere.directory == tmp_path / "b"
+    assert elsewhere.resumed == out / "checkpoint.pt"
+    used = finished(tmp_path / "c")
+    with pytest.raises(MisuseError, match="already holds a run"):
+        choose_place(TrainConfig(resume=resume, out=str(used)))
+
+
+def test_a_checkpoint_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(MisuseError, match="no checkpoint"):
+        choose_place(TrainConfig(resume=str(tmp_path / "nowhere")))
+
+
+def test_metrics_beyond_the_checkpoint_are_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    lines = [json.dumps({"kind": "train", "position": position}) for position in (8, 16, 24)]
+    path.write_text("\n".join(lines) + '\n{"kind": "train", "posi')
+    file = MetricsFile(tmp_path, position=16)
+    file.write("train", position=20)
+    file.close()
+    positions = [json.loads(line)["position"] for line in path.read_text().splitlines()]
+    assert positions == [8, 16, 20]

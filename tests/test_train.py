@@ -1,0 +1,193 @@
+"""Runs in one process: learning, stopping, resuming, and what they refuse."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+import trainer.train
+from pipeline.config import PipelineConfig
+from trainer.__main__ import main
+from trainer.config import TrainConfig
+from trainer.loop import StepRecord
+from trainer.train import run
+
+GLOBAL_BATCH_SIZE = 64
+STEPS = 6
+
+
+def train(shards: Path, out: Path, *, steps: float = STEPS, **settings: Any) -> dict[str, Any]:
+    """Run for `steps` steps of the digits; return what the checkpoint holds."""
+    samples = json.loads((shards / "dataset.json").read_text())["splits"]["train"]
+    epochs = steps * GLOBAL_BATCH_SIZE / sum(samples["class_counts"])
+    config = TrainConfig(
+        **{"model": "resnet18", "precision": "fp32", "log_every": 2, **settings},
+        out=str(out),
+        epochs=epochs,
+        global_batch_size=GLOBAL_BATCH_SIZE,
+    )
+    run(config, PipelineConfig(shards=str(shards), crop_area=(0.8, 1.0), flip_probability=0))
+    return saved(out)
+
+
+def saved(out: Path) -> dict[str, Any]:
+    state: dict[str, Any] = torch.load(out / "checkpoint.pt", weights_only=True)
+    return state
+
+
+def records(out: Path, kind: str) -> list[dict[str, Any]]:
+    lines = map(json.loads, (out / "metrics.jsonl").read_text().splitlines())
+    return [line for line in lines if line["kind"] == kind]
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+    """Let SIGTERM come while the step after `steps` steps is being made."""
+    original = trainer.train.train_steps
+
+    def interrupted(*arguments: Any, **settings: Any) -> Iterator[StepRecord]:
+        for number, record in enumerate(original(*arguments, **settings), start=1):
+            if number == steps:
+                signal.raise_signal(signal.SIGTERM)
+            yield record
+
+    monkeypatch.setattr(trainer.train, "train_steps", interrupted)
+
+
+def test_learns_the_digits(digits_shards: Path, tmp_path: Path) -> None:
+    state = train(
+        digits_shards, tmp_path, steps=36, learning_rate=0.2, precision="auto", label_smoothing=0.05
+    )
+    assert state["progress"]["position"] == 36 * GLOBAL_BATCH_SIZE
+    assert state["progress"]["best_top1"] > 0.5
+    evaluations = records(tmp_path, "evaluation")
+    assert [int(line["epoch"]) for line in evaluations] == [1, 1]
+    assert state["progress"]["best_top1"] == max(line["top1"] for line in evaluations)
+    intervals = records(tmp_path, "train")
+    assert sum(line["images"] for line in intervals) == 36 * GLOBAL_BATCH_SIZE
+    assert intervals[-1]["loss"] < intervals[0]["loss"]
+    assert json.loads((tmp_path / "config.json").read_text())["label_smoothing"] == 0.05
+
+
+@pytest.mark.parametrize("model", ["resnet18", "squeezenet1_1"])
+def test_stopped_and_resumed_is_undisturbed(
+    digits_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    whole = train(digits_shards, tmp_path / "whole", model=model)
+    with monkeypatch.context() as patch, pytest.raises(SystemExit) as stopped:
+        stop_after(patch, 3)
+        train(digits_shards, tmp_path / "parts", model=model)
+    assert stopped.value.code == 128 + signal.SIGTERM
+    assert saved(tmp_path / "parts")["progress"]["position"] == 3 * GLOBAL_BATCH_SIZE
+    parts = train(digits_shards, tmp_path / "parts", model=model)
+    assert parts["progress"] == whole["progress"]
+    for name, tensor in whole["network"].items():
+        assert torch.equal(tensor, parts["network"][name]), name
+    positions = [
+        line["position"] // GLOBAL_BATCH_SIZE for line in records(tmp_path / "parts", "train")
+    ]
+    assert positions == [2, 3, 5, 6]
+
+
+def test_a_signal_in_the_evaluation_saves_and_leaves_it_for_later(
+    digits_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = trainer.train.evaluate
+
+    def interrupted(*arguments: Any, **settings: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return original(*arguments, **settings)
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit) as stopped:
+        patch.setattr(trainer.train, "evaluate", interrupted)
+        train(digits_shards, tmp_path, steps=2)
+    assert stopped.value.code == 128 + signal.SIGINT
+    assert saved(tmp_path)["progress"]["position"] == 2 * GLOBAL_BATCH_SIZE
+    assert records(tmp_path, "evaluation") == []
+    train(digits_shards, tmp_path, steps=2)
+    assert len(records(tmp_path, "evaluation")) == 1
+    assert len(records(tmp_path, "train")) == 1
+
+
+def test_a_finished_run_has_nothing_left_to_do(
+    digits_shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = train(digits_shards, tmp_path, steps=1)
+    again = train(digits_shards, tmp_path, steps=1)
+    assert again["progress"] == first["progress"]
+    assert "nothing left to do" in capsys.readouterr().out
+
+
+def test_resuming_says_what_changed(
+    digits_shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(digits_shards, tmp_path, steps=1)
+    train(digits_shards, tmp_path, steps=2, learning_rate=0.05)
+    output = capsys.readouterr().out
+    assert "learning_rate 0.1 -> 0.05" in output
+    assert "Going on from" in output
+
+
+def test_sigterm_from_outside(digits_shards: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "trainer", "--shards", str(digits_shards)]
+    command += ["--model", "squeezenet1_1", "--global-batch-size", "64", "--log-every", "1"]
+    process = subprocess.Popen(
+        [*command, "--out", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        metrics = tmp_path / "metrics.jsonl"
+        while process.poll() is None and not (metrics.exists() and metrics.stat().st_size):
+            time.sleep(0.05)
+        process.terminate()
+        output = process.communicate()[0]
+    finally:
+        process.kill()
+    assert process.returncode == 128 + signal.SIGTERM, output
+    assert "Stopped by SIGTERM" in output
+    position = saved(tmp_path)["progress"]["position"]
+    assert position == records(tmp_path, "train")[-1]["position"] > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "message"),
+    [
+        (["--shards", "nowhere"], 1, "tools/shard --src"),
+        (["--epochs", "0"], 2, "--epochs must be positive"),
+        (["--momentum", "1"], 2, "--momentum"),
+        (["--label-smoothing", "1"], 2, "--label-smoothing"),
+        (["--warmup-epochs", "9", "--epochs", "3"], 2, "longer than the run"),
+        (["--val-every", "-1"], 2, "--val-every"),
+        (["--synthetic", "--model", "resnet51"], 2, "Close to it: resnet50"),
+        (["--synthetic", "--image-size", "32", "--resume", "nowhere"], 2, "no checkpoint"),
+    ],
+)
+def test_bad_arguments_end_in_a_sentence(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    exit_code: int,
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["--model", "squeezenet1_1", *arguments])
+    assert result.exit_code == exit_code
+    assert message in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_of_other_shards_is_refused(digits_shards: Path, tmp_path: Path) -> None:
+    train(digits_shards, tmp_path, steps=1, model="squeezenet1_1")
+    arguments = ["--synthetic", "--image-size", "32", "--model", "squeezenet1_1"]
+    result = CliRunner().invoke(main, [*arguments, "--out", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "other shards" in result.output

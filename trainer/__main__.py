@@ -1,0 +1,41 @@
+"""``python -m trainer``, or ``torchrun --nproc_per_node 4 -m trainer`` for several ranks."""
+
+import os
+from typing import Any
+
+import click
+
+from pipeline.config import PipelineConfig
+from pipeline.options import options, take
+from trainer.config import TrainConfig
+from trainer.endings import leave_quietly, leave_saying
+
+
+@click.command()
+@options(TrainConfig, PipelineConfig)
+def main(**values: Any) -> None:
+    """Train a torchvision classifier on a directory of shards."""
+    config, pipeline = take(TrainConfig, values), take(PipelineConfig, values)
+
+    # torch and DALI take seconds to import: neither --help nor a misspelt option waits for them.
+    from trainer.train import run
+
+    run(config, pipeline)
+
+
+def entry() -> None:
+    """Run the command; what is wrong with its arguments is so on all ranks, and one says it."""
+    try:
+        main(standalone_mode=False)
+    except click.UsageError as error:
+        if os.environ.get("RANK", "0") != "0":
+            leave_quietly(error.exit_code)
+        leave_saying(error)
+    except click.ClickException as error:
+        leave_saying(error)
+    except click.Abort:
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    entry()

@@ -1,0 +1,145 @@
+"""Checkpoints: tensors and plain data in one file, replaced atomically."""
+
+import os
+import pickle
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from pipeline.errors import DataError
+
+CHECKPOINT_NAME = "checkpoint.pt"
+CHECKPOINT_VERSION = 1
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """How far a run has come.
+
+    `evaluated_position` is that of the last evaluation; top-1 and top-5 are those of the best
+    evaluation by top-1, in fractions, None before the first.
+    """
+
+    position: int = 0
+    evaluated_position: int = 0
+    best_top1: float | None = None
+    best_top5: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """What must be the same for a checkpoint to be gone on from."""
+
+    fingerprint: str
+    seed: int
+    model: str
+    classes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """What a file held; `config` is the plain data that it was saved with."""
+
+    progress: Progress
+    network: dict[str, torch.Tensor]
+    optimizer: dict[str, Any]
+    config: dict[str, Any]
+
+
+def save_checkpoint(
+    path: Path,
+    *,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    identity: Identity,
+    config: Mapping[str, Any],
+) -> None:
+    """Replace `path` in one move: whoever is killed leaves the old file or the new one whole.
+
+    `network` is torchvision's own module: the entry of that name is a state dict it can load.
+    """
+    state = {
+        "version": CHECKPOINT_VERSION,
+        "identity": asdict(identity),
+        "progress": asdict(progress),
+        "network": network.state_dict(),
+        "optimizer": optimizer.state_dict()["state"],
+        "config": dict(config),
+    }
+    partial = path.with_suffix(".partial")
+    try:
+        with partial.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise DataError(
+            f"{path} can't be written ({error.strerror}): make room, then go on with --resume."
+        ) from error
+
+
+def load_checkpoint(path: Path, identity: Identity) -> Checkpoint:
+    """Read `path` into host memory, by torch's loader that runs no code from the file.
+
+    Raises ``DataError`` if the file is unreadable or of another identity.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if state["version"] != CHECKPOINT_VERSION:
+            raise DataError(
+                f"{path} is of checkpoint version {state['version']!r}, this shardline reads "
+                f"version {CHECKPOINT_VERSION}: resume with the shardline that wrote it."
+            )
+        _refuse_other(path, state["identity"], identity)
+        return Checkpoint(
+            progress=Progress(**state["progress"]),
+            network=state["network"],
+            optimizer=state["optimizer"],
+            config=state["config"],
+        )
+    # What torch.load raises on damaged bytes is whatever the bytes lead it to.
+    except (
+        OSError,
+        EOFError,
+        RuntimeError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        pickle.UnpicklingError,
+    ) as error:
+        reason = (str(error) or repr(error)).splitlines()[0]
+        raise DataError(
+            f"{path} can't be read as a checkpoint ({reason}): "
+            f"give another to --resume, or start anew with another --out."
+        ) from error
+
+
+def restore(
+    checkpoint: Checkpoint, *, network: nn.Module, optimizer: torch.optim.Optimizer
+) -> None:
+    """Set weights and momenta; rates and decay stay those that `optimizer` was built with."""
+    network.load_state_dict(checkpoint.network)
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": checkpoint.optimizer, "param_groups": groups})
+
+
+def _refuse_other(path: Path, saved: Mapping[str, Any], identity: Identity) -> None:
+    advice = {
+        "fingerprint": "it belongs to other shards: give those with --shards",
+        "seed": f"give --seed {saved['seed']}",
+        "model": f"give --model {saved['model']}",
+        "classes": "it belongs to other shards: give those with --shards",
+    }
+    for name, own in asdict(identity).items():
+        if saved[name] != own:
+            raise DataError(
+                f"{path} was saved with {name} {saved[name]}, this run has {own}: "
+                f"{advice[name]}, or start anew with another --out."
+            )

@@ -1,0 +1,91 @@
+"""What a user can say about a training run. Defaults where no source is named: ours."""
+
+from dataclasses import dataclass
+
+import click
+
+from pipeline.errors import MisuseError
+from pipeline.options import setting
+
+# The batch that `learning_rate` is stated for; others scale it linearly (Goyal et al. 2017,
+# arXiv:1706.02677).
+REFERENCE_BATCH_SIZE = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """The recipe's figures are those of He et al. 2019, "Bag of Tricks", arXiv:1812.01187."""
+
+    model: str = setting("resnet50", "Any torchvision classifier, by its name there.")
+    epochs: float = setting(90.0, "Length of the run in passes over the training split.")
+    global_batch_size: int = setting(256, "Samples of a step over all ranks.")
+    learning_rate: float = setting(
+        0.1, "Highest learning rate at batch 256; scaled linearly with the global batch."
+    )
+    momentum: float = setting(0.9, "Momentum of SGD (Nesterov's).")
+    weight_decay: float = setting(1e-4, "Weight decay; none on norms and biases.")
+    label_smoothing: float = setting(0.1, "Share of the target spread over all classes.")
+    warmup_epochs: float | None = setting(
+        None, "Epochs of linear warm-up.  [default: 5, at most a tenth of the run]"
+    )
+    val_every: float = setting(1.0, "Epochs between evaluations; 0: at the end alone.")
+    checkpoint_every: float = setting(
+        1.0, "Epochs between checkpoints, beside those that follow an evaluation; 0: none."
+    )
+    log_every: int = setting(10, "Steps between lines of metrics.jsonl.")
+    out: str | None = setting(None, "Directory of the run.  [default: runs/<date-time>]")
+    resume: str = setting(
+        "auto",
+        "auto: go on with what --out holds; never: refuse an --out that holds a run; or a "
+        "checkpoint to go on from.",
+        metavar="auto|never|PATH",
+    )
+    precision: str = setting(
+        "auto",
+        "bf16: autocast; auto: bf16 where it is faster.",
+        type=click.Choice(["auto", "fp32", "bf16"]),
+    )
+    device: str = setting(
+        "auto",
+        "auto: a GPU for each rank where there is CUDA.",
+        type=click.Choice(["auto", "cpu", "cuda"]),
+    )
+    synthetic: bool = setting(False, "Train on one random batch: needs no shards.")
+
+    def __post_init__(self) -> None:
+        for flag, value in (
+            ("--epochs", self.epochs),
+            ("--global-batch-size", self.global_batch_size),
+            ("--learning-rate", self.learning_rate),
+            ("--log-every", self.log_every),
+        ):
+            if not 0 < value < float("inf"):
+                raise MisuseError(f"{flag} must be positive and finite, not {value}.")
+        for flag, value in (
+            ("--weight-decay", self.weight_decay),
+            ("--warmup-epochs", self.warmup_epochs or 0.0),
+            ("--val-every", self.val_every),
+            ("--checkpoint-every", self.checkpoint_every),
+        ):
+            if not 0 <= value < float("inf"):
+                raise MisuseError(f"{flag} must be 0 or more, not {value}.")
+        # Nesterov's form is defined for a momentum above 0 alone.
+        if not 0 < self.momentum < 1:
+            raise MisuseError(f"--momentum must lie between 0 and 1, not {self.momentum}.")
+        if not 0 <= self.label_smoothing < 1:
+            raise MisuseError(
+                f"--label-smoothing must be from 0 to below 1, not {self.label_smoothing}."
+            )
+        if self.warmup_epochs is not None and self.warmup_epochs > self.epochs:
+            raise MisuseError(
+                f"--warmup-epochs {self.warmup_epochs} is longer than the run "
+                f"(--epochs {self.epochs})."
+            )
+
+    @property
+    def resolved_warmup_epochs(self) -> float:
+        return min(5.0, self.epochs / 10) if self.warmup_epochs is None else self.warmup_epochs
+
+    @property
+    def peak_learning_rate(self) -> float:
+        return self.learning_rate * self.global_batch_size / REFERENCE_BATCH_SIZE

@@ -1,0 +1,145 @@
+"""Who this process is among the ranks: the one module that knows of process groups.
+
+What the ranks tell each other through ``World`` lies in host memory and goes over gloo, so that
+asking never waits for a GPU. Gradients are DDP's business: gloo on the CPU, nccl on GPUs.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+import torch
+import torch.distributed as dist
+
+from pipeline.errors import DataError, MisuseError
+from trainer.endings import leave_quietly
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """This process among `world_size`, as torchrun says; one alone has no process group."""
+
+    rank: int = 0
+    world_size: int = 1
+    local_rank: int = 0
+    local_world_size: int = 1
+    device: torch.device
+
+    @property
+    def threads(self) -> int:
+        """This rank's share of the cores that the process may use."""
+        return max(1, len(os.sched_getaffinity(0)) // self.local_world_size)
+
+    def gather(self, values: Sequence[float]) -> list[list[float]]:
+        """The values of every rank, in float64; each rank gives as many."""
+        own = torch.tensor(values, dtype=torch.float64)
+        if self.world_size == 1:
+            return [own.tolist()]
+        rows = [torch.empty_like(own) for _ in range(self.world_size)]
+        dist.all_gather(rows, own)
+        return [row.tolist() for row in rows]
+
+    def sum(self, values: Sequence[float]) -> list[float]:
+        """The sums over ranks, added in the order of the ranks."""
+        return [sum(column) for column in zip(*self.gather(values), strict=True)]
+
+    def agree(self, number: int | None) -> int | None:
+        """The largest number that any rank has, None if none has."""
+        if self.world_size == 1:
+            return number
+        return int(max(row[0] for row in self.gather([number or 0]))) or None
+
+    def broadcast(self, value: Value) -> Value:
+        """Rank 0's `value`."""
+        if self.world_size == 1:
+            return value
+        values = [value]
+        dist.broadcast_object_list(values, src=0)
+        return values[0]
+
+    def average_(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Set each tensor, on `device`, to its mean over the ranks."""
+        if self.world_size > 1:
+            for tensor in tensors:
+                dist.all_reduce(tensor)
+                tensor /= self.world_size
+
+    def barrier(self) -> None:
+        self.gather([0.0])
+
+    @contextmanager
+    def same_fate(self) -> Iterator[None]:
+        """If the block fails with a ``ClickException`` on any rank, all ranks leave: rank 0 raises
+        it, the others exit silently with its code."""
+        failure: click.ClickException | None = None
+        try:
+            yield
+        except click.ClickException as error:
+            failure = error
+        if self.world_size == 1:
+            if failure:
+                raise failure
+            return
+        fates: list[Any] = [None] * self.world_size
+        dist.all_gather_object(fates, failure and (failure.message, failure.exit_code))
+        for rank, fate in enumerate(fates):
+            if fate is not None:
+                if self.rank > 0:
+                    leave_quietly(fate[1])
+                raise failure or DataError(f"Rank {rank}: {fate[0]}")
+
+
+@contextmanager
+def open_world(device: str) -> Iterator[World]:
+    """Join the ranks that torchrun started, or be alone; torch gets this rank's share of cores.
+
+    Args:
+        device: "cpu", "cuda", or "auto" for CUDA where there is some.
+    """
+    rank, world_size, local_rank, local_world_size = (
+        int(os.environ.get(name, default))
+        for name, default in (
+            ("RANK", "0"),
+            ("WORLD_SIZE", "1"),
+            ("LOCAL_RANK", "0"),
+            ("LOCAL_WORLD_SIZE", "1"),
+        )
+    )
+    world = World(
+        rank=rank,
+        world_size=world_size,
+        local_rank=local_rank,
+        local_world_size=local_world_size,
+        device=_device(device, local_rank, local_world_size),
+    )
+    torch.set_num_threads(world.threads)
+    if world.device.type == "cuda":
+        torch.cuda.set_device(world.device)
+        torch.backends.cudnn.benchmark = True
+    if world_size == 1:
+        yield world
+        return
+    dist.init_process_group("cpu:gloo,cuda:nccl" if world.device.type == "cuda" else "gloo")
+    try:
+        yield world
+    finally:
+        dist.destroy_process_group()
+
+
+def _device(kind: str, local_rank: int, local_world_size: int) -> torch.device:
+    if kind == "cpu" or (kind == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    gpus = torch.cuda.device_count()
+    if local_world_size > gpus:
+        raise MisuseError(
+            f"{local_world_size} ranks on a machine with {gpus} GPUs: start torchrun with "
+            f"--nproc_per_node {gpus}, or give --device cpu."
+            if gpus
+            else "--device cuda: torch sees no GPU here."
+        )
+    return torch.device("cuda", local_rank)

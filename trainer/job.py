@@ -1,0 +1,110 @@
+"""What a run is made of, built before the first step."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from pipeline.config import PipelineConfig
+from pipeline.order import per_rank_batch_size
+from trainer.checkpoint import Checkpoint, Identity, Progress, load_checkpoint, restore
+from trainer.config import TrainConfig
+from trainer.distributed import World
+from trainer.model import Classifier, build_model, distribute
+from trainer.optim import build_optimizer
+from trainer.precision import autocast_dtype
+from trainer.runs import Place, choose_place
+from trainer.task import Task, end_position, open_task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """`progress` alone changes as the run goes.
+
+    `parallel` is `model` or DDP around it; `dtype` is autocast's, None for float32.
+    """
+
+    config: TrainConfig
+    pipeline: PipelineConfig
+    world: World
+    task: Task
+    place: Place
+    model: Classifier
+    parallel: nn.Module
+    optimizer: torch.optim.Optimizer
+    dtype: torch.dtype | None
+    checkpoint: Checkpoint | None
+    progress: Progress
+    end_position: int
+
+    @property
+    def epoch(self) -> float:
+        return self.progress.position / self.task.samples
+
+    @property
+    def identity(self) -> Identity:
+        return _identity(self.config, self.pipeline, self.task)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Every setting by its name; the two configs share none."""
+        return {**dataclasses.asdict(self.config), **dataclasses.asdict(self.pipeline)}
+
+
+def prepare(config: TrainConfig, pipeline: PipelineConfig, world: World) -> Job:
+    """Build the model and, where there is a checkpoint to go on from, restore it."""
+    with world.same_fate():
+        per_rank_batch_size(config.global_batch_size, world.world_size)
+        task = open_task(pipeline, synthetic=config.synthetic)
+        model = build_model(
+            config.model,
+            classes=task.classes,
+            image_size_px=task.image_size_px,
+            mean=task.mean,
+            std=task.std,
+            seed=pipeline.seed,
+        ).to(world.device)
+    place = _agree_on_place(config, world)
+    optimizer = build_optimizer(model, config)
+    checkpoint = None
+    if place.resumed:
+        with world.same_fate():
+            checkpoint = load_checkpoint(place.resumed, _identity(config, pipeline, task))
+            restore(checkpoint, network=model.network, optimizer=optimizer)
+    progress = checkpoint.progress if checkpoint else Progress()
+    return Job(
+        config=config,
+        pipeline=pipeline,
+        world=world,
+        task=task,
+        place=place,
+        model=model,
+        parallel=distribute(model, world),
+        optimizer=optimizer,
+        dtype=autocast_dtype(config.precision, world.device, model),
+        checkpoint=checkpoint,
+        progress=progress,
+        end_position=end_position(
+            config.epochs,
+            samples=task.samples,
+            global_batch_size=config.global_batch_size,
+            start=progress.position,
+        ),
+    )
+
+
+def _agree_on_place(config: TrainConfig, world: World) -> Place:
+    with world.same_fate():
+        places = [choose_place(config)] if world.rank == 0 else []
+    return world.broadcast(places)[0]
+
+
+def _identity(config: TrainConfig, pipeline: PipelineConfig, task: Task) -> Identity:
+    return Identity(
+        fingerprint=task.fingerprint,
+        seed=pipeline.seed,
+        model=config.model,
+        classes=task.classes,
+    )

@@ -1,0 +1,117 @@
+"""The directory of a run: config.json, metrics.jsonl, checkpoint.pt."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import DataError, MisuseError
+from trainer.checkpoint import CHECKPOINT_NAME
+from trainer.config import TrainConfig
+
+CONFIG_NAME = "config.json"
+METRICS_NAME = "metrics.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a run writes, and the checkpoint that it goes on from, None for a new run."""
+
+    directory: Path
+    resumed: Path | None
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.directory / CHECKPOINT_NAME
+
+
+def choose_place(config: TrainConfig) -> Place:
+    """Follow --out and --resume, and make the directory.
+
+    Raises ``MisuseError`` where two runs would mix.
+    """
+    if config.resume in ("auto", "never"):
+        place = _place_by_out(config)
+    else:
+        checkpoint = Path(config.resume)
+        if checkpoint.is_dir():
+            checkpoint = checkpoint / CHECKPOINT_NAME
+        if not checkpoint.is_file():
+            raise MisuseError(f"--resume {config.resume}: there is no checkpoint {checkpoint}.")
+        directory = Path(config.out) if config.out else checkpoint.parent
+        if directory.resolve() != checkpoint.parent.resolve():
+            _refuse_used(directory)
+        place = Place(directory=directory, resumed=checkpoint)
+    try:
+        place.directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{place.directory} can't be made ({error.strerror}).") from error
+    return place
+
+
+def _place_by_out(config: TrainConfig) -> Place:
+    if config.out is None:
+        return Place(directory=_fresh_directory(), resumed=None)
+    place = Place(directory=Path(config.out), resumed=None)
+    if config.resume == "never":
+        _refuse_used(place.directory)
+    elif place.checkpoint.exists():
+        return Place(directory=place.directory, resumed=place.checkpoint)
+    return place
+
+
+def _fresh_directory() -> Path:
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    number = 1
+    while (directory := Path("runs", f"{stamp}-{number}" if number > 1 else stamp)).exists():
+        number += 1
+    return directory
+
+
+def _refuse_used(directory: Path) -> None:
+    for name in (CONFIG_NAME, METRICS_NAME, CHECKPOINT_NAME):
+        if (directory / name).exists():
+            raise MisuseError(
+                f"{directory} already holds a run ({name}): give another --out, or go on with "
+                f"it by --out {directory} --resume auto."
+            )
+
+
+def write_config(directory: Path, config: Mapping[str, Any]) -> None:
+    text = json.dumps(config, indent=1, ensure_ascii=False) + "\n"
+    (directory / CONFIG_NAME).write_text(text, encoding="utf-8")
+
+
+class MetricsFile:
+    """metrics.jsonl, one flushed line a record.
+
+    Lines beyond `position` are dropped first: a run that was killed after its last checkpoint
+    makes those steps again.
+    """
+
+    def __init__(self, directory: Path, *, position: int) -> None:
+        path = directory / METRICS_NAME
+        if path.exists():
+            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            partial = path.with_suffix(".partial")
+            kept = "".join(line for line in lines if _is_before(line, position))
+            partial.write_text(kept, encoding="utf-8")
+            partial.replace(path)
+        self._file = path.open("a", encoding="utf-8")
+
+    def write(self, kind: str, **values: Any) -> None:
+        self._file.write(json.dumps({"kind": kind, **values}) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _is_before(line: str, position: int) -> bool:
+    try:
+        record: dict[str, Any] = json.loads(line)
+        return int(record["position"]) <= position
+    except (ValueError, KeyError, TypeError):
+        return False

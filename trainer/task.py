@@ -1,0 +1,111 @@
+"""What is learned: the facts of the shards, or of ImageNet where the batches are synthetic."""
+
+import math
+from dataclasses import dataclass
+
+from pipeline.config import PipelineConfig, resolve_sizes
+from pipeline.dataset import Dataset
+from pipeline.loader import Loader, synthetic_loader, train_loader, val_loader
+from pipeline.order import per_rank_batch_size
+from trainer.distributed import World
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """Facts of the data; `dataset` is None for synthetic batches.
+
+    `samples` counts the training split; `mean` and `std` are in fractions of 255.
+    """
+
+    dataset: Dataset | None
+    samples: int
+    classes: int
+    image_size_px: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    fingerprint: str
+
+    @property
+    def has_val(self) -> bool:
+        if self.dataset is None or "val" not in self.dataset.manifest.splits:
+            return False
+        return self.dataset.manifest.splits["val"].samples > 0
+
+
+def open_task(pipeline: PipelineConfig, *, synthetic: bool) -> Task:
+    """Open the shards. Raises ``DataError`` if there are none."""
+    if synthetic:
+        return Task(
+            dataset=None,
+            samples=1_281_167,
+            classes=1000,
+            image_size_px=pipeline.image_size or 224,
+            mean=(0.485, 0.456, 0.406),
+            std=(0.229, 0.224, 0.225),
+            fingerprint="synthetic",
+        )
+    dataset = Dataset(pipeline.shards)
+    manifest = dataset.manifest
+    return Task(
+        dataset=dataset,
+        samples=len(dataset.split("train")),
+        classes=len(manifest.classes),
+        image_size_px=resolve_sizes(pipeline, manifest).image_size_px,
+        mean=manifest.mean,
+        std=manifest.std,
+        fingerprint=dataset.fingerprint,
+    )
+
+
+def end_position(epochs: float, *, samples: int, global_batch_size: int, start: int = 0) -> int:
+    """Where the first whole step from `start` ends that completes `epochs` passes."""
+    missing = max(0, math.ceil(epochs * samples) - start)
+    return start + math.ceil(missing / global_batch_size) * global_batch_size
+
+
+def train_batches(
+    task: Task,
+    pipeline: PipelineConfig,
+    world: World,
+    *,
+    global_batch_size: int,
+    position: int,
+    end_position: int,
+) -> Loader:
+    """This rank's share of the steps from `position` to `end_position`."""
+    if task.dataset is None:
+        return synthetic_loader(
+            batch_size=per_rank_batch_size(global_batch_size, world.world_size),
+            world_size=world.world_size,
+            image_size=task.image_size_px,
+            classes=task.classes,
+            device=world.device,
+            position=position,
+            end_position=end_position,
+        )
+    return train_loader(
+        task.dataset,
+        pipeline,
+        global_batch_size=global_batch_size,
+        rank=world.rank,
+        world_size=world.world_size,
+        device=world.device,
+        position=position,
+        end_position=end_position,
+    )
+
+
+def val_batches(
+    task: Task, pipeline: PipelineConfig, world: World, *, global_batch_size: int
+) -> Loader | None:
+    """This rank's share of the validation split; None where there is none."""
+    if task.dataset is None or not task.has_val:
+        return None
+    return val_loader(
+        task.dataset,
+        pipeline,
+        batch_size=per_rank_batch_size(global_batch_size, world.world_size),
+        rank=world.rank,
+        world_size=world.world_size,
+        device=world.device,
+    )

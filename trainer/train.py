@@ -1,0 +1,194 @@
+"""A training run, from its configs to its summary."""
+
+import dataclasses
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+from pipeline.config import PipelineConfig
+from trainer.checkpoint import save_checkpoint
+from trainer.config import TrainConfig
+from trainer.distributed import open_world
+from trainer.endings import StopSignal
+from trainer.job import Job, prepare
+from trainer.journal import Journal
+from trainer.loop import StepRecord, evaluate, train_steps
+from trainer.metrics import Meter
+from trainer.model import average_buffers
+from trainer.optim import build_schedule
+from trainer.runs import write_config
+from trainer.task import train_batches, val_batches
+
+# Settings that may change on the way without a word.
+UNREMARKABLE = {"out", "resume", "shards", "device", "threads", "prefetch", "read_ahead"}
+
+
+def run(config: TrainConfig, pipeline: PipelineConfig) -> None:
+    """Train to the end, or until SIGTERM or SIGINT: then save and exit with 128 + its number.
+
+    Raises ``DataError`` and ``MisuseError``; what keeps a run from starting is raised in rank 0
+    alone, the others leave silently.
+    """
+    with StopSignal() as stop, open_world(config.device) as world:
+        if pipeline.threads is None:
+            pipeline = dataclasses.replace(pipeline, threads=world.threads)
+        job = prepare(config, pipeline, world)
+        with open_journal(job) as journal:
+            journal.say(greeting(job))
+            _train(job, journal, stop)
+            stopped_by = world.agree(stop.number)
+            if stopped_by:
+                journal.say(farewell(job, stopped_by))
+        if stopped_by:
+            raise SystemExit(128 + stopped_by)
+        journal.summary(job.progress.best_top1, job.progress.best_top5)
+
+
+def open_journal(job: Job) -> Journal:
+    """Write config.json, and open what is written as the run goes."""
+    if job.world.rank == 0:
+        write_config(job.place.directory, job.settings)
+    return Journal(
+        job.place,
+        rank=job.world.rank,
+        samples=job.task.samples,
+        position=job.progress.position,
+        end_position=job.end_position,
+    )
+
+
+def _train(job: Job, journal: Journal, stop: StopSignal) -> None:
+    """Step, log, evaluate and save until the end or a signal."""
+    config, world, progress = job.config, job.world, job.progress
+    if _is_due(job, config.val_every) and progress.evaluated_position < progress.position:
+        # The process before this one was stopped in this evaluation.
+        evaluated = _evaluate(job, journal, stop)
+        _save(job)
+        if not evaluated:
+            return
+    meter = Meter(world)
+    meter.start()
+    for record in _steps(job):
+        progress.position = record.position
+        journal.step(record.position)
+        meter.add(record)
+        stopped = world.agree(stop.number) is not None
+        evaluates = not stopped and _is_due(job, config.val_every)
+        pauses = stopped or evaluates or _is_due(job, config.checkpoint_every)
+        if pauses or meter.steps == config.log_every:
+            journal.interval(meter.stop())
+        if pauses:
+            evaluated = not evaluates or _evaluate(job, journal, stop)
+            _save(job)
+            if stopped or not evaluated:
+                return
+            meter.start()
+
+
+def _steps(job: Job) -> Iterator[StepRecord]:
+    batches = train_batches(
+        job.task,
+        job.pipeline,
+        job.world,
+        global_batch_size=job.config.global_batch_size,
+        position=job.progress.position,
+        end_position=job.end_position,
+    )
+    with batches:
+        yield from train_steps(
+            batches,
+            job.parallel,
+            job.optimizer,
+            schedule=build_schedule(
+                job.config, samples=job.task.samples, end_position=job.end_position
+            ),
+            global_batch_size=job.config.global_batch_size,
+            position=job.progress.position,
+            seed=hash((job.pipeline.seed, job.world.rank)),
+            label_smoothing=job.config.label_smoothing,
+            dtype=job.dtype,
+        )
+
+
+def _is_due(job: Job, every_epochs: float) -> bool:
+    """Did the last step cross a multiple of `every_epochs`, or end the run?"""
+    position = job.progress.position
+    if position >= job.end_position or not every_epochs:
+        return position >= job.end_position
+    period = every_epochs * job.task.samples
+    return (position - job.config.global_batch_size) // period < position // period
+
+
+def _evaluate(job: Job, journal: Journal, stop: StopSignal) -> bool:
+    """Evaluate where there is a validation split; False if a signal broke it off."""
+    progress = job.progress
+    batches = val_batches(
+        job.task, job.pipeline, job.world, global_batch_size=job.config.global_batch_size
+    )
+    if batches is None:
+        progress.evaluated_position = progress.position
+        return True
+    average_buffers(job.model, job.world)
+    with batches:
+        evaluation = evaluate(
+            batches, job.model, job.world, dtype=job.dtype, stopped=lambda: stop.number is not None
+        )
+    if evaluation is None:
+        return False
+    journal.evaluation(progress.position, evaluation)
+    progress.evaluated_position = progress.position
+    if progress.best_top1 is None or evaluation.top1 > progress.best_top1:
+        progress.best_top1, progress.best_top5 = evaluation.top1, evaluation.top5
+    return True
+
+
+def _save(job: Job) -> None:
+    average_buffers(job.model, job.world)
+    if job.world.rank == 0:
+        save_checkpoint(
+            job.place.checkpoint,
+            network=job.model.network,
+            optimizer=job.optimizer,
+            progress=job.progress,
+            identity=job.identity,
+            config=job.settings,
+        )
+    job.world.barrier()
+
+
+def greeting(job: Job) -> str:
+    """What is about to run, in a sentence a line."""
+    config, world, task = job.config, job.world, job.task
+    parameters = sum(parameter.numel() for parameter in job.model.parameters())
+    lines = [
+        f"{config.model}, {parameters / 1e6:.1f} M parameters, on {task.samples:,} samples of "
+        f"{task.classes} classes at {task.image_size_px} px, to epoch {config.epochs:g} in "
+        f"batches of {config.global_batch_size}.",
+        f"{world.world_size} rank(s) on {world.device.type}, {world.threads} thread(s) each, "
+        f"{'float32' if job.dtype is None else 'bfloat16'}; files in {job.place.directory}.",
+    ]
+    if not task.has_val:
+        lines.append("There is no validation split: nothing will be evaluated.")
+    if job.checkpoint:
+        lines.append(f"Going on from {job.place.resumed} at epoch {job.epoch:.2f}.")
+        lines += _changes(job.checkpoint.config, job.settings)
+        if job.progress.position >= job.end_position:
+            lines.append("There is nothing left to do: raise --epochs to train on.")
+    return "\n".join(lines)
+
+
+def _changes(saved: dict[str, Any], current: dict[str, Any]) -> list[str]:
+    return [
+        f"Changed since it was saved: {name} {saved.get(name)} -> {value}."
+        for name, value in current.items()
+        if saved.get(name) != value and name not in UNREMARKABLE
+    ]
+
+
+def farewell(job: Job, signal_number: int) -> str:
+    """Why the run ends early, and how to go on."""
+    return (
+        f"Stopped by {signal.Signals(signal_number).name} at epoch {job.epoch:.2f}, saved in "
+        f"{job.place.checkpoint}. The same command with --out {job.place.directory} goes on "
+        f"from there."
+    )
