@@ -1,0 +1,121 @@
+"""Benchmarks measure what they say; how fast it is, no test asserts."""
+
+import json
+from itertools import repeat
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from benchmarks import compute, loader, peers
+from benchmarks.measure import alternate, lap
+from benchmarks.plots import RunFigures, draw_run
+
+
+def test_contenders_alternate_and_warm_up_is_dropped() -> None:
+    calls: list[str] = []
+
+    def contender(name: str) -> float:
+        calls.append(name)
+        return float(len(calls))
+
+    first, second = alternate(
+        {"a": lambda: contender("a"), "b": lambda: contender("b")}, runs=3, warmup=1
+    )
+    assert "".join(calls) == "abababab"
+    assert (first.name, first.values, first.median) == ("a", (3.0, 5.0, 7.0), 5.0)
+    assert second.values == (4.0, 6.0, 8.0)
+
+
+def test_a_lap_counts_what_it_drew_and_waits_for_the_device() -> None:
+    waits: list[None] = []
+    run = lap(repeat(8), 0.01, lambda: waits.append(None))
+    assert run.seconds >= 0.01 and run.images > 0 and run.images % 8 == 0
+    assert run.images_per_second == pytest.approx(run.images / run.seconds)
+    assert len(waits) == 2
+
+
+def invoked(command: click.Command, *arguments: str) -> Result:
+    return CliRunner().invoke(command, arguments)
+
+
+def test_bench_loader_ends_with_a_json_line(digits_shards: Path) -> None:
+    result = invoked(
+        loader.main,
+        *("--shards", str(digits_shards), "--threads", "3", "--batch-size", "16"),
+        *("--seconds", "0.05", "--runs", "3"),
+    )
+    assert result.exit_code == 0, result.output
+    *table, line = result.output.splitlines()
+    record = json.loads(line)
+    assert len(record["values"]["loader"]) == 3
+    assert record["threads"] == 3 and record["settings"]["batch_size"] == 16
+    assert record["environment"]["nvidia-dali-cuda120"]
+    assert any(f"{record['median']['loader']:,.1f}" in row for row in table)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (("--runs", "0"), 2, "--runs must be at least 1, not 0"),
+        (("--threads", "0"), 2, "--threads must be at least 1, not 0"),
+        (("--batch-size", "none"), 2, "'none' is not a valid integer"),
+        (("--shards", "nowhere"), 1, "nowhere holds no complete shards"),
+    ],
+)
+def test_bench_loader_refuses(arguments: tuple[str, ...], code: int, sentence: str) -> None:
+    result = invoked(loader.main, *arguments)
+    assert result.exit_code == code
+    assert sentence in result.output
+    assert result.output.count("Error:") == 1
+
+
+def test_peers_get_the_same_samples(digits_shards: Path) -> None:
+    """The reader's labels are checked inside: other samples would end it."""
+    result = invoked(
+        peers.main,
+        *("--shards", str(digits_shards), "--threads", "1", "--batch-size", "96"),
+        *("--seconds", "0.2", "--runs", "2"),
+    )
+    assert result.exit_code == 0, result.output
+    medians = json.loads(result.output.splitlines()[-1])["median"]
+    assert set(medians) == {"DALI's reader, in sequence", "shardline, shuffled"}
+
+
+def test_compute_times_both_loops() -> None:
+    result = invoked(
+        compute.main,
+        *("--model", "squeezenet1_1", "--image-size", "32", "--batch-size", "2"),
+        *("--steps", "2", "--runs", "2"),
+    )
+    assert result.exit_code == 0, result.output
+    record = json.loads(result.output.splitlines()[-1])
+    assert record["ratio"] == record["median"]["trainer"] / record["median"]["bare"]
+
+
+def figures(loader_rate: float) -> RunFigures:
+    intervals = [
+        {"kind": "train", "images": 100, "seconds": 2.0, "data_seconds_max": 0.5},
+        {"kind": "train", "images": 100, "seconds": 2.0, "data_seconds_max": 1.5},
+    ]
+    evaluations = [{"kind": "evaluation", "epoch": epoch, "top1": epoch / 4} for epoch in (1, 2)]
+    return RunFigures.collect(
+        metrics=intervals + evaluations,
+        loader={"median": {"loader": loader_rate}},
+        command_seconds={"tools/shard": 1.0, "bench-loader": 2.0, "python": 10.0},
+    )
+
+
+def test_figures_of_a_run() -> None:
+    run = figures(80.0)
+    assert (run.compute, run.training, run.best_top1) == (100.0, 50.0, 0.5)
+    assert sum(seconds for _, seconds in run.stages) == 13.0
+    assert run.verdict().startswith("Input is the limit: the loader alone gives 80")
+    assert figures(120.0).verdict().startswith("Compute is the limit")
+
+
+def test_the_picture_is_drawn(tmp_path: Path) -> None:
+    path = tmp_path / "run.png"
+    draw_run(figures(80.0), path)
+    assert path.read_bytes().startswith(b"\x89PNG")
