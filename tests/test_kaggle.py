@@ -1,0 +1,262 @@
+"""Layouts of downloads, made small by code: what is found, what is refused, how it is divided."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import DataError, MisuseError
+from tools.config import ShardConfig
+from tools.files import index_files
+from tools.kaggle import find_parts
+from tools.layouts import PixelTable, gather_files
+from tools.plan import make_plan, sort_classes, validation_quotas
+from tools.sources import SPLITS, Sources
+from tools.words import split_word
+
+
+def download(folder: Path, files: dict[str, str]) -> Path:
+    """Files by relative path; the bytes of images are not looked at here."""
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode())
+    return folder
+
+
+def gather(folder: Path, **arguments: Any) -> Sources:
+    config = ShardConfig(src=folder, out=folder / "out", **arguments)
+    index = index_files(folder, images=config.images)
+    parts = find_parts(index, config)
+    return gather_files(parts, index)  # type: ignore[arg-type]
+
+
+def labelled(sources: Sources) -> dict[str, str]:
+    return {
+        name: sources.label_texts[label]
+        for name, label in zip(sources.names, sources.labels, strict=True)
+    }
+
+
+IMAGES = {f"train/{n}.png": "" for n in (1, 2, 10)}
+FOUND = {"train/1.png": "cat", "train/2.png": "dog", "train/10.png": "cat"}
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "id,label\n1,cat\n2,dog\n10,cat\n",
+        "id,label\n1.png,cat\n2.png,dog\n10.png,cat",
+        "1.png,cat\n2.png,dog\n10.png,cat\n",
+        "\ufeffid,label\r\n1,cat\r\n2,dog\r\n10,cat\r\n",
+        "label;file\ncat;train/1.png\ndog;train/2.png\ncat;train/10.png\n",
+        ",breed,id\n0,cat,1\n1,dog,2\n2,cat,10\n",
+        'id,label\n"1","cat"\n\n"2","dog"\n"10","cat"\n',
+        "id\tlabel\n./1\tcat\n./2\tdog\n./10\tcat\n",
+    ],
+)
+def test_label_tables(tmp_path: Path, table: str) -> None:
+    files = {**IMAGES, "labels.csv": table, "notes.csv": "", ".hidden/3.png": ""}
+    assert labelled(gather(download(tmp_path, files))) == FOUND
+
+
+def test_labels_stay_text(tmp_path: Path) -> None:
+    table = "id,label\n1,NA\n2,001\n10,1e10\n"
+    sources = gather(download(tmp_path, {**IMAGES, "labels.csv": table}))
+    assert sources.label_texts == ("NA", "001", "1e10")
+
+
+def test_dotted_names(tmp_path: Path) -> None:
+    files = {"x/1.0.2.jpg": "", "x/1.0.3.jpg": "", "t.csv": "uid,label\n1.0.2,a\n1.0.3,b\n"}
+    assert labelled(gather(download(tmp_path, files))) == {"x/1.0.2.jpg": "a", "x/1.0.3.jpg": "b"}
+
+
+def test_rows_that_make_no_source(tmp_path: Path) -> None:
+    table = "id,label\n1,cat\n2,\n77,dog\n1,dog\n10"
+    sources = gather(download(tmp_path, {**IMAGES, "labels.csv": table}))
+    assert labelled(sources) == {"train/1.png": "cat"}
+    assert dict(sources.rejected) == {
+        "labels.csv row 3": "no label for '2'",
+        "labels.csv row 4": "id without file: no image is called '77'",
+        "labels.csv row 5": "names train/1.png again, as labels.csv row 2 did",
+        "labels.csv row 6": "the row is cut short: it has 1 cell",
+    }
+    assert sources.notes == ("2 images without a label left out (first: train/10.png).",)
+
+
+def test_tables_named_for_their_splits(tmp_path: Path) -> None:
+    files = {
+        **IMAGES,
+        **{f"test/{n}.png": "" for n in (1, 2)},
+        "trainLabels.csv": "id,label\n1,cat\n2,dog\n10,cat\n",
+        "testLabels.csv": "id,label\n1,dog\n2,cat\n",
+        "sampleSubmission.csv": "id,label\n1,cat\n2,cat\n",
+    }
+    sources = gather(download(tmp_path, files))
+    assert labelled(sources) == {**FOUND, "test/1.png": "dog", "test/2.png": "cat"}
+    assert sources.splits is not None
+    assert [SPLITS[n] for n in sources.splits] == ["train"] * 3 + ["test"] * 2
+
+
+@pytest.mark.parametrize("above", ["", "photos/", "data/photos/"])
+def test_class_folders(tmp_path: Path, above: str) -> None:
+    files = {f"{above}big cat/1.png": "", f"{above}big cat/2.png": "", f"{above}dog/1.png": ""}
+    sources = gather(download(tmp_path, files))
+    assert sorted(labelled(sources).values()) == ["big cat", "big cat", "dog"]
+    assert sources.splits is None
+
+
+@pytest.mark.parametrize(
+    "names", [("train", "valid"), ("seg_train/seg_train", "seg_test/seg_test")]
+)
+def test_class_folders_in_splits(tmp_path: Path, names: tuple[str, str]) -> None:
+    files = {f"{split}/{label}/{split[-1]}.jpg": "" for split in names for label in "ab"}
+    sources = gather(download(tmp_path, files))
+    assert sources.splits is not None and len(sources) == 4
+    assert [SPLITS[n] for n in sources.splits][:2] == ["train"] * 2
+
+
+def test_a_table_that_names_files_in_class_folders_wins(tmp_path: Path) -> None:
+    files = {"train/a/1.png": "", "train/b/2.png": "", "train.csv": "path,y\na/1.png,x\nb/2.png,z"}
+    assert sorted(labelled(gather(download(tmp_path, files))).values()) == ["x", "z"]
+
+
+def test_a_choice_of_labels_is_refused_with_the_options(tmp_path: Path) -> None:
+    table = "id,label\n1,cat\n2,dog\n10,cat\n"
+    folders = {"folders/cat/7.png": "", "folders/dog/8.png": ""}
+    files = {**IMAGES, **folders, "a.csv": table, "b.csv": table}
+    folder = download(tmp_path, files)
+    with pytest.raises(MisuseError) as refusal:
+        gather(folder)
+    for option in ("--labels a.csv", "--labels b.csv", "--labels folders"):
+        assert option in refusal.value.message
+    assert labelled(gather(folder, labels="b.csv")) == FOUND
+    assert len(gather(folder, labels="folders")) == 2
+
+
+def test_a_choice_of_columns_is_refused_with_the_options(tmp_path: Path) -> None:
+    table = "id,species,family\n1,a,x\n2,b,y\n10,a,x\n"
+    folder = download(tmp_path, {**IMAGES, "t.csv": table})
+    with pytest.raises(MisuseError, match="--label-column species\n  --label-column family"):
+        gather(folder)
+    assert gather(folder, label_column="family").label_texts == ("x", "y")
+    assert gather(folder, label_column="2").label_texts == ("a", "b")
+
+
+def test_a_choice_of_folders_is_refused_with_the_options(tmp_path: Path) -> None:
+    files = {f"{side}/{n}.png": "" for side in ("left", "right") for n in (1, 2)}
+    folder = download(tmp_path, {**files, "t.csv": "id,label\n1,a\n2,b\n"})
+    with pytest.raises(MisuseError, match="--images left\n  --images right"):
+        gather(folder)
+    assert labelled(gather(folder, images="right")) == {"right/1.png": "a", "right/2.png": "b"}
+
+
+@pytest.mark.parametrize(
+    ("files", "arguments", "kind", "words"),
+    [
+        ({"readme.txt": ""}, {}, DataError, "holds no images and no CSV"),
+        ({"a.png": ""}, {}, DataError, "nothing says the labels"),
+        ({"a.png": "", "t.csv": "id,label\nb,1\nc,2\n"}, {}, DataError, "id without file"),
+        (
+            {"a.png": "", "t.csv": "id,label\na,1\n"},
+            {"label_column": "breed"},
+            MisuseError,
+            "no CSV has a column 'breed' .*'id', 'label'",
+        ),
+        (
+            {"a.png": "", "t.csv": "id,label\na,1\n"},
+            {"labels": "t.csv", "image_column": "name"},
+            MisuseError,
+            "t.csv has no column 'name' .*'id', 'label'",
+        ),
+        ({"a.png": ""}, {"labels": "t.csv"}, MisuseError, "no such file or folder"),
+        ({"a.png": ""}, {"images": "train"}, MisuseError, "no such folder"),
+        ({"a.png": "", "t.csv": ""}, {"labels": "t.csv"}, DataError, "is empty"),
+    ],
+)
+def test_what_can_not_be_read_is_said(
+    tmp_path: Path,
+    files: dict[str, str],
+    arguments: dict[str, str],
+    kind: type[click.ClickException],
+    words: str,
+) -> None:
+    with pytest.raises(kind, match=words):
+        gather(download(tmp_path, files), **arguments)
+
+
+def test_text_that_is_not_utf8_is_said(tmp_path: Path) -> None:
+    folder = download(tmp_path, IMAGES)
+    (folder / "t.csv").write_bytes(b"id,label\n1,cat\n2,caf\xe9\n")
+    with pytest.raises(DataError, match=r"t\.csv is not UTF-8"):
+        gather(folder)
+
+
+PIXELS = ",".join(["7", "0"] * 8)
+
+
+@pytest.mark.parametrize(
+    ("text", "label", "shape"),
+    [
+        ("label," + ",".join(f"pixel{n}" for n in range(16)) + f"\n3,{PIXELS}\n", 0, (4, 4)),
+        (
+            ",".join(f"{y}x{x}" for y in range(4) for x in range(4)) + f",y\n{PIXELS},3\n",
+            16,
+            (4, 4),
+        ),
+        (f"3,{PIXELS}\n4,{PIXELS}\n", 0, (4, 4)),
+        (f"{PIXELS},cat\n{PIXELS},dog\n", 16, (4, 4)),
+        (",".join(map(str, range(48))) + f",label\n{PIXELS},{PIXELS},{PIXELS},3\n", 48, (4, 4, 3)),
+    ],
+)
+def test_pixel_tables(tmp_path: Path, text: str, label: int, shape: tuple[int, ...]) -> None:
+    folder = download(tmp_path, {"train.csv": text, "test.csv": PIXELS + "\n" + PIXELS})
+    config = ShardConfig(src=folder, out=folder / "out")
+    (part,) = find_parts(index_files(folder), config)
+    assert isinstance(part, PixelTable)
+    assert (part.label, part.shape, part.planar) == (label, shape, False)
+
+
+def test_split_words() -> None:
+    assert split_word("mnist_train.csv") == "train"
+    assert split_word("Training/valid/x_test") == "test"
+    assert split_word("latest/strain.csv") is None
+
+
+def test_classes_are_sorted() -> None:
+    assert sort_classes(["10", "2", "-1"]) == ("-1", "2", "10")
+    assert sort_classes(["10", "2", "b"]) == ("10", "2", "b")
+
+
+@given(
+    counts=st.lists(st.integers(1, 50), min_size=1, max_size=20),
+    fraction=st.floats(0, 0.95, allow_nan=False),
+    seed=st.integers(0, 2**32),
+)
+def test_the_validation_split_is_exact(counts: list[int], fraction: float, seed: int) -> None:
+    labels = np.repeat(np.arange(len(counts)), counts).astype(np.int32)
+    texts = [str(n) for n in range(len(counts))]
+    plan = make_plan(labels, texts, None, val=fraction, seed=seed)
+    assert sorted(plan.order.tolist()) == list(range(len(labels)))
+    first, end = plan.bounds.get("val", (0, 0))
+    drawn = np.bincount(labels[plan.order[first:end]], minlength=len(counts))
+    np.testing.assert_array_equal(drawn, validation_quotas(np.array(counts), fraction))
+    assert np.all(drawn < np.array(counts))
+    shares = np.array(counts) * fraction
+    assert np.all(np.abs(drawn - shares) <= 1 + 1e-9)
+    assert end - first <= round(sum(counts) * fraction)
+
+
+def test_the_downloads_own_division_holds_unless_val_is_given() -> None:
+    labels = np.array([0, 1] * 10, np.int32)
+    own = np.array([0] * 14 + [2] * 6, np.int8)
+    plan = make_plan(labels, ["a", "b"], own, val=None, seed=1)
+    assert plan.bounds == {"train": (0, 14), "val": (14, 20)}
+    assert sorted(plan.order[14:].tolist()) == list(range(14, 20))
+    assert make_plan(labels, ["a", "b"], own, val=0.0, seed=1).bounds == {"train": (0, 20)}
+    three = np.array([0] * 10 + [1] * 4 + [2] * 6, np.int8)
+    assert list(make_plan(labels, ["a", "b"], three, val=None, seed=1).bounds) == list(SPLITS)

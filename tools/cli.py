@@ -1,0 +1,38 @@
+"""``tools/shard`` and the console script ``shard``."""
+
+import sys
+from typing import Any
+
+import click
+
+from pipeline.errors import DataError
+from pipeline.options import options, take
+from tools.config import ShardConfig
+
+
+@click.command(name="shard", epilog="Then: bench-loader --shards OUT")
+@options(ShardConfig)
+def main(**values: Any) -> None:
+    """Turn a Kaggle download of images into WebDataset shards.
+
+    Finds out where the images and labels are, says what it found and what it will do, and writes
+    tars, an index and dataset.json. Every guess has an option that overrides it.
+    """
+    config = take(ShardConfig, values)
+    # The imports are here and not above for the sake of --help, which needs neither OpenCV nor
+    # Arrow; the fork server loads them at the same time as this process.
+    from tools.workers import start_fork_server
+
+    start_fork_server(("tools.blocks", "tools.pixels"))
+    try:
+        from tools.sharding import make_shards
+    except ModuleNotFoundError as error:
+        raise DataError(
+            f"{sys.executable} lacks the package {error.name}: run `pip install -e .` in the "
+            f"repository, or activate the environment where that was done."
+        ) from error
+    make_shards(config)
+
+
+if __name__ == "__main__":
+    main(prog_name="tools/shard")

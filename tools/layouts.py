@@ -1,0 +1,196 @@
+"""The parts a download can be made of; each says what it is and how to ask for it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pipeline.errors import DataError, MisuseError
+from tools.blocks import ImageFiles
+from tools.files import FileIndex, folder_of, under
+from tools.sources import SPLITS, LabelCodes, Sources
+from tools.tables import Table
+from tools.words import is_label_column, is_unnamed, plural
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelTable:
+    """A CSV whose column `image` names files in one of `folders` (rivals, if several; "" is the
+    root). `label` is the column asked for, if one was."""
+
+    table: Table
+    image: int
+    label: int | None
+    folders: tuple[str, ...]
+    split: str | None
+
+    @property
+    def option(self) -> str:
+        return f"--labels {self.table.name}"
+
+    @property
+    def label_candidates(self) -> list[int]:
+        return [
+            number
+            for number, name in enumerate(self.table.columns)
+            if number != self.image and not is_unnamed(name)
+        ]
+
+    def label_column(self) -> int:
+        """The column of the labels; ``MisuseError`` if more than one may be meant."""
+        if self.label is not None:
+            return self.label
+        candidates = self.label_candidates
+        named = [n for n in candidates if is_label_column(self.table.columns[n])]
+        for choice in (candidates, named):
+            if len(choice) == 1:
+                return choice[0]
+        listed = "".join(f"\n  --label-column {self.table.columns[n]}" for n in candidates)
+        raise MisuseError(
+            f"{self.table.name}: {len(candidates)} columns may hold the label. Pick one:{listed}"
+        )
+
+    def folder(self) -> str:
+        if len(self.folders) > 1:
+            listed = "".join(f"\n  --images {folder}" for folder in self.folders)
+            raise MisuseError(
+                f"{self.table.name}: its column {self.table.columns[self.image]!r} names files in "
+                f"more than one folder. Pick one:{listed}"
+            )
+        return self.folders[0]
+
+    def describe(self) -> str:
+        label = self.table.columns[self.label_column()]
+        image = self.table.columns[self.image]
+        header = "" if self.table.header else ", which has no header"
+        place = f" in {self.folder()}/" if self.folder() else ""
+        return (
+            f"{self.table.name}{header}: image files{place} by column {image!r}, "
+            f"labels in column {label!r}"
+        )
+
+    def collect(self, index: FileIndex, into: "FileSources") -> None:
+        label, folder = self.label_column(), self.folder()
+        width = max(self.image, label) + 1
+        for line, cells in self.table.rows():
+            place = f"{self.table.name} row {line}"
+            if len(cells) < width:
+                into.reject(place, f"the row is cut short: it has {plural(len(cells), 'cell')}")
+                continue
+            name, text = cells[self.image], cells[label].strip()
+            found = [path for path in index.find(name) if under(path, folder)]
+            if not text:
+                into.reject(place, f"no label for {name!r}")
+            elif len(found) == 1:
+                into.add(found[0], text, self.split, place)
+            elif found:
+                into.reject(place, f"{name!r} names {len(found)} files: {', '.join(found[:3])}")
+            else:
+                into.reject(place, f"id without file: no image is called {name!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassFolders:
+    """Folders beneath `folder`, one a class; `paths` are the images in them."""
+
+    folder: str
+    paths: tuple[str, ...]
+    split: str | None
+
+    @property
+    def option(self) -> str:
+        return f"--labels {self.folder or '.'}"
+
+    def describe(self) -> str:
+        return f"class folders in {self.folder or '.'}/"
+
+    def collect(self, index: FileIndex, into: "FileSources") -> None:
+        for path in self.paths:
+            label = folder_of(path).rpartition("/")[2]
+            into.add(path, label, self.split, path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelTable:
+    """A CSV with an image a row: `pixels` are the columns of its pixels, `shape` (h, w) or
+    (h, w, 3), `planar` if they stand as all R, all G, all B."""
+
+    table: Table
+    label: int
+    pixels: tuple[int, ...]
+    shape: tuple[int, ...]
+    planar: bool
+    split: str | None
+
+    @property
+    def option(self) -> str:
+        return f"--labels {self.table.name}"
+
+    def describe(self) -> str:
+        height, width = self.shape[:2]
+        kind = "gray" if len(self.shape) == 2 else f"RGB, {'planar' if self.planar else 'RGBRGB..'}"
+        header = "" if self.table.header else ", which has no header"
+        return (
+            f"{self.table.name}{header}: a row an image of {width} x {height} pixels ({kind}), "
+            f"labels in column {self.table.columns[self.label]!r}"
+        )
+
+
+FilePart = LabelTable | ClassFolders
+Part = LabelTable | ClassFolders | PixelTable
+
+
+@dataclass
+class FileSources:
+    """Image files gathered from one part after the other."""
+
+    paths: list[str] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    splits: list[int] = field(default_factory=list)
+    rejected: list[tuple[str, str]] = field(default_factory=list)
+    codes: LabelCodes = field(default_factory=LabelCodes)
+    _seen: dict[str, str] = field(default_factory=dict)
+
+    def add(self, path: str, label: str, split: str | None, place: str) -> None:
+        """A source; a file that came before is rejected. `place` says where it was named."""
+        before = self._seen.setdefault(path, place)
+        if before is not place:
+            self.reject(place, f"names {path} again, as {before} did")
+            return
+        self.paths.append(path)
+        self.labels.append(self.codes[label])
+        self.splits.append(SPLITS.index(split or SPLITS[0]))
+
+    def reject(self, place: str, reason: str) -> None:
+        self.rejected.append((place, reason))
+
+
+def gather_files(parts: Sequence[FilePart], index: FileIndex) -> Sources:
+    """All sources of `parts`; raises ``DataError`` where there are none."""
+    gathered = FileSources()
+    for part in parts:
+        part.collect(index, gathered)
+    if not gathered.paths:
+        first = "; first: {}: {}".format(*gathered.rejected[0]) if gathered.rejected else ""
+        raise DataError(f"{index.root}: no source has both an image and a label{first}.")
+    return Sources(
+        images=ImageFiles(index.root, gathered.paths),
+        names=gathered.paths,
+        labels=np.array(gathered.labels, np.int32),
+        label_texts=gathered.codes.texts,
+        splits=np.array(gathered.splits, np.int8) if is_divided(parts) else None,
+        rejected=tuple(gathered.rejected),
+        notes=_unlabelled(index, gathered.paths),
+    )
+
+
+def is_divided(parts: Sequence[Part]) -> bool:
+    """Whether the download comes in splits of its own."""
+    return len(parts) > 1
+
+
+def _unlabelled(index: FileIndex, used: Iterable[str]) -> tuple[str, ...]:
+    left = sorted(set(index.images).difference(used))
+    if not left:
+        return ()
+    return (f"{plural(len(left), 'image')} without a label left out (first: {left[0]}).",)

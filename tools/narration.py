@@ -1,0 +1,151 @@
+"""What the tool says: what it found, what it will do, how far it is, what it wrote."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from pipeline.dataset import REJECTED_NAME, Manifest
+from tools.config import ShardConfig
+from tools.files import FileIndex
+from tools.layouts import ClassFolders, Part, PixelTable
+from tools.plan import Plan
+from tools.sources import Sources
+from tools.tally import Tally
+from tools.words import plural
+
+_SHOWN_CLASSES = 5
+_SHOWN_TABLES = 5
+_ENCODINGS = {
+    "auto": "JPEG stays as it is, PNG photographs become JPEG of quality {quality}, small images "
+    "stay or become PNG",
+    "keep": "images stay as they are where DALI reads them",
+    "jpeg": "all images become JPEG of quality {quality}",
+    "png": "all images become PNG",
+}
+
+
+class Advance(Protocol):
+    """Called with how much more is done: sources, or bytes."""
+
+    def __call__(self, count: int, /) -> None: ...
+
+
+class Narrator:
+    """Plain sentences; names from the data are never read as markup."""
+
+    def __init__(self) -> None:
+        self.console = Console(markup=False, highlight=False, emoji=False)
+
+    def say(self, text: str) -> None:
+        self.console.print(text, soft_wrap=True)
+
+    @contextmanager
+    def progress(self, verb: str, total: int, *, unit: str, scale: int = 1) -> Iterator[Advance]:
+        """A bar with rate and time left, on a terminal; nothing elsewhere. The rate is in `unit`
+        of `scale` each."""
+        bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        began = time.monotonic()
+        with bar:
+            task = bar.add_task(verb, total=total, rate="")
+
+            def advance(count: int) -> None:
+                done = bar.tasks[0].completed + count
+                rate = done / scale / max(time.monotonic() - began, 1e-3)
+                bar.update(task, advance=count, rate=f"{rate:,.0f} {unit}/s")
+
+            yield advance
+
+
+def describe_found(parts: Sequence[Part], index: FileIndex) -> str:
+    """What the download is, before anything is read in full, and which tables are left out."""
+    text = "Found " + "; ".join(part.describe() for part in parts) + "."
+    if any(isinstance(part, PixelTable) and len(part.shape) == 3 for part in parts):
+        layout = "planar (all R, all G, all B)" if _is_planar(parts) else "interleaved (RGBRGB..)"
+        other = "interleaved" if _is_planar(parts) else "planar"
+        text += f" Pixels are read as {layout}; if colours look wrong, say --pixel-layout {other}."
+    used = {part.table.name for part in parts if not isinstance(part, ClassFolders)}
+    left = [table for table in (*index.tables, *index.empty) if table not in used]
+    if left:
+        more = f" and {len(left) - _SHOWN_TABLES} more" if len(left) > _SHOWN_TABLES else ""
+        text += f" Not used: {', '.join(left[:_SHOWN_TABLES])}{more}."
+    return text
+
+
+def describe_plan(sources: Sources, plan: Plan, config: ShardConfig) -> str:
+    """What will be done."""
+    shown = ", ".join(repr(name) for name in plan.classes[:_SHOWN_CLASSES])
+    more = ", ..." if len(plan.classes) > _SHOWN_CLASSES else ""
+    splits = " and ".join(f"{end - first:,} {name}" for name, (first, end) in plan.bounds.items())
+    encoding = _ENCODINGS[config.encode].format(quality=config.quality)
+    sentences = [
+        f"{plural(len(sources), 'labelled image')} of {plural(len(plan.classes), 'class')} "
+        f"({shown}{more}) become {splits} ({_division(sources, plan, config)}), shuffled with "
+        f"seed {config.seed}; {encoding}."
+    ]
+    if plan.singles:
+        sentences.append(
+            f"{plural(plan.singles, 'class')} with one image each: it goes to train, validation "
+            f"has none of it."
+        )
+    return " ".join([*sentences, *sources.notes])
+
+
+def describe_result(manifest: Manifest, tally: Tally, *, out: Path, seconds: float) -> list[str]:
+    """The last lines."""
+    lines = []
+    if tally.lossy:
+        before, after = tally.lossy_bytes_before / 2**20, tally.lossy_bytes_after / 2**20
+        quality = (
+            f", PSNR {tally.psnr_sum / tally.psnr_count:.1f} dB on average "
+            f"({plural(tally.psnr_count, 'image')} measured)"
+            if tally.psnr_count
+            else ""
+        )
+        lines.append(
+            f"Re-encoded {plural(tally.lossy, 'image')} as JPEG: {before:,.1f} MiB before, "
+            f"{after:,.1f} MiB after{quality}."
+        )
+    if manifest.rejected:
+        lines.append(f"Rejected {plural(manifest.rejected, 'source')}: see {out / REJECTED_NAME}.")
+    splits = ", ".join(f"{split.samples:,} {name}" for name, split in manifest.splits.items())
+    shards = [shard for split in manifest.splits.values() for shard in split.shards]
+    mebibytes = sum(shard.bytes for shard in shards) / 2**20
+    lines.append(
+        f"Wrote {out}: {splits} in {plural(len(shards), 'shard')}, {mebibytes:,.1f} MiB, "
+        f"{tally.samples / seconds:,.0f} images/s. Next: bench-loader --shards {out}"
+    )
+    return lines
+
+
+def _division(sources: Sources, plan: Plan, config: ShardConfig) -> str:
+    if sources.splits is None:
+        return "drawn class by class" if "val" in plan.bounds else "no validation split"
+    if config.val is not None:
+        return "drawn class by class from all the download's splits together, as --val says"
+    if 2 in np.unique(sources.splits) and "test" not in plan.bounds:
+        return "the download's own train and test, the labelled test serving as val"
+    return "the download's own"
+
+
+def _is_planar(parts: Sequence[Part]) -> bool:
+    return any(isinstance(part, PixelTable) and part.planar for part in parts)

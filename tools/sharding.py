@@ -1,0 +1,84 @@
+"""From a download to a shard directory.
+
+    files -> parts -> sources -> plan -> blocks -> workers -> shards -> manifest
+
+Blocks are encoded in any order and consumed in the plan's, and keys are given to accepted samples
+as they come, so the bytes don't depend on the number of workers.
+"""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import click
+
+from pipeline.dataset import Manifest
+from pipeline.errors import DataError
+from tools.blocks import prepare_worker
+from tools.config import ShardConfig
+from tools.directory import OutputDirectory
+from tools.files import FileIndex, index_files
+from tools.kaggle import find_parts
+from tools.layouts import FilePart, Part, PixelTable, gather_files
+from tools.narration import Narrator, describe_found, describe_plan, describe_result
+from tools.pixels import gather_pixels
+from tools.plan import make_plan
+from tools.run import Run
+from tools.sources import Sources
+from tools.workers import Workers
+
+SPOOL_NAME = "pixels.spool"
+# As a shell reports a command that SIGINT ended.
+INTERRUPTED_EXIT_CODE = 130
+
+
+def make_shards(config: ShardConfig) -> Manifest:
+    """Do what `config` says, telling what is done; raises ``DataError`` or ``MisuseError``."""
+    narrator = Narrator()
+    try:
+        return _make_shards(config, narrator)
+    except KeyboardInterrupt:
+        narrator.say(f"Interrupted: no dataset was written to {config.out}.")
+        raise click.exceptions.Exit(INTERRUPTED_EXIT_CODE) from None
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        raise DataError(
+            f"{error.strerror or error}{where}: no dataset was written to {config.out}."
+        ) from error
+
+
+def _make_shards(config: ShardConfig, narrator: Narrator) -> Manifest:
+    began = time.monotonic()
+    directory = OutputDirectory(config.out)
+    index = index_files(config.src, images=config.images, skip=[config.out])
+    parts = find_parts(index, config)
+    narrator.say(describe_found(parts, index))
+    workers = Workers(config.processes, prepare=prepare_worker)
+    spool = directory.building / SPOOL_NAME
+    with directory, workers:
+        sources = _gather(parts, index, workers, spool, narrator)
+        plan = make_plan(
+            sources.labels, sources.label_texts, sources.splits, val=config.val, seed=config.seed
+        )
+        narrator.say(describe_plan(sources, plan, config))
+        run = Run(config, sources, plan, directory)
+        with narrator.progress("writing", len(sources), unit="images") as advance:
+            manifest = run.write(workers, advance)
+        spool.unlink(missing_ok=True)
+        directory.publish(manifest)
+    seconds = time.monotonic() - began
+    for line in describe_result(manifest, run.tally, out=config.out, seconds=seconds):
+        narrator.say(line)
+    return manifest
+
+
+def _gather(
+    parts: Sequence[Part], index: FileIndex, workers: Workers, spool: Path, narrator: Narrator
+) -> Sources:
+    if not isinstance(parts[0], PixelTable):
+        return gather_files(cast(Sequence[FilePart], parts), index)
+    tables = cast(Sequence[PixelTable], parts)
+    size_bytes = sum(part.table.path.stat().st_size for part in tables)
+    with narrator.progress("reading", size_bytes, unit="MB", scale=10**6) as advance:
+        return gather_pixels(tables, workers, spool, advance)

@@ -1,0 +1,99 @@
+"""Label tables: CSV read as text, since a type-guessing reader destroys "NA", "001" and "1e10"."""
+
+import csv
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TextIO
+
+from pipeline.errors import DataError, MisuseError
+
+# Rows looked at to find out what a column is.
+SNIFFED_ROWS = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A CSV: `name` is its path relative to the download; columns without a header are called
+    "1", "2", ...; `head` are its first data rows."""
+
+    path: Path
+    name: str
+    delimiter: str
+    header: bool
+    columns: tuple[str, ...]
+    head: tuple[tuple[str, ...], ...]
+
+    def column(self, wanted: str, *, option: str) -> int:
+        """Place of the column called `wanted`, or of that number from 1; ``MisuseError`` if
+        there is none."""
+        if wanted in self.columns:
+            return self.columns.index(wanted)
+        if wanted.isdecimal() and 1 <= int(wanted) <= len(self.columns):
+            return int(wanted) - 1
+        raise MisuseError(
+            f"{self.name} has no column {wanted!r} ({option}): its columns are "
+            f"{self.describe_columns()}."
+        )
+
+    def describe_columns(self) -> str:
+        shown = ", ".join(repr(column) for column in self.columns[:12])
+        more = len(self.columns) - 12
+        return shown + (f" and {more} more" if more > 0 else "")
+
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """(line of the file counting from 1, cells) of each data row; blank lines left out."""
+        with open_text(self.path) as file:
+            reader = csv.reader(file, delimiter=self.delimiter)
+            rows = _numbered(reader, self.path)
+            yield from islice(rows, 1 if self.header else 0, None)
+
+
+def open_table(
+    path: Path, name: str, *, is_header: Callable[[list[str], list[str]], bool]
+) -> Table | None:
+    """Look at the head of a CSV; None if it has no rows.
+
+    ``is_header(first row, second row)`` tells whether the first row names the columns.
+    """
+    with path.open("rb") as raw:
+        delimiter = max(",\t;", key=raw.readline().decode(errors="replace").count)
+    with open_text(path) as file:
+        rows = _numbered(csv.reader(file, delimiter=delimiter), path)
+        head = [cells for _, cells in islice(rows, SNIFFED_ROWS + 1)]
+    if not head:
+        return None
+    header = is_header(head[0], head[1] if len(head) > 1 else [])
+    names = head[0] if header else [str(n + 1) for n in range(len(head[0]))]
+    return Table(
+        path=path,
+        name=name,
+        delimiter=delimiter,
+        header=header,
+        columns=tuple(column.strip() for column in names),
+        head=tuple(tuple(cells) for cells in head[1 if header else 0 :]),
+    )
+
+
+def open_text(path: Path) -> TextIO:
+    """UTF-8 with or without a byte order mark; undecodable bytes raise when they are read."""
+    return path.open(encoding="utf-8-sig", newline="")
+
+
+def _numbered(reader: Iterator[list[str]], path: Path) -> Iterator[tuple[int, list[str]]]:
+    csv.field_size_limit(sys.maxsize)
+    line = 0
+    try:
+        for cells in reader:
+            line = reader.line_num  # type: ignore[attr-defined]
+            if any(cell.strip() for cell in cells):
+                yield line, cells
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path} is not UTF-8 after line {line} (byte {error.object[error.start]:#x}): save it "
+            f"as UTF-8."
+        ) from error
+    except csv.Error as error:
+        raise DataError(f"{path} can't be read as CSV after line {line}: {error}.") from error

@@ -1,0 +1,64 @@
+"""What is counted while samples are written: for the manifest and for the last lines."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Triple = tuple[float, float, float]
+
+
+@dataclass
+class Tally:
+    """Sums over accepted samples, in the order of the plan. Integers, so they are exact."""
+
+    heights: Counter[int] = field(default_factory=Counter)
+    widths: Counter[int] = field(default_factory=Counter)
+    components: set[int] = field(default_factory=set)
+    pixels: int = 0
+    sums: NDArray[np.int64] = field(default_factory=lambda: np.zeros(3, np.int64))
+    squares: NDArray[np.int64] = field(default_factory=lambda: np.zeros(3, np.int64))
+    samples: int = 0
+    lossy: int = 0
+    lossy_bytes_before: int = 0
+    lossy_bytes_after: int = 0
+    psnr_sum: float = 0.0
+    psnr_count: int = 0
+
+    def add(self, rows: NDArray[np.void], *, training: bool) -> None:
+        """Count RESULT_DTYPE `rows`; only training samples enter mean and deviation."""
+        self.samples += len(rows)
+        self.heights.update(rows["height"].tolist())
+        self.widths.update(rows["width"].tolist())
+        self.components.update(rows["component"].tolist())
+        if training:
+            self.pixels += int(np.sum(rows["height"].astype(np.int64) * rows["width"]))
+            self.sums += rows["sums"].sum(axis=0)
+            self.squares += rows["squares"].sum(axis=0)
+        lossy = rows[rows["lossy"]]
+        self.lossy += len(lossy)
+        self.lossy_bytes_before += int(lossy["source_bytes"].sum())
+        self.lossy_bytes_after += int(lossy["size"].sum())
+        measured = lossy["psnr"][np.isfinite(lossy["psnr"])]
+        self.psnr_sum += float(measured.sum())
+        self.psnr_count += len(measured)
+
+    def mean_and_std(self) -> tuple[Triple, Triple]:
+        """Per RGB channel over all pixels, in fractions of 255."""
+        mean = self.sums / self.pixels
+        variance = np.maximum(self.squares / self.pixels - mean**2, 0)
+        return _triple(mean / 255), _triple(np.sqrt(variance) / 255)
+
+
+def spread(counts: Counter[int]) -> tuple[int, int, int]:
+    """(minimum, median, maximum) of counted values; of two medians the lower."""
+    values = sorted(counts)
+    reached = np.cumsum([counts[value] for value in values])
+    middle = int(np.searchsorted(reached, (reached[-1] + 1) // 2))
+    return values[0], values[middle], values[-1]
+
+
+def _triple(values: NDArray[np.float64]) -> Triple:
+    red, green, blue = values.tolist()
+    return red, green, blue
