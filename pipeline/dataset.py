@@ -67,9 +67,10 @@ class Split:
 class Manifest:
     """What ``dataset.json`` says.
 
-    ``mean`` and ``std`` are per RGB channel over all pixels of the training split, in fractions of
-    255. ``heights`` and ``widths`` are (minimum, median, maximum) in pixels over all splits.
-    ``made_by`` holds the tool's version and the arguments that shape the bytes.
+    ``mean`` and ``std`` are per RGB channel over the pixels of the training split (every fourth row
+    of images higher than 64 px), in fractions of 255. ``heights`` and ``widths`` are (minimum,
+    median, maximum) in pixels over all splits. ``made_by`` holds the tool's version and the
+    arguments that shape the bytes.
     """
 
     task: str

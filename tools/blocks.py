@@ -19,6 +19,7 @@ from tools.images import (
     Pixels,
     UnsoundImageError,
     channel_sums,
+    counted_rows,
     encode_file,
     encode_pixels,
     psnr_decibel,
@@ -31,7 +32,7 @@ SIZED_FILES = 64
 PSNR_EVERY = 64
 
 # One row an accepted image. `source_bytes` is its size before; `sums` and `squares` are exact sums
-# over its pixels for R, G, B; `psnr` is in decibel, NaN where it wasn't measured.
+# over `counted` of its pixels for R, G, B; `psnr` is in decibel, NaN where it wasn't measured.
 RESULT_DTYPE = np.dtype(
     [
         ("place", "<i8"),
@@ -43,6 +44,7 @@ RESULT_DTYPE = np.dtype(
         ("crc32", "<u4"),
         ("lossy", "?"),
         ("psnr", "<f8"),
+        ("counted", "<i8"),
         ("sums", "<i8", 3),
         ("squares", "<i8", 3),
     ]
@@ -208,7 +210,8 @@ def prepare_worker() -> None:
 
 
 def _row(place: int, source_bytes: int, encoded: Encoded) -> tuple[object, ...]:
-    sums, squares = channel_sums(encoded.pixels)
+    counted = counted_rows(encoded.pixels)
+    sums, squares = channel_sums(counted)
     height, width = encoded.pixels.shape[:2]
     measured = encoded.lossy and place % PSNR_EVERY == 0
     return (
@@ -221,6 +224,7 @@ def _row(place: int, source_bytes: int, encoded: Encoded) -> tuple[object, ...]:
         zlib.crc32(encoded.data),
         encoded.lossy,
         psnr_decibel(encoded) if measured else np.nan,
+        counted.shape[0] * counted.shape[1],
         sums,
         squares,
     )

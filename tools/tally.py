@@ -16,7 +16,7 @@ class Tally:
     heights: Counter[int] = field(default_factory=Counter)
     widths: Counter[int] = field(default_factory=Counter)
     components: set[int] = field(default_factory=set)
-    pixels: int = 0
+    counted: int = 0
     sums: NDArray[np.int64] = field(default_factory=lambda: np.zeros(3, np.int64))
     squares: NDArray[np.int64] = field(default_factory=lambda: np.zeros(3, np.int64))
     samples: int = 0
@@ -33,7 +33,7 @@ class Tally:
         self.widths.update(rows["width"].tolist())
         self.components.update(rows["component"].tolist())
         if training:
-            self.pixels += int(np.sum(rows["height"].astype(np.int64) * rows["width"]))
+            self.counted += int(rows["counted"].sum())
             self.sums += rows["sums"].sum(axis=0)
             self.squares += rows["squares"].sum(axis=0)
         lossy = rows[rows["lossy"]]
@@ -45,9 +45,9 @@ class Tally:
         self.psnr_count += len(measured)
 
     def mean_and_std(self) -> tuple[Triple, Triple]:
-        """Per RGB channel over all pixels, in fractions of 255."""
-        mean = self.sums / self.pixels
-        variance = np.maximum(self.squares / self.pixels - mean**2, 0)
+        """Per RGB channel over the counted pixels, in fractions of 255."""
+        mean = self.sums / self.counted
+        variance = np.maximum(self.squares / self.counted - mean**2, 0)
         return _triple(mean / 255), _triple(np.sqrt(variance) / 255)
 
 

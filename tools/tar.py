@@ -51,8 +51,9 @@ def sample_prefixes(
 
 def member_headers(keys: Integers, sizes: Integers, components: Sequence[str]) -> NDArray[np.uint8]:
     """USTAR headers of members ``<key>.<component>``: uint8 of shape (n, 512)."""
-    templates = {name: _template(name) for name in set(components)}
-    out = np.stack([templates[name] for name in components])
+    kinds = {name: number for number, name in enumerate(sorted(set(components)))}
+    templates = np.stack([_template(name) for name in kinds])
+    out = templates[[kinds[name] for name in components]]
     out[:, :_KEY_DIGITS] = _digits(keys, _KEY_DIGITS, base=10)
     out[:, _SIZE] = _digits(sizes, 11, base=8)
     # The sum of all bytes, the checksum's own 8 counting as spaces.
