@@ -62,7 +62,6 @@ def _contenders(
     def batches() -> Loader:
         return synthetic_loader(
             batch_size=batch_size,
-            world_size=1,
             image_size=image_size,
             classes=1000,
             device=device,

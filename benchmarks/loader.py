@@ -32,7 +32,11 @@ def main(**values: Any) -> None:
     """Measure the input pipeline alone: read, decode, augment, hand over; no model."""
     benchmark, config = take(LoaderBenchmark, values), take(PipelineConfig, values)
     measurement, facts = measure_loader(benchmark, config)
-    report("bench-loader", "images/s", [measurement], facts=facts)
+    title = (
+        f"{config.shards}: {facts['image_size_px']} px, batch {benchmark.batch_size}, "
+        f"{facts['threads']} threads on {facts['device']}"
+    )
+    report(title, "images/s", [measurement], facts=facts)
 
 
 def measure_loader(
@@ -52,8 +56,6 @@ def measure_loader(
         dataset,
         config,
         global_batch_size=benchmark.batch_size,
-        rank=0,
-        world_size=1,
         device=device,
         split=benchmark.split,
     ) as loader:

@@ -79,14 +79,16 @@ def alternate(
 def report(
     title: str, unit: str, measurements: list[Measurement], *, facts: Mapping[str, Any]
 ) -> None:
-    """Print a table whose ratios are to the first row, then one JSON line with every value."""
+    """Print a table, with ratios to the first row where there are several, then one JSON line with
+    every value."""
     table = Table("", title=title)
-    for column in (f"{unit}, median", "lowest", "highest", "ratio"):
+    ratios = len(measurements) > 1
+    for column in (f"{unit}, median", "lowest", "highest", *["ratio"] * ratios):
         table.add_column(column, justify="right")
     for row in measurements:
         figures = (row.median, min(row.values), max(row.values))
-        ratio = row.median / measurements[0].median
-        table.add_row(row.name, *(f"{figure:,.1f}" for figure in figures), f"{ratio:.3f}")
+        ratio = f"{row.median / measurements[0].median:.3f}"
+        table.add_row(row.name, *(f"{figure:,.1f}" for figure in figures), *[ratio] * ratios)
     # Terminal width: a table piped into a file is not cut.
     Console(width=None if sys.stdout.isatty() else 120).print(table)
     record = {

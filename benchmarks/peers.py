@@ -39,8 +39,6 @@ def main(**values: Any) -> None:
         dataset,
         config,
         global_batch_size=benchmark.batch_size,
-        rank=0,
-        world_size=1,
         device=torch.device("cpu"),
     ) as loader:
         contenders = {

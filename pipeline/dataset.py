@@ -1,6 +1,6 @@
 """The vocabulary on disk: manifest, shard names, sample index. Writer and readers share it.
 
-A shard directory holds, for a split "train" (DESIGN: ``docs`` of the format follow this file):
+A shard directory holds, for a split "train":
 
     dataset.json            the manifest, written last: a directory without it is not complete
     train-000000.tar        USTAR, members 000000000.cls and 000000000.jpg (or .png)

@@ -114,9 +114,9 @@ def train_loader(
     config: PipelineConfig,
     *,
     global_batch_size: int,
-    rank: int,
-    world_size: int,
     device: torch.device,
+    rank: int = 0,
+    world_size: int = 1,
     position: int = 0,
     end_position: int | None = None,
     split: str = "train",
@@ -156,9 +156,9 @@ def val_loader(
     config: PipelineConfig,
     *,
     batch_size: int,
-    rank: int,
-    world_size: int,
     device: torch.device,
+    rank: int = 0,
+    world_size: int = 1,
     split: str = "val",
 ) -> Loader:
     """Each iteration gives every sample of the split exactly once over all ranks.
@@ -185,10 +185,10 @@ def val_loader(
 def synthetic_loader(
     *,
     batch_size: int,
-    world_size: int,
     image_size: int,
     classes: int,
     device: torch.device,
+    world_size: int = 1,
     position: int = 0,
     end_position: int | None = None,
 ) -> Loader:

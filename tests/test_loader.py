@@ -171,7 +171,7 @@ def test_a_training_image_is_its_window_resized(photographs: Path) -> None:
     dataset = Dataset(photographs)
     config = PipelineConfig(threads=2, image_size=160)
     (batch,) = taken(
-        train_loader(dataset, config, global_batch_size=32, rank=0, world_size=1, device=CPU),
+        train_loader(dataset, config, global_batch_size=32, device=CPU),
         1,
     )
     index = dataset.split("train")
@@ -193,8 +193,6 @@ def test_validation_is_torchvisions_resize_and_center_crop(photographs: Path) ->
         dataset,
         PipelineConfig(threads=2, image_size=224),
         batch_size=32,
-        rank=0,
-        world_size=1,
         device=CPU,
         split="train",
     )

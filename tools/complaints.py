@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-from types import TracebackType
 
 
 class Complaints:
@@ -14,12 +13,7 @@ class Complaints:
         os.dup2(self._file.fileno(), 2)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         os.dup2(self._saved, 2)
         os.close(self._saved)
         self._file.close()

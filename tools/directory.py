@@ -10,7 +10,6 @@ import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
 
 from pipeline.dataset import MANIFEST_NAME, REJECTED_NAME, Manifest
 from pipeline.errors import DataError, MisuseError
@@ -41,12 +40,7 @@ class OutputDirectory:
             raise DataError(f"--out {self.path} can't be written: {error.strerror}.") from error
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if not self._published:
             self._clear(keep=REJECTED_NAME)
             if not any(self.path.iterdir()):
