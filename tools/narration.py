@@ -104,7 +104,7 @@ def describe_plan(sources: Sources, plan: Plan, config: ShardConfig) -> str:
     ]
     if plan.singles:
         sentences.append(
-            f"{plural(plan.singles, 'class')} with one image each: it goes to train, validation "
+            f"{plural(plan.singles, 'class')} with a single image: train has it, validation "
             f"has none of it."
         )
     return " ".join([*sentences, *sources.notes])
