@@ -218,7 +218,7 @@ def test_a_class_of_one_goes_to_train(tmp_path: Path) -> None:
     (source / "unicorn").mkdir()
     shutil.copy(source / "dog" / "0.png", source / "unicorn" / "0.png")
     result = shard(source, tmp_path / "shards", "--val", "0.5")
-    assert "1 class with one image each: it goes to train" in result.output
+    assert "1 class with a single image: train has it" in result.output
     splits = Dataset(tmp_path / "shards").manifest.splits
     assert splits["train"].class_counts[2] == 1 and splits["val"].class_counts[2] == 0
 
