@@ -225,11 +225,11 @@ def decoded_batches(
     labels = index.samples["label"]
     feed = Feed(index, plan, graph, read_ahead=read_ahead)
     pipeline = build_graph(feed, graph)
-    stream = {"cuda_stream": torch.cuda.current_stream(device)} if device.type == "cuda" else {}
+    stream = torch.cuda.current_stream(device) if device.type == "cuda" else None
     try:
         while True:
             try:
-                (images,) = pipeline.run(**stream)
+                (images,) = pipeline.run(stream)
             except StopIteration:
                 return
             except RuntimeError as error:

@@ -1,0 +1,72 @@
+"""The same loader and trainer on an NVIDIA GPU."""
+
+import json
+import subprocess
+import sys
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipeline.config import PipelineConfig
+from pipeline.dataset import Dataset
+from pipeline.loader import Batch, train_loader, val_loader
+
+pytestmark = pytest.mark.gpu
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
+
+
+def training_batches(shards: Path, device: torch.device, count: int) -> list[Batch]:
+    config = PipelineConfig(threads=2, color_jitter=0.3)
+    loader = train_loader(Dataset(shards), config, global_batch_size=32, device=device)
+    with loader:
+        return list(islice(loader, count))
+
+
+def test_batches_are_those_of_the_cpu(photographs: Path) -> None:
+    batches = zip(
+        training_batches(photographs, CPU, 4), training_batches(photographs, GPU, 4), strict=True
+    )
+    for expected, batch in batches:
+        assert batch.images.device == batch.labels.device == GPU
+        assert batch.images.is_contiguous(memory_format=torch.channels_last)
+        assert batch.samples.tolist() == expected.samples.tolist()
+        assert batch.labels.tolist() == expected.labels.tolist()
+        difference = (batch.images.cpu().int() - expected.images.int()).abs().float()
+        # nvJPEG's inverse DCT and chroma differ from libjpeg-turbo's by a level or two.
+        assert difference.mean() <= 2
+
+
+def test_validation_pixels_are_those_of_the_cpu(photographs: Path) -> None:
+    config = PipelineConfig(threads=2)
+    first = {
+        device: next(
+            iter(
+                val_loader(
+                    Dataset(photographs), config, batch_size=64, device=device, split="train"
+                )
+            )
+        )
+        for device in (CPU, GPU)
+    }
+    difference = (first[GPU].images.cpu().int() - first[CPU].images.int()).abs().float()
+    assert difference.mean() <= 2
+
+
+def test_batches_stay_as_they_are(digits_shards: Path) -> None:
+    batches = training_batches(digits_shards, GPU, 8)
+    again = training_batches(digits_shards, GPU, 8)
+    for batch, same in zip(batches, again, strict=True):
+        assert torch.equal(batch.images, same.images)
+
+
+def test_the_trainer_runs(digits_shards: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "trainer", "--shards", str(digits_shards), "--device", "cuda"]
+    command += ["--epochs", "2", "--global-batch-size", "64", "--out", str(tmp_path / "run")]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").open()]
+    losses = [line["loss"] for line in lines if line["kind"] == "train"]
+    assert losses[-1] < losses[0]
