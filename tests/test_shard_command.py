@@ -284,7 +284,11 @@ def test_a_full_disk_ends_with_a_sentence(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_ends_with_a_sentence(tmp_path: Path) -> None:
-    source = photographs(tmp_path / "src", count=400, side=300)
+    source = photographs(tmp_path / "src", count=8, side=1500)
+    # Enough work for many seconds, so that the signal comes in the middle of it.
+    for path in list(source.rglob("*.png")):
+        for number in range(50):
+            path.with_stem(f"{path.stem}_{number}").hardlink_to(path)
     out = tmp_path / "shards"
     command = [sys.executable, "-m", "tools.cli", "--src", source, "--out", out, "--workers", "1"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)

@@ -202,7 +202,7 @@ def channel_sums(pixels: Pixels) -> tuple[Triple, Triple]:
     """Sums of the values and of their squares for R, G, B, exact; gray is three equal channels."""
     if pixels.ndim == 2:
         # A fifth of what follows, which counts where encoding takes 20 us.
-        total, square = int(cv2.sumElems(pixels)[0]), int(cv2.norm(pixels, cv2.NORM_L2SQR))
+        total, square = round(cv2.sumElems(pixels)[0]), round(cv2.norm(pixels, cv2.NORM_L2SQR))
         return (total, total, total), (square, square, square)
     means, deviations = cv2.meanStdDev(pixels)
     count = pixels.shape[0] * pixels.shape[1]
