@@ -99,7 +99,8 @@ def _draw_rates(axes: Any, figures: RunFigures) -> None:
     axes.set_xscale("log")
     axes.set_xlim(min(rates) / 3, max(rates) * 4)
     axes.set_xlabel("images/s (log scale)")
-    axes.set_title(f"Training runs at {figures.training / min(rates[:2]):.0%} of its slower half")
+    share = figures.training / min(figures.loader, figures.compute)
+    axes.set_title(f"Training reaches {share:.0%} of the slower of the two")
 
 
 def _draw_curve(axes: Any, figures: RunFigures) -> None:

@@ -68,13 +68,13 @@ class Loader:
 
     def __iter__(self) -> Iterator[Batch]:
         self.close()
-        self._running = self._batches(self._position)
+        running = self._running = self._batches(self._position)
         try:
-            for batch in self._running:
+            for batch in running:
                 self._position += self._advance
                 yield batch
         finally:
-            self.close()
+            running.close()
 
     def state_dict(self) -> dict[str, Any]:
         """Seed, position behind the last batch taken, and the dataset that they belong to."""

@@ -111,6 +111,17 @@ def test_load_state_dict_goes_on_and_refuses_what_is_not_its_own(digits_shards: 
         second.load_state_dict(first.state_dict() | {"seed": 8})
 
 
+def test_a_second_iteration_ends_the_first(digits_shards: Path) -> None:
+    with loader_of(digits_shards) as loader:
+        first = iter(loader)
+        next(first)
+        second = iter(loader)
+        next(second)
+        assert list(first) == []
+        next(second)
+        assert loader.state_dict()["position"] == 3 * GLOBAL_BATCH_SIZE
+
+
 def test_an_epoch_and_its_end(digits_shards: Path) -> None:
     dataset = Dataset(digits_shards)
     samples = dataset.manifest.splits["train"].samples
