@@ -33,8 +33,8 @@ def main(**values: Any) -> None:
     benchmark, config = take(LoaderBenchmark, values), take(PipelineConfig, values)
     measurement, facts = measure_loader(benchmark, config)
     title = (
-        f"{config.shards}: {facts['image_size_px']} px, batch {benchmark.batch_size}, "
-        f"{facts['threads']} threads on {facts['device']}"
+        f"loader at {facts['image_size_px']} px, batch {benchmark.batch_size}, "
+        f"{facts['threads']} threads, {facts['device']}"
     )
     report(title, "images/s", [measurement], facts=facts)
 

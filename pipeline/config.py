@@ -35,6 +35,7 @@ class PipelineConfig:
     )
     prefetch: int = setting(2, "Batches that DALI keeps ready.")
     read_ahead: int = setting(4, "Batches whose bytes are read before DALI asks for them.")
+    verify: bool = setting(True, "Check each sample's crc32 as it is read.")
     hw_decoder_load: float = setting(0.65, "Share of JPEGs for the GPU's hardware decoder.")
 
     def __post_init__(self) -> None:

@@ -114,8 +114,7 @@ class Manifest:
             return cls(splits=splits, **plain)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DataError(
-                f"{origin} is not a manifest that tools/shard wrote ({error!r}): "
-                f"make the shards again."
+                f"{origin} is not a manifest that tools/shard wrote: make the shards again."
             ) from error
 
 
@@ -188,7 +187,8 @@ class SplitIndex:
         try:
             table: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
-            raise DataError(f"{path} can't be read ({error}): make the shards again.") from error
+            reason = error.strerror if isinstance(error, OSError) else "damaged or cut off"
+            raise DataError(f"{path} can't be read ({reason}): make the shards again.") from error
         if table.dtype != SAMPLE_DTYPE or table.shape != (len(self),):
             raise DataError(
                 f"{path} is not the index of the {len(self)} samples that {MANIFEST_NAME} "

@@ -5,6 +5,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from pipeline.dataset import SplitIndex
 from pipeline.graph import GraphConfig, source_outputs
 from pipeline.plan import Plan, PlannedBatch
@@ -20,10 +22,16 @@ KEPT_BATCHES = 3
 
 @dataclass(frozen=True)
 class FedBatch:
-    """A planned batch and the encoded images of its samples."""
+    """A planned batch and the encoded images of its samples, views of one buffer."""
 
     planned: PlannedBatch
     encoded: list[Bytes]
+
+    @property
+    def buffer(self) -> Bytes:
+        base = self.encoded[0].base
+        assert isinstance(base, np.ndarray)
+        return base
 
 
 class Feed:
@@ -34,16 +42,23 @@ class Feed:
     """
 
     def __init__(
-        self, index: SplitIndex, plan: Plan, graph: GraphConfig, *, read_ahead: int
+        self,
+        index: SplitIndex,
+        plan: Plan,
+        graph: GraphConfig,
+        *,
+        read_ahead: int,
+        verify: bool,
     ) -> None:
-        self._reader, self._plan, self._graph = ShardReader(index), plan, graph
-        self._read_ahead = read_ahead
+        self._reader = ShardReader(index, verify=verify)
+        self._plan, self._graph, self._read_ahead = plan, graph, read_ahead
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="shardline-feed")
         self._advised: deque[PlannedBatch] = deque()  # the thread's alone
         self._planned_steps = self._submitted_steps = 0
         self._pending: deque[Future[FedBatch]] = deque()
-        self._kept: deque[FedBatch] = deque(maxlen=graph.prefetch + KEPT_BATCHES)
-        self._undelivered: deque[FedBatch] = deque()
+        self._kept: deque[FedBatch] = deque()
+        self._spares: deque[Bytes] = deque()
+        self._undelivered: deque[PlannedBatch] = deque()
 
     def __call__(self, step: int) -> tuple[Any, ...]:
         """The next batch as DALI takes it; ``StopIteration`` behind the last."""
@@ -54,16 +69,18 @@ class Feed:
             self._submitted_steps += 1
         batch = self._pending.popleft().result()
         self._kept.append(batch)
-        self._undelivered.append(batch)
+        if len(self._kept) > self._graph.prefetch + KEPT_BATCHES:
+            self._spares.append(self._kept.popleft().buffer)
+        self._undelivered.append(batch.planned)
         return source_outputs(batch.encoded, batch.planned.parameters, self._graph)
 
-    def oldest(self) -> FedBatch:
-        """The first batch that DALI was fed and has not delivered."""
+    def oldest(self) -> PlannedBatch:
+        """What DALI's next batch is made from."""
         return self._undelivered[0]
 
     def delivered(self) -> PlannedBatch:
         """What the batch that DALI has just delivered was made from."""
-        return self._undelivered.popleft().planned
+        return self._undelivered.popleft()
 
     def close(self) -> None:
         self._thread.shutdown(cancel_futures=True)
@@ -76,4 +93,5 @@ class Feed:
             self._advised.append(planned)
             self._planned_steps += 1
         planned = self._advised.popleft()
-        return FedBatch(planned, self._reader.read(planned.samples))
+        spare = self._spares.popleft() if self._spares else None
+        return FedBatch(planned, self._reader.read(planned.samples, spare))

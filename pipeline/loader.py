@@ -7,7 +7,6 @@ can't tell them apart.
 """
 
 import os
-import zlib
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
@@ -20,7 +19,7 @@ from torch.utils.dlpack import from_dlpack
 from pipeline.config import PipelineConfig, resolve_sizes
 from pipeline.dataset import Dataset, SplitIndex
 from pipeline.errors import DataError
-from pipeline.feed import FedBatch, Feed
+from pipeline.feed import Feed
 from pipeline.graph import GraphConfig, build_graph
 from pipeline.order import per_rank_batch_size
 from pipeline.plan import Plan, train_plan, val_plan
@@ -140,7 +139,7 @@ def train_loader(
             rank=rank,
             world_size=world_size,
         )
-        return decoded_batches(index, plan, graph, device, read_ahead=config.read_ahead)
+        return decoded_batches(index, plan, graph, config, device)
 
     return Loader(
         batches,
@@ -175,7 +174,7 @@ def val_loader(
         world_size=world_size,
     )
     return Loader(
-        lambda _: decoded_batches(index, plan, graph, device, read_ahead=config.read_ahead),
+        lambda _: decoded_batches(index, plan, graph, config, device),
         advance=0,
         seed=config.seed,
         fingerprint=dataset.fingerprint,
@@ -213,17 +212,21 @@ def synthetic_loader(
 
 
 def decoded_batches(
-    index: SplitIndex, plan: Plan, graph: GraphConfig, device: torch.device, *, read_ahead: int
+    index: SplitIndex,
+    plan: Plan,
+    graph: GraphConfig,
+    config: PipelineConfig,
+    device: torch.device,
 ) -> Generator[Batch]:
     """Run the plan through DALI.
 
-    Raises ``DataError`` that names shard and sample if a tar changed under the job or an image
-    can't be decoded.
+    Raises ``DataError`` that names shard and sample if a tar changed under the job, and that names
+    the batch if DALI can't decode it all the same.
     """
     if plan.steps == 0:
         return
     labels = index.samples["label"]
-    feed = Feed(index, plan, graph, read_ahead=read_ahead)
+    feed = Feed(index, plan, graph, read_ahead=config.read_ahead, verify=config.verify)
     pipeline = build_graph(feed, graph)
     stream = torch.cuda.current_stream(device) if device.type == "cuda" else None
     try:
@@ -233,7 +236,11 @@ def decoded_batches(
             except StopIteration:
                 return
             except RuntimeError as error:
-                raise _explained(error, index, feed.oldest()) from error
+                first, *_, last = feed.oldest().samples.tolist()
+                raise DataError(
+                    f"DALI failed on a batch from {index.describe(first)} to "
+                    f"{index.describe(last)}: {error}"
+                ) from error
             samples = feed.delivered().samples
             yield Batch(
                 images=from_dlpack(images.as_tensor()).permute(0, 3, 1, 2),
@@ -271,17 +278,3 @@ def _to_device(labels: NDArray[np.int64], device: torch.device) -> torch.Tensor:
     if device.type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor
-
-
-def _explained(error: RuntimeError, index: SplitIndex, batch: FedBatch) -> DataError:
-    """Name the samples whose bytes are not those that were written, if that is the cause."""
-    samples = batch.planned.samples.tolist()
-    expected = index.samples["crc32"][batch.planned.samples].tolist()
-    for sample, crc32, encoded in zip(samples, expected, batch.encoded, strict=True):
-        if zlib.crc32(encoded.data) != crc32:
-            return DataError(
-                f"{index.describe(sample)} can't be decoded: its bytes are not those that were "
-                f"written (crc32). Copy the shard again or make the shards again."
-            )
-    first, last = index.describe(samples[0]), index.describe(samples[-1])
-    return DataError(f"DALI failed on a batch from {first} to {last}: {error}")

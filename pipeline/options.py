@@ -59,8 +59,9 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> Callable[[Command], Com
     if arguments["type"] is bool:
         del arguments["type"]
         flag = f"{flag}/--no-{flag.removeprefix('--')}"
-    shown = field.default is not None and not arguments.get("is_flag", False)
-    return click.option(flag, field.name, default=field.default, show_default=shown, **arguments)
+    if not arguments.get("required"):
+        arguments |= {"default": field.default, "show_default": field.default is not None}
+    return click.option(flag, field.name, **arguments)
 
 
 def _plain_type(hint: Any) -> Any:

@@ -83,9 +83,38 @@ def test_rows_that_make_no_source(tmp_path: Path) -> None:
         "labels.csv row 3": "no label for '2'",
         "labels.csv row 4": "id without file: no image is called '77'",
         "labels.csv row 5": "names train/1.png again, as labels.csv row 2 did",
-        "labels.csv row 6": "the row is cut short: it has 1 cell",
+        "labels.csv row 6": "the row has 1 cell, not 2",
     }
     assert sources.notes == ("2 images without a label left out (first: train/10.png).",)
+
+
+def test_a_quote_that_is_not_closed_stops(tmp_path: Path) -> None:
+    table = 'id,label\n1,cat\n2,"dog\n10,cat\n'
+    with pytest.raises(DataError, match=r"labels\.csv: a cell that ends in line 4 .*'2dog"):
+        gather(download(tmp_path, {**IMAGES, "labels.csv": table}))
+
+
+def test_a_row_with_a_cell_too_many_is_rejected(tmp_path: Path) -> None:
+    table = "id,label\n1,cat,\n2,dog,cat\n10,cat\n"
+    sources = gather(download(tmp_path, {**IMAGES, "labels.csv": table}))
+    assert labelled(sources) == {"train/1.png": "cat", "train/10.png": "cat"}
+    assert dict(sources.rejected) == {"labels.csv row 3": "the row has 3 cells, not 2"}
+
+
+def test_text_that_is_not_utf8_is_placed(tmp_path: Path) -> None:
+    source = download(tmp_path, {**IMAGES, "labels.csv": ""})
+    (source / "labels.csv").write_bytes("id,label\n1,chat\n2,caf\xe9\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"labels\.csv is not UTF-8 \(line 3, byte 0xe9\)"):
+        gather(source)
+
+
+def test_shards_in_the_download_are_no_sources(tmp_path: Path) -> None:
+    files = {**IMAGES, "labels.csv": "id,label\n1,a\n2,b\n10,a\n"}
+    source = download(tmp_path, files)
+    (source / "shards").mkdir()
+    (source / "shards" / "rejected.csv").write_text("source,reason\n1,x\n2,y\n")
+    (source / "shards" / "dataset.json").write_text("{}")
+    assert len(gather(source)) == 3
 
 
 def test_tables_named_for_their_splits(tmp_path: Path) -> None:
@@ -160,7 +189,12 @@ def test_a_choice_of_folders_is_refused_with_the_options(tmp_path: Path) -> None
     [
         ({"readme.txt": ""}, {}, DataError, "holds no images and no CSV"),
         ({"a.png": ""}, {}, DataError, "nothing says the labels"),
-        ({"a.png": "", "t.csv": "id,label\nb,1\nc,2\n"}, {}, DataError, "id without file"),
+        (
+            {"a.png": "", "t.csv": "id,label\nb,1\nc,2\n"},
+            {},
+            DataError,
+            "ids in it must name files",
+        ),
         (
             {"a.png": "", "t.csv": "id,label\na,1\n"},
             {"label_column": "breed"},

@@ -234,6 +234,7 @@ def test_a_class_of_one_goes_to_train(tmp_path: Path) -> None:
         (["--label-column", "breed"], 2, "no CSV has a column 'breed'"),
         (["--labels", "missing.csv"], 2, "missing.csv"),
         (["--encode", "gif"], 2, "gif"),
+        (["--image-column", "id", "--label-column", "id"], 2, "no CSV has a column 'id'"),
     ],
 )
 def test_misuse(tmp_path: Path, arguments: list[str], code: int, words: str) -> None:
@@ -241,6 +242,20 @@ def test_misuse(tmp_path: Path, arguments: list[str], code: int, words: str) -> 
     result = shard(source, tmp_path / "shards", *arguments)
     assert (result.exit_code, words in result.output) == (code, True), result.output
     assert not (tmp_path / "shards").exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["--src", "."], ["--out", "shards"]])
+def test_source_and_output_are_asked_for(arguments: list[str]) -> None:
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2 and "Missing option '--" in result.output
+
+
+def test_one_column_is_not_both(tmp_path: Path) -> None:
+    source = photographs(tmp_path / "src", count=6)
+    rows = [f"{path.stem},{path.parent.name}" for path in source.rglob("*.png")]
+    (source / "labels.csv").write_text("\n".join(["id,animal", *rows]))
+    result = shard(source, tmp_path / "shards", "--image-column", "id", "--label-column", "id")
+    assert result.exit_code == 2 and "it can't be --label-column too" in result.output
 
 
 def test_an_empty_folder_and_a_full_one(tmp_path: Path) -> None:

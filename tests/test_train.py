@@ -169,6 +169,7 @@ def test_sigterm_from_outside(digits_shards: Path, tmp_path: Path) -> None:
         (["--val-every", "-1"], 2, "--val-every"),
         (["--synthetic", "--model", "resnet51"], 2, "Close to it: resnet50"),
         (["--synthetic", "--image-size", "32", "--resume", "nowhere"], 2, "no checkpoint"),
+        (["--synthetic", "--image-size", "32", "--out", "strange"], 2, "holds something else"),
     ],
 )
 def test_bad_arguments_end_in_a_sentence(
@@ -179,10 +180,12 @@ def test_bad_arguments_end_in_a_sentence(
     message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "strange").mkdir()
+    (tmp_path / "strange" / "notes.txt").touch()
     result = CliRunner().invoke(main, ["--model", "squeezenet1_1", *arguments])
     assert result.exit_code == exit_code
     assert message in result.output
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.rglob("*")] == ["strange", "notes.txt"]
 
 
 def test_a_checkpoint_of_other_shards_is_refused(digits_shards: Path, tmp_path: Path) -> None:

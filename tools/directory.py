@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pipeline.dataset import MANIFEST_NAME, REJECTED_NAME, Manifest
 from pipeline.errors import DataError, MisuseError
+from tools.words import natural_key
 
 UNFINISHED_NAME = ".unfinished"
 _OURS = re.compile(r"(train|val|test)(-\d{6}\.(tar|idx)|\.samples\.npy|\.sources\.parquet)")
@@ -47,12 +48,13 @@ class OutputDirectory:
                 self.path.rmdir()
 
     def write_rejected(self, rejected: Iterable[tuple[str, str]]) -> Path:
-        """The list of rejected sources, in its final place; it outlives a failed run."""
+        """The list of rejected sources, by name, in its final place; it outlives a failed run."""
         path = self.path / REJECTED_NAME
+        rows = sorted(rejected, key=lambda row: natural_key(row[0]))
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(("source", "reason"))
-            writer.writerows(rejected)
+            writer.writerows(rows)
         return path
 
     def publish(self, manifest: Manifest) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from pipeline.dataset import MANIFEST_NAME
 from pipeline.errors import DataError, MisuseError
 
 IMAGE_SUFFIXES = frozenset(
@@ -67,7 +68,8 @@ def ancestors(path: str) -> list[str]:
 
 
 def index_files(root: Path, *, images: str | None = None, skip: Collection[Path] = ()) -> FileIndex:
-    """Walk `root`; hidden files, ``__MACOSX`` and the folders `skip` are left out.
+    """Walk `root`; hidden files, ``__MACOSX``, shard directories and the folders `skip` are left
+    out.
 
     `images`: folder to which the images are restricted. Raises ``DataError`` where nothing is found
     and ``MisuseError`` if that folder doesn't exist.
@@ -98,6 +100,9 @@ def _walk(root: Path, skip: Collection[Path]) -> Iterable[str]:
             and name != "__MACOSX"
             and Path(folder, name).resolve() not in skip
         ]
+        if MANIFEST_NAME in names:
+            folders.clear()
+            continue
         relative = Path(folder).relative_to(root)
         for name in names:
             if not name.startswith("."):

@@ -14,6 +14,8 @@ _SCAN = 0xDA
 # Markers that carry no length: TEM and RSTn.
 _BARE = frozenset({0x01, *range(0xD0, 0xD8)})
 _ORIENTATION_TAG = 0x0112
+# Transparency, an animation's frames, and compressed text, which may be a bomb for its readers.
+_UNPLAIN_CHUNKS = (b"tRNS", b"acTL", b"zTXt", b"iTXt")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,16 +101,15 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 def _read_png(data: bytes) -> Header:
     width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
-    orientation, transparent = 1, False
+    # Colour types 0 and 2 are gray and RGB.
+    orientation, plain = 1, depth == 8 and colour in (0, 2)
     at = len(PNG_START)
     while at + 8 <= len(data):
         length, name = struct.unpack_from(">I4s", data, at)
         if name == b"eXIf":
             orientation = exif_orientation(data[at + 8 : at + 8 + length])
-        transparent |= name in (b"tRNS", b"acTL")
+        plain &= name not in _UNPLAIN_CHUNKS
         at += 12 + length
-    # Colour types 0 and 2 are gray and RGB; an animation (acTL) has frames to choose from.
-    plain = depth == 8 and colour in (0, 2) and not transparent
     return Header(format="png", height=height, width=width, plain=plain, orientation=orientation)
 
 

@@ -43,7 +43,7 @@ _JPEG = (
 # before the end marker (D9) are harmless and frequent.
 _DAMAGE = re.compile(
     r"premature end|bad Huffman|bad arithmetic|instead of RST|Inconsistent progression"
-    r"|extraneous bytes before marker 0x(?!d9)",
+    r"|extraneous bytes before marker 0x(?!d9)[0-9a-f]+",
     re.IGNORECASE,
 )
 

@@ -204,15 +204,17 @@ def _explain(index: FileIndex, tables: Sequence[Table], config: ShardConfig) -> 
             return MisuseError(f"no CSV has a column {column!r} ({option}): {seen or 'none here'}.")
     images = f"{plural(len(index.images), 'image')} in {index.root}"
     if not tables:
+        empty = f" ({', '.join(index.empty)} is empty)" if index.empty else ""
         return DataError(
-            f"{images}, but no CSV and no class folders beside each other: nothing says the labels."
+            f"{images}, but no CSV{empty} and no class folders beside each other: nothing says "
+            f"the labels."
         )
-    seen = "; ".join(
-        f"{table.name}, first row {', '.join(table.head[0][:4]) if table.head else 'missing'}"
+    seen = "".join(
+        f"\n  {table.name}: "
+        + (f"first row {', '.join(table.head[0][:4])}" if table.head else "a header without rows")
         for table in tables[:5]
     )
     return DataError(
-        f"{images}, and no CSV says their labels: id without file, no column names the images "
-        f"({seen}). Name the CSV with --labels and its columns with --image-column and "
-        f"--label-column."
+        f"{images}, and no CSV says their labels: the ids in it must name files. Name the CSV with "
+        f"--labels and its columns with --image-column and --label-column. There is:{seen}"
     )

@@ -38,6 +38,11 @@ class LabelTable:
 
     def label_column(self) -> int:
         """The column of the labels; ``MisuseError`` if more than one may be meant."""
+        if self.label == self.image:
+            raise MisuseError(
+                f"{self.table.name}: column {self.table.columns[self.image]!r} names the images, "
+                f"it can't be --label-column too."
+            )
         if self.label is not None:
             return self.label
         candidates = self.label_candidates
@@ -74,10 +79,18 @@ class LabelTable:
         width = max(self.image, label) + 1
         for line, cells in self.table.rows():
             place = f"{self.table.name} row {line}"
-            if len(cells) < width:
-                into.reject(place, f"the row is cut short: it has {plural(len(cells), 'cell')}")
+            if len(cells) < width or any(cells[len(self.table.columns) :]):
+                into.reject(
+                    place,
+                    f"the row has {plural(len(cells), 'cell')}, not {len(self.table.columns)}",
+                )
                 continue
             name, text = cells[self.image], cells[label].strip()
+            if "\n" in name + text:
+                raise DataError(
+                    f"{self.table.path}: a cell that ends in line {line} goes over several lines, "
+                    f"beginning with {(name + text)[:30]!r}: a quote is not closed there. Mend it."
+                )
             found = [path for path in index.find(name) if under(path, folder)]
             if not text:
                 into.reject(place, f"no label for {name!r}")
@@ -128,7 +141,9 @@ class PixelTable:
 
     def describe(self) -> str:
         height, width = self.shape[:2]
-        kind = "gray" if len(self.shape) == 2 else f"RGB, {'planar' if self.planar else 'RGBRGB..'}"
+        kind = (
+            "gray" if len(self.shape) == 2 else f"RGB, {'planar' if self.planar else 'interleaved'}"
+        )
         header = "" if self.table.header else ", which has no header"
         return (
             f"{self.table.name}{header}: a row an image of {width} x {height} pixels ({kind}), "

@@ -80,7 +80,11 @@ def describe_found(parts: Sequence[Part], index: FileIndex) -> str:
     """What the download is, before anything is read in full, and which tables are left out."""
     text = "Found " + "; ".join(part.describe() for part in parts) + "."
     if any(isinstance(part, PixelTable) and len(part.shape) == 3 for part in parts):
-        layout = "planar (all R, all G, all B)" if _is_planar(parts) else "interleaved (RGBRGB..)"
+        layout = (
+            "planar (all R, all G, all B)"
+            if _is_planar(parts)
+            else "interleaved (R, G, B, R, G, B ...)"
+        )
         other = "interleaved" if _is_planar(parts) else "planar"
         text += f" Pixels are read as {layout}; if colours look wrong, say --pixel-layout {other}."
     used = {part.table.name for part in parts if not isinstance(part, ClassFolders)}
@@ -102,7 +106,7 @@ def describe_plan(sources: Sources, plan: Plan, config: ShardConfig) -> str:
         f"({shown}{more}) become {splits} ({_division(sources, plan, config)}), shuffled with "
         f"seed {config.seed}; {encoding}."
     ]
-    if plan.singles:
+    if plan.singles and "val" in plan.bounds:
         sentences.append(
             f"{plural(plan.singles, 'class')} with a single image: train has it, validation "
             f"has none of it."

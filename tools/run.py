@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
-from math import ceil
 
 import numpy as np
 
@@ -120,12 +119,11 @@ class Run:
             return
         path = self._directory.write_rejected(self._rejected)
         first = "".join(f"\n  {source}: {reason}" for source, reason in self._rejected[:3])
-        needed = ceil(1000 * len(self._rejected) / total) / 1000
         raise DataError(
-            f"{plural(len(self._rejected), 'source')} of {total:,} unusable, more than "
-            f"--max-rejected {self._config.max_rejected}; no dataset was written. The list is in "
-            f"{path}; it begins:{first}\nRepair them, or go on without them: --max-rejected "
-            f"{needed} or more."
+            f"At least {plural(len(self._rejected), 'source')} of {total:,} unusable, more than "
+            f"--max-rejected {self._config.max_rejected}: stopped, no dataset was written. The "
+            f"list so far is in {path}; it begins:{first}\nRepair them, or go on without them by "
+            f"a higher --max-rejected (1: however many there are)."
         )
 
 

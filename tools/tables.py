@@ -82,6 +82,17 @@ def open_text(path: Path) -> TextIO:
     return path.open(encoding="utf-8-sig", newline="")
 
 
+def _first_other(path: Path) -> str:
+    """Where the first line lies that is not UTF-8."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode("utf-8-sig")
+            except UnicodeDecodeError as error:
+                return f"line {number}, byte {error.object[error.start]:#x}"
+    return "a byte at its end"
+
+
 def _numbered(reader: Iterator[list[str]], path: Path) -> Iterator[tuple[int, list[str]]]:
     csv.field_size_limit(sys.maxsize)
     line = 0
@@ -91,9 +102,6 @@ def _numbered(reader: Iterator[list[str]], path: Path) -> Iterator[tuple[int, li
             if any(cell.strip() for cell in cells):
                 yield line, cells
     except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path} is not UTF-8 after line {line} (byte {error.object[error.start]:#x}): save it "
-            f"as UTF-8."
-        ) from error
+        raise DataError(f"{path} is not UTF-8 ({_first_other(path)}): save it as UTF-8.") from error
     except csv.Error as error:
         raise DataError(f"{path} can't be read as CSV after line {line}: {error}.") from error

@@ -45,6 +45,12 @@ def is_label_column(name: str) -> bool:
     return name.lower() in ("label", "labels")
 
 
+def natural_key(text: str) -> list[tuple[int, str]]:
+    """Sorts "row 9" before "row 10"."""
+    parts = re.split(r"(\d+)", text)
+    return [(int(part), "") if number % 2 else (0, part) for number, part in enumerate(parts)]
+
+
 def plural(count: int, noun: str) -> str:
     """1 class, 2 classes, 3,000 images."""
     many = noun if count == 1 else noun + ("es" if noun.endswith("s") else "s")

@@ -1,7 +1,9 @@
 """Worker processes that may die: ordered results, bounded memory, and who killed them."""
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -110,4 +112,13 @@ class Workers:
 def _begin(prepare: Callable[[], None]) -> None:
     # Ctrl-C reaches the whole process group; the parent alone decides what ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     prepare()
+
+
+def _end_with_parent() -> None:
+    """A killed parent can't end its workers, which would wait for tasks for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -114,10 +114,10 @@ def load_checkpoint(path: Path, identity: Identity) -> Checkpoint:
         AttributeError,
         pickle.UnpicklingError,
     ) as error:
-        reason = (str(error) or repr(error)).splitlines()[0]
+        reason = error.strerror if isinstance(error, OSError) else "damaged, or not a checkpoint"
         raise DataError(
-            f"{path} can't be read as a checkpoint ({reason}): "
-            f"give another to --resume, or start anew with another --out."
+            f"{path} can't be read ({reason}): give another to --resume, or start anew with "
+            f"another --out."
         ) from error
 
 
@@ -131,15 +131,15 @@ def restore(
 
 
 def _refuse_other(path: Path, saved: Mapping[str, Any], identity: Identity) -> None:
-    advice = {
-        "fingerprint": "it belongs to other shards: give those with --shards",
-        "seed": f"give --seed {saved['seed']}",
-        "model": f"give --model {saved['model']}",
-        "classes": "it belongs to other shards: give those with --shards",
+    shards = "with other shards: give those with --shards"
+    difference = {
+        "fingerprint": shards,
+        "seed": f"with another seed: give --seed {saved['seed']}",
+        "model": f"with another model: give --model {saved['model']}",
+        "classes": shards,
     }
     for name, own in asdict(identity).items():
         if saved[name] != own:
             raise DataError(
-                f"{path} was saved with {name} {saved[name]}, this run has {own}: "
-                f"{advice[name]}, or start anew with another --out."
+                f"{path} was saved {difference[name]}, or start anew with another --out."
             )

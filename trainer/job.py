@@ -52,6 +52,20 @@ class Job:
         """Every setting by its name; the two configs share none."""
         return {**dataclasses.asdict(self.config), **dataclasses.asdict(self.pipeline)}
 
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """What followed from the settings, the data and the machine."""
+        return {
+            "world_size": self.world.world_size,
+            "device": self.world.device.type,
+            "dtype": str(self.dtype or torch.float32),
+            "image_size_px": self.task.image_size_px,
+            "samples": self.task.samples,
+            "classes": self.task.classes,
+            "fingerprint": self.task.fingerprint,
+            "torch": torch.__version__,
+        }
+
 
 def prepare(config: TrainConfig, pipeline: PipelineConfig, world: World) -> Job:
     """Build the model and, where there is a checkpoint to go on from, restore it."""

@@ -59,6 +59,7 @@ def _place_by_out(config: TrainConfig) -> Place:
         _refuse_used(place.directory)
     elif place.checkpoint.exists():
         return Place(directory=place.directory, resumed=place.checkpoint)
+    _refuse_strangers(place.directory)
     return place
 
 
@@ -68,6 +69,17 @@ def _fresh_directory() -> Path:
     while (directory := Path("runs", f"{stamp}-{number}" if number > 1 else stamp)).exists():
         number += 1
     return directory
+
+
+def _refuse_strangers(directory: Path) -> None:
+    if directory.exists() and not directory.is_dir():
+        raise MisuseError(f"--out {directory} is a file: give a folder.")
+    for entry in sorted(directory.glob("*")):
+        if entry.name not in (CONFIG_NAME, METRICS_NAME, CHECKPOINT_NAME):
+            raise MisuseError(
+                f"--out {directory} holds something else ({entry.name}): give a new or empty "
+                f"folder, or that of a run."
+            )
 
 
 def _refuse_used(directory: Path) -> None:
@@ -85,7 +97,7 @@ def write_config(directory: Path, config: Mapping[str, Any]) -> None:
 
 
 class MetricsFile:
-    """metrics.jsonl, one flushed line a record.
+    """metrics.jsonl, one flushed line a record; `time` is in seconds since 1970.
 
     Lines beyond `position` are dropped first: a run that was killed after its last checkpoint
     makes those steps again.
@@ -102,7 +114,7 @@ class MetricsFile:
         self._file = path.open("a", encoding="utf-8")
 
     def write(self, kind: str, **values: Any) -> None:
-        self._file.write(json.dumps({"kind": kind, **values}) + "\n")
+        self._file.write(json.dumps({"kind": kind, "time": time.time(), **values}) + "\n")
         self._file.flush()
 
     def close(self) -> None:

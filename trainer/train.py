@@ -47,7 +47,7 @@ def run(config: TrainConfig, pipeline: PipelineConfig) -> None:
 def open_journal(job: Job) -> Journal:
     """Write config.json, and open what is written as the run goes."""
     if job.world.rank == 0:
-        write_config(job.place.directory, job.settings)
+        write_config(job.place.directory, {**job.settings, "resolved": job.resolved})
     return Journal(
         job.place,
         rank=job.world.rank,
