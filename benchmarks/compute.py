@@ -4,6 +4,7 @@ of the same model and optimizer, on one synthetic batch, in one process, alterna
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import click
 
@@ -39,9 +40,8 @@ def _contenders(
 ) -> dict[str, Callable[[], float]]:
     """Both loops over one model; each call makes `steps` steps and returns images/s."""
     import torch
-    from torch.nn.functional import cross_entropy
 
-    from pipeline.loader import Batch, Loader, synthetic_loader
+    from pipeline.loader import Loader, synthetic_loader
     from trainer.config import TrainConfig
     from trainer.loop import train_steps
     from trainer.model import build_model
@@ -68,15 +68,8 @@ def _contenders(
             end_position=end,
         )
 
-    batch: Batch = next(iter(batches()))
-
     def bare() -> None:
-        for _ in range(steps):
-            with torch.autocast(kind, dtype, enabled=dtype is not None):
-                logits = model(batch.images)
-            cross_entropy(logits.float(), batch.labels).backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+        _bare_steps(model, optimizer, next(iter(batches())), steps=steps, dtype=dtype)
 
     def trainer() -> None:
         for _ in train_steps(
@@ -97,6 +90,19 @@ def _contenders(
         return end / (time.perf_counter() - started)
 
     return {"bare": partial(rate, bare), "trainer": partial(rate, trainer)}
+
+
+def _bare_steps(model: Any, optimizer: Any, batch: Any, *, steps: int, dtype: Any) -> None:
+    """What any training loop must do, and nothing else."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    for _ in range(steps):
+        with torch.autocast(batch.images.device.type, dtype, enabled=dtype is not None):
+            logits = model(batch.images)
+        cross_entropy(logits.float(), batch.labels).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,8 @@ def measure_loader(
 
     from pipeline.config import resolve_sizes
     from pipeline.dataset import Dataset
-    from pipeline.loader import default_threads, train_loader
+    from pipeline.decoding import default_threads
+    from pipeline.loader import train_loader
 
     dataset = Dataset(config.shards)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,43 +1,23 @@
-"""Batches on the device.
-
-    plan (samples, parameters) -> feed (bytes) -> graph (DALI) -> Batch
+"""Loaders: iterables of batches whose only state is a position.
 
 ``train_loader``, ``val_loader`` and ``synthetic_loader`` make a ``Loader``; whoever takes batches
 can't tell them apart.
 """
 
-import os
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch.utils.dlpack import from_dlpack
 
 from pipeline.config import PipelineConfig, resolve_sizes
-from pipeline.dataset import Dataset, SplitIndex
+from pipeline.dataset import Dataset
+from pipeline.decoding import Batch, decoded_batches, graph_config
 from pipeline.errors import DataError
-from pipeline.feed import Feed
-from pipeline.graph import GraphConfig, build_graph
 from pipeline.order import per_rank_batch_size
-from pipeline.plan import Plan, train_plan, val_plan
+from pipeline.plan import train_plan, val_plan
 
-
-@dataclass(frozen=True)
-class Batch:
-    """What a step gets: B samples of this rank.
-
-    Attributes:
-        images: uint8 (B, 3, H, W) on the device, in channels-last memory, not normalised.
-        labels: int64 (B,) on the device.
-        samples: int64 (B,), rows of the split's index.
-    """
-
-    images: torch.Tensor
-    labels: torch.Tensor
-    samples: NDArray[np.int64]
+__all__ = ["Batch", "Loader", "synthetic_loader", "train_loader", "val_loader"]
 
 
 class Loader:
@@ -209,72 +189,3 @@ def synthetic_loader(
             yield batch
 
     return Loader(batches, advance=advance, seed=0, fingerprint="synthetic", position=position)
-
-
-def decoded_batches(
-    index: SplitIndex,
-    plan: Plan,
-    graph: GraphConfig,
-    config: PipelineConfig,
-    device: torch.device,
-) -> Generator[Batch]:
-    """Run the plan through DALI.
-
-    Raises ``DataError`` that names shard and sample if a tar changed under the job, and that names
-    the batch if DALI can't decode it all the same.
-    """
-    if plan.steps == 0:
-        return
-    labels = index.samples["label"]
-    feed = Feed(index, plan, graph, read_ahead=config.read_ahead, verify=config.verify)
-    pipeline = build_graph(feed, graph)
-    stream = torch.cuda.current_stream(device) if device.type == "cuda" else None
-    try:
-        while True:
-            try:
-                (images,) = pipeline.run(stream)
-            except StopIteration:
-                return
-            except RuntimeError as error:
-                first, *_, last = feed.oldest().samples.tolist()
-                raise DataError(
-                    f"DALI failed on a batch from {index.describe(first)} to "
-                    f"{index.describe(last)}: {error}"
-                ) from error
-            samples = feed.delivered().samples
-            yield Batch(
-                images=from_dlpack(images.as_tensor()).permute(0, 3, 1, 2),
-                labels=_to_device(labels[samples].astype(np.int64), device),
-                samples=samples,
-            )
-    finally:
-        feed.close()
-        del pipeline
-
-
-def default_threads() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
-def graph_config(
-    dataset: Dataset, config: PipelineConfig, device: torch.device, batch_size: int, *, color: bool
-) -> GraphConfig:
-    """The graph for `dataset` as `config` says, on `device`."""
-    on_gpu = device.type == "cuda"
-    return GraphConfig(
-        batch_size=batch_size,
-        image_size_px=resolve_sizes(config, dataset.manifest).image_size_px,
-        color=color,
-        device_id=(device.index or 0) if on_gpu else None,
-        threads=config.threads or default_threads(),
-        prefetch=config.prefetch,
-        hw_decoder_load=config.hw_decoder_load,
-    )
-
-
-def _to_device(labels: NDArray[np.int64], device: torch.device) -> torch.Tensor:
-    tensor = torch.from_numpy(labels)
-    if device.type == "cuda":
-        return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor

@@ -306,7 +306,14 @@ def test_an_interrupt_ends_with_a_sentence(tmp_path: Path) -> None:
             path.with_stem(f"{path.stem}_{number}").hardlink_to(path)
     out = tmp_path / "shards"
     command = [sys.executable, "-m", "tools.cli", "--src", source, "--out", out, "--workers", "1"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        # A shell's background job begins with SIGINT ignored, and so would everything below it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     while not list(out.glob(".unfinished/*.tar")):
         assert process.poll() is None
         time.sleep(0.005)
