@@ -44,11 +44,8 @@ def main(out: Path) -> None:
     write_digits(kaggle)
     _run(seconds, "tools/shard", "--src", kaggle, "--out", shards, "--val", "0.2")
     output = _run(seconds, "bench-loader", "--shards", shards, *AUGMENTATION)
-    _run(
-        *(seconds, "python", "-m", "trainer", "--shards", shards, "--out", run),
-        *RECIPE,
-        *AUGMENTATION,
-    )
+    trainer = ("python", "-m", "trainer", "--shards", shards, "--out", run)
+    _run(seconds, *trainer, *RECIPE, *AUGMENTATION)
     figures = RunFigures.collect(
         metrics=[json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()],
         loader=json.loads(output.splitlines()[-1]),

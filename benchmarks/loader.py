@@ -47,7 +47,6 @@ def measure_loader(
 
     from pipeline.config import resolve_sizes
     from pipeline.dataset import Dataset
-    from pipeline.decoding import default_threads
     from pipeline.loader import train_loader
 
     dataset = Dataset(config.shards)
@@ -69,7 +68,7 @@ def measure_loader(
         "images_per_cpu_second": sum(run.images for run in laps)
         / sum(run.cpu_seconds for run in laps),
         "device": str(device),
-        "threads": config.threads or default_threads(),
+        "threads": config.resolved_threads,
         "image_size_px": resolve_sizes(config, dataset.manifest).image_size_px,
         "settings": asdict(benchmark) | asdict(config),
         "dataset": dataset.fingerprint,

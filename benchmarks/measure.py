@@ -2,7 +2,6 @@
 line last."""
 
 import json
-import os
 import platform
 import statistics
 import sys
@@ -15,6 +14,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+from pipeline.config import available_cores
 
 PACKAGES = ("torch", "torchvision", "nvidia-dali-cuda120", "numpy", "opencv-python", "webdataset")
 
@@ -107,7 +108,7 @@ def environment() -> dict[str, Any]:
     return {
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "cpu": _cpu_model(),
-        "cpus": len(os.sched_getaffinity(0)),
+        "cpus": available_cores(),
         "python": platform.python_version(),
         **{package: _version(package) for package in PACKAGES},
     }

@@ -31,7 +31,6 @@ def main(**values: Any) -> None:
     import torch
 
     from pipeline.dataset import Dataset
-    from pipeline.decoding import default_threads
     from pipeline.loader import train_loader
 
     benchmark, config = take(PeersBenchmark, values), take(PipelineConfig, values)
@@ -56,7 +55,7 @@ def main(**values: Any) -> None:
         "peers",
         "images/s",
         measurements,
-        facts={"threads": config.threads or default_threads(), "batch_size": benchmark.batch_size},
+        facts={"threads": config.resolved_threads, "batch_size": benchmark.batch_size},
     )
 
 

@@ -1,6 +1,7 @@
 """What a user can say about the pipeline, and what follows from the data where nothing is said."""
 
 import math
+import os
 from dataclasses import dataclass
 
 from pipeline.dataset import Manifest
@@ -58,6 +59,15 @@ class PipelineConfig:
             raise MisuseError(
                 f"--val-resize {self.val_resize} is smaller than --image-size {self.image_size}."
             )
+
+    @property
+    def resolved_threads(self) -> int:
+        return self.threads or available_cores()
+
+
+def available_cores() -> int:
+    """The cores that this process may use, which may be fewer than the machine has."""
+    return len(os.sched_getaffinity(0))
 
 
 @dataclass(frozen=True, kw_only=True)

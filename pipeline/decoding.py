@@ -3,8 +3,8 @@
 plan (samples, parameters) -> feed (bytes) -> graph (DALI) -> Batch
 """
 
-import os
 from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,20 +50,20 @@ def decoded_batches(
     if plan.steps == 0:
         return
     labels = index.samples["label"]
-    feed = Feed(index, plan, graph, read_ahead=config.read_ahead, verify=config.verify)
-    pipeline = build_graph(feed, graph)
     stream = torch.cuda.current_stream(device) if device.type == "cuda" else None
-    try:
+    feed = Feed(index, plan, graph, read_ahead=config.read_ahead, verify=config.verify)
+    with closing(feed):
+        pipeline = build_graph(feed, graph)
         while True:
             try:
                 (images,) = pipeline.run(stream)
             except StopIteration:
                 return
             except RuntimeError as error:
-                first, *_, last = feed.oldest().samples.tolist()
+                samples = feed.oldest().samples
                 raise DataError(
-                    f"DALI failed on a batch from {index.describe(first)} to "
-                    f"{index.describe(last)}: {error}"
+                    f"DALI failed on a batch from {index.describe(int(samples[0]))} to "
+                    f"{index.describe(int(samples[-1]))}: {error}"
                 ) from error
             samples = feed.delivered().samples
             yield Batch(
@@ -71,14 +71,6 @@ def decoded_batches(
                 labels=_to_device(labels[samples].astype(np.int64), device),
                 samples=samples,
             )
-    finally:
-        feed.close()
-        del pipeline
-
-
-def default_threads() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def graph_config(
@@ -91,7 +83,7 @@ def graph_config(
         image_size_px=resolve_sizes(config, dataset.manifest).image_size_px,
         color=color,
         device_id=(device.index or 0) if on_gpu else None,
-        threads=config.threads or default_threads(),
+        threads=config.resolved_threads,
         prefetch=config.prefetch,
         hw_decoder_load=config.hw_decoder_load,
     )

@@ -17,7 +17,17 @@ from pipeline.errors import DataError
 from pipeline.order import per_rank_batch_size
 from pipeline.plan import train_plan, val_plan
 
-__all__ = ["Batch", "Loader", "synthetic_loader", "train_loader", "val_loader"]
+__all__ = [
+    "SYNTHETIC_FINGERPRINT",
+    "Batch",
+    "Loader",
+    "synthetic_loader",
+    "train_loader",
+    "val_loader",
+]
+
+
+SYNTHETIC_FINGERPRINT = "synthetic"
 
 
 class Loader:
@@ -188,4 +198,6 @@ def synthetic_loader(
             start += advance
             yield batch
 
-    return Loader(batches, advance=advance, seed=0, fingerprint="synthetic", position=position)
+    return Loader(
+        batches, advance=advance, seed=0, fingerprint=SYNTHETIC_FINGERPRINT, position=position
+    )

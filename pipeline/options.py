@@ -25,8 +25,7 @@ Config = TypeVar("Config")
 def setting(default: Any, help: str, **click_arguments: Any) -> Any:
     """A dataclass field that is also a command line option.
 
-    `click_arguments` go to ``click.option``; ``flag`` among them replaces the option's name, which
-    otherwise is the field's with dashes.
+    `click_arguments` go to ``click.option``; the option's name is the field's, with dashes.
     """
     return dataclasses.field(default=default, metadata={"help": help, **click_arguments})
 
@@ -53,7 +52,7 @@ def take(owner: type[Config], values: dict[str, Any]) -> Config:
 
 def _option(field: dataclasses.Field[Any], hint: Any) -> Callable[[Command], Command]:
     arguments = dict(field.metadata)
-    flag = arguments.pop("flag", "--" + field.name.replace("_", "-"))
+    flag = "--" + field.name.replace("_", "-")
     if "type" not in arguments:
         arguments["type"] = _plain_type(hint)
     if arguments["type"] is bool:

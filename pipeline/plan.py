@@ -10,7 +10,6 @@ from pipeline.augment import Parameters, train_parameters, val_parameters
 from pipeline.config import PipelineConfig, Sizes
 from pipeline.dataset import SplitIndex
 from pipeline.order import (
-    per_rank_batch_size,
     samples_at,
     step_positions,
     validation_samples,
@@ -30,7 +29,6 @@ class Plan:
     """`batch_at(step)` is a pure function of the step; `steps` is None where there is no end."""
 
     batch_at: Callable[[int], PlannedBatch]
-    batch_size: int
     steps: int | None
 
 
@@ -60,7 +58,6 @@ def train_plan(
 
     return Plan(
         batch_at=batch_at,
-        batch_size=per_rank_batch_size(global_batch_size, world_size),
         steps=None if end is None else max(0, -(-(end - start) // global_batch_size)),
     )
 
@@ -82,7 +79,7 @@ def val_plan(
         )
         return PlannedBatch(samples=samples, parameters=parameters)
 
-    return Plan(batch_at=batch_at, batch_size=batch_size, steps=-(-len(share) // batch_size))
+    return Plan(batch_at=batch_at, steps=-(-len(share) // batch_size))
 
 
 def draw_train_parameters(

@@ -32,6 +32,20 @@ def test_auto_goes_on_with_what_out_holds(tmp_path: Path) -> None:
     assert choose_place(TrainConfig(out=str(tmp_path / "new"))).resumed is None
 
 
+def test_what_a_killed_process_left_is_no_obstacle(tmp_path: Path) -> None:
+    for name in ("config.json", "metrics.partial", "checkpoint.partial"):
+        (tmp_path / name).touch()
+    assert choose_place(TrainConfig(out=str(tmp_path))).resumed is None
+
+
+def test_a_directory_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    checkpoint = finished(tmp_path / "a") / "checkpoint.pt"
+    for resume in ("auto", "never", str(checkpoint)):
+        with pytest.raises(MisuseError, match=r"holds something else \(a\)"):
+            choose_place(TrainConfig(out=str(tmp_path), resume=resume))
+
+
 def test_never_refuses_a_used_directory(tmp_path: Path) -> None:
     out = finished(tmp_path / "a")
     with pytest.raises(MisuseError, match="already holds a run"):

@@ -2,12 +2,13 @@
 
 import os
 import tempfile
+from typing import Self
 
 
 class Complaints:
     """Within the context, file descriptor 2 goes to a file from which ``take`` reads."""
 
-    def __enter__(self) -> "Complaints":
+    def __enter__(self) -> Self:
         self._file = tempfile.TemporaryFile()
         self._saved = os.dup(2)
         os.dup2(self._file.fileno(), 2)

@@ -1,12 +1,12 @@
 """What ``tools/shard`` can be told."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
+from pipeline.config import available_cores
 from pipeline.errors import MisuseError
 from pipeline.options import setting
 
@@ -97,7 +97,7 @@ class ShardConfig:
 
     @property
     def processes(self) -> int:
-        return self.workers or len(os.sched_getaffinity(0))
+        return self.workers or available_cores()
 
     @property
     def shard_bytes(self) -> int:

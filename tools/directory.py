@@ -10,6 +10,7 @@ import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Self
 
 from pipeline.dataset import MANIFEST_NAME, REJECTED_NAME, Manifest
 from pipeline.errors import DataError, MisuseError
@@ -32,7 +33,7 @@ class OutputDirectory:
         self._published = False
         _refuse_strangers(path)
 
-    def __enter__(self) -> "OutputDirectory":
+    def __enter__(self) -> Self:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._clear()

@@ -4,6 +4,7 @@ import hashlib
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -80,7 +81,7 @@ class SplitWriter:
         self._names: list[str] = []
         self.samples = 0
 
-    def __enter__(self) -> "SplitWriter":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:

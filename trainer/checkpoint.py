@@ -13,6 +13,7 @@ from torch import nn
 from pipeline.errors import DataError
 
 CHECKPOINT_NAME = "checkpoint.pt"
+PARTIAL_SUFFIX = ".partial"
 CHECKPOINT_VERSION = 1
 
 
@@ -71,7 +72,7 @@ def save_checkpoint(
         "optimizer": optimizer.state_dict()["state"],
         "config": dict(config),
     }
-    partial = path.with_suffix(".partial")
+    partial = path.with_suffix(PARTIAL_SUFFIX)
     try:
         with partial.open("wb") as file:
             torch.save(state, file)

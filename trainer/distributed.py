@@ -14,6 +14,7 @@ import click
 import torch
 import torch.distributed as dist
 
+from pipeline.config import available_cores
 from pipeline.errors import DataError, MisuseError
 from trainer.endings import leave_quietly
 
@@ -33,7 +34,7 @@ class World:
     @property
     def threads(self) -> int:
         """This rank's share of the cores that the process may use."""
-        return max(1, len(os.sched_getaffinity(0)) // self.local_world_size)
+        return max(1, available_cores() // self.local_world_size)
 
     def gather(self, values: Sequence[float]) -> list[list[float]]:
         """The values of every rank, in float64; each rank gives as many."""

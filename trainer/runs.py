@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import DataError, MisuseError
-from trainer.checkpoint import CHECKPOINT_NAME
+from trainer.checkpoint import CHECKPOINT_NAME, PARTIAL_SUFFIX
 from trainer.config import TrainConfig
 
 CONFIG_NAME = "config.json"
 METRICS_NAME = "metrics.jsonl"
+RUN_FILES = (CONFIG_NAME, METRICS_NAME, CHECKPOINT_NAME)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,7 @@ def choose_place(config: TrainConfig) -> Place:
         directory = Path(config.out) if config.out else checkpoint.parent
         if directory.resolve() != checkpoint.parent.resolve():
             _refuse_used(directory)
+            _refuse_strangers(directory)
         place = Place(directory=directory, resumed=checkpoint)
     try:
         place.directory.mkdir(parents=True, exist_ok=True)
@@ -75,7 +77,8 @@ def _refuse_strangers(directory: Path) -> None:
     if directory.exists() and not directory.is_dir():
         raise MisuseError(f"--out {directory} is a file: give a folder.")
     for entry in sorted(directory.glob("*")):
-        if entry.name not in (CONFIG_NAME, METRICS_NAME, CHECKPOINT_NAME):
+        # A killed process leaves a file that it was about to put in another's place.
+        if entry.name not in RUN_FILES and entry.suffix != PARTIAL_SUFFIX:
             raise MisuseError(
                 f"--out {directory} holds something else ({entry.name}): give a new or empty "
                 f"folder, or that of a run."
@@ -83,7 +86,7 @@ def _refuse_strangers(directory: Path) -> None:
 
 
 def _refuse_used(directory: Path) -> None:
-    for name in (CONFIG_NAME, METRICS_NAME, CHECKPOINT_NAME):
+    for name in RUN_FILES:
         if (directory / name).exists():
             raise MisuseError(
                 f"{directory} already holds a run ({name}): give another --out, or go on with "
@@ -107,7 +110,7 @@ class MetricsFile:
         path = directory / METRICS_NAME
         if path.exists():
             lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            partial = path.with_suffix(".partial")
+            partial = path.with_suffix(PARTIAL_SUFFIX)
             kept = "".join(line for line in lines if _is_before(line, position))
             partial.write_text(kept, encoding="utf-8")
             partial.replace(path)

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 
 from pipeline.config import PipelineConfig, resolve_sizes
 from pipeline.dataset import Dataset
-from pipeline.loader import Loader, synthetic_loader, train_loader, val_loader
+from pipeline.loader import (
+    SYNTHETIC_FINGERPRINT,
+    Loader,
+    synthetic_loader,
+    train_loader,
+    val_loader,
+)
 from pipeline.order import per_rank_batch_size
 from trainer.distributed import World
 
@@ -42,7 +48,7 @@ def open_task(pipeline: PipelineConfig, *, synthetic: bool) -> Task:
             image_size_px=pipeline.image_size or 224,
             mean=(0.485, 0.456, 0.406),
             std=(0.229, 0.224, 0.225),
-            fingerprint="synthetic",
+            fingerprint=SYNTHETIC_FINGERPRINT,
         )
     dataset = Dataset(pipeline.shards)
     manifest = dataset.manifest
