@@ -6,8 +6,12 @@ A shard directory holds, for a split "train":
     train-000000.tar        USTAR, members 000000000.cls and 000000000.jpg (or .png)
     train-000000.idx        DALI's index of that tar
     train.samples.npy       SAMPLE_DTYPE, one row a sample, in the order of the tars
+    train.targets.npy       multi-label and regression: float32 (samples, targets)
+    train.masks.npy         segmentation: MASK_DTYPE, one row a sample
     train.sources.parquet   key, source: the file or row of the download behind each sample
     rejected.csv            source, reason: what made no sample
+
+Where another task is stored, ``target.npy`` or ``mask.png`` stands in the place of ``cls``.
 """
 
 import hashlib
@@ -21,24 +25,39 @@ import numpy as np
 
 from pipeline.errors import DataError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST_NAME = "dataset.json"
 REJECTED_NAME = "rejected.csv"
 IMAGE_COMPONENTS = ("jpg", "png")
 
-# 32 bytes: a million samples are 32 MB, mapped. Offset and size are those of the image's bytes in
-# its tar, in bytes; height and width are in pixels of the upright image; crc32 is zlib's.
+# What is learnt -> the component that says it. A mask is an 8-bit PNG of class indices, 255 where
+# nothing is said; target.npy holds float32 (targets,).
+TARGET_COMPONENTS = {
+    "classification": "cls",
+    "multi-label": "target.npy",
+    "regression": "target.npy",
+    "segmentation": "mask.png",
+}
+
+# 36 bytes: a million samples are 36 MB, mapped. A key is the sample's place in the split as it was
+# planned; keys rise, and one is missing where a source was rejected. Offset and size are those of
+# the image's bytes in its tar, in bytes; the label is -1 unless the task is classification; height
+# and width are in pixels of the upright image; crc32 is zlib's.
 SAMPLE_DTYPE = np.dtype(
     [
         ("shard", "<u4"),
-        ("size", "<u4"),
+        ("key", "<u4"),
         ("offset", "<u8"),
+        ("size", "<u4"),
         ("label", "<i4"),
         ("height", "<u4"),
         ("width", "<u4"),
         ("crc32", "<u4"),
     ]
 )
+
+# The mask's bytes, in the image's tar.
+MASK_DTYPE = np.dtype([("offset", "<u8"), ("size", "<u4"), ("crc32", "<u4")])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +72,7 @@ class Shard:
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """One split: its shards in order and the number of samples of each class."""
+    """One split: its shards in order and, for each class, the number of samples that show it."""
 
     shards: tuple[Shard, ...]
     class_counts: tuple[int, ...]
@@ -67,14 +86,17 @@ class Split:
 class Manifest:
     """What ``dataset.json`` says.
 
-    ``mean`` and ``std`` are per RGB channel over the pixels of the training split (every fourth row
-    of images higher than 64 px), in fractions of 255. ``heights`` and ``widths`` are (minimum,
-    median, maximum) in pixels over all splits. ``made_by`` holds the tool's version and the
-    arguments that shape the bytes.
+    ``task`` is a key of TARGET_COMPONENTS. ``classes`` are in the order of the labels, of the
+    columns of a multi-label target, or of a mask's values; ``targets`` names the columns of a
+    regression's. ``mean`` and ``std`` are per RGB channel over the pixels of the training split
+    (every fourth row of images higher than 64 px), in fractions of 255. ``heights`` and
+    ``widths`` are (minimum, median, maximum) in pixels over all splits. ``made_by`` holds the
+    tool's version and the arguments that shape the bytes.
     """
 
     task: str
     classes: tuple[str, ...]
+    targets: tuple[str, ...]
     splits: dict[str, Split]
     image_components: tuple[str, ...]
     mean: tuple[float, float, float]
@@ -130,13 +152,20 @@ def samples_name(split: str) -> str:
     return f"{split}.samples.npy"
 
 
+def targets_name(split: str) -> str:
+    return f"{split}.targets.npy"
+
+
+def masks_name(split: str) -> str:
+    return f"{split}.masks.npy"
+
+
 def sources_name(split: str) -> str:
     return f"{split}.sources.parquet"
 
 
 def sample_key(number: int) -> str:
-    """The key of the `number`-th sample of a split: digits alone, since WebDataset ends a key at
-    its first dot."""
+    """A key as it stands in names: digits alone, since WebDataset ends a key at its first dot."""
     return f"{number:09d}"
 
 
@@ -159,6 +188,14 @@ class Dataset:
             ) from error
         self.manifest = Manifest.from_json(text.decode(errors="replace"), origin=path)
         self.fingerprint = hashlib.sha256(text).hexdigest()
+
+    def require(self, *tasks: str) -> None:
+        """Raise ``DataError`` unless the manifest's task is one of `tasks`."""
+        if self.manifest.task not in tasks:
+            raise DataError(
+                f"{self.directory} is stored for {self.manifest.task}, this reads "
+                f"{' or '.join(tasks)}."
+            )
 
     def split(self, name: str) -> "SplitIndex":
         """Open the split `name`."""
@@ -183,23 +220,37 @@ class SplitIndex:
     @cached_property
     def samples(self) -> np.ndarray:
         """SAMPLE_DTYPE, shape (samples,), mapped read-only."""
-        path = self.directory / samples_name(self.name)
+        return self._table(samples_name(self.name), SAMPLE_DTYPE)
+
+    @cached_property
+    def masks(self) -> np.ndarray:
+        """MASK_DTYPE, shape (samples,), mapped read-only; segmentation only."""
+        return self._table(masks_name(self.name), MASK_DTYPE)
+
+    @cached_property
+    def targets(self) -> np.ndarray:
+        """float32 (samples, targets), mapped read-only; multi-label and regression only."""
+        return self._table(targets_name(self.name), np.dtype(np.float32))
+
+    def _table(self, name: str, dtype: np.dtype) -> np.ndarray:
+        path = self.directory / name
         try:
             table: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             reason = error.strerror if isinstance(error, OSError) else "damaged or cut off"
             raise DataError(f"{path} can't be read ({reason}): make the shards again.") from error
-        if table.dtype != SAMPLE_DTYPE or table.shape != (len(self),):
+        if table.dtype != dtype or len(table) != len(self):
             raise DataError(
-                f"{path} is not the index of the {len(self)} samples that {MANIFEST_NAME} "
-                f"states: make the shards again."
+                f"{path} doesn't belong to the {len(self)} samples that {MANIFEST_NAME} states: "
+                f"make the shards again."
             )
         return table
 
     def describe(self, sample: int) -> str:
         """Where `sample` lies, for people: shard and key."""
-        shard = self.split.shards[int(self.samples["shard"][sample])]
-        return f"sample {sample_key(sample)} of {self.directory / shard.name}"
+        row = self.samples[sample]
+        shard = self.split.shards[int(row["shard"])]
+        return f"sample {sample_key(int(row['key']))} of {self.directory / shard.name}"
 
 
 def check_shard(directory: Path, shard: Shard) -> None:

@@ -115,6 +115,7 @@ def train_loader(
     Each step takes `global_batch_size` positions, of which this rank gets an equal slice;
     ``MisuseError`` if there is none.
     """
+    dataset.require("classification")
     batch_size = per_rank_batch_size(global_batch_size, world_size)
     index = dataset.split(split)
     graph = graph_config(dataset, config, device, batch_size, color=config.color_jitter > 0)
@@ -154,6 +155,7 @@ def val_loader(
 
     The last batch may be smaller, and ranks may have different numbers of batches.
     """
+    dataset.require("classification")
     index = dataset.split(split)
     graph = graph_config(dataset, config, device, batch_size, color=False)
     plan = val_plan(

@@ -25,7 +25,8 @@ Config = TypeVar("Config")
 def setting(default: Any, help: str, **click_arguments: Any) -> Any:
     """A dataclass field that is also a command line option.
 
-    `click_arguments` go to ``click.option``; the option's name is the field's, with dashes.
+    `click_arguments` go to ``click.option``; the option's name is the field's, with dashes. A bool
+    that is False has no ``--no-`` form; a tuple that is empty may be given several times.
     """
     return dataclasses.field(default=default, metadata={"help": help, **click_arguments})
 
@@ -57,7 +58,11 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> Callable[[Command], Com
         arguments["type"] = _plain_type(hint)
     if arguments["type"] is bool:
         del arguments["type"]
+        if field.default is False:
+            return click.option(flag, field.name, is_flag=True, **arguments)
         flag = f"{flag}/--no-{flag.removeprefix('--')}"
+    if field.default == ():
+        arguments |= {"multiple": True, "type": arguments["type"][0]}
     if not arguments.get("required"):
         arguments |= {"default": field.default, "show_default": field.default is not None}
     return click.option(flag, field.name, **arguments)

@@ -29,8 +29,8 @@ def test_a_manifest_survives_its_json(digits_shards: Path) -> None:
     assert again.to_json() == (digits_shards / MANIFEST_NAME).read_text()
 
 
-def test_an_index_row_is_32_bytes() -> None:
-    assert SAMPLE_DTYPE.itemsize == 32
+def test_an_index_row_is_36_bytes() -> None:
+    assert SAMPLE_DTYPE.itemsize == 36
 
 
 def test_a_folder_without_shards_says_how_to_make_them(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_another_version_is_refused(copied: Path) -> None:
         Dataset(copied)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"version": 1}', "\udcff"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"version": 2}', "\udcff"])
 def test_a_file_that_is_no_manifest_is_refused(copied: Path, text: str) -> None:
     (copied / MANIFEST_NAME).write_text(text, errors="surrogateescape")
     with pytest.raises(DataError, match="not a manifest that tools/shard wrote"):
@@ -65,7 +65,7 @@ def test_a_missing_tar_is_refused(copied: Path) -> None:
 def test_an_index_of_another_length_is_refused(copied: Path) -> None:
     path = copied / "val.samples.npy"
     np.save(path, np.load(path)[:-1])
-    with pytest.raises(DataError, match=r"val\.samples\.npy is not the index of the 180 samples"):
+    with pytest.raises(DataError, match=r"val\.samples\.npy doesn't belong to the 180 samples"):
         _ = Dataset(copied).split("val").samples
     path.write_bytes(b"")
     with pytest.raises(DataError, match=r"val\.samples\.npy can't be read"):

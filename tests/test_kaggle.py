@@ -29,15 +29,15 @@ def download(folder: Path, files: dict[str, str]) -> Path:
 
 
 def gather(folder: Path, **arguments: Any) -> Sources:
-    config = ShardConfig(src=folder, out=folder / "out", **arguments)
-    index = index_files(folder, images=config.images)
+    config = ShardConfig(src=str(folder), out=str(folder / "out"), **arguments)
+    index = index_files(str(folder), images=config.images)
     parts = find_parts(index, config)
     return gather_files(parts, index)  # type: ignore[arg-type]
 
 
 def labelled(sources: Sources) -> dict[str, str]:
     return {
-        name: sources.label_texts[label]
+        name: sources.classes[label]
         for name, label in zip(sources.names, sources.labels, strict=True)
     }
 
@@ -67,7 +67,7 @@ def test_label_tables(tmp_path: Path, table: str) -> None:
 def test_labels_stay_text(tmp_path: Path) -> None:
     table = "id,label\n1,NA\n2,001\n10,1e10\n"
     sources = gather(download(tmp_path, {**IMAGES, "labels.csv": table}))
-    assert sources.label_texts == ("NA", "001", "1e10")
+    assert sources.classes == ("NA", "001", "1e10")
 
 
 def test_dotted_names(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_rows_that_make_no_source(tmp_path: Path) -> None:
     assert dict(sources.rejected) == {
         "labels.csv row 3": "no label for '2'",
         "labels.csv row 4": "id without file: no image is called '77'",
-        "labels.csv row 5": "names train/1.png again, as labels.csv row 2 did",
+        "labels.csv row 5": "names the file again that labels.csv row 2 named",
         "labels.csv row 6": "the row has 1 cell, not 2",
     }
     assert sources.notes == ("2 images without a label left out (first: train/10.png).",)
@@ -172,8 +172,8 @@ def test_a_choice_of_columns_is_refused_with_the_options(tmp_path: Path) -> None
     folder = download(tmp_path, {**IMAGES, "t.csv": table})
     with pytest.raises(MisuseError, match="--label-column species\n  --label-column family"):
         gather(folder)
-    assert gather(folder, label_column="family").label_texts == ("x", "y")
-    assert gather(folder, label_column="2").label_texts == ("a", "b")
+    assert gather(folder, label_column=("family",)).classes == ("x", "y")
+    assert gather(folder, label_column=("2",)).classes == ("a", "b")
 
 
 def test_a_choice_of_folders_is_refused_with_the_options(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_a_choice_of_folders_is_refused_with_the_options(tmp_path: Path) -> None
         ),
         (
             {"a.png": "", "t.csv": "id,label\na,1\n"},
-            {"label_column": "breed"},
+            {"label_column": ("breed",)},
             MisuseError,
             "no CSV has a column 'breed' .*'id', 'label'",
         ),
@@ -208,7 +208,7 @@ def test_a_choice_of_folders_is_refused_with_the_options(tmp_path: Path) -> None
             "t.csv has no column 'name' .*'id', 'label'",
         ),
         ({"a.png": ""}, {"labels": "t.csv"}, MisuseError, "no such file or folder"),
-        ({"a.png": ""}, {"images": "train"}, MisuseError, "no such folder"),
+        ({"a.png": ""}, {"images": "train"}, MisuseError, "no image lies in such a folder"),
         ({"a.png": "", "t.csv": ""}, {"labels": "t.csv"}, DataError, "is empty"),
     ],
 )
@@ -249,8 +249,8 @@ PIXELS = ",".join(["7", "0"] * 8)
 )
 def test_pixel_tables(tmp_path: Path, text: str, label: int, shape: tuple[int, ...]) -> None:
     folder = download(tmp_path, {"train.csv": text, "test.csv": PIXELS + "\n" + PIXELS})
-    config = ShardConfig(src=folder, out=folder / "out")
-    (part,) = find_parts(index_files(folder), config)
+    config = ShardConfig(src=str(folder), out=str(folder / "out"))
+    (part,) = find_parts(index_files(str(folder)), config)
     assert isinstance(part, PixelTable)
     assert (part.label, part.shape, part.planar) == (label, shape, False)
 

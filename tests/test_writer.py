@@ -45,12 +45,12 @@ def write_squares(out: Path, images: Squares, *, workers: int = 2, **arguments: 
         images=images,
         names=[f"square {n}" for n in range(count)],
         labels=np.arange(count, dtype=np.int32) % 12,
-        label_texts=tuple(f"class {n:02d}" for n in range(12)),
+        classes=tuple(f"class {n:02d}" for n in range(12)),
         splits=None,
         rejected=(),
     )
-    config = ShardConfig(src=out.parent, out=out, workers=workers, **arguments)  # type: ignore[arg-type]
-    plan = make_plan(sources.labels, sources.label_texts, None, val=0.2, seed=config.seed)
+    config = ShardConfig(src=str(out.parent), out=str(out), workers=workers, **arguments)  # type: ignore[arg-type]
+    plan = make_plan(sources.labels, sources.classes, None, val=0.2, seed=config.seed)
     directory = OutputDirectory(out)
     with directory, Workers(workers, prepare=prepare_worker) as crew:
         manifest = Run(config, sources, plan, directory).write(crew, lambda count: None)

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from pipeline.dataset import IMAGE_COMPONENTS
 from tools.complaints import Complaints
+from tools.encoding import Encoding
 from tools.images import (
     Encoded,
-    Encoding,
     Pixels,
     UnsoundImageError,
     channel_sums,
@@ -24,10 +24,7 @@ from tools.images import (
     encode_pixels,
     psnr_decibel,
 )
-from tools.tar import MAX_MEMBER_BYTES
 
-# Files whose sizes are looked at to know the mean.
-SIZED_FILES = 64
 # PSNR is measured on every so many planned sources: it costs a decode.
 PSNR_EVERY = 64
 
@@ -65,42 +62,10 @@ class Images(Protocol):
         """The images of the sources `numbers`, in that order."""
         ...
 
-    def encode(self, encoding: Encoding) -> Iterator[tuple[int, Encoded | str]]:
-        """For each source its size in bytes and what to store, or the reason why nothing."""
+    def load(self, max_bytes: int) -> Iterator[tuple[int, bytes | Pixels | str]]:
+        """For each source its size in bytes, and a file's contents, pixels, or the reason why it
+        can't be used."""
         ...
-
-
-@dataclass(frozen=True)
-class ImageFiles:
-    """Image files under `root`, by relative path."""
-
-    root: Path
-    paths: Sequence[str]
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    @property
-    def mean_bytes(self) -> int:
-        chosen = self.paths[:: max(1, len(self) // SIZED_FILES)]
-        sizes = [path.stat().st_size for name in chosen if (path := self.root / name).exists()]
-        return sum(sizes) // max(1, len(sizes))
-
-    def take(self, numbers: NDArray[np.int64]) -> "ImageFiles":
-        return ImageFiles(self.root, tuple(self.paths[n] for n in numbers.tolist()))
-
-    def encode(self, encoding: Encoding) -> Iterator[tuple[int, Encoded | str]]:
-        with Complaints() as complaints:
-            for path in self.paths:
-                size_bytes = 0
-                try:
-                    data = (self.root / path).read_bytes()
-                    size_bytes = len(data)
-                    yield size_bytes, encode_file(data, encoding, complaints)
-                except UnsoundImageError as error:
-                    yield size_bytes, str(error)
-                except OSError as error:
-                    yield 0, f"can't be read: {error.strerror}"
 
 
 @dataclass(frozen=True)
@@ -123,14 +88,14 @@ class SpooledPixels:
     def take(self, numbers: NDArray[np.int64]) -> "SpooledPixels":
         return replace(self, rows=self.rows[numbers])
 
-    def encode(self, encoding: Encoding) -> Iterator[tuple[int, Encoded | str]]:
+    def load(self, max_bytes: int) -> Iterator[tuple[int, Pixels]]:
         size_bytes = self.mean_bytes
         file = os.open(self.spool, os.O_RDONLY)
         try:
             for row in self.rows.tolist():
                 # Not mapped: the pages would count as this process's memory.
                 raw = np.frombuffer(os.pread(file, size_bytes, row * size_bytes), np.uint8)
-                yield size_bytes, encode_pixels(self._picture(raw), encoding)
+                yield size_bytes, self._picture(raw)
         finally:
             os.close(file)
 
@@ -171,18 +136,29 @@ class BlockResult:
 def encode_block(block: Block) -> BlockResult:
     """Runs in a worker."""
     rows, images, rejected = [], [], []
-    results = block.images.encode(block.encoding)
-    for place, (source_bytes, result) in enumerate(results, start=block.first):
-        if isinstance(result, Encoded) and len(result.data) > MAX_MEMBER_BYTES:
-            result = "its bytes are more than a tar member holds"
-        if isinstance(result, str):
-            rejected.append((place, result))
-        else:
-            rows.append(_row(place, source_bytes, result))
-            images.append(result.data)
+    loaded = block.images.load(block.encoding.max_bytes)
+    with Complaints() as complaints:
+        for place, (source_bytes, contents) in enumerate(loaded, start=block.first):
+            result = _encode(contents, block.encoding, complaints)
+            if isinstance(result, str):
+                rejected.append((place, result))
+            else:
+                rows.append(_row(place, source_bytes, result))
+                images.append(result.data)
     return BlockResult(
         rows=np.array(rows, RESULT_DTYPE), images=tuple(images), rejected=tuple(rejected)
     )
+
+
+def _encode(
+    contents: bytes | Pixels | str, encoding: Encoding, complaints: Complaints
+) -> Encoded | str:
+    try:
+        if isinstance(contents, bytes):
+            return encode_file(contents, encoding, complaints)
+        return contents if isinstance(contents, str) else encode_pixels(contents, encoding)
+    except UnsoundImageError as error:
+        return str(error)
 
 
 def merge(results: Sequence[BlockResult]) -> BlockResult:

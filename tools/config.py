@@ -1,29 +1,29 @@
 """What ``tools/shard`` can be told."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import click
 
 from pipeline.config import available_cores
+from pipeline.dataset import TARGET_COMPONENTS
 from pipeline.errors import MisuseError
 from pipeline.options import setting
+from tools.encoding import Encoding
 
 # What decides where the result goes or how fast it comes, never its bytes.
-SHAPELESS = ("src", "out", "workers", "max_rejected")
+SHAPELESS = ("src", "out", "workers", "engine", "max_rejected", "dry_run")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShardConfig:
     """Options of ``tools/shard``; raises ``MisuseError`` for values that make no sense."""
 
-    src: Path = setting(  # noqa: RUF009 (it returns a field)
-        None, "Folder of the unpacked download.", required=True, metavar="DIR"
+    src: str = setting(
+        None, "The download: a folder, a zip, or an fsspec URL (s3://...).", required=True
     )
-    out: Path = setting(  # noqa: RUF009 (it returns a field)
-        None, "Folder to write the shards to.", required=True, metavar="DIR"
-    )
+    out: str = setting(None, "Folder or fsspec URL to write the shards to.", required=True)
+    dry_run: bool = setting(False, "Print the plan and a few resolved rows; write nothing.")
     labels: str | None = setting(
         None,
         "Where the labels are, relative to --src: a CSV, or the folder above the class folders.",
@@ -33,10 +33,49 @@ class ShardConfig:
     image_column: str | None = setting(
         None, "Column that names the image file: its name, or its number counting from 1."
     )
-    label_column: str | None = setting(
-        None, "Column that holds the label: its name, or its number counting from 1."
+    label_column: tuple[str, ...] = setting(
+        (),
+        "Column that holds the label: its name, or its number counting from 1. Several: one-hot "
+        "columns, or the numbers of a regression.",
     )
     header: bool | None = setting(None, "Whether the CSV has a header.  [default: found out]")
+    path_template: str | None = setting(
+        None,
+        'Image file made of columns, as in "{classname}/{img}.jpg".',
+        metavar="TEMPLATE",
+    )
+    label_pattern: str | None = setting(
+        None,
+        r"Regular expression whose group in an image's path is its label, as in '(\w+)\.\d+\.jpg'.",
+        metavar="REGEX",
+    )
+    label_separator: str | None = setting(
+        None,
+        "Parts a cell of several labels; for classification the first of them counts.",
+        metavar="TEXT",
+    )
+    class_names: str | None = setting(
+        None,
+        "File under --src with the classes in their order: label, then name, in a CSV, a JSON, or "
+        "lines like those of LOC_synset_mapping.txt.",
+        metavar="PATH",
+    )
+    task: str = setting(
+        "auto", "What is to be learnt.", type=click.Choice(["auto", *TARGET_COMPONENTS])
+    )
+    mask_column: str | None = setting(None, "Segmentation: column that names the mask file.")
+    mask_template: str | None = setting(
+        None,
+        'Segmentation: mask file by the image\'s path, as in "{folder}/{stem}_mask.png".',
+        metavar="TEMPLATE",
+    )
+    mask_colours: str | None = setting(
+        None,
+        "Segmentation: CSV name,r,g,b of the masks' colours.  [default: class_dict.csv if there is "
+        "one, else dark and bright]",
+        metavar="PATH",
+    )
+    mask_threshold: int = setting(128, "Segmentation: from here on a gray mask is bright.")
     pixel_layout: str = setting(
         "interleaved",
         "Order of RGB values in a row of a pixel CSV: RGBRGB... or all R, all G, all B.",
@@ -44,6 +83,12 @@ class ShardConfig:
     )
     pixel_size: tuple[int, int] | None = setting(
         None, "Height and width of the images of a pixel CSV.  [default: square]"
+    )
+    split_column: str | None = setting(
+        None, "Column that says the split.  [default: one that is called split, Usage, is_val ...]"
+    )
+    group_column: str | None = setting(
+        None, "Column of what must not be divided between splits: patient, subject, lesion."
     )
     val: float | None = setting(
         None,
@@ -65,8 +110,26 @@ class ShardConfig:
     shortest_side: int | None = setting(
         None, "Shrink until the shortest side has at most so many pixels.", metavar="PX"
     )
+    alpha: str = setting(
+        "white",
+        "What lies behind transparent pixels, or drop the transparency.",
+        type=click.Choice(["white", "black", "drop"]),
+    )
+    max_pixels: float = setting(100.0, "Reject larger images, in millions of pixels.")
+    max_bytes: float = setting(256.0, "Reject larger files, in MiB.")
+    verify: str = setting(
+        "decode",
+        "Decode each image that is stored as it is, or trust its header.",
+        type=click.Choice(["decode", "header"]),
+    )
+    follow_links: bool = setting(False, "Follow links that leave --src.")
     workers: int | None = setting(None, "Processes that encode.  [default: every core]")
-    shard_size: float = setting(256.0, "Size of a shard at most, in MiB.", metavar="MIB")
+    engine: str = setting(
+        "local",
+        "Processes of this machine, or the tasks of a Ray cluster.",
+        type=click.Choice(["local", "ray"]),
+    )
+    shard_size: float = setting(256.0, "Size of a shard, about, in MiB.", metavar="MIB")
     max_rejected: float = setting(
         0.01, "Stop when more than this fraction of the sources is unusable.", metavar="FRACTION"
     )
@@ -88,12 +151,11 @@ class ShardConfig:
                 _refuse(name, value, "at least 1")
         if self.pixel_size is not None and min(self.pixel_size) < 1:
             _refuse("pixel_size", self.pixel_size, "at least 1 by 1")
-        if not self.shard_size > 0:
-            _refuse("shard_size", self.shard_size, "more than 0 MiB")
-        if not self.src.is_dir():
-            raise MisuseError(
-                f"--src {self.src} is not a folder: give the folder of the unpacked download."
-            )
+        for name in ("shard_size", "max_pixels", "max_bytes"):
+            if not getattr(self, name) > 0:
+                _refuse(name, getattr(self, name), "more than 0")
+        if not 0 <= self.mask_threshold <= 255:
+            _refuse("mask_threshold", self.mask_threshold, "from 0 to 255")
 
     @property
     def processes(self) -> int:
@@ -102,6 +164,19 @@ class ShardConfig:
     @property
     def shard_bytes(self) -> int:
         return int(self.shard_size * 2**20)
+
+    @property
+    def encoding(self) -> Encoding:
+        return Encoding(
+            mode=self.encode,
+            quality=self.quality,
+            longest_side=self.longest_side,
+            shortest_side=self.shortest_side,
+            alpha=self.alpha,
+            max_pixels=int(self.max_pixels * 1e6),
+            max_bytes=int(self.max_bytes * 2**20),
+            verify=self.verify,
+        )
 
     @property
     def shaping(self) -> dict[str, Any]:

@@ -1,55 +1,74 @@
-"""One index of all files of a download; everything that names an image is looked up in it."""
+"""One index of all files of a download, also of those in zips; what names an image is looked up in
+it, so that no name of a table ever reaches the file system."""
 
-import os
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import IO
 
-from pipeline.dataset import MANIFEST_NAME
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline.errors import DataError, MisuseError
+from tools.archives import Member, members
+from tools.image_files import ENTRY_DTYPE, Entries, ImageFiles, open_file
+from tools.names import IMAGE_SUFFIXES, NameIndex, Names, PathTable, suffix_of
+from tools.storage import Refusal, Storage
+from tools.words import plural
 
-IMAGE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".gif"}
-)
-TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
+TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".json"})
+# What to do with an archive that can't be read in place.
+_PACKED = {
+    ".7z": "7z x {name}",
+    ".rar": "unrar x {name}",
+    ".tar": "tar xf {name}",
+    ".tgz": "tar xf {name}",
+    ".gz": "tar xf {name} (or gunzip {name})",
+    ".bz2": "tar xf {name}",
+    ".xz": "tar xf {name}",
+    ".z01": "zip -s 0 {stem}.zip --out whole.zip",
+    ".001": "cat {stem}.* > {stem}",
+}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FileIndex:
-    """Relative POSIX paths under `root`, sorted: `images` and `tables`; `empty` are tables of 0
-    bytes."""
+    """`images` are paths relative to `storage`, sorted, `entries` where their bytes lie; `tables`
+    are CSV, TSV, text and JSON files, likewise, and `empty` those of 0 bytes; `refused` are files
+    that are not looked at, and why."""
 
-    root: Path
-    images: tuple[str, ...]
+    storage: Storage
+    images: PathTable
+    entries: Entries
     tables: tuple[str, ...]
-    empty: tuple[str, ...] = field(default=())
+    table_entries: Entries
+    empty: tuple[str, ...] = ()
+    refused: tuple[Refusal, ...] = ()
 
     @cached_property
-    def by_name(self) -> dict[str, list[str]]:
-        """File name, with and without its extension, -> paths."""
-        found: dict[str, list[str]] = {}
-        for path in self.images:
-            name = path.rpartition("/")[2]
-            for key in (name, name.rpartition(".")[0]):
-                found.setdefault(key, []).append(path)
-        return found
+    def _names(self) -> NameIndex:
+        return NameIndex(self.images)
 
-    @cached_property
-    def _image_set(self) -> frozenset[str]:
-        return frozenset(self.images)
+    def find(self, text: str) -> list[int]:
+        """Numbers of the images that `text` may name; see ``NameIndex.find``."""
+        return self._names.find(text)
 
-    def find(self, text: str) -> list[str]:
-        """Images that `text` may name: a path or a name, with or without extension."""
-        text = text.strip().replace("\\", "/").removeprefix("./")
-        if text in self._image_set:
-            return [text]
-        folder, _, name = text.rpartition("/")
-        paths = self.by_name.get(name, [])
-        if not folder:
-            return paths
-        tail = "/" + folder.strip("/")
-        return [path for path in paths if ("/" + folder_of(path)).endswith(tail)]
+    def open(self, table: str) -> IO[bytes]:
+        """One of `tables` as a stream; raises ``DataError`` where it can't be read."""
+        row = self.table_entries.rows[self.tables.index(table)]
+        return open_file(self.storage, table, row, self.table_entries.holders)
+
+    def size_bytes(self, table: str) -> int:
+        return int(self.table_entries.rows["size_bytes"][self.tables.index(table)])
+
+    def where(self, path: str) -> str:
+        """The whole path, for people."""
+        return self.storage.where(path)
+
+    def take(self, numbers: NDArray[np.int64]) -> ImageFiles:
+        """The images of these numbers."""
+        return ImageFiles(self.storage, Names(self.images, numbers), self.entries.take(numbers))
 
 
 def folder_of(path: str) -> str:
@@ -67,47 +86,139 @@ def ancestors(path: str) -> list[str]:
     return [str(folder) if folder.name else "" for folder in PurePosixPath(path).parents]
 
 
-def index_files(root: Path, *, images: str | None = None, skip: Collection[Path] = ()) -> FileIndex:
-    """Walk `root`; hidden files, ``__MACOSX``, shard directories and the folders `skip` are left
-    out.
+def index_files(
+    src: str, *, images: str | None = None, follow_links: bool = False, skip: Collection[Path] = ()
+) -> FileIndex:
+    """Index the folder, zip or URL `src`; hidden files, ``__MACOSX``, shard directories and the
+    folders `skip` are left out.
 
     `images`: folder to which the images are restricted. Raises ``DataError`` where nothing is found
-    and ``MisuseError`` if that folder doesn't exist.
+    or something can't be read, ``MisuseError`` where `src` or `images` don't exist.
     """
-    if images is not None and not (root / images).is_dir():
-        raise MisuseError(f"--images {images}: there is no such folder in {root}.")
-    restriction = "" if images is None else PurePosixPath(images).as_posix().strip("./")
-    found = sorted(_walk(root, {path.resolve() for path in skip}))
-    pictures = tuple(
-        path for path in found if _suffix(path) in IMAGE_SUFFIXES and under(path, restriction)
-    )
-    tables = tuple(path for path in found if _suffix(path) in TABLE_SUFFIXES)
-    empty = tuple(path for path in tables if (root / path).stat().st_size == 0)
-    if not pictures and len(tables) == len(empty):
-        raise DataError(
-            f"{root} holds no images and no CSV ({len(found)} other files): give the folder of the "
-            f"unpacked download as --src."
+    try:
+        storage, found = _found(src, follow_links, skip)
+        listings = _Listings()
+        for entry in found:
+            listings.add(storage, entry)
+    except OSError as error:
+        where = error.filename or src
+        raise DataError(f"{where} can't be read: {error.strerror or error}.") from error
+    folder = "" if images is None else PurePosixPath(images).as_posix().strip("./")
+    if folder and not any(under(path, folder) for path in listings.images.paths):
+        raise MisuseError(f"--images {images}: no image lies in such a folder of {src}.")
+    index = listings.index(storage, folder)
+    if not index.images and len(index.tables) == len(index.empty):
+        raise DataError(_nothing(src, index.refused, listings.others))
+    return index
+
+
+def _found(
+    src: str, follow_links: bool, skip: Collection[Path]
+) -> tuple[Storage, Iterable[tuple[str, int, int] | Refusal]]:
+    if suffix_of(src) == ".zip" and not Path(src).is_dir():
+        above, _, name = src.rpartition("/")
+        storage = Storage(above or ".")
+        return storage, [(name, *storage.version(name))]
+    storage = Storage(src)
+    if storage.local is not None and not storage.local.is_dir():
+        raise MisuseError(f"--src {src} is not a folder: give the folder of the download.")
+    return storage, storage.walk(follow_links=follow_links, skip=skip)
+
+
+class _Listing:
+    """Paths and entries as they are found."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+        self._rows = bytearray()
+        self._row = np.zeros(1, ENTRY_DTYPE)
+
+    def add(self, path: str, row: tuple[int, ...]) -> None:
+        self.paths.append(path)
+        self._row[0] = row
+        self._rows += self._row.tobytes()
+
+    def sorted(self, holders: Sequence[str], folder: str = "") -> tuple[PathTable, Entries]:
+        """What lies under `folder`, by path."""
+        kept = [number for number, path in enumerate(self.paths) if under(path, folder)]
+        kept.sort(key=self.paths.__getitem__)
+        rows = np.frombuffer(bytes(self._rows), ENTRY_DTYPE)[kept]
+        return PathTable([self.paths[n] for n in kept]), Entries(rows, tuple(holders))
+
+
+class _Listings:
+    """The files of a download, by what they are."""
+
+    def __init__(self) -> None:
+        self.images, self.tables = _Listing(), _Listing()
+        self.others = 0
+        self._holders: list[str] = []
+        self._refused: list[Refusal] = []
+
+    def add(self, storage: Storage, found: tuple[str, int, int] | Refusal) -> None:
+        if isinstance(found, Refusal):
+            self._refused.append(found)
+            return
+        path, size_bytes, version = found
+        if suffix_of(path) != ".zip":
+            self._add_file(path, (-1, 0, 0, size_bytes, size_bytes, version, 0))
+            return
+        with storage.open(path) as file:
+            for member in members(file, path):
+                if isinstance(member, Refusal):
+                    self._refused.append(member)
+                else:
+                    self._add_file(member.path, self._member_row(member, version))
+
+    def index(self, storage: Storage, folder: str) -> FileIndex:
+        images, entries = self.images.sorted(self._holders, folder)
+        tables, table_entries = self.tables.sorted(self._holders)
+        empty = np.flatnonzero(table_entries.rows["size_bytes"] == 0)
+        return FileIndex(
+            storage=storage,
+            images=images,
+            entries=entries,
+            tables=tuple(tables),
+            table_entries=table_entries,
+            empty=tuple(tables[n] for n in empty.tolist()),
+            refused=tuple(self._refused),
         )
-    return FileIndex(root, pictures, tuple(path for path in tables if path not in empty), empty)
+
+    def _add_file(self, path: str, row: tuple[int, ...]) -> None:
+        suffix = suffix_of(path)
+        if suffix in IMAGE_SUFFIXES:
+            self.images.add(path, row)
+        elif suffix in TABLE_SUFFIXES:
+            self.tables.add(path, row)
+        else:
+            self.others += 1
+            if suffix in _PACKED:
+                command = _PACKED[suffix].format(
+                    name=folder_less(path), stem=PurePosixPath(path).stem
+                )
+                self._refused.append(Refusal(path, f"can't be read in place: {command}"))
+
+    def _member_row(self, member: Member, version: int) -> tuple[int, ...]:
+        if not self._holders or self._holders[-1] != member.file:
+            self._holders.append(member.file)
+        return (
+            len(self._holders) - 1,
+            member.method,
+            member.offset,
+            member.stored_bytes,
+            member.size_bytes,
+            version,
+            member.crc32,
+        )
 
 
-def _walk(root: Path, skip: Collection[Path]) -> Iterable[str]:
-    for folder, folders, names in os.walk(root, followlinks=True):
-        folders[:] = [
-            name
-            for name in folders
-            if not name.startswith(".")
-            and name != "__MACOSX"
-            and Path(folder, name).resolve() not in skip
-        ]
-        if MANIFEST_NAME in names:
-            folders.clear()
-            continue
-        relative = Path(folder).relative_to(root)
-        for name in names:
-            if not name.startswith("."):
-                yield (relative / name).as_posix()
+def folder_less(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
-def _suffix(path: str) -> str:
-    return PurePosixPath(path).suffix.lower()
+def _nothing(src: str, refused: Sequence[Refusal], others: int) -> str:
+    listed = "".join(f"\n  {refusal.path}: {refusal.reason}" for refusal in refused[:5])
+    return (
+        f"{src} holds no images and no CSV ({plural(others, 'other file')}): give the folder of "
+        f"the download as --src." + (f" Not looked at:{listed}" if listed else "")
+    )

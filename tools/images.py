@@ -5,7 +5,6 @@ baseline JPEG or a PNG: decoders disagree about everything else.
 """
 
 import re
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import cv2
@@ -13,14 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.complaints import Complaints
+from tools.encoding import SMALL_PX, Encoding
 from tools.headers import JPEG_END, Header, read_header
 
 Pixels = NDArray[np.uint8]
 Triple = tuple[int, int, int]
 
-# Below this, in pixels of the shorter side, `auto` keeps PNG: a JPEG's 16 px chroma blocks then are
-# a quarter of the picture, and its tables (600 bytes) a good part of the file.
-SMALL_PX = 64
 # libjpeg's limit.
 MAX_JPEG_PX = 65_500
 # Run-length deflate is as small as the others to within 4 % on CIFAR-10 and on photographs, and
@@ -50,45 +47,6 @@ _DAMAGE = re.compile(
 
 class UnsoundImageError(Exception):
     """The image can't be used; the text says why."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Encoding:
-    """How to store: `mode` auto, keep, jpeg or png; JPEG quality; limits of the sides in pixels."""
-
-    mode: str = "auto"
-    quality: int = 92
-    longest_side: int | None = None
-    shortest_side: int | None = None
-
-    def size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width within the limits, of the same shape; never larger than before."""
-        if self.longest_side is None and self.shortest_side is None:
-            return height, width
-        scale = 1.0
-        if self.longest_side is not None:
-            scale = min(scale, self.longest_side / max(height, width))
-        if self.shortest_side is not None:
-            scale = min(scale, self.shortest_side / min(height, width))
-        return max(1, round(height * scale)), max(1, round(width * scale))
-
-    def component(self, height: int, width: int, *, source_format: str) -> str:
-        """What an image that is encoded anew becomes: "jpg" or "png"."""
-        if self.mode in ("jpeg", "png"):
-            return "jpg" if self.mode == "jpeg" else "png"
-        if self.mode == "keep":
-            return "jpg" if source_format == "jpeg" else "png"
-        return "png" if min(height, width) < SMALL_PX else "jpg"
-
-    def keeps(self, header: Header) -> bool:
-        """Whether the source's own bytes are what to store."""
-        fits = self.size(header.height, header.width) == (header.height, header.width)
-        if not (header.plain and header.orientation == 1 and fits) or self.mode == "jpeg":
-            return False
-        if self.mode == "keep":
-            return True
-        component = self.component(header.height, header.width, source_format=header.format)
-        return component == "png" if header.format == "png" else self.mode == "auto"
 
 
 class Encoded(NamedTuple):

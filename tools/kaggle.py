@@ -6,7 +6,9 @@ classes if several beside each other hold images. If more than one reading is po
 chosen: the candidates are listed with the option that picks each.
 """
 
+from array import array
 from collections.abc import Sequence
+from functools import partial
 from pathlib import PurePosixPath
 
 from pipeline.errors import DataError, MisuseError
@@ -15,7 +17,7 @@ from tools.files import FileIndex, ancestors, folder_of, under
 from tools.layouts import ClassFolders, LabelTable, Part
 from tools.pixel_tables import is_wide, looks_like_pixels, read_as_pixels
 from tools.tables import Table, open_table
-from tools.words import is_class_folder, plural, split_word
+from tools.words import is_class_folder, is_csv, plural, split_word
 
 
 def find_parts(index: FileIndex, config: ShardConfig) -> list[Part]:
@@ -24,8 +26,8 @@ def find_parts(index: FileIndex, config: ShardConfig) -> list[Part]:
     Raises ``MisuseError`` where more than one reading is possible or what was asked for doesn't
     exist, ``DataError`` where nothing is recognised.
     """
-    if config.labels is not None and (index.root / config.labels).is_dir():
-        folder = PurePosixPath(config.labels).as_posix().strip("./")
+    folder = "" if config.labels is None else PurePosixPath(config.labels).as_posix().strip("./")
+    if config.labels is not None and any(under(path, folder) for path in index.images):
         parts: list[Part] = list(find_class_folders(index, folder))
         if not parts:
             raise MisuseError(f"--labels {config.labels}: the folder holds no class folders.")
@@ -33,7 +35,7 @@ def find_parts(index: FileIndex, config: ShardConfig) -> list[Part]:
     opened = [_open(index, name, config) for name in _table_names(index, config)]
     tables = [table for table in opened if table is not None]
     found = [part for table in tables if (part := _read(index, table, config)) is not None]
-    if config.labels is None and config.label_column is None:
+    if config.labels is None and not config.label_column:
         labelled = [part for part in found if isinstance(part, LabelTable)]
         trees = find_class_folders(index, "")
         found += [tree for tree in trees if not _covered(index, tree, labelled)]
@@ -55,30 +57,32 @@ def choose(parts: Sequence[Part]) -> list[Part]:
 
 def find_class_folders(index: FileIndex, folder: str) -> list[ClassFolders]:
     """Folders beneath `folder` ("" is the root) under which two or more class folders lie."""
-    groups: dict[str, list[str]] = {}
-    for path in index.images:
+    groups: "dict[str, array[int]]" = {}
+    classes: dict[str, set[str]] = {}
+    for number, path in enumerate(index.images):
         parent = folder_of(path)
         if under(parent, folder) and parent != folder and is_class_folder(parent.split("/")[-1]):
-            groups.setdefault(folder_of(parent), []).append(path)
+            above = folder_of(parent)
+            groups.setdefault(above, array("q")).append(number)
+            classes.setdefault(above, set()).add(parent)
     return [
-        ClassFolders(folder=above, paths=tuple(paths), split=split_word(above))
-        for above, paths in sorted(groups.items())
-        if len({folder_of(path) for path in paths}) > 1
+        ClassFolders(folder=above, images=numbers, split=split_word(above))
+        for above, numbers in sorted(groups.items())
+        if len(classes[above]) > 1
     ]
 
 
 def _table_names(index: FileIndex, config: ShardConfig) -> Sequence[str]:
     if config.labels is None:
-        return index.tables
-    path = index.root / config.labels
-    if not path.is_file():
+        return [name for name in index.tables if name not in index.empty and is_csv(name)]
+    if config.labels not in index.tables:
         listed = ", ".join(index.tables[:10]) or "no CSV"
         raise MisuseError(
-            f"--labels {config.labels}: there is no such file or folder in {index.root}, which "
-            f"holds {listed}."
+            f"--labels {config.labels}: there is no such file or folder in {index.storage.url}, "
+            f"which holds {listed}."
         )
-    if path.stat().st_size == 0:
-        raise DataError(f"{path} is empty.")
+    if config.labels in index.empty:
+        raise DataError(f"{index.where(config.labels)} is empty.")
     return [config.labels]
 
 
@@ -90,22 +94,19 @@ def _open(index: FileIndex, name: str, config: ShardConfig) -> Table | None:
             return not looks_like_pixels(first)
         return not any(index.find(cell) for cell in first if cell.strip())
 
-    return open_table(index.root / name, name, is_header=is_header)
+    return open_table(name, partial(index.open, name), is_header=is_header)
 
 
 def _read(index: FileIndex, table: Table, config: ShardConfig) -> Part | None:
     """The table as a part of the download, or None if it holds neither pixels nor file names."""
     asked = config.labels is not None
-    if config.label_column is not None and not asked and not _has(table, config.label_column):
+    label_column = config.label_column[0] if config.label_column else None
+    if label_column is not None and not asked and not _has(table, label_column):
         return None
     pixels = read_as_pixels(table, config)
     if pixels is not None:
         return pixels
-    label = (
-        None
-        if config.label_column is None
-        else table.column(config.label_column, option="--label-column")
-    )
+    label = None if label_column is None else table.column(label_column, option="--label-column")
     image = _image_column(index, table, config)
     if image is None:
         return None
@@ -141,7 +142,11 @@ def _image_column(index: FileIndex, table: Table, config: ShardConfig) -> int | 
 
 def _folders(index: FileIndex, table: Table, image: int) -> tuple[str, ...]:
     """The folder in which each id of the head names one file; several if that can't be told."""
-    hits = [index.find(row[image]) for row in table.head if len(row) > image]
+    hits = [
+        [index.images[number] for number in index.find(row[image])]
+        for row in table.head
+        if len(row) > image
+    ]
     ambiguous = [paths for paths in hits if len(paths) > 1]
     if not ambiguous:
         return ("",)
@@ -183,26 +188,26 @@ def _varies(part: LabelTable) -> bool:
 
 def _covered(index: FileIndex, tree: ClassFolders, tables: Sequence[LabelTable]) -> bool:
     """Whether a label table names files of `tree`: then the folders are but where they lie."""
-    inside = set(tree.paths)
+    inside = set(tree.images)
     return any(
-        path in inside and under(path, part.folders[0])
+        number in inside and under(index.images[number], part.folders[0])
         for part in tables
         for row in part.table.head
         if len(row) > part.image
-        for path in index.find(row[part.image])
+        for number in index.find(row[part.image])
     )
 
 
 def _explain(index: FileIndex, tables: Sequence[Table], config: ShardConfig) -> Exception:
     """Why no part was found."""
     for option, column in (
-        ("--label-column", config.label_column),
+        ("--label-column", config.label_column[0] if config.label_column else None),
         ("--image-column", config.image_column),
     ):
         if column is not None and not any(_has(table, column) for table in tables):
             seen = "; ".join(f"{table.name} has {table.describe_columns()}" for table in tables)
             return MisuseError(f"no CSV has a column {column!r} ({option}): {seen or 'none here'}.")
-    images = f"{plural(len(index.images), 'image')} in {index.root}"
+    images = f"{plural(len(index.images), 'image')} in {index.storage.url}"
     if not tables:
         empty = f" ({', '.join(index.empty)} is empty)" if index.empty else ""
         return DataError(

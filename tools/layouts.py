@@ -1,13 +1,15 @@
 """The parts a download can be made of; each says what it is and how to ask for it."""
 
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.errors import DataError, MisuseError
-from tools.blocks import ImageFiles
 from tools.files import FileIndex, folder_of, under
+from tools.names import Names
 from tools.sources import SPLITS, LabelCodes, Sources
 from tools.tables import Table
 from tools.words import is_label_column, is_unnamed, plural
@@ -88,26 +90,27 @@ class LabelTable:
             name, text = cells[self.image], cells[label].strip()
             if "\n" in name + text:
                 raise DataError(
-                    f"{self.table.path}: a cell that ends in line {line} goes over several lines, "
+                    f"{self.table.name}: a cell that ends in line {line} goes over several lines, "
                     f"beginning with {(name + text)[:30]!r}: a quote is not closed there. Mend it."
                 )
-            found = [path for path in index.find(name) if under(path, folder)]
+            found = [n for n in index.find(name) if under(index.images[n], folder)]
             if not text:
                 into.reject(place, f"no label for {name!r}")
             elif len(found) == 1:
                 into.add(found[0], text, self.split, place)
             elif found:
-                into.reject(place, f"{name!r} names {len(found)} files: {', '.join(found[:3])}")
+                listed = ", ".join(index.images[n] for n in found[:3])
+                into.reject(place, f"{name!r} names {len(found)} files: {listed}")
             else:
                 into.reject(place, f"id without file: no image is called {name!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassFolders:
-    """Folders beneath `folder`, one a class; `paths` are the images in them."""
+    """Folders beneath `folder`, one a class; `images` are the numbers of those in them."""
 
     folder: str
-    paths: tuple[str, ...]
+    images: Sequence[int]
     split: str | None
 
     @property
@@ -118,9 +121,10 @@ class ClassFolders:
         return f"class folders in {self.folder or '.'}/"
 
     def collect(self, index: FileIndex, into: "FileSources") -> None:
-        for path in self.paths:
+        for number in self.images:
+            path = index.images[number]
             label = folder_of(path).rpartition("/")[2]
-            into.add(path, label, self.split, path)
+            into.add(number, label, self.split, path)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,22 +161,22 @@ Part = LabelTable | ClassFolders | PixelTable
 
 @dataclass
 class FileSources:
-    """Image files gathered from one part after the other."""
+    """Image files gathered from one part after the other, by their numbers in the index."""
 
-    paths: list[str] = field(default_factory=list)
-    labels: list[int] = field(default_factory=list)
-    splits: list[int] = field(default_factory=list)
+    numbers: "array[int]" = field(default_factory=lambda: array("q"))
+    labels: "array[int]" = field(default_factory=lambda: array("i"))
+    splits: bytearray = field(default_factory=bytearray)
     rejected: list[tuple[str, str]] = field(default_factory=list)
     codes: LabelCodes = field(default_factory=LabelCodes)
-    _seen: dict[str, str] = field(default_factory=dict)
+    _seen: dict[int, str] = field(default_factory=dict)
 
-    def add(self, path: str, label: str, split: str | None, place: str) -> None:
+    def add(self, number: int, label: str, split: str | None, place: str) -> None:
         """A source; a file that came before is rejected. `place` says where it was named."""
-        before = self._seen.setdefault(path, place)
+        before = self._seen.setdefault(number, place)
         if before is not place:
-            self.reject(place, f"names {path} again, as {before} did")
+            self.reject(place, f"names the file again that {before} named")
             return
-        self.paths.append(path)
+        self.numbers.append(number)
         self.labels.append(self.codes[label])
         self.splits.append(SPLITS.index(split or SPLITS[0]))
 
@@ -185,17 +189,18 @@ def gather_files(parts: Sequence[FilePart], index: FileIndex) -> Sources:
     gathered = FileSources()
     for part in parts:
         part.collect(index, gathered)
-    if not gathered.paths:
+    if not gathered.numbers:
         first = "; first: {}: {}".format(*gathered.rejected[0]) if gathered.rejected else ""
-        raise DataError(f"{index.root}: no source has both an image and a label{first}.")
+        raise DataError(f"{index.storage.url}: no source has both an image and a label{first}.")
+    numbers = np.frombuffer(gathered.numbers, np.int64)
     return Sources(
-        images=ImageFiles(index.root, gathered.paths),
-        names=gathered.paths,
-        labels=np.array(gathered.labels, np.int32),
-        label_texts=gathered.codes.texts,
-        splits=np.array(gathered.splits, np.int8) if is_divided(parts) else None,
+        images=index.take(numbers),
+        names=Names(index.images, numbers),
+        labels=np.frombuffer(gathered.labels, np.int32),
+        classes=gathered.codes.texts,
+        splits=np.frombuffer(bytes(gathered.splits), np.int8) if is_divided(parts) else None,
         rejected=tuple(gathered.rejected),
-        notes=_unlabelled(index, gathered.paths),
+        notes=_unlabelled(index, numbers),
     )
 
 
@@ -204,8 +209,9 @@ def is_divided(parts: Sequence[Part]) -> bool:
     return len(parts) > 1
 
 
-def _unlabelled(index: FileIndex, used: Iterable[str]) -> tuple[str, ...]:
-    left = sorted(set(index.images).difference(used))
-    if not left:
+def _unlabelled(index: FileIndex, used: NDArray[np.int64]) -> tuple[str, ...]:
+    left = np.setdiff1d(np.arange(len(index.images)), used)
+    if not len(left):
         return ()
-    return (f"{plural(len(left), 'image')} without a label left out (first: {left[0]}).",)
+    first = index.images[int(left[0])]
+    return (f"{plural(len(left), 'image')} without a label left out (first: {first}).",)

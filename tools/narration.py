@@ -88,7 +88,7 @@ def describe_found(parts: Sequence[Part], index: FileIndex) -> str:
         other = "interleaved" if _is_planar(parts) else "planar"
         text += f" Pixels are read as {layout}; if colours look wrong, say --pixel-layout {other}."
     used = {part.table.name for part in parts if not isinstance(part, ClassFolders)}
-    left = [table for table in (*index.tables, *index.empty) if table not in used]
+    left = [table for table in index.tables if table not in used]
     if left:
         more = f" and {len(left) - _SHOWN_TABLES} more" if len(left) > _SHOWN_TABLES else ""
         text += f" Not used: {', '.join(left[:_SHOWN_TABLES])}{more}."

@@ -78,8 +78,8 @@ def _is_number(cell: str) -> bool:
 
 
 def _label_column(table: Table, config: ShardConfig) -> int | None:
-    if config.label_column is not None:
-        return table.column(config.label_column, option="--label-column")
+    if config.label_column:
+        return table.column(config.label_column[0], option="--label-column")
     if not table.header:
         return _label_without_header(table, config.pixel_size)
     others = [n for n, name in enumerate(table.columns) if not is_pixel_column(name)]

@@ -6,6 +6,7 @@ A row then is a source at a known offset of the spool, and shuffling costs no me
 piece; one in which it stumbles is read line by line, to name the row and the value.
 """
 
+import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,11 +29,12 @@ PIECE_BYTES = 4 * 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
-    """Bytes [start, end) of a table: whole lines, but for a last one without a line end."""
+    """A stretch of a table: whole lines, but for a last one without a line end. `first`: it begins
+    the table."""
 
     part: PixelTable
-    start: int
-    end: int
+    data: bytes
+    first: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,14 +96,14 @@ def gather_pixels(
     total = sum(len(some) for some in labels)
     if not total:
         first = "; first: {}: {}".format(*rejected[0]) if rejected else ""
-        raise DataError(f"{parts[0].table.path}: no row is an image with a label{first}.")
+        raise DataError(f"{parts[0].table.name}: no row is an image with a label{first}.")
     shape, planar = parts[0].shape, parts[0].planar
     names = [part.table.name for part in parts]
     return Sources(
         images=SpooledPixels(spool, np.arange(total), shape, planar),
         names=RowNames(names, np.concatenate(tables), np.concatenate(lines)),
         labels=np.concatenate(labels),
-        label_texts=codes.texts,
+        classes=codes.texts,
         splits=np.concatenate(splits) if is_divided(parts) else None,
         rejected=tuple(rejected),
     )
@@ -109,28 +111,21 @@ def gather_pixels(
 
 def cut(part: PixelTable, piece_bytes: int = PIECE_BYTES) -> Iterator[Piece]:
     """Pieces that cover the table."""
-    size_bytes = part.table.path.stat().st_size
     # The head is of no use to a worker, and a megabyte to send.
-    part = replace(part, table=replace(part.table, head=()))
-    start = 0
-    with part.table.path.open("rb") as file:
-        while start < size_bytes:
-            file.seek(min(start + piece_bytes, size_bytes))
-            file.readline()
-            yield Piece(part=part, start=start, end=file.tell())
-            start = file.tell()
+    slim = replace(part, table=replace(part.table, head=(), open=io.BytesIO))
+    with part.table.open() as file:
+        first = True
+        while data := file.read(piece_bytes):
+            yield Piece(part=slim, data=data + file.readline(), first=first)
+            first = False
 
 
 def parse_piece(piece: Piece) -> ParsedPiece:
     """Runs in a worker."""
-    table = piece.part.table
-    with table.path.open("rb") as file:
-        file.seek(piece.start)
-        data = file.read(piece.end - piece.start)
-    skipped = 0
-    if piece.start == 0:
+    data, skipped = piece.data, 0
+    if piece.first:
         data = data.removeprefix(b"\xef\xbb\xbf")
-        skipped = 1 if table.header else 0
+        skipped = 1 if piece.part.table.header else 0
     try:
         return _parse_whole(data, piece.part, skipped)
     except (pa.ArrowInvalid, pa.ArrowKeyError):
@@ -225,6 +220,6 @@ def _split(part: PixelTable) -> int:
 
 def _refuse(piece: Piece) -> ParsedPiece:
     raise DataError(
-        f"{piece.part.table.path}: bytes {piece.start} to {piece.end} killed the process that read "
+        f"{piece.part.table.name}: {len(piece.data)} bytes of it killed the process that read "
         f"them. Out of memory? Try fewer --workers."
     )

@@ -27,7 +27,7 @@ class Plan:
 
 def make_plan(
     labels: NDArray[np.int32],
-    label_texts: Sequence[str],
+    classes_found: Sequence[str],
     own_splits: NDArray[np.int8] | None,
     *,
     val: float | None,
@@ -35,13 +35,13 @@ def make_plan(
 ) -> Plan:
     """Divide and shuffle.
 
-    labels: int32 (n,), indices into `label_texts`. The download's own division holds unless `val`
+    labels: int32 (n,), indices into `classes_found`. The download's own division holds unless `val`
     is given. A test split takes the place of a missing validation split: it is labelled, and
     training never sees it.
     """
-    classes = sort_classes(label_texts)
+    classes = sort_classes(classes_found)
     rank = {text: number for number, text in enumerate(classes)}
-    labels = np.array([rank[text] for text in label_texts], np.int32)[labels]
+    labels = np.array([rank[text] for text in classes_found], np.int32)[labels]
     shuffled = np.argsort(random_words(seed, np.arange(len(labels))), kind="stable")
     counts = np.bincount(labels, minlength=len(classes))
     if own_splits is None or val is not None:

@@ -17,7 +17,6 @@ from tools.blocks import (
 )
 from tools.config import ShardConfig
 from tools.directory import OutputDirectory
-from tools.images import Encoding
 from tools.narration import Advance
 from tools.plan import Plan
 from tools.sources import Sources
@@ -42,12 +41,7 @@ class Run:
         self._directory = directory
         self._rejected = list(sources.rejected)
         self._block_images = block_images(sources.images)
-        self._encoding = Encoding(
-            mode=config.encode,
-            quality=config.quality,
-            longest_side=config.longest_side,
-            shortest_side=config.shortest_side,
-        )
+        self._encoding = config.encoding
 
     def write(self, workers: Workers, advance: Advance) -> Manifest:
         """Write all splits; raises ``DataError`` where too many sources are rejected or no sample
@@ -64,6 +58,7 @@ class Run:
         return Manifest(
             task="classification",
             classes=self._plan.classes,
+            targets=(),
             splits={name: split for name, split in splits.items() if split.samples},
             image_components=tuple(IMAGE_COMPONENTS[n] for n in sorted(self.tally.components)),
             mean=mean,

@@ -50,8 +50,10 @@ def make_shards(config: ShardConfig) -> Manifest:
 
 def _make_shards(config: ShardConfig, narrator: Narrator) -> Manifest:
     began = time.monotonic()
-    directory = OutputDirectory(config.out)
-    index = index_files(config.src, images=config.images, skip=[config.out])
+    directory = OutputDirectory(Path(config.out))
+    index = index_files(
+        config.src, images=config.images, follow_links=config.follow_links, skip=[Path(config.out)]
+    )
     parts = find_parts(index, config)
     narrator.say(describe_found(parts, index))
     workers = Workers(config.processes, prepare=prepare_worker)
@@ -59,7 +61,7 @@ def _make_shards(config: ShardConfig, narrator: Narrator) -> Manifest:
     with directory, workers:
         sources = _gather(parts, index, workers, spool, narrator)
         plan = make_plan(
-            sources.labels, sources.label_texts, sources.splits, val=config.val, seed=config.seed
+            sources.labels, sources.classes, sources.splits, val=config.val, seed=config.seed
         )
         narrator.say(describe_plan(sources, plan, config))
         run = Run(config, sources, plan, directory)
@@ -68,7 +70,7 @@ def _make_shards(config: ShardConfig, narrator: Narrator) -> Manifest:
         spool.unlink(missing_ok=True)
         directory.publish(manifest)
     seconds = time.monotonic() - began
-    for line in describe_result(manifest, run.tally, out=config.out, seconds=seconds):
+    for line in describe_result(manifest, run.tally, out=Path(config.out), seconds=seconds):
         narrator.say(line)
     return manifest
 
@@ -79,6 +81,6 @@ def _gather(
     if not isinstance(parts[0], PixelTable):
         return gather_files(cast(Sequence[FilePart], parts), index)
     tables = cast(Sequence[PixelTable], parts)
-    size_bytes = sum(part.table.path.stat().st_size for part in tables)
+    size_bytes = sum(index.size_bytes(part.table.name) for part in tables)
     with narrator.progress("reading", size_bytes, unit="MB", scale=10**6) as advance:
         return gather_pixels(tables, workers, spool, advance)

@@ -1,26 +1,27 @@
 """Label tables: CSV read as text, since a type-guessing reader destroys "NA", "001" and "1e10"."""
 
 import csv
+import io
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
-from typing import TextIO
+from typing import IO, TextIO
 
 from pipeline.errors import DataError, MisuseError
 
+Open = Callable[[], IO[bytes]]
 # Rows looked at to find out what a column is.
 SNIFFED_ROWS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A CSV: `name` is its path relative to the download; columns without a header are called
-    "1", "2", ...; `head` are its first data rows."""
+    """A CSV: `name` is its path relative to the download, `open` gives its bytes from the start;
+    columns without a header are called "1", "2", ...; `head` are its first data rows."""
 
-    path: Path
     name: str
+    open: Open
     delimiter: str
     header: bool
     columns: tuple[str, ...]
@@ -45,46 +46,43 @@ class Table:
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """(line of the file counting from 1, cells) of each data row; blank lines left out."""
-        with open_text(self.path) as file:
+        with _text(self.open) as file:
             reader = csv.reader(file, delimiter=self.delimiter)
-            rows = _numbered(reader, self.path)
+            rows = _numbered(reader, self)
             yield from islice(rows, 1 if self.header else 0, None)
 
 
 def open_table(
-    path: Path, name: str, *, is_header: Callable[[list[str], list[str]], bool]
+    name: str, open: Open, *, is_header: Callable[[list[str], list[str]], bool]
 ) -> Table | None:
     """Look at the head of a CSV; None if it has no rows.
 
     ``is_header(first row, second row)`` tells whether the first row names the columns.
     """
-    with path.open("rb") as raw:
+    with open() as raw:
         delimiter = max(",\t;", key=raw.readline().decode(errors="replace").count)
-    with open_text(path) as file:
-        rows = _numbered(csv.reader(file, delimiter=delimiter), path)
-        head = [cells for _, cells in islice(rows, SNIFFED_ROWS + 1)]
+    table = Table(name=name, open=open, delimiter=delimiter, header=False, columns=(), head=())
+    head = [cells for _, cells in islice(table.rows(), SNIFFED_ROWS + 1)]
     if not head:
         return None
     header = is_header(head[0], head[1] if len(head) > 1 else [])
     names = head[0] if header else [str(n + 1) for n in range(len(head[0]))]
-    return Table(
-        path=path,
-        name=name,
-        delimiter=delimiter,
+    return replace(
+        table,
         header=header,
         columns=tuple(column.strip() for column in names),
         head=tuple(tuple(cells) for cells in head[1 if header else 0 :]),
     )
 
 
-def open_text(path: Path) -> TextIO:
+def _text(open: Open) -> TextIO:
     """UTF-8 with or without a byte order mark; undecodable bytes raise when they are read."""
-    return path.open(encoding="utf-8-sig", newline="")
+    return io.TextIOWrapper(open(), encoding="utf-8-sig", newline="")
 
 
-def _first_other(path: Path) -> str:
+def _first_other(open: Open) -> str:
     """Where the first line lies that is not UTF-8."""
-    with path.open("rb") as file:
+    with open() as file:
         for number, line in enumerate(file, start=1):
             try:
                 line.decode("utf-8-sig")
@@ -93,7 +91,7 @@ def _first_other(path: Path) -> str:
     return "a byte at its end"
 
 
-def _numbered(reader: Iterator[list[str]], path: Path) -> Iterator[tuple[int, list[str]]]:
+def _numbered(reader: Iterator[list[str]], table: Table) -> Iterator[tuple[int, list[str]]]:
     csv.field_size_limit(sys.maxsize)
     line = 0
     try:
@@ -102,6 +100,10 @@ def _numbered(reader: Iterator[list[str]], path: Path) -> Iterator[tuple[int, li
             if any(cell.strip() for cell in cells):
                 yield line, cells
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 ({_first_other(path)}): save it as UTF-8.") from error
+        raise DataError(
+            f"{table.name} is not UTF-8 ({_first_other(table.open)}): save it as UTF-8."
+        ) from error
     except csv.Error as error:
-        raise DataError(f"{path} can't be read as CSV after line {line}: {error}.") from error
+        raise DataError(f"{table.name} can't be read as CSV after line {line}: {error}.") from error
+    except OSError as error:
+        raise DataError(f"{table.name} can't be read: {error.strerror}.") from error

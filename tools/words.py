@@ -28,6 +28,10 @@ def split_word(path: str) -> str | None:
     return None
 
 
+def is_csv(name: str) -> bool:
+    return name.lower().endswith((".csv", ".tsv"))
+
+
 def is_class_folder(name: str) -> bool:
     return name.lower() not in _CONTAINERS and name.lower() not in _SPLIT_WORDS
 

@@ -51,6 +51,7 @@ def open_task(pipeline: PipelineConfig, *, synthetic: bool) -> Task:
             fingerprint=SYNTHETIC_FINGERPRINT,
         )
     dataset = Dataset(pipeline.shards)
+    dataset.require("classification")
     manifest = dataset.manifest
     return Task(
         dataset=dataset,

@@ -1,0 +1,150 @@
+"""Where the files of a download lie: a folder here, or anything that fsspec reaches."""
+
+import os
+import zlib
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from pipeline.dataset import MANIFEST_NAME
+from pipeline.errors import MisuseError
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A file or folder that is not looked at, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The files beneath `url`, a folder or an fsspec URL; cheap to pickle.
+
+    Paths are relative to it, with "/". An absolute path is taken as it is.
+    """
+
+    url: str
+
+    @cached_property
+    def local(self) -> Path | None:
+        """The folder, if it is one of this machine."""
+        protocol, found, path = self.url.partition("://")
+        if not found:
+            return Path(self.url)
+        return Path(path) if protocol == "file" else None
+
+    @property
+    def in_process(self) -> bool:
+        """Whether no other process sees the files."""
+        return self.url.startswith("memory://")
+
+    @cached_property
+    def _remote(self) -> tuple[Any, str]:
+        import fsspec
+
+        try:
+            filesystem, root = fsspec.core.url_to_fs(self.url)
+        except (ImportError, ValueError) as error:
+            raise MisuseError(f"{self.url} can't be opened: {error}.") from error
+        return filesystem, root.rstrip("/")
+
+    def where(self, path: str) -> str:
+        """The whole path or URL of a file."""
+        if self.local is not None:
+            return str(self.local / path)
+        filesystem, root = self._remote
+        return str(filesystem.unstrip_protocol(f"{root}/{path}"))
+
+    def open(self, path: str) -> BinaryIO:
+        """A seekable file; raises ``OSError``."""
+        if self.local is not None:
+            return (self.local / path).open("rb")
+        filesystem, root = self._remote
+        return cast(BinaryIO, filesystem.open(f"{root}/{path}", "rb"))
+
+    def read(self, path: str, start: int = 0, end: int | None = None) -> bytes:
+        """Bytes [start, end) of a file; raises ``OSError``."""
+        if self.local is not None:
+            with (self.local / path).open("rb", buffering=0) as file:
+                file.seek(start)
+                return file.read(-1 if end is None else end - start)
+        filesystem, root = self._remote
+        return bytes(filesystem.cat_file(f"{root}/{path}", start=start, end=end))
+
+    def version(self, path: str) -> tuple[int, int]:
+        """(size in bytes, version) of a file as it is now; raises ``OSError``. Another version
+        means other contents."""
+        if self.local is not None:
+            status = (self.local / path).stat()
+            return status.st_size, status.st_mtime_ns
+        filesystem, root = self._remote
+        return _remote_version(filesystem.info(f"{root}/{path}"))
+
+    def walk(
+        self, *, follow_links: bool, skip: Collection[Path] = ()
+    ) -> Iterator[tuple[str, int, int] | Refusal]:
+        """(path, size in bytes, version) of each file, in any order. Hidden files, ``__MACOSX``,
+        shard directories and the local folders `skip` are left out, as are links that leave the
+        storage, unless `follow_links`. Raises ``OSError``."""
+        if self.local is not None:
+            yield from _walk_local(self.local, follow_links, {path.resolve() for path in skip})
+        else:
+            yield from self._walk_remote()
+
+    def _walk_remote(self) -> Iterator[tuple[str, int, int]]:
+        filesystem, root = self._remote
+        found = filesystem.find(root, detail=True)
+        own = [path.rpartition("/")[0] for path in found if path.endswith("/" + MANIFEST_NAME)]
+        for path, info in found.items():
+            relative = path.removeprefix(root).lstrip("/")
+            if relative and not _is_hidden(relative) and path.rpartition("/")[0] not in own:
+                yield relative, *_remote_version(info)
+
+
+def _is_hidden(path: str) -> bool:
+    return any(name.startswith(".") or name == "__MACOSX" for name in path.split("/"))
+
+
+def _remote_version(info: dict[str, Any]) -> tuple[int, int]:
+    stamps = (info.get(name) for name in ("ETag", "etag", "md5Hash", "mtime", "LastModified"))
+    stamp = next((stamp for stamp in (*stamps, info.get("created")) if stamp is not None), "")
+    return int(info["size"]), zlib.crc32(str(stamp).encode())
+
+
+def _walk_local(
+    root: Path, follow_links: bool, skip: Collection[Path]
+) -> Iterator[tuple[str, int, int] | Refusal]:
+    inside = root.resolve()
+    seen = set()
+    pending = [""]
+    while pending:
+        folder = pending.pop()
+        with os.scandir(root / folder) as entries:
+            listed = sorted(entries, key=lambda entry: entry.name)
+        if any(entry.name == MANIFEST_NAME for entry in listed):
+            continue
+        for entry in listed:
+            if _is_hidden(entry.name):
+                continue
+            path = f"{folder}/{entry.name}" if folder else entry.name
+            if entry.is_symlink():
+                target = Path(os.path.realpath(entry.path))
+                if not follow_links and not target.is_relative_to(inside):
+                    yield Refusal(path, f"a link to {target}, outside of the download")
+                    continue
+            if entry.is_dir():
+                # By a link, a folder may come again and again.
+                status = entry.stat()
+                known = (status.st_dev, status.st_ino) in seen
+                seen.add((status.st_dev, status.st_ino))
+                if not known and Path(entry.path).resolve() not in skip:
+                    pending.append(path)
+            elif entry.is_file():
+                status = entry.stat()
+                yield path, status.st_size, status.st_mtime_ns
+            elif entry.is_symlink():
+                yield Refusal(path, "a link to nothing")
