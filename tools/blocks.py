@@ -1,17 +1,18 @@
-"""A block: consecutive planned sources, encoded in one go by a worker process."""
+"""A block: consecutive sources of a shard, made into a stretch of its tar by a worker process."""
 
-import os
+import signal
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.dataset import IMAGE_COMPONENTS
+from pipeline.dataset import IMAGE_COMPONENTS, TARGET_COMPONENTS
 from tools.complaints import Complaints
 from tools.encoding import Encoding
 from tools.images import (
@@ -24,21 +25,38 @@ from tools.images import (
     encode_pixels,
     psnr_decibel,
 )
+from tools.masks import MaskColours, encode_mask
+from tools.tar import (
+    BLOCK_BYTES,
+    equal_members,
+    label_payloads,
+    member_headers,
+    npy_payloads,
+    padding,
+)
 
 # PSNR is measured on every so many planned sources: it costs a decode.
 PSNR_EVERY = 64
+# A decoder that takes longer hangs; SIGALRM then kills its process.
+IMAGE_SECONDS = 60
 
-# One row an accepted image. `source_bytes` is its size before; `sums` and `squares` are exact sums
-# over `counted` of its pixels for R, G, B; `psnr` is in decibel, NaN where it wasn't measured.
+# One row an accepted sample. Offsets are in bytes of the stretch of tar; `source_bytes` is the size
+# before; `sums` and `squares` are exact sums over `counted` of its pixels for R, G, B (0 where they
+# weren't measured); `psnr` is in decibel, NaN where it wasn't measured.
 RESULT_DTYPE = np.dtype(
     [
-        ("place", "<i8"),
+        ("key", "<i8"),
         ("component", "<i4"),
+        ("label", "<i4"),
+        ("offset", "<i8"),
         ("size", "<i8"),
+        ("crc32", "<u4"),
+        ("target_offset", "<i8"),
+        ("target_size", "<i8"),
+        ("target_crc32", "<u4"),
         ("source_bytes", "<i8"),
         ("height", "<u4"),
         ("width", "<u4"),
-        ("crc32", "<u4"),
         ("lossy", "?"),
         ("psnr", "<f8"),
         ("counted", "<i8"),
@@ -68,139 +86,264 @@ class Images(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class SpooledPixels:
-    """Rows of a pixel CSV, as raw pixels in the file `spool`; `shape` is (h, w) or (h, w, 3) RGB,
-    `planar` if the file holds (3, h, w)."""
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What is the same for all blocks of a run. `digits`: width of a label in ASCII; of every
+    `measured_every`-th source the pixels enter mean and deviation."""
 
-    spool: Path
-    rows: NDArray[np.int64]
-    shape: tuple[int, ...]
-    planar: bool
-
-    def __len__(self) -> int:
-        return len(self.rows)
+    task: str
+    classes: int
+    encoding: Encoding
+    measured_every: int = 1
+    mask_colours: MaskColours | None = None
 
     @property
-    def mean_bytes(self) -> int:
-        return int(np.prod(self.shape))
+    def digits(self) -> int:
+        return len(str(max(self.classes - 1, 0)))
 
-    def take(self, numbers: NDArray[np.int64]) -> "SpooledPixels":
-        return replace(self, rows=self.rows[numbers])
-
-    def load(self, max_bytes: int) -> Iterator[tuple[int, Pixels]]:
-        size_bytes = self.mean_bytes
-        file = os.open(self.spool, os.O_RDONLY)
-        try:
-            for row in self.rows.tolist():
-                # Not mapped: the pages would count as this process's memory.
-                raw = np.frombuffer(os.pread(file, size_bytes, row * size_bytes), np.uint8)
-                yield size_bytes, self._picture(raw)
-        finally:
-            os.close(file)
-
-    def _picture(self, raw: Pixels) -> Pixels:
-        if len(self.shape) == 2:
-            return raw.reshape(self.shape)
-        if self.planar:
-            raw = raw.reshape(3, *self.shape[:2]).transpose(1, 2, 0)
-        return np.ascontiguousarray(raw.reshape(self.shape)[:, :, ::-1])
+    @property
+    def target(self) -> str:
+        return TARGET_COMPONENTS[self.task]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """`images` are those at places `first`, `first` + 1, ... of the plan."""
+    """Sources of the keys `first`, `first` + 1, ...: their images and, by task, `labels` int32
+    (n,), `targets` float32 (n, k) or `masks`. The stretch of tar goes to a file in `folder`."""
 
     first: int
     images: Images
-    encoding: Encoding
+    labels: NDArray[np.int32]
+    recipe: Recipe
+    folder: Path
+    targets: NDArray[np.float32] | None = None
+    masks: Images | None = None
 
     def halves(self) -> tuple["Block", "Block"]:
         first, second = np.array_split(np.arange(len(self.images)), 2)
-        return (
-            replace(self, images=self.images.take(first)),
-            replace(self, first=self.first + len(first), images=self.images.take(second)),
+        return self._part(first), self._part(second)
+
+    def _part(self, numbers: NDArray[np.int64]) -> "Block":
+        return replace(
+            self,
+            first=self.first + int(numbers[0]),
+            images=self.images.take(numbers),
+            labels=self.labels[numbers],
+            targets=None if self.targets is None else self.targets[numbers],
+            masks=None if self.masks is None else self.masks.take(numbers),
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class BlockResult:
-    """`rows`: RESULT_DTYPE, one an accepted image; `images` their bytes; `rejected` the places of
-    the others and why."""
+    """`rows`: RESULT_DTYPE, one an accepted sample; `parts`: the files whose bytes in a row are the
+    stretch of tar, `size_bytes` long; `rejected`: keys of the others and why; `shown`: in how many
+    samples each class is, int64 (classes,)."""
 
     rows: NDArray[np.void]
-    images: tuple[bytes, ...]
+    parts: tuple[Path, ...]
+    size_bytes: int
     rejected: tuple[tuple[int, str], ...]
+    shown: NDArray[np.int64]
+
+
+class Sample(NamedTuple):
+    """One accepted source: `mask` is its PNG, `shown` the classes in it."""
+
+    key: int
+    source_bytes: int
+    encoded: Encoded
+    mask: bytes = b""
+    shown: Sequence[int] = ()
 
 
 def encode_block(block: Block) -> BlockResult:
     """Runs in a worker."""
-    rows, images, rejected = [], [], []
-    loaded = block.images.load(block.encoding.max_bytes)
+    samples, rejected = [], []
     with Complaints() as complaints:
-        for place, (source_bytes, contents) in enumerate(loaded, start=block.first):
-            result = _encode(contents, block.encoding, complaints)
-            if isinstance(result, str):
-                rejected.append((place, result))
+        for key, size_bytes, image, mask in _load(block):
+            signal.alarm(IMAGE_SECONDS)
+            sample = _sample(key, size_bytes, image, mask, block.recipe, complaints)
+            signal.alarm(0)
+            if isinstance(sample, str):
+                rejected.append((key, sample))
             else:
-                rows.append(_row(place, source_bytes, result))
-                images.append(result.data)
+                samples.append(sample)
+    pieces, rows = _assemble(block, samples)
+    part = block.folder / f"{block.first:09d}.part"
+    with part.open("wb") as file:
+        file.writelines(pieces)
     return BlockResult(
-        rows=np.array(rows, RESULT_DTYPE), images=tuple(images), rejected=tuple(rejected)
+        rows=rows,
+        parts=(part,),
+        size_bytes=sum(map(len, pieces)),
+        rejected=tuple(rejected),
+        shown=_shown(block, samples),
     )
-
-
-def _encode(
-    contents: bytes | Pixels | str, encoding: Encoding, complaints: Complaints
-) -> Encoded | str:
-    try:
-        if isinstance(contents, bytes):
-            return encode_file(contents, encoding, complaints)
-        return contents if isinstance(contents, str) else encode_pixels(contents, encoding)
-    except UnsoundImageError as error:
-        return str(error)
 
 
 def merge(results: Sequence[BlockResult]) -> BlockResult:
     """One result of several, in their order."""
+    starts = np.cumsum([0, *(result.size_bytes for result in results)])
+    rows = [result.rows.copy() for result in results]
+    for some, start in zip(rows, starts[:-1], strict=True):
+        some["offset"] += start
+        some["target_offset"] += start
     return BlockResult(
-        rows=np.concatenate([result.rows for result in results]),
-        images=tuple(image for result in results for image in result.images),
+        rows=np.concatenate(rows),
+        parts=tuple(part for result in results for part in result.parts),
+        size_bytes=int(starts[-1]),
         rejected=tuple(reject for result in results for reject in result.rejected),
+        shown=np.sum([result.shown for result in results], axis=0),
     )
 
 
 def nothing(block: Block, reason: str) -> BlockResult:
     """The result of a block of which no image can be used."""
-    places = range(block.first, block.first + len(block.images))
+    keys = range(block.first, block.first + len(block.images))
     return BlockResult(
         rows=np.empty(0, RESULT_DTYPE),
-        images=(),
-        rejected=tuple((place, reason) for place in places),
+        parts=(),
+        size_bytes=0,
+        rejected=tuple((key, reason) for key in keys),
+        shown=np.zeros(block.recipe.classes, np.int64),
     )
 
 
 def prepare_worker() -> None:
     """One thread a process: the processes already are as many as they should be."""
     cv2.setNumThreads(0)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
 
-def _row(place: int, source_bytes: int, encoded: Encoded) -> tuple[object, ...]:
-    counted = counted_rows(encoded.pixels)
-    sums, squares = channel_sums(counted)
-    height, width = encoded.pixels.shape[:2]
-    measured = encoded.lossy and place % PSNR_EVERY == 0
+def _load(block: Block) -> Iterator[tuple[int, int, bytes | Pixels | str, bytes | str | None]]:
+    """Key, size in bytes, image and mask of each source."""
+    max_bytes = block.recipe.encoding.max_bytes
+    masks = repeat((0, None)) if block.masks is None else block.masks.load(max_bytes)
+    pairs = zip(block.images.load(max_bytes), masks, strict=False)
+    for key, ((size_bytes, image), (_, mask)) in enumerate(pairs, start=block.first):
+        assert not isinstance(mask, np.ndarray)
+        yield key, size_bytes, image, mask
+
+
+def _sample(
+    key: int,
+    source_bytes: int,
+    image: bytes | Pixels | str,
+    mask: bytes | str | None,
+    recipe: Recipe,
+    complaints: Complaints,
+) -> Sample | str:
+    """The sample, or why there is none."""
+    if isinstance(image, str):
+        return image
+    try:
+        if isinstance(image, bytes):
+            in_full = key % recipe.measured_every == 0
+            encoded = encode_file(image, recipe.encoding, complaints, in_full=in_full)
+        else:
+            encoded = encode_pixels(image, recipe.encoding)
+    except UnsoundImageError as error:
+        return str(error)
+    if recipe.mask_colours is None:
+        return Sample(key, source_bytes, encoded)
+    if not isinstance(mask, bytes):
+        return f"its mask: {mask}"
+    try:
+        size = (encoded.height, encoded.width)
+        data, indices = encode_mask(mask, recipe.mask_colours, size, complaints)
+    except UnsoundImageError as error:
+        return f"its mask: {error}"
+    return Sample(key, source_bytes, encoded, data, np.unique(indices).tolist())
+
+
+def _assemble(
+    block: Block, samples: Sequence[Sample]
+) -> tuple[list[bytes | memoryview], NDArray[np.void]]:
+    """The stretch of tar in pieces, and RESULT_DTYPE rows."""
+    if not samples:
+        return [], np.empty(0, RESULT_DTYPE)
+    keys = np.array([sample.key for sample in samples], np.int64)
+    sizes = np.array([len(sample.encoded.data) for sample in samples], np.int64)
+    headers = member_headers(keys, sizes, [sample.encoded.component for sample in samples])
+    targets = _target_members(block, samples, keys)
+    pieces: list[bytes | memoryview] = []
+    rows, start = [], 0
+    for sample, target, header in zip(samples, targets, headers, strict=True):
+        data = sample.encoded.data
+        piece = (target, header.data, data, padding(len(data)))
+        pieces += piece
+        offset = start + len(target) + BLOCK_BYTES
+        rows.append(_row(sample, start + BLOCK_BYTES, offset, block.recipe))
+        start += sum(map(len, piece))
+    table = np.array(rows, RESULT_DTYPE)
+    table["label"] = block.labels[keys - block.first]
+    if block.masks is None:
+        table["target_size"] = _payloads(block, keys).shape[1]
+    return pieces, table
+
+
+def _target_members(
+    block: Block, samples: Sequence[Sample], keys: NDArray[np.int64]
+) -> Sequence[bytes | memoryview]:
+    """For each sample the whole member that stands before its image."""
+    target = block.recipe.target
+    if block.masks is None:
+        return [row.data for row in equal_members(keys, target, _payloads(block, keys))]
+    masks = [sample.mask for sample in samples]
+    sizes = np.array([len(mask) for mask in masks], np.int64)
+    headers = member_headers(keys, sizes, [target] * len(masks))
+    return [
+        header.tobytes() + mask + padding(len(mask))
+        for header, mask in zip(headers, masks, strict=True)
+    ]
+
+
+def _payloads(block: Block, keys: NDArray[np.int64]) -> NDArray[np.uint8]:
+    chosen = keys - block.first
+    if block.targets is not None:
+        return npy_payloads(block.targets[chosen])
+    return label_payloads(block.labels[chosen], block.recipe.digits)
+
+
+def _shown(block: Block, samples: Sequence[Sample]) -> NDArray[np.int64]:
+    """In how many of `samples` each class is."""
+    classes = block.recipe.classes
+    chosen = [sample.key - block.first for sample in samples]
+    if block.masks is not None:
+        indices = [index for sample in samples for index in sample.shown if index < classes]
+        return np.bincount(np.array(indices, np.int64), minlength=classes)
+    if block.targets is None:
+        return np.bincount(block.labels[chosen], minlength=classes)
+    if classes:
+        return np.asarray((block.targets[chosen] > 0).sum(axis=0), np.int64)
+    return np.zeros(0, np.int64)
+
+
+def _row(sample: Sample, target_offset: int, offset: int, recipe: Recipe) -> tuple[object, ...]:
+    encoded = sample.encoded
+    counted, sums, squares = 0, (0, 0, 0), (0, 0, 0)
+    if encoded.pixels is not None and sample.key % recipe.measured_every == 0:
+        pixels = counted_rows(encoded.pixels)
+        counted = pixels.shape[0] * pixels.shape[1]
+        sums, squares = channel_sums(pixels)
+    measured = encoded.lossy and sample.key % PSNR_EVERY == 0
     return (
-        place,
+        sample.key,
         IMAGE_COMPONENTS.index(encoded.component),
+        -1,
+        offset,
         len(encoded.data),
-        source_bytes,
-        height,
-        width,
         zlib.crc32(encoded.data),
+        target_offset,
+        len(sample.mask),
+        zlib.crc32(sample.mask),
+        sample.source_bytes,
+        encoded.height,
+        encoded.width,
         encoded.lossy,
         psnr_decibel(encoded) if measured else np.nan,
-        counted.shape[0] * counted.shape[1],
+        counted,
         sums,
         squares,
     )

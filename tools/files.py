@@ -1,6 +1,7 @@
 """One index of all files of a download, also of those in zips; what names an image is looked up in
 it, so that no name of a table ever reaches the file system."""
 
+import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -49,6 +50,15 @@ class FileIndex:
     @cached_property
     def _names(self) -> NameIndex:
         return NameIndex(self.images)
+
+    @property
+    def identity(self) -> str:
+        """A hash of what the download was when it was indexed: paths, sizes, versions."""
+        found = hashlib.sha256()
+        for path in (*self.images, *self.tables):
+            found.update(path.encode(errors="surrogateescape") + b"\0")
+        found.update(self.entries.rows.tobytes() + self.table_entries.rows.tobytes())
+        return found.hexdigest()
 
     def find(self, text: str) -> list[int]:
         """Numbers of the images that `text` may name; see ``NameIndex.find``."""

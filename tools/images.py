@@ -57,11 +57,15 @@ class Encoded(NamedTuple):
 
     component: str
     data: bytes
-    pixels: Pixels
+    height: int
+    width: int
+    pixels: Pixels | None
     lossy: bool
 
 
-def encode_file(data: bytes, encoding: Encoding, complaints: Complaints) -> Encoded:
+def encode_file(
+    data: bytes, encoding: Encoding, complaints: Complaints, *, in_full: bool = True
+) -> Encoded:
     """Judge a file's bytes and encode them; raises ``UnsoundImageError``."""
     if not data:
         raise UnsoundImageError("the file is empty")
@@ -69,7 +73,7 @@ def encode_file(data: bytes, encoding: Encoding, complaints: Complaints) -> Enco
     raw = decode(data, header, complaints)
     if header is not None and raw.dtype == np.uint8 and encoding.keeps(header):
         component = "jpg" if header.format == "jpeg" else "png"
-        return Encoded(component=component, data=data, pixels=raw, lossy=False)
+        return Encoded(component, data, raw.shape[0], raw.shape[1], raw, False)
     pixels = upright(flatten(eight_bit(raw)), header.orientation if header else 1)
     return encode_pixels(pixels, encoding, source_format=header.format if header else "")
 
@@ -88,9 +92,7 @@ def encode_pixels(pixels: Pixels, encoding: Encoding, *, source_format: str = ""
     else:
         arguments = _STORED_PNG if pixels.nbytes <= STORED_BYTES else _PNG
     _, buffer = cv2.imencode(f".{component}", pixels, arguments)
-    return Encoded(
-        component=component, data=buffer.tobytes(), pixels=pixels, lossy=component == "jpg"
-    )
+    return Encoded(component, buffer.tobytes(), *size, pixels, component == "jpg")
 
 
 def decode(data: bytes, header: Header | None, complaints: Complaints) -> NDArray[Any]:
@@ -147,6 +149,7 @@ def upright(pixels: Pixels, orientation: int) -> Pixels:
 def psnr_decibel(encoded: Encoded) -> float:
     """Peak signal-to-noise ratio of what is stored against what was encoded."""
     stored = cv2.imdecode(np.frombuffer(encoded.data, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert encoded.pixels is not None
     return float(cv2.PSNR(encoded.pixels, _pixels(stored)))
 
 

@@ -57,7 +57,7 @@ def choose(parts: Sequence[Part]) -> list[Part]:
 
 def find_class_folders(index: FileIndex, folder: str) -> list[ClassFolders]:
     """Folders beneath `folder` ("" is the root) under which two or more class folders lie."""
-    groups: "dict[str, array[int]]" = {}
+    groups: dict[str, array[int]] = {}
     classes: dict[str, set[str]] = {}
     for number, path in enumerate(index.images):
         parent = folder_of(path)

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from tools.complaints import Complaints
+from tools.images import Pixels
+
 
 @dataclass(frozen=True, kw_only=True)
 class MaskColours:
@@ -13,3 +16,9 @@ class MaskColours:
 
     colours: tuple[tuple[int, int, int], ...] | None
     threshold: int = 128
+
+
+def encode_mask(
+    data: bytes, colours: MaskColours, size: tuple[int, int], complaints: Complaints
+) -> tuple[bytes, Pixels]:
+    raise NotImplementedError

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -114,7 +113,7 @@ def describe_plan(sources: Sources, plan: Plan, config: ShardConfig) -> str:
     return " ".join([*sentences, *sources.notes])
 
 
-def describe_result(manifest: Manifest, tally: Tally, *, out: Path, seconds: float) -> list[str]:
+def describe_result(manifest: Manifest, tally: Tally, *, out: str, seconds: float) -> list[str]:
     """The last lines."""
     lines = []
     if tally.lossy:
@@ -130,7 +129,7 @@ def describe_result(manifest: Manifest, tally: Tally, *, out: Path, seconds: flo
             f"{after:,.1f} MiB after{quality}."
         )
     if manifest.rejected:
-        lines.append(f"Rejected {plural(manifest.rejected, 'source')}: see {out / REJECTED_NAME}.")
+        lines.append(f"Rejected {plural(manifest.rejected, 'source')}: see {out}/{REJECTED_NAME}.")
     splits = ", ".join(f"{split.samples:,} {name}" for name, split in manifest.splits.items())
     shards = [shard for split in manifest.splits.values() for shard in split.shards]
     mebibytes = sum(shard.bytes for shard in shards) / 2**20

@@ -17,9 +17,9 @@ import pyarrow.csv as arrow_csv
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
-from tools.blocks import SpooledPixels
 from tools.layouts import PixelTable, is_divided
 from tools.sources import SPLITS, LabelCodes, Sources
+from tools.spool import SpooledPixels
 from tools.workers import Workers
 
 # Arrow's time a byte rises on larger pieces, since a column's cells lie ever farther apart; on

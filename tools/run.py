@@ -1,145 +1,126 @@
-"""One run: the plan's blocks through the workers into the shards of every split."""
+"""One run: what an earlier one finished is taken over, the rest is made, all is published."""
 
-from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
+import json
+from collections.abc import Callable, Iterator, Sequence
 
-import numpy as np
-
-from pipeline.dataset import IMAGE_COMPONENTS, Manifest, Split
-from pipeline.errors import DataError
-from tools.blocks import (
-    Block,
-    BlockResult,
-    Images,
-    encode_block,
-    merge,
-    nothing,
-)
+from pipeline.dataset import REJECTED_NAME, Manifest
+from pipeline.errors import DataError, MisuseError
 from tools.config import ShardConfig
-from tools.directory import OutputDirectory
+from tools.engines import make_locally, make_on_ray
+from tools.job import Job, PlannedShard
 from tools.narration import Advance
-from tools.plan import Plan
-from tools.sources import Sources
-from tools.tally import Tally, spread
+from tools.publishing import publish, tool_version, write_rejected
+from tools.shard_file import ShardRecord, read_record, record_name
+from tools.store import PLAN_NAME, Store
+from tools.tally import Tally
 from tools.words import plural
-from tools.workers import WorkerDiedError, Workers
-from tools.writer import SplitWriter
-
-# Bytes of sources in a block, about: enough to make sending it cheap, few enough to keep several.
-BLOCK_BYTES = 2 * 2**20
-MAX_BLOCK_IMAGES = 512
+from tools.workers import Workers
 
 
 class Run:
-    """Writes the samples of `plan` into `directory`; `tally` counts them on the way."""
+    """Makes the shards of `job` in `store`; `tally` counts the samples at the end."""
 
-    def __init__(
-        self, config: ShardConfig, sources: Sources, plan: Plan, directory: OutputDirectory
-    ) -> None:
+    def __init__(self, job: Job, config: ShardConfig, store: Store) -> None:
         self.tally = Tally()
-        self._config, self._sources, self._plan = config, sources, plan
-        self._directory = directory
-        self._rejected = list(sources.rejected)
-        self._block_images = block_images(sources.images)
-        self._encoding = config.encoding
+        self._job, self._config, self._store = job, config, store
+        self._rejected = list(job.sources.rejected)
 
     def write(self, workers: Workers, advance: Advance) -> Manifest:
-        """Write all splits; raises ``DataError`` where too many sources are rejected or no sample
-        is left to train on. The list of rejected sources is written in any case."""
-        self._check_rejected()
-        splits = {name: self._write_split(name, workers, advance) for name in self._plan.bounds}
-        self._directory.write_rejected(self._rejected)
-        if "train" not in splits or not splits["train"].samples:
-            raise DataError(
-                f"{self._config.src}: no sample is left to train on; see the reasons in "
-                f"{self._directory.path}."
-            )
-        mean, std = self.tally.mean_and_std()
-        return Manifest(
-            task="classification",
-            classes=self._plan.classes,
-            targets=(),
-            splits={name: split for name, split in splits.items() if split.samples},
-            image_components=tuple(IMAGE_COMPONENTS[n] for n in sorted(self.tally.components)),
-            mean=mean,
-            std=std,
-            heights=spread(self.tally.heights),
-            widths=spread(self.tally.widths),
-            rejected=len(self._rejected),
-            made_by={"tool": f"shardline {_version()}", "arguments": self._config.shaping},
-        )
+        """Make what is missing, and publish. Raises ``DataError`` where too many sources are
+        rejected or no sample is left to train on; the list of the rejected is written then too.
+        Raises ``MisuseError`` where the store holds half-done work of another kind."""
+        finished = self._take_over()
+        missing = [shard for shard in self._job.shards if shard.name not in finished]
+        self._refuse_too_many()
+        for record in finished.values():
+            self._count(_rejected_of(record))
+        advance(sum(shard.end - shard.first for shard in self._job.shards if shard not in missing))
 
-    def _write_split(self, split: str, workers: Workers, advance: Advance) -> Split:
-        plan = self._plan
-        counts = np.zeros(len(plan.classes), np.int64)
-        with SplitWriter(
-            self._directory.building,
-            split,
-            digits=len(str(len(plan.classes) - 1)),
-            shard_bytes=self._config.shard_bytes,
-        ) as writer:
-            blocks = self._blocks(*plan.bounds[split])
-            results = workers.ordered(
-                encode_block, blocks, rescue=lambda block: rescue(block, workers)
-            )
-            for result in results:
-                numbers = plan.order[result.rows["place"]]
-                labels = plan.labels[numbers]
-                names = [self._sources.names[n] for n in numbers.tolist()]
-                writer.append(result.images, result.rows, labels, names)
-                counts += np.bincount(labels, minlength=len(counts))
-                self.tally.add(result.rows, training=split == "train")
-                self._reject(result)
-                advance(len(result.images) + len(result.rejected))
-            shards = writer.finish()
-        return Split(shards=shards, class_counts=tuple(counts.tolist()))
+        def done(sources: int, rejected: Sequence[tuple[str, int, str]]) -> None:
+            self._count(rejected)
+            advance(sources)
 
-    def _blocks(self, first: int, end: int) -> Iterator[Block]:
-        for start in range(first, end, self._block_images):
-            numbers = self._plan.order[start : min(start + self._block_images, end)]
-            images = self._sources.images.take(numbers)
-            yield Block(first=start, images=images, encoding=self._encoding)
+        for record in self._make(missing, workers, done):
+            finished[record.name] = record
+        records = [finished[shard.name] for shard in self._job.shards]
+        return publish(self._job, self._config, records, self._store, self.tally)
 
-    def _reject(self, result: BlockResult) -> None:
-        if result.rejected:
+    def _make(
+        self,
+        shards: Sequence[PlannedShard],
+        workers: Workers,
+        done: Callable[[int, Sequence[tuple[str, int, str]]], None],
+    ) -> Iterator[ShardRecord]:
+        if self._config.engine == "ray":
+            return make_on_ray(self._job, shards, self._store, done)
+        return make_locally(self._job, shards, self._store, workers, done)
+
+    def _take_over(self) -> dict[str, ShardRecord]:
+        """The records of an earlier run's shards, by name; a new run puts its plan."""
+        arguments = json.loads(json.dumps(self._config.shaping))
+        plan = {
+            "tool": tool_version(),
+            "arguments": arguments,
+            "fingerprint": self._job.fingerprint(),
+        }
+        names = self._store.names()
+        if PLAN_NAME not in names:
+            with self._store.scratch() as folder:
+                path = folder / "plan.json"
+                path.write_text(json.dumps(plan))
+                self._store.put(path, PLAN_NAME)
+            return {}
+        _require_same(json.loads(self._store.read(PLAN_NAME)), plan, self._config.out)
+        return {
+            shard.name: read_record(self._store, shard)
+            for shard in self._job.shards
+            if record_name(shard.name) in names
+        }
+
+    def _count(self, rejected: Sequence[tuple[str, int, str]]) -> None:
+        if rejected:
             self._rejected += [
-                (self._sources.names[self._plan.order[place]], reason)
-                for place, reason in result.rejected
+                (self._job.name(split, key), reason) for split, key, reason in rejected
             ]
-            self._check_rejected()
+            self._refuse_too_many()
 
-    def _check_rejected(self) -> None:
-        total = len(self._sources) + len(self._sources.rejected)
+    def _refuse_too_many(self) -> None:
+        sources = self._job.sources
+        total = len(sources) + len(sources.rejected)
         if len(self._rejected) <= self._config.max_rejected * total:
             return
-        path = self._directory.write_rejected(self._rejected)
+        with self._store.scratch() as folder:
+            write_rejected(folder / REJECTED_NAME, self._rejected)
+            self._store.put(folder / REJECTED_NAME, REJECTED_NAME)
         first = "".join(f"\n  {source}: {reason}" for source, reason in self._rejected[:3])
         raise DataError(
             f"At least {plural(len(self._rejected), 'source')} of {total:,} unusable, more than "
             f"--max-rejected {self._config.max_rejected}: stopped, no dataset was written. The "
-            f"list so far is in {path}; it begins:{first}\nRepair them, or go on without them by "
-            f"a higher --max-rejected (1: however many there are)."
+            f"list so far is in {self._config.out}/{REJECTED_NAME}; it begins:{first}\nRepair "
+            f"them, or go on without them by a higher --max-rejected (1: however many there are)."
         )
 
 
-def block_images(images: Images) -> int:
-    """How many images make a block; it changes speed and memory, never the bytes."""
-    return max(1, min(MAX_BLOCK_IMAGES, BLOCK_BYTES // max(1, images.mean_bytes)))
+def _rejected_of(record: ShardRecord) -> list[tuple[str, int, str]]:
+    return [(record.split, key, reason) for key, reason in record.rejected]
 
 
-def rescue(block: Block, workers: Workers) -> BlockResult:
-    """The result of a block during which processes died: the image that kills is found by halving,
-    each part in a process of its own."""
-    try:
-        return workers.alone(encode_block, block)
-    except WorkerDiedError:
-        if len(block.images) == 1:
-            return nothing(block, "decoding it kills the process")
-    return merge([rescue(half, workers) for half in block.halves()])
-
-
-def _version() -> str:
-    try:
-        return version("shardline")
-    except PackageNotFoundError:
-        return "(not installed)"
+def _require_same(before: dict[str, object], now: dict[str, object], out: str) -> None:
+    """Raise ``MisuseError`` where half-done work is of other arguments or another download."""
+    if before == now:
+        return
+    old, new = before.get("arguments"), now["arguments"]
+    assert isinstance(old, dict)
+    assert isinstance(new, dict)
+    other = [
+        f"--{name.replace('_', '-')} was {old.get(name)!r}, now {new[name]!r}"
+        for name in new
+        if old.get(name) != new[name]
+    ]
+    if before["tool"] != now["tool"]:
+        other.append(f"it was {before['tool']}, now {now['tool']}")
+    what = "; ".join(other) or "the download has changed since"
+    raise MisuseError(
+        f"--out {out} holds half-done work of another kind ({what}). Finish it as it was begun, "
+        f"give another --out, or delete that folder."
+    )

@@ -1,86 +1,151 @@
 """From a download to a shard directory.
 
-    files -> parts -> sources -> plan -> blocks -> workers -> shards -> manifest
+    files -> parts -> sources -> plan -> job -> blocks -> workers -> shards -> manifest
 
-Blocks are encoded in any order and consumed in the plan's, and keys are given to accepted samples
-as they come, so the bytes don't depend on the number of workers.
+What a shard holds is fixed before it is made, and a key is the place of its source in the plan: so
+shards may be made in any order, by any number of workers, after any kill, with the same bytes.
 """
 
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import click
+import numpy as np
 
 from pipeline.dataset import Manifest
 from pipeline.errors import DataError
-from tools.blocks import prepare_worker
+from tools.blocks import Recipe, encode_block, prepare_worker
 from tools.config import ShardConfig
-from tools.directory import OutputDirectory
+from tools.engines import rescue
 from tools.files import FileIndex, index_files
+from tools.job import Job, measured_every, plan_shards
 from tools.kaggle import find_parts
 from tools.layouts import FilePart, Part, PixelTable, gather_files
 from tools.narration import Narrator, describe_found, describe_plan, describe_result
 from tools.pixels import gather_pixels
-from tools.plan import make_plan
+from tools.plan import Plan, make_plan
 from tools.run import Run
 from tools.sources import Sources
+from tools.store import Store, is_full
 from tools.workers import Workers
 
-SPOOL_NAME = "pixels.spool"
 # As a shell reports a command that SIGINT ended.
 INTERRUPTED_EXIT_CODE = 130
+# Images from whose stored sizes the number of shards follows.
+SAMPLED_IMAGES = 24
 
 
-def make_shards(config: ShardConfig) -> Manifest:
-    """Do what `config` says, telling what is done; raises ``DataError`` or ``MisuseError``."""
+def make_shards(config: ShardConfig) -> Manifest | None:
+    """Do what `config` says, telling what is done; None after a dry run. Raises ``DataError`` or
+    ``MisuseError``."""
     narrator = Narrator()
     try:
         return _make_shards(config, narrator)
     except KeyboardInterrupt:
-        narrator.say(f"Interrupted: no dataset was written to {config.out}.")
+        narrator.say(f"Interrupted: {_kept(config)}")
         raise click.exceptions.Exit(INTERRUPTED_EXIT_CODE) from None
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
-        raise DataError(
-            f"{error.strerror or error}{where}: no dataset was written to {config.out}."
-        ) from error
+        room = " Make room." if is_full(error) else ""
+        raise DataError(f"{error.strerror or error}{where}.{room} {_kept(config)}") from error
 
 
-def _make_shards(config: ShardConfig, narrator: Narrator) -> Manifest:
+def _make_shards(config: ShardConfig, narrator: Narrator) -> Manifest | None:
     began = time.monotonic()
-    directory = OutputDirectory(Path(config.out))
+    store = Store(config.out)
+    skip = [] if store.local is None else [store.local]
     index = index_files(
-        config.src, images=config.images, follow_links=config.follow_links, skip=[Path(config.out)]
+        config.src, images=config.images, follow_links=config.follow_links, skip=skip
     )
     parts = find_parts(index, config)
     narrator.say(describe_found(parts, index))
-    workers = Workers(config.processes, prepare=prepare_worker)
-    spool = directory.building / SPOOL_NAME
-    with directory, workers:
-        sources = _gather(parts, index, workers, spool, narrator)
+    with ExitStack() as stack:
+        workers = stack.enter_context(Workers(config.processes, prepare=prepare_worker))
+        folder = stack.enter_context(_working_folder(store, config))
+        sources = _gather(parts, index, workers, folder, narrator)
         plan = make_plan(
             sources.labels, sources.classes, sources.splits, val=config.val, seed=config.seed
         )
         narrator.say(describe_plan(sources, plan, config))
-        run = Run(config, sources, plan, directory)
+        job = make_job(index.identity, sources, plan, config, workers, folder)
+        if config.dry_run:
+            return None
+        run = Run(job, config, store)
         with narrator.progress("writing", len(sources), unit="images") as advance:
             manifest = run.write(workers, advance)
-        spool.unlink(missing_ok=True)
-        directory.publish(manifest)
     seconds = time.monotonic() - began
-    for line in describe_result(manifest, run.tally, out=Path(config.out), seconds=seconds):
+    for line in describe_result(manifest, run.tally, out=config.out, seconds=seconds):
         narrator.say(line)
     return manifest
 
 
+@contextmanager
+def _working_folder(store: Store, config: ShardConfig) -> Iterator[Path]:
+    """A folder for what lasts as long as the run; the output is held meanwhile."""
+    if config.dry_run:
+        with tempfile.TemporaryDirectory(prefix="shardline-") as folder:
+            yield Path(folder)
+    else:
+        with store.held(), store.scratch() as scratch:
+            yield scratch
+
+
 def _gather(
-    parts: Sequence[Part], index: FileIndex, workers: Workers, spool: Path, narrator: Narrator
+    parts: Sequence[Part], index: FileIndex, workers: Workers, folder: Path, narrator: Narrator
 ) -> Sources:
     if not isinstance(parts[0], PixelTable):
         return gather_files(cast(Sequence[FilePart], parts), index)
     tables = cast(Sequence[PixelTable], parts)
     size_bytes = sum(index.size_bytes(part.table.name) for part in tables)
     with narrator.progress("reading", size_bytes, unit="MB", scale=10**6) as advance:
-        return gather_pixels(tables, workers, spool, advance)
+        return gather_pixels(tables, workers, folder / "pixels.spool", advance)
+
+
+def make_job(
+    identity: str,
+    sources: Sources,
+    plan: Plan,
+    config: ShardConfig,
+    workers: Workers,
+    folder: Path,
+) -> Job:
+    """Fix what each shard holds. `folder`: for a sample of the images, encoded to know how large
+    they become."""
+    training = np.diff(plan.bounds.get("train", (0, 0))).item()
+    recipe = Recipe(
+        task=sources.task,
+        classes=len(plan.classes),
+        encoding=config.encoding,
+        measured_every=measured_every(training),
+        mask_colours=sources.mask_colours,
+    )
+    job = Job(identity=identity, sources=sources, plan=plan, recipe=recipe, shards=())
+    shards = plan_shards(plan.bounds, sample_bytes(job, workers, folder), config.shard_bytes)
+    return replace(job, shards=shards)
+
+
+def sample_bytes(job: Job, workers: Workers, folder: Path) -> float:
+    """About how many bytes of tar a sample takes, by some that are encoded."""
+    blocks = job.sample_blocks(
+        SAMPLED_IMAGES, folder, per_block=-(-SAMPLED_IMAGES // workers.count)
+    )
+    results = list(
+        workers.ordered(encode_block, blocks, rescue=lambda block: rescue(block, workers))
+    )
+    for result in results:
+        for part in result.parts:
+            part.unlink()
+    rows = np.concatenate([result.rows for result in results])
+    if not len(rows):
+        return float(job.sources.images.mean_bytes)
+    mean = sum(result.size_bytes for result in results) / len(rows)
+    return mean * job.sources.images.mean_bytes / max(1.0, float(rows["source_bytes"].mean()))
+
+
+def _kept(config: ShardConfig) -> str:
+    return f"no dataset was written to {config.out}; the same command goes on from what is there."

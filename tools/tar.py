@@ -1,10 +1,12 @@
 """Samples as USTAR, 512-byte headers made in bulk: Python's tarfile takes 40 us a member.
 
-A sample is two members, in the order of their names: ``000000000.cls`` (the label, zero-padded
-ASCII of equal width in the whole dataset, as DALI needs it) and ``000000000.jpg`` or ``.png``.
-Only key, label and image determine the bytes: mtime 0, uid and gid 0, no names, mode 0644.
+A sample is two members: its target, ``000000000.cls`` (the label, zero-padded ASCII of equal width
+in the whole dataset, as DALI needs it), ``.target.npy`` or ``.mask.png``; then ``000000000.jpg`` or
+``.png``. Only key, target and image determine the bytes: mtime 0, uid and gid 0, no names, mode
+0644.
 """
 
+import io
 import tarfile
 from collections.abc import Sequence
 
@@ -16,8 +18,6 @@ from pipeline.dataset import sample_key
 BLOCK_BYTES = 512
 # Two blocks of zeros end a tar.
 END = bytes(2 * BLOCK_BYTES)
-# Header and content of the label, header of the image: what precedes an image in the tar.
-PREFIX_BYTES = 3 * BLOCK_BYTES
 # Limit of USTAR's size field: 11 octal digits.
 MAX_MEMBER_BYTES = 8**11 - 1
 
@@ -34,19 +34,31 @@ def padded(size_bytes: Integers) -> Integers:
     return -(-size_bytes // BLOCK_BYTES) * BLOCK_BYTES
 
 
-def sample_prefixes(
-    keys: Integers, labels: Integers, sizes: Integers, components: Sequence[str], *, digits: int
-) -> NDArray[np.uint8]:
-    """What stands before each image in the tar.
-
-    keys, labels, sizes: int64 of shape (n,); `components`: "jpg" or "png" for each; `digits`: width
-    of a label. Returns uint8 of shape (n, PREFIX_BYTES).
-    """
-    out = np.zeros((len(keys), PREFIX_BYTES), np.uint8)
-    out[:, :BLOCK_BYTES] = member_headers(keys, np.full(len(keys), digits), ["cls"] * len(keys))
-    out[:, BLOCK_BYTES : BLOCK_BYTES + digits] = _digits(labels, digits, base=10)
-    out[:, 2 * BLOCK_BYTES :] = member_headers(keys, sizes, components)
+def equal_members(keys: Integers, component: str, payloads: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Whole members ``<key>.<component>`` of equal size: `payloads` are uint8 (n, bytes). Returns
+    uint8 (n, header and padded bytes)."""
+    count, size_bytes = payloads.shape
+    whole = BLOCK_BYTES + -(-size_bytes // BLOCK_BYTES) * BLOCK_BYTES
+    out = np.zeros((count, whole), np.uint8)
+    out[:, :BLOCK_BYTES] = member_headers(keys, np.full(count, size_bytes), [component] * count)
+    out[:, BLOCK_BYTES : BLOCK_BYTES + size_bytes] = payloads
     return out
+
+
+def label_payloads(labels: NDArray[np.int32], digits: int) -> NDArray[np.uint8]:
+    """Labels as ASCII, zero-padded to `digits`: uint8 (n, digits)."""
+    return _digits(labels.astype(np.int64), digits, base=10)
+
+
+def npy_payloads(rows: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Each row of float32 (n, k) as a .npy file: uint8 (n, bytes)."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": "<f4", "fortran_order": False, "shape": rows.shape[1:]}
+    )
+    header = np.frombuffer(file.getvalue(), np.uint8)
+    values = np.ascontiguousarray(rows, "<f4").view(np.uint8).reshape(len(rows), -1)
+    return np.concatenate([np.broadcast_to(header, (len(rows), len(header))), values], axis=1)
 
 
 def member_headers(keys: Integers, sizes: Integers, components: Sequence[str]) -> NDArray[np.uint8]:
@@ -63,17 +75,19 @@ def member_headers(keys: Integers, sizes: Integers, components: Sequence[str]) -
     return out
 
 
-def index_lines(
-    keys: Integers, offsets: Integers, sizes: Integers, components: Sequence[str], *, digits: int
-) -> str:
-    """Lines of DALI's v1.2 index; `offsets` are those of the images' bytes in their tar."""
-    lines = []
-    rows = zip(keys.tolist(), offsets.tolist(), sizes.tolist(), components, strict=True)
-    for number, offset, size, component in rows:
+def index_text(target: str, rows: NDArray[np.void], components: Sequence[str]) -> str:
+    """DALI's v1.2 index of a tar. `target` is the name of that component; `rows` have the fields
+    key, offset and size, target_offset and target_size, in bytes of the tar."""
+    lines = [f"v1.2 {len(rows)}\n"]
+    fields = (rows[name].tolist() for name in ("key", "target_offset", "target_size"))
+    images = (rows[name].tolist() for name in ("offset", "size"))
+    for number, target_offset, target_size, offset, size, image in zip(
+        *fields, *images, components, strict=True
+    ):
         key = sample_key(number)
-        label_offset = offset - 2 * BLOCK_BYTES
         lines.append(
-            f"cls {label_offset} {digits} {key}.cls {component} {offset} {size} {key}.{component}\n"
+            f"{target} {target_offset} {target_size} {key}.{target} "
+            f"{image} {offset} {size} {key}.{image}\n"
         )
     return "".join(lines)
 

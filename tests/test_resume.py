@@ -1,0 +1,157 @@
+"""Killed, stopped and started again: the same bytes as an undisturbed run's."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from pipeline.dataset import Dataset
+from tools.cli import main
+
+ROOT = Path(__file__).parents[1]
+KILLS = 50
+# Many shards, and some work in each.
+ARGUMENTS = ("--encode", "jpeg", "--shard-size", "0.1", "--max-rejected", "0.1")
+
+
+@pytest.fixture(scope="module")
+def download(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Smooth noise in three class folders; a few files are broken."""
+    folder = tmp_path_factory.mktemp("resume") / "kaggle"
+    generator = np.random.default_rng(1)
+    for number in range(240):
+        coarse = generator.integers(0, 256, (7, 7, 3), np.uint8)
+        path = folder / f"class{number % 3}" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), cv2.resize(coarse, (260, 220), interpolation=cv2.INTER_CUBIC))
+    for number in (7, 100):
+        path = folder / f"class{number % 3}" / f"{number}.png"
+        path.write_bytes(path.read_bytes()[:900])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(download: Path) -> dict[str, bytes]:
+    result = shard(download, download.parent / "undisturbed", "--workers", "1")
+    assert result.exit_code == 0, result.output
+    found = contents(download.parent / "undisturbed")
+    assert sum(name.endswith(".tar") for name in found) > 10
+    return found
+
+
+def shard(src: Path, out: Path, *arguments: str) -> Result:
+    command = ["--src", str(src), "--out", str(out), *ARGUMENTS, *arguments]
+    result = CliRunner().invoke(main, command)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and "scratch" not in path.parts
+    }
+
+
+def start(src: Path, out: Path) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "tools.cli", "--src", src, "--out", out, "--workers", "2"]
+    return subprocess.Popen(
+        [*command, *ARGUMENTS],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def test_kills_at_random_moments(
+    download: Path, undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    chance = random.Random(5)
+    began = time.monotonic()
+    process = start(download, tmp_path / "timed")
+    assert process.communicate()[1] == "" and process.returncode == 0
+    whole_seconds = time.monotonic() - began
+    kills = completed = kept = 0
+    out = tmp_path / "out0"
+    while kills < KILLS or not completed:
+        process = start(download, out)
+        try:
+            process.wait(timeout=chance.uniform(0.25, 1.0) * whole_seconds)
+        except subprocess.TimeoutExpired:
+            # The parent alone, whose workers have to end by themselves, or all of them.
+            (os.kill if chance.random() < 0.5 else os.killpg)(process.pid, signal.SIGKILL)
+            process.communicate()
+            kills += 1
+            kept += len(list(out.glob("*.tar")))
+            assert (
+                not (out / "dataset.json").exists() or contents(out).items() >= undisturbed.items()
+            )
+        else:
+            assert process.communicate()[1] == "" and process.returncode == 0
+            completed += 1
+            assert contents(out) == undisturbed
+        if (out / "dataset.json").exists():
+            out = tmp_path / f"out{kills}"
+    assert kept, "no kill came after a finished shard"
+
+
+def test_other_arguments_do_not_go_on(download: Path, tmp_path: Path) -> None:
+    out = half_done(download, tmp_path / "out")
+    before = contents(out)
+    result = shard(download, out, "--quality", "80")
+    assert result.exit_code == 2 and "--quality was 92, now 80" in result.output
+    assert contents(out) == before
+    assert shard(download, out, "--workers", "1").exit_code == 0
+
+
+def test_a_download_that_changed_does_not_go_on(download: Path, tmp_path: Path) -> None:
+    source = Path(shutil.copytree(download, tmp_path / "kaggle"))
+    out = half_done(source, tmp_path / "out")
+    (source / "class0" / "0.png").unlink()
+    result = shard(source, out)
+    assert result.exit_code == 2 and "the download has changed since" in result.output
+
+
+def test_finished_shards_are_not_made_again(
+    download: Path, undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    out = half_done(download, tmp_path / "out")
+    names = [path.stem for path in out.glob(".unfinished/*.tar.json")]
+    finished = {out / name: (out / name).stat().st_mtime_ns for name in names}
+    assert 0 < len(finished) < sum(name.endswith(".tar") for name in undisturbed)
+    assert shard(download, out).exit_code == 0
+    assert contents(out) == undisturbed
+    assert all(path.stat().st_mtime_ns == when for path, when in finished.items())
+
+
+def test_a_higher_limit_of_rejected_goes_on(download: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = shard(download, out, "--max-rejected", "0.005")
+    assert result.exit_code == 1 and "more than --max-rejected" in result.output
+    assert shard(download, out, "--max-rejected", "0.01").exit_code == 0
+    assert Dataset(out).manifest.rejected == 2
+
+
+def half_done(source: Path, out: Path) -> Path:
+    """A run that was killed after some shards."""
+    process = start(source, out)
+    while len(list(out.glob(".unfinished/*.json"))) < 4:
+        assert process.poll() is None
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert json.loads((out / ".unfinished" / "plan.json").read_text())["arguments"]
+    return out
