@@ -12,11 +12,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow.parquet as parquet
 import pytest
 from click.testing import CliRunner, Result
 
 from pipeline.dataset import Dataset
+from pipeline.errors import DataError
 from tools.cli import main
+from tools.files import index_files
 
 ROOT = Path(__file__).parents[1]
 KILLS = 50
@@ -155,3 +158,44 @@ def half_done(source: Path, out: Path) -> Path:
     process.communicate()
     assert json.loads((out / ".unfinished" / "plan.json").read_text())["arguments"]
     return out
+
+
+def test_a_file_that_changes_while_it_is_read_stops_the_run(tmp_path: Path) -> None:
+    source = tmp_path / "kaggle"
+    for name in ("a", "b"):
+        (source / name).mkdir(parents=True)
+        for number in range(60):
+            cv2.imwrite(str(source / name / f"{number}.png"), np.full((400, 400), number, np.uint8))
+    index = index_files(str(source))
+    path = source / "b" / "59.png"
+    path.write_bytes(path.read_bytes() + b"more")
+    with pytest.raises(DataError, match=r"b/59\.png changed while the download was read"):
+        list(index.take(np.arange(120)).load(2**20))
+    path.unlink()
+    with pytest.raises(DataError, match=r"b/59\.png can't be read: No such file"):
+        list(index.take(np.arange(120)).load(2**20))
+
+
+def test_an_unreadable_file_stops_the_run_and_keeps_the_work(
+    download: Path, undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    names = parquet.read_table(download.parent / "undisturbed" / "val.sources.parquet")
+    path = download / names.column("source")[-1].as_py()
+    result = run_without(path, download, tmp_path / "out")
+    assert result.returncode == 1 and f"{path} can't be read" in result.stderr, result.stderr
+    assert list((tmp_path / "out").glob("train-*.tar"))
+    assert shard(download, tmp_path / "out").exit_code == 0
+    assert contents(tmp_path / "out") == undisturbed
+
+
+def run_without(path: Path, source: Path, out: Path) -> "subprocess.CompletedProcess[str]":
+    """A run during which `path` is gone from the first shard to the end."""
+    away = path.with_suffix(".away")
+    process = start(source, out)
+    while not list(out.glob(".unfinished/*.tar.json")):
+        assert process.poll() is None
+        time.sleep(0.002)
+    path.rename(away)
+    _, said = process.communicate()
+    away.rename(path)
+    return subprocess.CompletedProcess([], process.returncode, "", said)

@@ -1,6 +1,5 @@
 """A block: consecutive sources of a shard, made into a stretch of its tar by a worker process."""
 
-import signal
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -34,10 +33,11 @@ from tools.tar import (
     npy_payloads,
     padding,
 )
+from tools.workers import time_limit
 
 # PSNR is measured on every so many planned sources: it costs a decode.
-PSNR_EVERY = 64
-# A decoder that takes longer hangs; SIGALRM then kills its process.
+PSNR_EVERY = 256
+# A decoder that takes longer hangs.
 IMAGE_SECONDS = 60
 
 # One row an accepted sample. Offsets are in bytes of the stretch of tar; `source_bytes` is the size
@@ -148,11 +148,14 @@ class BlockResult:
 
 
 class Sample(NamedTuple):
-    """One accepted source: `mask` is its PNG, `shown` the classes in it."""
+    """One accepted source: the bytes of its image and mask, `shown` the classes in that, `facts`
+    the fields of RESULT_DTYPE from source_bytes on. No pixels: a block's together would outgrow
+    the cache."""
 
     key: int
-    source_bytes: int
-    encoded: Encoded
+    component: str
+    data: bytes
+    facts: tuple[object, ...]
     mask: bytes = b""
     shown: Sequence[int] = ()
 
@@ -162,9 +165,8 @@ def encode_block(block: Block) -> BlockResult:
     samples, rejected = [], []
     with Complaints() as complaints:
         for key, size_bytes, image, mask in _load(block):
-            signal.alarm(IMAGE_SECONDS)
-            sample = _sample(key, size_bytes, image, mask, block.recipe, complaints)
-            signal.alarm(0)
+            with time_limit(IMAGE_SECONDS):
+                sample = _sample(key, size_bytes, image, mask, block.recipe, complaints)
             if isinstance(sample, str):
                 rejected.append((key, sample))
             else:
@@ -213,7 +215,6 @@ def nothing(block: Block, reason: str) -> BlockResult:
 def prepare_worker() -> None:
     """One thread a process: the processes already are as many as they should be."""
     cv2.setNumThreads(0)
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
 
 def _load(block: Block) -> Iterator[tuple[int, int, bytes | Pixels | str, bytes | str | None]]:
@@ -245,8 +246,9 @@ def _sample(
             encoded = encode_pixels(image, recipe.encoding)
     except UnsoundImageError as error:
         return str(error)
+    facts = _facts(key, source_bytes, encoded, recipe)
     if recipe.mask_colours is None:
-        return Sample(key, source_bytes, encoded)
+        return Sample(key, encoded.component, encoded.data, facts)
     if not isinstance(mask, bytes):
         return f"its mask: {mask}"
     try:
@@ -254,7 +256,8 @@ def _sample(
         data, indices = encode_mask(mask, recipe.mask_colours, size, complaints)
     except UnsoundImageError as error:
         return f"its mask: {error}"
-    return Sample(key, source_bytes, encoded, data, np.unique(indices).tolist())
+    shown = np.unique(indices).tolist()
+    return Sample(key, encoded.component, encoded.data, facts, data, shown)
 
 
 def _assemble(
@@ -264,17 +267,16 @@ def _assemble(
     if not samples:
         return [], np.empty(0, RESULT_DTYPE)
     keys = np.array([sample.key for sample in samples], np.int64)
-    sizes = np.array([len(sample.encoded.data) for sample in samples], np.int64)
-    headers = member_headers(keys, sizes, [sample.encoded.component for sample in samples])
+    sizes = np.array([len(sample.data) for sample in samples], np.int64)
+    headers = member_headers(keys, sizes, [sample.component for sample in samples])
     targets = _target_members(block, samples, keys)
     pieces: list[bytes | memoryview] = []
     rows, start = [], 0
     for sample, target, header in zip(samples, targets, headers, strict=True):
-        data = sample.encoded.data
-        piece = (target, header.data, data, padding(len(data)))
+        piece = (target, header.data, sample.data, padding(len(sample.data)))
         pieces += piece
         offset = start + len(target) + BLOCK_BYTES
-        rows.append(_row(sample, start + BLOCK_BYTES, offset, block.recipe))
+        rows.append(_row(sample, start + BLOCK_BYTES, offset))
         start += sum(map(len, piece))
     table = np.array(rows, RESULT_DTYPE)
     table["label"] = block.labels[keys - block.first]
@@ -320,30 +322,28 @@ def _shown(block: Block, samples: Sequence[Sample]) -> NDArray[np.int64]:
     return np.zeros(0, np.int64)
 
 
-def _row(sample: Sample, target_offset: int, offset: int, recipe: Recipe) -> tuple[object, ...]:
-    encoded = sample.encoded
-    counted, sums, squares = 0, (0, 0, 0), (0, 0, 0)
-    if encoded.pixels is not None and sample.key % recipe.measured_every == 0:
-        pixels = counted_rows(encoded.pixels)
-        counted = pixels.shape[0] * pixels.shape[1]
-        sums, squares = channel_sums(pixels)
-    measured = encoded.lossy and sample.key % PSNR_EVERY == 0
+def _row(sample: Sample, target_offset: int, offset: int) -> tuple[object, ...]:
     return (
         sample.key,
-        IMAGE_COMPONENTS.index(encoded.component),
+        IMAGE_COMPONENTS.index(sample.component),
         -1,
         offset,
-        len(encoded.data),
-        zlib.crc32(encoded.data),
+        len(sample.data),
+        zlib.crc32(sample.data),
         target_offset,
         len(sample.mask),
         zlib.crc32(sample.mask),
-        sample.source_bytes,
-        encoded.height,
-        encoded.width,
-        encoded.lossy,
-        psnr_decibel(encoded) if measured else np.nan,
-        counted,
-        sums,
-        squares,
+        *sample.facts,
     )
+
+
+def _facts(key: int, source_bytes: int, encoded: Encoded, recipe: Recipe) -> tuple[object, ...]:
+    counted, sums, squares = 0, (0, 0, 0), (0, 0, 0)
+    if encoded.pixels is not None and key % recipe.measured_every == 0:
+        pixels = counted_rows(encoded.pixels)
+        counted = pixels.shape[0] * pixels.shape[1]
+        sums, squares = channel_sums(pixels)
+    measured = encoded.lossy and key % PSNR_EVERY == 0
+    psnr = psnr_decibel(encoded) if measured else np.nan
+    size = (encoded.height, encoded.width)
+    return source_bytes, *size, encoded.lossy, psnr, counted, sums, squares

@@ -67,13 +67,24 @@ def make_on_ray(
 
 def rescue(block: Block, workers: Workers) -> BlockResult:
     """The result of a block during which processes died: the image that kills is found by halving,
-    each part in a process of its own."""
+    each part in a process of its own. Raises ``DataError`` where any process dies."""
     try:
         return workers.alone(encode_block, block)
     except WorkerDiedError:
         if len(block.images) == 1:
+            _prove_alive(workers)
             return nothing(block, DEADLY)
     return merge([rescue(half, workers) for half in block.halves()])
+
+
+def _prove_alive(workers: Workers) -> None:
+    """An image is to blame only if a process lives without it."""
+    try:
+        workers.alone(bool, None)
+    except WorkerDiedError as error:
+        raise DataError(
+            "Worker processes end before they begin: is memory short, or the environment broken?"
+        ) from error
 
 
 def _told(results: Iterable[BlockResult], shard: PlannedShard, done: Done) -> Iterator[BlockResult]:

@@ -1,7 +1,8 @@
 """Image files as a worker reads them: alone in a folder, or stretches of a zip."""
 
 import os
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import IO
 
@@ -64,9 +65,10 @@ class ImageFiles:
     def mean_bytes(self) -> int:
         return int(self.entries.rows["size_bytes"].mean()) if len(self) else 0
 
-    def take(self, numbers: NDArray[np.int64]) -> "ImageFiles":
+    def take(self, numbers: NDArray[np.int64]) -> "ImageFiles | LoadedFiles":
         paths = tuple(self.paths[n] for n in numbers.tolist())
-        return ImageFiles(self.storage, paths, self.entries.take(numbers))
+        chosen = ImageFiles(self.storage, paths, self.entries.take(numbers))
+        return LoadedFiles(chosen.load(sys.maxsize)) if self.storage.in_process else chosen
 
     def load(self, max_bytes: int) -> Iterator[tuple[int, bytes | str]]:
         """For each file its size in bytes, and its contents or the reason why they can't be used.
@@ -76,12 +78,38 @@ class ImageFiles:
         for path, row in zip(self.paths, self.entries.rows, strict=True):
             size_bytes = int(row["size_bytes"])
             if size_bytes > max_bytes:
-                yield size_bytes, f"{size_bytes:,} bytes are more than --max-bytes allows"
+                yield size_bytes, too_large(size_bytes)
                 continue
             try:
                 yield size_bytes, read_file(self.storage, path, row, self.entries.holders)
             except DamagedMemberError as error:
                 yield size_bytes, str(error)
+
+
+class LoadedFiles:
+    """Files that only this process can read, with their contents."""
+
+    def __init__(self, files: Iterable[tuple[int, bytes | str]]) -> None:
+        self._files = tuple(files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    @property
+    def mean_bytes(self) -> int:
+        return sum(size_bytes for size_bytes, _ in self._files) // max(1, len(self))
+
+    def take(self, numbers: NDArray[np.int64]) -> "LoadedFiles":
+        return LoadedFiles(self._files[n] for n in numbers.tolist())
+
+    def load(self, max_bytes: int) -> Iterator[tuple[int, bytes | str]]:
+        for size_bytes, contents in self._files:
+            fits = size_bytes <= max_bytes
+            yield size_bytes, contents if fits else too_large(size_bytes)
+
+
+def too_large(size_bytes: int) -> str:
+    return f"{size_bytes:,} bytes are more than --max-bytes allows"
 
 
 def read_file(storage: Storage, path: str, row: np.void, holders: Sequence[str]) -> bytes:
@@ -98,7 +126,7 @@ def read_file(storage: Storage, path: str, row: np.void, holders: Sequence[str])
             data = storage.read(path)
             version = int(row["version"])
         else:
-            data, version = _read_local(storage.local / path)
+            data, version = _read_local(f"{storage.local}/{path}")
     except OSError as error:
         raise DataError(
             f"{storage.where(name)} can't be read: {error.strerror or error}. Mend that and start "
@@ -137,7 +165,7 @@ def _member_start(storage: Storage, name: str, offset: int) -> int:
     return data_offset(storage.read(name, offset, offset + LOCAL_HEADER_BYTES), offset)
 
 
-def _read_local(path: "os.PathLike[str]") -> tuple[bytes, int]:
+def _read_local(path: str) -> tuple[bytes, int]:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         status = os.fstat(descriptor)

@@ -14,8 +14,8 @@ from tools.plan import Plan
 from tools.sources import Sources
 
 # Bytes of sources in a block, about: enough to make sending it cheap, few enough to keep several.
-BLOCK_BYTES = 2 * 2**20
-MAX_BLOCK_IMAGES = 512
+BLOCK_BYTES = 8 * 2**20
+MAX_BLOCK_IMAGES = 1024
 # Pixels of at least so many training images enter mean and deviation: the deviation is then known
 # to about 1 %.
 MEASURED_IMAGES = 4096

@@ -60,8 +60,8 @@ class Names(Sequence[str]):
     """Some of `texts`, by number."""
 
     def __init__(self, texts: Sequence[str], numbers: NDArray[np.int64]) -> None:
-        # A memory view gives Python's integers at a tenth of an array's cost.
-        self._texts, self._numbers = texts, memoryview(np.ascontiguousarray(numbers).data)
+        # Python's array gives integers at a tenth of NumPy's cost.
+        self._texts, self._numbers = texts, array("q", numbers.tobytes())
 
     def __len__(self) -> int:
         return len(self._numbers)

@@ -109,9 +109,23 @@ class Workers:
         )
 
 
+class time_limit:  # noqa: N801 (used like a function)
+    """A context that ends this process if it takes longer, also in the middle of C code."""
+
+    def __init__(self, seconds: int) -> None:
+        self._seconds = seconds
+
+    def __enter__(self) -> None:
+        signal.alarm(self._seconds)
+
+    def __exit__(self, *error: object) -> None:
+        signal.alarm(0)
+
+
 def _begin(prepare: Callable[[], None]) -> None:
     # Ctrl-C reaches the whole process group; the parent alone decides what ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     prepare()
 
