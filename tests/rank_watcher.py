@@ -11,19 +11,19 @@ from typing import Any
 
 from pipeline.config import PipelineConfig
 from pipeline.loader import Batch
+from trainer.data import TrainingData, open_data, train_batches, val_batches
 from trainer.distributed import World, open_world
 from trainer.loop import evaluate
 from trainer.model import build_model
-from trainer.task import Task, open_task, train_batches, val_batches
 
 
 def watch(shards: str, *, global_batch_size: int, position: int, steps: int) -> dict[str, Any]:
     """Samples and pixels of each step in the order of the ranks, and what an evaluation counts."""
     pipeline = PipelineConfig(shards=shards, threads=1)
     with open_world("cpu") as world:
-        task = open_task(pipeline, synthetic=False)
+        data = open_data(pipeline, synthetic=False)
         batches = train_batches(
-            task,
+            data,
             pipeline,
             world,
             global_batch_size=global_batch_size,
@@ -38,7 +38,7 @@ def watch(shards: str, *, global_batch_size: int, position: int, steps: int) -> 
             "rank": world.rank,
             "steps": seen,
             "end": end,
-            "evaluation": _evaluated(task, pipeline, world, global_batch_size),
+            "evaluation": _evaluated(data, pipeline, world, global_batch_size),
         }
 
 
@@ -53,17 +53,17 @@ def _gathered(world: World, batch: Batch) -> list[float]:
 
 
 def _evaluated(
-    task: Task, pipeline: PipelineConfig, world: World, global_batch_size: int
+    data: TrainingData, pipeline: PipelineConfig, world: World, global_batch_size: int
 ) -> list[int]:
     model = build_model(
         "squeezenet1_1",
-        classes=task.classes,
-        image_size_px=task.image_size_px,
-        mean=task.mean,
-        std=task.std,
+        classes=data.classes,
+        image_size_px=data.image_size_px,
+        mean=data.mean,
+        std=data.std,
         seed=0,
     )
-    batches = val_batches(task, pipeline, world, global_batch_size=global_batch_size)
+    batches = val_batches(data, pipeline, world, global_batch_size=global_batch_size)
     assert batches is not None
     with batches:
         evaluation = evaluate(batches, model, world)

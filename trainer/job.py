@@ -11,12 +11,12 @@ from pipeline.config import PipelineConfig
 from pipeline.order import per_rank_batch_size
 from trainer.checkpoint import Checkpoint, Identity, Progress, load_checkpoint, restore
 from trainer.config import TrainConfig
+from trainer.data import TrainingData, end_position, open_data
 from trainer.distributed import World
 from trainer.model import Classifier, build_model, distribute
 from trainer.optim import build_optimizer
 from trainer.precision import autocast_dtype
 from trainer.runs import Place, choose_place
-from trainer.task import Task, end_position, open_task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class Job:
     config: TrainConfig
     pipeline: PipelineConfig
     world: World
-    task: Task
+    data: TrainingData
     place: Place
     model: Classifier
     parallel: nn.Module
@@ -41,11 +41,11 @@ class Job:
 
     @property
     def epoch(self) -> float:
-        return self.progress.position / self.task.samples
+        return self.progress.position / self.data.samples
 
     @property
     def identity(self) -> Identity:
-        return _identity(self.config, self.pipeline, self.task)
+        return _identity(self.config, self.pipeline, self.data)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -59,10 +59,10 @@ class Job:
             "world_size": self.world.world_size,
             "device": self.world.device.type,
             "dtype": str(self.dtype or torch.float32),
-            "image_size_px": self.task.image_size_px,
-            "samples": self.task.samples,
-            "classes": self.task.classes,
-            "fingerprint": self.task.fingerprint,
+            "image_size_px": self.data.image_size_px,
+            "samples": self.data.samples,
+            "classes": self.data.classes,
+            "fingerprint": self.data.fingerprint,
             "torch": torch.__version__,
         }
 
@@ -71,13 +71,13 @@ def prepare(config: TrainConfig, pipeline: PipelineConfig, world: World) -> Job:
     """Build the model and, where there is a checkpoint to go on from, restore it."""
     with world.same_fate():
         per_rank_batch_size(config.global_batch_size, world.world_size)
-        task = open_task(pipeline, synthetic=config.synthetic)
+        data = open_data(pipeline, synthetic=config.synthetic)
         model = build_model(
             config.model,
-            classes=task.classes,
-            image_size_px=task.image_size_px,
-            mean=task.mean,
-            std=task.std,
+            classes=data.classes,
+            image_size_px=data.image_size_px,
+            mean=data.mean,
+            std=data.std,
             seed=pipeline.seed,
         ).to(world.device)
     place = _agree_on_place(config, world)
@@ -85,14 +85,14 @@ def prepare(config: TrainConfig, pipeline: PipelineConfig, world: World) -> Job:
     checkpoint = None
     if place.resumed:
         with world.same_fate():
-            checkpoint = load_checkpoint(place.resumed, _identity(config, pipeline, task))
+            checkpoint = load_checkpoint(place.resumed, _identity(config, pipeline, data))
             restore(checkpoint, network=model.network, optimizer=optimizer)
     progress = checkpoint.progress if checkpoint else Progress()
     return Job(
         config=config,
         pipeline=pipeline,
         world=world,
-        task=task,
+        data=data,
         place=place,
         model=model,
         parallel=distribute(model, world),
@@ -102,7 +102,7 @@ def prepare(config: TrainConfig, pipeline: PipelineConfig, world: World) -> Job:
         progress=progress,
         end_position=end_position(
             config.epochs,
-            samples=task.samples,
+            samples=data.samples,
             global_batch_size=config.global_batch_size,
             start=progress.position,
         ),
@@ -115,10 +115,10 @@ def _agree_on_place(config: TrainConfig, world: World) -> Place:
     return world.broadcast(places)[0]
 
 
-def _identity(config: TrainConfig, pipeline: PipelineConfig, task: Task) -> Identity:
+def _identity(config: TrainConfig, pipeline: PipelineConfig, data: TrainingData) -> Identity:
     return Identity(
-        fingerprint=task.fingerprint,
+        fingerprint=data.fingerprint,
         seed=pipeline.seed,
         model=config.model,
-        classes=task.classes,
+        classes=data.classes,
     )

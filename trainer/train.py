@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.config import PipelineConfig
 from trainer.checkpoint import save_checkpoint
 from trainer.config import TrainConfig
+from trainer.data import train_batches, val_batches
 from trainer.distributed import open_world
 from trainer.endings import StopSignal
 from trainer.job import Job, prepare
@@ -17,7 +18,6 @@ from trainer.metrics import Meter
 from trainer.model import average_buffers
 from trainer.optim import build_schedule
 from trainer.runs import write_config
-from trainer.task import train_batches, val_batches
 
 # Settings that may change on the way without a word.
 UNREMARKABLE = {"out", "resume", "shards", "device", "threads", "prefetch", "read_ahead"}
@@ -51,7 +51,7 @@ def open_journal(job: Job) -> Journal:
     return Journal(
         job.place,
         rank=job.world.rank,
-        samples=job.task.samples,
+        samples=job.data.samples,
         position=job.progress.position,
         end_position=job.end_position,
     )
@@ -87,7 +87,7 @@ def _train(job: Job, journal: Journal, stop: StopSignal) -> None:
 
 def _steps(job: Job) -> Iterator[StepRecord]:
     batches = train_batches(
-        job.task,
+        job.data,
         job.pipeline,
         job.world,
         global_batch_size=job.config.global_batch_size,
@@ -100,7 +100,7 @@ def _steps(job: Job) -> Iterator[StepRecord]:
             job.parallel,
             job.optimizer,
             schedule=build_schedule(
-                job.config, samples=job.task.samples, end_position=job.end_position
+                job.config, samples=job.data.samples, end_position=job.end_position
             ),
             global_batch_size=job.config.global_batch_size,
             position=job.progress.position,
@@ -115,7 +115,7 @@ def _is_due(job: Job, every_epochs: float) -> bool:
     position = job.progress.position
     if position >= job.end_position or not every_epochs:
         return position >= job.end_position
-    period = every_epochs * job.task.samples
+    period = every_epochs * job.data.samples
     return (position - job.config.global_batch_size) // period < position // period
 
 
@@ -123,7 +123,7 @@ def _evaluate(job: Job, journal: Journal, stop: StopSignal) -> bool:
     """Evaluate where there is a validation split; False if a signal broke it off."""
     progress = job.progress
     batches = val_batches(
-        job.task, job.pipeline, job.world, global_batch_size=job.config.global_batch_size
+        job.data, job.pipeline, job.world, global_batch_size=job.config.global_batch_size
     )
     if batches is None:
         progress.evaluated_position = progress.position
@@ -158,16 +158,16 @@ def _save(job: Job) -> None:
 
 def greeting(job: Job) -> str:
     """What is about to run, in a sentence a line."""
-    config, world, task = job.config, job.world, job.task
+    config, world, data = job.config, job.world, job.data
     parameters = sum(parameter.numel() for parameter in job.model.parameters())
     lines = [
-        f"{config.model}, {parameters / 1e6:.1f} M parameters, on {task.samples:,} samples of "
-        f"{task.classes} classes at {task.image_size_px} px, to epoch {config.epochs:g} in "
+        f"{config.model}, {parameters / 1e6:.1f} M parameters, on {data.samples:,} samples of "
+        f"{data.classes} classes at {data.image_size_px} px, to epoch {config.epochs:g} in "
         f"batches of {config.global_batch_size}.",
         f"{world.world_size} rank(s) on {world.device.type}, {world.threads} thread(s) each, "
         f"{'float32' if job.dtype is None else 'bfloat16'}; files in {job.place.directory}.",
     ]
-    if not task.has_val:
+    if not data.has_val:
         lines.append("There is no validation split: nothing will be evaluated.")
     if job.checkpoint:
         lines.append(f"Going on from {job.place.resumed} at epoch {job.epoch:.2f}.")

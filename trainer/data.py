@@ -1,4 +1,4 @@
-"""What is learned: the facts of the shards, or of ImageNet where the batches are synthetic."""
+"""What is trained on: the facts of the shards, or of ImageNet where the batches are synthetic."""
 
 import math
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from trainer.distributed import World
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
+class TrainingData:
     """Facts of the data; `dataset` is None for synthetic batches.
 
     `samples` counts the training split; `mean` and `std` are in fractions of 255.
@@ -38,10 +38,10 @@ class Task:
         return self.dataset.manifest.splits["val"].samples > 0
 
 
-def open_task(pipeline: PipelineConfig, *, synthetic: bool) -> Task:
+def open_data(pipeline: PipelineConfig, *, synthetic: bool) -> TrainingData:
     """Open the shards. Raises ``DataError`` if there are none."""
     if synthetic:
-        return Task(
+        return TrainingData(
             dataset=None,
             samples=1_281_167,
             classes=1000,
@@ -53,7 +53,7 @@ def open_task(pipeline: PipelineConfig, *, synthetic: bool) -> Task:
     dataset = Dataset(pipeline.shards)
     dataset.require("classification")
     manifest = dataset.manifest
-    return Task(
+    return TrainingData(
         dataset=dataset,
         samples=len(dataset.split("train")),
         classes=len(manifest.classes),
@@ -71,7 +71,7 @@ def end_position(epochs: float, *, samples: int, global_batch_size: int, start: 
 
 
 def train_batches(
-    task: Task,
+    data: TrainingData,
     pipeline: PipelineConfig,
     world: World,
     *,
@@ -80,18 +80,18 @@ def train_batches(
     end_position: int,
 ) -> Loader:
     """This rank's share of the steps from `position` to `end_position`."""
-    if task.dataset is None:
+    if data.dataset is None:
         return synthetic_loader(
             batch_size=per_rank_batch_size(global_batch_size, world.world_size),
             world_size=world.world_size,
-            image_size=task.image_size_px,
-            classes=task.classes,
+            image_size=data.image_size_px,
+            classes=data.classes,
             device=world.device,
             position=position,
             end_position=end_position,
         )
     return train_loader(
-        task.dataset,
+        data.dataset,
         pipeline,
         global_batch_size=global_batch_size,
         rank=world.rank,
@@ -103,13 +103,13 @@ def train_batches(
 
 
 def val_batches(
-    task: Task, pipeline: PipelineConfig, world: World, *, global_batch_size: int
+    data: TrainingData, pipeline: PipelineConfig, world: World, *, global_batch_size: int
 ) -> Loader | None:
     """This rank's share of the validation split; None where there is none."""
-    if task.dataset is None or not task.has_val:
+    if data.dataset is None or not data.has_val:
         return None
     return val_loader(
-        task.dataset,
+        data.dataset,
         pipeline,
         batch_size=per_rank_batch_size(global_batch_size, world.world_size),
         rank=world.rank,
