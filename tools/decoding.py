@@ -34,6 +34,7 @@ _TIFF_DAMAGE = re.compile(r"TIFF_Error|IO error")
 # hungriest decoder, of JPEG 2000, takes half of this.
 _HONEST = frozenset({"jpeg", "png", "gif", "bmp"})
 _ROOM_BYTES, _ROOM_BYTES_A_PIXEL = 2**28, 32
+_SPELLINGS = {"webp": "WebP", "sun raster": "Sun raster"}
 # Of a stripe in which alpha is applied, to bound the memory for 16-bit products.
 _STRIPE_PIXELS = 2**20
 
@@ -90,7 +91,7 @@ def _decode(data: bytes, header: Header, complaints: Complaints, flags: int) -> 
         raise UnsoundImageError(f"OpenCV can't decode it: {error.err}") from error
     finally:
         said = complaints.take()
-    name = header.format.upper()
+    name = _SPELLINGS.get(header.format, header.format.upper())
     if raw is None:
         other = (
             "" if header.format in ("jpeg", "png") else ", or of a kind that OpenCV doesn't read"
