@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from tools import decoding
 from tools.blocks import prepare_worker
 from tools.complaints import Complaints
 from tools.encoding import Encoding
@@ -23,6 +24,11 @@ def outcome(data: bytes, encoding: Encoding) -> Outcome:
 def outcomes(files: Sequence[bytes], encoding: Encoding) -> list[Outcome]:
     """Runs in a worker."""
     return [outcome(data, encoding) for data in files]
+
+
+def outcomes_in_little_memory(files: Sequence[bytes], encoding: Encoding) -> list[Outcome]:
+    decoding._ROOM_BYTES = 2**24
+    return outcomes(files, encoding)
 
 
 def outcomes_without_pixels(files: Sequence[bytes], encoding: Encoding) -> list[Outcome]:

@@ -14,13 +14,20 @@ import cv2
 import numpy as np
 import pytest
 from nvidia.dali import fn, pipeline_def, types
-from outcomes import in_workers, outcome, outcomes, outcomes_without_pixels
+from outcomes import (
+    in_workers,
+    outcome,
+    outcomes,
+    outcomes_in_little_memory,
+    outcomes_without_pixels,
+)
 from pillow_reading import pillow_reading
 from sklearn.datasets import load_digits
 
 from tools.complaints import Complaints
 from tools.encoding import Encoding
 from tools.images import Encoded, Pixels, UnsoundImageError, encode_file
+from tools.memory import memory_bounded
 
 # Decoders of JPEG and CMYK round differently, and so does scaling 16 bits.
 TOLERANCE = 2
@@ -214,8 +221,9 @@ def patched(suffix: str, mark: bytes, distance: int, size: bytes) -> bytes:
     return bytes(data)
 
 
-def huge_tiff(height: int, width: int) -> bytes:
-    entries = ((256, width), (257, height), (258, 8), (262, 1), (273, 200), (279, 1000))
+def huge_tiff(height: int, width: int, tile: int = 16) -> bytes:
+    sides = ((256, width), (257, height), (322, tile), (323, tile))
+    entries = sorted((*sides, (258, 8), (262, 1), (324, 200), (325, 1000)))
     fields = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries)
     return b"II*\0\x08\0\0\0" + struct.pack("<H", len(entries)) + fields + bytes(1200)
 
@@ -229,7 +237,6 @@ BOMBS = {
     "gif": patched(".gif", b"GIF89a", 6, struct.pack("<HH", SIDE, SIDE)),
     "bmp": patched(".bmp", b"BM", 18, struct.pack("<ii", SIDE, -SIDE)),
     "tiff": huge_tiff(SIDE, SIDE),
-    "tiff of one row of tiles": huge_tiff(1, 2**31),
     "webp": b"RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0" + SIDE.to_bytes(3, "little") * 2,
     "avif": patched(".avif", b"ispe", 8, struct.pack(">II", SIDE, SIDE)),
     "jpeg 2000": patched(".jp2", b"\xff\x4f\xff\x51", 8, struct.pack(">II", SIDE, SIDE)),
@@ -247,6 +254,12 @@ def test_bombs_are_refused_by_their_header(name: str) -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**10
 
 
+def test_a_tiff_of_huge_tiles_is_refused() -> None:
+    assert outcome(huge_tiff(64, 64, 2**20), Encoding()) == (
+        "a TIFF in tiles of 1048576 x 1048576 px"
+    )
+
+
 def test_a_limit_of_pixels_is_the_callers() -> None:
     data = png(300, 400, zlib.compress(bytes(300 * 51)))
     assert isinstance(outcome(data, Encoding(max_pixels=120_000)), Encoded)
@@ -255,17 +268,24 @@ def test_a_limit_of_pixels_is_the_callers() -> None:
     )
 
 
-def test_an_avif_that_lies_about_its_size_gets_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_avif_that_lies_about_its_size_gets_no_memory() -> None:
     """2,000 x 2,000 px take 50 MB; the header speaks of 16 x 16."""
     pixels = np.zeros((2000, 2000, 3), np.uint8)
     data = bytearray(cv2.imencode(".avif", pixels, (cv2.IMWRITE_AVIF_SPEED, 10))[1].tobytes())
     place = data.index(b"ispe")
     data[place + 8 : place + 16] = struct.pack(">II", 16, 16)
-    assert isinstance(outcome(bytes(data), Encoding()), Encoded)
-    monkeypatch.setattr("tools.decoding._ROOM_BYTES", 2**24)
-    reason = "the AVIF is damaged or cut off, or of a kind that OpenCV doesn't read"
-    assert outcome(bytes(data), Encoding()) == reason
-    assert resource.getrlimit(resource.RLIMIT_DATA)[0] == resource.RLIM_INFINITY
+    (found,) = in_workers(partial(outcomes, encoding=Encoding()), [bytes(data)])
+    assert isinstance(found, Encoded)
+    work = partial(outcomes_in_little_memory, encoding=Encoding())
+    (found,) = in_workers(work, [bytes(data)])
+    assert found == "the AVIF is damaged or cut off, or of a kind that OpenCV doesn't read"
+
+
+def test_memory_is_bounded_within_the_context_only() -> None:
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    with memory_bounded(2**26), pytest.raises(MemoryError):
+        np.ones(2**28, np.uint8)
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
 
 
 def test_a_jpeg_of_endless_scans_is_refused() -> None:

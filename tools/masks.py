@@ -1,7 +1,9 @@
 """Segmentation masks: the pixels of a mask file -> class indices."""
 
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NoReturn
 
 import cv2
 import numpy as np
@@ -55,11 +57,10 @@ def encode_mask(
 
 def _read(data: bytes, size: tuple[int, int], complaints: Complaints) -> Pixels:
     """Upright gray (h, w) or BGR (h, w, 3) of a mask of `size`."""
-    header = judge(data, max_pixels=max(size[0] * size[1], 1))
-    sides = (header.height, header.width)
-    found = sides if header.orientation < 5 else sides[::-1]
-    if header.format != "tiff":
-        _check_size(found, size)
+    header = judge(data, max_pixels=sys.maxsize)
+    # Before it is decoded; which way round it lies is seen afterwards.
+    if sorted((header.height, header.width)) != sorted(size):
+        _refuse_size((header.height, header.width), size)
     raw = decode(data, header, complaints)
     if raw.dtype == np.uint16 and np.any(raw % 257):
         raise UnsoundImageError("the mask has 16 bits a pixel: convert it to 8 bits first")
@@ -69,15 +70,15 @@ def _read(data: bytes, size: tuple[int, int], complaints: Complaints) -> Pixels:
             raise UnsoundImageError("the mask is partly transparent: save it without transparency")
         pixels = np.ascontiguousarray(pixels[:, :, :3])
     pixels = upright(pixels, header.orientation)
-    _check_size((pixels.shape[0], pixels.shape[1]), size)
+    if pixels.shape[:2] != size:
+        _refuse_size((pixels.shape[0], pixels.shape[1]), size)
     return pixels
 
 
-def _check_size(found: tuple[int, int], wanted: tuple[int, int]) -> None:
-    if found != wanted:
-        raise UnsoundImageError(
-            f"the mask has {found[1]} x {found[0]} px, its image {wanted[1]} x {wanted[0]} px"
-        )
+def _refuse_size(found: tuple[int, int], wanted: tuple[int, int]) -> NoReturn:
+    raise UnsoundImageError(
+        f"the mask has {found[1]} x {found[0]} px, its image {wanted[1]} x {wanted[0]} px"
+    )
 
 
 def nearest_classes(pixels: Pixels, colours: tuple[tuple[int, int, int], ...]) -> Pixels:

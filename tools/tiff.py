@@ -16,19 +16,20 @@ _PACKINGS = {34712: "JPEG 2000", 34925: "LZMA", 50000: "Zstandard", 50001: "WebP
 # The types of field that hold whole numbers: bytes each and struct's letters.
 _TYPES = {1: (1, "B"), 3: (2, "H"), 4: (4, "I"), 16: (8, "Q")}
 _MAX_TAGS = 4096
+# Decoders keep room for a whole tile, however small the picture.
+_MAX_TILE_PIXELS = 2**24
 
 
 def read_tiff(data: bytes) -> Header:
     """Raises ``struct.error`` or ``KeyError`` where it makes no sense.
 
-    `orientation` stays 1: OpenCV turns a TIFF itself. A tile counts as a picture: decoders keep
-    room for a whole one.
+    `orientation` stays 1: OpenCV turns a TIFF itself.
     """
     tags = _tags(data)
     return Header(
         format="tiff",
-        height=max(tags[_HEIGHT], tags.get(_TILE_HEIGHT, 0)),
-        width=max(tags[_WIDTH], tags.get(_TILE_WIDTH, 0)),
+        height=tags[_HEIGHT],
+        width=tags[_WIDTH],
         alpha=_alpha(tags),
         flaw=_flaw(tags),
     )
@@ -54,6 +55,8 @@ def _flaw(tags: Tags) -> str:
         return "a TIFF of gray with transparency: save it as PNG first"
     if (colours == _PALETTE and bits < 4) or (colours in _GRAY and 1 < bits < 8):
         return f"a TIFF of {bits}-bit pixels: convert it to 8 bits first"
+    if tags.get(_TILE_WIDTH, 1) * tags.get(_TILE_HEIGHT, 1) > _MAX_TILE_PIXELS:
+        return f"a TIFF in tiles of {tags[_TILE_WIDTH]} x {tags[_TILE_HEIGHT]} px"
     if tags.get(_SUBFILE, 0) & 1:
         return "the first picture of the TIFF is a thumbnail: export the picture itself"
     if packing := _PACKINGS.get(tags.get(_PACKING, 1)):
