@@ -7,12 +7,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from pillow_reading import pillow_reading, written
 
 from tools.complaints import Complaints
 from tools.decoding import eight_bit, flatten, upright
 from tools.encoding import Encoding
+from tools.formats import identify
 from tools.headers import read_header
 from tools.images import (
     Encoded,
@@ -23,6 +26,7 @@ from tools.images import (
     psnr_decibel,
 )
 from tools.orientation import exif_orientation, xmp_orientation
+from tools.strangers import describe_stranger
 
 
 def picture(height: int, width: int, channels: int = 3, seed: int = 0) -> Pixels:
@@ -85,6 +89,28 @@ def test_headers() -> None:
     assert xmp_orientation(b"<a tiff:Orientation='6'/>") == 6
     assert xmp_orientation(b"<tiff:Orientation>8</tiff:Orientation>") == 8
     assert xmp_orientation(b"<tiff:Orientation>9</tiff:Orientation>") is None
+
+
+@given(
+    beginning=st.sampled_from(
+        [
+            *(write(picture(9, 9), suffix) for suffix in (".jpg", ".png", ".gif", ".bmp", ".tiff")),
+            *(
+                write(picture(9, 9), suffix)
+                for suffix in (".webp", ".avif", ".ppm", ".pam", ".ras")
+            ),
+            write(picture(64, 64), ".jp2"),
+            b"MM\0+\0\x08\0\0\0\0\0\0\0\0\0\x10",
+        ]
+    ),
+    length=st.integers(0, 200),
+    rest=st.binary(max_size=60),
+)
+def test_no_header_is_beyond_reading(beginning: bytes, length: int, rest: bytes) -> None:
+    for data in (beginning[:length] + rest + beginning[length + len(rest) :], rest):
+        name, header = identify(data)
+        assert name or describe_stranger(data)
+        assert header is None or (header.height >= 0 and header.width >= 0)
 
 
 @pytest.mark.parametrize(

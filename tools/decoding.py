@@ -49,14 +49,18 @@ def judge(data: bytes, max_pixels: int) -> Header:
     if header is None:
         damaged = f"the {name} is damaged or cut off within its header"
         raise UnsoundImageError(damaged if name else describe_stranger(data))
-    size = f"{header.width:,} x {header.height:,} px"
-    if header.height < 1 or header.width < 1:
-        raise UnsoundImageError(f"its header says that it has {size}")
-    if header.height * header.width > max_pixels:
-        raise UnsoundImageError(f"{size} are more than --max-pixels {max_pixels / 1e6:g} allows")
+    if not 0 < header.height * header.width <= max_pixels:
+        raise UnsoundImageError(_size_flaw(header, max_pixels))
     if header.flaw:
         raise UnsoundImageError(header.flaw)
     return header
+
+
+def _size_flaw(header: Header, max_pixels: int) -> str:
+    size = f"{header.width:,} x {header.height:,} px"
+    if header.height < 1 or header.width < 1:
+        return f"its header says that it has {size}"
+    return f"{size} are more than --max-pixels {max_pixels / 1e6:g} allows"
 
 
 def verify(data: bytes, header: Header, complaints: Complaints, *, in_full: bool) -> None:

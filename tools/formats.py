@@ -19,7 +19,9 @@ _BITFIELDS = 3
 # EXIF orientations by an AVIF's mirror (none, top to bottom, left to right) and quarter turns
 # counterclockwise, which come first.
 _AVIF_ORIENTATIONS = ((1, 8, 3, 6), (4, 5, 2, 7), (2, 7, 4, 5))
-_GAP = rb"(?:\s*#[^\n]*\n|\s)+"
+# Of the beginning of a file in which a header made of text is looked for.
+_TEXT_BYTES = 4096
+_GAP = rb"(?:#[^\n]*\n|\s)+"
 _PNM = re.compile(rb"P[1-6]" + _GAP + rb"(?P<width>\d{1,10})" + _GAP + rb"(?P<height>\d{1,10})\s")
 _PAM_HEAD = re.compile(rb"P7\n(.*?)ENDHDR\n", re.DOTALL)
 _PAM_SIDES = re.compile(rb"^(WIDTH|HEIGHT)\s+(\d{1,10})\s*$", re.MULTILINE)
@@ -68,14 +70,14 @@ def _read_sun_raster(data: bytes) -> Header:
 
 
 def _read_pnm(data: bytes) -> Header | None:
-    found = _PNM.match(data)
+    found = _PNM.match(data[:_TEXT_BYTES])
     if found is None:
         return None
     return Header(format="pnm", height=int(found["height"]), width=int(found["width"]))
 
 
 def _read_pam(data: bytes) -> Header | None:
-    head = _PAM_HEAD.match(data)
+    head = _PAM_HEAD.match(data[:_TEXT_BYTES])
     if head is None:
         return None
     sides = {name: int(size) for name, size in _PAM_SIDES.findall(head[1])}
@@ -150,8 +152,8 @@ def _read_jpeg2000(data: bytes) -> Header:
     flaw = f"a JPEG 2000 of {channels} channels: save it as PNG first"
     return Header(
         format="jpeg 2000",
-        height=bottom - top,
-        width=right - left,
+        height=max(0, bottom - top),
+        width=max(0, right - left),
         flaw="" if channels in (1, 3, 4) else flaw,
     )
 

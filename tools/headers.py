@@ -1,7 +1,7 @@
 """What the header of a JPEG or PNG says, read without decoding. The file's name says nothing."""
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tools.orientation import exif_orientation, xmp_orientation
 
@@ -30,8 +30,7 @@ _UNPLAIN_CHUNKS = (b"tRNS", b"acTL", b"zTXt", b"iTXt")
 _XMP_KEY = b"XML:com.adobe.xmp\0"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Header:
+class Header(NamedTuple):
     """What a header says; sizes are in pixels as stored, before rotation.
 
     `format` is "jpeg", "png" or the name of another that OpenCV reads. `plain`: any decoder, also a
