@@ -7,19 +7,26 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from pillow_reading import pillow_reading, written
 
 from tools.complaints import Complaints
-from tools.headers import exif_orientation, read_header
+from tools.decoding import eight_bit, flatten, upright
+from tools.encoding import Encoding
+from tools.formats import identify
+from tools.headers import read_header
 from tools.images import (
     Encoded,
-    Encoding,
     Pixels,
     UnsoundImageError,
     channel_sums,
     encode_file,
     psnr_decibel,
-    upright,
 )
+from tools.orientation import exif_orientation, xmp_orientation
+from tools.strangers import describe_stranger
 
 
 def picture(height: int, width: int, channels: int = 3, seed: int = 0) -> Pixels:
@@ -37,15 +44,20 @@ def read(data: bytes) -> Pixels:
     return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED), np.uint8)
 
 
-def encode(data: bytes, **arguments: object) -> Encoded:
+def encode(data: bytes, *, in_full: bool = True, **arguments: object) -> Encoded:
     with Complaints() as complaints:
-        return encode_file(data, Encoding(**arguments), complaints)  # type: ignore[arg-type]
+        return encode_file(data, Encoding(**arguments), complaints, in_full=in_full)  # type: ignore[arg-type]
 
 
 def with_orientation(jpeg: bytes, orientation: int) -> bytes:
     tiff = b"II*\0\x08\0\0\0\x01\0" + struct.pack("<HHIHH", 0x0112, 3, 1, orientation, 0) + bytes(4)
     body = b"Exif\0\0" + tiff
     return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + jpeg[2:]
+
+
+def with_precision(jpeg: bytes, bits: int) -> bytes:
+    place = jpeg.index(b"\xff\xc0") + 4
+    return jpeg[:place] + bytes([bits]) + jpeg[place + 1 :]
 
 
 JPEG = write(picture(90, 120), ".jpg")
@@ -73,7 +85,32 @@ def test_headers() -> None:
     for length in range(40):
         read_header(JPEG[:length])
         read_header(PNG[:length])
-    assert exif_orientation(b"II*\0\xff\xff\xff\xff") == 1
+    assert exif_orientation(b"II*\0\xff\xff\xff\xff") is None
+    assert xmp_orientation(b"<a tiff:Orientation='6'/>") == 6
+    assert xmp_orientation(b"<tiff:Orientation>8</tiff:Orientation>") == 8
+    assert xmp_orientation(b"<tiff:Orientation>9</tiff:Orientation>") is None
+
+
+@given(
+    beginning=st.sampled_from(
+        [
+            *(write(picture(9, 9), suffix) for suffix in (".jpg", ".png", ".gif", ".bmp", ".tiff")),
+            *(
+                write(picture(9, 9), suffix)
+                for suffix in (".webp", ".avif", ".ppm", ".pam", ".ras")
+            ),
+            write(picture(64, 64), ".jp2"),
+            b"MM\0+\0\x08\0\0\0\0\0\0\0\0\0\x10",
+        ]
+    ),
+    length=st.integers(0, 200),
+    rest=st.binary(max_size=60),
+)
+def test_no_header_is_beyond_reading(beginning: bytes, length: int, rest: bytes) -> None:
+    for data in (beginning[:length] + rest + beginning[length + len(rest) :], rest):
+        name, header = identify(data)
+        assert name or describe_stranger(data)
+        assert header is None or (header.height >= 0 and header.width >= 0)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +138,8 @@ def test_what_is_stored(data: bytes, mode: str, component: str, kept: bool) -> N
     encoded = encode(data, mode=mode)
     assert encoded.component == component
     assert (encoded.data == data) is kept
+    assert encoded.pixels is not None
+    assert encoded.pixels.shape[:2] == (encoded.height, encoded.width)
     header = read_header(encoded.data)
     assert header is not None and header.plain and header.orientation == 1
     stored = read(encoded.data)
@@ -133,6 +172,120 @@ def test_sixteen_bits_and_alpha() -> None:
     flat = encode(write(clear, ".png")).pixels
     assert np.all(flat[:16] == 255)
     np.testing.assert_array_equal(flat[16:], clear[16:, :, :3])
+
+
+def test_every_16_bit_value_is_scaled() -> None:
+    values = np.arange(2**16, dtype=np.uint16).reshape(256, 256)
+    np.testing.assert_array_equal(eight_bit(values), np.round(values / 257))
+
+
+@pytest.mark.parametrize(("alpha", "behind"), [("white", 255), ("black", 0), ("drop", 100)])
+def test_what_lies_behind_transparency(alpha: str, behind: int) -> None:
+    clear = np.full((32, 32, 4), 100, np.uint8)
+    clear[:, :, 3] = np.repeat([0, 255], 16)
+    flat = encode(write(clear, ".png"), alpha=alpha).pixels
+    assert flat is not None
+    assert np.all(flat[:, :16] == behind) and np.all(flat[:, 16:] == 100)
+    gray = Image.fromarray(np.repeat(np.array([[7, 200]], np.uint8), 32, axis=0))
+    for image, value in ((gray, 200), (Image.fromarray(np.asarray(gray) * np.uint16(257)), 51400)):
+        pixels = encode(written(image, "PNG", transparency=value), alpha=alpha).pixels
+        assert pixels is not None
+        assert pixels[0].tolist() == [7, 200 if alpha == "drop" else behind]
+
+
+def test_alpha_in_stripes_is_alpha_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    clear = picture(301, 203, 4)
+    whole = [flatten(clear, "white", kind) for kind in ("straight", "premultiplied", "unused")]
+    monkeypatch.setattr("tools.decoding._STRIPE_PIXELS", 1000)
+    for kind, wanted in zip(("straight", "premultiplied", "unused"), whole, strict=True):
+        np.testing.assert_array_equal(flatten(clear, "white", kind), wanted)
+
+
+RGB = Image.fromarray(picture(40, 48))
+GRAY = Image.fromarray(picture(40, 48, 1))
+RGBA = Image.fromarray(picture(40, 48, 4))
+MODES = {
+    "RGB": RGB,
+    "RGBA": RGBA,
+    "L": GRAY,
+    "LA": Image.merge("LA", [GRAY, RGBA.getchannel(3)]),
+    "P": RGB.quantize(50),
+    "I;16": Image.fromarray(np.asarray(GRAY).astype(np.uint16) * 251),
+    "1": GRAY.convert("1"),
+    "CMYK": RGB.convert("CMYK"),
+}
+LOSSLESS = {"WEBP": {"lossless": True}, "TIFF": {"compression": "tiff_lzw"}}
+
+
+WRITTEN = {
+    "PNG": ("RGB", "RGBA", "L", "LA", "P", "I;16", "1"),
+    "JPEG": ("RGB", "L", "CMYK"),
+    "GIF": ("RGB", "RGBA", "L", "P", "1"),
+    "BMP": ("RGB", "RGBA", "L", "P", "1"),
+    "TIFF": ("RGB", "RGBA", "L", "P", "I;16", "1", "CMYK"),
+    "WEBP": ("RGB", "RGBA", "L", "LA", "P"),
+    "AVIF": ("RGB", "RGBA", "L", "LA", "P"),
+    "JPEG2000": ("RGB", "RGBA", "L", "I;16"),
+    "PPM": ("RGB", "L", "I;16", "1"),
+}
+
+
+@pytest.mark.parametrize(
+    ("format", "mode"), [(name, mode) for name, modes in WRITTEN.items() for mode in modes]
+)
+def test_formats_and_modes_as_pillow_reads_them(format: str, mode: str) -> None:
+    assert_as_pillow(written(MODES[mode], format, **LOSSLESS.get(format, {})))
+
+
+@pytest.mark.parametrize(("format", "mode"), [("TIFF", "LA"), ("JPEG2000", "LA")])
+def test_what_opencv_would_read_wrongly_is_refused(format: str, mode: str) -> None:
+    with pytest.raises(UnsoundImageError, match="save it as PNG first"):
+        encode(written(MODES[mode], format))
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_in_every_format(format: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    assert_as_pillow(written(RGB, format, exif=exif, **LOSSLESS.get(format, {})))
+    if format == "TIFF":
+        for mode in ("L", "I;16", "RGBA"):
+            assert_as_pillow(written(MODES[mode], format, exif=exif))
+
+
+@pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP", "AVIF", "TIFF"])
+def test_the_first_frame_counts(format: str) -> None:
+    frames = [Image.fromarray(picture(40, 48, seed=seed)) for seed in range(3)]
+    arguments = {"save_all": True, "append_images": frames[1:], **LOSSLESS.get(format, {})}
+    assert_as_pillow(written(frames[0], format, **arguments))
+
+
+def test_xmp_turns_where_exif_is_silent() -> None:
+    xmp = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    assert_as_pillow(written(RGB, "JPEG", xmp=xmp))
+    assert_as_pillow(written(RGB, "WEBP", xmp=xmp, lossless=True))
+
+
+def assert_as_pillow(data: bytes) -> None:
+    pixels = encode(data, mode="png").pixels
+    assert pixels is not None
+    rgb = np.repeat(pixels[:, :, None], 3, axis=2) if pixels.ndim == 2 else pixels[:, :, ::-1]
+    wanted = pillow_reading(data)
+    assert rgb.shape == wanted.shape
+    # CMYK is rounded otherwise.
+    assert np.abs(rgb.astype(int) - wanted).max() <= 2
+
+
+@pytest.mark.parametrize("sampling", [444, 422, 420, 440, 411])
+def test_usual_chroma_is_kept(sampling: int) -> None:
+    factor = getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{sampling}")
+    data = write(picture(90, 120), ".jpg", cv2.IMWRITE_JPEG_SAMPLING_FACTOR, factor)
+    assert encode(data).data == data
+    place = data.index(b"\xff\xc0") + 11
+    odd = data[:place] + b"\x13" + data[place + 1 :]
+    header = read_header(odd)
+    assert header is not None and not header.plain
 
 
 @pytest.mark.parametrize(
@@ -173,9 +326,48 @@ def test_a_png_of_another_checksum_is_unsound() -> None:
         encode(bytes(broken))
 
 
-def test_other_bytes_are_no_image() -> None:
-    with pytest.raises(UnsoundImageError, match="not an image"):
-        encode(b"<html>404</html>")
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "the file is empty"),
+        (b"\n <!DOCTYPE html><title>404</title>", "an HTML page, not an image"),
+        (b'<?xml version="1.0"?>\n<svg width="4"/>', "an SVG: rasterise it first"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
+        (b"%PDF-1.7\n", "a PDF"),
+        (b"PK\x03\x04", "a zip"),
+        (b"\0\0\0\x18ftypheic", "a HEIC: convert it to JPEG or PNG first"),
+        (b"\0\0\0\x18ftypmp42", "a video"),
+        (bytes(128) + b"DICM", "a DICOM"),
+        (bytes(5000), "nothing but zero bytes"),
+        ("id,label\n1,\u00e9\n".encode(), "a text file, it begins with 'id,label"),
+        (b"\x01\x02\x03\x04", r"not an image .* with the bytes 01 02 03 04\)"),
+        (PNG[:20], "the PNG is damaged or cut off within its header"),
+        (JPEG[:20], "the JPEG is damaged or cut off within its header"),
+        (b"#?RADIANCE\n", "floating-point"),
+        (write(picture(9, 9).astype(np.float32), ".tiff"), "a TIFF of floating-point pixels"),
+        (with_precision(JPEG, 12), "a JPEG of 12 bits a sample"),
+    ],
+)
+def test_reasons(data: bytes, reason: str) -> None:
+    with pytest.raises(UnsoundImageError, match=reason):
+        encode(data)
+
+
+@pytest.mark.parametrize("data", [JPEG, PNG])
+def test_verification_without_pixels(data: bytes) -> None:
+    middle = len(data) // 2
+    damaged = data[:middle] + (b"\xff\xd9" if data == JPEG else bytes(99)) + data[middle + 99 :]
+    for verify in ("decode", "header"):
+        encoded = encode(data, in_full=False, mode="keep", verify=verify)
+        assert encoded == (encoded.component, data, 90, 120, None, False)
+        with pytest.raises(UnsoundImageError, match="cut off"):
+            encode(data[:middle], in_full=False, mode="keep", verify=verify)
+        if verify == "header":
+            encode(damaged, in_full=False, mode="keep", verify=verify)
+        else:
+            with pytest.raises(UnsoundImageError, match="damaged"):
+                encode(damaged, in_full=False, mode="keep", verify=verify)
+    assert encode(data, in_full=False, mode="png" if data == JPEG else "jpeg").pixels is not None
 
 
 def test_channel_sums_are_exact() -> None:

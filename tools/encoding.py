@@ -12,8 +12,10 @@ SMALL_PX = 64
 @dataclass(frozen=True, kw_only=True)
 class Encoding:
     """How to store: `mode` auto, keep, jpeg or png; JPEG quality; limits of the sides in pixels;
-    what lies behind transparent pixels; limits of an image in pixels and of a file in bytes;
-    `verify`: by decode or header, of what is stored as it was."""
+    what lies behind transparent pixels, white, black or drop (their own colour); limits of an image
+    in pixels and of a file in bytes; `verify`: by decode or header, of what is stored as it was;
+    `photographs`: what `auto` makes of
+    images that are no JPEG and not small, "jpg" or "png"."""
 
     mode: str = "auto"
     quality: int = 92
@@ -23,6 +25,7 @@ class Encoding:
     max_pixels: int = 100_000_000
     max_bytes: int = 2**28
     verify: str = "decode"
+    photographs: str = "jpg"
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width within the limits, of the same shape; never larger than before."""
@@ -41,7 +44,9 @@ class Encoding:
             return "jpg" if self.mode == "jpeg" else "png"
         if self.mode == "keep":
             return "jpg" if source_format == "jpeg" else "png"
-        return "png" if min(height, width) < SMALL_PX else "jpg"
+        if min(height, width) < SMALL_PX:
+            return "png"
+        return "jpg" if source_format == "jpeg" else self.photographs
 
     def keeps(self, header: Header) -> bool:
         """Whether the source's own bytes are what to store."""

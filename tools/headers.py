@@ -1,38 +1,56 @@
 """What the header of a JPEG or PNG says, read without decoding. The file's name says nothing."""
 
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
+
+from tools.orientation import exif_orientation, xmp_orientation
 
 JPEG_START = b"\xff\xd8\xff"
 JPEG_END = b"\xff\xd9"
 PNG_START = b"\x89PNG\r\n\x1a\n"
+PNG_END = b"IEND\xaeB`\x82"
+
 # Start-of-frame markers: every 0xC? but DHT (C4), JPG (C8) and DAC (CC).
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_BASELINE_FRAMES = (0xC0, 0xC1)
+_BASELINE = 0xC0
 _SCAN = 0xDA
-# Markers that carry no length: TEM and RSTn.
-_BARE = frozenset({0x01, *range(0xD0, 0xD8)})
-_ORIENTATION_TAG = 0x0112
+_EXIF, _ADOBE = 0xE1, 0xEE
+# Markers that carry no length: a stuffed zero, TEM and RSTn.
+_BARE = frozenset({0x00, 0x01, *range(0xD0, 0xD8)})
+_EXIF_START = b"Exif\0\0"
+_XMP_START = b"http://ns.adobe.com/xap/1.0/\0"
+# Sampling factors, horizontal and vertical, of luma where chroma has 1 x 1: what GPUs decode.
+_SAMPLINGS = frozenset({0x11, 0x21, 0x22, 0x12, 0x41, 0x42})
+# A progressive JPEG has about ten; each costs a walk over all of the image.
+_MAX_SCANS = 200
+
+_GRAY, _RGB = 0, 2
 # Transparency, an animation's frames, and compressed text, which may be a bomb for its readers.
 _UNPLAIN_CHUNKS = (b"tRNS", b"acTL", b"zTXt", b"iTXt")
+_XMP_KEY = b"XML:com.adobe.xmp\0"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Header:
-    """`format` is "jpeg" or "png"; sizes are in pixels as stored, before EXIF rotation.
+class Header(NamedTuple):
+    """What a header says; sizes are in pixels as stored, before rotation.
 
-    `plain`: any decoder, also a GPU's, reads it to the same 8-bit gray or RGB picture: a baseline
-    JPEG of one or three components in YCbCr, or a gray or RGB PNG of 8 bits without transparency.
-    `content_offset` is where a JPEG's first scan begins, in bytes.
+    `format` is "jpeg", "png" or the name of another that OpenCV reads. `plain`: any decoder, also a
+    GPU's, reads it to the same 8-bit gray or RGB picture: a baseline JPEG of one scan, of one or
+    three components in YCbCr, or a gray or RGB PNG of 8 bits without transparency.
+    `content_offset` is where a JPEG's first scan begins, in bytes. `flaw`: why no decoder should
+    see it, or "". `transparent`: the gray value that is transparent, of 16 bits in a PNG of 16
+    bits, else of 8. `alpha`: what the fourth channel means, "straight", "premultiplied" or
+    "unused".
     """
 
     format: str
     height: int
     width: int
-    plain: bool
+    plain: bool = False
     orientation: int = 1
     content_offset: int = 0
+    flaw: str = ""
+    transparent: int | None = None
+    alpha: str = "straight"
 
 
 def read_header(data: bytes) -> Header | None:
@@ -48,83 +66,94 @@ def read_header(data: bytes) -> Header | None:
 
 
 def _read_jpeg(data: bytes) -> Header | None:
-    orientation, adobe_transform, frame = 1, None, None
-    for marker, start, end in _segments(data):
-        body = data[start:end]
-        if marker == 0xE1 and body.startswith(b"Exif\0\0"):
-            orientation = exif_orientation(body[6:])
-        elif marker == 0xEE and body.startswith(b"Adobe") and len(body) >= 12:
-            adobe_transform = body[11]
-        elif marker in _FRAMES:
-            frame = (marker, body)
-        elif marker == _SCAN and frame is not None:
-            marker, body = frame
-            precision, height, width, components = struct.unpack_from(">BHHB", body)
-            names = bytes(body[6 : 6 + 3 * components : 3])
-            is_rgb = components == 3 and (adobe_transform == 0 or names == b"RGB")
-            plain = (
-                marker in _BASELINE_FRAMES
-                and precision == 8
-                and components in (1, 3)
-                and not is_rgb
-                and height > 0
-            )
-            return Header(
-                format="jpeg",
-                height=height,
-                width=width,
-                plain=plain,
-                orientation=orientation,
-                content_offset=end,
-            )
-    return None
-
-
-def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """(marker, start, end) of each segment's body up to and with the first scan's header."""
-    at = 2
-    while at + 4 <= len(data):
+    """One loop, as few steps a segment as can be: it runs once an image. Like libjpeg it skips what
+    lies between segments."""
+    exif = xmp = adobe_transform = frame = None
+    tidy, at = True, 2
+    while True:
         if data[at] != 0xFF:
-            return
+            tidy, at = False, data.index(b"\xff", at)
         marker = data[at + 1]
         if marker == 0xFF:
             at += 1
-        elif marker in _BARE:
-            at += 2
-        else:
-            end = at + 2 + int(struct.unpack_from(">H", data, at + 2)[0])
-            yield marker, at + 4, end
-            if marker == _SCAN:
-                return
-            at = end
+            continue
+        if marker in _BARE:
+            tidy, at = False, at + 2
+            continue
+        start, end = at + 4, at + 2 + (data[at + 2] << 8) + data[at + 3]
+        if marker in _FRAMES:
+            frame = (marker, start)
+        elif marker == _EXIF:
+            if exif is None and data.startswith(_EXIF_START, start):
+                exif = exif_orientation(data[start + 6 : end])
+            elif xmp is None and data.startswith(_XMP_START, start):
+                xmp = xmp_orientation(data[start:end])
+        elif marker == _ADOBE and end - start >= 12 and data.startswith(b"Adobe", start):
+            adobe_transform = data[start + 11]
+        elif marker == _SCAN:
+            break
+        at = end
+    if frame is None:
+        return None
+    kind, body = frame
+    precision, height, width, count = struct.unpack_from(">BHHB", data, body)
+    components = data[body + 6 : body + 6 + 3 * count]
+    names, samplings = components[::3], components[1::3]
+    is_ycc = adobe_transform != 0 and names != b"RGB"
+    plain = (
+        tidy
+        and kind == _BASELINE
+        and (count == 1 or (count == 3 and is_ycc and _is_usual(samplings)))
+        and data[start] == count
+    )
+    return Header(
+        format="jpeg",
+        height=height,
+        width=width,
+        plain=plain,
+        orientation=exif or xmp or 1,
+        content_offset=end,
+        flaw=_jpeg_flaw(data, precision, height, end if kind != _BASELINE else None),
+    )
+
+
+def _is_usual(samplings: bytes) -> bool:
+    return samplings[0] in _SAMPLINGS and samplings[1:] == b"\x11\x11"
+
+
+def _jpeg_flaw(data: bytes, precision: int, height: int, scans_from: int | None) -> str:
+    if precision != 8:
+        return f"a JPEG of {precision} bits a sample: convert it to 8 bits first"
+    if height == 0:
+        return "the JPEG doesn't say its height"
+    if scans_from is not None and (count := data.count(b"\xff\xda", scans_from)) > _MAX_SCANS:
+        return f"the JPEG has {count + 1} scans, which keeps a decoder busy for ever"
+    return ""
 
 
 def _read_png(data: bytes) -> Header:
     width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
-    # Colour types 0 and 2 are gray and RGB.
-    orientation, plain = 1, depth == 8 and colour in (0, 2)
+    plain, exif, xmp, transparent = depth == 8 and colour in (_GRAY, _RGB), None, None, None
     at = len(PNG_START)
     while at + 8 <= len(data):
-        length, name = struct.unpack_from(">I4s", data, at)
-        if name == b"eXIf":
-            orientation = exif_orientation(data[at + 8 : at + 8 + length])
-        plain &= name not in _UNPLAIN_CHUNKS
-        at += 12 + length
-    return Header(format="png", height=height, width=width, plain=plain, orientation=orientation)
-
-
-def exif_orientation(tiff: bytes) -> int:
-    """EXIF tag 0x0112 of a TIFF block: 1 to 8, 1 where it is missing or makes no sense."""
-    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
-    if order is None:
-        return 1
-    try:
-        (start,) = struct.unpack_from(order + "I", tiff, 4)
-        (count,) = struct.unpack_from(order + "H", tiff, start)
-        for entry in range(start + 2, start + 2 + 12 * count, 12):
-            tag, _, _, value = struct.unpack_from(order + "HHIH", tiff, entry)
-            if tag == _ORIENTATION_TAG:
-                return int(value) if 1 <= value <= 8 else 1
-    except struct.error:
-        pass
-    return 1
+        name, start = data[at + 4 : at + 8], at + 8
+        end = start + int.from_bytes(data[at : at + 4], "big")
+        if name != b"IDAT":
+            if name in _UNPLAIN_CHUNKS:
+                plain = False
+            if name == b"eXIf":
+                exif = exif_orientation(data[start:end])
+            elif name == b"iTXt" and data.startswith(_XMP_KEY, start):
+                xmp = xmp_orientation(data[start:end])
+            elif name == b"tRNS" and colour == _GRAY:
+                (value,) = struct.unpack_from(">H", data, start)
+                transparent = value if depth == 16 else value * 255 // (2**depth - 1)
+        at = end + 4
+    return Header(
+        format="png",
+        height=height,
+        width=width,
+        plain=plain,
+        orientation=exif or xmp or 1,
+        transparent=transparent,
+    )

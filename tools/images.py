@@ -1,21 +1,21 @@
 """One image: is it sound, and the bytes to store. Runs in worker processes, which may die.
 
-Content decides the format, never the name. What is stored is upright, 8 bit, gray or RGB, a
-baseline JPEG or a PNG: decoders disagree about everything else.
+What is stored is upright, 8 bit, gray or RGB, a baseline JPEG or a PNG: decoders disagree about
+everything else.
 """
 
-import re
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from tools.complaints import Complaints
+from tools.decoding import Pixels as Pixels
+from tools.decoding import UnsoundImageError as UnsoundImageError
+from tools.decoding import decode, judge, normalised, verify
 from tools.encoding import SMALL_PX, Encoding
-from tools.headers import JPEG_END, Header, read_header
+from tools.headers import Header
 
-Pixels = NDArray[np.uint8]
 Triple = tuple[int, int, int]
 
 # libjpeg's limit.
@@ -36,21 +36,12 @@ _JPEG = (
     cv2.IMWRITE_JPEG_PROGRESSIVE,
     0,
 )
-# What libjpeg says of data it had to guess; it says only the first thing it finds. Stray bytes
-# before the end marker (D9) are harmless and frequent.
-_DAMAGE = re.compile(
-    r"premature end|bad Huffman|bad arithmetic|instead of RST|Inconsistent progression"
-    r"|extraneous bytes before marker 0x(?!d9)[0-9a-f]+",
-    re.IGNORECASE,
-)
-
-
-class UnsoundImageError(Exception):
-    """The image can't be used; the text says why."""
 
 
 class Encoded(NamedTuple):
-    """`data` are the bytes to store; `pixels` what was encoded: uint8, (h, w) or BGR (h, w, 3).
+    """`data` are the bytes to store of an image of `height` x `width` px; `pixels` what was
+    encoded: uint8, (h, w) or BGR (h, w, 3), or None where the source's bytes were stored and not
+    decoded in full.
 
     `lossy`: the stored picture differs from `pixels`.
     """
@@ -66,16 +57,36 @@ class Encoded(NamedTuple):
 def encode_file(
     data: bytes, encoding: Encoding, complaints: Complaints, *, in_full: bool = True
 ) -> Encoded:
-    """Judge a file's bytes and encode them; raises ``UnsoundImageError``."""
-    if not data:
-        raise UnsoundImageError("the file is empty")
-    header = read_header(data)
-    raw = decode(data, header, complaints)
-    if header is not None and raw.dtype == np.uint8 and encoding.keeps(header):
-        component = "jpg" if header.format == "jpeg" else "png"
-        return Encoded(component, data, raw.shape[0], raw.shape[1], raw, False)
-    pixels = upright(flatten(eight_bit(raw)), header.orientation if header else 1)
-    return encode_pixels(pixels, encoding, source_format=header.format if header else "")
+    """Judge a file's bytes and encode them; raises ``UnsoundImageError``.
+
+    `in_full`: `pixels` are wanted also of an image that is stored as it is, which else is read as
+    `encoding.verify` says.
+    """
+    header = judge(data, encoding.max_pixels)
+    keeps = encoding.keeps(header)
+    try:
+        if keeps and not in_full:
+            verify(data, header, complaints, in_full=encoding.verify == "decode")
+            return untouched(data, header, None)
+        raw = decode(data, header, complaints)
+        if keeps:
+            return untouched(data, header, raw)
+        pixels = normalised(raw, header, encoding.alpha)
+    except MemoryError as error:
+        raise UnsoundImageError("it takes more memory than its size explains") from error
+    return encode_pixels(pixels, encoding, source_format=header.format)
+
+
+def untouched(data: bytes, header: Header, pixels: Pixels | None) -> Encoded:
+    """A JPEG or PNG file stored as it is."""
+    return Encoded(
+        component="jpg" if header.format == "jpeg" else "png",
+        data=data,
+        height=header.height,
+        width=header.width,
+        pixels=pixels,
+        lossy=False,
+    )
 
 
 def encode_pixels(pixels: Pixels, encoding: Encoding, *, source_format: str = "") -> Encoded:
@@ -87,70 +98,37 @@ def encode_pixels(pixels: Pixels, encoding: Encoding, *, source_format: str = ""
     component = encoding.component(*size, source_format=source_format)
     if component == "jpg" and max(size) > MAX_JPEG_PX:
         raise UnsoundImageError(f"{size[1]} x {size[0]} px is more than a JPEG holds")
+    return Encoded(
+        component,
+        write_pixels(pixels, component, encoding.quality),
+        *size,
+        pixels,
+        component == "jpg",
+    )
+
+
+def write_pixels(pixels: Pixels, component: str, quality: int) -> bytes:
+    """A baseline JPEG of 4:2:0 or a PNG: the bytes."""
     if component == "jpg":
-        arguments: tuple[int, ...] = (*_JPEG, cv2.IMWRITE_JPEG_QUALITY, encoding.quality)
+        arguments: tuple[int, ...] = (*_JPEG, cv2.IMWRITE_JPEG_QUALITY, quality)
     else:
         arguments = _STORED_PNG if pixels.nbytes <= STORED_BYTES else _PNG
-    _, buffer = cv2.imencode(f".{component}", pixels, arguments)
-    return Encoded(component, buffer.tobytes(), *size, pixels, component == "jpg")
+    done, buffer = cv2.imencode(f".{component}", pixels, arguments)
+    if not done:
+        raise UnsoundImageError(f"OpenCV can't encode its pixels as {component.upper()}")
+    return buffer.tobytes()
 
 
-def decode(data: bytes, header: Header | None, complaints: Complaints) -> NDArray[Any]:
-    """Decode in full, EXIF ignored; raises ``UnsoundImageError`` for what is damaged."""
-    is_jpeg = header is not None and header.format == "jpeg"
-    if is_jpeg and data.rfind(JPEG_END) < header.content_offset:  # type: ignore[union-attr]
-        raise UnsoundImageError("the JPEG is cut off: its end marker is missing")
-    try:
-        raw: NDArray[Any] | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error as error:
-        raise UnsoundImageError(f"OpenCV can't decode it: {error.err}") from error
-    said = complaints.take()
-    if raw is None:
-        known = header.format.upper() if header else "image that OpenCV knows"
-        raise UnsoundImageError(
-            f"the {known} is damaged or cut off" if header else f"not an {known}"
-        )
-    if is_jpeg and (damage := _DAMAGE.search(said)):
-        raise UnsoundImageError(f"the JPEG is damaged: {damage.group()}")
-    return raw
-
-
-def eight_bit(raw: NDArray[Any]) -> Pixels:
-    """Integers of 16 bits scaled to 8: 65535 becomes 255. Raises for floating point."""
-    if raw.dtype == np.uint16:
-        return ((raw.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    if raw.dtype != np.uint8:
-        raise UnsoundImageError(f"its pixels are {raw.dtype}, not integers of 8 or 16 bits")
-    return raw
-
-
-def flatten(pixels: Pixels) -> Pixels:
-    """Alpha over white; (h, w, 4) becomes (h, w, 3), the rest stays."""
-    if pixels.ndim == 2 or pixels.shape[2] == 3:
-        return pixels
-    if pixels.shape[2] != 4:
-        raise UnsoundImageError(f"it has {pixels.shape[2]} channels, not 1, 3 or 4")
-    alpha = pixels[:, :, 3:].astype(np.uint16)
-    colour = pixels[:, :, :3].astype(np.uint16)
-    return ((colour * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
-
-
-def upright(pixels: Pixels, orientation: int) -> Pixels:
-    """Undo an EXIF orientation (1 to 8, as in the EXIF standard, tag 0x0112)."""
-    if orientation in (5, 6, 7, 8):
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return np.ascontiguousarray(pixels)
+def read_pixels(data: bytes) -> Pixels:
+    """What was stored."""
+    return _pixels(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED))
 
 
 def psnr_decibel(encoded: Encoded) -> float:
     """Peak signal-to-noise ratio of what is stored against what was encoded."""
-    stored = cv2.imdecode(np.frombuffer(encoded.data, np.uint8), cv2.IMREAD_UNCHANGED)
-    assert encoded.pixels is not None
-    return float(cv2.PSNR(encoded.pixels, _pixels(stored)))
+    if encoded.pixels is None:
+        raise ValueError("the image wasn't decoded")
+    return float(cv2.PSNR(encoded.pixels, read_pixels(encoded.data)))
 
 
 def counted_rows(pixels: Pixels) -> Pixels:

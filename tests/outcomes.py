@@ -1,0 +1,55 @@
+"""What becomes of hostile files, in processes that may die. Light: each process imports it."""
+
+from collections.abc import Callable, Sequence
+
+from tools import decoding
+from tools.blocks import prepare_worker
+from tools.complaints import Complaints
+from tools.encoding import Encoding
+from tools.images import Encoded, UnsoundImageError, encode_file
+from tools.workers import WorkerDiedError, Workers
+
+Outcome = Encoded | str
+
+
+def outcome(data: bytes, encoding: Encoding) -> Outcome:
+    """What is stored, or why not; any other exception is this test's failure."""
+    with Complaints() as complaints:
+        try:
+            return encode_file(data, encoding, complaints)
+        except UnsoundImageError as error:
+            return str(error)
+
+
+def outcomes(files: Sequence[bytes], encoding: Encoding) -> list[Outcome]:
+    """Runs in a worker."""
+    return [outcome(data, encoding) for data in files]
+
+
+def outcomes_in_little_memory(files: Sequence[bytes], encoding: Encoding) -> list[Outcome]:
+    decoding._ROOM_BYTES = 2**24
+    return outcomes(files, encoding)
+
+
+def outcomes_without_pixels(files: Sequence[bytes], encoding: Encoding) -> list[Outcome]:
+    return [
+        found if isinstance(found, str) else found._replace(pixels=None)
+        for found in outcomes(files, encoding)
+    ]
+
+
+def in_workers(
+    work: Callable[[Sequence[bytes]], list[Outcome]], files: Sequence[bytes]
+) -> list[Outcome]:
+    """`work` in processes that may die; of a file that kills, "killed"."""
+    with Workers(2, prepare=prepare_worker) as workers:
+
+        def rescue(some: Sequence[bytes]) -> list[Outcome]:
+            try:
+                return workers.alone(work, some)
+            except WorkerDiedError:
+                middle = len(some) // 2
+                return rescue(some[:middle]) + rescue(some[middle:]) if middle else ["killed"]
+
+        blocks = [files[first : first + 16] for first in range(0, len(files), 16)]
+        return [one for found in workers.ordered(work, blocks, rescue=rescue) for one in found]

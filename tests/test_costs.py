@@ -1,0 +1,146 @@
+"""What storing costs, measured on a few images; what `auto` makes of it."""
+
+import pickle
+
+import cv2
+import numpy as np
+import pytest
+from rich.console import Console
+
+from tools.costs import MAX_PIXELS, Cost, Costs, choose, cost_of, costs_table
+from tools.encoding import Encoding
+from tools.images import Pixels, encode_pixels
+
+
+def photograph(side: int = 128, seed: int = 0) -> Pixels:
+    """Smooth shapes with a little noise, of which PNG makes little."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (6, 6, 3), np.uint8)
+    smooth = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC).astype(np.int16)
+    return np.clip(smooth + rng.integers(-2, 3, smooth.shape), 0, 255).astype(np.uint8)
+
+
+def lettering(side: int = 128) -> Pixels:
+    """Sharp coloured letters on white: PNG is small, JPEG rings."""
+    page = np.full((side, side, 3), 255, np.uint8)
+    for row, colour in enumerate(((255, 0, 0), (0, 0, 255), (0, 160, 0), (0, 0, 0))):
+        cv2.putText(page, "Kaggle &%", (2, 28 + 28 * row), 0, 0.7, colour, 2, cv2.LINE_8)
+    return page
+
+
+def files(suffix: str, *pictures: Pixels) -> list[bytes]:
+    return [cv2.imencode(suffix, picture)[1].tobytes() for picture in pictures]
+
+
+def test_costs_are_those_of_the_stored_bytes() -> None:
+    pictures = [photograph(seed=seed) for seed in range(3)]
+    costs = cost_of(files(".png", *pictures), Encoding())
+    names = ["as it is", "JPEG q90", "JPEG q95", "JPEG q92, shorter side 256 px"]
+    assert [cost.choice for cost in costs.choices] == names
+    for cost, quality in zip(costs.choices[1:3], (90, 95), strict=True):
+        encoding = Encoding(mode="jpeg", quality=quality)
+        encoded = [encode_pixels(picture, encoding).data for picture in pictures]
+        assert cost.mean_bytes == sum(map(len, encoded)) / 3
+        decoded = [cv2.imdecode(np.frombuffer(data, np.uint8), 1) for data in encoded]
+        pairs = zip(pictures, decoded, strict=True)
+        assert cost.psnr_decibel == pytest.approx(np.mean([cv2.PSNR(*pair) for pair in pairs]))
+    kept = costs.choices[0]
+    assert kept.psnr_decibel is None and kept.images == 3 and kept.images_per_second > 0
+    assert kept.mean_bytes == np.mean([len(data) for data in files(".png", *pictures)])
+    assert pickle.loads(pickle.dumps(costs)) == costs
+
+
+def test_no_row_for_a_size_where_one_is_asked_for() -> None:
+    costs = cost_of(files(".png", photograph()), Encoding(shortest_side=100))
+    assert len(costs.choices) == 3
+    assert costs.as_jpeg is not None and costs.as_png is not None
+
+
+def test_measuring_is_bounded() -> None:
+    large = photograph(1000)
+    costs = cost_of([large] * 20, Encoding())
+    assert costs.choices[0].images == MAX_PIXELS // 10**6
+
+
+def test_unsound_images_are_left_out() -> None:
+    (sound,) = files(".png", photograph())
+    costs = cost_of([b"<html>", sound[:500], sound], Encoding())
+    assert {cost.images for cost in costs.choices} == {1}
+    nothing = cost_of([b"<html>"], Encoding())
+    assert nothing.choices == () and choose(nothing, Encoding()) == (Encoding(), "")
+
+
+@pytest.mark.parametrize(
+    ("images", "photographs", "words"),
+    [
+        (files(".png", photograph()), "jpg", "PNG images become JPEG q92: "),
+        (files(".bmp", photograph()), "jpg", "BMP images become JPEG q92: "),
+        ([photograph()], "jpg", "Images become JPEG q92: "),
+        (files(".png", lettering()), "png", "PNG images are stored as PNG: JPEG q92 would "),
+        (files(".png", photograph(32)), "jpg", "images of less than 64 px are stored as PNG"),
+        (files(".jpg", photograph()), "jpg", "baseline JPEGs are stored untouched"),
+    ],
+)
+def test_auto_goes_by_the_content(images: list[bytes], photographs: str, words: str) -> None:
+    encoding, why = choose(cost_of(images, Encoding()), Encoding())
+    assert encoding == Encoding(photographs=photographs)
+    assert why.startswith(words) and why.endswith(".") and why.count(".") >= 1
+
+
+def test_mixed_downloads_are_told_in_one_sentence() -> None:
+    progressive = cv2.imencode(".jpg", photograph(), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1))[1].tobytes()
+    images = [
+        *files(".png", photograph(), photograph(40)),
+        *files(".jpg", photograph()),
+        progressive,
+    ]
+    _, why = choose(cost_of(images, Encoding()), Encoding())
+    assert "PNG images become JPEG" in why and "1 of 2 JPEGs" in why and "64 px" in why
+
+
+def test_another_mode_is_not_discussed() -> None:
+    encoding = Encoding(mode="keep")
+    assert choose(cost_of([photograph()], encoding), encoding) == (encoding, "")
+
+
+def cost(mean_bytes: float, psnr: float | None, rate: float) -> Cost:
+    return Cost(
+        choice="JPEG q92",
+        images=9,
+        mean_bytes=mean_bytes,
+        psnr_decibel=psnr,
+        images_per_second=rate,
+    )
+
+
+@pytest.mark.parametrize(
+    ("jpeg_bytes", "psnr", "photographs"),
+    [
+        (200, 41.0, "jpg"),
+        (500, 36.0, "jpg"),
+        (500, 34.0, "png"),
+        (200, 33.0, "jpg"),
+        (200, 29.0, "png"),
+        (1200, 45.0, "png"),
+    ],
+)
+def test_time_is_told_but_never_decides(jpeg_bytes: float, psnr: float, photographs: str) -> None:
+    for rate in (1, 10_000):
+        costs = Costs(
+            choices=(),
+            as_png=cost(1000, None, 100),
+            as_jpeg=cost(jpeg_bytes, psnr, rate),
+            formats=("png",),
+            kept_jpegs=0,
+            other_jpegs=0,
+            small=0,
+        )
+        assert choose(costs, Encoding())[0].photographs == photographs
+
+
+def test_the_table_has_a_row_a_choice() -> None:
+    console = Console(width=100)
+    with console.capture() as capture:
+        console.print(costs_table(cost_of(files(".png", photograph()), Encoding())))
+    text = capture.get()
+    assert all(name in text for name in ("as it is", "JPEG q90", "JPEG q95", "lossless", " dB"))
