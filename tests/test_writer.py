@@ -55,7 +55,8 @@ def write_squares(out: Path, images: Squares, *, workers: int = 2, **arguments: 
     plan = make_plan(sources.labels, sources.classes, None, val=0.2, seed=config.seed)
     store = Store(config.out)
     with store.held(), store.scratch() as folder, Workers(workers, prepare=prepare_worker) as crew:
-        job = make_job("squares", sources, plan, config, crew, folder)
+        size = config.shard_bytes
+        job = make_job("squares", sources, plan, config.encoding, size, crew, folder)
         return Run(job, config, store).write(crew, lambda count: None)
 
 

@@ -131,7 +131,7 @@ def _choices(encoding: Encoding) -> dict[str, Encoding]:
     for quality in _QUALITIES:
         choices[f"JPEG q{quality}"] = replace(encoding, mode="jpeg", quality=quality)
     if encoding.shortest_side is None and encoding.longest_side is None:
-        name = f"JPEG q{encoding.quality}, shorter side {_RESIZED_PX} px"
+        name = f"JPEG q{encoding.quality}, {_RESIZED_PX} px high or wide"
         choices[name] = replace(encoding, mode="jpeg", shortest_side=_RESIZED_PX)
     return choices
 
@@ -143,9 +143,10 @@ def _cost(choice: str, pictures: Sequence[_Picture], encoding: Encoding) -> Cost
             encoded = picture.stored(encoding)
         except UnsoundImageError:
             continue
-        began = time.perf_counter()
+        # Not wall time: other processes may have the cores just now.
+        began = time.thread_time()
         stored = read_pixels(encoded.data)
-        seconds += time.perf_counter() - began
+        seconds += time.thread_time() - began
         sizes.append(len(encoded.data))
         if encoded.lossy and encoded.pixels is not None:
             psnrs.append(min(cv2.PSNR(encoded.pixels, stored), _MAX_PSNR_DECIBEL))
@@ -156,7 +157,7 @@ def _cost(choice: str, pictures: Sequence[_Picture], encoding: Encoding) -> Cost
         images=len(sizes),
         mean_bytes=sum(sizes) / len(sizes),
         psnr_decibel=sum(psnrs) / len(psnrs) if psnrs else None,
-        images_per_second=len(sizes) / seconds,
+        images_per_second=len(sizes) / max(seconds, 1e-9),
     )
 
 
@@ -180,7 +181,8 @@ def choose(costs: Costs, encoding: Encoding) -> tuple[Encoding, str]:
         reasons.append(f"{costs.other_jpegs} of {total} JPEGs looked at are encoded anew")
     if costs.small:
         reasons.append(f"images of less than {SMALL_PX} px are stored as PNG")
-    return encoding, "; ".join(reasons) + "." if reasons else ""
+    reason = "; ".join(reasons)
+    return encoding, f"{reason[0].upper()}{reason[1:]}." if reason else ""
 
 
 def _noun(formats: Sequence[str]) -> str:
@@ -211,7 +213,7 @@ def costs_table(costs: Costs) -> Table:
     count = max((cost.images for cost in costs.choices), default=0)
     table = Table(title=f"What storing costs, on {count} of the images", title_justify="left")
     table.add_column("stored as")
-    for name in ("bytes an image", "PSNR", "images/s decoded by one core"):
+    for name in ("bytes an image", "PSNR", "images/s a core decodes"):
         table.add_column(name, justify="right")
     for cost in costs.choices:
         psnr = "lossless" if cost.psnr_decibel is None else f"{cost.psnr_decibel:.1f} dB"

@@ -67,8 +67,7 @@ class Job:
 
     def sample_blocks(self, count: int, folder: Path, *, per_block: int) -> Iterator[Block]:
         """Blocks of about `count` sources spread evenly over the plan."""
-        order = self.plan.order
-        chosen = order[:: max(1, len(order) // count)][:count]
+        chosen = spread(self.plan.order, count)
         for first in range(0, len(chosen), per_block):
             yield self._block_of(chosen[first : first + per_block], first, folder)
 
@@ -92,6 +91,11 @@ class Job:
             targets=None if sources.targets is None else sources.targets[numbers],
             masks=None if sources.masks is None else sources.masks.take(numbers),
         )
+
+
+def spread(order: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """About `count` of `order`, evenly spaced."""
+    return order[:: max(1, len(order) // count)][:count]
 
 
 def plan_shards(

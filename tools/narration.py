@@ -14,6 +14,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 
 from pipeline.dataset import REJECTED_NAME, Manifest
 from tools.config import ShardConfig
@@ -49,6 +50,9 @@ class Narrator:
 
     def say(self, text: str) -> None:
         self.console.print(text, soft_wrap=True)
+
+    def show(self, table: Table) -> None:
+        self.console.print(table)
 
     @contextmanager
     def progress(self, verb: str, total: int, *, unit: str, scale: int = 1) -> Iterator[Advance]:

@@ -19,25 +19,25 @@ import numpy as np
 
 from pipeline.dataset import Manifest
 from pipeline.errors import DataError
-from tools.blocks import Recipe, encode_block, prepare_worker
+from tools.blocks import Recipe, prepare_worker
 from tools.config import ShardConfig
-from tools.engines import rescue
+from tools.costs import choose, costs_table
+from tools.encoding import Encoding
 from tools.files import FileIndex, index_files
-from tools.job import Job, measured_every, plan_shards
+from tools.job import Job, measured_every, plan_shards, spread
 from tools.kaggle import find_parts
 from tools.layouts import FilePart, Part, PixelTable, gather_files
 from tools.narration import Narrator, describe_found, describe_plan, describe_result
 from tools.pixels import gather_pixels
 from tools.plan import Plan, make_plan
 from tools.run import Run
+from tools.sampling import SAMPLED_IMAGES, sample_bytes, sample_costs
 from tools.sources import Sources
 from tools.store import Store, is_full
 from tools.workers import Workers
 
 # As a shell reports a command that SIGINT ended.
 INTERRUPTED_EXIT_CODE = 130
-# Images from whose stored sizes the number of shards follows.
-SAMPLED_IMAGES = 24
 
 
 def make_shards(config: ShardConfig) -> Manifest | None:
@@ -72,7 +72,9 @@ def _make_shards(config: ShardConfig, narrator: Narrator) -> Manifest | None:
             sources.labels, sources.classes, sources.splits, val=config.val, seed=config.seed
         )
         narrator.say(describe_plan(sources, plan, config))
-        job = make_job(index.identity, sources, plan, config, workers, folder)
+        encoding = _settle_encoding(sources, plan, config, workers, narrator)
+        shard_bytes = config.shard_bytes
+        job = make_job(index.identity, sources, plan, encoding, shard_bytes, workers, folder)
         if config.dry_run:
             return None
         run = Run(job, config, store)
@@ -106,11 +108,25 @@ def _gather(
         return gather_pixels(tables, workers, folder / "pixels.spool", advance)
 
 
+def _settle_encoding(
+    sources: Sources, plan: Plan, config: ShardConfig, workers: Workers, narrator: Narrator
+) -> Encoding:
+    """Tell what each way of storing costs; what `auto` settles on is told too."""
+    numbers = spread(plan.order, SAMPLED_IMAGES)
+    costs = sample_costs(sources.images.take(numbers), config.encoding, workers)
+    encoding, reason = choose(costs, config.encoding)
+    narrator.show(costs_table(costs))
+    if reason:
+        narrator.say(reason)
+    return encoding
+
+
 def make_job(
     identity: str,
     sources: Sources,
     plan: Plan,
-    config: ShardConfig,
+    encoding: Encoding,
+    shard_bytes: int,
     workers: Workers,
     folder: Path,
 ) -> Job:
@@ -120,31 +136,13 @@ def make_job(
     recipe = Recipe(
         task=sources.task,
         classes=len(plan.classes),
-        encoding=config.encoding,
+        encoding=encoding,
         measured_every=measured_every(training),
         mask_colours=sources.mask_colours,
     )
     job = Job(identity=identity, sources=sources, plan=plan, recipe=recipe, shards=())
-    shards = plan_shards(plan.bounds, sample_bytes(job, workers, folder), config.shard_bytes)
+    shards = plan_shards(plan.bounds, sample_bytes(job, workers, folder), shard_bytes)
     return replace(job, shards=shards)
-
-
-def sample_bytes(job: Job, workers: Workers, folder: Path) -> float:
-    """About how many bytes of tar a sample takes, by some that are encoded."""
-    blocks = job.sample_blocks(
-        SAMPLED_IMAGES, folder, per_block=-(-SAMPLED_IMAGES // workers.count)
-    )
-    results = list(
-        workers.ordered(encode_block, blocks, rescue=lambda block: rescue(block, workers))
-    )
-    for result in results:
-        for part in result.parts:
-            part.unlink()
-    rows = np.concatenate([result.rows for result in results])
-    if not len(rows):
-        return float(job.sources.images.mean_bytes)
-    mean = sum(result.size_bytes for result in results) / len(rows)
-    return mean * job.sources.images.mean_bytes / max(1.0, float(rows["source_bytes"].mean()))
 
 
 def _kept(config: ShardConfig) -> str:
