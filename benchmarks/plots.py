@@ -1,13 +1,11 @@
-"""Pictures. A title says the finding, an axis has its unit, colors are those of Okabe and Ito,
-which the color-blind tell apart."""
+"""Pictures. A title says the finding, an axis has its unit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
-RED, GRAY = "#D55E00", "#999999"
+from tools.palette import BLUE, GRAY, GREEN, ORANGE, PURPLE, RED
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ Where another task is stored, ``target.npy`` or ``mask.png`` stands in the place
 
 import hashlib
 import json
+import tokenize
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -239,7 +240,7 @@ class SplitIndex:
         path = self.directory / name
         try:
             table: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, SyntaxError, tokenize.TokenError) as error:
             reason = error.strerror if isinstance(error, OSError) else "damaged or cut off"
             raise DataError(f"{path} can't be read ({reason}): make the shards again.") from error
         if table.dtype != dtype or len(table) != len(self):

@@ -35,7 +35,7 @@ def files(suffix: str, *pictures: Pixels) -> list[bytes]:
 def test_costs_are_those_of_the_stored_bytes() -> None:
     pictures = [photograph(seed=seed) for seed in range(3)]
     costs = cost_of(files(".png", *pictures), Encoding())
-    names = ["as it is", "JPEG q90", "JPEG q95", "JPEG q92, shorter side 256 px"]
+    names = ["as it is", "JPEG q90", "JPEG q95", "JPEG q92, 256 px high or wide"]
     assert [cost.choice for cost in costs.choices] == names
     for cost, quality in zip(costs.choices[1:3], (90, 95), strict=True):
         encoding = Encoding(mode="jpeg", quality=quality)
@@ -77,8 +77,8 @@ def test_unsound_images_are_left_out() -> None:
         (files(".bmp", photograph()), "jpg", "BMP images become JPEG q92: "),
         ([photograph()], "jpg", "Images become JPEG q92: "),
         (files(".png", lettering()), "png", "PNG images are stored as PNG: JPEG q92 would "),
-        (files(".png", photograph(32)), "jpg", "images of less than 64 px are stored as PNG"),
-        (files(".jpg", photograph()), "jpg", "baseline JPEGs are stored untouched"),
+        (files(".png", photograph(32)), "jpg", "Images of less than 64 px are stored as PNG"),
+        (files(".jpg", photograph()), "jpg", "Baseline JPEGs are stored untouched"),
     ],
 )
 def test_auto_goes_by_the_content(images: list[bytes], photographs: str, words: str) -> None:

@@ -1,12 +1,11 @@
 """``tools/shard`` and the console script ``shard``."""
 
-import sys
 from typing import Any
 
 import click
 
-from pipeline.errors import DataError
 from pipeline.options import options, take
+from tools.commands import needs_packages
 from tools.config import ShardConfig
 
 
@@ -24,13 +23,8 @@ def main(**values: Any) -> None:
     from tools.workers import start_fork_server
 
     start_fork_server(("tools.blocks", "tools.pixels"))
-    try:
+    with needs_packages():
         from tools.sharding import make_shards
-    except ModuleNotFoundError as error:
-        raise DataError(
-            f"{sys.executable} lacks the package {error.name}: run `pip install -e .` in the "
-            f"repository, or activate the environment where that was done."
-        ) from error
     make_shards(config)
 
 

@@ -19,7 +19,10 @@ def start_fork_server(modules: Sequence[str]) -> None:
     """Start the process that worker processes are copies of, and let it load `modules` meanwhile;
     without this it starts with the first worker."""
     forkserver.set_forkserver_preload(list(modules))
+    # Ctrl-C reaches it too, and would be a traceback while it still loads; this it inherits.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     forkserver.ensure_running()
+    signal.signal(signal.SIGINT, before)
 
 
 class WorkerDiedError(Exception):

@@ -1,0 +1,168 @@
+"""Shard directories of every task, made by tarfile and csv as the format is described: what looks
+at shards is tested without the code that writes them."""
+
+import csv
+import hashlib
+import io
+import json
+import tarfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as parquet
+from numpy.typing import NDArray
+
+from pipeline.dataset import MASK_DTYPE, SAMPLE_DTYPE, TARGET_COMPONENTS, Manifest, Shard, Split
+
+
+def picture(number: int, height: int, width: int) -> NDArray[np.uint8]:
+    """Smooth colours, others for each number: uint8 (height, width, 3)."""
+    coarse = np.random.default_rng(number).integers(0, 256, (4, 4, 3), np.uint8)
+    return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def mask(number: int, height: int, width: int, classes: int) -> NDArray[np.uint8]:
+    """A disc of one class on class 0, with a rim that is 255: uint8 (height, width)."""
+    pixels = np.zeros((height, width), np.uint8)
+    centre, radius = (width // 2, height // 2), min(height, width) // 3
+    cv2.circle(pixels, centre, radius + 2, 255, -1)
+    cv2.circle(pixels, centre, radius, 1 + number % (classes - 1), -1)
+    return pixels
+
+
+def write_shards(
+    out: Path,
+    task: str = "classification",
+    *,
+    classes: Sequence[str] = ("cat", "dog", "unicorn"),
+    targets: Sequence[str] = (),
+    samples: int = 24,
+    shards: int = 2,
+    rejected: Sequence[tuple[str, str]] = (),
+) -> Path:
+    """One split "train"; every seventh key is missing. Images are JPEG and PNG in turn."""
+    out.mkdir(parents=True)
+    keys = [key for key in range(2 * samples) if key % 7 != 3][:samples]
+    rows, masks, floats, stated = [], [], [], []
+    sizes = [(40 + key % 9, 60 - key % 5) for key in keys]
+    for number, part in enumerate(np.array_split(np.arange(samples), shards)):
+        path = out / f"train-{number:06d}.tar"
+        with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
+            lines = []
+            for sample in part.tolist():
+                key, (height, width) = keys[sample], sizes[sample]
+                label = key % max(1, len(classes))
+                component = ("jpg", "png")[sample % 2]
+                _, image = cv2.imencode(f".{component}", picture(key, height, width))
+                if task == "classification":
+                    target = str(label).zfill(len(str(len(classes) - 1))).encode()
+                elif task == "segmentation":
+                    _, encoded = cv2.imencode(".png", mask(key, height, width, len(classes)))
+                    target = encoded.tobytes()
+                else:
+                    values = np.float32(
+                        [_value(task, key, n) for n in range(len(targets or classes))]
+                    )
+                    floats.append(values)
+                    buffer = io.BytesIO()
+                    np.save(buffer, values)
+                    target = buffer.getvalue()
+                name = TARGET_COMPONENTS[task]
+                before = _add(tar, f"{key:09d}.{name}", target)
+                offset = _add(tar, f"{key:09d}.{component}", image.tobytes())
+                lines.append(
+                    f"{name} {before} {len(target)} {key:09d}.{name} "
+                    f"{component} {offset} {len(image)} {key:09d}.{component}\n"
+                )
+                masks.append((before, len(target), zlib.crc32(target)))
+                shown = label if task == "classification" else -1
+                crc = zlib.crc32(image.tobytes())
+                rows.append((number, key, offset, len(image), shown, height, width, crc))
+        _end_at_once(path)
+        path.with_suffix(".idx").write_text(f"v1.2 {len(part)}\n" + "".join(lines))
+        data = path.read_bytes()
+        digest = hashlib.sha256(data).hexdigest()
+        stated.append(Shard(name=path.name, samples=len(part), bytes=len(data), sha256=digest))
+    np.save(out / "train.samples.npy", np.array(rows, SAMPLE_DTYPE))
+    if task == "segmentation":
+        np.save(out / "train.masks.npy", np.array(masks, MASK_DTYPE))
+    if floats:
+        np.save(out / "train.targets.npy", np.stack(floats))
+    names = {"key": [f"{key:09d}" for key in keys], "source": [f"photos/{key}.jpg" for key in keys]}
+    parquet.write_table(pa.table(names), out / "train.sources.parquet")
+    with (out / "rejected.csv").open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([("source", "reason"), *rejected])
+    counts = _class_counts(task, keys, len(classes), floats)
+    heights, widths = (sorted(size) for size in zip(*sizes, strict=True))
+    manifest = Manifest(
+        task=task,
+        classes=tuple(classes),
+        targets=tuple(targets),
+        splits={"train": Split(shards=tuple(stated), class_counts=counts)},
+        image_components=("jpg", "png"),
+        mean=(0.5, 0.5, 0.5),
+        std=(0.25, 0.25, 0.25),
+        heights=(heights[0], heights[(samples - 1) // 2], heights[-1]),
+        widths=(widths[0], widths[(samples - 1) // 2], widths[-1]),
+        rejected=len(rejected),
+        made_by={"tool": "by hand", "arguments": {"encode": "keep", "label_column": ["breed"]}},
+        files=sums(out),
+    )
+    (out / "dataset.json").write_text(manifest.to_json(), encoding="utf-8")
+    return out
+
+
+def sums(folder: Path) -> dict[str, str]:
+    """SHA-256 of all files but the tars and the manifest."""
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.iterdir())
+        if path.suffix not in (".tar", ".json")
+    }
+
+
+def restated(shards: Path, **changes: object) -> Path:
+    """Write `changes`, and the sums of all files as they are now, into the manifest."""
+    path = shards / "dataset.json"
+    manifest = Manifest.from_json(path.read_text(), origin=path)
+    fields = json.loads(manifest.to_json()) | {"files": sums(shards)} | changes
+    path.write_text(json.dumps(fields, indent=1, ensure_ascii=False) + "\n")
+    return shards
+
+
+def _value(task: str, key: int, column: int) -> float:
+    return key / 7 + column if task == "regression" else float(key % (column + 2) == 0)
+
+
+def _class_counts(
+    task: str, keys: Sequence[int], classes: int, floats: Sequence[NDArray[np.float32]]
+) -> tuple[int, ...]:
+    if task == "classification":
+        return tuple(np.bincount(np.array(keys) % classes, minlength=classes).tolist())
+    if task == "multi-label":
+        return tuple(np.stack(floats).astype(int).sum(axis=0).tolist())
+    if task == "segmentation":
+        shown = 1 + np.array(keys) % (classes - 1)
+        return (len(keys), *np.bincount(shown, minlength=classes)[1:].tolist())
+    return ()
+
+
+def _add(tar: tarfile.TarFile, name: str, data: bytes) -> int:
+    """Append a file; returns the place of its first byte."""
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    tar.addfile(info, io.BytesIO(data))
+    return tar.offset - -(-len(data) // 512) * 512
+
+
+def _end_at_once(path: Path) -> None:
+    """Two blocks of zeros end the tar; tarfile goes on to 10,240 bytes."""
+    data = path.read_bytes().rstrip(b"\0")
+    with tarfile.open(path) as tar:
+        last = tar.getmembers()[-1]
+    end = last.offset_data + -(-last.size // 512) * 512
+    path.write_bytes(data.ljust(end, b"\0")[:end] + bytes(1024))
