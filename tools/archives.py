@@ -23,6 +23,17 @@ MAX_DEPTH = 4
 _ENCRYPTED = 0x1
 LOCAL_HEADER_BYTES = 30
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
+# What ``zipfile`` raises over damaged bytes, beside ``OSError`` for a place before the beginning.
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    EOFError,
+    OverflowError,
+    RuntimeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
 
 
 class DamagedMemberError(Exception):
@@ -85,7 +96,7 @@ def _members(
 ) -> Iterator[Member | Refusal]:
     try:
         archive = zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, NotImplementedError) as error:
+    except _UNREADABLE as error:
         yield Refusal(path, f"not a zip that can be read ({error}); is the download complete?")
         return
     for info in archive.infolist():
@@ -138,11 +149,13 @@ def _nested(
     elif info.file_size > _free_bytes() // 2:
         yield Refusal(path, "a compressed zip in a zip, larger than half the memory: unzip it once")
     else:
-        memory = os.memfd_create(info.filename)
-        with open(memory, "wb", closefd=False) as out, archive.open(info) as packed:
+        memory = os.memfd_create("zip")
+        with open(memory, "wb", closefd=False) as out:
             try:
-                shutil.copyfileobj(packed, out, 2**20)
-            except (zipfile.BadZipFile, zlib.error) as error:
+                with archive.open(info) as packed:
+                    shutil.copyfileobj(packed, out, 2**20)
+            except _UNREADABLE as error:
+                os.close(memory)
                 yield Refusal(path, f"the zip is damaged here: {error}")
                 return
         # The descriptor stays open as long as the process lives: it is the file.

@@ -1,6 +1,7 @@
 """One index of all files of a download, also of those in zips; what names an image is looked up in
 it, so that no name of a table ever reaches the file system."""
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,7 +37,7 @@ _PACKED = {
 class FileIndex:
     """`images` are paths relative to `storage`, sorted, `entries` where their bytes lie; `tables`
     are CSV, TSV, text and JSON files, likewise, and `empty` those of 0 bytes; `refused` are files
-    that are not looked at, and why."""
+    that are not looked at, and why. Sources are looked for in the folder `within`, "" for all."""
 
     storage: Storage
     images: PathTable
@@ -45,14 +46,41 @@ class FileIndex:
     table_entries: Entries
     empty: tuple[str, ...] = ()
     refused: tuple[Refusal, ...] = ()
+    within: str = ""
 
     @cached_property
     def _names(self) -> NameIndex:
         return NameIndex(self.images)
 
+    @cached_property
+    def numbers(self) -> range:
+        """The images that may be sources."""
+        if not self.within:
+            return range(len(self.images))
+        # "0" follows "/".
+        ends = (bisect_left(self.images, self.within + sign) for sign in "/0")
+        return range(*ends)
+
     def find(self, text: str) -> list[int]:
-        """Numbers of the images that `text` may name; see ``NameIndex.find``."""
-        return self._names.find(text)
+        """Numbers of the possible sources that `text` may name; see ``NameIndex.find``."""
+        return self._names.find(text, self.numbers)
+
+    def find_any(self, text: str) -> list[int]:
+        """Numbers of the images that `text` may name, wherever they lie."""
+        return self._names.find(text, range(len(self.images)))
+
+    def at(self, path: str) -> int | None:
+        """The image of exactly this path."""
+        number = bisect_left(self.images, path)
+        return number if number < len(self.images) and self.images[number] == path else None
+
+    def table_named(self, path: str) -> str | None:
+        """The table of this path, or the only one whose path ends so."""
+        wanted = plain_path(path)
+        if wanted in self.tables:
+            return wanted
+        ending = [table for table in self.tables if table.endswith("/" + wanted)]
+        return ending[0] if len(ending) == 1 else None
 
     def open(self, table: str) -> IO[bytes]:
         """One of `tables` as a stream; raises ``DataError`` where it can't be read."""
@@ -69,6 +97,12 @@ class FileIndex:
     def take(self, numbers: NDArray[np.int64]) -> ImageFiles:
         """The images of these numbers."""
         return ImageFiles(self.storage, Names(self.images, numbers), self.entries.take(numbers))
+
+
+def plain_path(path: str) -> str:
+    """As paths stand in the index: without "./" before and "/" after it; "" for the root."""
+    plain = PurePosixPath(path).as_posix().strip("/")
+    return "" if plain == "." else plain
 
 
 def folder_of(path: str) -> str:
@@ -103,10 +137,9 @@ def index_files(
     except OSError as error:
         where = error.filename or src
         raise DataError(f"{where} can't be read: {error.strerror or error}.") from error
-    folder = "" if images is None else PurePosixPath(images).as_posix().strip("./")
-    if folder and not any(under(path, folder) for path in listings.images.paths):
+    index = listings.index(storage, "" if images is None else plain_path(images))
+    if index.within and not index.numbers:
         raise MisuseError(f"--images {images}: no image lies in such a folder of {src}.")
-    index = listings.index(storage, folder)
     if not index.images and len(index.tables) == len(index.empty):
         raise DataError(_nothing(src, index.refused, listings.others))
     return index
@@ -115,13 +148,20 @@ def index_files(
 def _found(
     src: str, follow_links: bool, skip: Collection[Path]
 ) -> tuple[Storage, Iterable[tuple[str, int, int] | Refusal]]:
-    if suffix_of(src) == ".zip" and not Path(src).is_dir():
-        above, _, name = src.rpartition("/")
-        storage = Storage(above or ".")
-        return storage, [(name, *storage.version(name))]
     storage = Storage(src)
+    if suffix_of(src) == ".zip" and not (storage.local and storage.local.is_dir()):
+        protocol, between, path = src.rpartition("://")
+        above, _, name = path.rpartition("/")
+        root = "/" if path.startswith("/") else "" if protocol else "."
+        storage = Storage(protocol + between + (above or root))
+        try:
+            return storage, [(name, *storage.version(name))]
+        except FileNotFoundError as error:
+            raise MisuseError(f"--src {src} does not exist.") from error
     if storage.local is not None and not storage.local.is_dir():
-        raise MisuseError(f"--src {src} is not a folder: give the folder of the download.")
+        raise MisuseError(
+            f"--src {src} is not a folder: give the folder of the download, or its zip."
+        )
     return storage, storage.walk(follow_links=follow_links, skip=skip)
 
 
@@ -138,12 +178,11 @@ class _Listing:
         self._row[0] = row
         self._rows += self._row.tobytes()
 
-    def sorted(self, holders: Sequence[str], folder: str = "") -> tuple[PathTable, Entries]:
-        """What lies under `folder`, by path."""
-        kept = [number for number, path in enumerate(self.paths) if under(path, folder)]
-        kept.sort(key=self.paths.__getitem__)
-        rows = np.frombuffer(bytes(self._rows), ENTRY_DTYPE)[kept]
-        return PathTable([self.paths[n] for n in kept]), Entries(rows, tuple(holders))
+    def sorted(self, holders: Sequence[str]) -> tuple[PathTable, Entries]:
+        """By path."""
+        order = np.array(sorted(range(len(self.paths)), key=self.paths.__getitem__), np.int64)
+        rows = np.frombuffer(self._rows, ENTRY_DTYPE)[order]
+        return PathTable(Names(self.paths, order)), Entries(rows, tuple(holders))
 
 
 class _Listings:
@@ -163,6 +202,7 @@ class _Listings:
         if suffix_of(path) != ".zip":
             self._add_file(path, (-1, 0, 0, size_bytes, size_bytes, version, 0))
             return
+        # What can't be read as a zip is refused; that the file itself can't be read is an OSError.
         with storage.open(path) as file:
             for member in members(file, path):
                 if isinstance(member, Refusal):
@@ -171,7 +211,7 @@ class _Listings:
                     self._add_file(member.path, self._member_row(member, version))
 
     def index(self, storage: Storage, folder: str) -> FileIndex:
-        images, entries = self.images.sorted(self._holders, folder)
+        images, entries = self.images.sorted(self._holders)
         tables, table_entries = self.tables.sorted(self._holders)
         empty = np.flatnonzero(table_entries.rows["size_bytes"] == 0)
         return FileIndex(
@@ -182,6 +222,7 @@ class _Listings:
             table_entries=table_entries,
             empty=tuple(tables[n] for n in empty.tolist()),
             refused=tuple(self._refused),
+            within=folder,
         )
 
     def _add_file(self, path: str, row: tuple[int, ...]) -> None:
