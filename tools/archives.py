@@ -86,8 +86,8 @@ def data_offset(local_header: bytes, offset: int) -> int:
 
 
 def inflated(file: BinaryIO, start: int, stored_bytes: int, *, stored: bool) -> IO[bytes]:
-    """A member's contents as a stream, of what is stored from `start` on."""
-    stretch = _Stretch(file, start, stored_bytes)
+    """A member's contents as a stream, of what is stored from `start` on; it closes `file`."""
+    stretch = _Stretch(file, start, stored_bytes, owned=True)
     return io.BufferedReader(stretch if stored else _Inflated(stretch), 2**20)
 
 
@@ -180,10 +180,16 @@ def _free_bytes() -> int:
 
 
 class _Stretch(io.RawIOBase):
-    """Bytes [start, start + size) of `file` as a file."""
+    """Bytes [start, start + size) of `file` as a file; it closes `file` if that is `owned`."""
 
-    def __init__(self, file: BinaryIO, start: int, size: int) -> None:
+    def __init__(self, file: BinaryIO, start: int, size: int, *, owned: bool = False) -> None:
         self._file, self._start, self._size, self._at = file, start, size, 0
+        self._owned = owned
+
+    def close(self) -> None:
+        if self._owned:
+            self._file.close()
+        super().close()
 
     def readable(self) -> bool:
         return True
@@ -205,11 +211,15 @@ class _Stretch(io.RawIOBase):
 
 
 class _Inflated(io.RawIOBase):
-    """Deflated bytes as what they inflate to, from beginning to end."""
+    """Deflated bytes as what they inflate to, from beginning to end; it closes `packed`."""
 
     def __init__(self, packed: io.RawIOBase) -> None:
         self._packed = packed
         self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+
+    def close(self) -> None:
+        self._packed.close()
+        super().close()
 
     def readable(self) -> bool:
         return True

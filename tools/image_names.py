@@ -134,7 +134,7 @@ def _beginning_with(index: FileIndex, cell: str) -> Iterator[str]:
     for number in index.numbers:
         path = index.images[number]
         name = path.rpartition("/")[2]
-        if name.startswith(cell) and not name[len(cell)].isalnum():
+        if name.startswith(cell) and not name[len(cell) :][:1].isalnum():
             yield path
 
 

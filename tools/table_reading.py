@@ -154,7 +154,6 @@ class TableReader:
         says_masks = [n for n in named if _is_mask_column(self._index, table, n)]
         masks = self._masks(table, [n for n in says_masks if n not in images.columns])
         taken = {
-            *images.columns,
             *says_masks,
             *(() if masks is None else masks.columns),
             *(n for n in named if self._same(table, images, n)),
@@ -163,11 +162,16 @@ class TableReader:
         }
         if masks is None and config.task == "segmentation":
             return None
+        width = len(table.columns)
         reading = Reading(
             table=table,
             images=images,
             masks=masks,
-            candidates=tuple(label_candidates(table, taken)),
+            # A label may be part of a file's path.
+            candidates=tuple(
+                label_candidates(table, taken.union(images.columns))
+                or label_candidates(table, taken if len(images.columns) > 1 else range(width))
+            ),
             split=None if self._splits(table) else split_word(table.name),
         )
         asked = config.labels is not None or config.label_column or masks is not None

@@ -119,8 +119,9 @@ def is_container(name: str) -> bool:
 
 def is_class_folder(name: str) -> bool:
     """Whether a folder may be called so for its class: not for a split, nor for holding images."""
-    plain = class_of_folder(name).lower()
-    return not (is_container(plain) or plain in _SPLIT_WORDS or plain in _MASK_WORDS)
+    words = set(words_of(class_of_folder(name)))
+    of_masks = bool(words & _MASK_WORDS) and words <= _MASK_WORDS | _IMAGE_WORDS | set(_SPLIT_WORDS)
+    return not (is_container(name) or (words and words <= set(_SPLIT_WORDS)) or of_masks)
 
 
 def is_pixel_column(name: str) -> bool:
