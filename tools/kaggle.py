@@ -85,7 +85,7 @@ def _without_tables(
     tables = [part for part in found if isinstance(part, Reading)]
     more: list[Candidate] = []
     if config.task in ("auto", "classification"):
-        more += [tree for tree in trees if not _covered(index, tree, tables)]
+        more += _uncovered(index, trees, tables)
     if config.task in ("auto", "segmentation") and not tables and (masks := _masks(index, config)):
         more.append(masks)
     if config.task in ("auto", "classification") and not found and not more:
@@ -94,15 +94,17 @@ def _without_tables(
     return more
 
 
-def _covered(index: FileIndex, tree: ClassFolders, tables: Sequence[Reading]) -> bool:
-    """Whether a table names files of `tree`: then the folders are but where they lie."""
-    return any(
-        under(index.images[number], tree.folder)
-        for reading in tables
-        for row in reading.table.head
-        if len(row) > max(reading.images.columns)
-        for number in reading.images.find(index, reading.images.text(row))
-    )
+def _uncovered(
+    index: FileIndex, trees: Sequence[ClassFolders], readings: Sequence[Reading]
+) -> list[ClassFolders]:
+    """The trees of which no table names a file; the folders of others are but where files lie."""
+    left = list(trees)
+    for reading in readings:
+        numbers = reading.numbers(index)
+        while left and (number := next(numbers, None)) is not None:
+            path = index.images[number]
+            left = [tree for tree in left if not under(path, tree.folder)]
+    return left
 
 
 def _masks(index: FileIndex, config: ShardConfig) -> MaskFiles | None:

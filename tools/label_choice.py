@@ -6,6 +6,7 @@ chosen.
 
 import re
 from collections.abc import Collection, Sequence, Set
+from itertools import islice
 
 from pipeline.errors import DataError, MisuseError
 from tools.config import ShardConfig
@@ -32,6 +33,8 @@ _MIN_RUN_CHARACTERS = 40
 _SEPARATORS = (" ", ",", ";", "|")
 # From so many different values on, numbers with a fraction are measured, not named.
 _MIN_NUMBERS = 10
+# Rows may be sorted by class: more than the head is compared.
+_COMPARED_ROWS = 50_000
 
 
 def label_candidates(table: Table, taken: Collection[int]) -> list[int]:
@@ -183,9 +186,10 @@ def _all_flags(table: Table, columns: Sequence[int]) -> bool:
 def _alike(table: Table, columns: Sequence[int]) -> list[list[int]]:
     """Columns whose values are a one-to-one map of each other."""
     patterns: dict[tuple[int, ...], list[int]] = {}
+    whole = [cells for _, cells in islice(table.rows(), _COMPARED_ROWS)]
     for column in columns:
         codes: dict[str, int] = {}
-        texts = [row[column] if len(row) > column else "" for row in table.head]
+        texts = [row[column] if len(row) > column else "" for row in whole]
         pattern = tuple(codes.setdefault(text.strip(), len(codes)) for text in texts)
         if 1 < len(codes) < len(texts):
             patterns.setdefault(pattern, []).append(column)

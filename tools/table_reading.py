@@ -1,6 +1,6 @@
 """From the tables of a download to parts: which columns name images, labels, splits and groups."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -41,6 +41,16 @@ class Reading:
     @property
     def option(self) -> str:
         return f"--labels {self.table.name}"
+
+    def numbers(self, index: FileIndex) -> Iterator[int]:
+        """The images that the rows name, in the folder that fits all."""
+        try:
+            images = settle_folders(index, self.table, self.images, masks=False)
+        except MisuseError:
+            images = self.images
+        for _, cells in self.table.rows():
+            if len(cells) > max(images.columns):
+                yield from images.find(index, images.text(cells))
 
     def varies(self) -> bool:
         """Whether a column that may hold labels holds two values; a sample submission's doesn't."""
@@ -110,11 +120,12 @@ class TableReader:
         table, config = reading.table, self._config
         unclear = not config.label_column and len(reading.candidates) > 1
         trees = self.trees if unclear else []
+        known = class_names(self._index, trees)
         try:
-            known = class_names(self._index, trees)
             return choose_rule(table, reading.candidates, config, known)
         except MisuseError as error:
-            if trees and config.labels is None:
+            cells = {cell for n in reading.candidates for cell in table.cells(n)}
+            if config.labels is None and not known.isdisjoint(cells):
                 folder = common_folder(trees) or "."
                 raise MisuseError(
                     f"{error.message}\nOr take the class folders:\n  --labels {folder}"
