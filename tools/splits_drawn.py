@@ -52,17 +52,17 @@ def draw_groups(
     room = round(float(len(strata) * fraction))
     order, starts, stratum, counts = _contents(strata, groups, shuffled)
     taken = np.zeros(len(order), bool)
+    # One group at least is left to train on.
+    left = len(order) - 1
     for place in range(len(order)):
         own = slice(starts[place], starts[place + 1])
         here, size = stratum[own], counts[own]
         total = int(size.sum())
-        if total <= room and float(size @ (2 * missing[here] - size)) > 0:
+        if left > 0 and total <= room and float(size @ (2 * missing[here] - size)) > 0:
             missing[here] -= size
-            room -= total
+            room, left = room - total, left - 1
             taken[place] = True
     sizes = np.add.reduceat(counts, starts[:-1])
-    # One group at least is left to train on.
-    left = int((~taken).sum()) - 1
     for place in np.flatnonzero(~taken).tolist():
         if left > 0 and abs(room - int(sizes[place])) < abs(room):
             room, left = room - int(sizes[place]), left - 1
