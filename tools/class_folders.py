@@ -5,6 +5,9 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline.errors import MisuseError
 from tools.files import FileIndex, folder_of, under
 from tools.gathering import FileSources
@@ -33,7 +36,7 @@ class ClassFolders(_Files):
     """Folders beneath `folder`, one a class; `images` are the numbers of those in them."""
 
     folder: str
-    images: Sequence[int]
+    images: "array[int]"
     split: str | None
     divided = False
 
@@ -117,6 +120,16 @@ def class_names(index: FileIndex, trees: Sequence[ClassFolders]) -> frozenset[st
         for tree in trees
         for folder in {class_folder(index.images[number]) for number in tree.images}
     )
+
+
+def holds_folder_of(index: FileIndex, tree: ClassFolders, masks: NDArray[np.int64]) -> bool:
+    """Whether a folder of the tree holds nothing but `masks`: then it is no class."""
+    is_mask = np.isin(np.frombuffer(tree.images, np.int64), masks)
+    others: dict[str, bool] = {}
+    for number, mask in zip(tree.images, is_mask.tolist(), strict=True):
+        folder = class_folder(index.images[number])
+        others[folder] = others.get(folder, False) or not mask
+    return not all(others.values())
 
 
 def common_folder(trees: Sequence[ClassFolders]) -> str:

@@ -10,8 +10,9 @@ from tools.tables import Table
 from tools.templates import Template, only, parse_template
 from tools.words import is_mask_name, split_word
 
-# A column of plain numbers may be anything; other texts that are names of files aren't by chance.
-_MIN_SHARE_OF_NUMBERS, _MIN_SHARE_OF_TEXTS = 0.5, 0.05
+# A column of plain numbers may be anything; other texts that are names of files aren't by chance,
+# even if a part of the download is all there is.
+_MIN_SHARE_OF_NUMBERS, _MIN_TEXTS = 0.5, 2
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,7 @@ def naming_columns(index: FileIndex, table: Table) -> list[int]:
         cells = set(table.cells(number))
         found = [cell for cell in cells if index.find(cell)]
         texts = sum(not cell.isdecimal() for cell in found)
-        share = _MIN_SHARE_OF_TEXTS if texts else _MIN_SHARE_OF_NUMBERS
-        if found and len(found) >= share * len(cells):
+        if texts >= _MIN_TEXTS or (found and len(found) >= _MIN_SHARE_OF_NUMBERS * len(cells)):
             named[number] = len(found)
     return sorted(named, key=lambda number: -named[number])
 

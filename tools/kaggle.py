@@ -16,6 +16,7 @@ from tools.class_folders import (
     asked_pattern,
     find_class_folders,
     find_pattern,
+    holds_folder_of,
 )
 from tools.config import ShardConfig
 from tools.files import FileIndex, plain_path, under
@@ -84,10 +85,11 @@ def _without_tables(
     """The readings that need no table: folders, pairs of image and mask, names of files."""
     tables = [part for part in found if isinstance(part, Reading)]
     more: list[Candidate] = []
-    if config.task in ("auto", "classification"):
-        more += _uncovered(index, trees, tables)
     if config.task in ("auto", "segmentation") and not tables and (masks := _masks(index, config)):
         more.append(masks)
+        trees = [tree for tree in trees if not holds_folder_of(index, tree, masks.pairs[:, 1])]
+    if config.task in ("auto", "classification"):
+        more = [*_uncovered(index, trees, tables), *more]
     if config.task in ("auto", "classification") and not found and not more:
         pattern = find_pattern(index)
         more += [] if pattern is None else [pattern]

@@ -276,10 +276,13 @@ def _is_table(name: str) -> bool:
 
 
 def _is_mask_column(index: FileIndex, table: Table, column: int) -> bool:
-    """Whether it is called so and names images, not by plain numbers."""
-    return is_mask_name(table.columns[column]) and any(
-        not cell.isdecimal() and index.find_any(cell) for cell in table.cells(column)
-    )
+    """Whether it is called so and names images, as no label does by chance: by path, or a
+    different one in most rows."""
+    if not is_mask_name(table.columns[column]):
+        return False
+    cells = [cell for cell in table.cells(column) if not cell.isdecimal()]
+    various = 2 * len(set(cells)) > len(cells)
+    return any((various or "/" in cell or "." in cell) and index.find_any(cell) for cell in cells)
 
 
 def _refuse_twice(table: Table, column: int, config: ShardConfig) -> None:
