@@ -269,6 +269,11 @@ def test_masks_in_two_folders_of_images_are_refused(tmp_path: Path) -> None:
     assert list(gather(folder, images="imgs").names) == ["imgs/1.png"]
 
 
+def test_masks_that_are_not_there_are_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="--mask-template, or by a table with --mask-column"):
+        gather(download(tmp_path, FOUR), task="segmentation")
+
+
 def test_colours_of_masks(tmp_path: Path) -> None:
     files = {"images/1.png": "", "masks/1.png": "", "colours.csv": "name,r,g,b\na,0,0,0\nb,9,9,9\n"}
     sources = gather(download(tmp_path, files), mask_colours="colours.csv")

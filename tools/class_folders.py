@@ -4,6 +4,7 @@ import re
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +87,11 @@ class NamePattern(_Files):
 def class_folder(path: str) -> str:
     """The folder that stands for the class of an image: the nearest that doesn't just hold images
     or repeat the name of the one above it."""
-    folder = folder_of(path)
+    return _class_folder(folder_of(path))
+
+
+@lru_cache(maxsize=2**16)
+def _class_folder(folder: str) -> str:
     while "/" in folder:
         above, _, name = folder.rpartition("/")
         twice = class_of_folder(above.rpartition("/")[2]) == name

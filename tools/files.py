@@ -12,25 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError, MisuseError
-from tools.archives import Member, members
-from tools.image_files import ENTRY_DTYPE, Entries, ImageFiles, open_file
-from tools.names import IMAGE_SUFFIXES, NameIndex, Names, PathTable, suffix_of
+from tools.image_files import Entries, ImageFiles, open_file
+from tools.listing import Listings
+from tools.names import NameIndex, Names, PathTable, suffix_of
 from tools.storage import Refusal, Storage
 from tools.words import plural
-
-TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".json"})
-# What to do with an archive that can't be read in place.
-_PACKED = {
-    ".7z": "7z x {name}",
-    ".rar": "unrar x {name}",
-    ".tar": "tar xf {name}",
-    ".tgz": "tar xf {name}",
-    ".gz": "tar xf {name} (or gunzip {name})",
-    ".bz2": "tar xf {name}",
-    ".xz": "tar xf {name}",
-    ".z01": "zip -s 0 {stem}.zip --out whole.zip",
-    ".001": "cat {stem}.* > {stem}",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,18 +117,34 @@ def index_files(
     """
     try:
         storage, found = _found(src, follow_links, skip)
-        listings = _Listings()
+        listings = Listings()
         for entry in found:
             listings.add(storage, entry)
     except OSError as error:
         where = error.filename or src
         raise DataError(f"{where} can't be read: {error.strerror or error}.") from error
-    index = listings.index(storage, "" if images is None else plain_path(images))
+    index = _index(storage, listings, "" if images is None else plain_path(images))
     if index.within and not index.numbers:
         raise MisuseError(f"--images {images}: no image lies in such a folder of {src}.")
     if not index.images and len(index.tables) == len(index.empty):
         raise DataError(_nothing(src, index.refused, listings.others))
     return index
+
+
+def _index(storage: Storage, listings: Listings, within: str) -> FileIndex:
+    images, entries = listings.images.sorted(listings.holders)
+    tables, table_entries = listings.tables.sorted(listings.holders)
+    empty = np.flatnonzero(table_entries.rows["size_bytes"] == 0)
+    return FileIndex(
+        storage=storage,
+        images=images,
+        entries=entries,
+        tables=tuple(tables),
+        table_entries=table_entries,
+        empty=tuple(tables[n] for n in empty.tolist()),
+        refused=tuple(listings.refused),
+        within=within,
+    )
 
 
 def _found(
@@ -163,98 +165,6 @@ def _found(
             f"--src {src} is not a folder: give the folder of the download, or its zip."
         )
     return storage, storage.walk(follow_links=follow_links, skip=skip)
-
-
-class _Listing:
-    """Paths and entries as they are found."""
-
-    def __init__(self) -> None:
-        self.paths: list[str] = []
-        self._rows = bytearray()
-        self._row = np.zeros(1, ENTRY_DTYPE)
-
-    def add(self, path: str, row: tuple[int, ...]) -> None:
-        self.paths.append(path)
-        self._row[0] = row
-        self._rows += self._row.tobytes()
-
-    def sorted(self, holders: Sequence[str]) -> tuple[PathTable, Entries]:
-        """By path."""
-        order = np.array(sorted(range(len(self.paths)), key=self.paths.__getitem__), np.int64)
-        rows = np.frombuffer(self._rows, ENTRY_DTYPE)[order]
-        return PathTable(Names(self.paths, order)), Entries(rows, tuple(holders))
-
-
-class _Listings:
-    """The files of a download, by what they are."""
-
-    def __init__(self) -> None:
-        self.images, self.tables = _Listing(), _Listing()
-        self.others = 0
-        self._holders: list[str] = []
-        self._refused: list[Refusal] = []
-
-    def add(self, storage: Storage, found: tuple[str, int, int] | Refusal) -> None:
-        if isinstance(found, Refusal):
-            self._refused.append(found)
-            return
-        path, size_bytes, version = found
-        if suffix_of(path) != ".zip":
-            self._add_file(path, (-1, 0, 0, size_bytes, size_bytes, version, 0))
-            return
-        # What can't be read as a zip is refused; that the file itself can't be read is an OSError.
-        with storage.open(path) as file:
-            for member in members(file, path):
-                if isinstance(member, Refusal):
-                    self._refused.append(member)
-                else:
-                    self._add_file(member.path, self._member_row(member, version))
-
-    def index(self, storage: Storage, folder: str) -> FileIndex:
-        images, entries = self.images.sorted(self._holders)
-        tables, table_entries = self.tables.sorted(self._holders)
-        empty = np.flatnonzero(table_entries.rows["size_bytes"] == 0)
-        return FileIndex(
-            storage=storage,
-            images=images,
-            entries=entries,
-            tables=tuple(tables),
-            table_entries=table_entries,
-            empty=tuple(tables[n] for n in empty.tolist()),
-            refused=tuple(self._refused),
-            within=folder,
-        )
-
-    def _add_file(self, path: str, row: tuple[int, ...]) -> None:
-        suffix = suffix_of(path)
-        if suffix in IMAGE_SUFFIXES:
-            self.images.add(path, row)
-        elif suffix in TABLE_SUFFIXES:
-            self.tables.add(path, row)
-        else:
-            self.others += 1
-            if suffix in _PACKED:
-                command = _PACKED[suffix].format(
-                    name=folder_less(path), stem=PurePosixPath(path).stem
-                )
-                self._refused.append(Refusal(path, f"can't be read in place: {command}"))
-
-    def _member_row(self, member: Member, version: int) -> tuple[int, ...]:
-        if not self._holders or self._holders[-1] != member.file:
-            self._holders.append(member.file)
-        return (
-            len(self._holders) - 1,
-            member.method,
-            member.offset,
-            member.stored_bytes,
-            member.size_bytes,
-            version,
-            member.crc32,
-        )
-
-
-def folder_less(path: str) -> str:
-    return path.rpartition("/")[2]
 
 
 def _nothing(src: str, refused: Sequence[Refusal], others: int) -> str:

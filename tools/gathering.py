@@ -118,7 +118,7 @@ class FileSources:
         self._lines.append(line)
         self._parts.append(len(self._tables) - 1)
         self._splits.append(SPLITS.index(split or SPLITS[0]))
-        self._groups.append(self._group_codes[group or f"\0{number}"])
+        self._groups.append(self._group_codes[group] if group else -1)
 
     def _add_again(self, number: int, value: Value | int, line: int, before: int) -> None:
         if self.targets.same(before, value):
@@ -146,7 +146,7 @@ class FileSources:
             names=paths,
             places=RowPlaces(self._tables, parts, lines, paths) if lines.any() else None,
             splits=splits if divided and len(np.unique(splits)) > 1 else None,
-            groups=np.frombuffer(self._groups, np.int32) if grouped else None,
+            groups=_apart(np.frombuffer(self._groups, np.int32)) if grouped else None,
             rejected=tuple(self.rejected),
             notes=tuple(self._notes(numbers)),
             **self.targets.fields(self.index),
@@ -180,6 +180,12 @@ class FileSources:
             rows = plural(self._again, "row")
             notes.append(f"{rows} left out that name an image again with the same label.")
         return notes
+
+
+def _apart(groups: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Each source without a group (-1) as a group of its own."""
+    alone = np.cumsum(groups < 0) + groups.max()
+    return np.where(groups < 0, alone, groups).astype(np.int32)
 
 
 def gather_files(parts: Sequence[FilePart], index: FileIndex) -> Sources:

@@ -24,7 +24,8 @@ from tools.image_names import several_files
 from tools.layouts import Part, PixelTable
 from tools.mask_classes import mask_classes
 from tools.masks_found import MaskFiles, are_divided, find_pairs, pairs_by_template
-from tools.table_reading import Reading, TableReader
+from tools.reading import Reading
+from tools.table_reading import TableReader
 from tools.tables import Table
 from tools.words import plural
 
@@ -151,6 +152,11 @@ def _explain(index: FileIndex, tables: Sequence[Table], config: ShardConfig) -> 
             seen = "; ".join(f"{table.name} has {table.describe_columns()}" for table in tables)
             return MisuseError(f"no CSV has a column {column!r} ({option}): {seen or 'none here'}.")
     images = f"{plural(len(index.numbers), 'image')} in {index.storage.url}"
+    if config.task == "segmentation":
+        return DataError(
+            f"{images}, of which none is found to be the mask of another: name the masks with "
+            f"--mask-template, or by a table with --mask-column."
+        )
     if not tables:
         empty = f" ({', '.join(index.empty)} is empty)" if index.empty else ""
         return DataError(

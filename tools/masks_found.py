@@ -126,7 +126,8 @@ def _by_folder(index: FileIndex, numbers: Iterable[int]) -> "dict[str, array[int
 
 def _stems(index: FileIndex, numbers: Iterable[int]) -> Iterator[tuple[str, int]]:
     for number in numbers:
-        yield PurePosixPath(index.images[number]).stem, number
+        path = index.images[number]
+        yield path[path.rfind("/") + 1 : path.rfind(".")], number
 
 
 def _partners(folder: str, folders: Iterable[str]) -> list[str]:

@@ -3,7 +3,6 @@
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,7 +141,10 @@ class NameIndex:
 
 
 def suffix_of(path: str) -> str:
-    return PurePosixPath(path).suffix.lower()
+    """ ".jpg" of "train/1.JPG"; "" of ".hidden"."""
+    name = path[path.rfind("/") + 1 :]
+    at = name.rfind(".")
+    return name[at:].lower() if at > 0 else ""
 
 
 def _equal(keys: "array[int]", values: "array[int]", wanted: int) -> Iterator[int]:

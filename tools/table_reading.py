@@ -1,7 +1,6 @@
 """From the tables of a download to parts: which columns name images, labels, splits and groups."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cached_property, partial
 
 from pipeline.errors import DataError, MisuseError
@@ -22,46 +21,10 @@ from tools.labels import LabelRule
 from tools.layouts import PixelTable
 from tools.mask_classes import CLASS_DICT_NAME, mask_classes
 from tools.pixel_tables import is_wide, looks_like_pixels, read_as_pixels
+from tools.reading import Reading, is_mask_column
 from tools.splits_found import choose_split_column, folders_differ, split_columns
 from tools.tables import Table, open_table
-from tools.words import is_csv, is_group_column, is_mask_name, is_submission, split_word
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reading:
-    """A table whose rows name images, before its columns are settled: `masks` name their masks, if
-    there are such, `candidates` are the columns that may hold labels."""
-
-    table: Table
-    images: ImageNames
-    masks: ImageNames | None
-    candidates: tuple[int, ...]
-    split: str | None
-
-    @property
-    def option(self) -> str:
-        return f"--labels {self.table.name}"
-
-    def numbers(self, index: FileIndex) -> Iterator[int]:
-        """The images that the rows name, in the folder that fits all."""
-        try:
-            images = settle_folders(index, self.table, self.images, masks=False)
-        except MisuseError:
-            images = self.images
-        for _, cells in self.table.rows():
-            if len(cells) > max(images.columns):
-                yield from images.find(index, images.text(cells))
-
-    def varies(self) -> bool:
-        """Whether a column that may hold labels holds two values; a sample submission's doesn't."""
-        for column in self.candidates:
-            values = set(self.table.cells(column))
-            if len(values) > 1:
-                return True
-            cells = (cells[column] for _, cells in self.table.rows() if len(cells) > column)
-            if any(cell.strip() not in values for cell in cells):
-                return True
-        return False
+from tools.words import is_csv, is_group_column, is_submission, split_word
 
 
 class TableReader:
@@ -162,7 +125,7 @@ class TableReader:
         images = self._images(table, named)
         if images is None:
             return None
-        says_masks = [n for n in named if _is_mask_column(self._index, table, n)]
+        says_masks = [n for n in named if is_mask_column(self._index, table, n)]
         masks = self._masks(table, [n for n in says_masks if n not in images.columns])
         taken = {
             *says_masks,
@@ -215,7 +178,7 @@ class TableReader:
             return by_column(column, table)
         labels = [table.column(name, option="--label-column") for name in config.label_column]
         fit = [n for n in named if n not in labels]
-        plain = [n for n in fit if not _is_mask_column(self._index, table, n)]
+        plain = [n for n in fit if not is_mask_column(self._index, table, n)]
         return by_column((plain or fit)[0], table) if fit else None
 
     def _masks(self, table: Table, columns: Sequence[int]) -> ImageNames | None:
@@ -273,16 +236,6 @@ class TableReader:
 
 def _is_table(name: str) -> bool:
     return is_csv(name) or name.lower().endswith(".txt")
-
-
-def _is_mask_column(index: FileIndex, table: Table, column: int) -> bool:
-    """Whether it is called so and names images, as no label does by chance: by path, or a
-    different one in most rows."""
-    if not is_mask_name(table.columns[column]):
-        return False
-    cells = [cell for cell in table.cells(column) if not cell.isdecimal()]
-    various = 2 * len(set(cells)) > len(cells)
-    return any((various or "/" in cell or "." in cell) and index.find_any(cell) for cell in cells)
 
 
 def _refuse_twice(table: Table, column: int, config: ShardConfig) -> None:

@@ -1,6 +1,7 @@
 """What names of files, folders and columns say."""
 
 import re
+from functools import lru_cache
 
 _SPLIT_WORDS = {
     "train": "train",
@@ -117,6 +118,7 @@ def is_container(name: str) -> bool:
     return class_of_folder(name).lower() in _CONTAINERS
 
 
+@lru_cache(maxsize=2**16)
 def is_class_folder(name: str) -> bool:
     """Whether a folder may be called so for its class: not for a split, nor for holding images."""
     words = set(words_of(class_of_folder(name)))
