@@ -52,7 +52,7 @@ def write_squares(out: Path, images: Squares, *, workers: int = 2, **arguments: 
         rejected=(),
     )
     config = ShardConfig(src=str(out.parent), out=str(out), workers=workers, **arguments)  # type: ignore[arg-type]
-    plan = make_plan(sources.labels, sources.classes, None, val=0.2, seed=config.seed)
+    plan = make_plan(sources, val=0.2, seed=config.seed)
     store = Store(config.out)
     with store.held(), store.scratch() as folder, Workers(workers, prepare=prepare_worker) as crew:
         size = config.shard_bytes

@@ -23,6 +23,17 @@ MAX_DEPTH = 4
 _ENCRYPTED = 0x1
 LOCAL_HEADER_BYTES = 30
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
+# What ``zipfile`` raises over damaged bytes, beside ``OSError`` for a place before the beginning.
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    EOFError,
+    OverflowError,
+    RuntimeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
 
 
 class DamagedMemberError(Exception):
@@ -75,8 +86,8 @@ def data_offset(local_header: bytes, offset: int) -> int:
 
 
 def inflated(file: BinaryIO, start: int, stored_bytes: int, *, stored: bool) -> IO[bytes]:
-    """A member's contents as a stream, of what is stored from `start` on."""
-    stretch = _Stretch(file, start, stored_bytes)
+    """A member's contents as a stream, of what is stored from `start` on; it closes `file`."""
+    stretch = _Stretch(file, start, stored_bytes, owned=True)
     return io.BufferedReader(stretch if stored else _Inflated(stretch), 2**20)
 
 
@@ -85,7 +96,7 @@ def _members(
 ) -> Iterator[Member | Refusal]:
     try:
         archive = zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, NotImplementedError) as error:
+    except _UNREADABLE as error:
         yield Refusal(path, f"not a zip that can be read ({error}); is the download complete?")
         return
     for info in archive.infolist():
@@ -138,11 +149,13 @@ def _nested(
     elif info.file_size > _free_bytes() // 2:
         yield Refusal(path, "a compressed zip in a zip, larger than half the memory: unzip it once")
     else:
-        memory = os.memfd_create(info.filename)
-        with open(memory, "wb", closefd=False) as out, archive.open(info) as packed:
+        memory = os.memfd_create("zip")
+        with open(memory, "wb", closefd=False) as out:
             try:
-                shutil.copyfileobj(packed, out, 2**20)
-            except (zipfile.BadZipFile, zlib.error) as error:
+                with archive.open(info) as packed:
+                    shutil.copyfileobj(packed, out, 2**20)
+            except _UNREADABLE as error:
+                os.close(memory)
                 yield Refusal(path, f"the zip is damaged here: {error}")
                 return
         # The descriptor stays open as long as the process lives: it is the file.
@@ -167,10 +180,16 @@ def _free_bytes() -> int:
 
 
 class _Stretch(io.RawIOBase):
-    """Bytes [start, start + size) of `file` as a file."""
+    """Bytes [start, start + size) of `file` as a file; it closes `file` if that is `owned`."""
 
-    def __init__(self, file: BinaryIO, start: int, size: int) -> None:
+    def __init__(self, file: BinaryIO, start: int, size: int, *, owned: bool = False) -> None:
         self._file, self._start, self._size, self._at = file, start, size, 0
+        self._owned = owned
+
+    def close(self) -> None:
+        if self._owned:
+            self._file.close()
+        super().close()
 
     def readable(self) -> bool:
         return True
@@ -192,11 +211,15 @@ class _Stretch(io.RawIOBase):
 
 
 class _Inflated(io.RawIOBase):
-    """Deflated bytes as what they inflate to, from beginning to end."""
+    """Deflated bytes as what they inflate to, from beginning to end; it closes `packed`."""
 
     def __init__(self, packed: io.RawIOBase) -> None:
         self._packed = packed
         self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+
+    def close(self) -> None:
+        self._packed.close()
+        super().close()
 
     def readable(self) -> bool:
         return True

@@ -41,7 +41,8 @@ class ShardConfig:
     header: bool | None = setting(None, "Whether the CSV has a header.  [default: found out]")
     path_template: str | None = setting(
         None,
-        'Image file made of columns, as in "{classname}/{img}.jpg".',
+        'Image file made of columns, as in "{classname}/{img}.jpg"; "{id[0]}" is a character, '
+        '"{id[:3]}" a slice, "{number:05d}" a number of five digits.',
         metavar="TEMPLATE",
     )
     label_pattern: str | None = setting(
@@ -66,7 +67,8 @@ class ShardConfig:
     mask_column: str | None = setting(None, "Segmentation: column that names the mask file.")
     mask_template: str | None = setting(
         None,
-        'Segmentation: mask file by the image\'s path, as in "{folder}/{stem}_mask.png".',
+        'Segmentation: mask file by the image\'s path, as in "{folder}/{stem}_mask.png"; there are '
+        "{folder}, {stem}, {name} and {suffix}.",
         metavar="TEMPLATE",
     )
     mask_colours: str | None = setting(
@@ -85,7 +87,7 @@ class ShardConfig:
         None, "Height and width of the images of a pixel CSV.  [default: square]"
     )
     split_column: str | None = setting(
-        None, "Column that says the split.  [default: one that is called split, Usage, is_val ...]"
+        None, "Column that says the split.  [default: one whose cells all are train, val, test ...]"
     )
     group_column: str | None = setting(
         None, "Column of what must not be divided between splits: patient, subject, lesion."

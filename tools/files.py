@@ -2,6 +2,7 @@
 it, so that no name of a table ever reaches the file system."""
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,32 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError, MisuseError
-from tools.archives import Member, members
-from tools.image_files import ENTRY_DTYPE, Entries, ImageFiles, open_file
-from tools.names import IMAGE_SUFFIXES, NameIndex, Names, PathTable, suffix_of
+from tools.image_files import Entries, ImageFiles, open_file
+from tools.listing import Listings
+from tools.names import NameIndex, Names, PathTable, suffix_of
 from tools.storage import Refusal, Storage
 from tools.words import plural
-
-TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".json"})
-# What to do with an archive that can't be read in place.
-_PACKED = {
-    ".7z": "7z x {name}",
-    ".rar": "unrar x {name}",
-    ".tar": "tar xf {name}",
-    ".tgz": "tar xf {name}",
-    ".gz": "tar xf {name} (or gunzip {name})",
-    ".bz2": "tar xf {name}",
-    ".xz": "tar xf {name}",
-    ".z01": "zip -s 0 {stem}.zip --out whole.zip",
-    ".001": "cat {stem}.* > {stem}",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileIndex:
     """`images` are paths relative to `storage`, sorted, `entries` where their bytes lie; `tables`
     are CSV, TSV, text and JSON files, likewise, and `empty` those of 0 bytes; `refused` are files
-    that are not looked at, and why."""
+    that are not looked at, and why. Sources are looked for in the folder `within`, "" for all."""
 
     storage: Storage
     images: PathTable
@@ -46,6 +33,7 @@ class FileIndex:
     table_entries: Entries
     empty: tuple[str, ...] = ()
     refused: tuple[Refusal, ...] = ()
+    within: str = ""
 
     @cached_property
     def _names(self) -> NameIndex:
@@ -60,9 +48,35 @@ class FileIndex:
         found.update(self.entries.rows.tobytes() + self.table_entries.rows.tobytes())
         return found.hexdigest()
 
+    @cached_property
+    def numbers(self) -> range:
+        """The images that may be sources."""
+        if not self.within:
+            return range(len(self.images))
+        # "0" follows "/".
+        ends = (bisect_left(self.images, self.within + sign) for sign in "/0")
+        return range(*ends)
+
     def find(self, text: str) -> list[int]:
-        """Numbers of the images that `text` may name; see ``NameIndex.find``."""
-        return self._names.find(text)
+        """Numbers of the possible sources that `text` may name; see ``NameIndex.find``."""
+        return self._names.find(text, self.numbers)
+
+    def find_any(self, text: str) -> list[int]:
+        """Numbers of the images that `text` may name, wherever they lie."""
+        return self._names.find(text, range(len(self.images)))
+
+    def at(self, path: str) -> int | None:
+        """The image of exactly this path."""
+        number = bisect_left(self.images, path)
+        return number if number < len(self.images) and self.images[number] == path else None
+
+    def table_named(self, path: str) -> str | None:
+        """The table of this path, or the only one whose path ends so."""
+        wanted = plain_path(path)
+        if wanted in self.tables:
+            return wanted
+        ending = [table for table in self.tables if table.endswith("/" + wanted)]
+        return ending[0] if len(ending) == 1 else None
 
     def open(self, table: str) -> IO[bytes]:
         """One of `tables` as a stream; raises ``DataError`` where it can't be read."""
@@ -79,6 +93,12 @@ class FileIndex:
     def take(self, numbers: NDArray[np.int64]) -> ImageFiles:
         """The images of these numbers."""
         return ImageFiles(self.storage, Names(self.images, numbers), self.entries.take(numbers))
+
+
+def plain_path(path: str) -> str:
+    """As paths stand in the index: without "./" before and "/" after it; "" for the root."""
+    plain = PurePosixPath(path).as_posix().strip("/")
+    return "" if plain == "." else plain
 
 
 def folder_of(path: str) -> str:
@@ -107,123 +127,54 @@ def index_files(
     """
     try:
         storage, found = _found(src, follow_links, skip)
-        listings = _Listings()
+        listings = Listings()
         for entry in found:
             listings.add(storage, entry)
     except OSError as error:
         where = error.filename or src
         raise DataError(f"{where} can't be read: {error.strerror or error}.") from error
-    folder = "" if images is None else PurePosixPath(images).as_posix().strip("./")
-    if folder and not any(under(path, folder) for path in listings.images.paths):
+    index = _index(storage, listings, "" if images is None else plain_path(images))
+    if index.within and not index.numbers:
         raise MisuseError(f"--images {images}: no image lies in such a folder of {src}.")
-    index = listings.index(storage, folder)
     if not index.images and len(index.tables) == len(index.empty):
         raise DataError(_nothing(src, index.refused, listings.others))
     return index
 
 
+def _index(storage: Storage, listings: Listings, within: str) -> FileIndex:
+    images, entries = listings.images.sorted(listings.holders)
+    tables, table_entries = listings.tables.sorted(listings.holders)
+    empty = np.flatnonzero(table_entries.rows["size_bytes"] == 0)
+    return FileIndex(
+        storage=storage,
+        images=images,
+        entries=entries,
+        tables=tuple(tables),
+        table_entries=table_entries,
+        empty=tuple(tables[n] for n in empty.tolist()),
+        refused=tuple(listings.refused),
+        within=within,
+    )
+
+
 def _found(
     src: str, follow_links: bool, skip: Collection[Path]
 ) -> tuple[Storage, Iterable[tuple[str, int, int] | Refusal]]:
-    if suffix_of(src) == ".zip" and not Path(src).is_dir():
-        above, _, name = src.rpartition("/")
-        storage = Storage(above or ".")
-        return storage, [(name, *storage.version(name))]
     storage = Storage(src)
+    if suffix_of(src) == ".zip" and not (storage.local and storage.local.is_dir()):
+        protocol, between, path = src.rpartition("://")
+        above, _, name = path.rpartition("/")
+        root = "/" if path.startswith("/") else "" if protocol else "."
+        storage = Storage(protocol + between + (above or root))
+        try:
+            return storage, [(name, *storage.version(name))]
+        except FileNotFoundError as error:
+            raise MisuseError(f"--src {src} does not exist.") from error
     if storage.local is not None and not storage.local.is_dir():
-        raise MisuseError(f"--src {src} is not a folder: give the folder of the download.")
+        raise MisuseError(
+            f"--src {src} is not a folder: give the folder of the download, or its zip."
+        )
     return storage, storage.walk(follow_links=follow_links, skip=skip)
-
-
-class _Listing:
-    """Paths and entries as they are found."""
-
-    def __init__(self) -> None:
-        self.paths: list[str] = []
-        self._rows = bytearray()
-        self._row = np.zeros(1, ENTRY_DTYPE)
-
-    def add(self, path: str, row: tuple[int, ...]) -> None:
-        self.paths.append(path)
-        self._row[0] = row
-        self._rows += self._row.tobytes()
-
-    def sorted(self, holders: Sequence[str], folder: str = "") -> tuple[PathTable, Entries]:
-        """What lies under `folder`, by path."""
-        kept = [number for number, path in enumerate(self.paths) if under(path, folder)]
-        kept.sort(key=self.paths.__getitem__)
-        rows = np.frombuffer(bytes(self._rows), ENTRY_DTYPE)[kept]
-        return PathTable([self.paths[n] for n in kept]), Entries(rows, tuple(holders))
-
-
-class _Listings:
-    """The files of a download, by what they are."""
-
-    def __init__(self) -> None:
-        self.images, self.tables = _Listing(), _Listing()
-        self.others = 0
-        self._holders: list[str] = []
-        self._refused: list[Refusal] = []
-
-    def add(self, storage: Storage, found: tuple[str, int, int] | Refusal) -> None:
-        if isinstance(found, Refusal):
-            self._refused.append(found)
-            return
-        path, size_bytes, version = found
-        if suffix_of(path) != ".zip":
-            self._add_file(path, (-1, 0, 0, size_bytes, size_bytes, version, 0))
-            return
-        with storage.open(path) as file:
-            for member in members(file, path):
-                if isinstance(member, Refusal):
-                    self._refused.append(member)
-                else:
-                    self._add_file(member.path, self._member_row(member, version))
-
-    def index(self, storage: Storage, folder: str) -> FileIndex:
-        images, entries = self.images.sorted(self._holders, folder)
-        tables, table_entries = self.tables.sorted(self._holders)
-        empty = np.flatnonzero(table_entries.rows["size_bytes"] == 0)
-        return FileIndex(
-            storage=storage,
-            images=images,
-            entries=entries,
-            tables=tuple(tables),
-            table_entries=table_entries,
-            empty=tuple(tables[n] for n in empty.tolist()),
-            refused=tuple(self._refused),
-        )
-
-    def _add_file(self, path: str, row: tuple[int, ...]) -> None:
-        suffix = suffix_of(path)
-        if suffix in IMAGE_SUFFIXES:
-            self.images.add(path, row)
-        elif suffix in TABLE_SUFFIXES:
-            self.tables.add(path, row)
-        else:
-            self.others += 1
-            if suffix in _PACKED:
-                command = _PACKED[suffix].format(
-                    name=folder_less(path), stem=PurePosixPath(path).stem
-                )
-                self._refused.append(Refusal(path, f"can't be read in place: {command}"))
-
-    def _member_row(self, member: Member, version: int) -> tuple[int, ...]:
-        if not self._holders or self._holders[-1] != member.file:
-            self._holders.append(member.file)
-        return (
-            len(self._holders) - 1,
-            member.method,
-            member.offset,
-            member.stored_bytes,
-            member.size_bytes,
-            version,
-            member.crc32,
-        )
-
-
-def folder_less(path: str) -> str:
-    return path.rpartition("/")[2]
 
 
 def _nothing(src: str, refused: Sequence[Refusal], others: int) -> str:

@@ -150,6 +150,8 @@ def open_file(storage: Storage, path: str, row: np.void, holders: Sequence[str])
         file = storage.open(holders[number])
     except OSError as error:
         raise DataError(f"{storage.where(path)} can't be read: {error.strerror}.") from error
+    except DamagedMemberError as error:
+        raise DataError(f"{storage.where(path)} can't be read: {error}.") from error
     return inflated(file, start, int(row["stored_bytes"]), stored=row["method"] == STORED)
 
 

@@ -2,22 +2,35 @@
 
 Nothing is known by the name of a competition. A table is a label table if one of its columns names
 images of the one index of all files; it is a pixel table if it is as wide as a picture; folders are
-classes if several beside each other hold images. If more than one reading is possible, nothing is
-chosen: the candidates are listed with the option that picks each.
+classes if several beside each other hold images; images are masks if they go in pairs with others.
+If more than one reading is possible, nothing is chosen: the candidates are listed with the option
+that picks each.
 """
 
-from array import array
 from collections.abc import Sequence
-from functools import partial
-from pathlib import PurePosixPath
+from typing import TypeVar
 
 from pipeline.errors import DataError, MisuseError
+from tools.class_folders import (
+    ClassFolders,
+    asked_pattern,
+    find_class_folders,
+    find_pattern,
+    holds_folder_of,
+)
 from tools.config import ShardConfig
-from tools.files import FileIndex, ancestors, folder_of, under
-from tools.layouts import ClassFolders, LabelTable, Part
-from tools.pixel_tables import is_wide, looks_like_pixels, read_as_pixels
-from tools.tables import Table, open_table
-from tools.words import is_class_folder, is_csv, plural, split_word
+from tools.files import FileIndex, plain_path, under
+from tools.image_names import several_files
+from tools.layouts import Part, PixelTable
+from tools.mask_classes import mask_classes
+from tools.masks_found import MaskFiles, are_divided, find_pairs, pairs_by_template
+from tools.reading import Reading
+from tools.table_reading import TableReader
+from tools.tables import Table
+from tools.words import plural
+
+Candidate = Part | Reading
+AnyPart = TypeVar("AnyPart", bound=Candidate)
 
 
 def find_parts(index: FileIndex, config: ShardConfig) -> list[Part]:
@@ -26,194 +39,137 @@ def find_parts(index: FileIndex, config: ShardConfig) -> list[Part]:
     Raises ``MisuseError`` where more than one reading is possible or what was asked for doesn't
     exist, ``DataError`` where nothing is recognised.
     """
-    folder = "" if config.labels is None else PurePosixPath(config.labels).as_posix().strip("./")
-    if config.labels is not None and any(under(path, folder) for path in index.images):
-        parts: list[Part] = list(find_class_folders(index, folder))
-        if not parts:
-            raise MisuseError(f"--labels {config.labels}: the folder holds no class folders.")
-        return choose(parts)
-    opened = [_open(index, name, config) for name in _table_names(index, config)]
-    tables = [table for table in opened if table is not None]
-    found = [part for table in tables if (part := _read(index, table, config)) is not None]
-    if config.labels is None and not config.label_column:
-        labelled = [part for part in found if isinstance(part, LabelTable)]
-        trees = find_class_folders(index, "")
-        found += [tree for tree in trees if not _covered(index, tree, labelled)]
+    if config.label_pattern is not None:
+        return [asked_pattern(index, config.label_pattern)]
+    if config.mask_template is not None:
+        return [_masks_by_template(index, config)]
+    if config.labels is not None and index.table_named(config.labels) is None:
+        return list(choose(_asked_folders(index, config.labels)))
+    reader = TableReader(index, config)
+    found: list[Candidate] = list(reader.parts())
+    if config.labels is None and not reader.names_columns:
+        found += _without_tables(index, config, found, reader.trees)
     if not found:
-        raise _explain(index, tables, config)
-    return choose(found)
+        raise _explain(index, reader.tables, config)
+    chosen = choose(found)
+    return [reader.settle(part) if isinstance(part, Reading) else part for part in chosen]
 
 
-def choose(parts: Sequence[Part]) -> list[Part]:
+def choose(parts: Sequence[AnyPart]) -> list[AnyPart]:
     """The only part, or the splits of one download; else ``MisuseError`` with the candidates."""
     splits = [part.split for part in parts]
-    kinds = {type(part) for part in parts}
+    pixels = {isinstance(part, PixelTable) for part in parts}
     divided = None not in splits and "train" in splits and len(set(splits)) == len(splits)
-    if len(parts) > 1 and not (divided and len(kinds) == 1):
+    if len(parts) > 1 and not (divided and len(pixels) == 1):
         listed = "".join(f"\n  {part.option}" for part in parts)
         raise MisuseError(f"The labels can be read in {len(parts)} ways. Pick one:{listed}")
     return sorted(parts, key=lambda part: ("train", "val", "test", None).index(part.split))
 
 
-def find_class_folders(index: FileIndex, folder: str) -> list[ClassFolders]:
-    """Folders beneath `folder` ("" is the root) under which two or more class folders lie."""
-    groups: dict[str, array[int]] = {}
-    classes: dict[str, set[str]] = {}
-    for number, path in enumerate(index.images):
-        parent = folder_of(path)
-        if under(parent, folder) and parent != folder and is_class_folder(parent.split("/")[-1]):
-            above = folder_of(parent)
-            groups.setdefault(above, array("q")).append(number)
-            classes.setdefault(above, set()).add(parent)
-    return [
-        ClassFolders(folder=above, images=numbers, split=split_word(above))
-        for above, numbers in sorted(groups.items())
-        if len(classes[above]) > 1
-    ]
-
-
-def _table_names(index: FileIndex, config: ShardConfig) -> Sequence[str]:
-    if config.labels is None:
-        return [name for name in index.tables if name not in index.empty and is_csv(name)]
-    if config.labels not in index.tables:
+def _asked_folders(index: FileIndex, labels: str) -> list[ClassFolders]:
+    folder = plain_path(labels)
+    if not any(under(index.images[number], folder) for number in index.numbers):
         listed = ", ".join(index.tables[:10]) or "no CSV"
         raise MisuseError(
-            f"--labels {config.labels}: there is no such file or folder in {index.storage.url}, "
-            f"which holds {listed}."
+            f"--labels {labels}: there is no such file or folder in {index.storage.url}, which "
+            f"holds {listed}."
         )
-    if config.labels in index.empty:
-        raise DataError(f"{index.where(config.labels)} is empty.")
-    return [config.labels]
+    trees = find_class_folders(index, folder)
+    if not trees:
+        raise MisuseError(f"--labels {labels}: the folder holds no class folders.")
+    return trees
 
 
-def _open(index: FileIndex, name: str, config: ShardConfig) -> Table | None:
-    def is_header(first: list[str], second: list[str]) -> bool:
-        if config.header is not None:
-            return config.header
-        if is_wide(first):
-            return not looks_like_pixels(first)
-        return not any(index.find(cell) for cell in first if cell.strip())
+def _without_tables(
+    index: FileIndex, config: ShardConfig, found: Sequence[Candidate], trees: Sequence[ClassFolders]
+) -> list[Candidate]:
+    """The readings that need no table: folders, pairs of image and mask, names of files."""
+    tables = [part for part in found if isinstance(part, Reading)]
+    more: list[Candidate] = []
+    if config.task in ("auto", "segmentation") and not tables and (masks := _masks(index, config)):
+        more.append(masks)
+        trees = [tree for tree in trees if not holds_folder_of(index, tree, masks.pairs[:, 1])]
+    if config.task in ("auto", "classification"):
+        more = [*_uncovered(index, trees, tables), *more]
+    if config.task in ("auto", "classification") and not found and not more:
+        pattern = find_pattern(index)
+        more += [] if pattern is None else [pattern]
+    return more
 
-    return open_table(name, partial(index.open, name), is_header=is_header)
+
+def _uncovered(
+    index: FileIndex, trees: Sequence[ClassFolders], readings: Sequence[Reading]
+) -> list[ClassFolders]:
+    """The trees of which no table names a file; the folders of others are but where files lie."""
+    left = list(trees)
+    for reading in readings:
+        numbers = reading.numbers(index)
+        while left and (number := next(numbers, None)) is not None:
+            path = index.images[number]
+            left = [tree for tree in left if not under(path, tree.folder)]
+    return left
 
 
-def _read(index: FileIndex, table: Table, config: ShardConfig) -> Part | None:
-    """The table as a part of the download, or None if it holds neither pixels nor file names."""
-    asked = config.labels is not None
-    label_column = config.label_column[0] if config.label_column else None
-    if label_column is not None and not asked and not _has(table, label_column):
+def _masks(index: FileIndex, config: ShardConfig) -> MaskFiles | None:
+    pairs = find_pairs(index)
+    if not len(pairs):
         return None
-    pixels = read_as_pixels(table, config)
-    if pixels is not None:
-        return pixels
-    label = None if label_column is None else table.column(label_column, option="--label-column")
-    image = _image_column(index, table, config)
-    if image is None:
-        return None
-    part = LabelTable(
-        table=table,
-        image=image,
-        label=label,
-        folders=_folders(index, table, image),
-        split=split_word(table.name),
+    classes, colours = mask_classes(index, config)
+    return MaskFiles(
+        pairs=pairs,
+        rule=f"their names (first: {index.images[pairs[0, 0]]} and {index.images[pairs[0, 1]]})",
+        option="--task segmentation",
+        divided=are_divided(index, pairs),
+        classes=classes,
+        colours=colours,
     )
-    return part if asked or label is not None or _varies(part) else None
 
 
-def _has(table: Table, column: str) -> bool:
-    numbered = column.isdecimal() and 1 <= int(column) <= len(table.columns)
-    return column in table.columns or numbered
-
-
-def _image_column(index: FileIndex, table: Table, config: ShardConfig) -> int | None:
-    """The column that names the most different images in the head; the leftmost of equals."""
-    if config.image_column is not None:
-        if config.labels is None and not _has(table, config.image_column):
-            return None
-        return table.column(config.image_column, option="--image-column")
-    best, most = None, 0
-    for number in range(len(table.columns)):
-        cells = {row[number] for row in table.head if len(row) > number and row[number].strip()}
-        named = sum(bool(index.find(cell)) for cell in cells)
-        if named > most and 2 * named >= len(cells):
-            best, most = number, named
-    return best
-
-
-def _folders(index: FileIndex, table: Table, image: int) -> tuple[str, ...]:
-    """The folder in which each id of the head names one file; several if that can't be told."""
-    hits = [
-        [index.images[number] for number in index.find(row[image])]
-        for row in table.head
-        if len(row) > image
-    ]
-    ambiguous = [paths for paths in hits if len(paths) > 1]
-    if not ambiguous:
-        return ("",)
-    candidates = dict.fromkeys(folder for path in ambiguous[0] for folder in ancestors(path))
-    fitting = [
-        folder
-        for folder in candidates
-        if all(sum(under(path, folder) for path in paths) == 1 for paths in hits if paths)
-    ]
-    widest = [
-        folder
-        for folder in fitting
-        if not any(other != folder and under(folder, other) for other in fitting)
-    ]
-    word = split_word(table.name)
-    alike = [folder for folder in widest if word is not None and split_word(folder) == word]
-    flat = [folder for folder in widest if all(_directly_in(paths, folder) for paths in hits)]
-    for choice in (widest, alike, flat):
-        if len(choice) == 1:
-            return (choice[0],)
-    return tuple(widest) or ("",)
-
-
-def _directly_in(paths: Sequence[str], folder: str) -> bool:
-    return not paths or any(folder_of(path) == folder for path in paths)
-
-
-def _varies(part: LabelTable) -> bool:
-    """Whether some label column holds two values; a sample submission's doesn't."""
-    for number in part.label_candidates:
-        values = {row[number] for row in part.table.head if len(row) > number}
-        if len(values) > 1:
-            return True
-        cells = (cells[number] for _, cells in part.table.rows() if len(cells) > number)
-        if any(cell not in values for cell in cells):
-            return True
-    return False
-
-
-def _covered(index: FileIndex, tree: ClassFolders, tables: Sequence[LabelTable]) -> bool:
-    """Whether a label table names files of `tree`: then the folders are but where they lie."""
-    inside = set(tree.images)
-    return any(
-        number in inside and under(index.images[number], part.folders[0])
-        for part in tables
-        for row in part.table.head
-        if len(row) > part.image
-        for number in index.find(row[part.image])
+def _masks_by_template(index: FileIndex, config: ShardConfig) -> MaskFiles:
+    assert config.mask_template is not None
+    if config.task not in ("auto", "segmentation"):
+        raise MisuseError(f"--mask-template is for segmentation, not for --task {config.task}.")
+    pairs = pairs_by_template(index, config.mask_template)
+    classes, colours = mask_classes(index, config)
+    return MaskFiles(
+        pairs=pairs,
+        rule=f"the template {config.mask_template}",
+        option=f"--mask-template '{config.mask_template}'",
+        divided=are_divided(index, pairs),
+        classes=classes,
+        colours=colours,
     )
 
 
 def _explain(index: FileIndex, tables: Sequence[Table], config: ShardConfig) -> Exception:
     """Why no part was found."""
-    for option, column in (
-        ("--label-column", config.label_column[0] if config.label_column else None),
-        ("--image-column", config.image_column),
-    ):
-        if column is not None and not any(_has(table, column) for table in tables):
+    asked = [("--label-column", column) for column in config.label_column]
+    for option in ("image_column", "split_column", "group_column", "mask_column"):
+        if (column := getattr(config, option)) is not None:
+            asked.append(("--" + option.replace("_", "-"), column))
+    for option, column in asked:
+        if not any(table.has(column) for table in tables):
             seen = "; ".join(f"{table.name} has {table.describe_columns()}" for table in tables)
             return MisuseError(f"no CSV has a column {column!r} ({option}): {seen or 'none here'}.")
-    images = f"{plural(len(index.images), 'image')} in {index.storage.url}"
+    images = f"{plural(len(index.numbers), 'image')} in {index.storage.url}"
+    if config.task == "segmentation":
+        return DataError(
+            f"{images}, of which none is found to be the mask of another: name the masks with "
+            f"--mask-template, or by a table with --mask-column."
+        )
     if not tables:
         empty = f" ({', '.join(index.empty)} is empty)" if index.empty else ""
         return DataError(
             f"{images}, but no CSV{empty} and no class folders beside each other: nothing says "
             f"the labels."
         )
+    for table in tables:
+        if several := several_files(index, table):
+            column, cell, files = several
+            return MisuseError(
+                f"{table.name}: the {column} {cell!r} has several files: {', '.join(files[:4])}. "
+                f'Say which one is the image, as in --path-template "{_template(*several)}".'
+            )
     seen = "".join(
         f"\n  {table.name}: "
         + (f"first row {', '.join(table.head[0][:4])}" if table.head else "a header without rows")
@@ -221,5 +177,12 @@ def _explain(index: FileIndex, tables: Sequence[Table], config: ShardConfig) -> 
     )
     return DataError(
         f"{images}, and no CSV says their labels: the ids in it must name files. Name the CSV with "
-        f"--labels and its columns with --image-column and --label-column. There is:{seen}"
+        f"--labels and its columns with --image-column and --label-column; a name made of several "
+        f"columns is a --path-template. There is:{seen}"
     )
+
+
+def _template(column: str, cell: str, files: Sequence[str]) -> str:
+    """What names the first of `files` by the column."""
+    name = files[0].rpartition("/")[2]
+    return "{" + column + "}" + name.removeprefix(cell)

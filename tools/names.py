@@ -2,9 +2,7 @@
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
-from functools import cached_property
-from pathlib import PurePosixPath
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,11 +38,11 @@ IMAGE_SUFFIXES = frozenset(
 class PathTable(Sequence[str]):
     """Paths, as one run of UTF-8 and where each begins."""
 
-    def __init__(self, paths: Sequence[str]) -> None:
-        encoded = [path.encode(errors="surrogateescape") for path in paths]
-        self._text = b"".join(encoded)
-        lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
-        self._starts = array("q", np.concatenate([[0], np.cumsum(lengths)]).tobytes())
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._text, self._starts = bytearray(), array("q", [0])
+        for path in paths:
+            self._text += path.encode(errors="surrogateescape")
+            self._starts.append(len(self._text))
 
     def __len__(self) -> int:
         return len(self._starts) - 1
@@ -81,9 +79,11 @@ class NameIndex:
         order = np.argsort(hashes, kind="stable")
         self._hashes = array("q", hashes[order].tobytes())
         self._order = array("q", order.tobytes())
+        del hashes, order
+        self._integers: tuple[array[int], array[int]] | None = None
 
-    def find(self, text: str) -> list[int]:
-        """Numbers of the images that `text` may name.
+    def find(self, text: str, among: range) -> list[int]:
+        """Numbers of the images in `among` that `text` may name.
 
         A folder in `text` counts as far as it agrees, from its end, with those there are: of
         "/home/me/train/1.png" the nearest here is "data/train/1.png", not "data/test/1.png". One
@@ -95,7 +95,7 @@ class NameIndex:
         if not parts or ".." in parts:
             return []
         *folders, name = parts
-        found = self._named(name)
+        found = self._named(name, among)
         if not folders or not found:
             return found
         path = "/".join(parts)
@@ -105,38 +105,59 @@ class NameIndex:
         best = max(agreeing)
         return [number for number, same in zip(found, agreeing, strict=True) if same == best]
 
-    def _named(self, name: str) -> list[int]:
+    def _named(self, name: str, among: range) -> list[int]:
         stem = _stem_of(name)
-        found = self._with_stem(stem)
+        found = list(self._with_stem(stem, among))
         if stem != name:
             alike = [number for number in found if _name_of(self._paths[number]) == name]
-            found = alike or found or self._with_stem(name)
-        if not found and stem.isdecimal() and stem.isascii():
-            found = self._numbered.get(int(stem), [])
+            found = alike or found or list(self._with_stem(name, among))
+        if not found and _is_integer(stem):
+            found = list(self._with_integer(int(stem), among))
         return found
 
-    def _with_stem(self, stem: str) -> list[int]:
-        wanted, found = hash(stem), []
-        at = bisect_left(self._hashes, wanted)
-        while at < len(self._hashes) and self._hashes[at] == wanted:
-            if _stem_of(self._paths[self._order[at]]) == stem:
-                found.append(self._order[at])
-            at += 1
-        return found
+    def _with_stem(self, stem: str, among: range) -> Iterator[int]:
+        for number in _equal(self._hashes, self._order, hash(stem)):
+            if number in among and _stem_of(self._paths[number]) == stem:
+                yield number
 
-    @cached_property
-    def _numbered(self) -> dict[int, list[int]]:
+    def _with_integer(self, integer: int, among: range) -> Iterator[int]:
         """Files whose names are numbers, for tables that lost leading zeros."""
-        numbered: dict[int, list[int]] = {}
+        if self._integers is None:
+            self._integers = self._sorted_integers()
+        return (number for number in _equal(*self._integers, integer) if number in among)
+
+    def _sorted_integers(self) -> "tuple[array[int], array[int]]":
+        integers, numbers = array("q"), array("q")
         for number, path in enumerate(self._paths):
             stem = _stem_of(path)
-            if stem.isdecimal() and stem.isascii():
-                numbered.setdefault(int(stem), []).append(number)
-        return numbered
+            if _is_integer(stem):
+                integers.append(int(stem))
+                numbers.append(number)
+        order = np.argsort(np.frombuffer(integers, np.int64), kind="stable")
+        return (
+            array("q", np.frombuffer(integers, np.int64)[order].tobytes()),
+            array("q", np.frombuffer(numbers, np.int64)[order].tobytes()),
+        )
 
 
 def suffix_of(path: str) -> str:
-    return PurePosixPath(path).suffix.lower()
+    """ ".jpg" of "train/1.JPG"; "" of ".hidden"."""
+    name = path[path.rfind("/") + 1 :]
+    at = name.rfind(".")
+    return name[at:].lower() if at > 0 else ""
+
+
+def _equal(keys: "array[int]", values: "array[int]", wanted: int) -> Iterator[int]:
+    """The values of the sorted keys that are `wanted`."""
+    at = bisect_left(keys, wanted)
+    while at < len(keys) and keys[at] == wanted:
+        yield values[at]
+        at += 1
+
+
+def _is_integer(stem: str) -> bool:
+    """Of few enough digits for 64 bits."""
+    return stem.isdecimal() and stem.isascii() and len(stem) <= 18
 
 
 def _name_of(path: str) -> str:

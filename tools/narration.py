@@ -19,7 +19,7 @@ from rich.table import Table
 from pipeline.dataset import REJECTED_NAME, Manifest
 from tools.config import ShardConfig
 from tools.files import FileIndex
-from tools.layouts import ClassFolders, Part, PixelTable
+from tools.layouts import Part, PixelTable
 from tools.plan import Plan
 from tools.sources import Sources
 from tools.tally import Tally
@@ -27,12 +27,11 @@ from tools.words import plural
 
 _SHOWN_CLASSES = 5
 _SHOWN_TABLES = 5
+_UNCLASSED = ("regression", "segmentation")
 _ENCODINGS = {
-    "auto": "JPEG stays as it is, PNG photographs become JPEG of quality {quality}, small images "
-    "stay or become PNG",
-    "keep": "images stay as they are where DALI reads them",
-    "jpeg": "all images become JPEG of quality {quality}",
-    "png": "all images become PNG",
+    "keep": "; images stay as they are where DALI reads them",
+    "jpeg": "; all images become JPEG of quality {quality}",
+    "png": "; all images become PNG",
 }
 
 
@@ -90,31 +89,55 @@ def describe_found(parts: Sequence[Part], index: FileIndex) -> str:
         )
         other = "interleaved" if _is_planar(parts) else "planar"
         text += f" Pixels are read as {layout}; if colours look wrong, say --pixel-layout {other}."
-    used = {part.table.name for part in parts if not isinstance(part, ClassFolders)}
+    used = {part.table.name if isinstance(part, PixelTable) else part.name for part in parts}
     left = [table for table in index.tables if table not in used]
     if left:
         more = f" and {len(left) - _SHOWN_TABLES} more" if len(left) > _SHOWN_TABLES else ""
         text += f" Not used: {', '.join(left[:_SHOWN_TABLES])}{more}."
+    if index.refused:
+        first = index.refused[0]
+        text += (
+            f" Not looked at: {plural(len(index.refused), 'file')} (first: {first.path}, "
+            f"{first.reason})."
+        )
     return text
 
 
 def describe_plan(sources: Sources, plan: Plan, config: ShardConfig) -> str:
     """What will be done."""
-    shown = ", ".join(repr(name) for name in plan.classes[:_SHOWN_CLASSES])
-    more = ", ..." if len(plan.classes) > _SHOWN_CLASSES else ""
     splits = " and ".join(f"{end - first:,} {name}" for name, (first, end) in plan.bounds.items())
-    encoding = _ENCODINGS[config.encode].format(quality=config.quality)
+    # What `auto` settles on is said with the costs.
+    encoding = _ENCODINGS.get(config.encode, "").format(quality=config.quality)
     sentences = [
-        f"{plural(len(sources), 'labelled image')} of {plural(len(plan.classes), 'class')} "
-        f"({shown}{more}) become {splits} ({_division(sources, plan, config)}), shuffled with "
-        f"seed {config.seed}; {encoding}."
+        f"{_counted(sources, plan)} become {splits} ({_division(sources, plan, config)}), shuffled "
+        f"with seed {config.seed}{encoding}."
     ]
     if plan.singles and "val" in plan.bounds:
         sentences.append(
             f"{plural(plan.singles, 'class')} with a single image: train has it, validation "
             f"has none of it."
         )
+    if sources.rejected:
+        place, reason = sources.rejected[0]
+        unusable = plural(len(sources.rejected), "source")
+        sentences.append(f"{unusable} unusable (first: {place}: {reason}).")
     return " ".join([*sentences, *sources.notes])
+
+
+def _counted(sources: Sources, plan: Plan) -> str:
+    """How many images of what."""
+    if sources.task == "regression":
+        return f"{plural(len(sources), 'image')} with {_listed(sources.target_names)} (regression)"
+    classes = f"{plural(len(plan.classes), 'class')} ({_listed(plan.classes)})"
+    if sources.task == "classification":
+        return f"{plural(len(sources), 'labelled image')} of {classes}"
+    what = "with masks" if sources.task == "segmentation" else "with any"
+    return f"{plural(len(sources), 'image')} {what} of {classes} ({sources.task})"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = ", ..." if len(names) > _SHOWN_CLASSES else ""
+    return ", ".join(repr(name) for name in names[:_SHOWN_CLASSES]) + more
 
 
 def describe_result(manifest: Manifest, tally: Tally, *, out: str, seconds: float) -> list[str]:
@@ -145,10 +168,14 @@ def describe_result(manifest: Manifest, tally: Tally, *, out: str, seconds: floa
 
 
 def _division(sources: Sources, plan: Plan, config: ShardConfig) -> str:
+    if "val" not in plan.bounds and (sources.splits is None or config.val is not None):
+        return "no validation split"
+    drawn = "drawn at random" if sources.task in _UNCLASSED else "drawn class by class"
+    drawn += "" if sources.groups is None else ", groups left whole"
     if sources.splits is None:
-        return "drawn class by class" if "val" in plan.bounds else "no validation split"
+        return drawn
     if config.val is not None:
-        return "drawn class by class from all the download's splits together, as --val says"
+        return f"{drawn} from all the download's splits together, as --val says"
     if 2 in np.unique(sources.splits) and "test" not in plan.bounds:
         return "the download's own train and test, the labelled test serving as val"
     return "the download's own"

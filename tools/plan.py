@@ -1,22 +1,23 @@
 """Which source goes where: classes, splits, one shuffled order. Pure functions."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.rng import random_words
-from tools.sources import SPLITS
+from tools.sources import SPLITS, Sources, sort_classes
+from tools.splits_drawn import draw, draw_groups, strata_of
 
 Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """`labels`: int32 (n,), class of each source; `order`: int64 (n,), the sources split by split,
-    shuffled within each; `bounds`: split name -> places [first, end) in `order`. `singles` is the
-    number of classes of one source, of which validation has none."""
+    """`labels`: int32 (n,), class of each source, -1 unless the task is classification; `order`:
+    int64 (n,), the sources split by split, shuffled within each; `bounds`: split name -> places
+    [first, end) in `order`. `singles` is the number of classes of one source, of which validation
+    has none."""
 
     classes: tuple[str, ...]
     labels: NDArray[np.int32]
@@ -25,30 +26,23 @@ class Plan:
     singles: int
 
 
-def make_plan(
-    labels: NDArray[np.int32],
-    classes_found: Sequence[str],
-    own_splits: NDArray[np.int8] | None,
-    *,
-    val: float | None,
-    seed: int,
-) -> Plan:
+def make_plan(sources: Sources, *, val: float | None, seed: int) -> Plan:
     """Divide and shuffle.
 
-    labels: int32 (n,), indices into `classes_found`. The download's own division holds unless `val`
-    is given. A test split takes the place of a missing validation split: it is labelled, and
-    training never sees it.
+    The download's own division holds unless `val` is given. A test split takes the place of a
+    missing validation split: it is labelled, and training never sees it. A drawn split is even by
+    class, and leaves groups whole where there are any.
     """
-    classes = sort_classes(classes_found)
-    rank = {text: number for number, text in enumerate(classes)}
-    labels = np.array([rank[text] for text in classes_found], np.int32)[labels]
+    classes = sources.classes if sources.ordered else sort_classes(sources.classes)
+    labels = sources.labels
+    if sources.task == "classification":
+        rank = {text: number for number, text in enumerate(classes)}
+        labels = np.array([rank[text] for text in sources.classes], np.int32)[labels]
     shuffled = np.argsort(random_words(seed, np.arange(len(labels))), kind="stable")
-    counts = np.bincount(labels, minlength=len(classes))
-    if own_splits is None or val is not None:
-        quotas = validation_quotas(counts, 0.1 if val is None else val)
-        splits = _draw(labels, shuffled, quotas)
+    if sources.splits is None or val is not None:
+        splits = _draw(sources, labels, shuffled, 0.1 if val is None else val)
     else:
-        splits = own_splits
+        splits = sources.splits
         if not np.any(splits == SPLITS.index("val")):
             splits = np.where(splits == SPLITS.index("test"), SPLITS.index("val"), splits)
     order = shuffled[np.argsort(splits[shuffled], kind="stable")]
@@ -58,6 +52,7 @@ def make_plan(
         for name, first, end in zip(SPLITS, [0, *ends], ends, strict=False)
         if end > first
     }
+    counts = np.bincount(labels[labels >= 0], minlength=len(classes))
     return Plan(
         classes=classes,
         labels=labels,
@@ -67,42 +62,10 @@ def make_plan(
     )
 
 
-def sort_classes(texts: Sequence[str]) -> tuple[str, ...]:
-    """By number if all are integers, else by text."""
-    if all(_is_integer(text) for text in texts):
-        return tuple(sorted(texts, key=lambda text: (int(text), text)))
-    return tuple(sorted(texts))
-
-
-def validation_quotas(counts: Integers, fraction: float) -> Integers:
-    """How many sources of each class go to validation: int64 of the shape of `counts`.
-
-    Together round(fraction * n), each class its share to within one (largest remainders first), and
-    of each class at least one is left to train on.
-    """
-    shares = counts * fraction
-    quotas = np.floor(shares).astype(np.int64)
-    missing = round(float(counts.sum() * fraction)) - int(quotas.sum())
-    room = np.maximum(counts - 1, 0)
-    largest = np.argsort(-(shares - quotas), kind="stable")
-    largest = largest[quotas[largest] < room[largest]]
-    quotas[largest[:missing]] += 1
-    return np.asarray(np.minimum(quotas, room))
-
-
-def _draw(labels: NDArray[np.int32], shuffled: Integers, quotas: Integers) -> NDArray[np.int8]:
-    """The first `quotas` of each class in shuffled order are validation."""
-    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
-    counts = np.bincount(labels, minlength=len(quotas))
-    starts = np.repeat(np.cumsum(counts) - counts, counts)
-    place_in_class = np.arange(len(labels)) - starts
-    splits = np.zeros(len(labels), np.int8)
-    splits[by_class] = np.where(
-        place_in_class < quotas[labels[by_class]], SPLITS.index("val"), SPLITS.index("train")
-    )
-    return splits
-
-
-def _is_integer(text: str) -> bool:
-    digits = text.removeprefix("-")
-    return digits.isascii() and digits.isdecimal()
+def _draw(
+    sources: Sources, labels: NDArray[np.int32], shuffled: Integers, fraction: float
+) -> NDArray[np.int8]:
+    strata = strata_of(labels, sources.targets, sources.task)
+    if sources.groups is None:
+        return draw(strata, shuffled, fraction)
+    return draw_groups(strata, sources.groups, shuffled, fraction)

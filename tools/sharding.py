@@ -20,16 +20,19 @@ import numpy as np
 from pipeline.dataset import Manifest
 from pipeline.errors import DataError
 from tools.blocks import Recipe, prepare_worker
+from tools.class_names import name_classes, read_class_names
 from tools.config import ShardConfig
 from tools.costs import choose, costs_table
 from tools.encoding import Encoding
 from tools.files import FileIndex, index_files
+from tools.gathering import FilePart, gather_files
 from tools.job import Job, measured_every, plan_shards, spread
 from tools.kaggle import find_parts
-from tools.layouts import FilePart, Part, PixelTable, gather_files
+from tools.layouts import Part, PixelTable
 from tools.narration import Narrator, describe_found, describe_plan, describe_result
 from tools.pixels import gather_pixels
 from tools.plan import Plan, make_plan
+from tools.preview import preview
 from tools.run import Run
 from tools.sampling import SAMPLED_IMAGES, sample_bytes, sample_costs
 from tools.sources import Sources
@@ -67,15 +70,15 @@ def _make_shards(config: ShardConfig, narrator: Narrator) -> Manifest | None:
     with ExitStack() as stack:
         workers = stack.enter_context(Workers(config.processes, prepare=prepare_worker))
         folder = stack.enter_context(_working_folder(store, config))
-        sources = _gather(parts, index, workers, folder, narrator)
-        plan = make_plan(
-            sources.labels, sources.classes, sources.splits, val=config.val, seed=config.seed
-        )
+        sources = _gather(parts, index, config, workers, folder, narrator)
+        plan = make_plan(sources, val=config.val, seed=config.seed)
         narrator.say(describe_plan(sources, plan, config))
         encoding = _settle_encoding(sources, plan, config, workers, narrator)
         shard_bytes = config.shard_bytes
         job = make_job(index.identity, sources, plan, encoding, shard_bytes, workers, folder)
         if config.dry_run:
+            for line in preview(sources, plan):
+                narrator.say(line)
             return None
         run = Run(job, config, store)
         with narrator.progress("writing", len(sources), unit="images") as advance:
@@ -98,14 +101,23 @@ def _working_folder(store: Store, config: ShardConfig) -> Iterator[Path]:
 
 
 def _gather(
-    parts: Sequence[Part], index: FileIndex, workers: Workers, folder: Path, narrator: Narrator
+    parts: Sequence[Part],
+    index: FileIndex,
+    config: ShardConfig,
+    workers: Workers,
+    folder: Path,
+    narrator: Narrator,
 ) -> Sources:
-    if not isinstance(parts[0], PixelTable):
-        return gather_files(cast(Sequence[FilePart], parts), index)
-    tables = cast(Sequence[PixelTable], parts)
-    size_bytes = sum(index.size_bytes(part.table.name) for part in tables)
-    with narrator.progress("reading", size_bytes, unit="MB", scale=10**6) as advance:
-        return gather_pixels(tables, workers, folder / "pixels.spool", advance)
+    if isinstance(parts[0], PixelTable):
+        tables = cast(Sequence[PixelTable], parts)
+        size_bytes = sum(index.size_bytes(part.table.name) for part in tables)
+        with narrator.progress("reading", size_bytes, unit="MB", scale=10**6) as advance:
+            sources = gather_pixels(tables, workers, folder / "pixels.spool", advance)
+    else:
+        sources = gather_files(cast(Sequence[FilePart], parts), index)
+    if config.class_names is None:
+        return sources
+    return name_classes(sources, read_class_names(index, config.class_names))
 
 
 def _settle_encoding(

@@ -52,34 +52,40 @@ class Storage:
             raise MisuseError(f"{self.url} can't be opened: {error}.") from error
         return filesystem, root.rstrip("/")
 
+    def _file(self, path: str) -> Path | None:
+        """The file, if it is one of this machine."""
+        if self.local is not None:
+            return self.local / path
+        return Path(path) if path.startswith("/") else None
+
     def where(self, path: str) -> str:
         """The whole path or URL of a file."""
-        if self.local is not None:
-            return str(self.local / path)
+        if (file := self._file(path)) is not None:
+            return str(file)
         filesystem, root = self._remote
         return str(filesystem.unstrip_protocol(f"{root}/{path}"))
 
     def open(self, path: str) -> BinaryIO:
         """A seekable file; raises ``OSError``."""
-        if self.local is not None:
-            return (self.local / path).open("rb")
+        if (file := self._file(path)) is not None:
+            return file.open("rb")
         filesystem, root = self._remote
         return cast(BinaryIO, filesystem.open(f"{root}/{path}", "rb"))
 
     def read(self, path: str, start: int = 0, end: int | None = None) -> bytes:
         """Bytes [start, end) of a file; raises ``OSError``."""
-        if self.local is not None:
-            with (self.local / path).open("rb", buffering=0) as file:
-                file.seek(start)
-                return file.read(-1 if end is None else end - start)
+        if (file := self._file(path)) is not None:
+            with file.open("rb", buffering=0) as opened:
+                opened.seek(start)
+                return opened.read(-1 if end is None else end - start)
         filesystem, root = self._remote
         return bytes(filesystem.cat_file(f"{root}/{path}", start=start, end=end))
 
     def version(self, path: str) -> tuple[int, int]:
         """(size in bytes, version) of a file as it is now; raises ``OSError``. Another version
         means other contents."""
-        if self.local is not None:
-            status = (self.local / path).stat()
+        if (file := self._file(path)) is not None:
+            status = file.stat()
             return status.st_size, status.st_mtime_ns
         filesystem, root = self._remote
         return _remote_version(filesystem.info(f"{root}/{path}"))
@@ -119,17 +125,17 @@ def _walk_local(
     root: Path, follow_links: bool, skip: Collection[Path]
 ) -> Iterator[tuple[str, int, int] | Refusal]:
     inside = root.resolve()
-    seen = set()
-    pending = [""]
-    while pending:
-        folder = pending.pop()
-        with os.scandir(root / folder) as entries:
-            listed = sorted(entries, key=lambda entry: entry.name)
-        if any(entry.name == MANIFEST_NAME for entry in listed):
+    seen: set[tuple[int, int]] = set()
+    # Links to folders come last: what also lies here by itself is called by its own name, and a
+    # link upwards leads nowhere new.
+    folders, links = [""], list[str]()
+    while folders or links:
+        folder = (folders or links).pop()
+        status = (root / folder).stat()
+        if (status.st_dev, status.st_ino) in seen:
             continue
-        for entry in listed:
-            if _is_hidden(entry.name):
-                continue
+        seen.add((status.st_dev, status.st_ino))
+        for entry in _listed(root / folder):
             path = f"{folder}/{entry.name}" if folder else entry.name
             if entry.is_symlink():
                 target = Path(os.path.realpath(entry.path))
@@ -137,14 +143,19 @@ def _walk_local(
                     yield Refusal(path, f"a link to {target}, outside of the download")
                     continue
             if entry.is_dir():
-                # By a link, a folder may come again and again.
-                status = entry.stat()
-                known = (status.st_dev, status.st_ino) in seen
-                seen.add((status.st_dev, status.st_ino))
-                if not known and Path(entry.path).resolve() not in skip:
-                    pending.append(path)
+                if Path(entry.path).resolve() not in skip:
+                    (links if entry.is_symlink() else folders).append(path)
             elif entry.is_file():
                 status = entry.stat()
                 yield path, status.st_size, status.st_mtime_ns
             elif entry.is_symlink():
                 yield Refusal(path, "a link to nothing")
+
+
+def _listed(folder: Path) -> list[os.DirEntry[str]]:
+    """What is in a folder, without hidden files; nothing if it holds shards."""
+    with os.scandir(folder) as entries:
+        listed = sorted(entries, key=lambda entry: entry.name)
+    if any(entry.name == MANIFEST_NAME for entry in listed):
+        return []
+    return [entry for entry in listed if not _is_hidden(entry.name)]

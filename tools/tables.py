@@ -1,10 +1,12 @@
 """Label tables: CSV read as text, since a type-guessing reader destroys "NA", "001" and "1e10"."""
 
+import codecs
 import csv
 import io
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import IO, TextIO
 
@@ -13,12 +15,15 @@ from pipeline.errors import DataError, MisuseError
 Open = Callable[[], IO[bytes]]
 # Rows looked at to find out what a column is.
 SNIFFED_ROWS = 1000
+# Lines looked at to find out what parts the cells, and how much of them is read.
+_SNIFFED_LINES, _SNIFFED_BYTES = 30, 2**20
+_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A CSV: `name` is its path relative to the download, `open` gives its bytes from the start;
-    columns without a header are called "1", "2", ...; `head` are its first data rows."""
+    """A CSV: `name` is its path relative to the download, `open` gives its bytes from the start, as
+    UTF-8; columns without a header are called "1", "2", ...; `head` are its first data rows."""
 
     name: str
     open: Open
@@ -39,6 +44,17 @@ class Table:
             f"{self.describe_columns()}."
         )
 
+    def has(self, wanted: str) -> bool:
+        """Whether ``column`` finds it."""
+        numbered = wanted.isdecimal() and 1 <= int(wanted) <= len(self.columns)
+        return wanted in self.columns or numbered
+
+    def cells(self, column: int) -> list[str]:
+        """The cells of the head in a column, stripped, empty ones left out."""
+        return [
+            row[column].strip() for row in self.head if len(row) > column and row[column].strip()
+        ]
+
     def describe_columns(self) -> str:
         shown = ", ".join(repr(column) for column in self.columns[:12])
         more = len(self.columns) - 12
@@ -47,7 +63,7 @@ class Table:
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """(line of the file counting from 1, cells) of each data row; blank lines left out."""
         with _text(self.open) as file:
-            reader = csv.reader(file, delimiter=self.delimiter)
+            reader = csv.reader(file, delimiter=self.delimiter, skipinitialspace=True)
             rows = _numbered(reader, self)
             yield from islice(rows, 1 if self.header else 0, None)
 
@@ -60,8 +76,12 @@ def open_table(
     ``is_header(first row, second row)`` tells whether the first row names the columns.
     """
     with open() as raw:
-        delimiter = max(",\t;", key=raw.readline().decode(errors="replace").count)
-    table = Table(name=name, open=open, delimiter=delimiter, header=False, columns=(), head=())
+        start = raw.read(_SNIFFED_BYTES)
+    is_utf16 = start.startswith(_UTF16_MARKS)
+    lines = start.decode("utf-16" if is_utf16 else "utf-8-sig", "replace").splitlines()
+    delimiter = find_delimiter(lines[:_SNIFFED_LINES], spaces=name.lower().endswith(".txt"))
+    open_utf8 = partial(_recode, open, name) if is_utf16 else open
+    table = Table(name=name, open=open_utf8, delimiter=delimiter, header=False, columns=(), head=())
     head = [cells for _, cells in islice(table.rows(), SNIFFED_ROWS + 1)]
     if not head:
         return None
@@ -73,6 +93,32 @@ def open_table(
         columns=tuple(column.strip() for column in names),
         head=tuple(tuple(cells) for cells in head[1 if header else 0 :]),
     )
+
+
+def find_delimiter(lines: list[str], *, spaces: bool = False) -> str:
+    """What parts most lines into as many cells as the first: a comma, tab, semicolon or bar, or
+    with `spaces` also a blank."""
+    csv.field_size_limit(sys.maxsize)
+    best, most = ",", (0, 0)
+    for delimiter in ",\t;|" + (" " if spaces else ""):
+        rows = list(csv.reader(lines, delimiter=delimiter, skipinitialspace=True))
+        widths = [len(row) for row in rows if row]
+        if widths and widths[0] > 1:
+            score = (widths.count(widths[0]), widths[0])
+            if score > most:
+                best, most = delimiter, score
+    return best
+
+
+def _recode(open: Open, name: str) -> IO[bytes]:
+    """UTF-16 as UTF-8; such tables are small."""
+    with open() as file:
+        try:
+            return io.BytesIO(file.read().decode("utf-16").encode())
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{name} is not the UTF-16 that it begins as: save as UTF-8."
+            ) from error
 
 
 def _text(open: Open) -> TextIO:
@@ -106,4 +152,4 @@ def _numbered(reader: Iterator[list[str]], table: Table) -> Iterator[tuple[int, 
     except csv.Error as error:
         raise DataError(f"{table.name} can't be read as CSV after line {line}: {error}.") from error
     except OSError as error:
-        raise DataError(f"{table.name} can't be read: {error.strerror}.") from error
+        raise DataError(f"{table.name} can't be read: {error.strerror or error}.") from error
