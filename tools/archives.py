@@ -75,8 +75,9 @@ def data_offset(local_header: bytes, offset: int) -> int:
 
 
 def inflated(file: BinaryIO, start: int, stored_bytes: int, *, stored: bool) -> IO[bytes]:
-    """A member's contents as a stream, of what is stored from `start` on."""
-    stretch = _Stretch(file, start, stored_bytes)
+    """A member's contents as a stream, of what is stored from `start` on; closing it closes
+    `file`."""
+    stretch = _Stretch(file, start, stored_bytes, owner=True)
     return io.BufferedReader(stretch if stored else _Inflated(stretch), 2**20)
 
 
@@ -169,8 +170,14 @@ def _free_bytes() -> int:
 class _Stretch(io.RawIOBase):
     """Bytes [start, start + size) of `file` as a file."""
 
-    def __init__(self, file: BinaryIO, start: int, size: int) -> None:
+    def __init__(self, file: BinaryIO, start: int, size: int, *, owner: bool = False) -> None:
         self._file, self._start, self._size, self._at = file, start, size, 0
+        self._owner = owner
+
+    def close(self) -> None:
+        if self._owner:
+            self._file.close()
+        super().close()
 
     def readable(self) -> bool:
         return True
@@ -197,6 +204,10 @@ class _Inflated(io.RawIOBase):
     def __init__(self, packed: io.RawIOBase) -> None:
         self._packed = packed
         self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+
+    def close(self) -> None:
+        self._packed.close()
+        super().close()
 
     def readable(self) -> bool:
         return True

@@ -15,7 +15,8 @@ from pipeline.errors import DataError, MisuseError
 from tools.config import ShardConfig
 from tools.files import FileIndex, ancestors, folder_of, under
 from tools.layouts import ClassFolders, LabelTable, Part
-from tools.pixel_tables import is_wide, looks_like_pixels, read_as_pixels
+from tools.pixel_columns import is_wide, looks_like_pixels
+from tools.pixel_tables import read_as_pixels
 from tools.tables import Table, open_table
 from tools.words import is_class_folder, is_csv, plural, split_word
 

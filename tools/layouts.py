@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pipeline.errors import DataError, MisuseError
 from tools.files import FileIndex, folder_of, under
 from tools.names import Names
+from tools.pixel_tables import PixelTable
 from tools.sources import SPLITS, LabelCodes, Sources
 from tools.tables import Table
 from tools.words import is_label_column, is_unnamed, plural
@@ -125,34 +126,6 @@ class ClassFolders:
             path = index.images[number]
             label = folder_of(path).rpartition("/")[2]
             into.add(number, label, self.split, path)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PixelTable:
-    """A CSV with an image a row: `pixels` are the columns of its pixels, `shape` (h, w) or
-    (h, w, 3), `planar` if they stand as all R, all G, all B."""
-
-    table: Table
-    label: int
-    pixels: tuple[int, ...]
-    shape: tuple[int, ...]
-    planar: bool
-    split: str | None
-
-    @property
-    def option(self) -> str:
-        return f"--labels {self.table.name}"
-
-    def describe(self) -> str:
-        height, width = self.shape[:2]
-        kind = (
-            "gray" if len(self.shape) == 2 else f"RGB, {'planar' if self.planar else 'interleaved'}"
-        )
-        header = "" if self.table.header else ", which has no header"
-        return (
-            f"{self.table.name}{header}: a row an image of {width} x {height} pixels ({kind}), "
-            f"labels in column {self.table.columns[self.label]!r}"
-        )
 
 
 FilePart = LabelTable | ClassFolders

@@ -18,7 +18,8 @@ from rich.progress import (
 from pipeline.dataset import REJECTED_NAME, Manifest
 from tools.config import ShardConfig
 from tools.files import FileIndex
-from tools.layouts import ClassFolders, Part, PixelTable
+from tools.layouts import ClassFolders, Part
+from tools.pixel_tables import PixelTable
 from tools.plan import Plan
 from tools.sources import Sources
 from tools.tally import Tally

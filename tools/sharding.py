@@ -25,8 +25,9 @@ from tools.engines import rescue
 from tools.files import FileIndex, index_files
 from tools.job import Job, measured_every, plan_shards
 from tools.kaggle import find_parts
-from tools.layouts import FilePart, Part, PixelTable, gather_files
+from tools.layouts import FilePart, Part, gather_files
 from tools.narration import Narrator, describe_found, describe_plan, describe_result
+from tools.pixel_tables import PixelTable
 from tools.pixels import gather_pixels
 from tools.plan import Plan, make_plan
 from tools.run import Run

@@ -12,20 +12,60 @@ _SPLIT_WORDS = {
     "test": "test",
     "testing": "test",
 }
+# What may stand beside a split's name in a cell, as in "train_set".
+_SPLIT_COMPANY = frozenset({"set", "data", "split"})
+# Columns that say the split, without case and punctuation.
+_SPLIT_COLUMNS = frozenset(
+    {"split", "splits", "usage", "set", "subset", "dataset", "partition", "phase", "traintest"}
+)
+# A competition's two leaderboards.
+_LEADERBOARDS = {"public": "val", "private": "test"}
+_TRUE = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _PIXEL_NAME = re.compile(r"\D*\d+(x\d+)?", re.IGNORECASE)
 # Folders that hold images but are no classes.
 _CONTAINERS = frozenset({"images", "image", "img", "imgs"})
+_ID_NAME = re.compile(r"(image|img|file|row|sample)?_?(id|idx|index|name)|filename", re.IGNORECASE)
 # An index that pandas wrote has no name.
 _UNNAMED = re.compile(r"(Unnamed: \d+)?")
+
+
+def words_of(name: str) -> list[str]:
+    """The words of a name in lower case: "PatientId", "patient_id" and "patient id" are alike."""
+    return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)]
 
 
 def split_word(path: str) -> str | None:
     """The split that the name speaks of ("train", "val", "test"), its last part first; or None."""
     for name in reversed(path.split("/")):
-        for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name):
-            if word.lower() in _SPLIT_WORDS:
-                return _SPLIT_WORDS[word.lower()]
+        for word in words_of(name):
+            if word in _SPLIT_WORDS:
+                return _SPLIT_WORDS[word]
     return None
+
+
+def is_split_column(name: str) -> bool:
+    """Whether a column is called split, Usage, is_valid ...; its cells must agree."""
+    return "".join(words_of(name)) in _SPLIT_COLUMNS or _asked_split(name) is not None
+
+
+def split_of_cell(column: str, cell: str) -> str | None:
+    """The split that a cell of a column of this name says, or None if it says none."""
+    asked, text = _asked_split(column), cell.strip().lower().removesuffix(".0")
+    if asked is not None and text in _TRUE:
+        if _TRUE[text]:
+            return asked
+        return "val" if asked == "train" else "train"
+    words = [word for word in words_of(cell) if word not in _SPLIT_COMPANY]
+    for word in words:
+        if word in _LEADERBOARDS and set(words) <= {word, "test"}:
+            return _LEADERBOARDS[word]
+    return _SPLIT_WORDS.get(words[0]) if len(words) == 1 else None
+
+
+def _asked_split(column: str) -> str | None:
+    """ "val" of a column called is_valid."""
+    first, *others = words_of(column) or [""]
+    return _SPLIT_WORDS.get(others[0]) if first == "is" and len(others) == 1 else None
 
 
 def is_csv(name: str) -> bool:
@@ -43,6 +83,10 @@ def is_pixel_column(name: str) -> bool:
 
 def is_unnamed(name: str) -> bool:
     return _UNNAMED.fullmatch(name) is not None
+
+
+def is_id_column(name: str) -> bool:
+    return _ID_NAME.fullmatch(name) is not None
 
 
 def is_label_column(name: str) -> bool:
