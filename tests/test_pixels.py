@@ -19,9 +19,11 @@ from tools.blocks import prepare_worker
 from tools.config import ShardConfig
 from tools.files import index_files
 from tools.kaggle import find_parts
-from tools.pixel_parsing import RowForm, parse_block, parse_cells, parse_lines
+from tools.pixel_parsing import parse_block, parse_lines
+from tools.pixel_pieces import cut, parse_piece
+from tools.pixel_rows import RowForm, parse_cells
 from tools.pixel_tables import PixelTable, first_rows
-from tools.pixels import cut, gather_pixels, parse_piece
+from tools.pixels import gather_pixels
 from tools.sources import SPLITS, Sources
 from tools.workers import Workers
 
@@ -279,8 +281,8 @@ def test_columns_of_0_and_1(tmp_path: Path, workers: Workers) -> None:
     ("arguments", "kind", "words"),
     [
         ({"task": "segmentation"}, MisuseError, "no masks"),
-        ({"task": "multi-label"}, MisuseError, "a column of 0 and 1 for each label"),
-        ({"label_column": ("label", "letter")}, MisuseError, "a single --label-column"),
+        ({"task": "multi-label"}, MisuseError, "of 0 and 1 for each label"),
+        ({"label_column": ("label", "letter")}, MisuseError, "name a single one"),
         ({"labels": "train.csv", "label_column": ("breed",)}, MisuseError, "no column 'breed'"),
     ],
 )
@@ -289,7 +291,7 @@ def test_misuse(
 ) -> None:
     text = table(["letter", *NAMED], lambda n, v: ["abcd"[n % 4], *label_first(n, v)])
     with pytest.raises(kind, match=words):
-        find(write(tmp_path, text), **arguments)
+        [part.describe() for part in find(write(tmp_path, text), **arguments)]
 
 
 @pytest.mark.parametrize(
@@ -305,7 +307,7 @@ def test_fractions_are_refused(tmp_path: Path, cells: Any, words: str) -> None:
 
     columns = NAMED if cells is label_first else ["label", "pixels"]
     with pytest.raises(DataError, match=words):
-        find(write(tmp_path, table(columns, row)))
+        find(write(tmp_path, table(columns, row)))[0].describe()
 
 
 def test_numbers_that_are_no_pixels(tmp_path: Path) -> None:
@@ -391,7 +393,9 @@ def test_pieces_of_any_size_give_the_same_rows(
     spool = tmp_path / "spool"
     for piece_bytes in (1, 40, 1000, 10**6):
         spool.write_bytes(b"")
-        parsed = [parse_piece(piece) for piece in cut(part, part.form(), spool, 5, piece_bytes)]
+        parsed = [
+            parse_piece(piece) for piece in cut(part.table, part.form(), spool, 5, piece_bytes)
+        ]
         slots = np.concatenate([piece.slots for piece in parsed])
         assert len(set(slots.tolist())) == 300 and slots.min() >= 5
         spooled = np.fromfile(spool, np.uint8)

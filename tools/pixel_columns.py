@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from itertools import islice, pairwise
 from math import isqrt
 
-from tools.pixel_parsing import number_value, pixel_value
+from tools.pixel_rows import number_value, pixel_value
 from tools.tables import Table
 from tools.words import (
     is_id_column,
@@ -118,8 +118,9 @@ def split_columns(table: Table, others: Sequence[int]) -> list[int]:
 
 def task_of(table: Table, labels: Sequence[int]) -> str | None:
     """What the labels of the head are for; None if they are several and not numbers."""
-    if len(labels) == 1:
-        return "regression" if is_fractional(table, labels[0]) else "classification"
+    if len(labels) < 2:
+        fractions = any(is_fractional(table, n) for n in labels)
+        return "regression" if fractions else "classification"
     columns = [[number_value(cell) for cell in cells_of(table, n)] for n in labels]
     if any(all(value is None for value in values) for values in columns):
         return None

@@ -20,7 +20,7 @@ from tools.pixel_columns import (
     split_columns,
     task_of,
 )
-from tools.pixel_parsing import RowForm, number_value
+from tools.pixel_rows import RowForm, number_value
 from tools.tables import Table
 from tools.words import plural, split_of_cell, split_word
 
@@ -36,13 +36,12 @@ class PixelTable:
 
     `pixels` are the columns of its values, or the one column that holds them all with spaces
     between; `shape` is (h, w) or (h, w, 3), `planar` if they stand as all R, all G, all B. `labels`
-    are the columns of the labels for `task`, or of none where any of `candidates` may be meant.
-    `split` is that of the whole table, `split_column` tells it by row.
+    are the columns of the labels for `task`. `split` is that of the whole table, `split_column`
+    tells it by row. `problem`: why it can't be used, which matters only if it is the one to use.
     """
 
     table: Table
     labels: tuple[int, ...]
-    candidates: tuple[int, ...] = ()
     task: str = "classification"
     pixels: tuple[int, ...]
     shape: tuple[int, ...]
@@ -50,6 +49,7 @@ class PixelTable:
     split: str | None = None
     split_column: int | None = None
     group_column: int | None = None
+    problem: DataError | MisuseError | None = None
 
     @property
     def option(self) -> str:
@@ -60,13 +60,9 @@ class PixelTable:
         return self.task == "classification" and len(self.labels) > 1
 
     def form(self) -> RowForm:
-        """How its rows are written; raises ``MisuseError`` where the label is not known."""
-        if not self.labels:
-            listed = "".join(f"\n  --label-column {self._name(n)}" for n in self.candidates)
-            raise MisuseError(
-                f"{self.table.name}: {plural(len(self.candidates), 'column')} beside the pixels "
-                f"may hold the label. Pick one, or several for --task regression:{listed}"
-            )
+        """How its rows are written; raises `problem`, if there is one."""
+        if self.problem is not None:
+            raise self.problem
         kind = "hot" if self.one_hot else _LABEL_KINDS[self.task]
         texts = [(column, kind) for column in self.labels]
         if self.split_column is not None:
@@ -84,27 +80,28 @@ class PixelTable:
     def describe(self) -> str:
         self.form()
         height, width = self.shape[:2]
-        kind = "gray"
-        if len(self.shape) == 3:
-            order = "planar" if self.planar else "interleaved"
-            kind = f"RGB, {order}"
-        header = "" if self.table.header else ", which has no header"
-        place = f" in column {self._name(self.pixels[0])!r}" if len(self.pixels) == 1 else ""
-        names = ", ".join(repr(self._name(n)) for n in self.labels[:4])
-        more = f" and {len(self.labels) - 4} more" if len(self.labels) > 4 else ""
-        columns = f"column{'s' if len(self.labels) > 1 else ''} {names}{more}"
-        labels = f"numbers to learn ({self.task})" if self.task == "regression" else "labels"
-        labels = "one-hot labels" if self.one_hot else labels
-        splits = (
-            f", splits in column {self._name(self.split_column)!r}" if self.split_column else ""
+        kind = (
+            "gray" if len(self.shape) == 2 else f"RGB, {'planar' if self.planar else 'interleaved'}"
         )
+        header = "" if self.table.header else ", which has no header"
+        place = f" in column {self._name(self.pixels[0])}" if len(self.pixels) == 1 else ""
+        splits = ""
+        if self.split_column is not None:
+            splits = f", splits in column {self._name(self.split_column)}"
         return (
             f"{self.table.name}{header}: a row an image of {width} x {height} pixels ({kind})"
-            f"{place}, {labels} in {columns}{splits}"
+            f"{place}, {self._describe_labels()}{splits}"
         )
 
-    def _name(self, column: int | None) -> str:
-        return "" if column is None else self.table.columns[column]
+    def _describe_labels(self) -> str:
+        kind = "one-hot" if self.one_hot else {"classification": ""}.get(self.task, self.task)
+        names = ", ".join(map(self._name, self.labels[:4]))
+        more = f" and {len(self.labels) - 4} more" if len(self.labels) > 4 else ""
+        noun = "column" if len(self.labels) == 1 else "columns"
+        return f"{kind} labels in {noun} {names}{more}".lstrip()
+
+    def _name(self, column: int) -> str:
+        return repr(self.table.columns[column])
 
 
 def first_rows(part: PixelTable, count: int) -> list[tuple[str, str, str | None]]:
@@ -137,28 +134,24 @@ def read_as_pixels(table: Table, config: ShardConfig) -> PixelTable | None:
         if config.labels is not None:
             raise MisuseError(f"{table.name}: {problem}.")
         return None
-    if fraction := first_fraction(table, roles.pixels):
-        if not (config.labels or packed or named_pixels(table)):
-            return None
-        line, column, value = fraction
-        raise DataError(
-            f"{table.name} row {line}: column {table.columns[column]!r} holds {value!r}, and "
-            f"pixels are integers from 0 to 255: multiply fractions by 255, and round them."
-        )
+    fraction = first_fraction(table, roles.pixels)
+    if fraction and not (config.labels or packed or named_pixels(table)):
+        return None
     for what in ("split", "group"):
         _asked(table, what, config, required=True)
     assert shape is not None
+    task = config.task if config.task != "auto" else task_of(table, roles.labels)
     return PixelTable(
         table=replace(table, head=table.head[:_KEPT_ROWS]),
         labels=roles.labels,
-        candidates=roles.candidates,
-        task=_task(table, roles.labels, config.task),
+        task=task or "",
         pixels=roles.pixels,
         shape=shape,
         planar=len(shape) == 3 and config.pixel_layout == "planar",
         split=split_word(table.name),
         split_column=roles.split,
         group_column=roles.group,
+        problem=_fraction(table, *fraction) if fraction else _misuse(table, roles, task),
     )
 
 
@@ -227,20 +220,27 @@ def _sure_labels(table: Table, candidates: Sequence[int], task: str) -> list[int
     return list(candidates) if len(candidates) == 1 or several else []
 
 
-def _task(table: Table, labels: Sequence[int], asked: str) -> str:
-    if asked == "segmentation":
-        raise MisuseError(f"{table.name} holds images in its rows and no masks: --task {asked}?")
-    if asked == "multi-label" and len(labels) == 1:
-        raise MisuseError(
-            f"{table.name}: multi-label pixel tables have a column of 0 and 1 for each label: give "
-            f"each as --label-column."
+def _fraction(table: Table, line: int, column: int, value: str) -> DataError:
+    return DataError(
+        f"{table.name} row {line}: column {table.columns[column]!r} holds {value!r}, and pixels "
+        f"are integers from 0 to 255: multiply fractions by 255, and round them."
+    )
+
+
+def _misuse(table: Table, roles: _Roles, task: str | None) -> MisuseError | None:
+    """Why the labels can't be read."""
+    if task == "segmentation":
+        reason = "it holds images in its rows and no masks for --task segmentation"
+    elif not roles.labels:
+        listed = "".join(f"\n  --label-column {table.columns[n]}" for n in roles.candidates)
+        reason = (
+            f"{plural(len(roles.candidates), 'column')} beside the pixels may hold the label. Pick "
+            f"one, or several for --task regression:{listed}"
         )
-    if asked != "auto" or not labels:
-        return "classification" if asked == "auto" else asked
-    found = task_of(table, labels)
-    if found is None:
-        raise MisuseError(
-            f"{table.name}: the label columns hold neither 0 and 1 nor numbers: classification "
-            f"takes a single --label-column."
-        )
-    return found
+    elif task == "multi-label" and len(roles.labels) == 1:
+        reason = "--task multi-label takes a --label-column of 0 and 1 for each label"
+    elif task is None:
+        reason = "several --label-column are to hold 0 and 1, or numbers: name a single one"
+    else:
+        return None
+    return MisuseError(f"{table.name}: {reason}")
