@@ -11,7 +11,6 @@ from tools.config import ShardConfig
 from tools.files import index_files
 from tools.gathering import gather_files
 from tools.kaggle import find_parts
-from tools.layouts import PixelTable
 from tools.sources import SPLITS, Sources
 from tools.words import split_word
 
@@ -229,28 +228,6 @@ def test_text_that_is_not_utf8_is_said(tmp_path: Path) -> None:
 
 
 PIXELS = ",".join(["7", "0"] * 8)
-
-
-@pytest.mark.parametrize(
-    ("text", "label", "shape"),
-    [
-        ("label," + ",".join(f"pixel{n}" for n in range(16)) + f"\n3,{PIXELS}\n", 0, (4, 4)),
-        (
-            ",".join(f"{y}x{x}" for y in range(4) for x in range(4)) + f",y\n{PIXELS},3\n",
-            16,
-            (4, 4),
-        ),
-        (f"3,{PIXELS}\n4,{PIXELS}\n", 0, (4, 4)),
-        (f"{PIXELS},cat\n{PIXELS},dog\n", 16, (4, 4)),
-        (",".join(map(str, range(48))) + f",label\n{PIXELS},{PIXELS},{PIXELS},3\n", 48, (4, 4, 3)),
-    ],
-)
-def test_pixel_tables(tmp_path: Path, text: str, label: int, shape: tuple[int, ...]) -> None:
-    folder = download(tmp_path, {"train.csv": text, "test.csv": PIXELS + "\n" + PIXELS})
-    config = ShardConfig(src=str(folder), out=str(folder / "out"))
-    (part,) = find_parts(index_files(str(folder)), config)
-    assert isinstance(part, PixelTable)
-    assert (part.label, part.shape, part.planar) == (label, shape, False)
 
 
 def test_split_words() -> None:

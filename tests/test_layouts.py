@@ -18,7 +18,7 @@ from tools.config import ShardConfig
 from tools.files import index_files
 from tools.gathering import gather_files
 from tools.kaggle import find_parts
-from tools.layouts import PixelTable
+from tools.pixel_tables import PixelTable
 from tools.sources import Sources
 
 Files = dict[str, str | bytes]

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from pipeline.dataset import IMAGE_COMPONENTS, TARGET_COMPONENTS
 from tools.complaints import Complaints
-from tools.encoding import Encoding
+from tools.encoding import SMALL_PX, Encoding
 from tools.images import (
+    STORED_BYTES,
     Encoded,
     Pixels,
     UnsoundImageError,
@@ -25,6 +26,8 @@ from tools.images import (
     psnr_decibel,
 )
 from tools.masks import MaskColours, encode_mask
+from tools.small_pngs import stored_pngs
+from tools.spool import SpooledPixels
 from tools.tar import (
     BLOCK_BYTES,
     equal_members,
@@ -162,6 +165,8 @@ class Sample(NamedTuple):
 
 def encode_block(block: Block) -> BlockResult:
     """Runs in a worker."""
+    if _is_small(block):
+        return _encode_small(block)
     samples, rejected = [], []
     with Complaints() as complaints:
         for key, size_bytes, image, mask in _load(block):
@@ -181,6 +186,51 @@ def encode_block(block: Block) -> BlockResult:
         size_bytes=sum(map(len, pieces)),
         rejected=tuple(rejected),
         shown=_shown(block, samples),
+    )
+
+
+def _is_small(block: Block) -> bool:
+    """Whether all images are pixels of one size that become PNGs without deflate."""
+    images, encoding = block.images, block.recipe.encoding
+    if not isinstance(images, SpooledPixels) or block.masks is not None:
+        return False
+    size = images.shape[0], images.shape[1]
+    as_is = encoding.size(*size) == size and size[0] <= SMALL_PX
+    is_png = encoding.component(*size, source_format="") == "png"
+    return as_is and is_png and images.mean_bytes <= STORED_BYTES
+
+
+def _encode_small(block: Block) -> BlockResult:
+    """What the images one by one would give, at a fifth of the time."""
+    assert isinstance(block.images, SpooledPixels)
+    pixels = block.images.stack()
+    keys = block.first + np.arange(len(pixels))
+    payloads, pngs = _payloads(block, keys), stored_pngs(pixels)
+    targets = equal_members(keys, block.recipe.target, payloads)
+    stretch = np.concatenate([targets, equal_members(keys, "png", pngs)], axis=1)
+    rows = np.zeros(len(keys), RESULT_DTYPE)
+    rows["key"], rows["label"] = keys, block.labels
+    rows["component"] = IMAGE_COMPONENTS.index("png")
+    rows["target_offset"] = np.arange(len(keys)) * stretch.shape[1] + BLOCK_BYTES
+    rows["offset"] = rows["target_offset"] + targets.shape[1]
+    rows["target_size"], rows["size"] = payloads.shape[1], pngs.shape[1]
+    rows["crc32"] = [zlib.crc32(png.data) for png in pngs]
+    rows["source_bytes"], rows["psnr"] = pixels[0].nbytes, np.nan
+    rows["height"], rows["width"] = pixels.shape[1:3]
+    measured = np.flatnonzero(keys % block.recipe.measured_every == 0)
+    values = pixels[measured].astype(np.uint32)
+    for name, table in (("sums", values), ("squares", values**2)):
+        sums = table.sum(axis=(1, 2))
+        rows[name][measured] = sums if sums.ndim == 2 else sums[:, None]
+    rows["counted"][measured] = pixels.shape[1] * pixels.shape[2]
+    part = block.folder / f"{block.first:09d}.part"
+    part.write_bytes(stretch.data)
+    return BlockResult(
+        rows=rows,
+        parts=(part,),
+        size_bytes=stretch.nbytes,
+        rejected=(),
+        shown=_shown(block, [Sample(key, "png", b"", ()) for key in keys.tolist()]),
     )
 
 

@@ -21,9 +21,10 @@ from tools.class_folders import (
 from tools.config import ShardConfig
 from tools.files import FileIndex, plain_path, under
 from tools.image_names import several_files
-from tools.layouts import Part, PixelTable
+from tools.layouts import Part
 from tools.mask_classes import mask_classes
 from tools.masks_found import MaskFiles, are_divided, find_pairs, pairs_by_template
+from tools.pixel_tables import PixelTable
 from tools.reading import Reading
 from tools.table_reading import TableReader
 from tools.tables import Table

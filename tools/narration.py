@@ -19,7 +19,8 @@ from rich.table import Table
 from pipeline.dataset import REJECTED_NAME, Manifest
 from tools.config import ShardConfig
 from tools.files import FileIndex
-from tools.layouts import Part, PixelTable
+from tools.layouts import Part
+from tools.pixel_tables import PixelTable
 from tools.plan import Plan
 from tools.sources import Sources
 from tools.tally import Tally

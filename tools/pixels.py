@@ -1,65 +1,36 @@
 """Pixel tables are read once, in constant memory: pieces of the CSV -> raw pixels in a spool file.
 
-    parent: cut at line ends -> workers: parse a piece -> parent: append to the spool
+    parent: cut at line ends -> workers: parse, write the pixels -> parent: collect the texts
 
-A row then is a source at a known offset of the spool, and shuffling costs no memory. Arrow parses a
-piece; one in which it stumbles is read line by line, to name the row and the value.
+A row then is a source at a known offset of the spool, and shuffling costs no memory.
 """
 
-import io
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv as arrow_csv
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
-from tools.layouts import PixelTable, is_divided
+from tools.layouts import is_divided
+from tools.names import Names
+from tools.pixel_pieces import ParsedPiece, Piece, cut, parse_piece
+from tools.pixel_tables import PixelTable
 from tools.sources import SPLITS, LabelCodes, Sources
 from tools.spool import SpooledPixels
 from tools.workers import Workers
-
-# Arrow's time a byte rises on larger pieces, since a column's cells lie ever farther apart; on
-# smaller ones its work a column shows.
-PIECE_BYTES = 4 * 2**20
-
-
-@dataclass(frozen=True, kw_only=True)
-class Piece:
-    """A stretch of a table: whole lines, but for a last one without a line end. `first`: it begins
-    the table."""
-
-    part: PixelTable
-    data: bytes
-    first: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class ParsedPiece:
-    """`pixels`: uint8 (rows, pixels) as bytes; `labels` and `lines` (from 0 in the piece) of each
-    row; `rejected`: line and reason; `line_count`: of all lines; `read_bytes`: of the piece."""
-
-    pixels: bytes
-    labels: list[str]
-    lines: NDArray[np.int64]
-    rejected: list[tuple[int, str]]
-    line_count: int
-    read_bytes: int
 
 
 class RowNames(Sequence[str]):
     """Where each source lies, as in "train.csv row 17": the line of the file, counting from 1."""
 
     def __init__(self, tables: Sequence[str], table: NDArray[np.int8], line: NDArray[np.int64]):
-        # Memory views give Python's integers at a tenth of an array's cost.
-        self._tables, self._table, self._line = (
-            tables,
-            memoryview(table.data),
-            memoryview(line.data),
-        )
+        # Python's arrays give integers at a tenth of NumPy's cost.
+        self._tables = tables
+        self._table, self._line = array("b", table.tobytes()), array("q", line.tobytes())
 
     def __len__(self) -> int:
         return len(self._line)
@@ -72,154 +43,127 @@ def gather_pixels(
     parts: Sequence[PixelTable], workers: Workers, spool: Path, advance: Callable[[int], None]
 ) -> Sources:
     """Write the pixels of all rows of `parts` to the file `spool`, calling `advance` with the bytes
-    read; raises ``DataError`` where there are no rows or the shapes of the parts differ."""
+    read; raises ``DataError`` where there are no rows or the parts don't fit together."""
+    _check_alike(parts)
+    forms = [part.form() for part in parts]
+    gathered = _Gathered([kind for _, kind in forms[0].texts])
+    spool.touch()
+    slot = 0
+    for number, (part, form) in enumerate(zip(parts, forms, strict=True)):
+        first_line, read_bytes = 1, 0
+        pieces = cut(part.table, form, spool, slot)
+        for parsed in workers.ordered(parse_piece, pieces, rescue=_refuse):
+            gathered.add(part.table.name, number, first_line, parsed)
+            first_line += parsed.line_count
+            read_bytes += parsed.read_bytes
+            advance(parsed.read_bytes)
+        slot += read_bytes // (2 * form.values) + 1
+    return gathered.sources(parts, spool)
+
+
+class _Gathered:
+    """The rows of all pieces, some 22 bytes and a label's code each; `kinds` as in RowForm."""
+
+    def __init__(self, kinds: Sequence[str]) -> None:
+        self._kinds = kinds
+        self._columns: list[list[NDArray[Any]]] = [[] for _ in kinds]
+        self._codes = [LabelCodes() for _ in kinds]
+        self._slots: list[NDArray[np.int64]] = []
+        self._lines: list[NDArray[np.int64]] = []
+        self._tables: list[NDArray[np.int8]] = []
+        self._rejected: list[tuple[str, str]] = []
+
+    def add(self, name: str, table: int, first_line: int, parsed: ParsedPiece) -> None:
+        self._slots.append(parsed.slots)
+        self._lines.append(parsed.lines + first_line)
+        self._tables.append(np.full(len(parsed.lines), table, np.int8))
+        self._rejected += [
+            (f"{name} row {line + first_line}", reason) for line, reason in parsed.rejected
+        ]
+        for arrays, codes, column in zip(self._columns, self._codes, parsed.columns, strict=True):
+            values = column.values
+            if column.texts is not None:
+                values = np.array([codes[text] for text in column.texts], np.int32)[values]
+            arrays.append(values)
+
+    def sources(self, parts: Sequence[PixelTable], spool: Path) -> Sources:
+        first = parts[0]
+        if not sum(map(len, self._slots)):
+            reason = "; first: {}: {}".format(*self._rejected[0]) if self._rejected else ""
+            raise DataError(f"{first.table.name}: no row is an image with a label{reason}.")
+        tables = np.concatenate(self._tables)
+        names = RowNames([part.table.name for part in parts], tables, np.concatenate(self._lines))
+        splits = self._of("split")
+        if not splits and is_divided(parts):
+            own = [SPLITS.index(part.split or SPLITS[0]) for part in parts]
+            splits = [np.array(own, np.int8)[tables]]
+        groups = self._of("group")
+        sources = Sources(
+            images=SpooledPixels(spool, np.concatenate(self._slots), first.shape, first.planar),
+            names=names,
+            task=first.task,
+            labels=np.full(len(tables), -1, np.int32),
+            classes=(),
+            splits=splits[0] if splits else None,
+            groups=groups[0] if groups else None,
+            rejected=tuple(self._rejected),
+        )
+        return self._labelled(sources, first)
+
+    def _of(self, kind: str) -> list[NDArray[Any]]:
+        """The columns of this kind."""
+        pairs = zip(self._kinds, self._columns, strict=True)
+        return [np.concatenate(arrays) for own, arrays in pairs if own == kind]
+
+    def _labelled(self, sources: Sources, part: PixelTable) -> Sources:
+        names = tuple(part.table.columns[n] for n in part.labels)
+        if part.one_hot:
+            return _one_hot(sources, np.stack(self._of("hot"), axis=1), names)
+        if part.task == "classification":
+            return replace(sources, labels=self._of("label")[0], classes=self._codes[0].texts)
+        targets = np.stack(self._of("number") or self._of("hot"), axis=1)
+        if part.task == "regression":
+            return replace(sources, targets=targets, target_names=names)
+        return replace(sources, targets=targets, classes=names, ordered=True)
+
+
+def _one_hot(sources: Sources, hot: NDArray[np.float32], classes: tuple[str, ...]) -> Sources:
+    """With the class of each row; rows that are of none or of several are rejected."""
+    counts = hot.sum(axis=1)
+    rejected = [
+        (sources.names[n], f"{int(counts[n])} of the one-hot columns are 1, not a single one")
+        for n in np.flatnonzero(counts != 1).tolist()
+    ]
+    kept = np.flatnonzero(counts == 1)
+    return replace(
+        sources,
+        images=sources.images.take(kept),
+        names=Names(sources.names, kept),
+        labels=hot.argmax(axis=1).astype(np.int32)[kept],
+        classes=classes,
+        ordered=True,
+        splits=None if sources.splits is None else sources.splits[kept],
+        groups=None if sources.groups is None else sources.groups[kept],
+        rejected=(*sources.rejected, *rejected),
+    )
+
+
+def _check_alike(parts: Sequence[PixelTable]) -> None:
+    """Raise ``DataError`` unless the parts hold images of one size and labels of one kind."""
     if len({part.shape for part in parts}) > 1:
         shapes = ", ".join(f"{part.table.name} {part.shape}" for part in parts)
         raise DataError(f"The pixel tables hold images of several sizes: {shapes}.")
-    codes, rejected = LabelCodes(), []
-    labels, lines, tables, splits = [], [], [], []
-    with spool.open("wb") as file:
-        for number, part in enumerate(parts):
-            first_line = 1
-            for parsed in workers.ordered(parse_piece, cut(part), rescue=_refuse):
-                file.write(parsed.pixels)
-                labels.append(np.array([codes[text] for text in parsed.labels], np.int32))
-                lines.append(parsed.lines + first_line)
-                tables.append(np.full(len(parsed.labels), number, np.int8))
-                splits.append(np.full(len(parsed.labels), _split(part), np.int8))
-                rejected += [
-                    (f"{part.table.name} row {line + first_line}", reason)
-                    for line, reason in parsed.rejected
-                ]
-                first_line += parsed.line_count
-                advance(parsed.read_bytes)
-    total = sum(len(some) for some in labels)
-    if not total:
-        first = "; first: {}: {}".format(*rejected[0]) if rejected else ""
-        raise DataError(f"{parts[0].table.name}: no row is an image with a label{first}.")
-    shape, planar = parts[0].shape, parts[0].planar
-    names = [part.table.name for part in parts]
-    return Sources(
-        images=SpooledPixels(spool, np.arange(total), shape, planar),
-        names=RowNames(names, np.concatenate(tables), np.concatenate(lines)),
-        labels=np.concatenate(labels),
-        classes=codes.texts,
-        splits=np.concatenate(splits) if is_divided(parts) else None,
-        rejected=tuple(rejected),
-    )
-
-
-def cut(part: PixelTable, piece_bytes: int = PIECE_BYTES) -> Iterator[Piece]:
-    """Pieces that cover the table."""
-    # The head is of no use to a worker, and a megabyte to send.
-    slim = replace(part, table=replace(part.table, head=(), open=io.BytesIO))
-    with part.table.open() as file:
-        first = True
-        while data := file.read(piece_bytes):
-            yield Piece(part=slim, data=data + file.readline(), first=first)
-            first = False
-
-
-def parse_piece(piece: Piece) -> ParsedPiece:
-    """Runs in a worker."""
-    data, skipped = piece.data, 0
-    if piece.first:
-        data = data.removeprefix(b"\xef\xbb\xbf")
-        skipped = 1 if piece.part.table.header else 0
-    try:
-        return _parse_whole(data, piece.part, skipped)
-    except (pa.ArrowInvalid, pa.ArrowKeyError):
-        return _parse_lines(data, piece.part, skipped)
-
-
-def _parse_whole(data: bytes, part: PixelTable, skipped: int) -> ParsedPiece:
-    """All rows at once; raises ``ArrowInvalid`` at anything that isn't 0 to 255, and where the
-    rows aren't one a line."""
-    body = data.split(b"\n", 1)[1] if skipped else data
-    names = [str(n) for n in range(len(part.table.columns))]
-    types = dict.fromkeys(names, pa.string()) | {str(n): pa.uint8() for n in part.pixels}
-    if not body.strip():
-        return _parse_lines(data, part, skipped)
-    table = arrow_csv.read_csv(
-        pa.BufferReader(body),
-        read_options=arrow_csv.ReadOptions(
-            column_names=names, use_threads=False, block_size=len(body) + 1
-        ),
-        parse_options=arrow_csv.ParseOptions(delimiter=part.table.delimiter),
-        convert_options=arrow_csv.ConvertOptions(
-            column_types=types, null_values=[], strings_can_be_null=False
-        ),
-    )
-    line_count = body.count(b"\n") + (not body.endswith(b"\n"))
-    labels = [text.strip() for text in table.column(str(part.label)).to_pylist()]
-    if table.num_rows != line_count or "" in labels:
-        raise pa.ArrowInvalid("blank lines or labels")
-    pixels = np.stack([table.column(str(n)).to_numpy() for n in part.pixels])
-    return ParsedPiece(
-        pixels=pixels.T.tobytes(),
-        labels=labels,
-        lines=np.arange(skipped, skipped + line_count),
-        rejected=[],
-        line_count=skipped + line_count,
-        read_bytes=len(data),
-    )
-
-
-def _parse_lines(data: bytes, part: PixelTable, skipped: int) -> ParsedPiece:
-    lines = data.split(b"\n")
-    if not lines[-1]:
-        lines.pop()
-    pixels, labels, numbers, rejected = [], [], [], []
-    for number, line in enumerate(lines[skipped:], start=skipped):
-        if not line.strip():
-            continue
-        row = _parse_row(line.decode(errors="replace"), part)
-        if isinstance(row, str):
-            rejected.append((number, row))
-        else:
-            labels.append(row[0])
-            pixels.append(row[1])
-            numbers.append(number)
-    return ParsedPiece(
-        pixels=b"".join(pixels),
-        labels=labels,
-        lines=np.array(numbers, np.int64),
-        rejected=rejected,
-        line_count=len(lines),
-        read_bytes=len(data),
-    )
-
-
-def _parse_row(line: str, part: PixelTable) -> tuple[str, bytes] | str:
-    """Label and pixels, or what is wrong."""
-    cells = [cell.strip().strip('"') for cell in line.split(part.table.delimiter)]
-    if len(cells) != len(part.table.columns):
-        return (
-            f"the row is cut short or too long: {len(cells)} cells, not {len(part.table.columns)}"
+    kinds = {tuple(kind for _, kind in part.form().texts) for part in parts}
+    if len(kinds) > 1:
+        listed = "".join(f"\n  {part.describe()}" for part in parts)
+        raise DataError(
+            f"The pixel tables don't hold the same columns beside their pixels; take one of them "
+            f"by --labels:{listed}"
         )
-    if not cells[part.label]:
-        return "no label"
-    try:
-        return cells[part.label], bytes(int(cells[n]) for n in part.pixels)
-    except ValueError:
-        wrong = next(n for n in part.pixels if not _is_pixel(cells[n]))
-        name = part.table.columns[wrong]
-        return f"column {name!r} is {cells[wrong]!r}, not an integer from 0 to 255"
-
-
-def _is_pixel(cell: str) -> bool:
-    try:
-        return 0 <= int(cell) <= 255
-    except ValueError:
-        return False
-
-
-def _split(part: PixelTable) -> int:
-    return SPLITS.index(part.split or SPLITS[0])
 
 
 def _refuse(piece: Piece) -> ParsedPiece:
     raise DataError(
-        f"{piece.part.table.name}: {len(piece.data)} bytes of it killed the process that read "
-        f"them. Out of memory? Try fewer --workers."
+        f"{piece.name}: {len(piece.data)} bytes of it killed the process that read them. Out of "
+        f"memory? Try fewer --workers."
     )

@@ -28,8 +28,9 @@ from tools.files import FileIndex, index_files
 from tools.gathering import FilePart, gather_files
 from tools.job import Job, measured_every, plan_shards, spread
 from tools.kaggle import find_parts
-from tools.layouts import Part, PixelTable
+from tools.layouts import Part
 from tools.narration import Narrator, describe_found, describe_plan, describe_result
+from tools.pixel_tables import PixelTable
 from tools.pixels import gather_pixels
 from tools.plan import Plan, make_plan
 from tools.preview import preview

@@ -31,6 +31,19 @@ class SpooledPixels:
     def take(self, numbers: NDArray[np.int64]) -> "SpooledPixels":
         return replace(self, rows=self.rows[numbers])
 
+    def stack(self) -> Pixels:
+        """All at once: uint8 (n, h, w) or (n, h, w, 3) RGB."""
+        size_bytes = self.mean_bytes
+        with self.spool.open("rb", buffering=0) as file:
+            number = file.fileno()
+            raw = b"".join(
+                os.pread(number, size_bytes, row * size_bytes) for row in self.rows.tolist()
+            )
+        out = np.frombuffer(raw, np.uint8)
+        if self.planar:
+            return out.reshape(-1, 3, *self.shape[:2]).transpose(0, 2, 3, 1)
+        return out.reshape(-1, *self.shape)
+
     def load(self, max_bytes: int) -> Iterator[tuple[int, Pixels]]:
         size_bytes = self.mean_bytes
         file = os.open(self.spool, os.O_RDONLY)

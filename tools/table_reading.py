@@ -18,9 +18,9 @@ from tools.image_names import (
 from tools.label_choice import choose_rule, label_candidates
 from tools.label_tables import LabelTable, MaskTable, RowReader
 from tools.labels import LabelRule
-from tools.layouts import PixelTable
 from tools.mask_classes import CLASS_DICT_NAME, mask_classes
-from tools.pixel_tables import is_wide, looks_like_pixels, read_as_pixels
+from tools.pixel_columns import is_wide, looks_like_pixels
+from tools.pixel_tables import PixelTable, read_as_pixels
 from tools.reading import Reading, is_mask_column
 from tools.splits_found import choose_split_column, folders_differ, split_columns
 from tools.tables import Table, open_table

@@ -37,6 +37,7 @@ _IMAGE_WORDS = frozenset(
 _PIXEL_NAME = re.compile(r"\D*\d+(x\d+)?", re.IGNORECASE)
 # Folders that hold images but are no classes.
 _CONTAINERS = frozenset({"images", "image", "img", "imgs", "data"})
+_ID_NAME = re.compile(r"(image|img|file|row|sample)?_?(id|idx|index|name)|filename", re.IGNORECASE)
 # An index that pandas wrote has no name.
 _UNNAMED = re.compile(r"(Unnamed: \d+)?")
 
@@ -133,6 +134,10 @@ def is_pixel_column(name: str) -> bool:
 
 def is_unnamed(name: str) -> bool:
     return _UNNAMED.fullmatch(name) is not None
+
+
+def is_id_column(name: str) -> bool:
+    return _ID_NAME.fullmatch(name) is not None
 
 
 def is_label_column(name: str) -> bool:
