@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
 from benchmarks.measure import alternate, report
-from tools.names import IMAGE_SUFFIXES
+from tools.download.names import IMAGE_SUFFIXES
 
 MEBIBYTE = 2**20
 QUALITY = 90

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
-from tools import decoding
-from tools.blocks import prepare_worker
-from tools.complaints import Complaints
-from tools.encoding import Encoding
-from tools.images import Encoded, UnsoundImageError, encode_file
+from tools.images import decoding
+from tools.images.codec import Encoded, UnsoundImageError, encode_file
+from tools.images.complaints import Complaints
+from tools.images.encoding import Encoding
 from tools.workers import WorkerDiedError, Workers
+from tools.writing.block_encoding import prepare_worker
 
 Outcome = Encoded | str
 

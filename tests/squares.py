@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.blocks import Images
-from tools.images import Pixels
+from tools.images.codec import Pixels
+from tools.writing.blocks import Images
 
 
 @dataclass(frozen=True)

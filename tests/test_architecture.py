@@ -16,8 +16,8 @@ MAY_IMPORT = {
 }
 COMMANDS = (
     "tools.cli",
-    "tools.check_cli",
-    "tools.show_cli",
+    "tools.looking.check_cli",
+    "tools.looking.show_cli",
     "trainer.__main__",
     "benchmarks.loader",
 )

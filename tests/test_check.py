@@ -16,11 +16,11 @@ from click.testing import CliRunner, Result
 from handmade import mask, picture, restated, write_shards
 
 from pipeline.dataset import Dataset, sample_key
-from tools.check_cli import main
-from tools.check_tables import Tables
-from tools.check_tars import TarTask, check_tar
-from tools.source_names import SourceNames
-from tools.tar_layout import TarLayout
+from tools.looking.check_cli import main
+from tools.looking.check_tables import Tables
+from tools.looking.check_tars import TarTask, check_tar
+from tools.looking.source_names import SourceNames
+from tools.looking.tar_layout import TarLayout
 
 ROOT = Path(__file__).parents[1]
 FLIPS = 200

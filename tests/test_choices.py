@@ -10,10 +10,10 @@ import pytest
 
 from pipeline.errors import DataError, MisuseError
 from tests.test_kaggle import download, gather, labelled
-from tools.class_names import parse_class_names
-from tools.sources import SPLITS, Sources
-from tools.tables import find_delimiter
-from tools.templates import parse_template
+from tools.download.class_names import parse_class_names
+from tools.download.sources import SPLITS, Sources
+from tools.download.tables import find_delimiter
+from tools.download.templates import parse_template
 
 FOUR = {f"train/{n}.png": "" for n in (1, 2, 3, 4)}
 
@@ -167,8 +167,8 @@ def test_label_patterns_that_are_none(tmp_path: Path, pattern: str, words: str) 
 def test_class_names_give_names_and_order(tmp_path: Path) -> None:
     files = {"names.csv": "label,name\n7,dog\n3,cat\n9,owl\n"}
     download(tmp_path, files)
-    from tools.class_names import name_classes, read_class_names
-    from tools.files import index_files
+    from tools.download.class_names import name_classes, read_class_names
+    from tools.download.files import index_files
 
     sources = table(tmp_path, "id,label\n1,3\n2,7\n3,5\n4,7\n", labels="train.csv")
     names = read_class_names(index_files(str(tmp_path)), "names.csv")

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from tools.costs import MAX_PIXELS, Cost, Costs, choose, cost_of, costs_table
-from tools.encoding import Encoding
-from tools.images import Pixels, encode_pixels
+from tools.images.codec import Pixels, encode_pixels
+from tools.images.costs import MAX_PIXELS, Cost, Costs, choose, cost_of, costs_table
+from tools.images.encoding import Encoding
 
 
 def photograph(side: int = 128, seed: int = 0) -> Pixels:

@@ -24,10 +24,10 @@ from outcomes import (
 from pillow_reading import pillow_reading
 from sklearn.datasets import load_digits
 
-from tools.complaints import Complaints
-from tools.encoding import Encoding
-from tools.images import Encoded, Pixels, UnsoundImageError, encode_file
-from tools.memory import memory_bounded
+from tools.images.codec import Encoded, Pixels, UnsoundImageError, encode_file
+from tools.images.complaints import Complaints
+from tools.images.encoding import Encoding
+from tools.images.memory import memory_bounded
 
 # Decoders of JPEG and CMYK round differently, and so does scaling 16 bits.
 TOLERANCE = 2

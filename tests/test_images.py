@@ -12,12 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from pillow_reading import pillow_reading, written
 
-from tools.complaints import Complaints
-from tools.decoding import eight_bit, flatten, upright
-from tools.encoding import Encoding
-from tools.formats import identify
-from tools.headers import read_header
-from tools.images import (
+from tools.images.codec import (
     Encoded,
     Pixels,
     UnsoundImageError,
@@ -25,8 +20,13 @@ from tools.images import (
     encode_file,
     psnr_decibel,
 )
-from tools.orientation import exif_orientation, xmp_orientation
-from tools.strangers import describe_stranger
+from tools.images.complaints import Complaints
+from tools.images.decoding import eight_bit, flatten, upright
+from tools.images.encoding import Encoding
+from tools.images.formats import identify
+from tools.images.headers import read_header
+from tools.images.orientation import exif_orientation, xmp_orientation
+from tools.images.strangers import describe_stranger
 
 
 def picture(height: int, width: int, channels: int = 3, seed: int = 0) -> Pixels:
@@ -196,7 +196,7 @@ def test_what_lies_behind_transparency(alpha: str, behind: int) -> None:
 def test_alpha_in_stripes_is_alpha_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     clear = picture(301, 203, 4)
     whole = [flatten(clear, "white", kind) for kind in ("straight", "premultiplied", "unused")]
-    monkeypatch.setattr("tools.decoding._STRIPE_PIXELS", 1000)
+    monkeypatch.setattr("tools.images.decoding._STRIPE_PIXELS", 1000)
     for kind, wanted in zip(("straight", "premultiplied", "unused"), whole, strict=True):
         np.testing.assert_array_equal(flatten(clear, "white", kind), wanted)
 

@@ -8,10 +8,10 @@ import pytest
 
 from pipeline.errors import DataError, MisuseError
 from tools.config import ShardConfig
-from tools.files import index_files
-from tools.gathering import gather_files
-from tools.kaggle import find_parts
-from tools.sources import SPLITS, Sources
+from tools.download.files import index_files
+from tools.download.gathering import gather_files
+from tools.download.kaggle import find_parts
+from tools.download.sources import SPLITS, Sources
 from tools.words import split_word
 
 

@@ -15,11 +15,11 @@ from click.testing import CliRunner, Result
 from pipeline.dataset import Dataset, Manifest, SplitIndex, sources_name
 from tools.cli import main
 from tools.config import ShardConfig
-from tools.files import index_files
-from tools.gathering import gather_files
-from tools.kaggle import find_parts
-from tools.pixel_tables import PixelTable
-from tools.sources import Sources
+from tools.download.files import index_files
+from tools.download.gathering import gather_files
+from tools.download.kaggle import find_parts
+from tools.download.sources import Sources
+from tools.pixel_tables.tables import PixelTable
 
 Files = dict[str, str | bytes]
 
@@ -535,7 +535,7 @@ def config_of(src: Path, options: tuple[str, ...]) -> ShardConfig:
 
 def gathered(src: Path, options: tuple[str, ...]) -> Sources | None:
     """The sources of image files; None of a pixel table."""
-    from tools.class_names import name_classes, read_class_names
+    from tools.download.class_names import name_classes, read_class_names
 
     config = config_of(src, options)
     index = index_files(str(src), images=config.images)

@@ -14,18 +14,18 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError, MisuseError
-from tools import pixel_parsing
-from tools.blocks import prepare_worker
 from tools.config import ShardConfig
-from tools.files import index_files
-from tools.kaggle import find_parts
-from tools.pixel_parsing import parse_block, parse_lines
-from tools.pixel_pieces import cut, parse_piece
-from tools.pixel_rows import RowForm, parse_cells
-from tools.pixel_tables import PixelTable, first_rows
-from tools.pixels import gather_pixels
-from tools.sources import SPLITS, Sources
+from tools.download.files import index_files
+from tools.download.kaggle import find_parts
+from tools.download.sources import SPLITS, Sources
+from tools.pixel_tables import parsing
+from tools.pixel_tables.gathering import gather_pixels
+from tools.pixel_tables.parsing import parse_block, parse_lines
+from tools.pixel_tables.pieces import cut, parse_piece
+from tools.pixel_tables.rows import RowForm, parse_cells
+from tools.pixel_tables.tables import PixelTable, first_rows
 from tools.workers import Workers
+from tools.writing.block_encoding import prepare_worker
 
 Unpack = Callable[[str], Path]
 Pixels = NDArray[np.uint8]
@@ -389,7 +389,7 @@ def test_pieces_of_any_size_give_the_same_rows(
     rows = [[str(n % 7), *[str(n % 256) if n % 3 else "0"] * 16] for n in range(300)]
     (part,) = find(write(tmp_path, "\n".join(map(",".join, [NAMED, *rows]))))
     wanted = np.array([[int(cell) for cell in row[1:]] for row in rows], np.uint8)
-    monkeypatch.setattr(pixel_parsing, "BLOCK_BYTES", 100)
+    monkeypatch.setattr(parsing, "BLOCK_BYTES", 100)
     spool = tmp_path / "spool"
     for piece_bytes in (1, 40, 1000, 10**6):
         spool.write_bytes(b"")

@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from pipeline.dataset import Dataset
 from pipeline.errors import DataError
 from tools.cli import main
-from tools.files import index_files
+from tools.download.files import index_files
 
 ROOT = Path(__file__).parents[1]
 KILLS = 50

@@ -178,7 +178,7 @@ def test_what_is_said_and_recorded(tmp_path: Path) -> None:
         "40 labelled images of 2 classes ('cat', 'dog') become 30 train and 10 val" in result.output
     )
     assert "Re-encoded 40 images as JPEG" in result.output and "PSNR" in result.output
-    assert f"bench-loader --shards {tmp_path / 'shards'}" in result.output
+    assert f"tools/show {tmp_path / 'shards'}" in result.output
     record = json.loads((tmp_path / "shards" / "dataset.json").read_text())["made_by"]
     assert record["tool"].startswith("shardline ")
     assert record["arguments"]["quality"] == 90 and "workers" not in record["arguments"]

@@ -17,12 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.dataset import Dataset
-from tools.fonts import drawable, shortened
-from tools.picking import COLUMNS, pick
-from tools.sheet_layout import Layout
-from tools.show_cli import main
-from tools.survey import Survey, made_with, reasons
-from tools.thumbnails import square
+from tools.looking.fonts import drawable, shortened
+from tools.looking.picking import COLUMNS, pick
+from tools.looking.sheet_layout import Layout
+from tools.looking.show_cli import main
+from tools.looking.survey import Survey, made_with, reasons
+from tools.looking.thumbnails import square
 
 ROOT = Path(__file__).parents[1]
 REGRESSION = {"classes": (), "targets": ("beauty", "weight")}

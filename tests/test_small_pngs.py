@@ -6,12 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
-from tools import blocks
-from tools.blocks import Block, Recipe, encode_block
-from tools.encoding import Encoding
-from tools.images import encode_pixels
-from tools.small_pngs import stored_pngs
-from tools.spool import SpooledPixels
+from tools.images.codec import encode_pixels
+from tools.images.encoding import Encoding
+from tools.images.small_pngs import stored_pngs
+from tools.pixel_tables.spool import SpooledPixels
+from tools.writing import block_encoding
+from tools.writing.block_encoding import encode_block
+from tools.writing.blocks import Block, Recipe
 
 SHAPES = [(28, 28), (4, 4), (15, 16), (7, 31), (1, 1000), (8, 8, 3), (16, 18, 3), (1, 1)]
 
@@ -63,7 +64,7 @@ def test_a_block_of_them_is_that_of_the_images_one_by_one(
     made = encode_block(block)
     (part,) = made.parts
     stretch = part.read_bytes()
-    monkeypatch.setattr(blocks, "_is_small", lambda block: False)
+    monkeypatch.setattr(block_encoding, "_is_small", lambda block: False)
     single = encode_block(block)
     assert part.read_bytes() == stretch and made.size_bytes == single.size_bytes
     for name in made.rows.dtype.names or ():

@@ -15,17 +15,18 @@ from numpy.typing import NDArray
 from squares import Squares
 
 from pipeline.dataset import Dataset, Manifest, sample_key
-from tools.blocks import Block, Recipe, encode_block, prepare_worker
 from tools.config import ShardConfig
-from tools.encoding import Encoding
-from tools.engines import DEADLY, rescue
-from tools.plan import make_plan
-from tools.run import Run
+from tools.download.sources import Sources
+from tools.images.encoding import Encoding
 from tools.sharding import make_job
-from tools.sources import Sources
-from tools.store import Store
-from tools.tar import member_headers
 from tools.workers import WorkerDiedError, Workers
+from tools.writing.block_encoding import encode_block, prepare_worker
+from tools.writing.blocks import Block, Recipe
+from tools.writing.engines import DEADLY, rescue
+from tools.writing.plan import make_plan
+from tools.writing.run import Run
+from tools.writing.store import Store
+from tools.writing.tar import member_headers
 
 
 @given(

@@ -9,7 +9,7 @@ from tools.commands import needs_packages
 from tools.config import ShardConfig
 
 
-@click.command(name="shard", epilog="Then: bench-loader --shards OUT")
+@click.command(name="shard", epilog="Then: tools/show OUT, bench-loader --shards OUT")
 @options(ShardConfig)
 def main(**values: Any) -> None:
     """Turn a Kaggle download of images into WebDataset shards.
@@ -22,7 +22,7 @@ def main(**values: Any) -> None:
     # Arrow; the fork server loads them at the same time as this process.
     from tools.workers import start_fork_server
 
-    start_fork_server(("tools.blocks", "tools.pixels"))
+    start_fork_server(("tools.writing.block_encoding", "tools.pixel_tables.gathering"))
     with needs_packages():
         from tools.sharding import make_shards
     make_shards(config)

@@ -9,7 +9,7 @@ from pipeline.config import available_cores
 from pipeline.dataset import TARGET_COMPONENTS
 from pipeline.errors import MisuseError
 from pipeline.options import setting
-from tools.encoding import Encoding
+from tools.images.encoding import Encoding
 
 # What decides where the result goes or how fast it comes, never its bytes.
 SHAPELESS = ("src", "out", "workers", "engine", "max_rejected", "dry_run")

@@ -18,13 +18,13 @@ from rich.table import Table
 
 from pipeline.dataset import REJECTED_NAME, Manifest
 from tools.config import ShardConfig
-from tools.files import FileIndex
-from tools.layouts import Part
-from tools.pixel_tables import PixelTable
-from tools.plan import Plan
-from tools.sources import Sources
-from tools.tally import Tally
+from tools.download.files import FileIndex
+from tools.download.layouts import Part
+from tools.download.sources import Sources
+from tools.pixel_tables.tables import PixelTable
 from tools.words import plural
+from tools.writing.plan import Plan
+from tools.writing.tally import Tally
 
 _SHOWN_CLASSES = 5
 _SHOWN_TABLES = 5
@@ -163,7 +163,7 @@ def describe_result(manifest: Manifest, tally: Tally, *, out: str, seconds: floa
     mebibytes = sum(shard.bytes for shard in shards) / 2**20
     lines.append(
         f"Wrote {out}: {splits} in {plural(len(shards), 'shard')}, {mebibytes:,.1f} MiB, "
-        f"{tally.samples / seconds:,.0f} images/s. Next: bench-loader --shards {out}"
+        f"{tally.samples / seconds:,.0f} images/s. Next: tools/show {out}"
     )
     return lines
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tools.image_files import ImageFiles
-from tools.plan import Plan
-from tools.sources import Sources
+from tools.download.image_files import ImageFiles
+from tools.download.sources import Sources
+from tools.writing.plan import Plan
 
 SHOWN_OF_A_SPLIT = 3
 

@@ -19,26 +19,27 @@ import numpy as np
 
 from pipeline.dataset import Manifest
 from pipeline.errors import DataError
-from tools.blocks import Recipe, prepare_worker
-from tools.class_names import name_classes, read_class_names
 from tools.config import ShardConfig
-from tools.costs import choose, costs_table
-from tools.encoding import Encoding
-from tools.files import FileIndex, index_files
-from tools.gathering import FilePart, gather_files
-from tools.job import Job, measured_every, plan_shards, spread
-from tools.kaggle import find_parts
-from tools.layouts import Part
+from tools.download.class_names import name_classes, read_class_names
+from tools.download.files import FileIndex, index_files
+from tools.download.gathering import FilePart, gather_files
+from tools.download.kaggle import find_parts
+from tools.download.layouts import Part
+from tools.download.sources import Sources
+from tools.images.costs import choose, costs_table
+from tools.images.encoding import Encoding
 from tools.narration import Narrator, describe_found, describe_plan, describe_result
-from tools.pixel_tables import PixelTable
-from tools.pixels import gather_pixels
-from tools.plan import Plan, make_plan
+from tools.pixel_tables.gathering import gather_pixels
+from tools.pixel_tables.tables import PixelTable
 from tools.preview import preview
-from tools.run import Run
-from tools.sampling import SAMPLED_IMAGES, sample_bytes, sample_costs
-from tools.sources import Sources
-from tools.store import Store, is_full
 from tools.workers import Workers
+from tools.writing.block_encoding import prepare_worker
+from tools.writing.blocks import Recipe
+from tools.writing.job import Job, measured_every, plan_shards, spread
+from tools.writing.plan import Plan, make_plan
+from tools.writing.run import Run
+from tools.writing.sampling import SAMPLED_IMAGES, sample_bytes, sample_costs
+from tools.writing.store import Store, is_full
 
 # As a shell reports a command that SIGINT ended.
 INTERRUPTED_EXIT_CODE = 130

@@ -1,0 +1,67 @@
+"""The classes of masks and their colours: class_dict.csv or a threshold."""
+
+from functools import partial
+
+from pipeline.errors import DataError, MisuseError
+from tools.config import ShardConfig
+from tools.download.files import FileIndex
+from tools.download.tables import Table, open_table
+from tools.images.masks import MaskColours
+
+CLASS_DICT_NAME = "class_dict.csv"
+
+
+def mask_classes(index: FileIndex, config: ShardConfig) -> tuple[tuple[str, ...], MaskColours]:
+    """Classes in the order of the values of a mask, and their colours.
+
+    Raises ``MisuseError`` where the file asked for is not there or there are several, ``DataError``
+    where it holds no colours.
+    """
+    if config.mask_colours is not None:
+        name = index.table_named(config.mask_colours)
+        if name is None:
+            raise MisuseError(f"--mask-colours {config.mask_colours}: there is no such CSV.")
+        return _read(index, name)
+    found = [name for name in index.tables if name.lower().split("/")[-1] == CLASS_DICT_NAME]
+    if len(found) > 1:
+        listed = "".join(f"\n  --mask-colours {name}" for name in found)
+        raise MisuseError(f"Several files say the colours of masks. Pick one:{listed}")
+    if found:
+        return _read(index, found[0])
+    return ("background", "foreground"), MaskColours(colours=None, threshold=config.mask_threshold)
+
+
+def _read(index: FileIndex, name: str) -> tuple[tuple[str, ...], MaskColours]:
+    table = open_table(name, partial(index.open, name), is_header=_is_header)
+    rows = [] if table is None else [(line, cells) for line, cells in table.rows()]
+    if table is None or len(rows) < 2:
+        raise DataError(f"{name} holds fewer than two classes, as rows of name, r, g, b.")
+    places = _places(table)
+    names, colours = [], []
+    for line, cells in rows:
+        try:
+            red, green, blue = (int(cells[place]) for place in places[1:])
+            names.append(cells[places[0]].strip())
+        except (ValueError, IndexError) as error:
+            raise DataError(
+                f"{name} row {line} is {', '.join(cells)}: it must be name, r, g, b with numbers "
+                f"from 0 to 255."
+            ) from error
+        if min(red, green, blue) < 0 or max(red, green, blue) > 255:
+            raise DataError(f"{name} row {line}: {red}, {green}, {blue} is no colour, 0 to 255.")
+        colours.append((red, green, blue))
+    if len(set(names)) < len(names) or len(set(colours)) < len(colours):
+        raise DataError(f"{name} names a class or a colour twice.")
+    return tuple(names), MaskColours(colours=tuple(colours))
+
+
+def _places(table: Table) -> tuple[int, ...]:
+    """Columns of name, red, green and blue; by their names if they have these."""
+    first = [column.lower()[:1] for column in table.columns]
+    if table.header and all(first.count(letter) == 1 for letter in "nrgb"):
+        return tuple(first.index(letter) for letter in "nrgb")
+    return (0, 1, 2, 3)
+
+
+def _is_header(first: list[str], second: list[str]) -> bool:
+    return not any(cell.strip().isdecimal() for cell in first)

@@ -1,0 +1,107 @@
+"""Encoded samples put in a row as a stretch of tar, with a row of facts each."""
+
+import zlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.dataset import IMAGE_COMPONENTS
+from tools.writing.blocks import RESULT_DTYPE, Block
+from tools.writing.tar import (
+    BLOCK_BYTES,
+    equal_members,
+    label_payloads,
+    member_headers,
+    npy_payloads,
+    padding,
+)
+
+
+class Sample(NamedTuple):
+    """One accepted source: the bytes of its image and mask, `shown` the classes in that, `facts`
+    the fields of RESULT_DTYPE from source_bytes on. No pixels: a block's together would outgrow
+    the cache."""
+
+    key: int
+    component: str
+    data: bytes
+    facts: tuple[object, ...]
+    mask: bytes = b""
+    shown: Sequence[int] = ()
+
+
+def assemble(block: Block, samples: Sequence[Sample]) -> tuple[bytes, NDArray[np.void]]:
+    """The stretch of tar, and RESULT_DTYPE rows."""
+    if not samples:
+        return b"", np.empty(0, RESULT_DTYPE)
+    keys = np.array([sample.key for sample in samples], np.int64)
+    sizes = np.array([len(sample.data) for sample in samples], np.int64)
+    headers = member_headers(keys, sizes, [sample.component for sample in samples])
+    targets = _target_members(block, samples, keys)
+    pieces: list[bytes | memoryview] = []
+    rows, start = [], 0
+    for sample, target, header in zip(samples, targets, headers, strict=True):
+        piece = (target, header.data, sample.data, padding(len(sample.data)))
+        pieces += piece
+        offset = start + len(target) + BLOCK_BYTES
+        rows.append(_row(sample, start + BLOCK_BYTES, offset))
+        start += sum(map(len, piece))
+    table = np.array(rows, RESULT_DTYPE)
+    table["label"] = block.labels[keys - block.first]
+    if block.masks is None:
+        table["target_size"] = payloads(block, keys).shape[1]
+    return b"".join(pieces), table
+
+
+def _target_members(
+    block: Block, samples: Sequence[Sample], keys: NDArray[np.int64]
+) -> Sequence[bytes | memoryview]:
+    """For each sample the whole member that stands before its image."""
+    target = block.recipe.target
+    if block.masks is None:
+        return [row.data for row in equal_members(keys, target, payloads(block, keys))]
+    masks = [sample.mask for sample in samples]
+    sizes = np.array([len(mask) for mask in masks], np.int64)
+    headers = member_headers(keys, sizes, [target] * len(masks))
+    return [
+        header.tobytes() + mask + padding(len(mask))
+        for header, mask in zip(headers, masks, strict=True)
+    ]
+
+
+def payloads(block: Block, keys: NDArray[np.int64]) -> NDArray[np.uint8]:
+    chosen = keys - block.first
+    if block.targets is not None:
+        return npy_payloads(block.targets[chosen])
+    return label_payloads(block.labels[chosen], block.recipe.digits)
+
+
+def shown_classes(block: Block, samples: Sequence[Sample]) -> NDArray[np.int64]:
+    """In how many of `samples` each class is."""
+    classes = block.recipe.classes
+    chosen = [sample.key - block.first for sample in samples]
+    if block.masks is not None:
+        indices = [index for sample in samples for index in sample.shown if index < classes]
+        return np.bincount(np.array(indices, np.int64), minlength=classes)
+    if block.targets is None:
+        return np.bincount(block.labels[chosen], minlength=classes)
+    if classes:
+        return np.asarray((block.targets[chosen] > 0).sum(axis=0), np.int64)
+    return np.zeros(0, np.int64)
+
+
+def _row(sample: Sample, target_offset: int, offset: int) -> tuple[object, ...]:
+    return (
+        sample.key,
+        IMAGE_COMPONENTS.index(sample.component),
+        -1,
+        offset,
+        len(sample.data),
+        zlib.crc32(sample.data),
+        target_offset,
+        len(sample.mask),
+        zlib.crc32(sample.mask),
+        *sample.facts,
+    )
