@@ -6,10 +6,11 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from rich.console import Console
@@ -78,20 +79,29 @@ def alternate(
 
 
 def report(
-    title: str, unit: str, measurements: list[Measurement], *, facts: Mapping[str, Any]
+    title: str,
+    unit: str,
+    measurements: list[Measurement],
+    *,
+    facts: Mapping[str, Any],
+    columns: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    notes: Sequence[str] = (),
 ) -> None:
-    """Print a table, with ratios to the first row where there are several, then one JSON line with
-    every value."""
+    """Print a table, with ratios to the first row where there are several, `notes`, then one JSON
+    line with every value. `columns`: more of the table, header -> row -> text."""
     table = Table("", title=title)
     ratios = len(measurements) > 1
-    for column in (f"{unit}, median", "lowest", "highest", *["ratio"] * ratios):
-        table.add_column(column, justify="right")
+    for header in (f"{unit}, median", "lowest", "highest", *["ratio"] * ratios, *columns):
+        table.add_column(header, justify="right")
     for row in measurements:
         figures = (row.median, min(row.values), max(row.values))
         ratio = f"{row.median / measurements[0].median:.3f}"
-        table.add_row(row.name, *(f"{figure:,.1f}" for figure in figures), *[ratio] * ratios)
+        more = (texts.get(row.name, "") for texts in columns.values())
+        table.add_row(row.name, *(f"{figure:,.1f}" for figure in figures), *[ratio] * ratios, *more)
     # Terminal width: a table piped into a file is not cut.
     Console(width=None if sys.stdout.isatty() else 120).print(table)
+    for note in notes:
+        print(note)
     record = {
         "benchmark": title,
         "unit": unit,

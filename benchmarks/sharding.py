@@ -1,201 +1,229 @@
-"""The speed of ``tools/shard`` against the least that could do the same work.
+"""The speed of ``tools/shard``, against the least that could do its work and against its peers.
 
-Photographs, re-encoded to JPEG: two workers against one (at least 1.8 times), and against a bare
-loop of cv2.imdecode + cv2.imencode on two processes (at least 0.8 of it). Pixels in a CSV: the
-whole tool against Arrow that only reads the file (at least 0.5 of it), and the memory it takes
-(less than 1 GB). The tool is run as a user runs it: start, plan, checksums and renaming are in its
-time.
+All are measured as a user runs them, from the start of the command to its end; the bare ones and
+the peers also tell what their work alone took, without the start of Python and its processes. All
+encode with OpenCV, with the same settings. Files lie in the page cache.
 """
 
-import multiprocessing
-import os
-import subprocess
-import sys
 import tempfile
-import threading
-import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import click
-import cv2
-import numpy as np
-import pyarrow as pa
-import pyarrow.csv as arrow_csv
 
-from benchmarks.measure import alternate, report
-from tools.download.names import IMAGE_SUFFIXES
+from benchmarks import environments
+from benchmarks.bare_codecs import QUALITY
+from benchmarks.bars import Bar, rate_bar, show
+from benchmarks.contenders import Contender, Race, run_all
+from benchmarks.downloads import link_images, make_pixel_csv, make_small_pngs
+from benchmarks.measure import Measurement, report
 
-MEBIBYTE = 2**20
-QUALITY = 90
+PEERS = {
+    "webdataset": "webdataset's ShardWriter",
+    "mosaicml-streaming": "mosaicml's MDSWriter",
+    "litdata": "litdata.optimize, 2 forked",
+}
+REENCODE = ("--encode", "jpeg", "--quality", str(QUALITY))
 SIDE_PX = 28
+# Images of the memory part: so small that only their number counts.
+TINY_PX = 8
+# Ten times the input should take at most so many times the memory.
+FLAT = 1.25
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What was asked for; downloads are made in `scratch` when they are first needed."""
+
+    scratch: Path
+    src: Path
+    small_src: Path | None
+    runs: int
+    images: int
+    small_images: int
+    csv_rows: int
+    largest: int
+    environment: environments.PeerEnvironment | None
+
+    @cached_property
+    def photographs(self) -> Race:
+        return self.race(
+            link_images(self.src, self.scratch / "photographs", self.images), self.images
+        )
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Of the peers."""
+        return dict(self.environment.versions) if self.environment else {}
+
+    def race(self, src: Path, amount: float) -> Race:
+        return Race(src=src, amount=amount, scratch=self.scratch)
+
+    def peers(self, race: Race, work: str) -> list[Contender]:
+        if self.environment is None:
+            return []
+        return [race.peer(name, peer, work, self.environment) for peer, name in PEERS.items()]
+
+
+def reencode(setup: Setup) -> None:
+    race = setup.photographs
+    bare = race.bare("cv2 recode, 2 processes", "recode")
+    tool, peers = race.tool(*REENCODE), setup.peers(race, "recode")
+    measured = run_all([bare, tool, *peers], setup.runs)
+    bars = [rate_bar(0.95, tool, bare, measured)]
+    if running := [peer for peer in peers if peer.name in measured]:
+        fastest = max(running, key=lambda peer: measured[peer.name].median)
+        bars.append(rate_bar(1.5, tool, fastest, measured))
+    title = f"re-encoding {setup.images:,} photographs to JPEG q{QUALITY}"
+    show(title, "images/s", [bare, tool, *peers], measured, bars, setup.versions)
+
+
+def workers(setup: Setup) -> None:
+    one, two = (setup.photographs.tool(*REENCODE, workers=count) for count in (1, 2))
+    measured = run_all([one, two], setup.runs)
+    title = f"re-encoding {setup.images:,} photographs, by workers"
+    bars = [rate_bar(1.8, two, one, measured)]
+    show(title, "images/s", [one, two], measured, bars, setup.versions)
+
+
+def keep(setup: Setup) -> None:
+    race = setup.photographs
+    bare = race.bare("cv2 decode, 2 processes", "decode")
+    tool = race.tool("--encode", "keep")
+    measured = run_all([bare, tool], setup.runs)
+    bars = [rate_bar(0.95, tool, bare, measured)]
+    title = f"keeping {setup.images:,} photographs, each verified"
+    show(title, "images/s", [bare, tool], measured, bars, setup.versions)
+
+
+def header(setup: Setup) -> None:
+    race = setup.photographs
+    copying = race.bare("shutil.copyfile, 2 processes", "copy")
+    synced = race.bare("the same, then sync", "copy-and-sync")
+    tool = race.tool("--encode", "keep", "--verify", "header")
+    measured = run_all([copying, synced, tool], setup.runs)
+    bars = [rate_bar(0.5, tool, copying, measured)]
+    title = f"keeping {setup.images:,} photographs, headers trusted"
+    show(title, "images/s", [copying, synced, tool], measured, bars, setup.versions)
+
+
+def small(setup: Setup) -> None:
+    folder, count = setup.scratch / "small", setup.small_images
+    if setup.small_src:
+        race = setup.race(link_images(setup.small_src, folder, count), count)
+    else:
+        race = setup.race(make_small_pngs(folder, count, SIDE_PX), count)
+    tool, peers = race.tool("--encode", "keep"), setup.peers(race, "keep")
+    measured = run_all([*peers, tool], setup.runs)
+    bars = []
+    if peers and peers[0].name in measured:
+        shards = peers[0]
+        size_ratio = tool.written_bytes / shards.written_bytes
+        bytes_bar = Bar(
+            of=f"the bytes of {shards.name}", bound=0.75, value=size_ratio, at_most=True
+        )
+        bars = [rate_bar(3, tool, shards, measured), bytes_bar]
+    show(f"{count:,} small PNGs", "images/s", [*peers, tool], measured, bars, setup.versions)
+
+
+def pixels(setup: Setup) -> None:
+    folder = make_pixel_csv(setup.scratch / "pixels", setup.csv_rows, SIDE_PX)
+    megabytes = (folder / "train.csv").stat().st_size / 1e6
+    race = setup.race(folder, megabytes)
+    arrow, tool = race.bare("pyarrow.csv reading alone", "read-csv"), race.tool()
+    measured = run_all([arrow, tool], setup.runs)
+    bars = [rate_bar(0.8, tool, arrow, measured)]
+    title = f"pixel CSV of {megabytes:,.0f} MB, {SIDE_PX} x {SIDE_PX} px"
+    show(title, "MB/s", [arrow, tool], measured, bars, setup.versions)
+
+
+def memory(setup: Setup, kind: str, make: Callable[[Path, int, int], Path]) -> None:
+    """Once for each size: the peak hardly differs from run to run."""
+    measured: list[Measurement] = []
+    bars, own = [], {}
+    for count in (setup.largest // divisor for divisor in (1000, 100, 10, 1)):
+        with tempfile.TemporaryDirectory(dir=setup.scratch) as folder:
+            download = make(Path(folder) / "download", count, TINY_PX)
+            cost = setup.race(download, count).tool().run(memory=True)
+        row = Measurement(name=f"{count:,} {kind}", values=(cost.peak_bytes / 1e6,))
+        own[row.name] = cost.peak_own_bytes / 1e6
+        for before in measured[-1:]:
+            growth = row.median / before.median
+            bars.append(Bar(of=before.name, bound=FLAT, value=growth, at_most=True))
+        measured.append(row)
+    facts = {"without_files": own, "bars": [bar.record() for bar in bars]}
+    columns = {"without mapped files": {name: f"{size:,.1f}" for name, size in own.items()}}
+    title = f"peak memory of all processes together, {kind}, {TINY_PX} x {TINY_PX} px"
+    report(title, "MB", measured, facts=facts, columns=columns, notes=[str(bar) for bar in bars])
+
+
+PARTS: dict[str, Callable[[Setup], None]] = {
+    "reencode": reencode,
+    "workers": workers,
+    "keep": keep,
+    "header": header,
+    "small": small,
+    "pixels": pixels,
+    "memory-files": partial(memory, kind="PNG files", make=make_small_pngs),
+    "memory-rows": partial(memory, kind="rows of a CSV", make=make_pixel_csv),
+}
+COUNT = click.IntRange(min=1)
 
 
 @click.command()
 @click.option(
     "--src",
-    type=click.Path(exists=True, path_type=Path),
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
     required=True,
     help="Folder of photographs; labels are made up.",
 )
-@click.option("--repeat", default=16, show_default=True, help="How often each photograph is taken.")
 @click.option(
-    "--csv-size",
-    "csv_mebibytes",
-    default=500,
-    show_default=True,
-    help="Size of the pixel CSV in MiB.",
+    "--part", "parts", type=click.Choice(list(PARTS)), multiple=True, help="[default: all]"
 )
-@click.option("--runs", default=5, show_default=True, help="Measured rounds; one more warms up.")
-def main(src: Path, repeat: int, csv_mebibytes: int, runs: int) -> None:
-    """Measure tools/shard on photographs and on a CSV of pixels."""
+@click.option(
+    "--runs", type=COUNT, default=5, show_default=True, help="Measured rounds; one more warms up."
+)
+@click.option(
+    "--images", type=COUNT, default=24_000, show_default=True, help="Photographs, repeated."
+)
+@click.option(
+    "--small-images", type=COUNT, default=70_000, show_default=True, help="Small PNGs, repeated."
+)
+@click.option(
+    "--small-src",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of small PNGs.  [default: scikit-learn's digits]",
+)
+@click.option(
+    "--csv-rows", type=COUNT, default=266_000, show_default=True, help="Rows of the pixel CSV."
+)
+@click.option(
+    "--largest",
+    type=click.IntRange(min=1000),
+    default=1_000_000,
+    show_default=True,
+    help="Samples, for memory.",
+)
+@click.option("--peers/--no-peers", default=True, show_default=True, help="Measure others too.")
+@click.option(
+    "--environment",
+    type=click.Path(path_type=Path),
+    default=environments.DEFAULT_FOLDER,
+    show_default="shardline/peers in the user's cache",
+    help="Where the peers are installed, once.",
+)
+def main(parts: Sequence[str], peers: bool, environment: Path, **options: Any) -> None:
+    """Measure tools/shard."""
+    chosen = [PARTS[name] for name in parts or PARTS]
+    wanted = peers and {reencode, small} & set(chosen)
+    prepared = environments.prepare(environment, list(PEERS)) if wanted else None
     with tempfile.TemporaryDirectory() as folder:
-        _photographs(src, Path(folder), repeat=repeat, runs=runs)
-        _pixels(Path(folder), csv_mebibytes * MEBIBYTE, runs=runs)
-
-
-def _photographs(src: Path, folder: Path, *, repeat: int, runs: int) -> None:
-    found = [path for path in sorted(src.rglob("*")) if path.suffix.lower() in IMAGE_SUFFIXES]
-    download = _class_folders(found, folder / "photographs", repeat)
-    paths = [str(path) for path in sorted(download.rglob("*.*"))]
-
-    def tool(workers: int) -> Callable[[], float]:
-        arguments = ["--encode", "jpeg", "--quality", str(QUALITY), "--workers", str(workers)]
-        return lambda: len(paths) / _shard(download, folder, arguments)[0]
-
-    contenders = {
-        "bare loop, 2 processes": lambda: len(paths) / _bare_loop(paths, 2),
-        "tools/shard, 2 workers": tool(2),
-        "tools/shard, 1 worker": tool(1),
-    }
-    measured = alternate(contenders, runs=runs)
-    bare, two, one = (row.median for row in measured)
-    facts = {"images": len(paths), "two_over_one": two / one, "two_over_bare_loop": two / bare}
-    report("re-encoding photographs", "images/s", measured, facts=facts)
-
-
-def _pixels(folder: Path, size_bytes: int, *, runs: int) -> None:
-    download = folder / "pixels"
-    download.mkdir()
-    table = download / "train.csv"
-    _write_pixel_csv(table, size_bytes)
-    megabytes = table.stat().st_size / 1e6
-    peaks: list[int] = []
-
-    def tool() -> float:
-        seconds, peak_bytes = _shard(download, folder, ["--workers", "2"])
-        peaks.append(peak_bytes)
-        return megabytes / seconds
-
-    contenders = {
-        "pyarrow.csv reading alone": lambda: megabytes / _read_with_arrow(table),
-        "tools/shard, 2 workers": tool,
-    }
-    measured = alternate(contenders, runs=runs)
-    alone, whole = (row.median for row in measured)
-    facts = {
-        "csv_megabytes": megabytes,
-        "tool_over_arrow": whole / alone,
-        "peak_rss_megabytes": max(peaks) / 1e6,
-    }
-    report("pixel CSV", "MB/s", measured, facts=facts)
-
-
-def _class_folders(found: Sequence[Path], folder: Path, repeat: int) -> Path:
-    """Links to the photographs in two class folders."""
-    for number in range(2):
-        (folder / f"class{number}").mkdir(parents=True)
-    for number, path in enumerate(list(found) * repeat):
-        link = folder / f"class{number % 2}" / f"{number:06d}{path.suffix}"
-        link.symlink_to(path.resolve())
-    return folder
-
-
-def _write_pixel_csv(path: Path, size_bytes: int) -> None:
-    """scikit-learn's digits, over and over, as MNIST has them: 20 x 20 px in 28 x 28."""
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    pictures = np.zeros((len(digits.images), SIDE_PX, SIDE_PX), np.uint8)
-    for picture, small in zip(pictures, digits.images, strict=True):
-        picture[4:24, 4:24] = cv2.resize((small * (255 / 16)).astype(np.uint8), (20, 20))
-    rows = "".join(
-        f"{label},{','.join(map(str, picture.ravel().tolist()))}\n"
-        for label, picture in zip(digits.target, pictures, strict=True)
-    ).encode()
-    with path.open("wb") as file:
-        file.write(b"label," + b",".join(b"pixel%d" % n for n in range(SIDE_PX**2)) + b"\n")
-        while file.tell() < size_bytes:
-            file.write(rows)
-
-
-def _shard(src: Path, folder: Path, arguments: Sequence[str]) -> tuple[float, int]:
-    """Seconds and peak memory in bytes, of all its processes together, of one run of the tool."""
-    with tempfile.TemporaryDirectory(dir=folder) as out:
-        command = [sys.executable, "-m", "tools.cli", "--src", str(src), "--out", f"{out}/shards"]
-        began = time.perf_counter()
-        process = subprocess.Popen([*command, *arguments], stdout=subprocess.DEVNULL)
-        peak = _PeakMemory(process.pid)
-        peak.start()
-        code = process.wait()
-        seconds = time.perf_counter() - began
-        peak.join()
-    if code:
-        raise click.ClickException(f"tools/shard ended with code {code}.")
-    return seconds, peak.peak_bytes
-
-
-class _PeakMemory(threading.Thread):
-    """Samples the resident memory of a process and its descendants, in bytes, until it ends.
-
-    Pages that processes share count once for each of them.
-    """
-
-    interval_seconds = 0.1
-
-    def __init__(self, pid: int) -> None:
-        super().__init__(daemon=True)
-        self.peak_bytes = 0
-        self._pid = pid
-
-    def run(self) -> None:
-        while resident := _resident_bytes(self._pid):
-            self.peak_bytes = max(self.peak_bytes, resident)
-            time.sleep(self.interval_seconds)
-
-
-def _resident_bytes(pid: int) -> int:
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except (OSError, IndexError):
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE") + sum(_resident_bytes(int(c)) for c in children)
-
-
-def _read_with_arrow(path: Path) -> float:
-    names = path.open().readline().strip().split(",")
-    types = arrow_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.uint8()))
-    began = time.perf_counter()
-    for _ in arrow_csv.open_csv(path, convert_options=types):
-        pass
-    return time.perf_counter() - began
-
-
-def _bare_loop(paths: Sequence[str], processes: int) -> float:
-    context = multiprocessing.get_context("forkserver")
-    with context.Pool(processes, initializer=cv2.setNumThreads, initargs=(0,)) as pool:
-        pool.map(abs, range(processes))
-        began = time.perf_counter()
-        for _ in pool.imap_unordered(_decode_and_encode, paths, chunksize=8):
-            pass
-        return time.perf_counter() - began
-
-
-def _decode_and_encode(path: str) -> None:
-    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    assert pixels is not None, path
-    cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+        setup = Setup(scratch=Path(folder), environment=prepared, **options)
+        for part in chosen:
+            part(setup)
 
 
 if __name__ == "__main__":

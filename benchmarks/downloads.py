@@ -1,0 +1,87 @@
+"""Downloads to measure with, as large as wanted: real images over and over, as hard links."""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import DataError
+from tools.download.names import IMAGE_SUFFIXES
+
+CLASSES = 2
+
+
+def link_images(src: Path, folder: Path, count: int) -> Path:
+    """Class folders of `count` links to copies of the images in `src`; labels are made up.
+
+    Copies, so that no program that is measured can harm what is in `src`. Raises ``DataError``
+    where there are none.
+    """
+    found = [path for path in sorted(src.rglob("*")) if path.suffix.lower() in IMAGE_SUFFIXES]
+    if not found:
+        raise DataError(f"{src} holds no images: give a folder of photographs.")
+    originals = folder / "originals"
+    originals.mkdir(parents=True)
+    copies = [
+        Path(shutil.copyfile(path, originals / f"{number}{path.suffix.lower()}"))
+        for number, path in enumerate(found[:count])
+    ]
+    return _class_folders(copies, folder / "download", count)
+
+
+def make_small_pngs(folder: Path, count: int, side_px: int) -> Path:
+    """Class folders of `count` links to scikit-learn's 1,797 digits as PNGs."""
+    originals = folder / "originals"
+    originals.mkdir(parents=True)
+    copies = []
+    for number, (picture, _) in enumerate(islice(_digits(side_px), count)):
+        copies.append(originals / f"{number}.png")
+        cv2.imwrite(str(copies[-1]), picture)
+    return _class_folders(copies, folder / "download", count)
+
+
+def make_pixel_csv(folder: Path, rows: int, side_px: int) -> Path:
+    """A folder with ``train.csv``: `rows` digits, label and pixels, as MNIST comes."""
+    lines = [
+        f"{label},{','.join(map(str, picture.ravel().tolist()))}\n".encode()
+        for picture, label in islice(_digits(side_px), rows)
+    ]
+    folder.mkdir(parents=True)
+    whole, rest = divmod(rows, len(lines))
+    with (folder / "train.csv").open("wb") as file:
+        file.write(b"label," + b",".join(b"pixel%d" % n for n in range(side_px**2)) + b"\n")
+        for _ in range(whole):
+            file.writelines(lines)
+        file.writelines(lines[:rest])
+    return folder
+
+
+def _class_folders(originals: Sequence[Path], folder: Path, count: int) -> Path:
+    for number in range(CLASSES):
+        (folder / f"class{number}").mkdir(parents=True)
+    for number in range(count):
+        original = originals[number % len(originals)]
+        link = folder / f"class{number % CLASSES}" / f"{number:07d}{original.suffix}"
+        os.link(original, link)
+    return folder
+
+
+def _digits(side_px: int) -> Iterator[tuple[NDArray[np.uint8], int]]:
+    """Digits with a margin of a seventh on each side, as MNIST has them: uint8 (side, side)."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    margin = side_px // 7
+    inner = side_px - 2 * margin
+    for image, label in zip(digits.images, digits.target.tolist(), strict=True):
+        picture = np.zeros((side_px, side_px), np.uint8)
+        scaled = (image * (255 / 16)).astype(np.uint8)
+        picture[margin : margin + inner, margin : margin + inner] = cv2.resize(
+            scaled, (inner, inner)
+        )
+        yield picture, label

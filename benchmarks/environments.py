@@ -1,0 +1,84 @@
+"""The peers' own environment: what they pin does not go together with what we use."""
+
+import json
+import os
+import subprocess
+import tempfile
+import venv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+
+ROOT = Path(__file__).parents[1]
+DEFAULT_FOLDER = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "shardline/peers").expanduser()
+_VERSIONS = (
+    "import importlib.metadata as m, json;"
+    "print(json.dumps({d.name: d.version for d in m.distributions()}))"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeerEnvironment:
+    """A virtual environment in `folder`; `missing` says why a peer is not in it, `versions` holds
+    those of the others and of what encodes for them."""
+
+    folder: Path
+    missing: Mapping[str, str]
+    versions: Mapping[str, str]
+
+    def command(self, *arguments: str) -> list[str]:
+        """``python -m`` with these arguments; needs `variables`."""
+        return [str(_python(self.folder)), "-P", "-m", *arguments]
+
+    def variables(self, scratch: Path) -> dict[str, str]:
+        """Our modules are found, and temporary files lie in `scratch`, where nobody else's are."""
+        return os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(scratch)}
+
+
+def prepare(folder: Path, peers: Sequence[str]) -> PeerEnvironment:
+    """Make the environment, install what it lacks of `peers`, one after the other."""
+    if not _python(folder).exists():
+        click.echo(f"Making an environment for the peers in {folder}.", err=True)
+        venv.create(folder, with_pip=True)
+    # The same codecs as ours; a build without windows, for machines without a screen.
+    codecs = f"opencv-python-headless=={version('opencv-python')}"
+    missing = {}
+    for peer in peers:
+        if peer not in installed(folder) and (reason := _install(folder, peer, codecs)):
+            missing[peer] = reason
+    found = installed(folder)
+    named = [*peers, "opencv-python-headless", "numpy", "torch"]
+    return PeerEnvironment(
+        folder=folder,
+        missing=missing,
+        versions={name: found[name] for name in named if name in found},
+    )
+
+
+def installed(folder: Path) -> dict[str, str]:
+    """Package -> version of the environment in `folder`; empty where there is none."""
+    if not _python(folder).exists():
+        return {}
+    command = [str(_python(folder)), "-c", _VERSIONS]
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return {str(name): str(number) for name, number in json.loads(found).items()}
+
+
+def _install(folder: Path, *packages: str) -> str:
+    """Why it failed, or nothing."""
+    click.echo(f"Installing {packages[0]} there, which may take minutes.", err=True)
+    with tempfile.TemporaryFile("w+") as log:
+        command = [str(_python(folder)), "-m", "pip", "install", *packages]
+        code = subprocess.run(command, stdout=log, stderr=log, check=False).returncode
+        log.seek(0)
+        errors = [line for line in log.read().splitlines() if "ERROR" in line]
+    if code == 0:
+        return ""
+    return f"not installed: {errors[-1] if errors else f'pip ended with code {code}'}"
+
+
+def _python(folder: Path) -> Path:
+    return folder / "bin" / "python"
