@@ -36,8 +36,8 @@ class Race:
         )
 
     def bare(self, name: str, work: str, processes: int = 2) -> "Contender":
-        """A work of ``benchmarks.bare_codecs``."""
-        module = [sys.executable, "-P", "-m", "benchmarks.bare_codecs", work, str(self.src)]
+        """A work of ``benchmarks.bare``."""
+        module = [sys.executable, "-P", "-m", "benchmarks.bare", work, str(self.src)]
         return Contender(
             name=name,
             race=self,

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bare_codecs import list_sources, recode
+from benchmarks.bare import list_sources, recode
 
 Source = tuple[str, int]
 Work = Callable[[str], bytes]

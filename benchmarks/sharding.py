@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from benchmarks import environments
-from benchmarks.bare_codecs import QUALITY
+from benchmarks.bare import QUALITY
 from benchmarks.bars import Bar, rate_bar, show
 from benchmarks.contenders import Contender, Race, run_all
 from benchmarks.downloads import link_images, make_pixel_csv, make_small_pngs

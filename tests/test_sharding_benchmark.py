@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks.bare import list_sources, recode
 from click.testing import CliRunner, Result
 
+from benchmarks.bare import list_sources, recode
 from benchmarks.bars import Bar
 from benchmarks.contenders import Race, run_all
 from benchmarks.cost import CommandFailedError, measure

@@ -1,4 +1,4 @@
-"""The least that could do the work, each a program of its own: ``python -m benchmarks.bare_codecs WORK
+"""The least that could do the work, each a program of its own: ``python -m benchmarks.bare WORK
 SRC OUT PROCESSES``.
 
 Each prints the seconds that its work alone took, without the start of Python and its processes.
