@@ -32,7 +32,7 @@ def image(name: str, shade: int = 0) -> bytes:
 
 
 def pictures(*names: str) -> Files:
-    return {name: image(name, shade) for shade, name in enumerate(names)}
+    return {name: image(name, 40 + shade) for shade, name in enumerate(names)}
 
 
 def packed(files: Files, method: int = zipfile.ZIP_DEFLATED) -> bytes:

@@ -114,3 +114,14 @@ def test_refusals() -> None:
     ):
         with pytest.raises(UnsoundImageError, match=reason):
             encode(data)
+
+
+def test_a_mask_of_class_numbers_is_not_taken_for_darkness() -> None:
+    indices = np.zeros((6, 8), np.uint8)
+    indices[2:] = 2
+    data = bytes(cv2.imencode(".png", indices)[1])
+    with (
+        Complaints() as complaints,
+        pytest.raises(UnsoundImageError, match=r"is 2.*--mask-colours"),
+    ):
+        encode_mask(data, MaskColours(colours=None), (6, 8), complaints)

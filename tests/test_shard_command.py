@@ -322,3 +322,12 @@ def test_an_interrupt_ends_with_a_sentence(tmp_path: Path) -> None:
     said, _ = process.communicate()
     assert process.returncode == 130 and "Interrupted: no dataset was written" in said
     assert not out.exists()
+
+
+def test_names_that_are_no_utf8_are_escaped(tmp_path: Path) -> None:
+    source = photographs(tmp_path / "src", count=12)
+    odd = os.fsencode(source / "cat") + b"/caf\xe9.png"
+    os.link(source / "cat" / "1.png", odd)
+    made(source, tmp_path / "shards", "--val", "0")
+    names = parquet.read_table(tmp_path / "shards" / "train.sources.parquet").column("source")
+    assert r"cat/caf\xe9.png" in names.to_pylist()

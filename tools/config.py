@@ -143,8 +143,11 @@ class ShardConfig:
                 _refuse(name, value, "a fraction from 0 to 1")
         if self.val == 1:
             _refuse("val", self.val, "less than 1, or nothing is left to train on")
-        if self.seed < 0:
-            _refuse("seed", self.seed, "0 or more")
+        if not 0 <= self.seed < 2**63:
+            _refuse("seed", self.seed, "from 0 to 2^63 - 1")
+        for name in ("src", "out"):
+            if not getattr(self, name):
+                _refuse(name, "empty", "a folder or a URL")
         if not 1 <= self.quality <= 100:
             _refuse("quality", self.quality, "from 1 to 100")
         for name in ("longest_side", "shortest_side", "workers"):

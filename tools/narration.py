@@ -22,7 +22,7 @@ from tools.download.files import FileIndex
 from tools.download.layouts import Part
 from tools.download.sources import Sources
 from tools.pixel_tables.tables import PixelTable
-from tools.words import plural
+from tools.words import plural, printable
 from tools.writing.plan import Plan
 from tools.writing.tally import Tally
 
@@ -30,7 +30,7 @@ _SHOWN_CLASSES = 5
 _SHOWN_TABLES = 5
 _UNCLASSED = ("regression", "segmentation")
 _ENCODINGS = {
-    "keep": "; images stay as they are where DALI reads them",
+    "keep": "; images stay as they are where DALI reads them and they fit the limits",
     "jpeg": "; all images become JPEG of quality {quality}",
     "png": "; all images become PNG",
 }
@@ -49,7 +49,7 @@ class Narrator:
         self.console = Console(markup=False, highlight=False, emoji=False)
 
     def say(self, text: str) -> None:
-        self.console.print(text, soft_wrap=True)
+        self.console.print(printable(text), soft_wrap=True)
 
     def show(self, table: Table) -> None:
         self.console.print(table)
@@ -79,7 +79,7 @@ class Narrator:
             yield advance
 
 
-def describe_found(parts: Sequence[Part], index: FileIndex) -> str:
+def describe_found(parts: Sequence[Part], index: FileIndex, config: ShardConfig) -> str:
     """What the download is, before anything is read in full, and which tables are left out."""
     text = "Found " + "; ".join(part.describe() for part in parts) + "."
     if any(isinstance(part, PixelTable) and len(part.shape) == 3 for part in parts):
@@ -91,6 +91,7 @@ def describe_found(parts: Sequence[Part], index: FileIndex) -> str:
         other = "interleaved" if _is_planar(parts) else "planar"
         text += f" Pixels are read as {layout}; if colours look wrong, say --pixel-layout {other}."
     used = {part.table.name if isinstance(part, PixelTable) else part.name for part in parts}
+    used |= {index.table_named(path) for path in (config.class_names, config.mask_colours) if path}
     left = [table for table in index.tables if table not in used]
     if left:
         more = f" and {len(left) - _SHOWN_TABLES} more" if len(left) > _SHOWN_TABLES else ""
@@ -118,11 +119,24 @@ def describe_plan(sources: Sources, plan: Plan, config: ShardConfig) -> str:
             f"{plural(plan.singles, 'class')} with a single image: train has it, validation "
             f"has none of it."
         )
+    sentences += _doubts(sources, plan, config)
     if sources.rejected:
         place, reason = sources.rejected[0]
         unusable = plural(len(sources.rejected), "source")
         sentences.append(f"{unusable} unusable (first: {place}: {reason}).")
     return " ".join([*sentences, *sources.notes])
+
+
+def _doubts(sources: Sources, plan: Plan, config: ShardConfig) -> list[str]:
+    """What may not be meant so."""
+    doubts = []
+    resized = config.longest_side is not None or config.shortest_side is not None
+    if sources.task == "regression" and resized:
+        doubts.append("Targets stay as they are: places in the image, in pixels, then don't fit.")
+    numbers = all(name.replace(".", "", 1).isdecimal() for name in plan.classes)
+    if sources.task == "classification" and numbers and 2 * len(plan.classes) > len(sources) > 20:
+        doubts.append("Nearly every label is a number of its own: for those, --task regression.")
+    return doubts
 
 
 def _counted(sources: Sources, plan: Plan) -> str:

@@ -68,7 +68,7 @@ def _make_shards(config: ShardConfig, narrator: Narrator) -> Manifest | None:
         config.src, images=config.images, follow_links=config.follow_links, skip=skip
     )
     parts = find_parts(index, config)
-    narrator.say(describe_found(parts, index))
+    narrator.say(describe_found(parts, index, config))
     with ExitStack() as stack:
         workers = stack.enter_context(Workers(config.processes, prepare=prepare_worker))
         folder = stack.enter_context(_working_folder(store, config))

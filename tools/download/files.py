@@ -70,9 +70,20 @@ class FileIndex:
         number = bisect_left(self.images, path)
         return number if number < len(self.images) and self.images[number] == path else None
 
+    def _inside(self, path: str) -> str:
+        """A path as it may be typed, relative to the download."""
+        local = self.storage.local
+        if (
+            local is not None
+            and Path(path).is_absolute()
+            and Path(path).is_relative_to(local.resolve())
+        ):
+            return Path(path).relative_to(local.resolve()).as_posix()
+        return path
+
     def table_named(self, path: str) -> str | None:
         """The table of this path, or the only one whose path ends so."""
-        wanted = plain_path(path)
+        wanted = plain_path(self._inside(path))
         if wanted in self.tables:
             return wanted
         ending = [table for table in self.tables if table.endswith("/" + wanted)]

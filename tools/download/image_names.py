@@ -66,13 +66,20 @@ def by_column(number: int, table: Table) -> ImageNames:
 def naming_columns(index: FileIndex, table: Table) -> list[int]:
     """The columns that name images, those that name the most different ones first."""
     named = {}
-    for number in range(len(table.columns)):
+    numbers = range(len(table.columns))
+    # Where some cells are names of image files, no label can be one by chance.
+    for number in [n for n in numbers if _holds_file_names(table, n)] or numbers:
         cells = set(table.cells(number))
         found = [cell for cell in cells if index.find(cell)]
         texts = sum(not cell.isdecimal() for cell in found)
         if texts >= _MIN_TEXTS or (found and len(found) >= _MIN_SHARE_OF_NUMBERS * len(cells)):
             named[number] = len(found)
     return sorted(named, key=lambda number: -named[number])
+
+
+def _holds_file_names(table: Table, number: int) -> bool:
+    cells = [cell for cell in table.cells(number) if cell.strip()]
+    return bool(cells) and all(suffix_of(cell.strip()) in IMAGE_SUFFIXES for cell in cells)
 
 
 def names_file(index: FileIndex, cell: str) -> bool:

@@ -164,6 +164,10 @@ def _separator(cells: Sequence[str]) -> str | None:
         parted = [parts for cell in cells if len(parts := tokens(cell, separator)) > 1]
         if parted and all(part in alone for parts in parted for part in parts):
             return separator
+        # These stand in no name; parts that come again tell a list.
+        names = {part for parts in parted for part in parts}
+        if separator in "|;" and len(parted) > 1 and len(names) < sum(map(len, parted)):
+            return separator
     return None
 
 

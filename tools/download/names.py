@@ -1,5 +1,6 @@
 """Finding images by what a table calls them, in memory that a million files don't fill."""
 
+import unicodedata
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
@@ -75,7 +76,9 @@ class NameIndex:
     def __init__(self, paths: Sequence[str]) -> None:
         self._paths = paths
         # Hashes, 16 bytes a path: a dictionary of names takes ten times as much.
-        hashes = np.fromiter((hash(_stem_of(path)) for path in paths), np.int64, len(paths))
+        hashes = np.fromiter(
+            (hash(_folded(_stem_of(path))) for path in paths), np.int64, len(paths)
+        )
         order = np.argsort(hashes, kind="stable")
         self._hashes = array("q", hashes[order].tobytes())
         self._order = array("q", order.tobytes())
@@ -107,18 +110,25 @@ class NameIndex:
 
     def _named(self, name: str, among: range) -> list[int]:
         stem = _stem_of(name)
-        found = list(self._with_stem(stem, among))
+        found = self._with_stem(stem, among)
         if stem != name:
             alike = [number for number in found if _name_of(self._paths[number]) == name]
-            found = alike or found or list(self._with_stem(name, among))
+            found = alike or found or self._with_stem(name, among)
         if not found and _is_integer(stem):
             found = list(self._with_integer(int(stem), among))
         return found
 
-    def _with_stem(self, stem: str, among: range) -> Iterator[int]:
-        for number in _equal(self._hashes, self._order, hash(stem)):
-            if number in among and _stem_of(self._paths[number]) == stem:
-                yield number
+    def _with_stem(self, stem: str, among: range) -> list[int]:
+        """Those of exactly this stem; if there are none, those that differ but in case or in how
+        their letters are composed (macOS takes accents apart)."""
+        folded = _folded(stem)
+        alike = [
+            number
+            for number in _equal(self._hashes, self._order, hash(folded))
+            if number in among and _folded(_stem_of(self._paths[number])) == folded
+        ]
+        exact = [number for number in alike if _stem_of(self._paths[number]) == stem]
+        return exact or alike
 
     def _with_integer(self, integer: int, among: range) -> Iterator[int]:
         """Files whose names are numbers, for tables that lost leading zeros."""
@@ -138,6 +148,10 @@ class NameIndex:
             array("q", np.frombuffer(integers, np.int64)[order].tobytes()),
             array("q", np.frombuffer(numbers, np.int64)[order].tobytes()),
         )
+
+
+def _folded(stem: str) -> str:
+    return unicodedata.normalize("NFC", stem).casefold()
 
 
 def suffix_of(path: str) -> str:

@@ -29,6 +29,10 @@ class MaskColours:
     threshold: int = 128
 
 
+# A gray mask whose brightest pixel is darker numbers its classes: nobody would see it.
+_DARK = 32
+
+
 def encode_mask(
     data: bytes,
     colours: MaskColours,
@@ -45,6 +49,13 @@ def encode_mask(
     pixels = _read(data, size, complaints)
     if colours.colours is None:
         gray = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
+        brightest = int(np.max(np.asarray(gray)))
+        if 0 < brightest < min(_DARK, colours.threshold):
+            raise UnsoundImageError(
+                f"its brightest pixel is {brightest}, below --mask-threshold {colours.threshold}: "
+                f"if its values number the classes, name them in a CSV name,r,g,b and give that as "
+                f"--mask-colours"
+            )
         indices = (np.asarray(gray) >= colours.threshold).astype(np.uint8)
     else:
         indices = nearest_classes(pixels, colours.colours)

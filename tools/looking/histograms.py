@@ -34,8 +34,13 @@ def draw_sizes(axes: Any, survey: Survey) -> None:
         return
     axes.hist(widths, bins, color=ORANGE, alpha=0.75, label="width")
     axes.hist(heights, bins, color=BLUE, alpha=0.75, label="height")
-    axes.legend(frameon=False)
+    _legend_above(axes)
     axes.set_title(f"Median height x width: {median}")
+
+
+def _legend_above(axes: Any) -> None:
+    """Beside the title, where no bar is."""
+    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1.02, 0.97), ncols=3)
 
 
 def draw_bytes(axes: Any, survey: Survey) -> None:
@@ -74,7 +79,7 @@ def draw_classes(axes: Any, survey: Survey) -> None:
     if len(survey.splits) > 1:
         room = totals.max() * (1 + _LEGEND_ROOM)
         (axes.set_xlim if named else axes.set_ylim)(0, room)
-        axes.legend(frameon=False, loc="center right" if named else "upper right")
+        _legend_above(axes)
     axes.set_title(_class_finding(totals))
 
 

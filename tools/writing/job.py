@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.dataset import shard_name
 from tools.download.sources import Sources
+from tools.words import printable
 from tools.writing.blocks import Block, Images, Recipe
 from tools.writing.plan import Plan
 
@@ -51,7 +52,8 @@ class Job:
 
     def name(self, split: str, key: int) -> str:
         """Where the source behind a key lies, for people."""
-        return self.sources.names[int(self.plan.order[self.plan.bounds[split][0] + key])]
+        name = self.sources.names[int(self.plan.order[self.plan.bounds[split][0] + key])]
+        return printable(name)
 
     def blocks(self, shard: PlannedShard, folder: Path) -> Iterator[Block]:
         """The blocks of a shard, whose parts go to a folder of its own in `folder`."""

@@ -29,7 +29,7 @@ from pipeline.dataset import (
 )
 from pipeline.errors import DataError
 from tools.config import ShardConfig
-from tools.words import natural_key
+from tools.words import natural_key, printable
 from tools.writing.job import Job
 from tools.writing.shard_file import ShardRecord, read_rows
 from tools.writing.store import Store
@@ -186,7 +186,7 @@ def _manifest(
     mean, std = tally.mean_and_std()
     return Manifest(
         task=job.sources.task,
-        classes=job.plan.classes,
+        classes=tuple(map(printable, job.plan.classes)),
         targets=job.sources.target_names,
         splits=splits,
         files=dict(sorted(files.items())),
