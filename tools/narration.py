@@ -91,7 +91,9 @@ def describe_found(parts: Sequence[Part], index: FileIndex, config: ShardConfig)
         other = "interleaved" if _is_planar(parts) else "planar"
         text += f" Pixels are read as {layout}; if colours look wrong, say --pixel-layout {other}."
     used = {part.table.name if isinstance(part, PixelTable) else part.name for part in parts}
-    used |= {index.table_named(path) for path in (config.class_names, config.mask_colours) if path}
+    used |= {
+        index.table_named(path) or "" for path in (config.class_names, config.mask_colours) if path
+    }
     left = [table for table in index.tables if table not in used]
     if left:
         more = f" and {len(left) - _SHOWN_TABLES} more" if len(left) > _SHOWN_TABLES else ""
