@@ -1,4 +1,4 @@
-"""(seed, epoch, sample) -> crop window, flip, color, as pure vectorised functions.
+"""(seed, visit, sample) -> crop window, flip, color, as pure vectorised functions.
 
 A batch's ``Parameters`` is all that the graph is told: DALI draws nothing itself, so a sample looks
 the same at any world size and after any resume.
@@ -42,7 +42,7 @@ class Parameters:
 def train_parameters(
     *,
     seed: int,
-    epochs: Integers,
+    visits: Integers,
     samples: Integers,
     heights: Integers,
     widths: Integers,
@@ -51,12 +51,13 @@ def train_parameters(
     flip_probability: float,
     color_jitter: float,
 ) -> Parameters:
-    """Random resized crop, flip and color of samples (B,) in epochs (B,).
+    """Random resized crop, flip and color of samples (B,) at visits (B,), which are the epochs
+    unless samples come more than once in one.
 
     `crop_area` is the range of the window's share of the image, `crop_ratio` that of its width by
     height; `color_jitter` j draws each color factor from [1 - j, 1 + j].
     """
-    keys = random_words(seed, epochs, samples)
+    keys = random_words(seed, visits, samples)
     top, left, height, width = _random_windows(keys, heights, widths, crop_area, crop_ratio)
     shape = np.stack([height, width], axis=1)
     mirror = uniform(keys, 2 * ATTEMPTS + 2) < flip_probability

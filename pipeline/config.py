@@ -4,6 +4,8 @@ import math
 import os
 from dataclasses import dataclass
 
+import click
+
 from pipeline.dataset import Manifest
 from pipeline.errors import MisuseError
 from pipeline.options import setting
@@ -13,6 +15,18 @@ from pipeline.options import setting
 class PipelineConfig:
     shards: str = setting("shards", "Directory that tools/shard wrote.")
     seed: int = setting(0, "Seed of order and augmentation.")
+    shuffle: str = setting(
+        "global",
+        "Each epoch's order: all samples, those of a window of shards, or as they lie.",
+        type=click.Choice(["global", "window", "off"]),
+    )
+    shuffle_window: int = setting(8, "Shards in a window of --shuffle window.")
+    sample_weights: str = setting(
+        "none",
+        "inverse-frequency: drawn with replacement, every class as often as the others.",
+        type=click.Choice(["none", "inverse-frequency"]),
+    )
+    repeats: int = setting(1, "How often a sample comes in a row, each time augmented anew.")
     image_size: int | None = setting(
         None, "Side of the training image in px.  [default: 224, less where the images are small]"
     )
@@ -47,6 +61,8 @@ class PipelineConfig:
         _range("--crop-area", self.crop_area, 1)
         _range("--crop-ratio", self.crop_ratio, math.inf)
         for flag, value in (
+            ("--shuffle-window", self.shuffle_window),
+            ("--repeats", self.repeats),
             ("--image-size", self.image_size),
             ("--val-resize", self.val_resize),
             ("--threads", self.threads),

@@ -14,8 +14,8 @@ from pipeline.config import PipelineConfig, resolve_sizes
 from pipeline.dataset import Dataset
 from pipeline.decoding import Batch, decoded_batches, graph_config
 from pipeline.errors import DataError
-from pipeline.order import per_rank_batch_size
 from pipeline.plan import train_plan, val_plan
+from pipeline.ranks import per_rank_batch_size
 
 __all__ = [
     "SYNTHETIC_FINGERPRINT",

@@ -10,10 +10,15 @@ from pipeline.augment import Parameters, train_parameters, val_parameters
 from pipeline.config import PipelineConfig, Sizes
 from pipeline.dataset import SplitIndex
 from pipeline.order import (
-    samples_at,
-    step_positions,
-    validation_samples,
+    Order,
+    fixed_order,
+    global_order,
+    inverse_frequency,
+    repeated,
+    weighted_order,
+    window_order,
 )
+from pipeline.ranks import step_positions, validation_samples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +48,7 @@ def train_plan(
     world_size: int,
 ) -> Plan:
     """Steps of `rank` from position `start` until `end` is reached or passed."""
+    order = order_of(index, config)
 
     def batch_at(step: int) -> PlannedBatch:
         positions = step_positions(
@@ -52,8 +58,8 @@ def train_plan(
             rank=rank,
             world_size=world_size,
         )
-        epochs, samples = samples_at(positions, samples=len(index), seed=config.seed)
-        parameters = draw_train_parameters(index, config, epochs, samples)
+        visits, samples = order(positions)
+        parameters = draw_train_parameters(index, config, visits, samples)
         return PlannedBatch(samples=samples, parameters=parameters)
 
     return Plan(
@@ -82,17 +88,33 @@ def val_plan(
     return Plan(batch_at=batch_at, steps=-(-len(share) // batch_size))
 
 
+def order_of(index: SplitIndex, config: PipelineConfig) -> Order:
+    """The order of a split that `config` asks for."""
+    if config.sample_weights == "inverse-frequency":
+        labels = np.asarray(index.samples["label"])
+        weights = inverse_frequency(labels, len(index.split.class_counts))
+        order = weighted_order(labels, weights, config.seed)
+    elif config.shuffle == "window":
+        sizes = np.array([shard.samples for shard in index.split.shards])
+        order = window_order(sizes, config.shuffle_window, config.seed)
+    elif config.shuffle == "off":
+        order = fixed_order(len(index))
+    else:
+        order = global_order(len(index), config.seed)
+    return order if config.repeats == 1 else repeated(order, config.repeats)
+
+
 def draw_train_parameters(
     index: SplitIndex,
     config: PipelineConfig,
-    epochs: NDArray[np.int64],
+    visits: NDArray[np.int64],
     samples: NDArray[np.int64],
 ) -> Parameters:
-    """Windows, flips and colors of samples (B,) in epochs (B,), as `config` says."""
+    """Windows, flips and colors of samples (B,) at visits (B,), as `config` says."""
     heights, widths = image_sizes_px(index, samples)
     return train_parameters(
         seed=config.seed,
-        epochs=epochs,
+        visits=visits,
         samples=samples,
         heights=heights,
         widths=widths,

@@ -27,7 +27,7 @@ def drawn(
     count = len(heights)
     return train_parameters(
         seed=seed,
-        epochs=np.zeros(count, np.int64),
+        visits=np.zeros(count, np.int64),
         samples=np.arange(first, first + count),
         heights=np.array(heights),
         widths=np.array(widths),

@@ -12,7 +12,7 @@ from pipeline.loader import (
     train_loader,
     val_loader,
 )
-from pipeline.order import per_rank_batch_size
+from pipeline.ranks import per_rank_batch_size
 from trainer.distributed import World
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from pipeline.config import PipelineConfig
-from pipeline.order import per_rank_batch_size
+from pipeline.ranks import per_rank_batch_size
 from trainer.checkpoint import Checkpoint, Identity, Progress, load_checkpoint, restore
 from trainer.config import TrainConfig
 from trainer.data import TrainingData, end_position, open_data
