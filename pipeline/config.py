@@ -51,6 +51,11 @@ class PipelineConfig:
     prefetch: int = setting(2, "Batches that DALI keeps ready.")
     read_ahead: int = setting(4, "Batches whose bytes are read before DALI asks for them.")
     verify: bool = setting(True, "Check each sample's crc32 as it is read.")
+    max_bad: float = setting(
+        0.01,
+        "Stop when more than this fraction of a split's samples is damaged; others take the "
+        "places of those.",
+    )
     hw_decoder_load: float = setting(0.65, "Share of JPEGs for the GPU's hardware decoder.")
 
     def __post_init__(self) -> None:
@@ -58,6 +63,7 @@ class PipelineConfig:
         _within("--flip-probability", self.flip_probability, 0, 1)
         _within("--color-jitter", self.color_jitter, 0, 1)
         _within("--hw-decoder-load", self.hw_decoder_load, 0, 1)
+        _within("--max-bad", self.max_bad, 0, 1)
         _range("--crop-area", self.crop_area, 1)
         _range("--crop-ratio", self.crop_ratio, math.inf)
         for flag, value in (

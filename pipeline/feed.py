@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.bad_samples import ATTEMPTS, BadSamples, substitute
 from pipeline.dataset import SplitIndex
+from pipeline.errors import DataError
 from pipeline.graph import GraphConfig, source_outputs
 from pipeline.plan import Plan, PlannedBatch
-from pipeline.reader import Bytes, ShardReader
+from pipeline.reader import DAMAGED, Bytes, ShardReader
 
 # Batches that the kernel is told about before they are read: enough for a disk to sort requests.
 ADVISED_BATCHES = 4
@@ -22,16 +24,11 @@ KEPT_BATCHES = 3
 
 @dataclass(frozen=True)
 class FedBatch:
-    """A planned batch and the encoded images of its samples, views of one buffer."""
+    """A planned batch and the encoded images of its samples; `buffer` holds the most of them."""
 
     planned: PlannedBatch
     encoded: list[Bytes]
-
-    @property
-    def buffer(self) -> Bytes:
-        base = self.encoded[0].base
-        assert isinstance(base, np.ndarray)
-        return base
+    buffer: Bytes
 
 
 class Feed:
@@ -49,8 +46,10 @@ class Feed:
         *,
         read_ahead: int,
         verify: bool,
+        bad: BadSamples,
     ) -> None:
         self._reader = ShardReader(index, verify=verify)
+        self._samples, self._bad = len(index), bad
         self._plan, self._graph, self._read_ahead = plan, graph, read_ahead
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="shardline-feed")
         self._advised: deque[PlannedBatch] = deque()  # the thread's alone
@@ -58,7 +57,7 @@ class Feed:
         self._pending: deque[Future[FedBatch]] = deque()
         self._kept: deque[FedBatch] = deque()
         self._spares: deque[Bytes] = deque()
-        self._undelivered: deque[PlannedBatch] = deque()
+        self._undelivered: deque[FedBatch] = deque()
 
     def __call__(self, step: int) -> tuple[Any, ...]:
         """The next batch as DALI takes it; ``StopIteration`` behind the last."""
@@ -71,16 +70,16 @@ class Feed:
         self._kept.append(batch)
         if len(self._kept) > self._graph.prefetch + KEPT_BATCHES:
             self._spares.append(self._kept.popleft().buffer)
-        self._undelivered.append(batch.planned)
+        self._undelivered.append(batch)
         return source_outputs(batch.encoded, batch.planned.parameters, self._graph)
 
-    def oldest(self) -> PlannedBatch:
-        """What DALI's next batch is made from."""
-        return self._undelivered[0]
+    def waiting(self) -> list[FedBatch]:
+        """What DALI has got and not delivered, the oldest first."""
+        return list(self._undelivered)
 
     def delivered(self) -> PlannedBatch:
         """What the batch that DALI has just delivered was made from."""
-        return self._undelivered.popleft()
+        return self._undelivered.popleft().planned
 
     def close(self) -> None:
         self._thread.shutdown(cancel_futures=True)
@@ -94,4 +93,34 @@ class Feed:
             self._planned_steps += 1
         planned = self._advised.popleft()
         spare = self._spares.popleft() if self._spares else None
-        return FedBatch(planned, self._reader.read(planned.samples, spare))
+        encoded, damaged = self._reader.read(planned.samples, spare)
+        buffer = encoded[0].base
+        assert isinstance(buffer, np.ndarray)
+        for place in damaged:
+            self._bad.add(int(planned.samples[place]), DAMAGED)
+        if places := self._bad.places(planned.samples):
+            planned = self._exchange(planned, places, encoded)
+        return FedBatch(planned, encoded, buffer)
+
+    def _exchange(
+        self, planned: PlannedBatch, places: list[int], encoded: list[Bytes]
+    ) -> PlannedBatch:
+        """The batch with good samples at `places`, whose bytes are put into `encoded`."""
+        samples = []
+        for place in places:
+            visit, sample = int(planned.visits[place]), int(planned.samples[place])
+            good, encoded[place] = self._good(visit, sample)
+            samples.append(good)
+        return self._plan.with_samples(planned, places, samples)
+
+    def _good(self, visit: int, sample: int) -> tuple[int, Bytes]:
+        """The first good sample to take the place of `sample`, and its bytes."""
+        for attempt in range(ATTEMPTS):
+            other = substitute(self._plan.seed, visit, sample, attempt, samples=self._samples)
+            if other in self._bad.reasons:
+                continue
+            (data,), damaged = self._reader.read(np.array([other]))
+            if not damaged:
+                return other, data
+            self._bad.add(other, DAMAGED)
+        raise DataError(f"No good sample was found in {ATTEMPTS} attempts: run tools/check.")

@@ -7,11 +7,13 @@ a random number: windows, flips and colors come in from ``augment.py``.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import nvidia.dali.fn as fn
 import nvidia.dali.types as types
+from numpy.typing import NDArray
 from nvidia.dali import Pipeline
 from nvidia.dali.data_node import DataNode
 
@@ -69,20 +71,25 @@ def new_pipeline(config: GraphConfig) -> Pipeline:
     )
 
 
-def transform(
-    encoded: DataNode, parameters: Mapping[str, DataNode], config: GraphConfig
-) -> DataNode:
-    """Encoded images and parameters -> images; the operators that every feed shares."""
-    images = fn.decoders.image_slice(
+def decode(encoded: DataNode, start: DataNode, shape: DataNode, config: GraphConfig) -> DataNode:
+    """The windows of encoded images, RGB."""
+    return fn.decoders.image_slice(
         encoded,
-        parameters["start"],
-        parameters["shape"],
+        start,
+        shape,
         axis_names="HW",
         device="cpu" if config.device_id is None else "mixed",
         output_type=types.RGB,
         hw_decoder_load=config.hw_decoder_load,
         jpeg_fancy_upsampling=True,  # as libjpeg-turbo on the CPU does
     )
+
+
+def transform(
+    encoded: DataNode, parameters: Mapping[str, DataNode], config: GraphConfig
+) -> DataNode:
+    """Encoded images and parameters -> images; the operators that every feed shares."""
+    images = decode(encoded, parameters["start"], parameters["shape"], config)
     images = fn.resize(
         images,
         size=(config.image_size_px, config.image_size_px),
@@ -99,3 +106,28 @@ def transform(
 def source_outputs(encoded: Any, parameters: Parameters, config: GraphConfig) -> tuple[Any, ...]:
     """What a `source` returns for one batch."""
     return encoded, *(getattr(parameters, name) for name in config.parameter_names)
+
+
+def decoding_problem(
+    data: NDArray[np.uint8], start: NDArray[np.int32], shape: NDArray[np.int32], config: GraphConfig
+) -> str | None:
+    """Why DALI can't decode the window of one image alone, or None if it can."""
+    pipeline = new_pipeline(replace(config, batch_size=1, threads=1, prefetch=1))
+    with pipeline:
+        encoded, start_node, shape_node = fn.external_source(
+            lambda step: ([data], start[None], shape[None]), num_outputs=3, batch=True
+        )
+        pipeline.set_outputs(decode(encoded, start_node, shape_node, config))
+    pipeline.build()
+    try:
+        pipeline.run()
+    except RuntimeError as error:
+        return _reason(str(error))
+    return None
+
+
+def _reason(error: str) -> str:
+    """The line of DALI's message that says what happened."""
+    lines = [line.strip() for line in error.splitlines() if line.strip()]
+    told = [line for line in lines if "Error" in line and not line.startswith("Traceback")]
+    return (told or lines or ["no reason given"])[-1]

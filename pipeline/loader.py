@@ -4,12 +4,14 @@
 can't tell them apart.
 """
 
+import math
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, Self
 
 import numpy as np
 import torch
 
+from pipeline.bad_samples import BadSamples
 from pipeline.config import PipelineConfig, resolve_sizes
 from pipeline.dataset import Dataset
 from pipeline.decoding import Batch, decoded_batches, graph_config
@@ -40,6 +42,7 @@ class Loader:
         advance: positions that a batch moves on, over all ranks; 0 for a loader that starts over
             at each iteration.
         fingerprint: of the dataset that the position belongs to.
+        bad: where bad samples are remembered; None if there can't be any.
     """
 
     def __init__(
@@ -50,8 +53,9 @@ class Loader:
         seed: int,
         fingerprint: str,
         position: int = 0,
+        bad: BadSamples | None = None,
     ) -> None:
-        self._batches, self._advance = batches, advance
+        self._batches, self._advance, self._bad = batches, advance, bad
         self._seed, self._fingerprint, self._position = seed, fingerprint, position
         self._running: Generator[Batch] | None = None
 
@@ -64,6 +68,10 @@ class Loader:
                 yield batch
         finally:
             running.close()
+
+    def bad_samples(self) -> list[tuple[str, str]]:
+        """(sample, reason) of each bad sample met so far, in whose place others came."""
+        return [] if self._bad is None else self._bad.describe()
 
     def state_dict(self) -> dict[str, Any]:
         """Seed, position behind the last batch taken, and the dataset that they belong to."""
@@ -118,6 +126,7 @@ def train_loader(
     dataset.require("classification")
     batch_size = per_rank_batch_size(global_batch_size, world_size)
     index = dataset.split(split)
+    bad = BadSamples(index, math.ceil(config.max_bad * len(index)))
     graph = graph_config(dataset, config, device, batch_size, color=config.color_jitter > 0)
 
     def batches(start: int) -> Generator[Batch]:
@@ -130,10 +139,11 @@ def train_loader(
             rank=rank,
             world_size=world_size,
         )
-        return decoded_batches(index, plan, graph, config, device)
+        return decoded_batches(index, plan, graph, config, device, bad)
 
     return Loader(
         batches,
+        bad=bad,
         advance=global_batch_size,
         seed=config.seed,
         fingerprint=dataset.fingerprint,
@@ -157,6 +167,7 @@ def val_loader(
     """
     dataset.require("classification")
     index = dataset.split(split)
+    bad = BadSamples(index, math.ceil(config.max_bad * len(index)))
     graph = graph_config(dataset, config, device, batch_size, color=False)
     plan = val_plan(
         index,
@@ -166,7 +177,8 @@ def val_loader(
         world_size=world_size,
     )
     return Loader(
-        lambda _: decoded_batches(index, plan, graph, config, device),
+        lambda _: decoded_batches(index, plan, graph, config, device, bad),
+        bad=bad,
         advance=0,
         seed=config.seed,
         fingerprint=dataset.fingerprint,

@@ -1,7 +1,7 @@
 """Step -> samples and what is done to them: order and augmentation of one rank, put together."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,21 +20,38 @@ from pipeline.order import (
 )
 from pipeline.ranks import step_positions, validation_samples
 
+Integers = NDArray[np.int64]
+
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedBatch:
-    """`samples`: int64 (B,), rows of the split's index; `parameters`: of the same B images."""
+    """`samples`: int64 (B,), rows of the split's index; `visits`: which visit to each it is, int64
+    (B,); `parameters`: of the same B images; `counts`: bool (B,), whether the label is to be used.
+    """
 
     samples: NDArray[np.int64]
+    visits: NDArray[np.int64]
     parameters: Parameters
+    counts: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """`batch_at(step)` is a pure function of the step; `steps` is None where there is no end."""
+    """`batch_at(step)` is a pure function of the step; `steps` is None where there is no end.
+
+    `with_samples(batch, places, samples)` is the batch with other samples at some places; for
+    validation their labels don't count.
+    """
 
     batch_at: Callable[[int], PlannedBatch]
+    with_samples: Callable[[PlannedBatch, list[int], list[int]], PlannedBatch]
     steps: int | None
+    seed: int
+
+    def after(self, step: int) -> "Plan":
+        """The rest from `step` on."""
+        steps = None if self.steps is None else self.steps - step
+        return replace(self, batch_at=lambda later: self.batch_at(step + later), steps=steps)
 
 
 def train_plan(
@@ -58,13 +75,24 @@ def train_plan(
             rank=rank,
             world_size=world_size,
         )
-        visits, samples = order(positions)
-        parameters = draw_train_parameters(index, config, visits, samples)
-        return PlannedBatch(samples=samples, parameters=parameters)
+        return planned(*order(positions))
+
+    def planned(visits: Integers, samples: Integers) -> PlannedBatch:
+        return PlannedBatch(
+            samples=samples,
+            visits=visits,
+            parameters=draw_train_parameters(index, config, visits, samples),
+            counts=np.ones(len(samples), bool),
+        )
+
+    def with_samples(batch: PlannedBatch, places: list[int], samples: list[int]) -> PlannedBatch:
+        return planned(batch.visits, _exchanged(batch.samples, places, samples))
 
     return Plan(
         batch_at=batch_at,
+        with_samples=with_samples,
         steps=None if end is None else max(0, -(-(end - start) // global_batch_size)),
+        seed=config.seed,
     )
 
 
@@ -76,6 +104,9 @@ def val_plan(
 
     def batch_at(step: int) -> PlannedBatch:
         samples = share[step * batch_size : (step + 1) * batch_size]
+        return planned(samples, np.ones(len(samples), bool))
+
+    def planned(samples: Integers, counts: NDArray[np.bool_]) -> PlannedBatch:
         heights, widths = image_sizes_px(index, samples)
         parameters = val_parameters(
             heights=heights,
@@ -83,9 +114,16 @@ def val_plan(
             resize_px=sizes.resize_px,
             image_size_px=sizes.image_size_px,
         )
-        return PlannedBatch(samples=samples, parameters=parameters)
+        visits = np.zeros(len(samples), np.int64)
+        return PlannedBatch(samples=samples, visits=visits, parameters=parameters, counts=counts)
 
-    return Plan(batch_at=batch_at, steps=-(-len(share) // batch_size))
+    def with_samples(batch: PlannedBatch, places: list[int], samples: list[int]) -> PlannedBatch:
+        counts = batch.counts.copy()
+        counts[places] = False
+        return planned(_exchanged(batch.samples, places, samples), counts)
+
+    steps = -(-len(share) // batch_size)
+    return Plan(batch_at=batch_at, with_samples=with_samples, steps=steps, seed=0)
 
 
 def order_of(index: SplitIndex, config: PipelineConfig) -> Order:
@@ -123,6 +161,12 @@ def draw_train_parameters(
         flip_probability=config.flip_probability,
         color_jitter=config.color_jitter,
     )
+
+
+def _exchanged(samples: Integers, places: list[int], others: list[int]) -> Integers:
+    out = samples.copy()
+    out[places] = others
+    return out
 
 
 def image_sizes_px(

@@ -18,6 +18,7 @@ Bytes = NDArray[np.uint8]
 
 # Open tars; the usual limit of a process is 1,024 files.
 OPEN_SHARDS = 256
+DAMAGED = "its bytes are not those that were written (crc32)"
 
 
 class ShardReader:
@@ -37,20 +38,24 @@ class ShardReader:
         for sample, shard, offset, size in _places(samples, rows):
             os.posix_fadvise(self._open(shard, sample), offset, size, os.POSIX_FADV_WILLNEED)
 
-    def read(self, samples: NDArray[np.int64], spare: Bytes | None = None) -> list[Bytes]:
-        """The image bytes of each of `samples`, views of one buffer: `spare` if it is large enough,
-        since fresh memory costs as much time as filling it.
+    def read(
+        self, samples: NDArray[np.int64], spare: Bytes | None = None
+    ) -> tuple[list[Bytes], list[int]]:
+        """The image bytes of each of `samples`, views of one buffer, and the places of those that
+        are damaged. The buffer is `spare` if it is large enough, since fresh memory costs as much
+        time as filling it.
 
-        Raises ``DataError`` that names shard and sample if a tar is gone, shorter than its index or
-        changed.
+        Raises ``DataError`` that names shard and sample if a tar is gone or shorter than its index:
+        it then was changed under the job, and nothing in it can be trusted.
         """
         rows = self._index.samples[samples]
         ends = np.cumsum(rows["size"], dtype=np.int64).tolist()
         if spare is None or len(spare) < ends[-1]:
             spare = np.empty(ends[-1] * 9 // 8, np.uint8)  # so that it fits the next ones too
         views = [spare[start:end] for start, end in zip([0, *ends], ends, strict=False)]
-        for view, (sample, shard, offset, size), crc32 in zip(
-            views, _places(samples, rows), rows["crc32"].tolist(), strict=True
+        damaged = []
+        for place, (view, (sample, shard, offset, size), crc32) in enumerate(
+            zip(views, _places(samples, rows), rows["crc32"].tolist(), strict=True)
         ):
             read = os.preadv(self._open(shard, sample), [view.data], offset)
             if read != size:
@@ -59,11 +64,8 @@ class ShardReader:
                     f"the shard changed under the job. Copy it again and resume."
                 )
             if self._verify and zlib.crc32(view.data) != crc32:
-                raise DataError(
-                    f"{self._index.describe(sample)} is damaged: its bytes are not those that were "
-                    f"written (crc32). Copy the shard again or make the shards again."
-                )
-        return views
+                damaged.append(place)
+        return views, damaged
 
     def close(self) -> None:
         while self._descriptors:

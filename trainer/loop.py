@@ -144,15 +144,15 @@ def score(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
     Args:
         logits: float32 (B, classes); with fewer than 5 classes, top-5 is top-all.
-        labels: int64 (B,).
+        labels: int64 (B,); -1 doesn't count.
     """
     best = logits.topk(min(5, logits.shape[1]), dim=1).indices
     hits = best == labels[:, None]
     return torch.stack(
         [
-            torch.tensor(len(labels), dtype=torch.float64, device=labels.device),
+            (labels >= 0).sum(dtype=torch.float64),
             hits[:, 0].sum(dtype=torch.float64),
             hits.sum(dtype=torch.float64),
-            cross_entropy(logits, labels, reduction="sum").double(),
+            cross_entropy(logits, labels, ignore_index=-1, reduction="sum").double(),
         ]
     )
