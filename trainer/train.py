@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline.config import PipelineConfig
+from pipeline.loader import Loader
 from trainer.checkpoint import save_checkpoint
 from trainer.config import TrainConfig
 from trainer.data import train_batches, val_batches
@@ -67,26 +68,27 @@ def _train(job: Job, journal: Journal, stop: StopSignal) -> None:
         if not evaluated:
             return
     meter = Meter(world)
-    meter.start()
-    for record in _steps(job):
-        progress.position = record.position
-        journal.step(record.position)
-        meter.add(record)
-        stopped = world.agree(stop.number) is not None
-        evaluates = not stopped and _is_due(job, config.val_every)
-        pauses = stopped or evaluates or _is_due(job, config.checkpoint_every)
-        if pauses or meter.steps == config.log_every:
-            journal.interval(meter.stop())
-        if pauses:
-            evaluated = not evaluates or _evaluate(job, journal, stop)
-            _save(job)
-            if stopped or not evaluated:
-                return
-            meter.start()
+    with _batches(job) as batches:
+        meter.start()
+        for record in _steps(job, batches):
+            progress.position = record.position
+            journal.step(record.position)
+            meter.add(record)
+            stopped = world.agree(stop.number) is not None
+            evaluates = not stopped and _is_due(job, config.val_every)
+            pauses = stopped or evaluates or _is_due(job, config.checkpoint_every)
+            if pauses or meter.steps == config.log_every:
+                journal.interval(meter.stop(), world.gather_rows(batches.bad_samples()))
+            if pauses:
+                evaluated = not evaluates or _evaluate(job, journal, stop)
+                _save(job)
+                if stopped or not evaluated:
+                    return
+                meter.start()
 
 
-def _steps(job: Job) -> Iterator[StepRecord]:
-    batches = train_batches(
+def _batches(job: Job) -> Loader:
+    return train_batches(
         job.data,
         job.pipeline,
         job.world,
@@ -94,20 +96,22 @@ def _steps(job: Job) -> Iterator[StepRecord]:
         position=job.progress.position,
         end_position=job.end_position,
     )
-    with batches:
-        yield from train_steps(
-            batches,
-            job.parallel,
-            job.optimizer,
-            schedule=build_schedule(
-                job.config, samples=job.data.samples, end_position=job.end_position
-            ),
-            global_batch_size=job.config.global_batch_size,
-            position=job.progress.position,
-            seed=hash((job.pipeline.seed, job.world.rank)),
-            label_smoothing=job.config.label_smoothing,
-            dtype=job.dtype,
-        )
+
+
+def _steps(job: Job, batches: Loader) -> Iterator[StepRecord]:
+    return train_steps(
+        batches,
+        job.parallel,
+        job.optimizer,
+        schedule=build_schedule(
+            job.config, samples=job.data.samples, end_position=job.end_position
+        ),
+        global_batch_size=job.config.global_batch_size,
+        position=job.progress.position,
+        seed=hash((job.pipeline.seed, job.world.rank)),
+        label_smoothing=job.config.label_smoothing,
+        dtype=job.dtype,
+    )
 
 
 def _is_due(job: Job, every_epochs: float) -> bool:
