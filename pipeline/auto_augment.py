@@ -108,4 +108,4 @@ def amounts(operation: Integers, magnitude: Floats, sign: Integers) -> Floats:
     the level from which solarize inverts; else a factor."""
     amount = 1 + magnitude * sign
     amount = np.where(operation == Operation.POSTERIZE, 256 - 2 ** np.round(magnitude), amount)
-    return np.where(operation == Operation.SOLARIZE, 255 - magnitude, amount)
+    return np.where(operation == Operation.SOLARIZE, np.ceil(255 - magnitude), amount)

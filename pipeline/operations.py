@@ -20,6 +20,7 @@ from pipeline.auto_augment import Operation
 
 # Pillow's ImageFilter.SMOOTH.
 SMOOTH = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], np.float32) / 13
+SAME = np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0]], np.float32)
 
 
 def operate(images: DataNode, operation: Any, matrix: DataNode, amount: Any) -> DataNode:
@@ -41,11 +42,13 @@ def operate(images: DataNode, operation: Any, matrix: DataNode, amount: Any) -> 
     if operation == int(Operation.CONTRAST):
         images = _away_from(fn.reductions.mean(_gray(images)), images, amount)
     if operation == int(Operation.SHARPNESS):
-        images = _away_from(fn.filter(images, types.Constant(SMOOTH)), images, amount)
+        images = fn.filter(
+            images, types.Constant(SMOOTH) * (1 - amount) + types.Constant(SAME) * amount
+        )
     if operation == int(Operation.POSTERIZE):
         images = images & fn.cast(amount, dtype=types.UINT8)
     if operation == int(Operation.SOLARIZE):
-        images = images ^ ((images >= amount) * _level(255))
+        images = images ^ ((images >= fn.cast(amount, dtype=types.UINT8)) * _level(255))
     if operation == int(Operation.AUTOCONTRAST):
         images = _stretched(images)
     if operation == int(Operation.EQUALIZE):

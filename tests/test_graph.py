@@ -36,9 +36,12 @@ def traced(device_id: int | None, **settings: Any) -> tuple[DataNode, Operators]
 
     new_pipeline(outputs, graph)
     operators: Operators = {}
-    waiting = [*made]
+    waiting, seen = [*made], set()
     while waiting:
         source = waiting.pop().source
+        if id(source) in seen:
+            continue
+        seen.add(id(source))
         header, *lines = str(source.spec).splitlines()
         pairs = (line.strip().partition(": ") for line in lines if ": " in line)
         name = header.removeprefix("OpSpec for ").rstrip(":")
