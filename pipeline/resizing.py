@@ -19,11 +19,11 @@ STEP_PX = 32
 
 
 def progressive_size(start_px: int, end_px: int, *, epochs: int, epoch_positions: int) -> ImageSize:
-    """From `start_px` in epoch 0 in even steps to `end_px` in epoch `epochs`, and on from there."""
+    """From `start_px` in epoch 0 evenly to `end_px` in epoch `epochs`, rounded down to 32 px."""
 
     def at(position: int) -> int:
-        share = min(1.0, position // epoch_positions / epochs)
-        return STEP_PX * round((start_px + (end_px - start_px) * share) / STEP_PX)
+        epoch = min(position // epoch_positions, epochs)
+        return (start_px + (end_px - start_px) * epoch // epochs) // STEP_PX * STEP_PX
 
     return at
 
