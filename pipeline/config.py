@@ -121,6 +121,11 @@ class PipelineConfig:
             raise MisuseError(
                 f"--val-resize {self.val_resize} is smaller than --image-size {self.image_size}."
             )
+        if self.repeats > 1 and (self.mixup_alpha or self.cutmix_alpha):
+            raise MisuseError(
+                f"--repeats {self.repeats} lets copies of one image follow each other, and "
+                f"--mixup-alpha and --cutmix-alpha mix neighbours: take one of them."
+            )
         if self.progressive_resize:
             check_progressive(*self.progressive_resize)
 

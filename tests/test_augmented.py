@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import torch
 
@@ -15,7 +16,7 @@ from pipeline.dataset import Dataset
 from pipeline.errors import MisuseError
 from pipeline.loader import train_loader
 from pipeline.mixing import mixing
-from pipeline.resizing import progressive_size
+from pipeline.resizing import StartEnd, progressive_size
 from trainer.config import TrainConfig
 from trainer.train import run
 
@@ -99,3 +100,11 @@ def test_the_trainer_takes_it(digits_shards: Path, tmp_path: Path) -> None:
     lines = map(json.loads, (out / "metrics.jsonl").read_text().splitlines())
     losses = [line["loss"] for line in lines if line["kind"] == "train"]
     assert losses and all(math.isfinite(loss) for loss in losses)
+
+
+def test_sizes_on_the_command_line() -> None:
+    parse = StartEnd().convert
+    assert parse("128:224", None, None) == (128, 224)
+    for text in ("128", "128-224", "a:b", "1:2:3"):
+        with pytest.raises(click.BadParameter, match="isn't of the form 128:224"):
+            parse(text, None, None)

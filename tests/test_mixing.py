@@ -104,3 +104,8 @@ def test_an_odd_batch_is_refused() -> None:
     with pytest.raises(MisuseError, match="a rank's batch has 7 images"):
         mixing(PipelineConfig(mixup_alpha=0.2), classes=2, batch_size=7)
     assert mixing(PipelineConfig(), classes=2, batch_size=7) is None
+
+
+def test_copies_of_one_image_are_not_mixed() -> None:
+    with pytest.raises(MisuseError, match="copies of one image"):
+        PipelineConfig(repeats=2, mixup_alpha=0.2)
