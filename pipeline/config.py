@@ -9,6 +9,7 @@ import click
 from pipeline.dataset import Manifest
 from pipeline.errors import MisuseError
 from pipeline.options import setting
+from pipeline.resizing import ImageSize, StartEnd, check_progressive, progressive_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,36 @@ class PipelineConfig:
     color_jitter: float = setting(
         0.0, "Brightness, contrast and saturation are multiplied by up to 1 +- this."
     )
+    hue_jitter: float = setting(0.0, "Hue is turned by up to +- this many degrees.")
+    auto_augment: str = setting(
+        "none",
+        "trivial: one operation of TrivialAugment's an image, of any strength; rand: RandAugment.",
+        type=click.Choice(["none", "trivial", "rand"]),
+    )
+    rand_augment_operations: int = setting(2, "Operations an image gets from RandAugment.")
+    rand_augment_magnitude: int = setting(9, "Their strength, from 0 to 30.")
+    erase_probability: float = setting(
+        0.0, "Probability that a random part of the image becomes the mean color."
+    )
+    erase_area: tuple[float, float] = setting(
+        (0.02, 0.33), "Range of the erased part's share of the image."
+    )
+    erase_ratio: tuple[float, float] = setting(
+        (0.3, 3.3), "Range of the erased part's height / width."
+    )
+    mixup_alpha: float = setting(
+        0.0, "Pairs of images are mixed, in shares from Beta(this, this); 0: not."
+    )
+    cutmix_alpha: float = setting(
+        0.0, "Pairs swap a window, its share from Beta(this, this); 0: not. With MixUp: half each."
+    )
+    progressive_resize: tuple[int, int] | None = setting(
+        None,
+        "Training begins at images of START px and comes to END in steps of 32; validation keeps "
+        "--image-size.",
+        type=StartEnd(),
+    )
+    progressive_epochs: int = setting(10, "Epochs until --progressive-resize comes to END.")
     threads: int | None = setting(
         None, "Threads of DALI per rank.  [default: cores / ranks on this machine]"
     )
@@ -62,13 +93,22 @@ class PipelineConfig:
         _within("--seed", self.seed, 0, 2**63 - 1)
         _within("--flip-probability", self.flip_probability, 0, 1)
         _within("--color-jitter", self.color_jitter, 0, 1)
+        _within("--hue-jitter", self.hue_jitter, 0, 180)
+        _within("--rand-augment-magnitude", self.rand_augment_magnitude, 0, 30)
+        _within("--erase-probability", self.erase_probability, 0, 1)
+        _within("--mixup-alpha", self.mixup_alpha, 0, 1)
+        _within("--cutmix-alpha", self.cutmix_alpha, 0, 1)
         _within("--hw-decoder-load", self.hw_decoder_load, 0, 1)
         _within("--max-bad", self.max_bad, 0, 1)
         _range("--crop-area", self.crop_area, 1)
         _range("--crop-ratio", self.crop_ratio, math.inf)
+        _range("--erase-area", self.erase_area, 1)
+        _range("--erase-ratio", self.erase_ratio, math.inf)
         for flag, value in (
             ("--shuffle-window", self.shuffle_window),
             ("--repeats", self.repeats),
+            ("--rand-augment-operations", self.rand_augment_operations),
+            ("--progressive-epochs", self.progressive_epochs),
             ("--image-size", self.image_size),
             ("--val-resize", self.val_resize),
             ("--threads", self.threads),
@@ -81,6 +121,19 @@ class PipelineConfig:
             raise MisuseError(
                 f"--val-resize {self.val_resize} is smaller than --image-size {self.image_size}."
             )
+        if self.repeats > 1 and (self.mixup_alpha or self.cutmix_alpha):
+            raise MisuseError(
+                f"--repeats {self.repeats} lets copies of one image follow each other, and "
+                f"--mixup-alpha and --cutmix-alpha mix neighbours: take one of them."
+            )
+        if self.progressive_resize:
+            check_progressive(*self.progressive_resize)
+
+    @property
+    def operations(self) -> int:
+        """How many operations of ``--auto-augment`` each image gets."""
+        counts = {"none": 0, "trivial": 1, "rand": self.rand_augment_operations}
+        return counts[self.auto_augment]
 
     @property
     def resolved_threads(self) -> int:
@@ -110,6 +163,17 @@ def resolve_sizes(config: PipelineConfig, manifest: Manifest) -> Sizes:
     spare = round(image_size / 0.875)
     resize = config.val_resize or (spare if shorter >= spare else image_size)
     return Sizes(image_size_px=image_size, resize_px=max(resize, image_size))
+
+
+def image_size(config: PipelineConfig, manifest: Manifest, *, epoch_positions: int) -> ImageSize:
+    """The side of training's images in px at each position, as `config` says."""
+    if config.progressive_resize is None:
+        constant = resolve_sizes(config, manifest).image_size_px
+        return lambda position: constant
+    start_px, end_px = config.progressive_resize
+    return progressive_size(
+        start_px, end_px, epochs=config.progressive_epochs, epoch_positions=epoch_positions
+    )
 
 
 def _within(flag: str, value: float, low: float, high: float) -> None:

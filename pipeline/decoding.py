@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.dlpack import from_dlpack
 
+from pipeline.augment import GEOMETRY, train_parameter_names
 from pipeline.bad_samples import BadSamples
-from pipeline.config import PipelineConfig, resolve_sizes
+from pipeline.config import PipelineConfig
 from pipeline.dataset import Dataset, SplitIndex
 from pipeline.errors import DataError
 from pipeline.feed import FedBatch, Feed
@@ -117,14 +118,24 @@ def _blame(
 
 
 def graph_config(
-    dataset: Dataset, config: PipelineConfig, device: torch.device, batch_size: int, *, color: bool
+    dataset: Dataset,
+    config: PipelineConfig,
+    device: torch.device,
+    batch_size: int,
+    *,
+    training: bool,
 ) -> GraphConfig:
-    """The graph for `dataset` as `config` says, on `device`."""
+    """The graph for `dataset` as `config` says, on `device`.
+
+    What is erased becomes the channels' mean: 0 once the model has normalised it.
+    """
+    red, green, blue = (float(round(255 * mean)) for mean in dataset.manifest.mean)
     on_gpu = device.type == "cuda"
     return GraphConfig(
         batch_size=batch_size,
-        image_size_px=resolve_sizes(config, dataset.manifest).image_size_px,
-        color=color,
+        parameter_names=train_parameter_names(config) if training else GEOMETRY,
+        operations=config.operations if training else 0,
+        erased_color=(red, green, blue),
         device_id=(device.index or 0) if on_gpu else None,
         threads=config.resolved_threads,
         prefetch=config.prefetch,

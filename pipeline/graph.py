@@ -1,9 +1,11 @@
 """The one DALI graph: training and validation, CPU and GPU.
 
-    (bytes, parameters) -> decode the window -> resize the region -> [color] -> flip -> uint8 HWC
+    (bytes, parameters) -> decode the window -> resize the region -> [color] -> flip
+                        -> [operations] -> [erase] -> uint8 HWC
 
 Only the decoder names a device; everything after it runs where its output lies. Nothing here draws
-a random number: windows, flips and colors come in from ``augment.py``.
+a random number: windows, flips and colors come in from ``augment.py``. What stands in brackets is
+there where its parameters are.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,33 +16,33 @@ import numpy as np
 import nvidia.dali.fn as fn
 import nvidia.dali.types as types
 from numpy.typing import NDArray
-from nvidia.dali import Pipeline
+from nvidia.dali import Pipeline, pipeline_def
 from nvidia.dali.data_node import DataNode
 
-from pipeline.augment import Parameters
-
-GEOMETRY = ("start", "shape", "roi_start", "roi_end", "mirror")
-COLOR = ("brightness", "contrast", "saturation")
+from pipeline.augment import COLOR, OPERATIONS, Parameters
+from pipeline.operations import operate
 
 Source = Callable[[int], tuple[Any, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class GraphConfig:
-    """`device_id` None builds the graph for the CPU, on machines without CUDA too."""
+    """
+    Attributes:
+        parameter_names: the fields of ``Parameters`` that the graph takes, in order.
+        operations: how many ``operation``, ``matrix`` and ``amount`` hold.
+        erased_color: RGB, levels from 0 to 255.
+        device_id: None builds the graph for the CPU, on machines without CUDA too.
+    """
 
     batch_size: int
-    image_size_px: int
-    color: bool
+    parameter_names: tuple[str, ...]
+    operations: int
+    erased_color: tuple[float, float, float]
     device_id: int | None
     threads: int
     prefetch: int
     hw_decoder_load: float
-
-    @property
-    def parameter_names(self) -> tuple[str, ...]:
-        """The fields of ``Parameters`` that the graph takes, in order."""
-        return GEOMETRY + COLOR if self.color else GEOMETRY
 
 
 def build_graph(source: Source, config: GraphConfig) -> Pipeline:
@@ -48,27 +50,33 @@ def build_graph(source: Source, config: GraphConfig) -> Pipeline:
 
     `source` is called with 0, 1, 2 ... and returns the encoded images (a list of uint8 arrays) and
     the arrays named by `config.parameter_names`; it ends the run by ``StopIteration``.
-    Each run gives one output: uint8, (B, image_size_px, image_size_px, 3), on the device.
+    Each run gives one output: uint8, (B, height, width, 3), on the device.
     """
-    pipeline = new_pipeline(config)
-    with pipeline:
-        encoded, *parameters = fn.external_source(
-            source, num_outputs=1 + len(config.parameter_names), batch=True, no_copy=True
-        )
-        named = dict(zip(config.parameter_names, parameters, strict=True))
-        pipeline.set_outputs(transform(encoded, named, config))
+
+    def outputs() -> DataNode:
+        names = ("encoded", *config.parameter_names)
+        inputs = fn.external_source(source, num_outputs=len(names), batch=True, no_copy=True)
+        # DALI's translation of ``if`` knows no strict zip.
+        parameters = {name: inputs[number] for number, name in enumerate(names)}
+        return transform(parameters.pop("encoded"), parameters, config)
+
+    pipeline = new_pipeline(outputs, config)
     pipeline.build()
     return pipeline
 
 
-def new_pipeline(config: GraphConfig) -> Pipeline:
-    return Pipeline(
+def new_pipeline(outputs: Callable[[], Any], config: GraphConfig) -> Pipeline:
+    """The pipeline that gives what `outputs` returns, not built."""
+    define = pipeline_def(
+        outputs,
+        enable_conditionals=config.operations > 0,
         batch_size=config.batch_size,
         num_threads=config.threads,
         device_id=config.device_id,
         prefetch_queue_depth=config.prefetch,
         seed=0,
     )
+    return define()
 
 
 def decode(encoded: DataNode, start: DataNode, shape: DataNode, config: GraphConfig) -> DataNode:
@@ -90,17 +98,35 @@ def transform(
 ) -> DataNode:
     """Encoded images and parameters -> images; the operators that every feed shares."""
     images = decode(encoded, parameters["start"], parameters["shape"], config)
+    return augment(images, parameters, config)
+
+
+def augment(images: DataNode, parameters: Mapping[str, Any], config: GraphConfig) -> DataNode:
+    """Decoded windows -> images."""
     images = fn.resize(
         images,
-        size=(config.image_size_px, config.image_size_px),
+        size=parameters["size"],
         roi_start=parameters["roi_start"],
         roi_end=parameters["roi_end"],
         interp_type=types.INTERP_LINEAR,
         antialias=True,
     )
-    if config.color:
-        images = fn.color_twist(images, **{name: parameters[name] for name in COLOR})
-    return fn.flip(images, horizontal=parameters["mirror"])
+    twist = {name: parameters[name] for name in (*COLOR, "hue") if name in parameters}
+    if twist:
+        images = fn.color_twist(images, **twist)
+    images = fn.flip(images, horizontal=parameters["mirror"])
+    for stage in range(config.operations):
+        operation, matrix, amount = (parameters[name][stage] for name in OPERATIONS)
+        images = operate(images, operation, matrix, amount)
+    if "hole_start" in parameters:
+        images = fn.erase(
+            images,
+            anchor=parameters["hole_start"],
+            shape=parameters["hole_shape"],
+            axis_names="HW",
+            fill_value=config.erased_color,
+        )
+    return images
 
 
 def source_outputs(encoded: Any, parameters: Parameters, config: GraphConfig) -> tuple[Any, ...]:
@@ -112,12 +138,15 @@ def decoding_problem(
     data: NDArray[np.uint8], start: NDArray[np.int32], shape: NDArray[np.int32], config: GraphConfig
 ) -> str | None:
     """Why DALI can't decode the window of one image alone, or None if it can."""
-    pipeline = new_pipeline(replace(config, batch_size=1, threads=1, prefetch=1))
-    with pipeline:
+
+    def outputs() -> DataNode:
         encoded, start_node, shape_node = fn.external_source(
             lambda step: ([data], start[None], shape[None]), num_outputs=3, batch=True
         )
-        pipeline.set_outputs(decode(encoded, start_node, shape_node, config))
+        return decode(encoded, start_node, shape_node, config)
+
+    alone = replace(config, batch_size=1, threads=1, prefetch=1, operations=0)
+    pipeline = new_pipeline(outputs, alone)
     pipeline.build()
     try:
         pipeline.run()

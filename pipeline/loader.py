@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from pipeline.bad_samples import BadSamples
-from pipeline.config import PipelineConfig, resolve_sizes
+from pipeline.config import PipelineConfig, image_size, resolve_sizes
 from pipeline.dataset import Dataset
 from pipeline.decoding import Batch, decoded_batches, graph_config
 from pipeline.errors import DataError
@@ -127,12 +127,16 @@ def train_loader(
     batch_size = per_rank_batch_size(global_batch_size, world_size)
     index = dataset.split(split)
     bad = BadSamples(index, math.ceil(config.max_bad * len(index)))
-    graph = graph_config(dataset, config, device, batch_size, color=config.color_jitter > 0)
+    graph = graph_config(dataset, config, device, batch_size, training=True)
+    image_size_at = image_size(
+        config, dataset.manifest, epoch_positions=len(index) * config.repeats
+    )
 
     def batches(start: int) -> Generator[Batch]:
         plan = train_plan(
             index,
             config,
+            image_size_at,
             start=start,
             end=end_position,
             global_batch_size=global_batch_size,
@@ -168,7 +172,7 @@ def val_loader(
     dataset.require("classification")
     index = dataset.split(split)
     bad = BadSamples(index, math.ceil(config.max_bad * len(index)))
-    graph = graph_config(dataset, config, device, batch_size, color=False)
+    graph = graph_config(dataset, config, device, batch_size, training=False)
     plan = val_plan(
         index,
         resolve_sizes(config, dataset.manifest),

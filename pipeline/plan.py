@@ -19,6 +19,7 @@ from pipeline.order import (
     window_order,
 )
 from pipeline.ranks import step_positions, validation_samples
+from pipeline.resizing import ImageSize
 
 Integers = NDArray[np.int64]
 
@@ -26,13 +27,15 @@ Integers = NDArray[np.int64]
 @dataclass(frozen=True, kw_only=True)
 class PlannedBatch:
     """`samples`: int64 (B,), rows of the split's index; `visits`: which visit to each it is, int64
-    (B,); `parameters`: of the same B images; `counts`: bool (B,), whether the label is to be used.
+    (B,); `parameters`: of the same B images; `counts`: bool (B,), whether the label is to be used;
+    `image_size_px`: the side of the images that come out.
     """
 
     samples: NDArray[np.int64]
     visits: NDArray[np.int64]
     parameters: Parameters
     counts: NDArray[np.bool_]
+    image_size_px: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +60,7 @@ class Plan:
 def train_plan(
     index: SplitIndex,
     config: PipelineConfig,
+    image_size_at: ImageSize,
     *,
     start: int,
     end: int | None,
@@ -64,7 +68,10 @@ def train_plan(
     rank: int,
     world_size: int,
 ) -> Plan:
-    """Steps of `rank` from position `start` until `end` is reached or passed."""
+    """Steps of `rank` from position `start` until `end` is reached or passed.
+
+    A step's images have the size of its first position over all ranks.
+    """
     order = order_of(index, config)
 
     def batch_at(step: int) -> PlannedBatch:
@@ -75,18 +82,20 @@ def train_plan(
             rank=rank,
             world_size=world_size,
         )
-        return planned(*order(positions))
+        return planned(*order(positions), image_size_at(start + step * global_batch_size))
 
-    def planned(visits: Integers, samples: Integers) -> PlannedBatch:
+    def planned(visits: Integers, samples: Integers, image_size_px: int) -> PlannedBatch:
         return PlannedBatch(
             samples=samples,
             visits=visits,
-            parameters=draw_train_parameters(index, config, visits, samples),
+            parameters=draw_train_parameters(index, config, visits, samples, image_size_px),
             counts=np.ones(len(samples), bool),
+            image_size_px=image_size_px,
         )
 
     def with_samples(batch: PlannedBatch, places: list[int], samples: list[int]) -> PlannedBatch:
-        return planned(batch.visits, _exchanged(batch.samples, places, samples))
+        others = _exchanged(batch.samples, places, samples)
+        return planned(batch.visits, others, batch.image_size_px)
 
     return Plan(
         batch_at=batch_at,
@@ -115,7 +124,13 @@ def val_plan(
             image_size_px=sizes.image_size_px,
         )
         visits = np.zeros(len(samples), np.int64)
-        return PlannedBatch(samples=samples, visits=visits, parameters=parameters, counts=counts)
+        return PlannedBatch(
+            samples=samples,
+            visits=visits,
+            parameters=parameters,
+            counts=counts,
+            image_size_px=sizes.image_size_px,
+        )
 
     def with_samples(batch: PlannedBatch, places: list[int], samples: list[int]) -> PlannedBatch:
         counts = batch.counts.copy()
@@ -147,19 +162,17 @@ def draw_train_parameters(
     config: PipelineConfig,
     visits: NDArray[np.int64],
     samples: NDArray[np.int64],
+    image_size_px: int,
 ) -> Parameters:
-    """Windows, flips and colors of samples (B,) at visits (B,), as `config` says."""
+    """What is done to samples (B,) at visits (B,), as `config` says."""
     heights, widths = image_sizes_px(index, samples)
     return train_parameters(
-        seed=config.seed,
+        config,
         visits=visits,
         samples=samples,
         heights=heights,
         widths=widths,
-        crop_area=config.crop_area,
-        crop_ratio=config.crop_ratio,
-        flip_probability=config.flip_probability,
-        color_jitter=config.color_jitter,
+        image_size_px=image_size_px,
     )
 
 

@@ -186,7 +186,7 @@ def test_a_training_image_is_its_window_resized(photographs: Path) -> None:
         1,
     )
     index = dataset.split("train")
-    drawn = draw_train_parameters(index, config, np.zeros(32, np.int64), batch.samples)
+    drawn = draw_train_parameters(index, config, np.zeros(32, np.int64), batch.samples, 160)
     assert 0 < drawn.mirror.sum() < 32
     for number, sample in enumerate(batch.samples):
         (top, left), (height, width) = drawn.start[number], drawn.shape[number]

@@ -110,6 +110,7 @@ def _steps(job: Job, batches: Loader) -> Iterator[StepRecord]:
         position=job.progress.position,
         seed=hash((job.pipeline.seed, job.world.rank)),
         label_smoothing=job.config.label_smoothing,
+        mix=job.mix,
         dtype=job.dtype,
     )
 
