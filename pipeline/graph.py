@@ -27,7 +27,8 @@ Source = Callable[[int], tuple[Any, ...]]
 
 @dataclass(frozen=True, kw_only=True)
 class GraphConfig:
-    """`device_id` None builds the graph for the CPU, on machines without CUDA too."""
+    """`device_id` None builds the graph for the CPU, on machines without CUDA too. `decoded` tells
+    where whole images, decoded already, come in instead of encoded ones: "host" or "device"."""
 
     batch_size: int
     image_size_px: int
@@ -36,6 +37,7 @@ class GraphConfig:
     threads: int
     prefetch: int
     hw_decoder_load: float
+    decoded: str | None = None
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
@@ -46,27 +48,64 @@ class GraphConfig:
 def build_graph(source: Source, config: GraphConfig) -> Pipeline:
     """The pipeline, built.
 
-    `source` is called with 0, 1, 2 ... and returns the encoded images (a list of uint8 arrays) and
-    the arrays named by `config.parameter_names`; it ends the run by ``StopIteration``.
+    `source` is called with 0, 1, 2 ... and returns the images (a list of uint8 arrays) and the
+    arrays named by `config.parameter_names`; it ends the run by ``StopIteration``.
     Each run gives one output: uint8, (B, image_size_px, image_size_px, 3), on the device.
     """
     pipeline = new_pipeline(config)
     with pipeline:
-        encoded, *parameters = fn.external_source(
-            source, num_outputs=1 + len(config.parameter_names), batch=True, no_copy=True
-        )
+        images, *parameters = inputs(source, config)
         named = dict(zip(config.parameter_names, parameters, strict=True))
-        pipeline.set_outputs(transform(encoded, named, config))
+        pipeline.set_outputs(transform(images, named, config))
     pipeline.build()
     return pipeline
 
 
-def new_pipeline(config: GraphConfig) -> Pipeline:
+def inputs(source: Source, config: GraphConfig) -> list[DataNode]:
+    """What `source` returns, as nodes."""
+    count = len(config.parameter_names)
+    layout = "HWC" if config.decoded else ""
+    if config.decoded != "device":
+        layouts = [layout, *[""] * count]
+        return list(
+            fn.external_source(
+                source, num_outputs=1 + count, batch=True, no_copy=True, layout=layouts
+            )
+        )
+    # Nodes of one source lie on one device, so this takes two that share each batch.
+    waiting: dict[int, list[Any]] = {}
+
+    def part(step: int, take: slice) -> Any:
+        if step not in waiting:
+            waiting[step] = list(source(step))
+            return waiting[step][take]
+        return waiting.pop(step)[take]
+
+    (images,) = fn.external_source(
+        lambda step: part(step, slice(1)),
+        num_outputs=1,
+        batch=True,
+        no_copy=True,
+        device="gpu",
+        layout=["HWC"],
+    )
+    return [
+        images,
+        *fn.external_source(
+            lambda step: tuple(part(step, slice(1, None))),
+            num_outputs=count,
+            batch=True,
+            no_copy=True,
+        ),
+    ]
+
+
+def new_pipeline(config: GraphConfig, *, prefetch: int | None = None) -> Pipeline:
     return Pipeline(
         batch_size=config.batch_size,
         num_threads=config.threads,
         device_id=config.device_id,
-        prefetch_queue_depth=config.prefetch,
+        prefetch_queue_depth=prefetch or config.prefetch,
         seed=0,
     )
 
@@ -85,11 +124,18 @@ def decode(encoded: DataNode, start: DataNode, shape: DataNode, config: GraphCon
     )
 
 
+def cut(images: DataNode, start: DataNode, shape: DataNode, config: GraphConfig) -> DataNode:
+    """The windows of decoded images: what ``decode`` would give, bit for bit on the CPU."""
+    windows = fn.slice(images, start=start, shape=shape, axis_names="HW")
+    return windows if config.device_id is None else windows.gpu()
+
+
 def transform(
-    encoded: DataNode, parameters: Mapping[str, DataNode], config: GraphConfig
+    source_images: DataNode, parameters: Mapping[str, DataNode], config: GraphConfig
 ) -> DataNode:
-    """Encoded images and parameters -> images; the operators that every feed shares."""
-    images = decode(encoded, parameters["start"], parameters["shape"], config)
+    """Encoded or decoded images and parameters -> images; the operators that every feed shares."""
+    window = cut if config.decoded else decode
+    images = window(source_images, parameters["start"], parameters["shape"], config)
     images = fn.resize(
         images,
         size=(config.image_size_px, config.image_size_px),
@@ -103,9 +149,9 @@ def transform(
     return fn.flip(images, horizontal=parameters["mirror"])
 
 
-def source_outputs(encoded: Any, parameters: Parameters, config: GraphConfig) -> tuple[Any, ...]:
+def source_outputs(images: Any, parameters: Parameters, config: GraphConfig) -> tuple[Any, ...]:
     """What a `source` returns for one batch."""
-    return encoded, *(getattr(parameters, name) for name in config.parameter_names)
+    return images, *(getattr(parameters, name) for name in config.parameter_names)
 
 
 def decoding_problem(
@@ -122,11 +168,11 @@ def decoding_problem(
     try:
         pipeline.run()
     except RuntimeError as error:
-        return _reason(str(error))
+        return reason_of(str(error))
     return None
 
 
-def _reason(error: str) -> str:
+def reason_of(error: str) -> str:
     """The line of DALI's message that says what happened."""
     lines = [line.strip() for line in error.splitlines() if line.strip()]
     told = [line for line in lines if "Error" in line and not line.startswith("Traceback")]
