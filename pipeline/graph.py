@@ -175,5 +175,5 @@ def decoding_problem(
 def reason_of(error: str) -> str:
     """The line of DALI's message that says what happened."""
     lines = [line.strip() for line in error.splitlines() if line.strip()]
-    told = [line for line in lines if "Error" in line and not line.startswith("Traceback")]
-    return (told or lines or ["no reason given"])[-1]
+    _, *told = lines[lines.index("encountered:") :] if "encountered:" in lines else [""]
+    return (told or lines[-1:] or ["no reason given"])[0]
