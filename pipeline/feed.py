@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.bad_samples import ATTEMPTS, BadSamples, substitute
 from pipeline.errors import DataError
-from pipeline.graph import GraphConfig, source_outputs
+from pipeline.graph import GraphConfig, source_images, source_outputs
 from pipeline.plan import Plan, PlannedBatch
 from pipeline.reader import Bytes
 from pipeline.supply import Integers, Supplied, Supply
@@ -30,10 +30,12 @@ KEPT_BATCHES = 3
 
 @dataclass(frozen=True)
 class FedBatch:
-    """A planned batch and the images of its samples; `buffer` holds the most of them."""
+    """A planned batch and the images of its samples, `given` to DALI as it takes them; `buffer`
+    holds the most of them."""
 
     planned: PlannedBatch
     images: list[Any]
+    given: Any
     buffer: Bytes | None
 
 
@@ -79,7 +81,7 @@ class Feed:
             if buffer is not None:
                 self._spares.append(buffer)
         self._undelivered.append(batch)
-        return source_outputs(batch.images, batch.planned.parameters, self._graph)
+        return source_outputs(batch.given, batch.planned.parameters, self._graph)
 
     def waiting(self) -> list[FedBatch]:
         """What DALI has got and not delivered, the oldest first."""
@@ -103,7 +105,7 @@ class Feed:
         if places := self._bad.places(planned.samples):
             planned = self._exchange(planned, places, images)
         self._watch.move()
-        return FedBatch(planned, images, taken.buffer)
+        return FedBatch(planned, images, source_images(images, self._graph), taken.buffer)
 
     def _plan_ahead(self) -> None:
         more = CATCH_UP_BATCHES

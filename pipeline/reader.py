@@ -36,11 +36,11 @@ class ShardReader:
         """`samples` will be read: let the shards that lie elsewhere be fetched, and the kernel
         begin to read what lies here, all at once."""
         rows = self._index.samples[samples]
-        self._files.expect(np.unique(rows["shard"]).tolist())
-        if self._index.cache is None:
-            for place, shard, offset, size in _in_order(rows):
-                descriptor = self._open(shard, samples[place])
-                os.posix_fadvise(descriptor, offset, size, os.POSIX_FADV_WILLNEED)
+        if self._index.cache is not None:
+            self._files.expect(np.unique(rows["shard"]).tolist())
+            return
+        for descriptor, _, offset, size in self._opened(samples, rows):
+            os.posix_fadvise(descriptor, offset, size, os.POSIX_FADV_WILLNEED)
 
     def wants_more_advice(self) -> bool:
         """Whether shards further ahead should be fetched."""
@@ -48,7 +48,8 @@ class ShardReader:
 
     def forget(self, samples: NDArray[np.int64]) -> None:
         """What was advised is read, or won't be."""
-        self._files.done(np.unique(self._index.samples["shard"][samples]).tolist())
+        if self._index.cache is not None:
+            self._files.done(np.unique(self._index.samples["shard"][samples]).tolist())
 
     def read(
         self, samples: NDArray[np.int64], spare: Bytes | None = None
@@ -67,8 +68,8 @@ class ShardReader:
         views = [spare[start:end] for start, end in zip([0, *ends], ends, strict=False)]
         crc32 = rows["crc32"].tolist()
         damaged = []
-        for place, shard, offset, size in _in_order(rows):
-            descriptor, data = self._open(shard, samples[place]), views[place].data
+        for descriptor, place, offset, size in self._opened(samples, rows):
+            data = views[place].data
             if (read := os.preadv(descriptor, [data], offset)) != size:
                 sample = int(samples[place])
                 raise DataError(
@@ -82,13 +83,19 @@ class ShardReader:
     def close(self) -> None:
         self._files.close()
 
-    def _open(self, shard: int, sample: np.int64) -> int:
-        self._watch.move(f"reading {self._index.where(shard)}")
-        return self._files.open(shard, int(sample))
-
-
-def _in_order(rows: NDArray[np.void]) -> Iterator[tuple[int, int, int, int]]:
-    """(place, shard, offset, size) of each row, as they lie in the tars."""
-    order = np.lexsort((rows["offset"], rows["shard"]))
-    columns = (order, *(rows[name][order] for name in ("shard", "offset", "size")))
-    return zip(*(column.tolist() for column in columns), strict=True)
+    def _opened(
+        self, samples: NDArray[np.int64], rows: NDArray[np.void]
+    ) -> Iterator[tuple[int, int, int, int]]:
+        """(descriptor of its tar, place, offset, size) of each of `samples`, as they lie in the
+        tars. A descriptor is good until the next."""
+        order = np.lexsort((rows["offset"], rows["shard"]))
+        columns = (order, *(rows[name][order] for name in ("shard", "offset", "size")))
+        opened, descriptor = None, -1
+        for place, shard, offset, size in zip(
+            *(column.tolist() for column in columns), strict=True
+        ):
+            if shard != opened:
+                self._watch.move(f"reading {self._index.where(shard)}")
+                descriptor = self._files.open(shard, int(samples[place]))
+                opened = shard
+            yield descriptor, place, offset, size
