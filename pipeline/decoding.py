@@ -66,7 +66,7 @@ class Source:
         if self.kept is None:
             return EncodedSupply(reader)
         decoder = WholeDecoder(self.graph, on_device=self.graph.decoded == "device")
-        return KeptSupply(reader, self.kept, decoder)
+        return KeptSupply(reader, self.kept, decoder, watch)
 
 
 def decoded_batches(source: Source, plan: Plan) -> Generator[Batch]:
@@ -173,6 +173,7 @@ def graph_config(
         prefetch=config.prefetch,
         hw_decoder_load=config.hw_decoder_load,
         decoded=decoded,
+        largest_px=(dataset.manifest.heights[2], dataset.manifest.widths[2]),
     )
 
 

@@ -23,13 +23,20 @@ from pipeline.augment import Parameters
 GEOMETRY = ("start", "shape", "roi_start", "roi_end", "mirror")
 COLOR = ("brightness", "contrast", "saturation")
 
+# Memory for a larger image is allocated when it comes: each of DALI's threads has a buffer.
+HINTED_PX = 4096
+# What DALI allocates for a thread by default.
+DALI_PADDING_BYTES = 2**24
+
 Source = Callable[[int], tuple[Any, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class GraphConfig:
     """`device_id` None builds the graph for the CPU, on machines without CUDA too. `decoded` tells
-    where whole images, decoded already, come in instead of encoded ones: "host" or "device"."""
+    where whole images, decoded already, come in instead of encoded ones: "host" or "device".
+    `largest_px` is the greatest height and width of an encoded image, for what the GPU's decoders
+    allocate beforehand."""
 
     batch_size: int
     image_size_px: int
@@ -39,6 +46,21 @@ class GraphConfig:
     prefetch: int
     hw_decoder_load: float
     decoded: str | None = None
+    largest_px: tuple[int, int] = (0, 0)
+
+    @property
+    def decoder_arguments(self) -> dict[str, Any]:
+        """What every decoder of images is told."""
+        height, width = (min(side, HINTED_PX) for side in self.largest_px)
+        return {
+            "device": "cpu" if self.device_id is None else "mixed",
+            "output_type": types.RGB,
+            "hw_decoder_load": self.hw_decoder_load,
+            "jpeg_fancy_upsampling": True,  # as libjpeg-turbo on the CPU does
+            "preallocate_height_hint": height,
+            "preallocate_width_hint": width,
+            "device_memory_padding": max(height * width * 3, DALI_PADDING_BYTES),
+        }
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
@@ -107,6 +129,7 @@ def new_pipeline(config: GraphConfig, *, prefetch: int | None = None) -> Pipelin
         num_threads=config.threads,
         device_id=config.device_id,
         prefetch_queue_depth=prefetch or config.prefetch,
+        set_affinity=config.device_id is not None,  # to the cores near that GPU
         seed=0,
     )
 
@@ -118,10 +141,7 @@ def decode(encoded: DataNode, start: DataNode, shape: DataNode, config: GraphCon
         start,
         shape,
         axis_names="HW",
-        device="cpu" if config.device_id is None else "mixed",
-        output_type=types.RGB,
-        hw_decoder_load=config.hw_decoder_load,
-        jpeg_fancy_upsampling=True,  # as libjpeg-turbo on the CPU does
+        **config.decoder_arguments,
     )
 
 

@@ -227,7 +227,9 @@ def val_loader(
 
 def _opened(dataset: Dataset, split: str) -> SplitIndex:
     dataset.require("classification")
-    return dataset.split(split)
+    index = dataset.split(split)
+    _ = index.samples  # fetched and checked now, not when the first batch is waited for
+    return index
 
 
 def _warn_of_thrashing(index: SplitIndex) -> None:

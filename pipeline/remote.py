@@ -12,7 +12,7 @@ BLOCK_BYTES = 8 * 2**20
 def is_remote(directory: str) -> bool:
     """Whether `directory` is a URL that names another place than this machine's folders."""
     protocol, found, _ = directory.partition("://")
-    return bool(found) and protocol not in ("file", "local")
+    return bool(found) and protocol != "file"
 
 
 class RemoteFolder:

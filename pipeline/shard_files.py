@@ -105,6 +105,8 @@ class FetchedFiles:
         return len(self._expected) < min(self._room // 2, len(self._index.split.shards))
 
     def open(self, shard: int, sample: int) -> int:
+        if (ahead := self._files.get(shard)) and ahead.done() and ahead.exception():
+            del self._files[shard]  # what failed when it was fetched ahead is tried once more
         if shard not in self._files:
             if len(self._files) >= self._room:
                 self._drop(expected_too=True)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.kept import KeptImages
 from pipeline.reader import DAMAGED, Bytes, ShardReader
+from pipeline.watch import Watch
 from pipeline.whole import WholeDecoder
 
 Integers = NDArray[np.int64]
@@ -67,8 +68,10 @@ class KeptSupply:
     A sample is bad here if any part of it can't be decoded, not only this visit's window.
     """
 
-    def __init__(self, reader: ShardReader, kept: KeptImages, decoder: WholeDecoder) -> None:
-        self._reader, self._kept, self._decoder = reader, kept, decoder
+    def __init__(
+        self, reader: ShardReader, kept: KeptImages, decoder: WholeDecoder, watch: Watch
+    ) -> None:
+        self._reader, self._kept, self._decoder, self._watch = reader, kept, decoder, watch
         self.forget, self.wants_more_advice = reader.forget, reader.wants_more_advice
         self.close = reader.close
 
@@ -97,6 +100,7 @@ class KeptSupply:
         encoded = {
             place: view for place, view in zip(places, views, strict=True) if place not in bad
         }
+        self._watch.move(f"DALI decodes {len(encoded)} whole images")
         decoded, undecodable = self._decoder(encoded)
         bad |= undecodable
         fresh = {}

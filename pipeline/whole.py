@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import nvidia.dali.fn as fn
-import nvidia.dali.types as types
 from numpy.typing import NDArray
 
 from pipeline.graph import GraphConfig, new_pipeline, reason_of
@@ -62,13 +61,7 @@ class WholeDecoder:
         pipeline = new_pipeline(config, prefetch=1)
         with pipeline:
             encoded = fn.external_source(name="encoded", batch=True, no_copy=True)
-            images = fn.decoders.image(
-                encoded,
-                device="cpu" if config.device_id is None else "mixed",
-                output_type=types.RGB,
-                hw_decoder_load=config.hw_decoder_load,
-                jpeg_fancy_upsampling=True,
-            )
+            images = fn.decoders.image(encoded, **config.decoder_arguments)
             pipeline.set_outputs(images)
         pipeline.build()
         return pipeline

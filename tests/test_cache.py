@@ -309,6 +309,19 @@ def test_a_shard_that_vanishes_at_the_url_is_named(uploaded: str, tmp_path: Path
         taken(loader)
 
 
+def test_a_server_that_hangs_is_named(
+    uploaded: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loader, let_go = (
+        loader_of(uploaded, tmp_path, shuffle="off", stall_timeout=0.5),
+        threading.Event(),
+    )
+    monkeypatch.setattr(RemoteFolder, "read_block", lambda *_: let_go.wait() and b"")
+    with pytest.raises(DataError, match=r"stuck: .* reading memory://digits/train-000000\.tar"):
+        taken(loader)
+    let_go.set()
+
+
 def test_no_shards_at_a_url(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="memory://nowhere holds no complete shards"):
         Dataset("memory://nowhere", cache_dir=str(tmp_path))

@@ -55,3 +55,45 @@ def test_both_devices_get_the_same_operators_and_arguments() -> None:
     assert on_cpu == on_gpu
     assert on_gpu["decoders__ImageSlice"]["jpeg_fancy_upsampling"] == "True"
     assert on_gpu["Resize"]["antialias"] == "True"
+
+
+def test_memory_is_allocated_for_the_largest_image() -> None:
+    graph = GraphConfig(
+        batch_size=4,
+        image_size_px=32,
+        color=False,
+        device_id=0,
+        threads=1,
+        prefetch=2,
+        hw_decoder_load=0.65,
+        largest_px=(3000, 90_000),
+    )
+    arguments = graph.decoder_arguments
+    assert arguments["preallocate_height_hint"] == 3000
+    assert arguments["preallocate_width_hint"] == 4096
+    assert arguments["device_memory_padding"] == 3000 * 4096 * 3
+
+
+@pytest.mark.parametrize("device_id", [None, 0])
+@pytest.mark.parametrize("decoded", ["host", "device"])
+def test_decoded_images_are_cut_instead(device_id: int | None, decoded: str) -> None:
+    graph = GraphConfig(
+        batch_size=4,
+        image_size_px=32,
+        color=False,
+        device_id=device_id,
+        threads=1,
+        prefetch=2,
+        hw_decoder_load=0.65,
+        decoded=decoded,
+    )
+    with new_pipeline(graph):
+        names = ("images", *graph.parameter_names)
+        inputs = {name: fn.external_source(name=name, batch=True) for name in names}
+        images = transform(inputs["images"], inputs, graph)
+    assert images.device == ("cpu" if device_id is None else "gpu")
+    node, operators = images, []
+    while node.name != "images":
+        operators.append(str(node.source.spec).splitlines()[0].removeprefix("OpSpec for "))
+        node = node.source.inputs[0]
+    assert "Slice:" in operators and not any("Image" in name for name in operators)
