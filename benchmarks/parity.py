@@ -101,6 +101,7 @@ def validation_views(config: PipelineConfig, split: str) -> Iterator[dict[str, N
     from pipeline.inference import inference_transform
     from pipeline.loader import val_loader
     from pipeline.reader import ShardReader
+    from pipeline.watch import Watch
 
     dataset = Dataset(config.shards)
     index, sizes = dataset.split(split), resolve_sizes(config, dataset.manifest)
@@ -109,7 +110,8 @@ def validation_views(config: PipelineConfig, split: str) -> Iterator[dict[str, N
     )
     ours = inference_transform(dataset.manifest, config)
     loader = val_loader(dataset, config, batch_size=50, device=torch.device("cpu"), split=split)
-    with loader, closing(ShardReader(index, verify=True)) as reader:
+    watch = Watch(config.stall_timeout, rank=0)
+    with loader, closing(ShardReader(index, verify=True, watch=watch)) as reader:
         for batch in loader:
             encoded, _ = reader.read(batch.samples)
             for image, data in zip(batch.images, encoded, strict=True):

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.config import PipelineConfig
-from pipeline.dataset import Dataset, SplitIndex
+from pipeline.config import PipelineConfig, open_dataset
+from pipeline.dataset import SplitIndex
 from pipeline.errors import DataError
 from pipeline.options import options, setting, take
 from pipeline.order import Order
@@ -113,7 +113,7 @@ def _shards_per_step(shards: NDArray[np.uint32], step: int) -> tuple[float, floa
 def main(**values: Any) -> None:
     """Prove that each epoch is each sample once, on 1 to 8 ranks, and measure the shuffle."""
     asked, config = take(AuditConfig, values), take(PipelineConfig, values)
-    index = Dataset(config.shards).split(asked.split)
+    index = open_dataset(config).split(asked.split)
     order = order_of(index, config)
     console = Console()
     if config.sample_weights == "none" and config.repeats == 1:

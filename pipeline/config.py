@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import click
 
-from pipeline.dataset import Manifest
+from pipeline.dataset import Dataset, Manifest
 from pipeline.errors import MisuseError
 from pipeline.options import setting
 from pipeline.resizing import ImageSize, StartEnd, check_progressive, progressive_size
@@ -14,7 +14,15 @@ from pipeline.resizing import ImageSize, StartEnd, check_progressive, progressiv
 
 @dataclass(frozen=True, kw_only=True)
 class PipelineConfig:
-    shards: str = setting("shards", "Directory that tools/shard wrote.")
+    shards: str = setting(
+        "shards", "Directory that tools/shard wrote, or its URL (s3://bucket/shards)."
+    )
+    cache_dir: str | None = setting(
+        None, "Folder for shards fetched from a URL.  [default: ~/.cache, or as XDG says]"
+    )
+    cache_size: float | None = setting(
+        None, "GiB that fetched shards may take.  [default: half of the disk's free space]"
+    )
     seed: int = setting(0, "Seed of order and augmentation.")
     shuffle: str = setting(
         "global",
@@ -82,6 +90,16 @@ class PipelineConfig:
     prefetch: int = setting(2, "Batches that DALI keeps ready.")
     read_ahead: int = setting(4, "Batches whose bytes are read before DALI asks for them.")
     verify: bool = setting(True, "Check each sample's crc32 as it is read.")
+    cache: str = setting(
+        "none",
+        "Keep decoded images in memory, each rank its own: in the host's, the GPU's, or in the "
+        "host's if they take less than a quarter of what is free. Where they don't fit, nothing is "
+        "kept.",
+        type=click.Choice(["none", "host", "device", "auto"]),
+    )
+    stall_timeout: float = setting(
+        300.0, "Stop with an error if a batch is missed for so many seconds; 0: never."
+    )
     max_bad: float = setting(
         0.01,
         "Stop when more than this fraction of a split's samples is damaged; others take the "
@@ -100,6 +118,9 @@ class PipelineConfig:
         _within("--cutmix-alpha", self.cutmix_alpha, 0, 1)
         _within("--hw-decoder-load", self.hw_decoder_load, 0, 1)
         _within("--max-bad", self.max_bad, 0, 1)
+        _within("--stall-timeout", self.stall_timeout, 0, math.inf)
+        if self.cache_size is not None and self.cache_size <= 0:
+            raise MisuseError(f"--cache-size must be positive, not {self.cache_size:g}.")
         _range("--crop-area", self.crop_area, 1)
         _range("--crop-ratio", self.crop_ratio, math.inf)
         _range("--erase-area", self.erase_area, 1)
@@ -143,6 +164,11 @@ class PipelineConfig:
 def available_cores() -> int:
     """The cores that this process may use, which may be fewer than the machine has."""
     return len(os.sched_getaffinity(0))
+
+
+def open_dataset(config: PipelineConfig) -> Dataset:
+    """The shards that `config` names."""
+    return Dataset(config.shards, cache_dir=config.cache_dir, cache_size=config.cache_size)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,8 +3,9 @@
 plan (samples, parameters) -> feed (bytes) -> graph (DALI) -> Batch
 """
 
-from collections.abc import Generator, Sequence
-from contextlib import closing
+import itertools
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,13 @@ from pipeline.dataset import Dataset, SplitIndex
 from pipeline.errors import DataError
 from pipeline.feed import FedBatch, Feed
 from pipeline.graph import GraphConfig, build_graph, decoding_problem
+from pipeline.kept import KeptImages
 from pipeline.plan import Plan
+from pipeline.reader import ShardReader
+from pipeline.supply import EncodedSupply, KeptSupply, Supply
+from pipeline.watch import Watch
+from pipeline.whole import WholeDecoder
+from pipeline.worker import Worker
 
 
 @dataclass(frozen=True)
@@ -36,25 +43,44 @@ class Batch:
     labels: torch.Tensor
     samples: NDArray[np.int64]
 
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Batch":
+        """The batch on `device`, for loops that move what they get."""
+        images = self.images.to(device, non_blocking=non_blocking)
+        return Batch(images, self.labels.to(device, non_blocking=non_blocking), self.samples)
 
-def decoded_batches(
-    index: SplitIndex,
-    plan: Plan,
-    graph: GraphConfig,
-    config: PipelineConfig,
-    device: torch.device,
-    bad: BadSamples,
-) -> Generator[Batch]:
-    """Run the plan through DALI. Samples that are bad are remembered in `bad`, and others take
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """What all iterations of a loader have in common; `rank` is for messages."""
+
+    index: SplitIndex
+    graph: GraphConfig
+    config: PipelineConfig
+    device: torch.device
+    bad: BadSamples
+    kept: KeptImages | None
+    rank: int
+
+    def supply(self, watch: Watch) -> Supply:
+        """Images, encoded or kept."""
+        reader = ShardReader(self.index, verify=self.config.verify, watch=watch)
+        if self.kept is None:
+            return EncodedSupply(reader)
+        decoder = WholeDecoder(self.graph, on_device=self.graph.decoded == "device")
+        return KeptSupply(reader, self.kept, decoder, watch)
+
+
+def decoded_batches(source: Source, plan: Plan) -> Generator[Batch]:
+    """Run the plan through DALI. Samples that are bad are remembered in the source, and others take
     their places.
 
-    Raises ``DataError`` that names shard and sample if a tar changed under the job, and where too
-    many samples are bad.
+    Raises ``DataError`` that names shard and sample if a tar changed under the job, where too many
+    samples are bad, and where nothing moves for --stall-timeout.
     """
     done = 0
     while done != plan.steps:
         # An error leaves DALI's pipeline unusable: the rest of the plan gets a new one.
-        with closing(_run(index, plan.after(done), graph, config, device, bad)) as batches:
+        with closing(_run(source, plan.after(done))) as batches:
             for batch in batches:
                 if batch is None:
                     break
@@ -64,28 +90,30 @@ def decoded_batches(
                 return
 
 
-def _run(
-    index: SplitIndex,
-    plan: Plan,
-    graph: GraphConfig,
-    config: PipelineConfig,
-    device: torch.device,
-    bad: BadSamples,
-) -> Generator[Batch | None]:
+def _run(source: Source, plan: Plan) -> Generator[Batch | None]:
     """One pipeline from the plan's first step to its end, or to None: DALI failed, and the samples
-    that made it fail are in `bad` now."""
-    labels = index.samples["label"]
+    that made it fail are known to be bad now."""
+    labels, device = source.index.samples["label"], source.device
     stream = torch.cuda.current_stream(device) if device.type == "cuda" else None
-    feed = Feed(index, plan, graph, read_ahead=config.read_ahead, verify=config.verify, bad=bad)
-    with closing(feed):
-        pipeline = build_graph(feed, graph)
-        while True:
+    watch = Watch(source.config.stall_timeout, source.rank)
+    feed = Feed(
+        source.supply(watch),
+        plan,
+        source.graph,
+        read_ahead=source.config.read_ahead,
+        bad=source.bad,
+        watch=watch,
+    )
+    with closing(feed), _dali_thread(watch) as thread:
+        pipeline = build_graph(feed, source.graph)
+        for step in itertools.count():
+            watch.decoding = f"DALI decodes step {step}"
             try:
-                (images,) = pipeline.run(stream)
+                (images,) = watch.wait(thread.submit(lambda: pipeline.run(stream)))
             except StopIteration:
                 return
             except RuntimeError as error:
-                _blame(feed.waiting(), graph, bad, error)
+                _blame(feed.waiting(), source, error)
                 yield None
                 return
             planned = feed.delivered()
@@ -97,15 +125,24 @@ def _run(
             )
 
 
-def _blame(
-    fed: Sequence[FedBatch], graph: GraphConfig, bad: BadSamples, error: RuntimeError
-) -> None:
+@contextmanager
+def _dali_thread(watch: Watch) -> Iterator[Worker]:
+    """A thread to run DALI in, since nothing can wake one that is stuck in there."""
+    thread = Worker("shardline-dali")
+    try:
+        yield thread
+    finally:
+        thread.close(wait=not watch.stalled)
+
+
+def _blame(fed: Sequence[FedBatch], source: Source, error: RuntimeError) -> None:
     """Find the samples that DALI can't decode, each alone with its window; raises ``DataError``
     where there are none, or too many."""
-    for batch in fed:
+    graph, bad = source.graph, source.bad
+    for batch in fed if graph.decoded is None else ():
         before, planned = len(bad.reasons), batch.planned
         windows = zip(planned.parameters.start, planned.parameters.shape, strict=True)
-        for sample, data, window in zip(planned.samples, batch.encoded, windows, strict=True):
+        for sample, data, window in zip(planned.samples, batch.images, windows, strict=True):
             if problem := decoding_problem(data, *window, graph):
                 bad.add(int(sample), f"DALI can't decode it: {problem}")
         if len(bad.reasons) > before:
@@ -124,6 +161,7 @@ def graph_config(
     batch_size: int,
     *,
     training: bool,
+    decoded: str | None = None,
 ) -> GraphConfig:
     """The graph for `dataset` as `config` says, on `device`.
 
@@ -140,6 +178,8 @@ def graph_config(
         threads=config.resolved_threads,
         prefetch=config.prefetch,
         hw_decoder_load=config.hw_decoder_load,
+        decoded=decoded,
+        largest_px=(dataset.manifest.heights[2], dataset.manifest.widths[2]),
     )
 
 

@@ -13,10 +13,8 @@ from pipeline.graph import GraphConfig, new_pipeline, transform
 Operators = dict[str, dict[str, str]]
 
 
-def traced(device_id: int | None, **settings: Any) -> tuple[DataNode, Operators]:
-    """The graph's output and, for each operator, its arguments as DALI has them."""
-    config = PipelineConfig(**settings)
-    graph = GraphConfig(
+def graph_of(config: PipelineConfig, device_id: int | None, **fields: Any) -> GraphConfig:
+    return GraphConfig(
         batch_size=4,
         parameter_names=train_parameter_names(config),
         operations=config.operations,
@@ -25,7 +23,15 @@ def traced(device_id: int | None, **settings: Any) -> tuple[DataNode, Operators]
         threads=1,
         prefetch=2,
         hw_decoder_load=0.65,
+        **fields,
     )
+
+
+def traced(
+    device_id: int | None, *, decoded: str | None = None, **settings: Any
+) -> tuple[DataNode, Operators]:
+    """The graph's output and, for each operator, its arguments as DALI has them."""
+    graph = graph_of(PipelineConfig(**settings), device_id, decoded=decoded)
     made: list[DataNode] = []
 
     def outputs() -> DataNode:
@@ -80,3 +86,26 @@ def test_operations_run_where_the_images_are(device_id: int | None, device: str)
     assert images.device == device
     for name in ("WarpAffine", "Brightness", "Filter", "Equalize", "reductions__Max", "Erase"):
         assert operators[name]["device"] == device
+
+
+def test_memory_is_allocated_for_the_largest_image() -> None:
+    graph = graph_of(PipelineConfig(), 0, largest_px=(3000, 90_000))
+    arguments = graph.decoder_arguments
+    assert arguments["preallocate_height_hint"] == 3000
+    assert arguments["preallocate_width_hint"] == 4096
+    assert arguments["device_memory_padding"] == 3000 * 4096 * 3
+
+
+@pytest.mark.parametrize("auto_augment", ["none", "rand"])
+@pytest.mark.parametrize(("device_id", "device"), [(None, "cpu"), (0, "gpu")])
+@pytest.mark.parametrize("decoded", ["host", "device"])
+def test_decoded_images_are_cut_instead(
+    device_id: int | None, device: str, decoded: str, auto_augment: str
+) -> None:
+    images, operators = traced(device_id, decoded=decoded, auto_augment=auto_augment)
+    _, otherwise = traced(device_id, auto_augment=auto_augment)
+    assert images.device == device
+    assert operators.pop("Slice")["device"] == "cpu"
+    operators.pop("Copy", None)  # from the host to the device
+    del otherwise["decoders__ImageSlice"]
+    assert operators == otherwise

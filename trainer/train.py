@@ -3,6 +3,7 @@
 import dataclasses
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from pipeline.config import PipelineConfig
@@ -21,7 +22,10 @@ from trainer.optim import build_schedule
 from trainer.runs import write_config
 
 # Settings that may change on the way without a word.
-UNREMARKABLE = {"out", "resume", "shards", "device", "threads", "prefetch", "read_ahead"}
+UNREMARKABLE = {
+    *("out", "resume", "shards", "device", "threads", "prefetch", "read_ahead"),
+    *("cache", "cache_dir", "cache_size", "stall_timeout"),
+}
 
 
 def run(config: TrainConfig, pipeline: PipelineConfig) -> None:
@@ -36,7 +40,8 @@ def run(config: TrainConfig, pipeline: PipelineConfig) -> None:
         job = prepare(config, pipeline, world)
         with open_journal(job) as journal:
             journal.say(greeting(job))
-            _train(job, journal, stop)
+            with _validation(job) as validation:
+                _train(job, journal, stop, validation)
             stopped_by = world.agree(stop.number)
             if stopped_by:
                 journal.say(farewell(job, stopped_by))
@@ -58,12 +63,22 @@ def open_journal(job: Job) -> Journal:
     )
 
 
-def _train(job: Job, journal: Journal, stop: StopSignal) -> None:
+@contextmanager
+def _validation(job: Job) -> Iterator[Loader | None]:
+    """One loader for all evaluations, so that what it keeps lasts; None without a split."""
+    batches = val_batches(
+        job.data, job.pipeline, job.world, global_batch_size=job.config.global_batch_size
+    )
+    with batches or nullcontext():
+        yield batches
+
+
+def _train(job: Job, journal: Journal, stop: StopSignal, validation: Loader | None) -> None:
     """Step, log, evaluate and save until the end or a signal."""
     config, world, progress = job.config, job.world, job.progress
     if _is_due(job, config.val_every) and progress.evaluated_position < progress.position:
         # The process before this one was stopped in this evaluation.
-        evaluated = _evaluate(job, journal, stop)
+        evaluated = _evaluate(job, journal, stop, validation)
         _save(job)
         if not evaluated:
             return
@@ -80,7 +95,7 @@ def _train(job: Job, journal: Journal, stop: StopSignal) -> None:
             if pauses or meter.steps == config.log_every:
                 journal.interval(meter.stop(), world.gather_rows(batches.bad_samples()))
             if pauses:
-                evaluated = not evaluates or _evaluate(job, journal, stop)
+                evaluated = not evaluates or _evaluate(job, journal, stop, validation)
                 _save(job)
                 if stopped or not evaluated:
                     return
@@ -124,20 +139,16 @@ def _is_due(job: Job, every_epochs: float) -> bool:
     return (position - job.config.global_batch_size) // period < position // period
 
 
-def _evaluate(job: Job, journal: Journal, stop: StopSignal) -> bool:
+def _evaluate(job: Job, journal: Journal, stop: StopSignal, validation: Loader | None) -> bool:
     """Evaluate where there is a validation split; False if a signal broke it off."""
     progress = job.progress
-    batches = val_batches(
-        job.data, job.pipeline, job.world, global_batch_size=job.config.global_batch_size
-    )
-    if batches is None:
+    if validation is None:
         progress.evaluated_position = progress.position
         return True
     average_buffers(job.model, job.world)
-    with batches:
-        evaluation = evaluate(
-            batches, job.model, job.world, dtype=job.dtype, stopped=lambda: stop.number is not None
-        )
+    evaluation = evaluate(
+        validation, job.model, job.world, dtype=job.dtype, stopped=lambda: stop.number is not None
+    )
     if evaluation is None:
         return False
     journal.evaluation(progress.position, evaluation)
