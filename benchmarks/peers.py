@@ -72,6 +72,7 @@ def dali_reader_batches(dataset: Any, config: PipelineConfig, batch_size: int) -
     import nvidia.dali.fn as fn
     import torch
 
+    from pipeline.config import resolve_sizes
     from pipeline.dataset import index_name
     from pipeline.decoding import graph_config
     from pipeline.graph import new_pipeline, transform
@@ -79,18 +80,18 @@ def dali_reader_batches(dataset: Any, config: PipelineConfig, batch_size: int) -
 
     index = dataset.split("train")
     paths = [dataset.directory / shard.name for shard in index.split.shards]
-    graph = graph_config(dataset, config, torch.device("cpu"), batch_size, color=False)
+    image_size_px = resolve_sizes(config, dataset.manifest).image_size_px
+    graph = graph_config(dataset, config, torch.device("cpu"), batch_size, training=True)
 
     def sequence(step: int) -> np.ndarray:
         return np.arange(step * batch_size, (step + 1) * batch_size)
 
     def parameters(step: int) -> tuple[np.ndarray, ...]:
         epochs, samples = np.divmod(sequence(step), len(index))
-        drawn = draw_train_parameters(index, config, epochs, samples)
+        drawn = draw_train_parameters(index, config, epochs, samples, image_size_px)
         return tuple(getattr(drawn, name) for name in graph.parameter_names)
 
-    pipeline = new_pipeline(graph)
-    with pipeline:
+    def outputs() -> tuple[Any, ...]:
         encoded, labels = fn.readers.webdataset(
             paths=[str(path) for path in paths],
             index_paths=[str(path.with_name(index_name(path.name))) for path in paths],
@@ -98,7 +99,9 @@ def dali_reader_batches(dataset: Any, config: PipelineConfig, batch_size: int) -
         )
         drawn = fn.external_source(parameters, num_outputs=len(graph.parameter_names), batch=True)
         named = dict(zip(graph.parameter_names, drawn, strict=True))
-        pipeline.set_outputs(transform(encoded, named, graph), labels)
+        return transform(encoded, named, graph), labels
+
+    pipeline = new_pipeline(outputs, graph)
     pipeline.build()
     step = 0
     while True:

@@ -1,0 +1,32 @@
+"""Shards -> batches, for anyone's loop. Nothing heavy is loaded before it is used."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipeline.config import PipelineConfig as PipelineConfig
+    from pipeline.dataset import Dataset as Dataset
+    from pipeline.loader import Batch as Batch
+    from pipeline.loader import Loader as Loader
+    from pipeline.loader import train_loader as train_loader
+    from pipeline.loader import val_loader as val_loader
+
+_HOMES = {
+    "Batch": "loader",
+    "Dataset": "dataset",
+    "Loader": "loader",
+    "PipelineConfig": "config",
+    "train_loader": "loader",
+    "val_loader": "loader",
+}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pipeline' has no attribute {name!r}")
+    return getattr(import_module(f"pipeline.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOMES]

@@ -1,74 +1,138 @@
-"""(seed, epoch, sample) -> crop window, flip, color, as pure vectorised functions.
+"""(seed, visit, sample) -> crop window, flip, color ..., as pure vectorised functions.
 
 A batch's ``Parameters`` is all that the graph is told: DALI draws nothing itself, so a sample looks
 the same at any world size and after any resume.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.rng import random_words, uniform
+from pipeline.auto_augment import random_operations
+from pipeline.config import PipelineConfig
+from pipeline.rng import Words, random_words, uniform
+from pipeline.windows import WINDOW_DRAWS, draws, random_holes, random_windows
 
-Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-# RandomResizedCrop tries ten windows before it falls back on a central one (torchvision).
-ATTEMPTS = 10
+# Where in a sample's endless row of draws each part takes its own: what one part is set to never
+# changes what another draws.
+_WINDOW = 0
+_FLIP = WINDOW_DRAWS
+_COLOR = _FLIP + 1
+_HUE = _COLOR + 3
+_HOLE = _HUE + 1
+_OPERATIONS = 64
+
+GEOMETRY: tuple[str, ...] = ("start", "shape", "roi_start", "roi_end", "size", "mirror")
+COLOR = ("brightness", "contrast", "saturation")
+OPERATIONS = ("operation", "matrix", "amount")
+HOLE = ("hole_start", "hole_shape")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parameters:
-    """What the graph does to each image of a batch of B, in pixels of the upright image.
+    """What the graph does to each image of a batch of B; what isn't done is None.
 
     Attributes:
-        start, shape: int32 (B, 2), the (y, x) window that is decoded.
-        roi_start, roi_end: float32 (B, 2), the part of the window that is resized to the output.
+        start, shape: int32 (B, 2), the (y, x) window that is decoded, in px of the upright image.
+        roi_start, roi_end: float32 (B, 2), the part of the window that is resized.
+        size: float32 (B, 2), the output's (height, width) in px, the same for the whole batch.
         mirror: int32 (B,), 1 flips left to right.
-        brightness, contrast, saturation: float32 (B,), factors; None without color jitter.
+        brightness, contrast, saturation: float32 (B,), factors.
+        hue: float32 (B,), in degrees.
+        operation: int32 (B, S), the S operations of ``auto_augment.Operation``, one after the
+            other; matrix: float32 (B, S, 2, 3) and amount: float32 (B, S), how they are done.
+        hole_start, hole_shape: float32 (B, 2), the (y, x) window of the output that is erased.
     """
 
     start: NDArray[np.int32]
     shape: NDArray[np.int32]
     roi_start: NDArray[np.float32]
     roi_end: NDArray[np.float32]
+    size: NDArray[np.float32]
     mirror: NDArray[np.int32]
     brightness: NDArray[np.float32] | None = None
     contrast: NDArray[np.float32] | None = None
     saturation: NDArray[np.float32] | None = None
+    hue: NDArray[np.float32] | None = None
+    operation: NDArray[np.int32] | None = None
+    matrix: NDArray[np.float32] | None = None
+    amount: NDArray[np.float32] | None = None
+    hole_start: NDArray[np.float32] | None = None
+    hole_shape: NDArray[np.float32] | None = None
+
+
+def train_parameter_names(config: PipelineConfig) -> tuple[str, ...]:
+    """The fields of ``Parameters`` that aren't None in training."""
+    names = GEOMETRY
+    names += COLOR if config.color_jitter else ()
+    names += ("hue",) if config.hue_jitter else ()
+    names += OPERATIONS if config.operations else ()
+    names += HOLE if config.erase_probability else ()
+    return names
 
 
 def train_parameters(
+    config: PipelineConfig,
     *,
-    seed: int,
-    epochs: Integers,
+    visits: Integers,
     samples: Integers,
     heights: Integers,
     widths: Integers,
-    crop_area: tuple[float, float],
-    crop_ratio: tuple[float, float],
-    flip_probability: float,
-    color_jitter: float,
+    image_size_px: int,
 ) -> Parameters:
-    """Random resized crop, flip and color of samples (B,) in epochs (B,).
-
-    `crop_area` is the range of the window's share of the image, `crop_ratio` that of its width by
-    height; `color_jitter` j draws each color factor from [1 - j, 1 + j].
-    """
-    keys = random_words(seed, epochs, samples)
-    top, left, height, width = _random_windows(keys, heights, widths, crop_area, crop_ratio)
-    shape = np.stack([height, width], axis=1)
-    mirror = uniform(keys, 2 * ATTEMPTS + 2) < flip_probability
-    color = _color(keys, color_jitter) if color_jitter else {}
+    """What is done to samples (B,) at visits (B,), which are the epochs unless samples come more
+    than once in one; `image_size_px` is the side of the result."""
+    keys = random_words(config.seed, visits, samples)
+    start, shape = random_windows(
+        keys,
+        _WINDOW,
+        heights=heights,
+        widths=widths,
+        area=config.crop_area,
+        ratio=config.crop_ratio,
+    )
+    mirror = uniform(keys, _FLIP) < config.flip_probability
     return Parameters(
-        start=np.stack([top, left], axis=1).astype(np.int32),
+        start=start.astype(np.int32),
         shape=shape.astype(np.int32),
         roi_start=np.zeros_like(shape, np.float32),
         roi_end=shape.astype(np.float32),
+        size=np.full_like(shape, image_size_px, np.float32),
         mirror=mirror.astype(np.int32),
-        **color,
+        **_optional(keys, config, image_size_px),
     )
+
+
+def _optional(keys: Words, config: PipelineConfig, image_size_px: int) -> dict[str, Any]:
+    """The parameters of what `config` switches on."""
+    out: dict[str, Any] = {}
+    if config.color_jitter:
+        factors = 1 + np.float32(config.color_jitter) * _around_0(draws(keys, _COLOR, 3))
+        out |= zip(COLOR, factors.T.copy(), strict=True)
+    if config.hue_jitter:
+        out["hue"] = np.float32(config.hue_jitter) * _around_0(uniform(keys, _HUE))
+    if config.operations:
+        out |= random_operations(keys, _OPERATIONS, config, image_size_px)
+    if config.erase_probability:
+        hole = random_holes(
+            keys,
+            _HOLE,
+            image_size_px=image_size_px,
+            probability=config.erase_probability,
+            area=config.erase_area,
+            ratio=config.erase_ratio,
+        )
+        out |= zip(HOLE, (part.astype(np.float32) for part in hole), strict=True)
+    return out
+
+
+def _around_0(draws: NDArray[np.float64]) -> NDArray[np.float32]:
+    """[0, 1) -> [-1, 1)."""
+    return 2 * draws.astype(np.float32) - 1
 
 
 def val_parameters(
@@ -89,54 +153,6 @@ def val_parameters(
         shape=shape.astype(np.int32),
         roi_start=(offset * scale).astype(np.float32),
         roi_end=((offset + image_size_px) * scale).astype(np.float32),
+        size=np.full_like(shape, image_size_px, np.float32),
         mirror=np.zeros(len(shape), np.int32),
     )
-
-
-def _color(keys: NDArray[np.uint64], jitter: float) -> dict[str, NDArray[np.float32]]:
-    draws = _draws(keys, 2 * ATTEMPTS + 3, 3).astype(np.float32)
-    factors = 1 + np.float32(jitter) * (2 * draws - 1)
-    return dict(zip(("brightness", "contrast", "saturation"), factors.T.copy(), strict=True))
-
-
-def _draws(keys: NDArray[np.uint64], first: int, count: int) -> Floats:
-    return uniform(keys[:, None], np.arange(first, first + count))
-
-
-def _random_windows(
-    keys: NDArray[np.uint64],
-    heights: Integers,
-    widths: Integers,
-    crop_area: tuple[float, float],
-    crop_ratio: tuple[float, float],
-) -> tuple[Integers, Integers, Integers, Integers]:
-    """(top, left, height, width) of each image's window, drawn as RandomResizedCrop does."""
-    area = _scale(_draws(keys, 0, ATTEMPTS), *crop_area) * (heights * widths)[:, None]
-    ratio = np.exp(_scale(_draws(keys, ATTEMPTS, ATTEMPTS), *np.log(crop_ratio)))
-    width = np.round(np.sqrt(area * ratio)).astype(np.int64)
-    height = np.round(np.sqrt(area / ratio)).astype(np.int64)
-    fits = (width > 0) & (height > 0) & (width <= widths[:, None]) & (height <= heights[:, None])
-    rows, attempt = np.arange(len(keys)), fits.argmax(axis=1)
-    found = fits[rows, attempt]
-    central_height, central_width = _central_windows(heights, widths, crop_ratio)
-    height = np.where(found, height[rows, attempt], central_height)
-    width = np.where(found, width[rows, attempt], central_width)
-    place = _draws(keys, 2 * ATTEMPTS, 2)
-    top = np.where(found, place[:, 0] * (heights - height + 1), (heights - height) // 2)
-    left = np.where(found, place[:, 1] * (widths - width + 1), (widths - width) // 2)
-    return top.astype(np.int64), left.astype(np.int64), height, width
-
-
-def _central_windows(
-    heights: Integers, widths: Integers, crop_ratio: tuple[float, float]
-) -> tuple[Integers, Integers]:
-    """The largest window of an allowed ratio: torchvision's fallback."""
-    narrow, wide = crop_ratio
-    ratio = widths / heights
-    height = np.where(ratio < narrow, np.round(widths / narrow), heights)
-    width = np.where(ratio > wide, np.round(heights * wide), widths)
-    return height.clip(1).astype(np.int64), width.clip(1).astype(np.int64)
-
-
-def _scale(draws: Floats, low: float, high: float) -> Floats:
-    return low + draws * (high - low)

@@ -4,15 +4,38 @@ import math
 import os
 from dataclasses import dataclass
 
-from pipeline.dataset import Manifest
+import click
+
+from pipeline.dataset import Dataset, Manifest
 from pipeline.errors import MisuseError
 from pipeline.options import setting
+from pipeline.resizing import ImageSize, StartEnd, check_progressive, progressive_size
 
 
 @dataclass(frozen=True, kw_only=True)
 class PipelineConfig:
-    shards: str = setting("shards", "Directory that tools/shard wrote.")
+    shards: str = setting(
+        "shards", "Directory that tools/shard wrote, or its URL (s3://bucket/shards)."
+    )
+    cache_dir: str | None = setting(
+        None, "Folder for shards fetched from a URL.  [default: ~/.cache, or as XDG says]"
+    )
+    cache_size: float | None = setting(
+        None, "GiB that fetched shards may take.  [default: half of the disk's free space]"
+    )
     seed: int = setting(0, "Seed of order and augmentation.")
+    shuffle: str = setting(
+        "global",
+        "Each epoch's order: all samples, those of a window of shards, or as they lie.",
+        type=click.Choice(["global", "window", "off"]),
+    )
+    shuffle_window: int = setting(8, "Shards in a window of --shuffle window.")
+    sample_weights: str = setting(
+        "none",
+        "inverse-frequency: drawn with replacement, every class as often as the others.",
+        type=click.Choice(["none", "inverse-frequency"]),
+    )
+    repeats: int = setting(1, "How often a sample comes in a row, each time augmented anew.")
     image_size: int | None = setting(
         None, "Side of the training image in px.  [default: 224, less where the images are small]"
     )
@@ -31,22 +54,82 @@ class PipelineConfig:
     color_jitter: float = setting(
         0.0, "Brightness, contrast and saturation are multiplied by up to 1 +- this."
     )
+    hue_jitter: float = setting(0.0, "Hue is turned by up to +- this many degrees.")
+    auto_augment: str = setting(
+        "none",
+        "trivial: one operation of TrivialAugment's an image, of any strength; rand: RandAugment.",
+        type=click.Choice(["none", "trivial", "rand"]),
+    )
+    rand_augment_operations: int = setting(2, "Operations an image gets from RandAugment.")
+    rand_augment_magnitude: int = setting(9, "Their strength, from 0 to 30.")
+    erase_probability: float = setting(
+        0.0, "Probability that a random part of the image becomes the mean color."
+    )
+    erase_area: tuple[float, float] = setting(
+        (0.02, 0.33), "Range of the erased part's share of the image."
+    )
+    erase_ratio: tuple[float, float] = setting(
+        (0.3, 3.3), "Range of the erased part's height / width."
+    )
+    mixup_alpha: float = setting(
+        0.0, "Pairs of images are mixed, in shares from Beta(this, this); 0: not."
+    )
+    cutmix_alpha: float = setting(
+        0.0, "Pairs swap a window, its share from Beta(this, this); 0: not. With MixUp: half each."
+    )
+    progressive_resize: tuple[int, int] | None = setting(
+        None,
+        "Training begins at images of START px and comes to END in steps of 32; validation keeps "
+        "--image-size.",
+        type=StartEnd(),
+    )
+    progressive_epochs: int = setting(10, "Epochs until --progressive-resize comes to END.")
     threads: int | None = setting(
         None, "Threads of DALI per rank.  [default: cores / ranks on this machine]"
     )
     prefetch: int = setting(2, "Batches that DALI keeps ready.")
     read_ahead: int = setting(4, "Batches whose bytes are read before DALI asks for them.")
     verify: bool = setting(True, "Check each sample's crc32 as it is read.")
+    cache: str = setting(
+        "none",
+        "Keep decoded images in memory, each rank its own: in the host's, the GPU's, or in the "
+        "host's if they take less than a quarter of what is free. Where they don't fit, nothing is "
+        "kept.",
+        type=click.Choice(["none", "host", "device", "auto"]),
+    )
+    stall_timeout: float = setting(
+        300.0, "Stop with an error if a batch is missed for so many seconds; 0: never."
+    )
+    max_bad: float = setting(
+        0.01,
+        "Stop when more than this fraction of a split's samples is damaged; others take the "
+        "places of those.",
+    )
     hw_decoder_load: float = setting(0.65, "Share of JPEGs for the GPU's hardware decoder.")
 
     def __post_init__(self) -> None:
         _within("--seed", self.seed, 0, 2**63 - 1)
         _within("--flip-probability", self.flip_probability, 0, 1)
         _within("--color-jitter", self.color_jitter, 0, 1)
+        _within("--hue-jitter", self.hue_jitter, 0, 180)
+        _within("--rand-augment-magnitude", self.rand_augment_magnitude, 0, 30)
+        _within("--erase-probability", self.erase_probability, 0, 1)
+        _within("--mixup-alpha", self.mixup_alpha, 0, 1)
+        _within("--cutmix-alpha", self.cutmix_alpha, 0, 1)
         _within("--hw-decoder-load", self.hw_decoder_load, 0, 1)
+        _within("--max-bad", self.max_bad, 0, 1)
+        _within("--stall-timeout", self.stall_timeout, 0, math.inf)
+        if self.cache_size is not None and self.cache_size <= 0:
+            raise MisuseError(f"--cache-size must be positive, not {self.cache_size:g}.")
         _range("--crop-area", self.crop_area, 1)
         _range("--crop-ratio", self.crop_ratio, math.inf)
+        _range("--erase-area", self.erase_area, 1)
+        _range("--erase-ratio", self.erase_ratio, math.inf)
         for flag, value in (
+            ("--shuffle-window", self.shuffle_window),
+            ("--repeats", self.repeats),
+            ("--rand-augment-operations", self.rand_augment_operations),
+            ("--progressive-epochs", self.progressive_epochs),
             ("--image-size", self.image_size),
             ("--val-resize", self.val_resize),
             ("--threads", self.threads),
@@ -59,6 +142,19 @@ class PipelineConfig:
             raise MisuseError(
                 f"--val-resize {self.val_resize} is smaller than --image-size {self.image_size}."
             )
+        if self.repeats > 1 and (self.mixup_alpha or self.cutmix_alpha):
+            raise MisuseError(
+                f"--repeats {self.repeats} lets copies of one image follow each other, and "
+                f"--mixup-alpha and --cutmix-alpha mix neighbours: take one of them."
+            )
+        if self.progressive_resize:
+            check_progressive(*self.progressive_resize)
+
+    @property
+    def operations(self) -> int:
+        """How many operations of ``--auto-augment`` each image gets."""
+        counts = {"none": 0, "trivial": 1, "rand": self.rand_augment_operations}
+        return counts[self.auto_augment]
 
     @property
     def resolved_threads(self) -> int:
@@ -68,6 +164,11 @@ class PipelineConfig:
 def available_cores() -> int:
     """The cores that this process may use, which may be fewer than the machine has."""
     return len(os.sched_getaffinity(0))
+
+
+def open_dataset(config: PipelineConfig) -> Dataset:
+    """The shards that `config` names."""
+    return Dataset(config.shards, cache_dir=config.cache_dir, cache_size=config.cache_size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +189,17 @@ def resolve_sizes(config: PipelineConfig, manifest: Manifest) -> Sizes:
     spare = round(image_size / 0.875)
     resize = config.val_resize or (spare if shorter >= spare else image_size)
     return Sizes(image_size_px=image_size, resize_px=max(resize, image_size))
+
+
+def image_size(config: PipelineConfig, manifest: Manifest, *, epoch_positions: int) -> ImageSize:
+    """The side of training's images in px at each position, as `config` says."""
+    if config.progressive_resize is None:
+        constant = resolve_sizes(config, manifest).image_size_px
+        return lambda position: constant
+    start_px, end_px = config.progressive_resize
+    return progressive_size(
+        start_px, end_px, epochs=config.progressive_epochs, epoch_positions=epoch_positions
+    )
 
 
 def _within(flag: str, value: float, low: float, high: float) -> None:

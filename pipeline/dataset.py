@@ -24,7 +24,9 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.cache import GIB, FileCache, Wanted, cache_root, default_limit_bytes
 from pipeline.errors import DataError
+from pipeline.remote import RemoteFolder, is_remote
 
 FORMAT_VERSION = 2
 MANIFEST_NAME = "dataset.json"
@@ -115,7 +117,7 @@ class Manifest:
         return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, *, origin: Path) -> "Manifest":
+    def from_json(cls, text: str, *, origin: str | Path) -> "Manifest":
         """Parse; `origin` names the file in the ``DataError`` that unusable text raises."""
         try:
             fields = json.loads(text)
@@ -176,28 +178,51 @@ def sample_key(number: int) -> str:
 class Dataset:
     """An opened shard directory: the manifest and, mapped on demand, the sample index of a split.
 
+    `location` is a folder or an fsspec URL. What lies at a URL is fetched into `cache_dir` (by
+    default the user's cache folder) when it is needed, in which at most `cache_size` GiB are kept
+    (by default half of the disk's free space).
+
     Raises ``DataError`` where the directory is missing, incomplete, of another version, or holds a
     shard whose size is not the manifest's.
     """
 
-    def __init__(self, directory: str | Path) -> None:
-        self.directory = Path(directory)
-        path = self.directory / MANIFEST_NAME
-        try:
-            text = path.read_bytes()
-        except OSError as error:
-            raise DataError(
-                f"{self.directory} holds no complete shards ({MANIFEST_NAME}: {error.strerror}). "
-                f"Make some with: tools/shard --src kaggle/ --out {self.directory}"
-            ) from error
-        self.manifest = Manifest.from_json(text.decode(errors="replace"), origin=path)
+    def __init__(
+        self,
+        location: str | Path,
+        *,
+        cache_dir: str | None = None,
+        cache_size: float | None = None,
+    ) -> None:
+        self.location = str(location).removeprefix("file://")
+        remote = RemoteFolder(self.location) if is_remote(self.location) else None
+        origin = f"{self.location.rstrip('/')}/{MANIFEST_NAME}"
+        text = self._manifest_bytes(remote)
+        self.manifest = Manifest.from_json(text.decode(errors="replace"), origin=origin)
         self.fingerprint = hashlib.sha256(text).hexdigest()
+        self.cache = None
+        if remote is not None:
+            root = cache_root(cache_dir)
+            limit = default_limit_bytes(root) if cache_size is None else int(cache_size * GIB)
+            self.cache = FileCache(remote, root, self.fingerprint[:16], limit)
+        self.directory = Path(self.location) if self.cache is None else self.cache.folder
+
+    def _manifest_bytes(self, remote: RemoteFolder | None) -> bytes:
+        try:
+            if remote is not None:
+                return remote.read(MANIFEST_NAME)
+            return (Path(self.location) / MANIFEST_NAME).read_bytes()
+        except (OSError, DataError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise DataError(
+                f"{self.location} holds no complete shards ({MANIFEST_NAME}: {reason}). "
+                f"Make some with: tools/shard --src kaggle/ --out {self.location}"
+            ) from error
 
     def require(self, *tasks: str) -> None:
         """Raise ``DataError`` unless the manifest's task is one of `tasks`."""
         if self.manifest.task not in tasks:
             raise DataError(
-                f"{self.directory} is stored for {self.manifest.task}, this reads "
+                f"{self.location} is stored for {self.manifest.task}, this reads "
                 f"{' or '.join(tasks)}."
             )
 
@@ -205,18 +230,26 @@ class Dataset:
         """Open the split `name`."""
         if name not in self.manifest.splits:
             raise DataError(
-                f"{self.directory} has no split {name!r}, only: {', '.join(self.manifest.splits)}."
+                f"{self.location} has no split {name!r}, only: {', '.join(self.manifest.splits)}."
             )
-        return SplitIndex(self.directory, name, self.manifest.splits[name])
+        return SplitIndex(self, name)
 
 
 class SplitIndex:
-    """The sample index of one split, checked against the files that it describes."""
+    """The sample index of one split, checked against the files that it describes.
 
-    def __init__(self, directory: Path, name: str, split: Split) -> None:
-        self.directory, self.name, self.split = directory, name, split
-        for shard in split.shards:
-            check_shard(directory, shard)
+    Attributes:
+        directory: where its files lie or are fetched to.
+        cache: through which they are read, None where they lie in a folder.
+    """
+
+    def __init__(self, dataset: Dataset, name: str) -> None:
+        self.name, self.split = name, dataset.manifest.splits[name]
+        self.directory, self.cache = dataset.directory, dataset.cache
+        self._location, self._files = dataset.location.rstrip("/"), dataset.manifest.files
+        if self.cache is None:
+            for shard in self.split.shards:
+                check_shard(dataset.directory, shard)
 
     def __len__(self) -> int:
         return self.split.samples
@@ -237,7 +270,7 @@ class SplitIndex:
         return self._table(targets_name(self.name), np.dtype(np.float32))
 
     def _table(self, name: str, dtype: np.dtype) -> np.ndarray:
-        path = self.directory / name
+        path = self.file(name)
         try:
             table: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError, SyntaxError, tokenize.TokenError) as error:
@@ -250,11 +283,22 @@ class SplitIndex:
             )
         return table
 
+    def file(self, name: str) -> Path:
+        """A file of the split other than a tar, such as ``sources_name(split)``; fetched if it
+        lies elsewhere."""
+        if self.cache is None:
+            return self.directory / name
+        size = self.cache.remote.size_bytes(name)
+        return self.cache.path(Wanted(name, size, self._files[name]))
+
+    def where(self, shard: int) -> str:
+        """The path or URL of a tar."""
+        return f"{self._location}/{self.split.shards[shard].name}"
+
     def describe(self, sample: int) -> str:
         """Where `sample` lies, for people: shard and key."""
         row = self.samples[sample]
-        shard = self.split.shards[int(row["shard"])]
-        return f"sample {sample_key(int(row['key']))} of {self.directory / shard.name}"
+        return f"sample {sample_key(int(row['key']))} of {self.where(int(row['shard']))}"
 
 
 def check_shard(directory: Path, shard: Shard) -> None:

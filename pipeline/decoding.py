@@ -3,8 +3,9 @@
 plan (samples, parameters) -> feed (bytes) -> graph (DALI) -> Batch
 """
 
-from collections.abc import Generator
-from contextlib import closing
+import itertools
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,12 +13,20 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.dlpack import from_dlpack
 
-from pipeline.config import PipelineConfig, resolve_sizes
+from pipeline.augment import GEOMETRY, train_parameter_names
+from pipeline.bad_samples import BadSamples
+from pipeline.config import PipelineConfig
 from pipeline.dataset import Dataset, SplitIndex
 from pipeline.errors import DataError
-from pipeline.feed import Feed
-from pipeline.graph import GraphConfig, build_graph
+from pipeline.feed import FedBatch, Feed
+from pipeline.graph import GraphConfig, build_graph, decoding_problem
+from pipeline.kept import KeptImages
 from pipeline.plan import Plan
+from pipeline.reader import ShardReader
+from pipeline.supply import EncodedSupply, KeptSupply, Supply
+from pipeline.watch import Watch
+from pipeline.whole import WholeDecoder
+from pipeline.worker import Worker
 
 
 @dataclass(frozen=True)
@@ -26,7 +35,7 @@ class Batch:
 
     Attributes:
         images: uint8 (B, 3, H, W) on the device, in channels-last memory, not normalised.
-        labels: int64 (B,) on the device.
+        labels: int64 (B,) on the device; -1 where validation has no sample, since it was bad.
         samples: int64 (B,), rows of the split's index.
     """
 
@@ -34,58 +43,143 @@ class Batch:
     labels: torch.Tensor
     samples: NDArray[np.int64]
 
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Batch":
+        """The batch on `device`, for loops that move what they get."""
+        images = self.images.to(device, non_blocking=non_blocking)
+        return Batch(images, self.labels.to(device, non_blocking=non_blocking), self.samples)
 
-def decoded_batches(
-    index: SplitIndex,
-    plan: Plan,
-    graph: GraphConfig,
-    config: PipelineConfig,
-    device: torch.device,
-) -> Generator[Batch]:
-    """Run the plan through DALI.
 
-    Raises ``DataError`` that names shard and sample if a tar changed under the job, and that names
-    the batch if DALI can't decode it all the same.
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """What all iterations of a loader have in common; `rank` is for messages."""
+
+    index: SplitIndex
+    graph: GraphConfig
+    config: PipelineConfig
+    device: torch.device
+    bad: BadSamples
+    kept: KeptImages | None
+    rank: int
+
+    def supply(self, watch: Watch) -> Supply:
+        """Images, encoded or kept."""
+        reader = ShardReader(self.index, verify=self.config.verify, watch=watch)
+        if self.kept is None:
+            return EncodedSupply(reader)
+        decoder = WholeDecoder(self.graph, on_device=self.graph.decoded == "device")
+        return KeptSupply(reader, self.kept, decoder, watch)
+
+
+def decoded_batches(source: Source, plan: Plan) -> Generator[Batch]:
+    """Run the plan through DALI. Samples that are bad are remembered in the source, and others take
+    their places.
+
+    Raises ``DataError`` that names shard and sample if a tar changed under the job, where too many
+    samples are bad, and where nothing moves for --stall-timeout.
     """
-    if plan.steps == 0:
-        return
-    labels = index.samples["label"]
+    done = 0
+    while done != plan.steps:
+        # An error leaves DALI's pipeline unusable: the rest of the plan gets a new one.
+        with closing(_run(source, plan.after(done))) as batches:
+            for batch in batches:
+                if batch is None:
+                    break
+                yield batch
+                done += 1
+            else:
+                return
+
+
+def _run(source: Source, plan: Plan) -> Generator[Batch | None]:
+    """One pipeline from the plan's first step to its end, or to None: DALI failed, and the samples
+    that made it fail are known to be bad now."""
+    labels, device = source.index.samples["label"], source.device
     stream = torch.cuda.current_stream(device) if device.type == "cuda" else None
-    feed = Feed(index, plan, graph, read_ahead=config.read_ahead, verify=config.verify)
-    with closing(feed):
-        pipeline = build_graph(feed, graph)
-        while True:
+    watch = Watch(source.config.stall_timeout, source.rank)
+    feed = Feed(
+        source.supply(watch),
+        plan,
+        source.graph,
+        read_ahead=source.config.read_ahead,
+        bad=source.bad,
+        watch=watch,
+    )
+    with closing(feed), _dali_thread(watch) as thread:
+        pipeline = build_graph(feed, source.graph)
+        for step in itertools.count():
+            watch.decoding = f"DALI decodes step {step}"
             try:
-                (images,) = pipeline.run(stream)
+                (images,) = watch.wait(thread.submit(lambda: pipeline.run(stream)))
             except StopIteration:
                 return
             except RuntimeError as error:
-                samples = feed.oldest().samples
-                raise DataError(
-                    f"DALI failed on a batch from {index.describe(int(samples[0]))} to "
-                    f"{index.describe(int(samples[-1]))}: {error}"
-                ) from error
-            samples = feed.delivered().samples
+                _blame(feed.waiting(), source, error)
+                yield None
+                return
+            planned = feed.delivered()
+            batch_labels = np.where(planned.counts, labels[planned.samples], -1)
             yield Batch(
                 images=from_dlpack(images.as_tensor()).permute(0, 3, 1, 2),
-                labels=_to_device(labels[samples].astype(np.int64), device),
-                samples=samples,
+                labels=_to_device(batch_labels.astype(np.int64), device),
+                samples=planned.samples,
             )
 
 
+@contextmanager
+def _dali_thread(watch: Watch) -> Iterator[Worker]:
+    """A thread to run DALI in, since nothing can wake one that is stuck in there."""
+    thread = Worker("shardline-dali")
+    try:
+        yield thread
+    finally:
+        thread.close(wait=not watch.stalled)
+
+
+def _blame(fed: Sequence[FedBatch], source: Source, error: RuntimeError) -> None:
+    """Find the samples that DALI can't decode, each alone with its window; raises ``DataError``
+    where there are none, or too many."""
+    graph, bad = source.graph, source.bad
+    for batch in fed if graph.decoded is None else ():
+        before, planned = len(bad.reasons), batch.planned
+        windows = zip(planned.parameters.start, planned.parameters.shape, strict=True)
+        for sample, data, window in zip(planned.samples, batch.images, windows, strict=True):
+            if problem := decoding_problem(data, *window, graph):
+                bad.add(int(sample), f"DALI can't decode it: {problem}")
+        if len(bad.reasons) > before:
+            return
+    samples = fed[0].planned.samples
+    raise DataError(
+        f"DALI failed on a batch from {bad.index.describe(int(samples[0]))} to "
+        f"{bad.index.describe(int(samples[-1]))}: {error}"
+    ) from error
+
+
 def graph_config(
-    dataset: Dataset, config: PipelineConfig, device: torch.device, batch_size: int, *, color: bool
+    dataset: Dataset,
+    config: PipelineConfig,
+    device: torch.device,
+    batch_size: int,
+    *,
+    training: bool,
+    decoded: str | None = None,
 ) -> GraphConfig:
-    """The graph for `dataset` as `config` says, on `device`."""
+    """The graph for `dataset` as `config` says, on `device`.
+
+    What is erased becomes the channels' mean: 0 once the model has normalised it.
+    """
+    red, green, blue = (float(round(255 * mean)) for mean in dataset.manifest.mean)
     on_gpu = device.type == "cuda"
     return GraphConfig(
         batch_size=batch_size,
-        image_size_px=resolve_sizes(config, dataset.manifest).image_size_px,
-        color=color,
+        parameter_names=train_parameter_names(config) if training else GEOMETRY,
+        operations=config.operations if training else 0,
+        erased_color=(red, green, blue),
         device_id=(device.index or 0) if on_gpu else None,
         threads=config.resolved_threads,
         prefetch=config.prefetch,
         hw_decoder_load=config.hw_decoder_load,
+        decoded=decoded,
+        largest_px=(dataset.manifest.heights[2], dataset.manifest.widths[2]),
     )
 
 

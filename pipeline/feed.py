@@ -1,19 +1,27 @@
-"""What DALI calls for each step: a planned batch and its bytes, prepared ahead of time."""
+"""What DALI calls for each step: a planned batch and its images, prepared ahead of time."""
 
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from pipeline.dataset import SplitIndex
-from pipeline.graph import GraphConfig, source_outputs
+from pipeline.bad_samples import ATTEMPTS, BadSamples, substitute
+from pipeline.errors import DataError
+from pipeline.graph import GraphConfig, source_images, source_outputs
 from pipeline.plan import Plan, PlannedBatch
-from pipeline.reader import Bytes, ShardReader
+from pipeline.reader import Bytes
+from pipeline.supply import Integers, Supplied, Supply
+from pipeline.watch import Watch
+from pipeline.worker import Worker
 
 # Batches that the kernel is told about before they are read: enough for a disk to sort requests.
 ADVISED_BATCHES = 4
+# Where shards are fetched, how far to look for those that come next: so many batches, and so many
+# more in each step, so that the first batch needn't wait for them to be planned.
+FURTHEST_BATCHES = 2000
+CATCH_UP_BATCHES = 2
 
 # DALI reads fed batches where they lie. On a GPU the copy of a batch may still be under way when
 # it has been delivered, so some stay referenced beyond DALI's own queue.
@@ -22,16 +30,13 @@ KEPT_BATCHES = 3
 
 @dataclass(frozen=True)
 class FedBatch:
-    """A planned batch and the encoded images of its samples, views of one buffer."""
+    """A planned batch and the images of its samples, `given` to DALI as it takes them; `buffer`
+    holds the most of them."""
 
     planned: PlannedBatch
-    encoded: list[Bytes]
-
-    @property
-    def buffer(self) -> Bytes:
-        base = self.encoded[0].base
-        assert isinstance(base, np.ndarray)
-        return base
+    images: list[Any]
+    given: Any
+    buffer: Bytes | None
 
 
 class Feed:
@@ -43,22 +48,23 @@ class Feed:
 
     def __init__(
         self,
-        index: SplitIndex,
+        supply: Supply,
         plan: Plan,
         graph: GraphConfig,
         *,
         read_ahead: int,
-        verify: bool,
+        bad: BadSamples,
+        watch: Watch,
     ) -> None:
-        self._reader = ShardReader(index, verify=verify)
+        self._supply, self._bad, self._watch = supply, bad, watch
         self._plan, self._graph, self._read_ahead = plan, graph, read_ahead
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="shardline-feed")
-        self._advised: deque[PlannedBatch] = deque()  # the thread's alone
+        self._thread = Worker("shardline-feed")
+        self._advised: deque[tuple[PlannedBatch, Integers]] = deque()  # the thread's alone
         self._planned_steps = self._submitted_steps = 0
         self._pending: deque[Future[FedBatch]] = deque()
         self._kept: deque[FedBatch] = deque()
         self._spares: deque[Bytes] = deque()
-        self._undelivered: deque[PlannedBatch] = deque()
+        self._undelivered: deque[FedBatch] = deque()
 
     def __call__(self, step: int) -> tuple[Any, ...]:
         """The next batch as DALI takes it; ``StopIteration`` behind the last."""
@@ -67,31 +73,80 @@ class Feed:
         while len(self._pending) <= self._read_ahead and self._submitted_steps != self._plan.steps:
             self._pending.append(self._thread.submit(self._prepare))
             self._submitted_steps += 1
-        batch = self._pending.popleft().result()
+        with self._watch.waiting_for_feed():
+            batch = self._pending.popleft().result()
         self._kept.append(batch)
         if len(self._kept) > self._graph.prefetch + KEPT_BATCHES:
-            self._spares.append(self._kept.popleft().buffer)
-        self._undelivered.append(batch.planned)
-        return source_outputs(batch.encoded, batch.planned.parameters, self._graph)
+            buffer = self._kept.popleft().buffer
+            if buffer is not None:
+                self._spares.append(buffer)
+        self._undelivered.append(batch)
+        return source_outputs(batch.given, batch.planned.parameters, self._graph)
 
-    def oldest(self) -> PlannedBatch:
-        """What DALI's next batch is made from."""
-        return self._undelivered[0]
+    def waiting(self) -> list[FedBatch]:
+        """What DALI has got and not delivered, the oldest first."""
+        return list(self._undelivered)
 
     def delivered(self) -> PlannedBatch:
         """What the batch that DALI has just delivered was made from."""
-        return self._undelivered.popleft()
+        return self._undelivered.popleft().planned
 
     def close(self) -> None:
-        self._thread.shutdown(cancel_futures=True)
-        self._reader.close()
+        """End the thread, which closes the supply; where it is stuck, leave it behind."""
+        self._thread.close(finally_do=self._supply.close, wait=not self._watch.stalled)
 
     def _prepare(self) -> FedBatch:
-        while len(self._advised) <= ADVISED_BATCHES and self._planned_steps != self._plan.steps:
+        self._plan_ahead()
+        planned, advised = self._advised.popleft()
+        taken = self._supply.take(planned.samples, self._spares.popleft() if self._spares else None)
+        self._supply.forget(advised)
+        self._remember(planned.samples, taken)
+        images = taken.images
+        if places := self._bad.places(planned.samples):
+            planned = self._exchange(planned, places, images)
+        self._watch.move()
+        return FedBatch(planned, images, source_images(images, self._graph), taken.buffer)
+
+    def _plan_ahead(self) -> None:
+        more = CATCH_UP_BATCHES
+        while self._planned_steps != self._plan.steps:
+            if len(self._advised) > ADVISED_BATCHES:
+                if not more or len(self._advised) > FURTHEST_BATCHES:
+                    return
+                if not self._supply.wants_more_advice():
+                    return
+                more -= 1
+            self._watch.move(f"planning step {self._planned_steps}")
             planned = self._plan.batch_at(self._planned_steps)
-            self._reader.advise(planned.samples)
-            self._advised.append(planned)
+            self._advised.append((planned, self._supply.advise(planned.samples)))
             self._planned_steps += 1
-        planned = self._advised.popleft()
-        spare = self._spares.popleft() if self._spares else None
-        return FedBatch(planned, self._reader.read(planned.samples, spare))
+
+    def _remember(self, samples: Integers, taken: Supplied) -> None:
+        for place, reason in taken.bad.items():
+            self._bad.add(int(samples[place]), reason)
+
+    def _exchange(
+        self, planned: PlannedBatch, places: list[int], images: list[Any]
+    ) -> PlannedBatch:
+        """The batch with good samples at `places`, whose images are put into `images`."""
+        samples = []
+        for place in places:
+            visit, sample = int(planned.visits[place]), int(planned.samples[place])
+            good, images[place] = self._good(visit, sample)
+            samples.append(good)
+        return self._plan.with_samples(planned, places, samples)
+
+    def _good(self, visit: int, sample: int) -> tuple[int, Any]:
+        """The first good sample to take the place of `sample`, and its image."""
+        for attempt in range(ATTEMPTS):
+            other = substitute(
+                self._plan.seed, visit, sample, attempt, samples=len(self._bad.index)
+            )
+            if other in self._bad.reasons:
+                continue
+            samples = np.array([other])
+            taken = self._supply.take(samples)
+            if not taken.bad:
+                return other, taken.images[0]
+            self._remember(samples, taken)
+        raise DataError(f"No good sample was found in {ATTEMPTS} attempts: run tools/check.")

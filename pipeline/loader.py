@@ -4,18 +4,25 @@
 can't tell them apart.
 """
 
+import math
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from pipeline.config import PipelineConfig, resolve_sizes
-from pipeline.dataset import Dataset
-from pipeline.decoding import Batch, decoded_batches, graph_config
+from pipeline.bad_samples import BadSamples
+from pipeline.cache import GIB
+from pipeline.config import PipelineConfig, image_size, resolve_sizes
+from pipeline.dataset import Dataset, SplitIndex
+from pipeline.decoding import Batch, Source, decoded_batches, graph_config
+from pipeline.epochs import Epochs
 from pipeline.errors import DataError
-from pipeline.order import per_rank_batch_size
-from pipeline.plan import train_plan, val_plan
+from pipeline.kept import choose_kept
+from pipeline.plan import Plan, train_plan, val_plan
+from pipeline.ranks import per_rank_batch_size, validation_samples
+from pipeline.telling import tell
 
 __all__ = [
     "SYNTHETIC_FINGERPRINT",
@@ -28,35 +35,50 @@ __all__ = [
 
 
 SYNTHETIC_FINGERPRINT = "synthetic"
+# As many as ImageNet's training split has.
+SYNTHETIC_SAMPLES = 1_281_167
 
 
 class Loader:
     """An iterable of batches whose only state is a position in the stream of samples.
 
-    An iteration begins at the position; leaving it, or ``close``, frees threads and memory.
+    An iteration begins at the position; leaving it frees its threads and files, ``close`` also the
+    images that are kept.
 
     Args:
         batches: makes the batches from a position on.
+        steps: how many batches that makes; None if there is no end.
         advance: positions that a batch moves on, over all ranks; 0 for a loader that starts over
             at each iteration.
+        samples: positions in an epoch.
         fingerprint: of the dataset that the position belongs to.
+        source: where bad samples are remembered and images kept; None if the batches have none.
     """
 
     def __init__(
         self,
         batches: Callable[[int], Generator[Batch]],
         *,
+        steps: Callable[[int], int | None],
         advance: int,
+        samples: int,
         seed: int,
         fingerprint: str,
         position: int = 0,
+        source: Source | None = None,
     ) -> None:
-        self._batches, self._advance = batches, advance
+        self._batches, self._steps, self._source = batches, steps, source
+        self._advance, self._samples = advance, samples
         self._seed, self._fingerprint, self._position = seed, fingerprint, position
         self._running: Generator[Batch] | None = None
 
+    @property
+    def position(self) -> int:
+        """Behind the last batch taken."""
+        return self._position
+
     def __iter__(self) -> Iterator[Batch]:
-        self.close()
+        self._stop()
         running = self._running = self._batches(self._position)
         try:
             for batch in running:
@@ -64,6 +86,21 @@ class Loader:
                 yield batch
         finally:
             running.close()
+
+    def __len__(self) -> int:
+        """Batches that an iteration gives now; ``TypeError`` if there is no end."""
+        steps = self._steps(self._position)
+        if steps is None:
+            raise TypeError("These batches have no end: give an end_position, or use by_epoch().")
+        return steps
+
+    def by_epoch(self) -> Epochs:
+        """The same batches, where an iteration ends with the epoch."""
+        return Epochs(self, self._samples, self._advance)
+
+    def bad_samples(self) -> list[tuple[str, str]]:
+        """(sample, reason) of each bad sample met so far, in whose place others came."""
+        return [] if self._source is None else self._source.bad.describe()
 
     def state_dict(self) -> dict[str, Any]:
         """Seed, position behind the last batch taken, and the dataset that they belong to."""
@@ -84,9 +121,16 @@ class Loader:
                     f"The saved position belongs to {name} {state[name]}, these batches have "
                     f"{own}: resume with the shards and the --seed that it was saved with."
                 )
+        self._stop()
         self._position = state["position"]
 
     def close(self) -> None:
+        """Free everything; an iteration begun later starts anew."""
+        self._stop()
+        if self._source is not None and self._source.kept is not None:
+            self._source.kept.clear()
+
+    def _stop(self) -> None:
         if self._running is not None:
             self._running.close()
             self._running = None
@@ -115,26 +159,34 @@ def train_loader(
     Each step takes `global_batch_size` positions, of which this rank gets an equal slice;
     ``MisuseError`` if there is none.
     """
-    dataset.require("classification")
     batch_size = per_rank_batch_size(global_batch_size, world_size)
-    index = dataset.split(split)
-    graph = graph_config(dataset, config, device, batch_size, color=config.color_jitter > 0)
+    index = _opened(dataset, split)
+    if rank == 0 and config.shuffle == "global":
+        _warn_of_thrashing(index)
+    source = _source(
+        dataset, config, index, np.arange(len(index)), device, batch_size, rank, training=True
+    )
+    samples = len(index) * config.repeats
+    image_size_at = image_size(config, dataset.manifest, epoch_positions=samples)
 
-    def batches(start: int) -> Generator[Batch]:
-        plan = train_plan(
+    def plan(start: int) -> Plan:
+        return train_plan(
             index,
             config,
+            image_size_at,
             start=start,
             end=end_position,
             global_batch_size=global_batch_size,
             rank=rank,
             world_size=world_size,
         )
-        return decoded_batches(index, plan, graph, config, device)
 
     return Loader(
-        batches,
+        lambda start: decoded_batches(source, plan(start)),
+        steps=lambda start: plan(start).steps,
+        source=source,
         advance=global_batch_size,
+        samples=samples,
         seed=config.seed,
         fingerprint=dataset.fingerprint,
         position=position,
@@ -155,9 +207,9 @@ def val_loader(
 
     The last batch may be smaller, and ranks may have different numbers of batches.
     """
-    dataset.require("classification")
-    index = dataset.split(split)
-    graph = graph_config(dataset, config, device, batch_size, color=False)
+    index = _opened(dataset, split)
+    share = validation_samples(samples=len(index), rank=rank, world_size=world_size)
+    source = _source(dataset, config, index, share, device, batch_size, rank, training=False)
     plan = val_plan(
         index,
         resolve_sizes(config, dataset.manifest),
@@ -166,10 +218,61 @@ def val_loader(
         world_size=world_size,
     )
     return Loader(
-        lambda _: decoded_batches(index, plan, graph, config, device),
+        lambda _: decoded_batches(source, plan),
+        steps=lambda _: plan.steps,
+        source=source,
         advance=0,
+        samples=len(index),
         seed=config.seed,
         fingerprint=dataset.fingerprint,
+    )
+
+
+def _opened(dataset: Dataset, split: str) -> SplitIndex:
+    dataset.require("classification")
+    index = dataset.split(split)
+    _ = index.samples  # fetched and checked now, not when the first batch is waited for
+    return index
+
+
+def _warn_of_thrashing(index: SplitIndex) -> None:
+    total = sum(shard.bytes for shard in index.split.shards)
+    if index.cache is not None and total > index.cache.limit_bytes:
+        tell(
+            f"The shards of {index.name} take {total / GIB:.2g} GiB, --cache-size allows "
+            f"{index.cache.limit_bytes / GIB:.2g} GiB: under --shuffle global each batch fetches "
+            f"shards anew. Give --shuffle window, or a larger --cache-size."
+        )
+
+
+def _source(
+    dataset: Dataset,
+    config: PipelineConfig,
+    index: SplitIndex,
+    samples: NDArray[np.int64],
+    device: torch.device,
+    batch_size: int,
+    rank: int,
+    *,
+    training: bool,
+) -> Source:
+    """What iterations over `samples` of a split share."""
+    kept = choose_kept(config.cache, index, samples, device, rank=rank)
+    return Source(
+        index=index,
+        graph=graph_config(
+            dataset,
+            config,
+            device,
+            batch_size,
+            training=training,
+            decoded=None if kept is None else "device" if kept.on_device else "host",
+        ),
+        config=config,
+        device=device,
+        bad=BadSamples(index, math.ceil(config.max_bad * len(index))),
+        kept=kept,
+        rank=rank,
     )
 
 
@@ -200,6 +303,15 @@ def synthetic_loader(
             start += advance
             yield batch
 
+    def steps(start: int) -> int | None:
+        return None if end_position is None else max(0, -(-(end_position - start) // advance))
+
     return Loader(
-        batches, advance=advance, seed=0, fingerprint=SYNTHETIC_FINGERPRINT, position=position
+        batches,
+        steps=steps,
+        advance=advance,
+        samples=SYNTHETIC_SAMPLES,
+        seed=0,
+        fingerprint=SYNTHETIC_FINGERPRINT,
+        position=position,
     )

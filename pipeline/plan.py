@@ -1,7 +1,7 @@
 """Step -> samples and what is done to them: order and augmentation of one rank, put together."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,31 +10,57 @@ from pipeline.augment import Parameters, train_parameters, val_parameters
 from pipeline.config import PipelineConfig, Sizes
 from pipeline.dataset import SplitIndex
 from pipeline.order import (
-    samples_at,
-    step_positions,
-    validation_samples,
+    Order,
+    fixed_order,
+    global_order,
+    inverse_frequency,
+    repeated,
+    weighted_order,
+    window_order,
 )
+from pipeline.ranks import step_positions, validation_samples
+from pipeline.resizing import ImageSize
+
+Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedBatch:
-    """`samples`: int64 (B,), rows of the split's index; `parameters`: of the same B images."""
+    """`samples`: int64 (B,), rows of the split's index; `visits`: which visit to each it is, int64
+    (B,); `parameters`: of the same B images; `counts`: bool (B,), whether the label is to be used;
+    `image_size_px`: the side of the images that come out.
+    """
 
     samples: NDArray[np.int64]
+    visits: NDArray[np.int64]
     parameters: Parameters
+    counts: NDArray[np.bool_]
+    image_size_px: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """`batch_at(step)` is a pure function of the step; `steps` is None where there is no end."""
+    """`batch_at(step)` is a pure function of the step; `steps` is None where there is no end.
+
+    `with_samples(batch, places, samples)` is the batch with other samples at some places; for
+    validation their labels don't count.
+    """
 
     batch_at: Callable[[int], PlannedBatch]
+    with_samples: Callable[[PlannedBatch, list[int], list[int]], PlannedBatch]
     steps: int | None
+    seed: int
+
+    def after(self, step: int) -> "Plan":
+        """The rest from `step` on."""
+        steps = None if self.steps is None else self.steps - step
+        return replace(self, batch_at=lambda later: self.batch_at(step + later), steps=steps)
 
 
 def train_plan(
     index: SplitIndex,
     config: PipelineConfig,
+    image_size_at: ImageSize,
     *,
     start: int,
     end: int | None,
@@ -42,7 +68,11 @@ def train_plan(
     rank: int,
     world_size: int,
 ) -> Plan:
-    """Steps of `rank` from position `start` until `end` is reached or passed."""
+    """Steps of `rank` from position `start` until `end` is reached or passed.
+
+    A step's images have the size of its first position over all ranks.
+    """
+    order = order_of(index, config)
 
     def batch_at(step: int) -> PlannedBatch:
         positions = step_positions(
@@ -52,13 +82,26 @@ def train_plan(
             rank=rank,
             world_size=world_size,
         )
-        epochs, samples = samples_at(positions, samples=len(index), seed=config.seed)
-        parameters = draw_train_parameters(index, config, epochs, samples)
-        return PlannedBatch(samples=samples, parameters=parameters)
+        return planned(*order(positions), image_size_at(start + step * global_batch_size))
+
+    def planned(visits: Integers, samples: Integers, image_size_px: int) -> PlannedBatch:
+        return PlannedBatch(
+            samples=samples,
+            visits=visits,
+            parameters=draw_train_parameters(index, config, visits, samples, image_size_px),
+            counts=np.ones(len(samples), bool),
+            image_size_px=image_size_px,
+        )
+
+    def with_samples(batch: PlannedBatch, places: list[int], samples: list[int]) -> PlannedBatch:
+        others = _exchanged(batch.samples, places, samples)
+        return planned(batch.visits, others, batch.image_size_px)
 
     return Plan(
         batch_at=batch_at,
+        with_samples=with_samples,
         steps=None if end is None else max(0, -(-(end - start) // global_batch_size)),
+        seed=config.seed,
     )
 
 
@@ -70,6 +113,9 @@ def val_plan(
 
     def batch_at(step: int) -> PlannedBatch:
         samples = share[step * batch_size : (step + 1) * batch_size]
+        return planned(samples, np.ones(len(samples), bool))
+
+    def planned(samples: Integers, counts: NDArray[np.bool_]) -> PlannedBatch:
         heights, widths = image_sizes_px(index, samples)
         parameters = val_parameters(
             heights=heights,
@@ -77,30 +123,63 @@ def val_plan(
             resize_px=sizes.resize_px,
             image_size_px=sizes.image_size_px,
         )
-        return PlannedBatch(samples=samples, parameters=parameters)
+        visits = np.zeros(len(samples), np.int64)
+        return PlannedBatch(
+            samples=samples,
+            visits=visits,
+            parameters=parameters,
+            counts=counts,
+            image_size_px=sizes.image_size_px,
+        )
 
-    return Plan(batch_at=batch_at, steps=-(-len(share) // batch_size))
+    def with_samples(batch: PlannedBatch, places: list[int], samples: list[int]) -> PlannedBatch:
+        counts = batch.counts.copy()
+        counts[places] = False
+        return planned(_exchanged(batch.samples, places, samples), counts)
+
+    steps = -(-len(share) // batch_size)
+    return Plan(batch_at=batch_at, with_samples=with_samples, steps=steps, seed=0)
+
+
+def order_of(index: SplitIndex, config: PipelineConfig) -> Order:
+    """The order of a split that `config` asks for."""
+    if config.sample_weights == "inverse-frequency":
+        labels = np.asarray(index.samples["label"])
+        weights = inverse_frequency(labels, len(index.split.class_counts))
+        order = weighted_order(labels, weights, config.seed)
+    elif config.shuffle == "window":
+        sizes = np.array([shard.samples for shard in index.split.shards])
+        order = window_order(sizes, config.shuffle_window, config.seed)
+    elif config.shuffle == "off":
+        order = fixed_order(len(index))
+    else:
+        order = global_order(len(index), config.seed)
+    return order if config.repeats == 1 else repeated(order, config.repeats)
 
 
 def draw_train_parameters(
     index: SplitIndex,
     config: PipelineConfig,
-    epochs: NDArray[np.int64],
+    visits: NDArray[np.int64],
     samples: NDArray[np.int64],
+    image_size_px: int,
 ) -> Parameters:
-    """Windows, flips and colors of samples (B,) in epochs (B,), as `config` says."""
+    """What is done to samples (B,) at visits (B,), as `config` says."""
     heights, widths = image_sizes_px(index, samples)
     return train_parameters(
-        seed=config.seed,
-        epochs=epochs,
+        config,
+        visits=visits,
         samples=samples,
         heights=heights,
         widths=widths,
-        crop_area=config.crop_area,
-        crop_ratio=config.crop_ratio,
-        flip_probability=config.flip_probability,
-        color_jitter=config.color_jitter,
+        image_size_px=image_size_px,
     )
+
+
+def _exchanged(samples: Integers, places: list[int], others: list[int]) -> Integers:
+    out = samples.copy()
+    out[places] = others
+    return out
 
 
 def image_sizes_px(

@@ -6,86 +6,96 @@ short read, which can be told to the user, where a mapping would end the process
 
 import os
 import zlib
-from collections import OrderedDict
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.dataset import SplitIndex
 from pipeline.errors import DataError
+from pipeline.shard_files import shard_files
+from pipeline.watch import Watch
 
 Bytes = NDArray[np.uint8]
 
-# Open tars; the usual limit of a process is 1,024 files.
-OPEN_SHARDS = 256
+DAMAGED = "its bytes are not those that were written (crc32)"
 
 
 class ShardReader:
-    """Open tars of one split. Not for more than one thread at a time.
+    """Reads one split. Not for more than one thread at a time.
 
     `verify` checks each sample's crc32 (1 % of the time that decoding takes): flipped bits of a
     JPEG decode to a wrong picture without a word, and DALI 2.4 crashes on some damaged batches.
     """
 
-    def __init__(self, index: SplitIndex, *, verify: bool) -> None:
-        self._index, self._verify = index, verify
-        self._descriptors: OrderedDict[int, int] = OrderedDict()
+    def __init__(self, index: SplitIndex, *, verify: bool, watch: Watch) -> None:
+        self._index, self._verify, self._watch = index, verify, watch
+        self._files = shard_files(index, watch)
 
     def advise(self, samples: NDArray[np.int64]) -> None:
-        """Let the kernel begin to fetch `samples`, all at once, from wherever they lie."""
+        """`samples` will be read: let the shards that lie elsewhere be fetched, and the kernel
+        begin to read what lies here, all at once."""
         rows = self._index.samples[samples]
-        for sample, shard, offset, size in _places(samples, rows):
-            os.posix_fadvise(self._open(shard, sample), offset, size, os.POSIX_FADV_WILLNEED)
+        if self._index.cache is not None:
+            self._files.expect(np.unique(rows["shard"]).tolist())
+            return
+        for descriptor, _, offset, size in self._opened(samples, rows):
+            os.posix_fadvise(descriptor, offset, size, os.POSIX_FADV_WILLNEED)
 
-    def read(self, samples: NDArray[np.int64], spare: Bytes | None = None) -> list[Bytes]:
-        """The image bytes of each of `samples`, views of one buffer: `spare` if it is large enough,
-        since fresh memory costs as much time as filling it.
+    def wants_more_advice(self) -> bool:
+        """Whether shards further ahead should be fetched."""
+        return self._files.wants_more()
 
-        Raises ``DataError`` that names shard and sample if a tar is gone, shorter than its index or
-        changed.
+    def forget(self, samples: NDArray[np.int64]) -> None:
+        """What was advised is read, or won't be."""
+        if self._index.cache is not None:
+            self._files.done(np.unique(self._index.samples["shard"][samples]).tolist())
+
+    def read(
+        self, samples: NDArray[np.int64], spare: Bytes | None = None
+    ) -> tuple[list[Bytes], list[int]]:
+        """The image bytes of each of `samples`, views of one buffer, and the places of those that
+        are damaged. The buffer is `spare` if it is large enough, since fresh memory costs as much
+        time as filling it.
+
+        Raises ``DataError`` that names shard and sample if a tar is gone or shorter than its index:
+        it then was changed under the job, and nothing in it can be trusted.
         """
         rows = self._index.samples[samples]
         ends = np.cumsum(rows["size"], dtype=np.int64).tolist()
         if spare is None or len(spare) < ends[-1]:
             spare = np.empty(ends[-1] * 9 // 8, np.uint8)  # so that it fits the next ones too
         views = [spare[start:end] for start, end in zip([0, *ends], ends, strict=False)]
-        for view, (sample, shard, offset, size), crc32 in zip(
-            views, _places(samples, rows), rows["crc32"].tolist(), strict=True
-        ):
-            read = os.preadv(self._open(shard, sample), [view.data], offset)
-            if read != size:
+        crc32 = rows["crc32"].tolist()
+        damaged = []
+        for descriptor, place, offset, size in self._opened(samples, rows):
+            data = views[place].data
+            if (read := os.preadv(descriptor, [data], offset)) != size:
+                sample = int(samples[place])
                 raise DataError(
-                    f"{self._index.describe(sample)} is cut off after {read} of {size} bytes: "
-                    f"the shard changed under the job. Copy it again and resume."
+                    f"{self._index.describe(sample)} is cut off after {read} of {size} "
+                    f"bytes: the shard changed under the job. Copy it again and resume."
                 )
-            if self._verify and zlib.crc32(view.data) != crc32:
-                raise DataError(
-                    f"{self._index.describe(sample)} is damaged: its bytes are not those that were "
-                    f"written (crc32). Copy the shard again or make the shards again."
-                )
-        return views
+            if self._verify and zlib.crc32(data) != crc32[place]:
+                damaged.append(place)
+        return views, sorted(damaged)
 
     def close(self) -> None:
-        while self._descriptors:
-            os.close(self._descriptors.popitem()[1])
+        self._files.close()
 
-    def _open(self, shard: int, sample: int) -> int:
-        if shard in self._descriptors:
-            self._descriptors.move_to_end(shard)
-            return self._descriptors[shard]
-        path = self._index.directory / self._index.split.shards[shard].name
-        try:
-            self._descriptors[shard] = os.open(path, os.O_RDONLY)
-        except OSError as error:
-            raise DataError(
-                f"{self._index.describe(sample)} can't be read ({error.strerror})."
-            ) from error
-        if len(self._descriptors) > OPEN_SHARDS:
-            os.close(self._descriptors.popitem(last=False)[1])
-        return self._descriptors[shard]
-
-
-def _places(samples: NDArray[np.int64], rows: NDArray[np.void]) -> list[tuple[int, ...]]:
-    """(sample, shard, offset, size) of each row, as plain integers."""
-    columns = (samples, rows["shard"], rows["offset"], rows["size"])
-    return list(zip(*(column.tolist() for column in columns), strict=True))
+    def _opened(
+        self, samples: NDArray[np.int64], rows: NDArray[np.void]
+    ) -> Iterator[tuple[int, int, int, int]]:
+        """(descriptor of its tar, place, offset, size) of each of `samples`, as they lie in the
+        tars. A descriptor is good until the next."""
+        order = np.lexsort((rows["offset"], rows["shard"]))
+        columns = (order, *(rows[name][order] for name in ("shard", "offset", "size")))
+        opened, descriptor = None, -1
+        for place, shard, offset, size in zip(
+            *(column.tolist() for column in columns), strict=True
+        ):
+            if shard != opened:
+                self._watch.move(f"reading {self._index.where(shard)}")
+                descriptor = self._files.open(shard, int(samples[place]))
+                opened = shard
+            yield descriptor, place, offset, size

@@ -5,9 +5,10 @@ Archives lie in the folder that SHARDLINE_DATA names, or in ../shared/data besid
 
 import os
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import fsspec
 import pytest
 import torch
 from click.testing import CliRunner
@@ -79,3 +80,23 @@ def make_shards(source: Path, out: Path, *arguments: str) -> Path:
     result = CliRunner().invoke(main, ["--src", str(source), "--out", str(out), *arguments])
     assert result.exit_code == 0, result.output
     return out
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[None]:
+    """A local S3 server with a bucket "kaggle", which all processes find by their environment."""
+    server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    settings = {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in settings.items():
+            environment.setenv(name, value)
+        fsspec.filesystem("s3", skip_instance_cache=True).mkdir("kaggle")
+        yield
+    server.stop()

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
@@ -39,26 +38,6 @@ def local(download: Path) -> dict[str, bytes]:
     result = CliRunner().invoke(main, command)
     assert result.exit_code == 0, result.output
     return {path.name: path.read_bytes() for path in out.iterdir()}
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[None]:
-    """A local S3 server with a bucket "kaggle", which all processes find by their environment."""
-    server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    settings = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    with pytest.MonkeyPatch.context() as environment:
-        for name, value in settings.items():
-            environment.setenv(name, value)
-        fsspec.filesystem("s3", skip_instance_cache=True).mkdir("kaggle")
-        yield
-    server.stop()
 
 
 def files_of(url: str) -> dict[str, bytes]:

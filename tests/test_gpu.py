@@ -5,6 +5,7 @@ import subprocess
 import sys
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,14 +13,25 @@ import torch
 from pipeline.config import PipelineConfig
 from pipeline.dataset import Dataset
 from pipeline.loader import Batch, train_loader, val_loader
+from pipeline.mixing import Mixing
 
 pytestmark = pytest.mark.gpu
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
 
 
-def training_batches(shards: Path, device: torch.device, count: int) -> list[Batch]:
-    config = PipelineConfig(threads=2, color_jitter=0.3)
+EVERYTHING: dict[str, Any] = {
+    "color_jitter": 0.3,
+    "hue_jitter": 20.0,
+    "auto_augment": "rand",
+    "erase_probability": 0.5,
+}
+
+
+def training_batches(
+    shards: Path, device: torch.device, count: int, **settings: Any
+) -> list[Batch]:
+    config = PipelineConfig(threads=2, **({"color_jitter": 0.3} | settings))
     loader = train_loader(Dataset(shards), config, global_batch_size=32, device=device)
     with loader:
         return list(islice(loader, count))
@@ -37,6 +49,25 @@ def test_batches_are_those_of_the_cpu(photographs: Path) -> None:
         difference = (batch.images.cpu().int() - expected.images.int()).abs().float()
         # nvJPEG's inverse DCT and chroma differ from libjpeg-turbo's by a level or two.
         assert difference.mean() <= 2
+
+
+def test_operations_give_the_pixels_of_the_cpu(photographs: Path) -> None:
+    expected = training_batches(photographs, CPU, 4, **EVERYTHING)
+    batches = training_batches(photographs, GPU, 4, **EVERYTHING)
+    for batch, one in zip(batches, expected, strict=True):
+        difference = (batch.images.cpu().int() - one.images.int()).abs().float()
+        # Equalize and contrast spread a level or two of the decoder over more.
+        assert difference.mean() <= 4
+
+
+def test_mixing_gives_the_pixels_of_the_cpu(digits_shards: Path) -> None:
+    (batch,) = training_batches(digits_shards, CPU, 1)
+    mix = Mixing(seed=0, classes=10, mixup_alpha=0.4, cutmix_alpha=1.0)
+    images, targets = mix(batch.images, batch.labels, 0)
+    on_gpu, their_targets = mix(batch.images.to(GPU), batch.labels.to(GPU), 0)
+    assert on_gpu.device == their_targets.device == GPU
+    assert (on_gpu.cpu().int() - images.int()).abs().max() <= 1
+    assert torch.allclose(their_targets.cpu(), targets)
 
 
 def validation_images(shards: Path, device: torch.device) -> torch.Tensor:

@@ -1,45 +1,68 @@
 """The graph for the GPU, traced on machines without one."""
 
+from typing import Any
+
 import nvidia.dali.fn as fn
 import pytest
 from nvidia.dali.data_node import DataNode
 
+from pipeline.augment import train_parameter_names
+from pipeline.config import PipelineConfig
 from pipeline.graph import GraphConfig, new_pipeline, transform
 
 Operators = dict[str, dict[str, str]]
 
 
-def traced(device_id: int | None, *, color: bool) -> tuple[DataNode, Operators]:
-    """The graph's output and, for each operator, its arguments as DALI has them."""
-    graph = GraphConfig(
+def graph_of(config: PipelineConfig, device_id: int | None, **fields: Any) -> GraphConfig:
+    return GraphConfig(
         batch_size=4,
-        image_size_px=32,
-        color=color,
+        parameter_names=train_parameter_names(config),
+        operations=config.operations,
+        erased_color=(1.0, 2.0, 3.0),
         device_id=device_id,
         threads=1,
         prefetch=2,
         hw_decoder_load=0.65,
+        **fields,
     )
-    with new_pipeline(graph):
+
+
+def traced(
+    device_id: int | None, *, decoded: str | None = None, **settings: Any
+) -> tuple[DataNode, Operators]:
+    """The graph's output and, for each operator, its arguments as DALI has them."""
+    graph = graph_of(PipelineConfig(**settings), device_id, decoded=decoded)
+    made: list[DataNode] = []
+
+    def outputs() -> DataNode:
         names = ("encoded", *graph.parameter_names)
         inputs = {name: fn.external_source(name=name, batch=True) for name in names}
-        images = transform(inputs["encoded"], inputs, graph)
+        made.append(transform(inputs["encoded"], inputs, graph))
+        return made[0]
+
+    new_pipeline(outputs, graph)
     operators: Operators = {}
-    node = images
-    while node.name != "encoded":
-        header, *lines = str(node.source.spec).splitlines()
+    waiting, seen = [*made], set()
+    while waiting:
+        source = waiting.pop().source
+        if id(source) in seen:
+            continue
+        seen.add(id(source))
+        header, *lines = str(source.spec).splitlines()
         pairs = (line.strip().partition(": ") for line in lines if ": " in line)
-        operators[header.removeprefix("OpSpec for ").rstrip(":")] = {
-            name: value for name, _, value in pairs if not name.startswith("_origin")
-        }
-        node = node.source.inputs[0]
-    return images, operators
+        name = header.removeprefix("OpSpec for ").rstrip(":")
+        if name not in operators and name != "ExternalSource":
+            operators[name] = {
+                name: value for name, _, value in pairs if not name.startswith("_origin")
+            }
+        waiting += [node for node in source.inputs or () if isinstance(node, DataNode)]
+    return made[0], operators
 
 
 @pytest.mark.parametrize("color", [False, True])
 @pytest.mark.parametrize(("device_id", "device"), [(None, "cpu"), (0, "gpu")])
 def test_images_come_out_on_the_device(device_id: int | None, device: str, color: bool) -> None:
-    images, operators = traced(device_id, color=color)
+    images, operators = traced(device_id, color_jitter=0.4 if color else 0.0)
     assert images.device == device
     decoder = operators.pop("decoders__ImageSlice")
     assert decoder["device"] == ("cpu" if device_id is None else "mixed")
@@ -48,10 +71,41 @@ def test_images_come_out_on_the_device(device_id: int | None, device: str, color
 
 
 def test_both_devices_get_the_same_operators_and_arguments() -> None:
-    (_, on_cpu), (_, on_gpu) = traced(None, color=True), traced(0, color=True)
+    (_, on_cpu), (_, on_gpu) = traced(None, color_jitter=0.4), traced(0, color_jitter=0.4)
     for operators in (on_cpu, on_gpu):
         for arguments in operators.values():
             del arguments["device"]
     assert on_cpu == on_gpu
     assert on_gpu["decoders__ImageSlice"]["jpeg_fancy_upsampling"] == "True"
     assert on_gpu["Resize"]["antialias"] == "True"
+
+
+@pytest.mark.parametrize(("device_id", "device"), [(None, "cpu"), (0, "gpu")])
+def test_operations_run_where_the_images_are(device_id: int | None, device: str) -> None:
+    images, operators = traced(device_id, auto_augment="trivial", erase_probability=0.1)
+    assert images.device == device
+    for name in ("WarpAffine", "Brightness", "Filter", "Equalize", "reductions__Max", "Erase"):
+        assert operators[name]["device"] == device
+
+
+def test_memory_is_allocated_for_the_largest_image() -> None:
+    graph = graph_of(PipelineConfig(), 0, largest_px=(3000, 90_000))
+    arguments = graph.decoder_arguments
+    assert arguments["preallocate_height_hint"] == 3000
+    assert arguments["preallocate_width_hint"] == 4096
+    assert arguments["device_memory_padding"] == 3000 * 4096 * 3
+
+
+@pytest.mark.parametrize("auto_augment", ["none", "rand"])
+@pytest.mark.parametrize(("device_id", "device"), [(None, "cpu"), (0, "gpu")])
+@pytest.mark.parametrize("decoded", ["host", "device"])
+def test_decoded_images_are_cut_instead(
+    device_id: int | None, device: str, decoded: str, auto_augment: str
+) -> None:
+    images, operators = traced(device_id, decoded=decoded, auto_augment=auto_augment)
+    _, otherwise = traced(device_id, auto_augment=auto_augment)
+    assert images.device == device
+    assert operators.pop("Slice")["device"] == "cpu"
+    operators.pop("Copy", None)  # from the host to the device
+    del otherwise["decoders__ImageSlice"]
+    assert operators == otherwise

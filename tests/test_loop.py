@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from pipeline.loader import Batch
+from pipeline.mixing import Mixing
 from trainer.distributed import World
 from trainer.loop import evaluate, score, train_steps
 
@@ -53,6 +54,18 @@ def test_learns_and_records_each_step() -> None:
     assert evaluation is not None
     assert evaluation.top1 > 0.9
     assert model.training
+
+
+def test_learns_from_mixed_batches() -> None:
+    model = Toy()
+    mix = Mixing(seed=0, classes=3, mixup_alpha=0.2, cutmix_alpha=1.0)
+    steps = train_steps(
+        toy_batches(200), model, sgd(model), schedule=lambda _: 0.1, global_batch_size=16, mix=mix
+    )
+    assert sum(1 for _ in steps) == 200
+    evaluation = evaluate(toy_batches(10), model, ALONE)
+    assert evaluation is not None
+    assert evaluation.top1 > 0.8
 
 
 def test_the_rate_is_the_schedules_in_the_middle_of_the_step() -> None:

@@ -9,38 +9,61 @@ from hypothesis import strategies as st
 
 from pipeline.errors import MisuseError
 from pipeline.order import (
-    per_rank_batch_size,
-    permute,
-    samples_at,
-    step_positions,
-    validation_samples,
+    Order,
+    fixed_order,
+    global_order,
+    inverse_frequency,
+    repeated,
+    weighted_order,
+    window_order,
 )
+from pipeline.permutation import permute
+from pipeline.ranks import per_rank_batch_size, step_positions, validation_samples
 
 seeds = st.integers(0, 2**63 - 1)
 
 
 @given(count=st.integers(1, 3000), seed=seeds, epoch=st.integers(0, 10**6))
 def test_an_epoch_is_a_permutation(count: int, seed: int, epoch: int) -> None:
-    order = permute(np.arange(count), count=count, seed=seed, epoch=epoch)
+    order = permute(np.arange(count), seed, epoch, count=count)
     assert np.array_equal(np.sort(order), np.arange(count))
 
 
 @given(count=st.integers(1, 10**12), place=st.integers(0, 10**12), seed=seeds)
 def test_a_place_needs_no_table(count: int, place: int, seed: int) -> None:
-    chosen = permute(np.array([place % count]), count=count, seed=seed, epoch=1)
+    chosen = permute(np.array([place % count]), seed, 1, count=count)
     assert 0 <= chosen[0] < count
 
 
-@pytest.mark.parametrize("world_size", [1, 2, 3, 4])
+shard_sizes = st.lists(st.integers(1, 60), min_size=1, max_size=12)
+
+
+@st.composite
+def orders(draw: st.DrawFn) -> tuple[Order, int]:
+    """An order in which every sample comes once an epoch, and the number of samples."""
+    sizes, seed = draw(shard_sizes), draw(seeds)
+    order = draw(
+        st.sampled_from(
+            [
+                fixed_order(sum(sizes)),
+                global_order(sum(sizes), seed),
+                window_order(np.array(sizes), draw(st.integers(1, 15)), seed),
+            ]
+        )
+    )
+    return order, sum(sizes)
+
+
 @given(
-    samples=st.integers(1, 400),
+    order=orders(),
+    world_size=st.integers(1, 8),
     per_rank=st.integers(1, 24),
     epochs=st.integers(1, 3),
-    seed=seeds,
 )
 def test_union_over_ranks_is_every_sample_once_an_epoch(
-    world_size: int, samples: int, per_rank: int, epochs: int, seed: int
+    order: tuple[Order, int], world_size: int, per_rank: int, epochs: int
 ) -> None:
+    at, samples = order
     global_batch_size = per_rank * world_size
     steps = -(-samples * epochs // global_batch_size)
     seen = []
@@ -53,10 +76,88 @@ def test_union_over_ranks_is_every_sample_once_an_epoch(
                 rank=rank,
                 world_size=world_size,
             )
-            seen.append(np.stack(samples_at(positions, samples=samples, seed=seed)))
+            seen.append(np.stack(at(positions)))
     epoch, sample = np.concatenate(seen, axis=1)
     for number in range(epochs):
         assert np.array_equal(np.sort(sample[epoch == number]), np.arange(samples))
+
+
+@given(order=orders(), positions=st.lists(st.integers(0, 10**6), min_size=1, max_size=50))
+def test_a_position_alone_is_what_it_is_among_others(
+    order: tuple[Order, int], positions: list[int]
+) -> None:
+    at, _ = order
+    alone = np.concatenate([np.stack(at(np.array([position]))) for position in positions], axis=1)
+    assert np.array_equal(np.stack(at(np.array(positions))), alone)
+
+
+@given(sizes=shard_sizes, window=st.integers(1, 15), seed=seeds, epoch=st.integers(0, 100))
+def test_a_window_reads_few_shards_at_a_time(
+    sizes: list[int], window: int, seed: int, epoch: int
+) -> None:
+    samples = sum(sizes)
+    at = window_order(np.array(sizes), window, seed)
+    _, chosen = at(np.arange(samples) + epoch * samples)
+    shards = np.repeat(np.arange(len(sizes)), sizes)[chosen]
+    runs, seen = [shards[:0]], np.empty(0, np.int64)
+    while sum(map(len, runs)) < samples:
+        rest = shards[sum(map(len, runs)) :]
+        _, first = np.unique(rest, return_index=True)
+        wanted = rest[np.sort(first)][: min(window, len(first))]
+        runs.append(rest[: int(np.isin(rest, wanted).sum())])
+        assert len(np.unique(runs[-1])) <= window
+        assert not np.isin(runs[-1], seen).any()
+        seen = np.append(seen, runs[-1])
+
+
+def test_a_window_of_all_shards_differs_by_epoch_and_seed() -> None:
+    sizes = np.full(10, 30)
+    orders = [
+        window_order(sizes, 10, seed)(np.arange(300) + e * 300)[1]
+        for seed, e in ((0, 0), (0, 1), (1, 0))
+    ]
+    assert len({order.tobytes() for order in orders}) == 3
+    # The standard deviation of the correlation of 300 independent pairs is 0.06.
+    assert all(abs(np.corrcoef(order, np.arange(300))[0, 1]) < 0.3 for order in orders)
+
+
+@given(
+    counts=st.lists(st.integers(0, 300), min_size=2, max_size=6).filter(any),
+    seed=seeds,
+    start=st.integers(0, 10**12),
+)
+def test_rare_classes_come_as_often_as_others(counts: list[int], seed: int, start: int) -> None:
+    labels = np.repeat(np.arange(len(counts)), counts).astype(np.int32)
+    at = weighted_order(labels, inverse_frequency(labels, len(counts)), seed)
+    draws = 6000
+    visits, samples = at(np.arange(start, start + draws))
+    assert np.array_equal(visits, np.arange(start, start + draws))
+    found = np.bincount(labels[samples], minlength=len(counts))
+    present = np.array(counts) > 0
+    share = 1 / present.sum()
+    assert not found[~present].any()
+    # Six standard deviations of a binomial count.
+    assert (abs(found[present] - draws * share) <= 6 * np.sqrt(draws * share) + 1e-9).all()
+
+
+def test_samples_of_a_class_come_alike() -> None:
+    labels = np.repeat([0, 1], [900, 100]).astype(np.int32)
+    at = weighted_order(labels, np.array([1.0, 3.0]), seed=3)
+    _, samples = at(np.arange(100_000))
+    counts = np.bincount(samples, minlength=1000)
+    assert counts[:900].sum() == pytest.approx(25_000, rel=0.05)
+    assert counts[:900].std() == pytest.approx(np.sqrt(counts[:900].mean()), rel=0.15)
+
+
+@given(order=orders(), times=st.integers(2, 4))
+def test_repeated_samples_come_in_a_row_with_visits_of_their_own(
+    order: tuple[Order, int], times: int
+) -> None:
+    at, samples = order
+    visits, chosen = repeated(at, times)(np.arange(2 * samples * times))
+    assert np.array_equal(chosen.reshape(-1, times)[:, 0], at(np.arange(2 * samples))[1])
+    assert (chosen.reshape(-1, times) == chosen.reshape(-1, times)[:, :1]).all()
+    assert len(set(zip(visits.tolist(), chosen.tolist(), strict=True))) == len(visits)
 
 
 @given(
@@ -94,7 +195,7 @@ def test_validation_is_every_sample_once(samples: int, world_size: int) -> None:
 
 def test_all_orders_of_few_samples_are_about_as_likely() -> None:
     orders = Counter(
-        tuple(permute(np.arange(4), count=4, seed=seed, epoch=0).tolist()) for seed in range(4800)
+        tuple(permute(np.arange(4), seed, 0, count=4).tolist()) for seed in range(4800)
     )
     assert len(orders) == 24
     # Each is drawn 200 times on average; 5 standard deviations are 70.
@@ -102,9 +203,7 @@ def test_all_orders_of_few_samples_are_about_as_likely() -> None:
 
 
 def test_epochs_are_uncorrelated() -> None:
-    first, second = (
-        permute(np.arange(20_000), count=20_000, seed=0, epoch=epoch) for epoch in (0, 1)
-    )
+    first, second = (permute(np.arange(20_000), 0, epoch, count=20_000) for epoch in (0, 1))
     # The standard deviation of the correlation of 20,000 independent pairs is 0.007.
     assert abs(np.corrcoef(first, second)[0, 1]) < 0.035
     assert abs(np.corrcoef(first, np.arange(20_000))[0, 1]) < 0.035

@@ -11,8 +11,16 @@ from pipeline.augment import Parameters
 from pipeline.config import PipelineConfig, Sizes
 from pipeline.dataset import Dataset
 from pipeline.plan import PlannedBatch, train_plan, val_plan
+from pipeline.resizing import progressive_size
 
-CONFIG = PipelineConfig(seed=11, color_jitter=0.4)
+CONFIG = PipelineConfig(
+    seed=11,
+    color_jitter=0.4,
+    hue_jitter=20.0,
+    auto_augment="rand",
+    erase_probability=0.5,
+)
+SIZE_AT = progressive_size(32, 128, epochs=2, epoch_positions=1438)
 GLOBAL_BATCH_SIZE = 12
 # Epochs are of 1,438 samples: the run crosses two of their borders.
 STEPS = 300
@@ -24,6 +32,7 @@ def global_batch(shards: Path, *, start: int, step: int, world_size: int) -> lis
         train_plan(
             index,
             CONFIG,
+            SIZE_AT,
             start=start,
             end=None,
             global_batch_size=GLOBAL_BATCH_SIZE,
@@ -68,6 +77,7 @@ def test_a_sample_looks_different_in_every_epoch(digits_shards: Path) -> None:
     plan = train_plan(
         index,
         CONFIG,
+        SIZE_AT,
         start=0,
         end=None,
         global_batch_size=len(index),
@@ -85,7 +95,7 @@ def test_a_plan_ends_with_the_step_that_reaches_its_end(digits_shards: Path) -> 
     index = Dataset(digits_shards).split("train")
     steps = [
         train_plan(
-            index, CONFIG, start=24, end=end, global_batch_size=12, rank=0, world_size=1
+            index, CONFIG, SIZE_AT, start=24, end=end, global_batch_size=12, rank=0, world_size=1
         ).steps
         for end in (0, 24, 25, 36, 37, None)
     ]

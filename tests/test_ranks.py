@@ -1,6 +1,8 @@
 """Several gloo ranks under torchrun: the same samples, the same counts, one voice."""
 
 import json
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from rank_watcher import watch
+from test_bad_samples import damage, some
 
 from trainer.__main__ import main
 
@@ -43,6 +46,26 @@ def test_ranks_see_what_one_rank_sees(digits_shards: Path, tmp_path: Path, ranks
     assert together["steps"] == alone["steps"][1:]
     assert together["evaluation"] == alone["evaluation"]
     assert together["evaluation"][0] == 180
+
+
+def test_bad_samples_are_named_once_and_too_many_end_all_ranks(
+    digits_shards: Path, tmp_path: Path
+) -> None:
+    shards = Path(shutil.copytree(digits_shards, tmp_path / "shards"))
+    bad = some(shards, "train", 0.05)
+    damage(shards, "train", bad)
+    command = ["-m", "trainer", "--shards", str(shards), *SMALL, "--epochs", "0.5"]
+    went_on = torchrun(2, *command, "--out", str(tmp_path / "on"), "--max-bad", "0.1")
+    assert went_on.returncode == 0, went_on.stderr
+    named = (tmp_path / "on" / "bad_samples.csv").read_text().splitlines()[1:]
+    assert len(set(named)) == len(named) == lines(tmp_path / "on", "train")[-1]["bad_samples"] > 0
+    stopped = torchrun(2, *command, "--out", str(tmp_path / "stopped"))
+    assert stopped.returncode == 1
+    assert (
+        len(re.findall(r"Error: \d+ bad samples are more than --max-bad allows", stopped.stderr))
+        == 1
+    )
+    assert "gloo" not in stopped.stderr and "Connection closed" not in stopped.stderr
 
 
 def test_one_rank_then_two_then_four(digits_shards: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,12 +81,19 @@ def test_command(command: str, folder: Path, tmp_path: Path) -> None:
     assert saved and (folder / saved[1]).is_file()
 
 
+@pytest.mark.filterwarnings("ignore")  # of frameworks about themselves
 @pytest.mark.parametrize("example", blocks("python"))
 def test_example(
     example: str, digits_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    frameworks = re.findall(r"^(?:import|from) (lightning|accelerate)\b", example, re.MULTILINE)
+    for framework in frameworks:
+        pytest.importorskip(framework)
     (tmp_path / "shards").symlink_to(digits_shards)
     monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
+    names: dict[str, Any] = {}
     exec(example, names)
-    assert names["state"]["position"] >= 10 * 1438  # type: ignore[index]
+    batches = names["trainer"].train_dataloader if "trainer" in names else names.get("batches")
+    state = names["state"] if batches is None else batches.state_dict()
+    epochs = 2 if frameworks else 10
+    assert 0 <= state["position"] - epochs * 1617 < 256

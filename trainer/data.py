@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from pipeline.config import PipelineConfig, resolve_sizes
+from pipeline.config import PipelineConfig, open_dataset, resolve_sizes
 from pipeline.dataset import Dataset
 from pipeline.loader import (
     SYNTHETIC_FINGERPRINT,
@@ -12,7 +12,7 @@ from pipeline.loader import (
     train_loader,
     val_loader,
 )
-from pipeline.order import per_rank_batch_size
+from pipeline.ranks import per_rank_batch_size
 from trainer.distributed import World
 
 
@@ -50,7 +50,7 @@ def open_data(pipeline: PipelineConfig, *, synthetic: bool) -> TrainingData:
             std=(0.229, 0.224, 0.225),
             fingerprint=SYNTHETIC_FINGERPRINT,
         )
-    dataset = Dataset(pipeline.shards)
+    dataset = open_dataset(pipeline)
     dataset.require("classification")
     manifest = dataset.manifest
     return TrainingData(

@@ -13,12 +13,17 @@ from typing import Any, TypeVar
 import click
 import torch
 import torch.distributed as dist
+from torch.distributed.rendezvous import rendezvous
 
 from pipeline.config import available_cores
 from pipeline.errors import DataError, MisuseError
 from trainer.endings import leave_quietly
 
 Value = TypeVar("Value")
+Row = TypeVar("Row")
+
+# Keys of the store that all ranks share.
+_FAILURES, _EXIT_CODE = "shardline/failures", "shardline/exit_code"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +49,14 @@ class World:
         rows = [torch.empty_like(own) for _ in range(self.world_size)]
         dist.all_gather(rows, own)
         return [row.tolist() for row in rows]
+
+    def gather_rows(self, rows: Sequence[Row]) -> list[Row]:
+        """The rows of all ranks, in their order; ranks may give different numbers of them."""
+        if self.world_size == 1:
+            return list(rows)
+        gathered: list[Any] = [None] * self.world_size
+        dist.all_gather_object(gathered, list(rows))
+        return [row for own in gathered for row in own]
 
     def sum(self, values: Sequence[float]) -> list[float]:
         """The sums over ranks, added in the order of the ranks."""
@@ -125,11 +138,31 @@ def open_world(device: str) -> Iterator[World]:
     if world_size == 1:
         yield world
         return
-    dist.init_process_group("cpu:gloo,cuda:nccl" if world.device.type == "cuda" else "gloo")
+    backend = "cpu:gloo,cuda:nccl" if world.device.type == "cuda" else "gloo"
+    store, _, _ = next(iter(rendezvous("env://", rank, world_size)))
+    dist.init_process_group(backend, store=store, rank=rank, world_size=world_size)
     try:
-        yield world
+        with _one_voice(store):
+            yield world
     finally:
         dist.destroy_process_group()
+
+
+@contextmanager
+def _one_voice(store: Any) -> Iterator[None]:
+    """Of ranks that fail in the middle of a run the first says why; the others, whom it leaves
+    alone in a collective, exit silently with its code."""
+    try:
+        yield
+    except click.ClickException as error:
+        if store.add(_FAILURES, 1) > 1:
+            leave_quietly(error.exit_code)
+        store.set(_EXIT_CODE, str(error.exit_code))
+        raise
+    except RuntimeError:
+        if store.check([_EXIT_CODE]):
+            leave_quietly(int(store.get(_EXIT_CODE)))
+        raise
 
 
 def _device(kind: str, local_rank: int, local_world_size: int) -> torch.device:

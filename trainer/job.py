@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from pipeline.config import PipelineConfig
-from pipeline.order import per_rank_batch_size
+from pipeline.mixing import Mixing, mixing
+from pipeline.ranks import per_rank_batch_size
 from trainer.checkpoint import Checkpoint, Identity, Progress, load_checkpoint, restore
 from trainer.config import TrainConfig
 from trainer.data import TrainingData, end_position, open_data
@@ -34,6 +35,7 @@ class Job:
     model: Classifier
     parallel: nn.Module
     optimizer: torch.optim.Optimizer
+    mix: Mixing | None
     dtype: torch.dtype | None
     checkpoint: Checkpoint | None
     progress: Progress
@@ -70,8 +72,9 @@ class Job:
 def prepare(config: TrainConfig, pipeline: PipelineConfig, world: World) -> Job:
     """Build the model and, where there is a checkpoint to go on from, restore it."""
     with world.same_fate():
-        per_rank_batch_size(config.global_batch_size, world.world_size)
+        batch_size = per_rank_batch_size(config.global_batch_size, world.world_size)
         data = open_data(pipeline, synthetic=config.synthetic)
+        mix = mixing(pipeline, classes=data.classes, batch_size=batch_size, rank=world.rank)
         model = build_model(
             config.model,
             classes=data.classes,
@@ -79,6 +82,7 @@ def prepare(config: TrainConfig, pipeline: PipelineConfig, world: World) -> Job:
             mean=data.mean,
             std=data.std,
             seed=pipeline.seed,
+            other_sizes_px=pipeline.progressive_resize or (),
         ).to(world.device)
     place = _agree_on_place(config, world)
     optimizer = build_optimizer(model, config)
@@ -97,6 +101,7 @@ def prepare(config: TrainConfig, pipeline: PipelineConfig, world: World) -> Job:
         model=model,
         parallel=distribute(model, world),
         optimizer=optimizer,
+        mix=mix,
         dtype=autocast_dtype(config.precision, world.device, model),
         checkpoint=checkpoint,
         progress=progress,

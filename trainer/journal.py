@@ -1,12 +1,13 @@
 """Where a run says how it goes: metrics.jsonl and the display, on rank 0; nothing elsewhere."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Self
 
 from trainer.display import Display, show_summary
 from trainer.loop import Evaluation
 from trainer.metrics import Interval
-from trainer.runs import MetricsFile, Place
+from trainer.runs import BAD_SAMPLES_NAME, MetricsFile, Place, write_bad_samples
 
 
 class Journal:
@@ -17,6 +18,7 @@ class Journal:
     ) -> None:
         self._place, self._samples, self._first_position = place, samples, position
         self._intervals: list[Interval] = []
+        self._bad_count = 0
         self._shows = rank == 0
         self._file = MetricsFile(place.directory, position=position) if self._shows else None
         self._display = Display(
@@ -38,13 +40,22 @@ class Journal:
     def step(self, position: int) -> None:
         self._display.step(position)
 
-    def interval(self, interval: Interval) -> None:
+    def interval(self, interval: Interval, bad: Sequence[tuple[str, str]]) -> None:
+        """`bad`: (sample, reason) of all bad training samples that this process met."""
         self._intervals.append(interval)
         self._display.interval(interval)
+        found = dict(bad)
         if self._file:
             self._file.write(
-                "train", epoch=interval.position / self._samples, **interval.as_record()
+                "train",
+                epoch=interval.position / self._samples,
+                **interval.as_record(),
+                bad_samples=len(found),
             )
+            if len(found) > self._bad_count:
+                write_bad_samples(self._place.directory, found)
+                self.say(f"Bad samples so far: {len(found)}, listed in {BAD_SAMPLES_NAME}.")
+        self._bad_count = len(found)
 
     def evaluation(self, position: int, evaluation: Evaluation) -> None:
         self._display.evaluation(position, evaluation)

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from pipeline.loader import Batch
+from pipeline.mixing import Mixing
 from trainer.distributed import World
 from trainer.optim import set_learning_rate
 
@@ -48,6 +49,7 @@ def train_steps(
     position: int = 0,
     seed: int = 0,
     label_smoothing: float = 0.0,
+    mix: Mixing | None = None,
     dtype: torch.dtype | None = None,
     synchronise: bool = False,
 ) -> Iterator[StepRecord]:
@@ -67,11 +69,14 @@ def train_steps(
         fetched = time.perf_counter()
         learning_rate = schedule(position + global_batch_size / 2)
         set_learning_rate(optimizer, learning_rate)
+        images, targets = batch.images, batch.labels
+        if mix is not None:
+            images, targets = mix(images, targets, position)
         # The hash of integers is the same in every process.
         torch.manual_seed(hash((seed, position)))
         with torch.autocast(batch.images.device.type, dtype, enabled=dtype is not None):
-            logits = model(batch.images)
-        loss = cross_entropy(logits.float(), batch.labels, label_smoothing=label_smoothing)
+            logits = model(images)
+        loss = cross_entropy(logits.float(), targets, label_smoothing=label_smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -144,15 +149,15 @@ def score(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
     Args:
         logits: float32 (B, classes); with fewer than 5 classes, top-5 is top-all.
-        labels: int64 (B,).
+        labels: int64 (B,); -1 doesn't count.
     """
     best = logits.topk(min(5, logits.shape[1]), dim=1).indices
     hits = best == labels[:, None]
     return torch.stack(
         [
-            torch.tensor(len(labels), dtype=torch.float64, device=labels.device),
+            (labels >= 0).sum(dtype=torch.float64),
             hits[:, 0].sum(dtype=torch.float64),
             hits.sum(dtype=torch.float64),
-            cross_entropy(logits, labels, reduction="sum").double(),
+            cross_entropy(logits, labels, ignore_index=-1, reduction="sum").double(),
         ]
     )

@@ -46,10 +46,12 @@ def build_model(
     mean: Sequence[float],
     std: Sequence[float],
     seed: int,
+    other_sizes_px: Sequence[int] = (),
 ) -> Classifier:
     """The classifier `name` on the CPU in channels-last memory, the same for the same `seed`.
 
-    Raises ``MisuseError`` if torchvision has none of that name or it can't take such images.
+    Raises ``MisuseError`` if torchvision has none of that name or it can't take such images, or
+    those of `other_sizes_px` that it will meet in training.
     """
     names = torchvision.models.list_models(module=torchvision.models)
     if name not in names:
@@ -58,17 +60,19 @@ def build_model(
             f"torchvision has no classifier {name!r}. Close to it: {', '.join(close)}."
         )
     torch.manual_seed(seed)
+    side_px = image_size_px
     try:
         network = torchvision.models.get_model(
             name, weights=None, num_classes=classes, **_special_arguments(name, image_size_px)
         )
         model = Classifier(network, mean=mean, std=std).to(memory_format=torch.channels_last)
-        _try_on_an_image(model, image_size_px)
+        for side_px in (image_size_px, *other_sizes_px):
+            _try_on_an_image(model, side_px)
     # torchvision's models assert and raise as they like on sizes that they weren't made for.
     except (RuntimeError, ValueError, AssertionError) as error:
         raise MisuseError(
-            f"{name} can't take images of {image_size_px} x {image_size_px} px ({error}): "
-            f"give another --image-size or --model."
+            f"{name} can't take images of {side_px} x {side_px} px ({error}): "
+            f"give another --image-size, --progressive-resize or --model."
         ) from error
     return model
 

@@ -1,5 +1,6 @@
 """The directory of a run: config.json, metrics.jsonl, checkpoint.pt."""
 
+import csv
 import json
 import time
 from collections.abc import Mapping
@@ -13,7 +14,8 @@ from trainer.config import TrainConfig
 
 CONFIG_NAME = "config.json"
 METRICS_NAME = "metrics.jsonl"
-RUN_FILES = (CONFIG_NAME, METRICS_NAME, CHECKPOINT_NAME)
+BAD_SAMPLES_NAME = "bad_samples.csv"
+RUN_FILES = (CONFIG_NAME, METRICS_NAME, BAD_SAMPLES_NAME, CHECKPOINT_NAME)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +99,14 @@ def _refuse_used(directory: Path) -> None:
 def write_config(directory: Path, config: Mapping[str, Any]) -> None:
     text = json.dumps(config, indent=1, ensure_ascii=False) + "\n"
     (directory / CONFIG_NAME).write_text(text, encoding="utf-8")
+
+
+def write_bad_samples(directory: Path, reasons: Mapping[str, str]) -> None:
+    """bad_samples.csv: where each lies, and why it was replaced."""
+    with (directory / BAD_SAMPLES_NAME).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("sample", "reason"))
+        writer.writerows(sorted(reasons.items()))
 
 
 class MetricsFile:

@@ -3,9 +3,11 @@
 import dataclasses
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from pipeline.config import PipelineConfig
+from pipeline.loader import Loader
 from trainer.checkpoint import save_checkpoint
 from trainer.config import TrainConfig
 from trainer.data import train_batches, val_batches
@@ -20,7 +22,10 @@ from trainer.optim import build_schedule
 from trainer.runs import write_config
 
 # Settings that may change on the way without a word.
-UNREMARKABLE = {"out", "resume", "shards", "device", "threads", "prefetch", "read_ahead"}
+UNREMARKABLE = {
+    *("out", "resume", "shards", "device", "threads", "prefetch", "read_ahead"),
+    *("cache", "cache_dir", "cache_size", "stall_timeout"),
+}
 
 
 def run(config: TrainConfig, pipeline: PipelineConfig) -> None:
@@ -35,7 +40,8 @@ def run(config: TrainConfig, pipeline: PipelineConfig) -> None:
         job = prepare(config, pipeline, world)
         with open_journal(job) as journal:
             journal.say(greeting(job))
-            _train(job, journal, stop)
+            with _validation(job) as validation:
+                _train(job, journal, stop, validation)
             stopped_by = world.agree(stop.number)
             if stopped_by:
                 journal.say(farewell(job, stopped_by))
@@ -57,36 +63,47 @@ def open_journal(job: Job) -> Journal:
     )
 
 
-def _train(job: Job, journal: Journal, stop: StopSignal) -> None:
+@contextmanager
+def _validation(job: Job) -> Iterator[Loader | None]:
+    """One loader for all evaluations, so that what it keeps lasts; None without a split."""
+    batches = val_batches(
+        job.data, job.pipeline, job.world, global_batch_size=job.config.global_batch_size
+    )
+    with batches or nullcontext():
+        yield batches
+
+
+def _train(job: Job, journal: Journal, stop: StopSignal, validation: Loader | None) -> None:
     """Step, log, evaluate and save until the end or a signal."""
     config, world, progress = job.config, job.world, job.progress
     if _is_due(job, config.val_every) and progress.evaluated_position < progress.position:
         # The process before this one was stopped in this evaluation.
-        evaluated = _evaluate(job, journal, stop)
+        evaluated = _evaluate(job, journal, stop, validation)
         _save(job)
         if not evaluated:
             return
     meter = Meter(world)
-    meter.start()
-    for record in _steps(job):
-        progress.position = record.position
-        journal.step(record.position)
-        meter.add(record)
-        stopped = world.agree(stop.number) is not None
-        evaluates = not stopped and _is_due(job, config.val_every)
-        pauses = stopped or evaluates or _is_due(job, config.checkpoint_every)
-        if pauses or meter.steps == config.log_every:
-            journal.interval(meter.stop())
-        if pauses:
-            evaluated = not evaluates or _evaluate(job, journal, stop)
-            _save(job)
-            if stopped or not evaluated:
-                return
-            meter.start()
+    with _batches(job) as batches:
+        meter.start()
+        for record in _steps(job, batches):
+            progress.position = record.position
+            journal.step(record.position)
+            meter.add(record)
+            stopped = world.agree(stop.number) is not None
+            evaluates = not stopped and _is_due(job, config.val_every)
+            pauses = stopped or evaluates or _is_due(job, config.checkpoint_every)
+            if pauses or meter.steps == config.log_every:
+                journal.interval(meter.stop(), world.gather_rows(batches.bad_samples()))
+            if pauses:
+                evaluated = not evaluates or _evaluate(job, journal, stop, validation)
+                _save(job)
+                if stopped or not evaluated:
+                    return
+                meter.start()
 
 
-def _steps(job: Job) -> Iterator[StepRecord]:
-    batches = train_batches(
+def _batches(job: Job) -> Loader:
+    return train_batches(
         job.data,
         job.pipeline,
         job.world,
@@ -94,20 +111,23 @@ def _steps(job: Job) -> Iterator[StepRecord]:
         position=job.progress.position,
         end_position=job.end_position,
     )
-    with batches:
-        yield from train_steps(
-            batches,
-            job.parallel,
-            job.optimizer,
-            schedule=build_schedule(
-                job.config, samples=job.data.samples, end_position=job.end_position
-            ),
-            global_batch_size=job.config.global_batch_size,
-            position=job.progress.position,
-            seed=hash((job.pipeline.seed, job.world.rank)),
-            label_smoothing=job.config.label_smoothing,
-            dtype=job.dtype,
-        )
+
+
+def _steps(job: Job, batches: Loader) -> Iterator[StepRecord]:
+    return train_steps(
+        batches,
+        job.parallel,
+        job.optimizer,
+        schedule=build_schedule(
+            job.config, samples=job.data.samples, end_position=job.end_position
+        ),
+        global_batch_size=job.config.global_batch_size,
+        position=job.progress.position,
+        seed=hash((job.pipeline.seed, job.world.rank)),
+        label_smoothing=job.config.label_smoothing,
+        mix=job.mix,
+        dtype=job.dtype,
+    )
 
 
 def _is_due(job: Job, every_epochs: float) -> bool:
@@ -119,20 +139,16 @@ def _is_due(job: Job, every_epochs: float) -> bool:
     return (position - job.config.global_batch_size) // period < position // period
 
 
-def _evaluate(job: Job, journal: Journal, stop: StopSignal) -> bool:
+def _evaluate(job: Job, journal: Journal, stop: StopSignal, validation: Loader | None) -> bool:
     """Evaluate where there is a validation split; False if a signal broke it off."""
     progress = job.progress
-    batches = val_batches(
-        job.data, job.pipeline, job.world, global_batch_size=job.config.global_batch_size
-    )
-    if batches is None:
+    if validation is None:
         progress.evaluated_position = progress.position
         return True
     average_buffers(job.model, job.world)
-    with batches:
-        evaluation = evaluate(
-            batches, job.model, job.world, dtype=job.dtype, stopped=lambda: stop.number is not None
-        )
+    evaluation = evaluate(
+        validation, job.model, job.world, dtype=job.dtype, stopped=lambda: stop.number is not None
+    )
     if evaluation is None:
         return False
     journal.evaluation(progress.position, evaluation)

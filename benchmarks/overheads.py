@@ -1,0 +1,197 @@
+"""What the loader costs beside decoding: Python per batch, start, resume, memory of the index.
+
+The data sets are fabricated: an index of so many samples whose rows all point to one small image,
+so that nothing but the index is large.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from benchmarks.measure import Measurement, alternate, report
+from pipeline.options import options, setting, take
+
+BATCH_SIZE = 256
+# As few pixels as DALI decodes: what remains is ours.
+SIDE_PX = 8
+SMALL, LARGE = 1_000_000, 10_000_000
+FAR = 10**9
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverheadsBenchmark:
+    runs: int = setting(7, "Runs that count.")
+    batches: int = setting(100, "Batches in a run.")
+
+
+@click.command()
+@options(OverheadsBenchmark)
+def main(**values: Any) -> None:
+    """Measure what the loader costs beside decoding, on fabricated indexes."""
+    benchmark = take(OverheadsBenchmark, values)
+    with tempfile.TemporaryDirectory() as folder:
+        small, large = (fabricate(Path(folder) / str(count), count) for count in (SMALL, LARGE))
+        report(
+            f"Python per batch of {BATCH_SIZE}",
+            "CPU ms",
+            alternate(per_batch(small, benchmark.batches), runs=benchmark.runs),
+            facts={"samples": SMALL, "limit_ms": 1},
+        )
+        starts = {
+            f"{SMALL:,} samples": (small, 0),
+            f"{LARGE:,} samples": (large, 0),
+            f"{LARGE:,} samples, resumed at {FAR:,}": (large, FAR),
+        }
+        seen: dict[str, list[dict[str, float]]] = {name: [] for name in starts}
+        for _ in range(benchmark.runs):
+            for name, (shards, position) in starts.items():
+                seen[name].append(start(shards, position))
+        report(
+            "start to first batch, imports aside",
+            "s",
+            [
+                Measurement(name=name, values=tuple(run["seconds"] for run in runs))
+                for name, runs in seen.items()
+            ],
+            facts=_memory(seen),
+        )
+
+
+def _memory(seen: dict[str, list[dict[str, float]]]) -> dict[str, float]:
+    """Bytes a sample: in the mapped file, and of the process's own memory."""
+    from pipeline.dataset import SAMPLE_DTYPE
+
+    small, large, _ = (np.median([run["own_bytes"] for run in runs]) for runs in seen.values())
+    return {
+        "mapped_bytes_per_sample": SAMPLE_DTYPE.itemsize,
+        "own_bytes_per_sample": round(float(large - small) / (LARGE - SMALL), 3),
+    }
+
+
+def per_batch(shards: Path, batches: int) -> dict[str, Callable[[], float]]:
+    """CPU milliseconds that a batch takes of the feed's thread, part by part."""
+    import torch
+
+    from pipeline.config import PipelineConfig, image_size
+    from pipeline.dataset import Dataset
+    from pipeline.decoding import graph_config
+    from pipeline.graph import source_images, source_outputs
+    from pipeline.plan import PlannedBatch, train_plan
+    from pipeline.reader import ShardReader
+    from pipeline.watch import Watch
+
+    config, dataset = PipelineConfig(threads=1), Dataset(shards)
+    index = dataset.split("train")
+    graph = graph_config(dataset, config, torch.device("cpu"), BATCH_SIZE, training=True)
+    plan = train_plan(
+        index,
+        config,
+        image_size(config, dataset.manifest, epoch_positions=len(index)),
+        start=0,
+        end=None,
+        global_batch_size=BATCH_SIZE,
+        rank=0,
+        world_size=1,
+    )
+    planned = plan.batch_at(0)
+    reader = ShardReader(index, verify=True, watch=Watch(300, rank=0))
+    images, _ = reader.read(planned.samples)
+    spare = images[0].base
+
+    def hand_over(planned: PlannedBatch) -> None:
+        source_outputs(source_images(images, graph), planned.parameters, graph)
+
+    def read(_: int) -> None:
+        reader.advise(planned.samples)
+        reader.read(planned.samples, spare)
+
+    parts: dict[str, Callable[[int], Any]] = {
+        "order and parameters": plan.batch_at,
+        "hand-over": lambda _: hand_over(planned),
+        "both": lambda step: hand_over(plan.batch_at(step)),
+        "beside them: 256 reads from the page cache, checked": read,
+    }
+
+    def timed(part: Callable[[int], Any]) -> float:
+        started = time.thread_time()
+        for step in range(batches):
+            part(step)
+        return (time.thread_time() - started) / batches * 1e3
+
+    return {name: lambda part=part: timed(part) for name, part in parts.items()}  # type: ignore[misc]
+
+
+def start(shards: Path, position: int) -> dict[str, float]:
+    """Seconds from opening the shards to the first batch in a fresh process that has imported what
+    it needs, and the bytes of memory that are its own then."""
+    command = [sys.executable, "-c", _START, str(shards), str(position), str(BATCH_SIZE)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+_START = """
+import json, sys, time
+from pathlib import Path
+import torch
+from pipeline import Dataset, PipelineConfig, train_loader
+
+started = time.perf_counter()
+loader = train_loader(
+    Dataset(sys.argv[1]), PipelineConfig(threads=1), global_batch_size=int(sys.argv[3]),
+    device=torch.device("cpu"), position=int(sys.argv[2]),
+)
+with loader:
+    next(iter(loader))
+    seconds = time.perf_counter() - started
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    (own,) = (int(line.split()[1]) * 1024 for line in lines if line.startswith("Anonymous:"))
+print(json.dumps({"seconds": seconds, "own_bytes": own}))
+"""
+
+
+def fabricate(folder: Path, samples: int) -> Path:
+    """A shard directory whose `samples` rows all point to the one image that is there."""
+    import cv2
+
+    from pipeline.dataset import MANIFEST_NAME, SAMPLE_DTYPE, Manifest, Shard, Split
+
+    folder.mkdir()
+    image = cv2.imencode(".png", np.zeros((SIDE_PX, SIDE_PX, 3), np.uint8))[1].tobytes()
+    (folder / "train-000000.tar").write_bytes(image)
+    rows = np.zeros(samples, SAMPLE_DTYPE)
+    rows["key"] = np.arange(samples)
+    rows["size"], rows["crc32"] = len(image), zlib.crc32(image)
+    rows["height"] = rows["width"] = SIDE_PX
+    np.save(folder / "train.samples.npy", rows)
+    shard = Shard(name="train-000000.tar", samples=samples, bytes=len(image), sha256="")
+    manifest = Manifest(
+        task="classification",
+        classes=("one",),
+        targets=(),
+        splits={"train": Split(shards=(shard,), class_counts=(samples,))},
+        files={},
+        image_components=("png",),
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+        heights=(SIDE_PX,) * 3,
+        widths=(SIDE_PX,) * 3,
+        rejected=0,
+        made_by={},
+    )
+    (folder / MANIFEST_NAME).write_text(manifest.to_json())
+    return folder
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""The audit finds what is wrong with an order, and nothing where nothing is."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from pipeline.audit import audit, main, measure_quality
+from pipeline.dataset import Dataset
+from pipeline.order import fixed_order, global_order
+
+
+def test_a_stray_sample_is_counted() -> None:
+    good = global_order(50, 1)
+
+    def twice(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        epochs, samples = good(positions)
+        return epochs, np.where((samples == 7) & (epochs == 1), 8, samples)
+
+    counted = {"global_batch_size": 12, "world_sizes": (1, 2, 3), "epochs": 3}
+    assert audit(good, 50, **counted) == {size: [0, 0, 0] for size in (1, 2, 3)}
+    assert audit(twice, 50, **counted) == {size: [0, 2, 0] for size in (1, 2, 3)}
+
+
+def test_quality_tells_a_shuffle_from_none(digits_shards: Path) -> None:
+    index = Dataset(digits_shards).split("train")
+    shuffled = measure_quality(global_order(len(index), 3), index, 64)
+    assert shuffled.run_length[0] == pytest.approx(shuffled.run_length[1], rel=0.05)
+    assert abs(shuffled.correlation[0]) < 0.15
+    assert measure_quality(fixed_order(len(index)), index, 64).correlation[0] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "each epoch is each sample once"),
+        (["--shuffle", "window", "--shuffle-window", "1"], "each epoch is each sample once"),
+        (["--sample-weights", "inverse-frequency"], "an epoch isn't each sample once"),
+    ],
+)
+def test_the_command_prints_it(digits_shards: Path, arguments: list[str], words: str) -> None:
+    result = CliRunner().invoke(main, ["--shards", str(digits_shards), *arguments])
+    assert result.exit_code == 0, result.output
+    assert words in " ".join(result.output.split())
+    assert "correlation of an epoch's places" in result.output

@@ -1,0 +1,57 @@
+"""The module for deployment: the pixels of validation."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from pipeline.config import PipelineConfig, Sizes
+from pipeline.dataset import Dataset
+from pipeline.inference import ValidationTransform, inference_transform
+from pipeline.loader import val_loader
+from pipeline.reader import ShardReader
+from trainer.model import Classifier
+
+CPU = torch.device("cpu")
+
+
+def decoded(data: np.ndarray) -> torch.Tensor:
+    image = cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    return torch.from_numpy(image).permute(2, 0, 1)
+
+
+def assert_validations_pixels(shards: Path, split: str, config: PipelineConfig) -> None:
+    dataset = Dataset(shards)
+    transform = inference_transform(dataset.manifest, config)
+    reader = ShardReader(dataset.split(split), verify=True)
+    with val_loader(dataset, config, batch_size=64, device=CPU, split=split) as loader:
+        batch = next(iter(loader))
+    encoded, _ = reader.read(batch.samples)
+    reader.close()
+    for image, data in zip(batch.images, encoded, strict=True):
+        difference = (transform.pixels(decoded(data)).int() - image.int()).abs()
+        assert difference.max() <= 1
+        assert difference.float().mean() <= 0.01
+
+
+@pytest.mark.parametrize("sizes", [{}, {"image_size": 40, "val_resize": 51}])
+def test_small_images(digits_shards: Path, sizes: dict[str, int]) -> None:
+    assert_validations_pixels(digits_shards, "val", PipelineConfig(threads=1, **sizes))
+
+
+def test_photographs(photographs: Path) -> None:
+    assert_validations_pixels(photographs, "train", PipelineConfig(threads=1))
+
+
+@pytest.mark.parametrize(("height", "width"), [(333, 500), (500, 333), (20, 700), (64, 64)])
+def test_the_result_is_normalised_as_the_model_does(height: int, width: int) -> None:
+    mean, std = (0.5, 0.4, 0.3), (0.2, 0.1, 0.0)
+    sizes = Sizes(image_size_px=64, resize_px=72)
+    transform = ValidationTransform(sizes, mean=mean, std=std)
+    image = torch.randint(256, (3, height, width), dtype=torch.uint8)
+    normalised = transform(image)
+    assert normalised.shape == (3, 64, 64) and normalised.dtype == torch.float32
+    by_the_model = Classifier(torch.nn.Identity(), mean=mean, std=std)(transform.pixels(image))
+    assert torch.allclose(normalised, by_the_model, atol=1e-3)
