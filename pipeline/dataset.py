@@ -92,7 +92,7 @@ class Manifest:
     ``task`` is a key of TARGET_COMPONENTS. ``classes`` are in the order of the labels, of the
     columns of a multi-label target, or of a mask's values; ``targets`` names the columns of a
     regression's. ``mean`` and ``std`` are per RGB channel over the pixels of the training split
-    (of at least 4,096 images, every fourth row where they are higher than 64 px), in fractions of
+    (of at least 1,024 images, every fourth row where they are higher than 64 px), in fractions of
     255. ``heights`` and
     ``widths`` are (minimum, median, maximum) in pixels over all splits. ``files`` are
     the SHA-256 of all other files, in hex, by name. ``made_by`` holds the tool's version and the

@@ -19,7 +19,7 @@ BLOCK_BYTES = 8 * 2**20
 MAX_BLOCK_IMAGES = 1024
 # Pixels of at least so many training images enter mean and deviation: the deviation is then known
 # to about 1 %.
-MEASURED_IMAGES = 4096
+MEASURED_IMAGES = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
