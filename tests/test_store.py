@@ -93,5 +93,5 @@ def test_a_url_is_an_output_too(tmp_path: Path) -> None:
 
 
 def test_an_unknown_url_is_refused() -> None:
-    with pytest.raises(MisuseError, match=r"--out nowhere://x can't be opened: .*nowhere"):
+    with pytest.raises(MisuseError, match=r"nowhere://x can't be opened: .*nowhere"):
         Store("nowhere://x").names()

@@ -4,12 +4,11 @@ import os
 import zlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from pipeline.dataset import MANIFEST_NAME
-from pipeline.errors import MisuseError
+from tools.location import Location
 
 
 @dataclass(frozen=True)
@@ -21,36 +20,16 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Storage:
+class Storage(Location):
     """The files beneath `url`, a folder or an fsspec URL; cheap to pickle.
 
     Paths are relative to it, with "/". An absolute path is taken as it is.
     """
 
-    url: str
-
-    @cached_property
-    def local(self) -> Path | None:
-        """The folder, if it is one of this machine."""
-        protocol, found, path = self.url.partition("://")
-        if not found:
-            return Path(self.url)
-        return Path(path) if protocol == "file" else None
-
     @property
     def in_process(self) -> bool:
         """Whether no other process sees the files."""
         return self.url.startswith("memory://")
-
-    @cached_property
-    def _remote(self) -> tuple[Any, str]:
-        import fsspec
-
-        try:
-            filesystem, root = fsspec.core.url_to_fs(self.url)
-        except (ImportError, ValueError) as error:
-            raise MisuseError(f"{self.url} can't be opened: {error}.") from error
-        return filesystem, root.rstrip("/")
 
     def _file(self, path: str) -> Path | None:
         """The file, if it is one of this machine."""
@@ -62,14 +41,14 @@ class Storage:
         """The whole path or URL of a file."""
         if (file := self._file(path)) is not None:
             return str(file)
-        filesystem, root = self._remote
+        filesystem, root = self.remote
         return str(filesystem.unstrip_protocol(f"{root}/{path}"))
 
     def open(self, path: str) -> BinaryIO:
         """A seekable file; raises ``OSError``."""
         if (file := self._file(path)) is not None:
             return file.open("rb")
-        filesystem, root = self._remote
+        filesystem, root = self.remote
         return cast(BinaryIO, filesystem.open(f"{root}/{path}", "rb"))
 
     def read(self, path: str, start: int = 0, end: int | None = None) -> bytes:
@@ -78,7 +57,7 @@ class Storage:
             with file.open("rb", buffering=0) as opened:
                 opened.seek(start)
                 return opened.read(-1 if end is None else end - start)
-        filesystem, root = self._remote
+        filesystem, root = self.remote
         return bytes(filesystem.cat_file(f"{root}/{path}", start=start, end=end))
 
     def version(self, path: str) -> tuple[int, int]:
@@ -87,7 +66,7 @@ class Storage:
         if (file := self._file(path)) is not None:
             status = file.stat()
             return status.st_size, status.st_mtime_ns
-        filesystem, root = self._remote
+        filesystem, root = self.remote
         return _remote_version(filesystem.info(f"{root}/{path}"))
 
     def walk(
@@ -102,7 +81,7 @@ class Storage:
             yield from self._walk_remote()
 
     def _walk_remote(self) -> Iterator[tuple[str, int, int]]:
-        filesystem, root = self._remote
+        filesystem, root = self.remote
         found = filesystem.find(root, detail=True)
         own = [path.rpartition("/")[0] for path in found if path.endswith("/" + MANIFEST_NAME)]
         for path, info in found.items():

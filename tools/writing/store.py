@@ -15,40 +15,19 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from pipeline.dataset import MANIFEST_NAME, REJECTED_NAME
 from pipeline.errors import DataError, MisuseError
+from tools.location import Location
 
 UNFINISHED = ".unfinished"
 PLAN_NAME = f"{UNFINISHED}/plan.json"
 
 
 @dataclass(frozen=True)
-class Store:
+class Store(Location):
     """The files beneath `url`, by name; cheap to pickle. All methods raise ``OSError``."""
-
-    url: str
-
-    @cached_property
-    def local(self) -> Path | None:
-        """The folder, if it is one of this machine."""
-        protocol, found, path = self.url.partition("://")
-        if not found:
-            return Path(self.url)
-        return Path(path) if protocol == "file" else None
-
-    @cached_property
-    def _remote(self) -> tuple[Any, str]:
-        import fsspec
-
-        try:
-            filesystem, root = fsspec.core.url_to_fs(self.url)
-        except (ImportError, ValueError) as error:
-            raise MisuseError(f"--out {self.url} can't be opened: {error}.") from error
-        return filesystem, root.rstrip("/")
 
     def names(self) -> set[str]:
         """The files there are, those in UNFINISHED with it before their name."""
@@ -58,7 +37,7 @@ class Store:
                 path.relative_to(self.local) for path in self.local.glob(f"{UNFINISHED}/*")
             )
             return {path.as_posix() for path in (*found, *unfinished)}
-        filesystem, root = self._remote
+        filesystem, root = self.remote
         filesystem.invalidate_cache()
         if not filesystem.exists(root):
             return set()
@@ -72,7 +51,7 @@ class Store:
             path.replace(target)
             _sync(target.parent)
         else:
-            filesystem, root = self._remote
+            filesystem, root = self.remote
             filesystem.put_file(str(path), f"{root}/{name}")
             path.unlink()
 
@@ -80,14 +59,14 @@ class Store:
         """The contents of a small file."""
         if self.local is not None:
             return (self.local / name).read_bytes()
-        filesystem, root = self._remote
+        filesystem, root = self.remote
         return bytes(filesystem.cat_file(f"{root}/{name}"))
 
     def remove(self, name: str) -> None:
         if self.local is not None:
             (self.local / name).unlink(missing_ok=True)
         else:
-            filesystem, root = self._remote
+            filesystem, root = self.remote
             filesystem.rm_file(f"{root}/{name}")
 
     @contextmanager
