@@ -5,6 +5,7 @@ Archives lie in the folder that SHARDLINE_DATA names, or in ../shared/data besid
 
 import os
 import tarfile
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -97,6 +98,9 @@ def s3() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as environment:
         for name, value in settings.items():
             environment.setenv(name, value)
+        # Its buckets outlive a server of the same process.
+        reset = urllib.request.Request(f"http://{host}:{port}/moto-api/reset", method="POST")
+        urllib.request.urlopen(reset).close()
         fsspec.filesystem("s3", skip_instance_cache=True).mkdir("kaggle")
         yield
     server.stop()

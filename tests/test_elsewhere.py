@@ -40,6 +40,11 @@ def local(download: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in out.iterdir()}
 
 
+def names_of(url: str) -> list[str]:
+    filesystem, root = fsspec.core.url_to_fs(url, skip_instance_cache=True)
+    return [str(path) for path in filesystem.find(root)]
+
+
 def files_of(url: str) -> dict[str, bytes]:
     filesystem, root = fsspec.core.url_to_fs(url, skip_instance_cache=True)
     paths = filesystem.find(root)
@@ -75,7 +80,7 @@ def test_s3_goes_on_after_a_kill(download: Path, local: dict[str, bytes], s3: No
     process = subprocess.Popen(
         [*command, "--out", "s3://kaggle/killed", *ARGUMENTS], cwd=ROOT, stdout=subprocess.DEVNULL
     )
-    while not any(name.endswith(".tar.json") for name in files_of("s3://kaggle/killed")):
+    while not any(name.endswith(".tar.json") for name in names_of("s3://kaggle/killed")):
         assert process.poll() is None
         time.sleep(0.02)
     process.kill()

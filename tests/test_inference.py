@@ -12,6 +12,7 @@ from pipeline.dataset import Dataset
 from pipeline.inference import ValidationTransform, inference_transform
 from pipeline.loader import val_loader
 from pipeline.reader import ShardReader
+from pipeline.watch import Watch
 from trainer.model import Classifier
 
 CPU = torch.device("cpu")
@@ -25,7 +26,7 @@ def decoded(data: np.ndarray) -> torch.Tensor:
 def assert_validations_pixels(shards: Path, split: str, config: PipelineConfig) -> None:
     dataset = Dataset(shards)
     transform = inference_transform(dataset.manifest, config)
-    reader = ShardReader(dataset.split(split), verify=True)
+    reader = ShardReader(dataset.split(split), verify=True, watch=Watch(300, rank=0))
     with val_loader(dataset, config, batch_size=64, device=CPU, split=split) as loader:
         batch = next(iter(loader))
     encoded, _ = reader.read(batch.samples)
