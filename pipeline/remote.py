@@ -15,6 +15,18 @@ def is_remote(directory: str) -> bool:
     return bool(found) and protocol != "file"
 
 
+def open_url(url: str, *, said: str = "") -> tuple[Any, str]:
+    """The file system of an fsspec URL and the path in it; raises ``MisuseError``, in which `said`
+    stands before the URL."""
+    import fsspec
+
+    try:
+        filesystem, root = fsspec.core.url_to_fs(url)
+    except (ImportError, ValueError) as error:
+        raise MisuseError(f"{said}{url} can't be opened: {error}.") from error
+    return filesystem, root.rstrip("/")
+
+
 class RemoteFolder:
     """The files beneath `url`. Every method raises ``DataError`` that names the file."""
 
@@ -23,13 +35,7 @@ class RemoteFolder:
 
     @cached_property
     def _opened(self) -> tuple[Any, str]:
-        import fsspec
-
-        try:
-            filesystem, root = fsspec.core.url_to_fs(self.url)
-        except (ImportError, ValueError) as error:
-            raise MisuseError(f"--shards {self.url} can't be opened: {error}.") from error
-        return filesystem, root.rstrip("/")
+        return open_url(self.url, said="--shards ")
 
     def read(self, name: str) -> bytes:
         """A small file."""

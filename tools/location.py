@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import MisuseError
+from pipeline.remote import open_url
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,4 @@ class Location:
     @cached_property
     def remote(self) -> tuple[Any, str]:
         """The file system of a URL and the path in it; raises ``MisuseError``."""
-        import fsspec
-
-        try:
-            filesystem, root = fsspec.core.url_to_fs(self.url)
-        except (ImportError, ValueError) as error:
-            raise MisuseError(f"{self.url} can't be opened: {error}.") from error
-        return filesystem, root.rstrip("/")
+        return open_url(self.url)

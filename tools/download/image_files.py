@@ -155,14 +155,6 @@ def open_file(storage: Storage, path: str, row: np.void, holders: Sequence[str])
     return inflated(file, start, int(row["stored_bytes"]), stored=row["method"] == STORED)
 
 
-def check_versions(storage: Storage, entries: Entries) -> None:
-    """Raise ``DataError`` where a zip has changed since the index was made."""
-    for number, name in enumerate(entries.holders):
-        rows = entries.rows[entries.rows["holder"] == number]
-        if len(rows) and storage.version(name)[1] != rows["version"][0]:
-            raise DataError(f"{storage.where(name)} changed while it was read.")
-
-
 def _member_start(storage: Storage, name: str, offset: int) -> int:
     return data_offset(storage.read(name, offset, offset + LOCAL_HEADER_BYTES), offset)
 

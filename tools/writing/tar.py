@@ -18,8 +18,6 @@ from pipeline.dataset import sample_key
 BLOCK_BYTES = 512
 # Two blocks of zeros end a tar.
 END = bytes(2 * BLOCK_BYTES)
-# Limit of USTAR's size field: 11 octal digits.
-MAX_MEMBER_BYTES = 8**11 - 1
 
 _KEY_DIGITS = len(sample_key(0))
 _SIZE = slice(124, 135)
