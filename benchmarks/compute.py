@@ -8,6 +8,9 @@ from typing import Any
 
 import click
 
+from benchmarks.measure import Measuring, alternate, report
+from pipeline.options import options, take
+
 # The trainer's loop must reach this share of the bare loop's rate.
 BAR = 0.97
 
@@ -17,21 +20,22 @@ BAR = 0.97
 @click.option("--image-size", default=224, show_default=True, help="Side of the images in px.")
 @click.option("--batch-size", default=32, show_default=True, help="Images of a step.")
 @click.option("--steps", default=10, show_default=True, help="Steps of a run.")
-@click.option("--runs", default=5, show_default=True, help="Runs of each contender.")
-def main(model: str, image_size: int, batch_size: int, steps: int, runs: int) -> None:
+@options(Measuring)
+def main(model: str, image_size: int, batch_size: int, steps: int, **values: Any) -> None:
     """Measure the trainer's steps against bare ones."""
-    from benchmarks.measure import alternate, report
     from trainer.distributed import open_world
 
+    measuring = take(Measuring, values)
     with open_world("auto") as world:
         contenders = _contenders(model, image_size, batch_size, steps, world.device.type)
-        measurements = alternate(contenders, runs=runs)
+        measurements = alternate(contenders, runs=measuring.runs, warmup=measuring.warmup)
     bare, trainer = (measurement.median for measurement in measurements)
     report(
         f"compute: {model} at {image_size} px, batch {batch_size}",
         "images/s",
         measurements,
         facts={"ratio": trainer / bare, "bar": BAR, "steps": steps, "device": world.device.type},
+        output=measuring.output,
     )
 
 

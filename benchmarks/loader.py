@@ -5,28 +5,29 @@ from typing import Any
 
 import click
 
-from benchmarks.measure import Measurement, lap, report
+from benchmarks.measure import Measurement, Measuring, lap, report
 from pipeline.config import PipelineConfig
 from pipeline.errors import MisuseError
 from pipeline.options import options, setting, take
+from pipeline.profile_file import profile_file
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoaderBenchmark:
+class LoaderBenchmark(Measuring):
     batch_size: int = setting(64, "Images in a batch.")
     seconds: float = setting(2.0, "Length of a run.")
-    runs: int = setting(5, "Runs that count.")
-    warmup: int = setting(1, "Runs before them that don't.")
     split: str = setting("train", "Split to read.")
 
     def __post_init__(self) -> None:
-        for name, low in (("batch_size", 1), ("seconds", 0.01), ("runs", 1), ("warmup", 0)):
+        super().__post_init__()
+        for name, low in (("batch_size", 1), ("seconds", 0.01)):
             if getattr(self, name) < low:
                 flag = "--" + name.replace("_", "-")
                 raise MisuseError(f"{flag} must be at least {low}, not {getattr(self, name)}.")
 
 
 @click.command()
+@profile_file
 @options(LoaderBenchmark, PipelineConfig)
 def main(**values: Any) -> None:
     """Measure the input pipeline alone: read, decode, augment, hand over; no model."""
@@ -36,7 +37,7 @@ def main(**values: Any) -> None:
         f"loader at {facts['image_size_px']} px, batch {benchmark.batch_size}, "
         f"{facts['threads']} threads, {facts['device']}"
     )
-    report(title, "images/s", [measurement], facts=facts)
+    report(title, "images/s", [measurement], facts=facts, output=benchmark.output)
 
 
 def measure_loader(

@@ -1,29 +1,44 @@
-"""All measuring goes through here: alternating runs, warm-up dropped, median and spread, one JSON
-line last."""
+"""All measuring goes through here: alternating runs, warm-up dropped, median and interval, one
+sentence with the finding, one JSON line last (``bundle``)."""
 
-import json
-import platform
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.config import available_cores
+from benchmarks.bundle import publish
+from benchmarks.interval import RUNS, Interval, median_interval, spread
+from benchmarks.provenance import environment
+from pipeline.errors import MisuseError
+from pipeline.options import setting
 
-PACKAGES = ("torch", "torchvision", "nvidia-dali-cuda120", "numpy", "opencv-python", "webdataset")
+if TYPE_CHECKING:
+    from trainer.distributed import World
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measuring:
+    """How a benchmark measures, and where its result goes."""
+
+    runs: int = setting(RUNS, "Runs that count, of each contender.")
+    warmup: int = setting(1, "Runs of each before them that don't count.")
+    output: str | None = setting(None, "File for the result, as one line of JSON.")
+
+    def __post_init__(self) -> None:
+        for flag, value, low in (("--runs", self.runs, 1), ("--warmup", self.warmup, 0)):
+            if value < low:
+                raise MisuseError(f"{flag} must be at least {low}, not {value}.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """Rates of one contender over the runs, in the order measured, warm-up dropped."""
+    """Figures of one contender over the runs, in the order measured, warm-up dropped."""
 
     name: str
     values: tuple[float, ...]
@@ -31,6 +46,10 @@ class Measurement:
     @property
     def median(self) -> float:
         return statistics.median(self.values)
+
+    @property
+    def interval(self) -> Interval:
+        return median_interval(self.values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +65,18 @@ class Lap:
         return self.images / self.seconds
 
 
+@dataclass(frozen=True, kw_only=True)
+class WorldLap(Lap):
+    """A lap of all ranks: images and CPU seconds of all, from the barrier that all began at to the
+    one that all had come to, by the clock of the rank that saw the longest time.
+
+    Attributes:
+        rank_seconds: until each rank was done with its own work.
+    """
+
+    rank_seconds: tuple[float, ...]
+
+
 def lap(images: Iterator[int], seconds: float, synchronize: Callable[[], None]) -> Lap:
     """Draw from `images`, which yields the size of each batch it made, for `seconds` or a little
     more. `synchronize` waits for the device."""
@@ -59,6 +90,26 @@ def lap(images: Iterator[int], seconds: float, synchronize: Callable[[], None]) 
         images=count,
         seconds=time.perf_counter() - start,
         cpu_seconds=time.process_time() - cpu_start,
+    )
+
+
+def world_lap(work: Callable[[], int], world: "World", synchronize: Callable[[], None]) -> WorldLap:
+    """Every rank does its `work`, which returns the images of this rank, between two barriers; all
+    ranks get the same lap. `synchronize` waits for the device."""
+    synchronize()
+    world.barrier()
+    start, cpu_start = time.perf_counter(), time.process_time()
+    images = work()
+    synchronize()
+    own = time.perf_counter() - start
+    world.barrier()
+    rows = world.gather([images, time.perf_counter() - start, time.process_time() - cpu_start, own])
+    counts, walls, cpus, owns = zip(*rows, strict=True)
+    return WorldLap(
+        images=int(sum(counts)),
+        seconds=max(walls),
+        cpu_seconds=sum(cpus),
+        rank_seconds=tuple(owns),
     )
 
 
@@ -78,65 +129,84 @@ def alternate(
     return [Measurement(name=name, values=tuple(rates)) for name, rates in values.items()]
 
 
+def ratio(measurement: Measurement, of: Measurement) -> Measurement:
+    """Round by round, since two that follow each other share what drifts."""
+    return Measurement(
+        name=f"{measurement.name} / {of.name}",
+        values=tuple(
+            value / other for value, other in zip(measurement.values, of.values, strict=True)
+        ),
+    )
+
+
 def report(
     title: str,
     unit: str,
-    measurements: list[Measurement],
+    measurements: Sequence[Measurement],
     *,
     facts: Mapping[str, Any],
     columns: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
     notes: Sequence[str] = (),
+    finding: str | None = None,
+    output: str | None = None,
 ) -> None:
-    """Print a table, with ratios to the first row where there are several, `notes`, then one JSON
-    line with every value. `columns`: more of the table, header -> row -> text."""
+    """Print a table, with ratios to the first row where there are several, `notes` and the
+    `finding` (by default the last row beside the first); then the bundle, to `output` too.
+
+    `columns`: more of the table, header -> row -> text. `facts`: more of the bundle; they may have
+    none of its own names.
+    """
+    finding = finding or default_finding(unit, measurements)
+    show_table(title, unit, measurements, columns)
+    for line in (*notes, finding):
+        print(line)
+    intervals = {row.name: row.interval for row in measurements}
+    record = {
+        "benchmark": title,
+        "finding": finding,
+        "unit": unit,
+        "median": {row.name: row.median for row in measurements},
+        "interval": {name: (each.low, each.high) for name, each in intervals.items()},
+        "confidence": {name: each.confidence for name, each in intervals.items()},
+        "spread": {row.name: spread(row.values) for row in measurements},
+        "values": {row.name: row.values for row in measurements},
+        "environment": environment(),
+    }
+    if taken := record.keys() & facts.keys():
+        raise ValueError(f"Facts by names that a bundle has already: {sorted(taken)}")
+    publish({**record, **facts}, output)
+
+
+def show_table(
+    title: str,
+    unit: str,
+    measurements: Sequence[Measurement],
+    columns: Mapping[str, Mapping[str, str]],
+) -> None:
     table = Table("", title=title)
     ratios = len(measurements) > 1
     for header in (f"{unit}, median", "lowest", "highest", *["ratio"] * ratios, *columns):
         table.add_column(header, justify="right")
     for row in measurements:
         figures = (row.median, min(row.values), max(row.values))
-        ratio = f"{row.median / measurements[0].median:.3f}"
+        beside = f"{row.median / measurements[0].median:.3f}"
         more = (texts.get(row.name, "") for texts in columns.values())
-        table.add_row(row.name, *(f"{figure:,.1f}" for figure in figures), *[ratio] * ratios, *more)
+        table.add_row(row.name, *map(figure, figures), *[beside] * ratios, *more)
     # Terminal width: a table piped into a file is not cut.
     Console(width=None if sys.stdout.isatty() else 120).print(table)
-    for note in notes:
-        print(note)
-    record = {
-        "benchmark": title,
-        "unit": unit,
-        "median": {row.name: row.median for row in measurements},
-        "values": {row.name: row.values for row in measurements},
-        **facts,
-        "environment": environment(),
-    }
-    print(json.dumps(record), flush=True)
 
 
-def environment() -> dict[str, Any]:
-    """Machine, versions and command of this process; None for what can't be known."""
-    return {
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "cpu": _cpu_model(),
-        "cpus": available_cores(),
-        "python": platform.python_version(),
-        **{package: _version(package) for package in PACKAGES},
-    }
+def default_finding(unit: str, measurements: Sequence[Measurement]) -> str:
+    """The last of `measurements`, beside the first where there are several."""
+    first, last = measurements[0], measurements[-1]
+    span = f"({figure(last.interval.low)} to {figure(last.interval.high)})"
+    sentence = f"{last.name}: {figure(last.median)} {unit} {span}"
+    if len(measurements) > 1:
+        sentence += f", {last.median / first.median:.3g} times {first.name}"
+    return sentence + "."
 
 
-def _cpu_model() -> str | None:
-    try:
-        with Path("/proc/cpuinfo").open() as file:
-            for line in file:
-                if line.startswith("model name"):
-                    return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return None
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+def figure(value: float) -> str:
+    """A figure for people: three digits at least, thousands parted."""
+    digits = 0 if abs(value) >= 1000 else 1 if abs(value) >= 100 else 2 if abs(value) >= 10 else 3
+    return f"{value:,.{digits}f}"

@@ -5,7 +5,6 @@ Claim: the mean absolute difference of Resize(256), CenterCrop(224) is at most o
 random crops can't be told apart from RandomResizedCrop's.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -27,6 +26,7 @@ class ParityBenchmark:
     split: str = setting("train", "Split that the images are taken from.")
     images: int = setting(500, "Images whose pixels are compared.")
     crops: int = setting(20_000, "Random crops of each image size.")
+    output: str | None = setting(None, "File for the result, as one line of JSON.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +175,8 @@ def _print(
     from rich.console import Console
     from rich.table import Table
 
-    from benchmarks.measure import environment
+    from benchmarks.bundle import publish
+    from benchmarks.provenance import environment
 
     pixels = Table("pixels", "mean", "largest", "beyond 1", title="Validation, levels of 255")
     for row in differences:
@@ -192,7 +193,7 @@ def _print(
         "windows": [asdict(each) for each in agreements],
         "environment": environment(),
     }
-    print(json.dumps(record), flush=True)
+    publish(record, benchmark.output)
 
 
 if __name__ == "__main__":

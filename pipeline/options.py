@@ -13,10 +13,12 @@ def main(**values):
 import dataclasses
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
+
+from pipeline.errors import MisuseError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Config = TypeVar("Config")
@@ -49,6 +51,33 @@ def take(owner: type[Config], values: dict[str, Any]) -> Config:
     """Build `owner` from the entries of `values` that are its fields."""
     names = {field.name for field in dataclasses.fields(owner)}  # type: ignore[arg-type]
     return owner(**{name: value for name, value in values.items() if name in names})
+
+
+def defaults_option(
+    flag: str, load: Callable[[Any], Mapping[str, Any]], help: str, **click_arguments: Any
+) -> Callable[[Command], Command]:
+    """A decorator that adds an option whose value stands for the defaults of others.
+
+    `load` gets the value and returns the defaults by field name. What is typed wins over them; of
+    two such options the one that is typed later wins. ``MisuseError`` if the command has no option
+    of such a name.
+
+    The function that is decorated doesn't get the value, unless `click_arguments`, which go to
+    ``click.option``, say expose_value=True.
+    """
+
+    def fill(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+        if value is None:
+            return None
+        defaults = load(value)
+        known = {each.name for each in context.command.params} - {parameter.name}
+        if strange := sorted(set(defaults) - known):
+            raise MisuseError(f"{flag} {value}: there is no option for {', '.join(strange)}.")
+        context.default_map = {**(context.default_map or {}), **defaults}
+        return value
+
+    settings: dict[str, Any] = {"expose_value": False, **click_arguments}
+    return click.option(flag, is_eager=True, callback=fill, help=help, **settings)
 
 
 def _option(field: dataclasses.Field[Any], hint: Any) -> Callable[[Command], Command]:

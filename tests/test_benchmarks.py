@@ -1,7 +1,6 @@
 """Benchmarks measure what they say; how fast it is, no test asserts."""
 
 import json
-from itertools import repeat
 from pathlib import Path
 
 import click
@@ -9,31 +8,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from benchmarks import compute, loader, peers
-from benchmarks.measure import alternate, lap
+from benchmarks.measure import figure
 from benchmarks.plots import RunFigures, draw_run
-
-
-def test_contenders_alternate_and_warm_up_is_dropped() -> None:
-    calls: list[str] = []
-
-    def contender(name: str) -> float:
-        calls.append(name)
-        return float(len(calls))
-
-    first, second = alternate(
-        {"a": lambda: contender("a"), "b": lambda: contender("b")}, runs=3, warmup=1
-    )
-    assert "".join(calls) == "abababab"
-    assert (first.name, first.values, first.median) == ("a", (3.0, 5.0, 7.0), 5.0)
-    assert second.values == (4.0, 6.0, 8.0)
-
-
-def test_a_lap_counts_what_it_drew_and_waits_for_the_device() -> None:
-    waits: list[None] = []
-    run = lap(repeat(8), 0.01, lambda: waits.append(None))
-    assert run.seconds >= 0.01 and run.images > 0 and run.images % 8 == 0
-    assert run.images_per_second == pytest.approx(run.images / run.seconds)
-    assert len(waits) == 2
 
 
 def invoked(command: click.Command, *arguments: str) -> Result:
@@ -52,7 +28,7 @@ def test_bench_loader_ends_with_a_json_line(digits_shards: Path) -> None:
     assert len(record["values"]["loader"]) == 3
     assert record["threads"] == 3 and record["settings"]["batch_size"] == 16
     assert record["environment"]["nvidia-dali-cuda120"]
-    assert any(f"{record['median']['loader']:,.1f}" in row for row in table)
+    assert any(figure(record["median"]["loader"]) in row for row in table)
 
 
 @pytest.mark.parametrize(

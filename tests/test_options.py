@@ -1,16 +1,18 @@
 """Settings become options, options become settings."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from pipeline.config import PipelineConfig, resolve_sizes
 from pipeline.dataset import Dataset, Manifest
 from pipeline.errors import MisuseError
-from pipeline.options import options, setting, take
+from pipeline.options import defaults_option, options, setting, take
+from pipeline.profile_file import profile_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +45,56 @@ def test_options_fill_the_fields() -> None:
     assert filled(*arguments.split()) == Example(
         number=5, fraction=0.25, pair=(0.1, 0.2), quick=False
     )
+
+
+def preset(*arguments: str) -> Result:
+    """What `Example` becomes on a command with two options that fill in defaults."""
+    sizes = {"small": {"number": 1}, "large": {"number": 9, "pair": [0.5, 0.75], "quick": False}}
+
+    @click.command()
+    @profile_file
+    @defaults_option("--size", sizes.__getitem__, "Size.", type=click.Choice(list(sizes)))
+    @options(Example)
+    def command(**values: Any) -> None:
+        click.echo(repr(take(Example, values)))
+
+    return CliRunner().invoke(command, arguments)
+
+
+def test_defaults_of_a_preset(tmp_path: Path) -> None:
+    """Typed before presets, of presets the later one."""
+    profile = tmp_path / "profile.json"
+    profile.write_text('{"number": 5}')
+    large = "number=9, fraction=None, pair=(0.5, 0.75), quick=False"
+    for arguments, expected in (
+        ("", repr(Example())),
+        ("--size large", f"Example({large})"),
+        ("--quick --size large --number 2", f"Example({large})".replace("9", "2")),
+        (f"--size large --profile-file {profile}", f"Example({large})".replace("9", "5")),
+        (f"--profile-file {profile} --size small", repr(Example(number=1))),
+    ):
+        quick = "--quick" in arguments
+        result = preset(*arguments.split())
+        assert result.output.strip() == expected.replace("False", "True" if quick else "False")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (None, "profile.json can't be read (No such file or directory)"),
+        ("{", "profile.json is no JSON"),
+        ("[1]", "profile.json holds no JSON object"),
+        ('{"thread": 1, "number": 1}', "profile.json: there is no option for thread."),
+        ('{"number": "many"}', "'many' is not a valid integer"),
+    ],
+)
+def test_a_profile_that_is_none_is_refused(tmp_path: Path, text: str | None, sentence: str) -> None:
+    path = tmp_path / "profile.json"
+    if text is not None:
+        path.write_text(text)
+    result = preset("--profile-file", str(path))
+    assert result.exit_code == 2
+    assert sentence in " ".join(result.output.split())
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,13 @@ import click
 
 from pipeline.config import PipelineConfig
 from pipeline.options import options, take
+from pipeline.profile_file import profile_file
 from trainer.config import TrainConfig
 from trainer.endings import leave_quietly, leave_saying
 
 
 @click.command()
+@profile_file
 @options(TrainConfig, PipelineConfig)
 def main(**values: Any) -> None:
     """Train a torchvision classifier on a directory of shards."""

@@ -1,0 +1,29 @@
+"""Settings that were found for a machine (``bench-loader --tune``), in a file for later runs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import MisuseError
+from pipeline.options import defaults_option
+
+
+def read_profile(path: str) -> dict[str, Any]:
+    """Option -> value, such as {"threads": 8, "prefetch": 3}. Raises ``MisuseError``."""
+    try:
+        settings = json.loads(Path(path).read_text())
+    except OSError as error:
+        raise MisuseError(f"--profile-file {path} can't be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise MisuseError(f"--profile-file {path} is no JSON: {error}.") from error
+    if not isinstance(settings, dict):
+        raise MisuseError(f"--profile-file {path} holds no JSON object of options and values.")
+    return settings
+
+
+profile_file = defaults_option(
+    "--profile-file",
+    read_profile,
+    "Defaults of other options, as bench-loader --tune found and wrote them; what is typed wins.",
+    metavar="FILE",
+)
