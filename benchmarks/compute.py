@@ -46,7 +46,7 @@ def _contenders(
     import torch
 
     from pipeline.loader import Loader, synthetic_loader
-    from trainer.config import TrainConfig
+    from trainer.config import RecipeConfig
     from trainer.loop import train_steps
     from trainer.model import build_model
     from trainer.optim import build_optimizer, build_schedule
@@ -57,7 +57,7 @@ def _contenders(
     model = build_model(
         name, classes=1000, image_size_px=image_size, mean=half, std=half, seed=0
     ).to(device)
-    config = TrainConfig(model=name, epochs=1, global_batch_size=batch_size)
+    config = RecipeConfig(model=name, epochs=1, global_batch_size=batch_size)
     optimizer = build_optimizer(model, config)
     dtype = autocast_dtype("auto", device, model)
     end = steps * batch_size

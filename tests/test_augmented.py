@@ -17,7 +17,7 @@ from pipeline.errors import MisuseError
 from pipeline.loader import train_loader
 from pipeline.mixing import mixing
 from pipeline.resizing import StartEnd, progressive_size
-from trainer.config import TrainConfig
+from trainer.config import Settings
 from trainer.train import run
 
 CPU = torch.device("cpu")
@@ -94,8 +94,14 @@ def test_the_trainer_takes_it(digits_shards: Path, tmp_path: Path) -> None:
     """One epoch at 32 px and the first steps at 64."""
     out = tmp_path / "run"
     run(
-        TrainConfig(model="squeezenet1_1", epochs=1.1, global_batch_size=64, out=str(out)),
-        PipelineConfig(shards=str(digits_shards), **EVERYTHING),
+        Settings.of(
+            model="squeezenet1_1",
+            epochs=1.1,
+            global_batch_size=64,
+            out=str(out),
+            shards=str(digits_shards),
+            **EVERYTHING,
+        )
     )
     lines = map(json.loads, (out / "metrics.jsonl").read_text().splitlines())
     losses = [line["loss"] for line in lines if line["kind"] == "train"]

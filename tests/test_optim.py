@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from trainer.config import TrainConfig
+from trainer.config import RecipeConfig
 from trainer.optim import Schedule, build_optimizer, build_schedule, set_learning_rate
 
 schedules = st.builds(
@@ -44,20 +44,20 @@ def test_halfway_through_the_cosine_is_half_the_peak() -> None:
 
 @pytest.mark.parametrize(("epochs", "warmup"), [(90, 5), (10, 1), (1, 0.1)])
 def test_warmup_is_five_epochs_at_most_a_tenth(epochs: float, warmup: float) -> None:
-    config = TrainConfig(epochs=epochs)
+    config = RecipeConfig(epochs=epochs)
     schedule = build_schedule(config, samples=1000, end_position=int(1000 * epochs))
     assert schedule.warmup_position == pytest.approx(1000 * warmup)
 
 
 @given(st.integers(1, 2**16))
 def test_peak_is_linear_in_the_global_batch(size: int) -> None:
-    config = TrainConfig(global_batch_size=size, learning_rate=0.1)
+    config = RecipeConfig(global_batch_size=size, learning_rate=0.1)
     assert config.peak_learning_rate == pytest.approx(0.1 * size / 256)
 
 
 def test_norms_and_biases_are_not_decayed() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 2))
-    optimizer = build_optimizer(model, TrainConfig(weight_decay=0.5))
+    optimizer = build_optimizer(model, RecipeConfig(weight_decay=0.5))
     shapes = {
         group["weight_decay"]: [tuple(parameter.shape) for parameter in group["params"]]
         for group in optimizer.param_groups

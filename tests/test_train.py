@@ -14,9 +14,8 @@ import torch
 from click.testing import CliRunner
 
 import trainer.train
-from pipeline.config import PipelineConfig
 from trainer.__main__ import main
-from trainer.config import TrainConfig
+from trainer.config import Settings
 from trainer.loop import StepRecord
 from trainer.train import run
 
@@ -28,13 +27,18 @@ def train(shards: Path, out: Path, *, steps: float = STEPS, **settings: Any) -> 
     """Run for `steps` steps of the digits; return what the checkpoint holds."""
     samples = json.loads((shards / "dataset.json").read_text())["splits"]["train"]
     epochs = steps * GLOBAL_BATCH_SIZE / sum(samples["class_counts"])
-    config = TrainConfig(
-        **{"model": "resnet18", "precision": "fp32", "log_every": 2, **settings},
-        out=str(out),
-        epochs=epochs,
-        global_batch_size=GLOBAL_BATCH_SIZE,
+    fast = {"model": "resnet18", "precision": "fp32", "log_every": 2}
+    run(
+        Settings.of(
+            **fast | settings,
+            out=str(out),
+            epochs=epochs,
+            global_batch_size=GLOBAL_BATCH_SIZE,
+            shards=str(shards),
+            crop_area=(0.8, 1.0),
+            flip_probability=0,
+        )
     )
-    run(config, PipelineConfig(shards=str(shards), crop_area=(0.8, 1.0), flip_probability=0))
     return saved(out)
 
 

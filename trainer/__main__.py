@@ -5,24 +5,23 @@ from typing import Any
 
 import click
 
-from pipeline.config import PipelineConfig
-from pipeline.options import options, take
+from pipeline.options import options
 from pipeline.profile_file import profile_file
-from trainer.config import TrainConfig
+from trainer.config import CONFIGS, Settings
 from trainer.endings import leave_quietly, leave_saying
 
 
 @click.command()
 @profile_file
-@options(TrainConfig, PipelineConfig)
+@options(*CONFIGS)
 def main(**values: Any) -> None:
     """Train a torchvision classifier on a directory of shards."""
-    config, pipeline = take(TrainConfig, values), take(PipelineConfig, values)
+    settings = Settings.of(**values)
 
     # torch and DALI take seconds to import: neither --help nor a misspelt option waits for them.
     from trainer.train import run
 
-    run(config, pipeline)
+    run(settings)
 
 
 def entry() -> None:

@@ -1,11 +1,14 @@
 """What a user can say about a training run. Defaults where no source is named: ours."""
 
+import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import click
 
+from pipeline.config import PipelineConfig
 from pipeline.errors import MisuseError
-from pipeline.options import setting
+from pipeline.options import setting, take
 
 # The batch that `learning_rate` is stated for; others scale it linearly (Goyal et al. 2017,
 # arXiv:1706.02677).
@@ -13,8 +16,9 @@ REFERENCE_BATCH_SIZE = 256
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """The recipe's figures are those of He et al. 2019, "Bag of Tricks", arXiv:1812.01187."""
+class RecipeConfig:
+    """What is learnt, and how. The figures are those of He et al. 2019, "Bag of Tricks",
+    arXiv:1812.01187."""
 
     model: str = setting("resnet50", "Any torchvision classifier, by its name there.")
     epochs: float = setting(90.0, "Length of the run in passes over the training split.")
@@ -28,47 +32,13 @@ class TrainConfig:
     warmup_epochs: float | None = setting(
         None, "Epochs of linear warm-up.  [default: 5, at most a tenth of the run]"
     )
-    val_every: float = setting(1.0, "Epochs between evaluations; 0: at the end alone.")
-    checkpoint_every: float = setting(
-        1.0, "Epochs between checkpoints, beside those that follow an evaluation; 0: none."
-    )
-    log_every: int = setting(10, "Steps between lines of metrics.jsonl.")
-    out: str | None = setting(None, "Directory of the run.  [default: runs/<date-time>]")
-    resume: str = setting(
-        "auto",
-        "auto: go on with what --out holds; never: refuse an --out that holds a run; or a "
-        "checkpoint to go on from.",
-        metavar="auto|never|PATH",
-    )
-    precision: str = setting(
-        "auto",
-        "bf16: autocast; auto: bf16 where it is faster.",
-        type=click.Choice(["auto", "fp32", "bf16"]),
-    )
-    device: str = setting(
-        "auto",
-        "auto: a GPU for each rank where there is CUDA.",
-        type=click.Choice(["auto", "cpu", "cuda"]),
-    )
-    synthetic: bool = setting(False, "Train on one random batch: needs no shards.")
 
     def __post_init__(self) -> None:
-        for flag, value in (
-            ("--epochs", self.epochs),
-            ("--global-batch-size", self.global_batch_size),
-            ("--learning-rate", self.learning_rate),
-            ("--log-every", self.log_every),
-        ):
-            if not 0 < value < float("inf"):
-                raise MisuseError(f"{flag} must be positive and finite, not {value}.")
-        for flag, value in (
-            ("--weight-decay", self.weight_decay),
-            ("--warmup-epochs", self.warmup_epochs or 0.0),
-            ("--val-every", self.val_every),
-            ("--checkpoint-every", self.checkpoint_every),
-        ):
-            if not 0 <= value < float("inf"):
-                raise MisuseError(f"{flag} must be 0 or more, not {value}.")
+        _positive("--epochs", self.epochs)
+        _positive("--global-batch-size", self.global_batch_size)
+        _positive("--learning-rate", self.learning_rate)
+        _not_negative("--weight-decay", self.weight_decay)
+        _not_negative("--warmup-epochs", self.warmup_epochs or 0.0)
         # Nesterov's form is defined for a momentum above 0 alone.
         if not 0 < self.momentum < 1:
             raise MisuseError(f"--momentum must lie between 0 and 1, not {self.momentum}.")
@@ -89,3 +59,92 @@ class TrainConfig:
     @property
     def peak_learning_rate(self) -> float:
         return self.learning_rate * self.global_batch_size / REFERENCE_BATCH_SIZE
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Where the run lies, when it is evaluated and saved."""
+
+    val_every: float = setting(1.0, "Epochs between evaluations; 0: at the end alone.")
+    checkpoint_every: float = setting(
+        1.0, "Epochs between checkpoints, beside those that follow an evaluation; 0: none."
+    )
+    out: str | None = setting(None, "Directory of the run.  [default: runs/<date-time>]")
+    resume: str = setting(
+        "auto",
+        "auto: go on with what --out holds; never: refuse an --out that holds a run; or a "
+        "checkpoint to go on from.",
+        metavar="auto|never|PATH",
+    )
+
+    def __post_init__(self) -> None:
+        _not_negative("--val-every", self.val_every)
+        _not_negative("--checkpoint-every", self.checkpoint_every)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogConfig:
+    """What is told of the run."""
+
+    log_every: int = setting(10, "Steps between lines of metrics.jsonl.")
+
+    def __post_init__(self) -> None:
+        _positive("--log-every", self.log_every)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineConfig:
+    """What the run is computed on, and how."""
+
+    precision: str = setting(
+        "auto",
+        "bf16: autocast; auto: bf16 where it is faster.",
+        type=click.Choice(["auto", "fp32", "bf16"]),
+    )
+    device: str = setting(
+        "auto",
+        "auto: a GPU for each rank where there is CUDA.",
+        type=click.Choice(["auto", "cpu", "cuda"]),
+    )
+    synthetic: bool = setting(False, "Train on one random batch: needs no shards.")
+
+
+CONFIGS = (RecipeConfig, RunConfig, LogConfig, MachineConfig, PipelineConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All that a run is told. No two of the configs have a field of the same name."""
+
+    recipe: RecipeConfig
+    run: RunConfig
+    log: LogConfig
+    machine: MachineConfig
+    pipeline: PipelineConfig
+
+    @classmethod
+    def of(cls, **values: Any) -> "Settings":
+        """From the fields' values by name, defaults for the others; ``MisuseError`` for values that
+        make no sense."""
+        return cls(
+            recipe=take(RecipeConfig, values),
+            run=take(RunConfig, values),
+            log=take(LogConfig, values),
+            machine=take(MachineConfig, values),
+            pipeline=take(PipelineConfig, values),
+        )
+
+    def plain(self) -> dict[str, Any]:
+        """Every setting by its name."""
+        parts = dataclasses.asdict(self).values()
+        return {name: value for part in parts for name, value in part.items()}
+
+
+def _positive(flag: str, value: float) -> None:
+    if not 0 < value < float("inf"):
+        raise MisuseError(f"{flag} must be positive and finite, not {value}.")
+
+
+def _not_negative(flag: str, value: float) -> None:
+    if not 0 <= value < float("inf"):
+        raise MisuseError(f"{flag} must be 0 or more, not {value}.")

@@ -1,17 +1,15 @@
 """What a run is made of, built before the first step."""
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
-from pipeline.config import PipelineConfig
 from pipeline.mixing import Mixing, mixing
 from pipeline.ranks import per_rank_batch_size
 from trainer.checkpoint import Checkpoint, Identity, Progress, load_checkpoint, restore
-from trainer.config import TrainConfig
+from trainer.config import RunConfig, Settings
 from trainer.data import TrainingData, end_position, open_data
 from trainer.distributed import World
 from trainer.model import Classifier, build_model, distribute
@@ -27,8 +25,7 @@ class Job:
     `parallel` is `model` or DDP around it; `dtype` is autocast's, None for float32.
     """
 
-    config: TrainConfig
-    pipeline: PipelineConfig
+    settings: Settings
     world: World
     data: TrainingData
     place: Place
@@ -47,12 +44,7 @@ class Job:
 
     @property
     def identity(self) -> Identity:
-        return _identity(self.config, self.pipeline, self.data)
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Every setting by its name; the two configs share none."""
-        return {**dataclasses.asdict(self.config), **dataclasses.asdict(self.pipeline)}
+        return _identity(self.settings, self.data)
 
     @property
     def resolved(self) -> dict[str, Any]:
@@ -69,14 +61,15 @@ class Job:
         }
 
 
-def prepare(config: TrainConfig, pipeline: PipelineConfig, world: World) -> Job:
+def prepare(settings: Settings, world: World) -> Job:
     """Build the model and, where there is a checkpoint to go on from, restore it."""
+    recipe, machine, pipeline = settings.recipe, settings.machine, settings.pipeline
     with world.same_fate():
-        batch_size = per_rank_batch_size(config.global_batch_size, world.world_size)
-        data = open_data(pipeline, synthetic=config.synthetic)
+        batch_size = per_rank_batch_size(recipe.global_batch_size, world.world_size)
+        data = open_data(pipeline, synthetic=machine.synthetic)
         mix = mixing(pipeline, classes=data.classes, batch_size=batch_size, rank=world.rank)
         model = build_model(
-            config.model,
+            recipe.model,
             classes=data.classes,
             image_size_px=data.image_size_px,
             mean=data.mean,
@@ -84,17 +77,16 @@ def prepare(config: TrainConfig, pipeline: PipelineConfig, world: World) -> Job:
             seed=pipeline.seed,
             other_sizes_px=pipeline.progressive_resize or (),
         ).to(world.device)
-    place = _agree_on_place(config, world)
-    optimizer = build_optimizer(model, config)
+    place = _agree_on_place(settings.run, world)
+    optimizer = build_optimizer(model, recipe)
     checkpoint = None
     if place.resumed:
         with world.same_fate():
-            checkpoint = load_checkpoint(place.resumed, _identity(config, pipeline, data))
+            checkpoint = load_checkpoint(place.resumed, _identity(settings, data))
             restore(checkpoint, network=model.network, optimizer=optimizer)
     progress = checkpoint.progress if checkpoint else Progress()
     return Job(
-        config=config,
-        pipeline=pipeline,
+        settings=settings,
         world=world,
         data=data,
         place=place,
@@ -102,28 +94,28 @@ def prepare(config: TrainConfig, pipeline: PipelineConfig, world: World) -> Job:
         parallel=distribute(model, world),
         optimizer=optimizer,
         mix=mix,
-        dtype=autocast_dtype(config.precision, world.device, model),
+        dtype=autocast_dtype(machine.precision, world.device, model),
         checkpoint=checkpoint,
         progress=progress,
         end_position=end_position(
-            config.epochs,
+            recipe.epochs,
             samples=data.samples,
-            global_batch_size=config.global_batch_size,
+            global_batch_size=recipe.global_batch_size,
             start=progress.position,
         ),
     )
 
 
-def _agree_on_place(config: TrainConfig, world: World) -> Place:
+def _agree_on_place(config: RunConfig, world: World) -> Place:
     with world.same_fate():
         places = [choose_place(config)] if world.rank == 0 else []
     return world.broadcast(places)[0]
 
 
-def _identity(config: TrainConfig, pipeline: PipelineConfig, data: TrainingData) -> Identity:
+def _identity(settings: Settings, data: TrainingData) -> Identity:
     return Identity(
         fingerprint=data.fingerprint,
-        seed=pipeline.seed,
-        model=config.model,
+        seed=settings.pipeline.seed,
+        model=settings.recipe.model,
         classes=data.classes,
     )

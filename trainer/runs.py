@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.errors import DataError, MisuseError
 from trainer.checkpoint import CHECKPOINT_NAME, PARTIAL_SUFFIX
-from trainer.config import TrainConfig
+from trainer.config import RunConfig
 
 CONFIG_NAME = "config.json"
 METRICS_NAME = "metrics.jsonl"
@@ -30,7 +30,7 @@ class Place:
         return self.directory / CHECKPOINT_NAME
 
 
-def choose_place(config: TrainConfig) -> Place:
+def choose_place(config: RunConfig) -> Place:
     """Follow --out and --resume, and make the directory.
 
     Raises ``MisuseError`` where two runs would mix.
@@ -55,7 +55,7 @@ def choose_place(config: TrainConfig) -> Place:
     return place
 
 
-def _place_by_out(config: TrainConfig) -> Place:
+def _place_by_out(config: RunConfig) -> Place:
     if config.out is None:
         return Place(directory=_fresh_directory(), resumed=None)
     place = Place(directory=Path(config.out), resumed=None)

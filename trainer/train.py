@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from pipeline.config import PipelineConfig
 from pipeline.loader import Loader
 from trainer.checkpoint import save_checkpoint
-from trainer.config import TrainConfig
+from trainer.config import Settings
 from trainer.data import train_batches, val_batches
-from trainer.distributed import open_world
+from trainer.distributed import World, open_world
 from trainer.endings import StopSignal
 from trainer.job import Job, prepare
 from trainer.journal import Journal
@@ -28,16 +27,14 @@ UNREMARKABLE = {
 }
 
 
-def run(config: TrainConfig, pipeline: PipelineConfig) -> None:
+def run(settings: Settings) -> None:
     """Train to the end, or until SIGTERM or SIGINT: then save and exit with 128 + its number.
 
     Raises ``DataError`` and ``MisuseError``; what keeps a run from starting is raised in rank 0
     alone, the others leave silently.
     """
-    with StopSignal() as stop, open_world(config.device) as world:
-        if pipeline.threads is None:
-            pipeline = dataclasses.replace(pipeline, threads=world.threads)
-        job = prepare(config, pipeline, world)
+    with StopSignal() as stop, open_world(settings.machine.device) as world:
+        job = prepare(_with_threads(settings, world), world)
         with open_journal(job) as journal:
             journal.say(greeting(job))
             with _validation(job) as validation:
@@ -50,10 +47,17 @@ def run(config: TrainConfig, pipeline: PipelineConfig) -> None:
         journal.summary(job.progress.best_top1, job.progress.best_top5)
 
 
+def _with_threads(settings: Settings, world: World) -> Settings:
+    """DALI has this rank's share of the cores unless something else was asked for."""
+    threads = settings.pipeline.threads or world.threads
+    pipeline = dataclasses.replace(settings.pipeline, threads=threads)
+    return dataclasses.replace(settings, pipeline=pipeline)
+
+
 def open_journal(job: Job) -> Journal:
     """Write config.json, and open what is written as the run goes."""
     if job.world.rank == 0:
-        write_config(job.place.directory, {**job.settings, "resolved": job.resolved})
+        write_config(job.place.directory, {**job.settings.plain(), "resolved": job.resolved})
     return Journal(
         job.place,
         rank=job.world.rank,
@@ -67,7 +71,10 @@ def open_journal(job: Job) -> Journal:
 def _validation(job: Job) -> Iterator[Loader | None]:
     """One loader for all evaluations, so that what it keeps lasts; None without a split."""
     batches = val_batches(
-        job.data, job.pipeline, job.world, global_batch_size=job.config.global_batch_size
+        job.data,
+        job.settings.pipeline,
+        job.world,
+        global_batch_size=job.settings.recipe.global_batch_size,
     )
     with batches or nullcontext():
         yield batches
@@ -75,7 +82,7 @@ def _validation(job: Job) -> Iterator[Loader | None]:
 
 def _train(job: Job, journal: Journal, stop: StopSignal, validation: Loader | None) -> None:
     """Step, log, evaluate and save until the end or a signal."""
-    config, world, progress = job.config, job.world, job.progress
+    config, world, progress = job.settings.run, job.world, job.progress
     if _is_due(job, config.val_every) and progress.evaluated_position < progress.position:
         # The process before this one was stopped in this evaluation.
         evaluated = _evaluate(job, journal, stop, validation)
@@ -92,7 +99,7 @@ def _train(job: Job, journal: Journal, stop: StopSignal, validation: Loader | No
             stopped = world.agree(stop.number) is not None
             evaluates = not stopped and _is_due(job, config.val_every)
             pauses = stopped or evaluates or _is_due(job, config.checkpoint_every)
-            if pauses or meter.steps == config.log_every:
+            if pauses or meter.steps == job.settings.log.log_every:
                 journal.interval(meter.stop(), world.gather_rows(batches.bad_samples()))
             if pauses:
                 evaluated = not evaluates or _evaluate(job, journal, stop, validation)
@@ -105,9 +112,9 @@ def _train(job: Job, journal: Journal, stop: StopSignal, validation: Loader | No
 def _batches(job: Job) -> Loader:
     return train_batches(
         job.data,
-        job.pipeline,
+        job.settings.pipeline,
         job.world,
-        global_batch_size=job.config.global_batch_size,
+        global_batch_size=job.settings.recipe.global_batch_size,
         position=job.progress.position,
         end_position=job.end_position,
     )
@@ -119,12 +126,12 @@ def _steps(job: Job, batches: Loader) -> Iterator[StepRecord]:
         job.parallel,
         job.optimizer,
         schedule=build_schedule(
-            job.config, samples=job.data.samples, end_position=job.end_position
+            job.settings.recipe, samples=job.data.samples, end_position=job.end_position
         ),
-        global_batch_size=job.config.global_batch_size,
+        global_batch_size=job.settings.recipe.global_batch_size,
         position=job.progress.position,
-        seed=hash((job.pipeline.seed, job.world.rank)),
-        label_smoothing=job.config.label_smoothing,
+        seed=hash((job.settings.pipeline.seed, job.world.rank)),
+        label_smoothing=job.settings.recipe.label_smoothing,
         mix=job.mix,
         dtype=job.dtype,
     )
@@ -136,7 +143,7 @@ def _is_due(job: Job, every_epochs: float) -> bool:
     if position >= job.end_position or not every_epochs:
         return position >= job.end_position
     period = every_epochs * job.data.samples
-    return (position - job.config.global_batch_size) // period < position // period
+    return (position - job.settings.recipe.global_batch_size) // period < position // period
 
 
 def _evaluate(job: Job, journal: Journal, stop: StopSignal, validation: Loader | None) -> bool:
@@ -167,19 +174,19 @@ def _save(job: Job) -> None:
             optimizer=job.optimizer,
             progress=job.progress,
             identity=job.identity,
-            config=job.settings,
+            config=job.settings.plain(),
         )
     job.world.barrier()
 
 
 def greeting(job: Job) -> str:
     """What is about to run, in a sentence a line."""
-    config, world, data = job.config, job.world, job.data
+    recipe, world, data = job.settings.recipe, job.world, job.data
     parameters = sum(parameter.numel() for parameter in job.model.parameters())
     lines = [
-        f"{config.model}, {parameters / 1e6:.1f} M parameters, on {data.samples:,} samples of "
-        f"{data.classes} classes at {data.image_size_px} px, to epoch {config.epochs:g} in "
-        f"batches of {config.global_batch_size}.",
+        f"{recipe.model}, {parameters / 1e6:.1f} M parameters, on {data.samples:,} samples of "
+        f"{data.classes} classes at {data.image_size_px} px, to epoch {recipe.epochs:g} in "
+        f"batches of {recipe.global_batch_size}.",
         f"{world.world_size} rank(s) on {world.device.type}, {world.threads} thread(s) each, "
         f"{'float32' if job.dtype is None else 'bfloat16'}; files in {job.place.directory}.",
     ]
@@ -187,7 +194,7 @@ def greeting(job: Job) -> str:
         lines.append("There is no validation split: nothing will be evaluated.")
     if job.checkpoint:
         lines.append(f"Going on from {job.place.resumed} at epoch {job.epoch:.2f}.")
-        lines += _changes(job.checkpoint.config, job.settings)
+        lines += _changes(job.checkpoint.config, job.settings.plain())
         if job.progress.position >= job.end_position:
             lines.append("There is nothing left to do: raise --epochs to train on.")
     return "\n".join(lines)
