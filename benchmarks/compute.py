@@ -45,7 +45,8 @@ def _contenders(
     """Both loops over one model; each call makes `steps` steps and returns images/s."""
     import torch
 
-    from pipeline.loader import Loader, synthetic_loader
+    from pipeline.loader import Loader
+    from pipeline.synthetic import synthetic_loader
     from trainer.config import RecipeConfig
     from trainer.loop import train_steps
     from trainer.model import build_model

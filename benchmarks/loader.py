@@ -48,7 +48,7 @@ def measure_loader(
 
     from pipeline.config import resolve_sizes
     from pipeline.dataset import Dataset
-    from pipeline.loader import train_loader
+    from pipeline.loaders import train_loader
 
     dataset = Dataset(config.shards)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -69,7 +69,7 @@ def main(**values: Any) -> None:
 
 def _memory(seen: dict[str, list[dict[str, float]]]) -> dict[str, float]:
     """Bytes a sample: in the mapped file, and of the process's own memory."""
-    from pipeline.dataset import SAMPLE_DTYPE
+    from pipeline.manifest import SAMPLE_DTYPE
 
     small, large, _ = (np.median([run["own_bytes"] for run in runs]) for runs in seen.values())
     return {
@@ -164,7 +164,7 @@ def fabricate(folder: Path, samples: int) -> Path:
     """A shard directory whose `samples` rows all point to the one image that is there."""
     import cv2
 
-    from pipeline.dataset import MANIFEST_NAME, SAMPLE_DTYPE, Manifest, Shard, Split
+    from pipeline.manifest import MANIFEST_NAME, SAMPLE_DTYPE, Manifest, Shard, Split
 
     folder.mkdir()
     image = cv2.imencode(".png", np.zeros((SIDE_PX, SIDE_PX, 3), np.uint8))[1].tobytes()

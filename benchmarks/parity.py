@@ -99,7 +99,7 @@ def validation_views(config: PipelineConfig, split: str) -> Iterator[dict[str, N
     from pipeline.config import resolve_sizes
     from pipeline.dataset import Dataset
     from pipeline.inference import inference_transform
-    from pipeline.loader import val_loader
+    from pipeline.loaders import val_loader
     from pipeline.reader import ShardReader
     from pipeline.watch import Watch
 

@@ -31,7 +31,7 @@ def main(**values: Any) -> None:
     import torch
 
     from pipeline.dataset import Dataset
-    from pipeline.loader import train_loader
+    from pipeline.loaders import train_loader
 
     benchmark, config = take(PeersBenchmark, values), take(PipelineConfig, values)
     dataset = Dataset(config.shards)
@@ -73,9 +73,9 @@ def dali_reader_batches(dataset: Any, config: PipelineConfig, batch_size: int) -
     import torch
 
     from pipeline.config import resolve_sizes
-    from pipeline.dataset import index_name
     from pipeline.decoding import graph_config
     from pipeline.graph import new_pipeline, transform
+    from pipeline.manifest import index_name
     from pipeline.plan import draw_train_parameters
 
     index = dataset.split("train")

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pipeline.config import PipelineConfig as PipelineConfig
     from pipeline.dataset import Dataset as Dataset
-    from pipeline.loader import Batch as Batch
+    from pipeline.decoding import Batch as Batch
     from pipeline.loader import Loader as Loader
-    from pipeline.loader import train_loader as train_loader
-    from pipeline.loader import val_loader as val_loader
+    from pipeline.loaders import train_loader as train_loader
+    from pipeline.loaders import val_loader as val_loader
 
 _HOMES = {
-    "Batch": "loader",
+    "Batch": "decoding",
     "Dataset": "dataset",
     "Loader": "loader",
     "PipelineConfig": "config",
-    "train_loader": "loader",
-    "val_loader": "loader",
+    "train_loader": "loaders",
+    "val_loader": "loaders",
 }
 __all__ = sorted(_HOMES)
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import click
 
-from pipeline.dataset import Dataset, Manifest
+from pipeline.dataset import Dataset
 from pipeline.errors import MisuseError
+from pipeline.manifest import Manifest
 from pipeline.options import setting
 from pipeline.resizing import ImageSize, StartEnd, check_progressive, progressive_size
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipeline.loader import Batch, Loader
+    from pipeline.decoding import Batch
+    from pipeline.loader import Loader
 
 
 class Epochs:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import PipelineConfig
-from pipeline.loader import Batch
+from pipeline.decoding import Batch
 from trainer.data import TrainingData, open_data, train_batches, val_batches
 from trainer.distributed import World, open_world
 from trainer.loop import evaluate

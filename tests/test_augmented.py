@@ -14,7 +14,7 @@ import torch
 from pipeline.config import PipelineConfig
 from pipeline.dataset import Dataset
 from pipeline.errors import MisuseError
-from pipeline.loader import train_loader
+from pipeline.loaders import train_loader
 from pipeline.mixing import mixing
 from pipeline.resizing import StartEnd, progressive_size
 from trainer.config import Settings

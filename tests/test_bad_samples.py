@@ -11,8 +11,10 @@ import torch
 from pipeline.bad_samples import substitute
 from pipeline.config import PipelineConfig
 from pipeline.dataset import Dataset
+from pipeline.decoding import Batch
 from pipeline.errors import DataError
-from pipeline.loader import Batch, Loader, train_loader, val_loader
+from pipeline.loader import Loader
+from pipeline.loaders import train_loader, val_loader
 
 CPU = torch.device("cpu")
 GLOBAL_BATCH_SIZE = 24

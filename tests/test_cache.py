@@ -19,8 +19,10 @@ from conftest import make_shards
 from pipeline.cache import FileCache, Wanted
 from pipeline.config import PipelineConfig, open_dataset
 from pipeline.dataset import Dataset
+from pipeline.decoding import Batch
 from pipeline.errors import DataError
-from pipeline.loader import Batch, Loader, train_loader
+from pipeline.loader import Loader
+from pipeline.loaders import train_loader
 from pipeline.remote import BLOCK_BYTES, RemoteFolder
 
 CPU = torch.device("cpu")

@@ -15,7 +15,8 @@ import pytest
 from click.testing import CliRunner, Result
 from handmade import mask, picture, restated, write_shards
 
-from pipeline.dataset import Dataset, sample_key
+from pipeline.dataset import Dataset
+from pipeline.manifest import sample_key
 from tools.looking.check_cli import main
 from tools.looking.check_tables import Tables
 from tools.looking.check_tars import TarTask, check_tar

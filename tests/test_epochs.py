@@ -16,8 +16,11 @@ from hypothesis import strategies as st
 
 from pipeline.config import PipelineConfig
 from pipeline.dataset import Dataset
+from pipeline.decoding import Batch
 from pipeline.epochs import Epochs
-from pipeline.loader import Batch, Loader, synthetic_loader, train_loader, val_loader
+from pipeline.loader import Loader
+from pipeline.loaders import train_loader, val_loader
+from pipeline.synthetic import synthetic_loader
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[1]

@@ -12,7 +12,8 @@ import torch
 
 from pipeline.config import PipelineConfig
 from pipeline.dataset import Dataset
-from pipeline.loader import Batch, train_loader, val_loader
+from pipeline.decoding import Batch
+from pipeline.loaders import train_loader, val_loader
 from pipeline.mixing import Mixing
 
 pytestmark = pytest.mark.gpu

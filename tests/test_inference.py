@@ -10,7 +10,7 @@ import torch
 from pipeline.config import PipelineConfig, Sizes
 from pipeline.dataset import Dataset
 from pipeline.inference import ValidationTransform, inference_transform
-from pipeline.loader import val_loader
+from pipeline.loaders import val_loader
 from pipeline.reader import ShardReader
 from pipeline.watch import Watch
 from trainer.model import Classifier

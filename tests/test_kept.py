@@ -13,10 +13,12 @@ from test_bad_samples import damage, some
 import pipeline.kept
 from pipeline.config import PipelineConfig
 from pipeline.dataset import Dataset
+from pipeline.decoding import Batch
 from pipeline.errors import DataError
 from pipeline.graph import GraphConfig
 from pipeline.kept import image_bytes
-from pipeline.loader import Batch, Loader, train_loader, val_loader
+from pipeline.loader import Loader
+from pipeline.loaders import train_loader, val_loader
 from pipeline.memory import available_bytes
 from pipeline.mixing import mixing
 from pipeline.whole import WholeDecoder

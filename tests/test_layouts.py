@@ -12,7 +12,8 @@ import pyarrow.parquet as parquet
 import pytest
 from click.testing import CliRunner, Result
 
-from pipeline.dataset import Dataset, Manifest, SplitIndex, sources_name
+from pipeline.dataset import Dataset, SplitIndex
+from pipeline.manifest import Manifest, sources_name
 from tools.cli import main
 from tools.config import ShardConfig
 from tools.download.files import index_files

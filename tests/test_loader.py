@@ -16,9 +16,12 @@ from torchvision.transforms import v2
 
 from pipeline.config import PipelineConfig
 from pipeline.dataset import Dataset, SplitIndex
+from pipeline.decoding import Batch
 from pipeline.errors import DataError
-from pipeline.loader import Batch, Loader, synthetic_loader, train_loader, val_loader
+from pipeline.loader import Loader
+from pipeline.loaders import train_loader, val_loader
 from pipeline.plan import draw_train_parameters
+from pipeline.synthetic import synthetic_loader
 
 CPU = torch.device("cpu")
 GLOBAL_BATCH_SIZE = 24

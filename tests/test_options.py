@@ -9,8 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pipeline.config import PipelineConfig, resolve_sizes
-from pipeline.dataset import Dataset, Manifest
+from pipeline.dataset import Dataset
 from pipeline.errors import MisuseError
+from pipeline.manifest import Manifest
 from pipeline.options import defaults_option, options, setting, take
 from pipeline.profile_file import profile_file
 

@@ -16,7 +16,8 @@ import torch
 from pipeline.config import PipelineConfig
 from pipeline.dataset import Dataset
 from pipeline.errors import DataError
-from pipeline.loader import Loader, train_loader
+from pipeline.loader import Loader
+from pipeline.loaders import train_loader
 from pipeline.watch import Watch
 from pipeline.worker import Worker
 

@@ -6,8 +6,8 @@ from typing import Any
 import click
 
 from pipeline.config import available_cores
-from pipeline.dataset import TARGET_COMPONENTS
 from pipeline.errors import MisuseError
+from pipeline.manifest import TARGET_COMPONENTS
 from pipeline.options import setting
 from tools.images.encoding import Encoding
 

@@ -17,8 +17,8 @@ from typing import cast
 import click
 import numpy as np
 
-from pipeline.dataset import Manifest
 from pipeline.errors import DataError
+from pipeline.manifest import Manifest
 from tools.config import ShardConfig
 from tools.download.class_names import name_classes, read_class_names
 from tools.download.files import FileIndex, index_files

@@ -5,14 +5,10 @@ from dataclasses import dataclass
 
 from pipeline.config import PipelineConfig, open_dataset, resolve_sizes
 from pipeline.dataset import Dataset
-from pipeline.loader import (
-    SYNTHETIC_FINGERPRINT,
-    Loader,
-    synthetic_loader,
-    train_loader,
-    val_loader,
-)
+from pipeline.loader import Loader
+from pipeline.loaders import train_loader, val_loader
 from pipeline.ranks import per_rank_batch_size
+from pipeline.synthetic import SYNTHETIC_FINGERPRINT, SYNTHETIC_SAMPLES, synthetic_loader
 from trainer.distributed import World
 
 
@@ -43,7 +39,7 @@ def open_data(pipeline: PipelineConfig, *, synthetic: bool) -> TrainingData:
     if synthetic:
         return TrainingData(
             dataset=None,
-            samples=1_281_167,
+            samples=SYNTHETIC_SAMPLES,
             classes=1000,
             image_size_px=pipeline.image_size or 224,
             mean=(0.485, 0.456, 0.406),

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from pipeline.loader import Batch
+from pipeline.decoding import Batch
 from pipeline.mixing import Mixing
 from trainer.distributed import World
 from trainer.optim import set_learning_rate

@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.dataset import (
+from pipeline.manifest import (
     MANIFEST_NAME,
     REJECTED_NAME,
     TARGET_COMPONENTS,

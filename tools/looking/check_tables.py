@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from pipeline.dataset import (
+from pipeline.manifest import (
     MASK_DTYPE,
     SAMPLE_DTYPE,
     TARGET_COMPONENTS,

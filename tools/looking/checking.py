@@ -10,16 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.dataset import (
+from pipeline.dataset import Dataset
+from pipeline.errors import DataError
+from pipeline.manifest import (
     TARGET_COMPONENTS,
-    Dataset,
     Manifest,
     Split,
     index_name,
     samples_name,
     sources_name,
 )
-from pipeline.errors import DataError
 from tools.looking.check_files import (
     check_form,
     check_names,

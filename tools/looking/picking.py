@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.dataset import Manifest
+from pipeline.manifest import Manifest
 from pipeline.rng import random_words
 from tools.looking.fonts import drawable
 from tools.looking.survey import Survey

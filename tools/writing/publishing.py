@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
-from pipeline.dataset import (
+from pipeline.errors import DataError
+from pipeline.manifest import (
     IMAGE_COMPONENTS,
     MANIFEST_NAME,
     MASK_DTYPE,
@@ -27,7 +28,6 @@ from pipeline.dataset import (
     sources_name,
     targets_name,
 )
-from pipeline.errors import DataError
 from tools.config import ShardConfig
 from tools.words import natural_key, printable
 from tools.writing.job import Job

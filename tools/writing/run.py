@@ -3,8 +3,8 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 
-from pipeline.dataset import REJECTED_NAME, Manifest
 from pipeline.errors import DataError, MisuseError
+from pipeline.manifest import REJECTED_NAME, Manifest
 from tools.config import ShardConfig
 from tools.narration import Advance
 from tools.words import plural

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.dataset import MANIFEST_NAME, REJECTED_NAME
 from pipeline.errors import DataError, MisuseError
+from pipeline.manifest import MANIFEST_NAME, REJECTED_NAME
 from tools.location import Location
 
 UNFINISHED = ".unfinished"

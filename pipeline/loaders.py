@@ -1,0 +1,152 @@
+"""Loaders of the splits of a dataset: training's, endless and shuffled, and validation's."""
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pipeline.bad_samples import BadSamples
+from pipeline.cache import GIB
+from pipeline.config import PipelineConfig, image_size, resolve_sizes
+from pipeline.dataset import Dataset, SplitIndex
+from pipeline.decoding import Source, decoded_batches, graph_config
+from pipeline.kept import choose_kept
+from pipeline.loader import Loader
+from pipeline.plan import Plan, train_plan, val_plan
+from pipeline.ranks import per_rank_batch_size, validation_samples
+from pipeline.telling import tell
+
+
+def train_loader(
+    dataset: Dataset,
+    config: PipelineConfig,
+    *,
+    global_batch_size: int,
+    device: torch.device,
+    rank: int = 0,
+    world_size: int = 1,
+    position: int = 0,
+    end_position: int | None = None,
+    split: str = "train",
+) -> Loader:
+    """Shuffled and augmented batches from `position` on, endless if `end_position` is None.
+
+    Each step takes `global_batch_size` positions, of which this rank gets an equal slice;
+    ``MisuseError`` if there is none.
+    """
+    batch_size = per_rank_batch_size(global_batch_size, world_size)
+    index = _opened(dataset, split)
+    if rank == 0 and config.shuffle == "global":
+        _warn_of_thrashing(index)
+    source = _source(
+        dataset, config, index, np.arange(len(index)), device, batch_size, rank, training=True
+    )
+    samples = len(index) * config.repeats
+    image_size_at = image_size(config, dataset.manifest, epoch_positions=samples)
+
+    def plan(start: int) -> Plan:
+        return train_plan(
+            index,
+            config,
+            image_size_at,
+            start=start,
+            end=end_position,
+            global_batch_size=global_batch_size,
+            rank=rank,
+            world_size=world_size,
+        )
+
+    return Loader(
+        lambda start: decoded_batches(source, plan(start)),
+        steps=lambda start: plan(start).steps,
+        source=source,
+        advance=global_batch_size,
+        samples=samples,
+        seed=config.seed,
+        fingerprint=dataset.fingerprint,
+        position=position,
+    )
+
+
+def val_loader(
+    dataset: Dataset,
+    config: PipelineConfig,
+    *,
+    batch_size: int,
+    device: torch.device,
+    rank: int = 0,
+    world_size: int = 1,
+    split: str = "val",
+) -> Loader:
+    """Each iteration gives every sample of the split exactly once over all ranks.
+
+    The last batch may be smaller, and ranks may have different numbers of batches.
+    """
+    index = _opened(dataset, split)
+    share = validation_samples(samples=len(index), rank=rank, world_size=world_size)
+    source = _source(dataset, config, index, share, device, batch_size, rank, training=False)
+    plan = val_plan(
+        index,
+        resolve_sizes(config, dataset.manifest),
+        batch_size=batch_size,
+        rank=rank,
+        world_size=world_size,
+    )
+    return Loader(
+        lambda _: decoded_batches(source, plan),
+        steps=lambda _: plan.steps,
+        source=source,
+        advance=0,
+        samples=len(index),
+        seed=config.seed,
+        fingerprint=dataset.fingerprint,
+    )
+
+
+def _opened(dataset: Dataset, split: str) -> SplitIndex:
+    dataset.require("classification")
+    index = dataset.split(split)
+    _ = index.samples  # fetched and checked now, not when the first batch is waited for
+    return index
+
+
+def _warn_of_thrashing(index: SplitIndex) -> None:
+    total = sum(shard.bytes for shard in index.split.shards)
+    if index.cache is not None and total > index.cache.limit_bytes:
+        tell(
+            f"The shards of {index.name} take {total / GIB:.2g} GiB, --cache-size allows "
+            f"{index.cache.limit_bytes / GIB:.2g} GiB: under --shuffle global each batch fetches "
+            f"shards anew. Give --shuffle window, or a larger --cache-size."
+        )
+
+
+def _source(
+    dataset: Dataset,
+    config: PipelineConfig,
+    index: SplitIndex,
+    samples: NDArray[np.int64],
+    device: torch.device,
+    batch_size: int,
+    rank: int,
+    *,
+    training: bool,
+) -> Source:
+    """What iterations over `samples` of a split share."""
+    kept = choose_kept(config.cache, index, samples, device, rank=rank)
+    return Source(
+        index=index,
+        graph=graph_config(
+            dataset,
+            config,
+            device,
+            batch_size,
+            training=training,
+            decoded=None if kept is None else "device" if kept.on_device else "host",
+        ),
+        config=config,
+        device=device,
+        bad=BadSamples(index, math.ceil(config.max_bad * len(index))),
+        kept=kept,
+        rank=rank,
+    )

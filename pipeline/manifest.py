@@ -1,0 +1,170 @@
+"""The vocabulary on disk: manifest, shard names, sample index. Writer and readers share it.
+
+A shard directory holds, for a split "train":
+
+    dataset.json            the manifest, written last: a directory without it is not complete
+    train-000000.tar        USTAR, members 000000000.cls and 000000000.jpg (or .png)
+    train-000000.idx        DALI's index of that tar
+    train.samples.npy       SAMPLE_DTYPE, one row a sample, in the order of the tars
+    train.targets.npy       multi-label and regression: float32 (samples, targets)
+    train.masks.npy         segmentation: MASK_DTYPE, one row a sample
+    train.sources.parquet   key, source: the file or row of the download behind each sample
+    rejected.csv            source, reason: what made no sample
+
+Where another task is stored, ``target.npy`` or ``mask.png`` stands in the place of ``cls``.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.errors import DataError
+
+FORMAT_VERSION = 2
+MANIFEST_NAME = "dataset.json"
+REJECTED_NAME = "rejected.csv"
+IMAGE_COMPONENTS = ("jpg", "png")
+
+# What is learnt -> the component that says it. A mask is an 8-bit PNG of class indices, 255 where
+# nothing is said; target.npy holds float32 (targets,).
+TARGET_COMPONENTS = {
+    "classification": "cls",
+    "multi-label": "target.npy",
+    "regression": "target.npy",
+    "segmentation": "mask.png",
+}
+
+# 36 bytes: a million samples are 36 MB, mapped. A key is the sample's place in the split as it was
+# planned; keys rise, and one is missing where a source was rejected. Offset and size are those of
+# the image's bytes in its tar, in bytes; the label is -1 unless the task is classification; height
+# and width are in pixels of the upright image; crc32 is zlib's.
+SAMPLE_DTYPE = np.dtype(
+    [
+        ("shard", "<u4"),
+        ("key", "<u4"),
+        ("offset", "<u8"),
+        ("size", "<u4"),
+        ("label", "<i4"),
+        ("height", "<u4"),
+        ("width", "<u4"),
+        ("crc32", "<u4"),
+    ]
+)
+
+# The mask's bytes, in the image's tar.
+MASK_DTYPE = np.dtype([("offset", "<u8"), ("size", "<u4"), ("crc32", "<u4")])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """One tar: file name, number of samples, size in bytes, SHA-256 in hex."""
+
+    name: str
+    samples: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """One split: its shards in order and, for each class, the number of samples that show it."""
+
+    shards: tuple[Shard, ...]
+    class_counts: tuple[int, ...]
+
+    @property
+    def samples(self) -> int:
+        return sum(shard.samples for shard in self.shards)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What ``dataset.json`` says.
+
+    ``task`` is a key of TARGET_COMPONENTS. ``classes`` are in the order of the labels, of the
+    columns of a multi-label target, or of a mask's values; ``targets`` names the columns of a
+    regression's. ``mean`` and ``std`` are per RGB channel over the pixels of the training split
+    (of at least 1,024 images, every fourth row where they are higher than 64 px), in fractions of
+    255. ``heights`` and
+    ``widths`` are (minimum, median, maximum) in pixels over all splits. ``files`` are
+    the SHA-256 of all other files, in hex, by name. ``made_by`` holds the tool's version and the
+    arguments that shape the bytes.
+    """
+
+    task: str
+    classes: tuple[str, ...]
+    targets: tuple[str, ...]
+    splits: dict[str, Split]
+    files: dict[str, str]
+    image_components: tuple[str, ...]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    heights: tuple[int, int, int]
+    widths: tuple[int, int, int]
+    rejected: int
+    made_by: dict[str, Any]
+    version: int = FORMAT_VERSION
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, *, origin: str | Path) -> "Manifest":
+        """Parse; `origin` names the file in the ``DataError`` that unusable text raises."""
+        try:
+            fields = json.loads(text)
+            version = fields["version"]
+            if version != FORMAT_VERSION:
+                raise DataError(
+                    f"{origin} is of format version {version!r}, this shardline reads version "
+                    f"{FORMAT_VERSION}: make the shards again with tools/shard, or install the "
+                    f"shardline that wrote them."
+                )
+            splits = {
+                name: Split(
+                    shards=tuple(Shard(**shard) for shard in split["shards"]),
+                    class_counts=tuple(split["class_counts"]),
+                )
+                for name, split in fields.pop("splits").items()
+            }
+            plain: dict[str, Any] = {
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in fields.items()
+            }
+            return cls(splits=splits, **plain)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise DataError(
+                f"{origin} is not a manifest that tools/shard wrote: make the shards again."
+            ) from error
+
+
+def shard_name(split: str, number: int) -> str:
+    return f"{split}-{number:06d}.tar"
+
+
+def index_name(shard: str) -> str:
+    return shard.removesuffix(".tar") + ".idx"
+
+
+def samples_name(split: str) -> str:
+    return f"{split}.samples.npy"
+
+
+def targets_name(split: str) -> str:
+    return f"{split}.targets.npy"
+
+
+def masks_name(split: str) -> str:
+    return f"{split}.masks.npy"
+
+
+def sources_name(split: str) -> str:
+    return f"{split}.sources.parquet"
+
+
+def sample_key(number: int) -> str:
+    """A key as it stands in names: digits alone, since WebDataset ends a key at its first dot."""
+    return f"{number:09d}"

@@ -1,0 +1,54 @@
+"""Input that costs nothing, for measuring what comes behind it."""
+
+from collections.abc import Generator
+
+import numpy as np
+import torch
+
+from pipeline.decoding import Batch
+from pipeline.loader import Loader
+
+SYNTHETIC_FINGERPRINT = "synthetic"
+# As many as ImageNet's training split has.
+SYNTHETIC_SAMPLES = 1_281_167
+
+
+def synthetic_loader(
+    *,
+    batch_size: int,
+    image_size: int,
+    classes: int,
+    device: torch.device,
+    world_size: int = 1,
+    position: int = 0,
+    end_position: int | None = None,
+) -> Loader:
+    """One random batch on the device, again and again: input that costs nothing."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(
+        256, (batch_size, image_size, image_size, 3), dtype=torch.uint8, generator=generator
+    )
+    batch = Batch(
+        images=images.to(device).permute(0, 3, 1, 2),
+        labels=torch.randint(classes, (batch_size,), generator=generator).to(device),
+        samples=np.arange(batch_size),
+    )
+    advance = batch_size * world_size
+
+    def batches(start: int) -> Generator[Batch]:
+        while end_position is None or start < end_position:
+            start += advance
+            yield batch
+
+    def steps(start: int) -> int | None:
+        return None if end_position is None else max(0, -(-(end_position - start) // advance))
+
+    return Loader(
+        batches,
+        steps=steps,
+        advance=advance,
+        samples=SYNTHETIC_SAMPLES,
+        seed=0,
+        fingerprint=SYNTHETIC_FINGERPRINT,
+        position=position,
+    )
