@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,9 +20,9 @@ from pipeline.config import PipelineConfig
 from pipeline.dataset import Dataset, SplitIndex
 from pipeline.errors import DataError
 from pipeline.feed import FedBatch, Feed
-from pipeline.graph import GraphConfig, build_graph, decoding_problem
+from pipeline.graph import GraphConfig, Stages, build_graph, decoding_problem
 from pipeline.kept import KeptImages
-from pipeline.plan import Plan
+from pipeline.plan import Plan, PlannedBatch
 from pipeline.reader import ShardReader
 from pipeline.supply import EncodedSupply, KeptSupply, Supply
 from pipeline.watch import Watch
@@ -71,32 +72,38 @@ class Source:
 
 
 def decoded_batches(source: Source, plan: Plan) -> Generator[Batch]:
-    """Run the plan through DALI. Samples that are bad are remembered in the source, and others take
-    their places.
+    """Run the plan through DALI and hand the batches over to torch; see ``decoded_images``."""
+    with closing(decoded_images(source, plan)) as runs:
+        for planned, images in runs:
+            yield _hand_over(planned, images, source)
 
-    Raises ``DataError`` that names shard and sample if a tar changed under the job, where too many
-    samples are bad, and where nothing moves for --stall-timeout.
+
+def decoded_images(
+    source: Source, plan: Plan, stages: Stages | None = None
+) -> Generator[tuple[PlannedBatch, Any]]:
+    """Run the plan through DALI: each planned batch and its images, DALI's list of tensors on the
+    device. Samples that are bad are remembered in the source, and others take their places.
+
+    `stages` are the graph's, all by default. Raises ``DataError`` that names shard and sample if a
+    tar changed under the job, where too many samples are bad, and where nothing moves for
+    --stall-timeout.
     """
     done = 0
     while done != plan.steps:
         # An error leaves DALI's pipeline unusable: the rest of the plan gets a new one.
-        with closing(_run(source, plan.after(done))) as batches:
-            for batch in batches:
-                if batch is None:
+        with closing(_run(source, plan.after(done), stages)) as runs:
+            for run in runs:
+                if run is None:
                     break
-                yield batch
+                yield run
                 done += 1
             else:
                 return
 
 
-def _run(source: Source, plan: Plan) -> Generator[Batch | None]:
-    """One pipeline from the plan's first step to its end, or to None: DALI failed, and the samples
-    that made it fail are known to be bad now."""
-    labels, device = source.index.samples["label"], source.device
-    stream = torch.cuda.current_stream(device) if device.type == "cuda" else None
-    watch = Watch(source.config.stall_timeout, source.rank)
-    feed = Feed(
+def open_feed(source: Source, plan: Plan, watch: Watch) -> Feed:
+    """What DALI calls for each step of the plan."""
+    return Feed(
         source.supply(watch),
         plan,
         source.graph,
@@ -104,8 +111,19 @@ def _run(source: Source, plan: Plan) -> Generator[Batch | None]:
         bad=source.bad,
         watch=watch,
     )
+
+
+def _run(
+    source: Source, plan: Plan, stages: Stages | None
+) -> Generator[tuple[PlannedBatch, Any] | None]:
+    """One pipeline from the plan's first step to its end, or to None: DALI failed, and the samples
+    that made it fail are known to be bad now."""
+    device = source.device
+    stream = torch.cuda.current_stream(device) if device.type == "cuda" else None
+    watch = Watch(source.config.stall_timeout, source.rank)
+    feed = open_feed(source, plan, watch)
     with closing(feed), _dali_thread(watch) as thread:
-        pipeline = build_graph(feed, source.graph)
+        pipeline = build_graph(feed, source.graph, stages)
         for step in itertools.count():
             watch.decoding = f"DALI decodes step {step}"
             try:
@@ -116,13 +134,17 @@ def _run(source: Source, plan: Plan) -> Generator[Batch | None]:
                 _blame(feed.waiting(), source, error)
                 yield None
                 return
-            planned = feed.delivered()
-            batch_labels = np.where(planned.counts, labels[planned.samples], -1)
-            yield Batch(
-                images=from_dlpack(images.as_tensor()).permute(0, 3, 1, 2),
-                labels=_to_device(batch_labels.astype(np.int64), device),
-                samples=planned.samples,
-            )
+            yield feed.delivered(), images
+
+
+def _hand_over(planned: PlannedBatch, images: Any, source: Source) -> Batch:
+    labels = source.index.samples["label"][planned.samples]
+    counted = np.where(planned.counts, labels, -1)
+    return Batch(
+        images=from_dlpack(images.as_tensor()).permute(0, 3, 1, 2),
+        labels=_to_device(counted.astype(np.int64), source.device),
+        samples=planned.samples,
+    )
 
 
 @contextmanager

@@ -30,6 +30,8 @@ HINTED_PX = 4096
 DALI_PADDING_BYTES = 2**24
 
 Source = Callable[[int], tuple[Any, ...]]
+# (images, parameters by name, the graph's config) -> images: the operators between feed and output.
+Stages = Callable[[DataNode, Mapping[str, DataNode], "GraphConfig"], DataNode]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,19 +74,20 @@ class GraphConfig:
         }
 
 
-def build_graph(source: Source, config: GraphConfig) -> Pipeline:
+def build_graph(source: Source, config: GraphConfig, stages: Stages | None = None) -> Pipeline:
     """The pipeline, built.
 
     `source` is called with 0, 1, 2 ... and returns the images (``source_images``, or a plain list
     of uint8 arrays) and the arrays named by `config.parameter_names`; it ends the run by
     ``StopIteration``.
-    Each run gives one output: uint8, (B, height, width, 3), on the device.
+    Each run gives one output, on the device: uint8, (B, height, width, 3) behind all stages
+    (``transform``), the images' own sizes behind ``windows``.
     """
 
     def outputs() -> DataNode:
         # DALI's translation of ``if`` would reach into what runs for each batch.
         images, parameters = do_not_convert(inputs)(source, config)
-        return transform(images, parameters, config)
+        return (stages or transform)(images, parameters, config)
 
     pipeline = new_pipeline(outputs, config)
     pipeline.build()
@@ -163,13 +166,19 @@ def cut(images: DataNode, start: DataNode, shape: DataNode, config: GraphConfig)
     return windows if config.device_id is None else windows.gpu()
 
 
+def windows(
+    source_images: DataNode, parameters: Mapping[str, DataNode], config: GraphConfig
+) -> DataNode:
+    """Encoded or decoded images -> their windows, RGB: the first stage."""
+    window = cut if config.decoded else decode
+    return window(source_images, parameters["start"], parameters["shape"], config)
+
+
 def transform(
     source_images: DataNode, parameters: Mapping[str, DataNode], config: GraphConfig
 ) -> DataNode:
     """Encoded or decoded images and parameters -> images; the operators that every feed shares."""
-    window = cut if config.decoded else decode
-    images = window(source_images, parameters["start"], parameters["shape"], config)
-    return augment(images, parameters, config)
+    return augment(windows(source_images, parameters, config), parameters, config)
 
 
 def augment(images: DataNode, parameters: Mapping[str, Any], config: GraphConfig) -> DataNode:

@@ -1,6 +1,8 @@
 """Loaders of the splits of a dataset: training's, endless and shuffled, and validation's."""
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -35,6 +37,50 @@ def train_loader(
     Each step takes `global_batch_size` positions, of which this rank gets an equal slice;
     ``MisuseError`` if there is none.
     """
+    stream = train_stream(
+        dataset,
+        config,
+        global_batch_size=global_batch_size,
+        device=device,
+        rank=rank,
+        world_size=world_size,
+        end_position=end_position,
+        split=split,
+    )
+    return Loader(
+        lambda start: decoded_batches(stream.source, stream.plan(start)),
+        steps=lambda start: stream.plan(start).steps,
+        source=stream.source,
+        advance=global_batch_size,
+        samples=stream.samples,
+        seed=config.seed,
+        fingerprint=dataset.fingerprint,
+        position=position,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainStream:
+    """What the batches of training are made from: `plan` is that of the steps from a position on,
+    `samples` are the positions in an epoch."""
+
+    source: Source
+    plan: Callable[[int], Plan]
+    samples: int
+
+
+def train_stream(
+    dataset: Dataset,
+    config: PipelineConfig,
+    *,
+    global_batch_size: int,
+    device: torch.device,
+    rank: int = 0,
+    world_size: int = 1,
+    end_position: int | None = None,
+    split: str = "train",
+) -> TrainStream:
+    """See ``train_loader``."""
     batch_size = per_rank_batch_size(global_batch_size, world_size)
     index = _opened(dataset, split)
     if rank == 0 and config.shuffle == "global":
@@ -57,16 +103,7 @@ def train_loader(
             world_size=world_size,
         )
 
-    return Loader(
-        lambda start: decoded_batches(source, plan(start)),
-        steps=lambda start: plan(start).steps,
-        source=source,
-        advance=global_batch_size,
-        samples=samples,
-        seed=config.seed,
-        fingerprint=dataset.fingerprint,
-        position=position,
-    )
+    return TrainStream(source=source, plan=plan, samples=samples)
 
 
 def val_loader(
