@@ -52,6 +52,7 @@ def _contenders(
     from trainer.model import build_model
     from trainer.optim import build_optimizer, build_schedule
     from trainer.precision import autocast_dtype
+    from trainer.update import Update
 
     device = torch.device(kind)
     half = (0.5, 0.5, 0.5)
@@ -61,6 +62,7 @@ def _contenders(
     config = RecipeConfig(model=name, epochs=1, global_batch_size=batch_size)
     optimizer = build_optimizer(model, config)
     dtype = autocast_dtype("auto", device, model)
+    update = Update(model=model, optimizer=optimizer, dtype=dtype)
     end = steps * batch_size
     schedule = build_schedule(config, samples=end, end_position=end)
 
@@ -77,14 +79,7 @@ def _contenders(
         _bare_steps(model, optimizer, next(iter(batches())), steps=steps, dtype=dtype)
 
     def trainer() -> None:
-        for _ in train_steps(
-            batches(),
-            model,
-            optimizer,
-            schedule=schedule,
-            global_batch_size=batch_size,
-            dtype=dtype,
-        ):
+        for _ in train_steps(batches(), update, schedule=schedule, global_batch_size=batch_size):
             pass
 
     def rate(loop: Callable[[], None]) -> float:

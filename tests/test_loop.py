@@ -1,6 +1,7 @@
 """One training loop, and an evaluation that counts."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from pipeline.decoding import Batch
 from pipeline.mixing import Mixing
 from trainer.distributed import World
 from trainer.loop import evaluate, score, train_steps
+from trainer.update import Update
 
 ALONE = World(device=torch.device("cpu"))
 
@@ -36,16 +38,15 @@ class Toy(nn.Module):
         return self.layers(images.float() / 255 - 0.5)
 
 
-def sgd(model: nn.Module) -> torch.optim.Optimizer:
-    return torch.optim.SGD(model.parameters(), lr=1.0, momentum=0.9)
+def updates(model: nn.Module, **settings: Any) -> Update:
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0, momentum=0.9)
+    return Update(model=model, optimizer=optimizer, **settings)
 
 
 def test_learns_and_records_each_step() -> None:
     model = Toy()
     records = list(
-        train_steps(
-            toy_batches(200), model, sgd(model), schedule=lambda _: 0.1, global_batch_size=16
-        )
+        train_steps(toy_batches(200), updates(model), schedule=lambda _: 0.1, global_batch_size=16)
     )
     assert [record.position for record in records] == list(range(16, 201 * 16, 16))
     assert all(record.images == 16 and not record.loss.requires_grad for record in records)
@@ -60,7 +61,7 @@ def test_learns_from_mixed_batches() -> None:
     model = Toy()
     mix = Mixing(seed=0, classes=3, mixup_alpha=0.2, cutmix_alpha=1.0)
     steps = train_steps(
-        toy_batches(200), model, sgd(model), schedule=lambda _: 0.1, global_batch_size=16, mix=mix
+        toy_batches(200), updates(model), schedule=lambda _: 0.1, global_batch_size=16, mix=mix
     )
     assert sum(1 for _ in steps) == 200
     evaluation = evaluate(toy_batches(10), model, ALONE)
@@ -71,7 +72,7 @@ def test_learns_from_mixed_batches() -> None:
 def test_the_rate_is_the_schedules_in_the_middle_of_the_step() -> None:
     model = Toy()
     steps = train_steps(
-        toy_batches(3), model, sgd(model), schedule=float, global_batch_size=16, position=160
+        toy_batches(3), updates(model), schedule=float, global_batch_size=16, position=160
     )
     assert [record.learning_rate for record in steps] == [168, 184, 200]
 
@@ -84,8 +85,7 @@ def test_what_dropout_draws_depends_on_seed_and_position_alone() -> None:
             float(record.loss)
             for record in train_steps(
                 toy_batches(2),
-                model,
-                sgd(model),
+                updates(model),
                 schedule=lambda _: 0.1,
                 global_batch_size=16,
                 position=position,

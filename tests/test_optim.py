@@ -1,20 +1,23 @@
 """The learning rate is a pure function of the position."""
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
 from trainer.config import RecipeConfig
-from trainer.optim import Schedule, build_optimizer, build_schedule, set_learning_rate
+from trainer.optim import build_optimizer, build_schedule, set_learning_rate
+from trainer.schedule import SHAPES, Schedule
 
 schedules = st.builds(
-    lambda peak, warmup, cosine: Schedule(
-        peak=peak, warmup_position=warmup, end_position=warmup + cosine
+    lambda peak, warmup, fall, shape: Schedule(
+        peak=peak, warmup_position=warmup, end_position=warmup + fall, shape=shape
     ),
     st.floats(1e-6, 100),
     st.integers(0, 10**7),
     st.integers(1, 10**9),
+    st.sampled_from(sorted(SHAPES)),
 )
 
 
@@ -31,7 +34,8 @@ def test_rises_to_the_peak_then_falls(schedule: Schedule, a: float, b: float) ->
 
 @given(schedules)
 def test_ends_of_the_curve(schedule: Schedule) -> None:
-    assert schedule(schedule.warmup_position) == pytest.approx(schedule.peak)
+    if schedule.shape != "step" or schedule.warmup_position < schedule.end_position / 3:
+        assert schedule(schedule.warmup_position) == pytest.approx(schedule.peak)
     assert schedule(schedule.end_position) == 0
     assert schedule(schedule.end_position + 1) == 0
     if schedule.warmup_position:
@@ -40,6 +44,17 @@ def test_ends_of_the_curve(schedule: Schedule) -> None:
 
 def test_halfway_through_the_cosine_is_half_the_peak() -> None:
     assert Schedule(peak=2, warmup_position=10, end_position=30)(20) == pytest.approx(1)
+
+
+def test_halfway_down_the_line_is_half_the_peak() -> None:
+    schedule = Schedule(peak=2, warmup_position=10, end_position=30, shape="linear")
+    assert schedule(20) == pytest.approx(1)
+
+
+def test_steps_fall_to_a_tenth_after_each_third() -> None:
+    schedule = Schedule(peak=2, warmup_position=50, end_position=900, shape="step")
+    rates = [schedule(position) for position in (50, 299, 300, 599, 600, 899)]
+    assert rates == pytest.approx([2, 2, 0.2, 0.2, 0.02, 0.02])
 
 
 @pytest.mark.parametrize(("epochs", "warmup"), [(90, 5), (10, 1), (1, 0.1)])
@@ -65,3 +80,39 @@ def test_norms_and_biases_are_not_decayed() -> None:
     assert shapes == {0.5: [(4, 3, 3, 3), (2, 4)], 0.0: [(4,), (4,), (4,), (2,)]}
     set_learning_rate(optimizer, 0.25)
     assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.25]
+
+
+def stepped(config: RecipeConfig, gradients: list[float]) -> list[torch.Tensor]:
+    """A matrix of ones and a vector of ones after steps of rate 0.1 with constant gradients."""
+    weights = nn.ParameterList([torch.ones(2, 2), torch.ones(2)])
+    optimizer = build_optimizer(weights, config)
+    set_learning_rate(optimizer, 0.1)
+    for gradient in gradients:
+        for weight in weights:
+            weight.grad = torch.full_like(weight, gradient)
+        optimizer.step()
+    return [weight.detach() for weight in weights]
+
+
+def test_lars_steps_as_the_paper_writes() -> None:
+    config = RecipeConfig(optimizer="lars", momentum=0.5, weight_decay=0.25)
+    matrix, vector = stepped(config, [3.0, 1.0])
+    # |w| / (|g| + decay |w|) of a 2 x 2 matrix of equal entries: w / (g + decay w).
+    velocity = 0.1 * 0.001 * 1 / (3 + 0.25) * (3 + 0.25 * 1)
+    weight = 1 - velocity
+    velocity = 0.5 * velocity + 0.1 * 0.001 * weight / (1 + 0.25 * weight) * (1 + 0.25 * weight)
+    assert matrix.tolist() == [[pytest.approx(weight - velocity)] * 2] * 2
+    # A vector is stepped as SGD does, without decay: 0.1 * 3, then half of it and 0.1 * 1.
+    assert vector.tolist() == [pytest.approx(1 - 0.3 - 0.25)] * 2
+
+
+def test_lars_stays_finite_where_there_is_nothing() -> None:
+    matrix, _ = stepped(RecipeConfig(optimizer="lars", weight_decay=0), [0.0])
+    assert torch.equal(matrix, torch.ones(2, 2))
+
+
+def test_adamw_decays_apart_from_the_gradient() -> None:
+    matrix, vector = stepped(RecipeConfig(optimizer="adamw", weight_decay=0.5), [2.0])
+    # The first step is the rate, whatever the gradient (Loshchilov & Hutter 2019, algorithm 2).
+    assert matrix.tolist() == [[pytest.approx(1 - 0.1 * 0.5 - 0.1)] * 2] * 2
+    assert vector.tolist() == [pytest.approx(0.9)] * 2

@@ -171,6 +171,8 @@ def test_sigterm_from_outside(digits_shards: Path, tmp_path: Path) -> None:
         (["--label-smoothing", "1"], 2, "--label-smoothing"),
         (["--warmup-epochs", "9", "--epochs", "3"], 2, "longer than the run"),
         (["--val-every", "-1"], 2, "--val-every"),
+        (["--clip-norm", "0"], 2, "--clip-norm must be positive"),
+        (["--synthetic", "--accumulate", "3"], 2, "does not divide the 256 samples"),
         (["--synthetic", "--model", "resnet51"], 2, "Close to it: resnet50"),
         (["--synthetic", "--image-size", "32", "--resume", "nowhere"], 2, "no checkpoint"),
         (["--synthetic", "--image-size", "32", "--out", "strange"], 2, "holds something else"),

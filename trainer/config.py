@@ -26,17 +26,36 @@ class RecipeConfig:
     learning_rate: float = setting(
         0.1, "Highest learning rate at batch 256; scaled linearly with the global batch."
     )
-    momentum: float = setting(0.9, "Momentum of SGD (Nesterov's).")
+    optimizer: str = setting(
+        "sgd",
+        "sgd: with Nesterov's momentum; lars: for large batches.",
+        type=click.Choice(["sgd", "adamw", "lars"]),
+    )
+    momentum: float = setting(0.9, "Momentum; AdamW's first beta.")
     weight_decay: float = setting(1e-4, "Weight decay; none on norms and biases.")
     label_smoothing: float = setting(0.1, "Share of the target spread over all classes.")
     warmup_epochs: float | None = setting(
         None, "Epochs of linear warm-up.  [default: 5, at most a tenth of the run]"
+    )
+    schedule: str = setting(
+        "cosine",
+        "How the learning rate falls after the warm-up; step: to a tenth after each third.",
+        type=click.Choice(["cosine", "linear", "step"]),
+    )
+    clip_norm: float | None = setting(
+        None, "Gradients whose norm over all weights is longer are cut to it.  [default: never]"
+    )
+    accumulate: int = setting(
+        1, "Parts that a rank's share of a step is computed in, where memory is short."
     )
 
     def __post_init__(self) -> None:
         _positive("--epochs", self.epochs)
         _positive("--global-batch-size", self.global_batch_size)
         _positive("--learning-rate", self.learning_rate)
+        _positive("--accumulate", self.accumulate)
+        if self.clip_norm is not None:
+            _positive("--clip-norm", self.clip_norm)
         _not_negative("--weight-decay", self.weight_decay)
         _not_negative("--warmup-epochs", self.warmup_epochs or 0.0)
         # Nesterov's form is defined for a momentum above 0 alone.

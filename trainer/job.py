@@ -1,28 +1,31 @@
 """What a run is made of, built before the first step."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch.nn.functional import cross_entropy
 
+from pipeline.errors import MisuseError
 from pipeline.mixing import Mixing, mixing
 from pipeline.ranks import per_rank_batch_size
 from trainer.checkpoint import Checkpoint, Identity, Progress, load_checkpoint, restore
-from trainer.config import RunConfig, Settings
+from trainer.config import RecipeConfig, RunConfig, Settings
 from trainer.data import TrainingData, end_position, open_data
 from trainer.distributed import World
 from trainer.model import Classifier, build_model, distribute
 from trainer.optim import build_optimizer
 from trainer.precision import autocast_dtype
 from trainer.runs import Place, choose_place
+from trainer.update import Update
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """`progress` alone changes as the run goes.
 
-    `parallel` is `model` or DDP around it; `dtype` is autocast's, None for float32.
+    `update` changes `model`, through DDP where there are several ranks.
     """
 
     settings: Settings
@@ -30,13 +33,20 @@ class Job:
     data: TrainingData
     place: Place
     model: Classifier
-    parallel: nn.Module
-    optimizer: torch.optim.Optimizer
+    update: Update
     mix: Mixing | None
-    dtype: torch.dtype | None
     checkpoint: Checkpoint | None
     progress: Progress
     end_position: int
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        return self.update.optimizer
+
+    @property
+    def dtype(self) -> torch.dtype | None:
+        """Autocast's, None for float32."""
+        return self.update.dtype
 
     @property
     def epoch(self) -> float:
@@ -66,6 +76,7 @@ def prepare(settings: Settings, world: World) -> Job:
     recipe, machine, pipeline = settings.recipe, settings.machine, settings.pipeline
     with world.same_fate():
         batch_size = per_rank_batch_size(recipe.global_batch_size, world.world_size)
+        _check_parts(recipe, batch_size)
         data = open_data(pipeline, synthetic=machine.synthetic)
         mix = mixing(pipeline, classes=data.classes, batch_size=batch_size, rank=world.rank)
         model = build_model(
@@ -91,10 +102,15 @@ def prepare(settings: Settings, world: World) -> Job:
         data=data,
         place=place,
         model=model,
-        parallel=distribute(model, world),
-        optimizer=optimizer,
+        update=Update(
+            model=distribute(model, world),
+            optimizer=optimizer,
+            loss=partial(cross_entropy, label_smoothing=recipe.label_smoothing),
+            dtype=autocast_dtype(machine.precision, world.device, model),
+            accumulate=recipe.accumulate,
+            clip_norm=recipe.clip_norm,
+        ),
         mix=mix,
-        dtype=autocast_dtype(machine.precision, world.device, model),
         checkpoint=checkpoint,
         progress=progress,
         end_position=end_position(
@@ -104,6 +120,14 @@ def prepare(settings: Settings, world: World) -> Job:
             start=progress.position,
         ),
     )
+
+
+def _check_parts(recipe: RecipeConfig, batch_size: int) -> None:
+    if batch_size % recipe.accumulate:
+        raise MisuseError(
+            f"--accumulate {recipe.accumulate} does not divide the {batch_size} samples that each "
+            f"rank has of a step: take a divisor."
+        )
 
 
 def _agree_on_place(config: RunConfig, world: World) -> Place:

@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 from pipeline.decoding import Batch
 from pipeline.mixing import Mixing
 from trainer.distributed import World
-from trainer.optim import set_learning_rate
+from trainer.update import Update
 
 
 @dataclass(frozen=True)
@@ -41,25 +41,22 @@ class StepRecord:
 
 def train_steps(
     batches: Iterable[Batch],
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    update: Update,
     *,
     schedule: Callable[[float], float],
     global_batch_size: int,
     position: int = 0,
     seed: int = 0,
-    label_smoothing: float = 0.0,
     mix: Mixing | None = None,
-    dtype: torch.dtype | None = None,
     synchronise: bool = False,
 ) -> Iterator[StepRecord]:
     """Make a step of each batch, from `position` on.
 
     The learning rate is the schedule's in the middle of the step's samples: neither the first nor
     the last step is made with 0. What a model draws (dropout) is a function of `seed`, each rank's
-    own, and the position. `dtype` is autocast's, None for float32.
+    own, and the position.
     """
-    model.train()
+    update.model.train()
     coming = iter(batches)
     while True:
         started = time.perf_counter()
@@ -68,25 +65,19 @@ def train_steps(
             return
         fetched = time.perf_counter()
         learning_rate = schedule(position + global_batch_size / 2)
-        set_learning_rate(optimizer, learning_rate)
         images, targets = batch.images, batch.labels
         if mix is not None:
             images, targets = mix(images, targets, position)
         # The hash of integers is the same in every process.
         torch.manual_seed(hash((seed, position)))
-        with torch.autocast(batch.images.device.type, dtype, enabled=dtype is not None):
-            logits = model(images)
-        loss = cross_entropy(logits.float(), targets, label_smoothing=label_smoothing)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        loss = update(images, targets, learning_rate)
         if synchronise and batch.images.is_cuda:
             torch.cuda.synchronize(batch.images.device)
         position += global_batch_size
         yield StepRecord(
             position=position,
             images=len(batch.labels),
-            loss=loss.detach(),
+            loss=loss,
             learning_rate=learning_rate,
             data_seconds=fetched - started,
             compute_seconds=time.perf_counter() - fetched,

@@ -1,34 +1,13 @@
-"""SGD, and the learning rate as a pure function of the position."""
+"""The optimizer and the schedule that a recipe asks for."""
 
-import math
-from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 
 from trainer.config import RecipeConfig
-
-
-@dataclass(frozen=True, kw_only=True)
-class Schedule:
-    """Linear warm-up from 0 to `peak`, then half a cosine to 0 (Loshchilov & Hutter 2017,
-    arXiv:1608.03983).
-
-    Positions are in samples, so the curve doesn't depend on how many make a step.
-    """
-
-    peak: float
-    warmup_position: float
-    end_position: float
-
-    def __call__(self, position: float) -> float:
-        """The learning rate at `position`; 0 from `end_position` on."""
-        if position < self.warmup_position:
-            return self.peak * position / self.warmup_position
-        if position >= self.end_position:
-            return 0.0
-        way = (position - self.warmup_position) / (self.end_position - self.warmup_position)
-        return self.peak * (1 + math.cos(math.pi * way)) / 2
+from trainer.lars import LARS
+from trainer.schedule import Schedule
 
 
 def build_schedule(config: RecipeConfig, *, samples: int, end_position: int) -> Schedule:
@@ -37,28 +16,27 @@ def build_schedule(config: RecipeConfig, *, samples: int, end_position: int) -> 
         peak=config.peak_learning_rate,
         warmup_position=config.resolved_warmup_epochs * samples,
         end_position=end_position,
+        shape=config.schedule,
     )
 
 
 def build_optimizer(model: nn.Module, config: RecipeConfig) -> torch.optim.Optimizer:
-    """SGD with Nesterov's momentum; vectors (norms, biases) are not decayed.
+    """SGD with Nesterov's momentum, AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) or LARS.
 
-    Fused: 19 ms instead of 55 for ResNet-50 on two cores.
+    Vectors (norms, biases) are not decayed. SGD and AdamW are fused: for ResNet-50 on two cores SGD
+    takes 19 ms instead of 55.
     """
     parameters = list(model.parameters())
-    groups = [
-        {
-            "params": [parameter for parameter in parameters if parameter.ndim > 1],
-            "weight_decay": config.weight_decay,
-        },
-        {
-            "params": [parameter for parameter in parameters if parameter.ndim <= 1],
-            "weight_decay": 0.0,
-        },
-    ]
-    return torch.optim.SGD(
-        groups, lr=config.peak_learning_rate, momentum=config.momentum, nesterov=True, fused=True
-    )
+    matrices = [parameter for parameter in parameters if parameter.ndim > 1]
+    vectors = [parameter for parameter in parameters if parameter.ndim <= 1]
+    decayed: dict[str, Any] = {"params": matrices, "weight_decay": config.weight_decay}
+    plain: dict[str, Any] = {"params": vectors, "weight_decay": 0.0}
+    rate, momentum = config.peak_learning_rate, config.momentum
+    if config.optimizer == "lars":
+        return LARS([decayed, plain | {"trust": None}], lr=rate, momentum=momentum)
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW([decayed, plain], lr=rate, betas=(momentum, 0.999), fused=True)
+    return torch.optim.SGD([decayed, plain], lr=rate, momentum=momentum, nesterov=True, fused=True)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:

@@ -123,17 +123,14 @@ def _batches(job: Job) -> Loader:
 def _steps(job: Job, batches: Loader) -> Iterator[StepRecord]:
     return train_steps(
         batches,
-        job.parallel,
-        job.optimizer,
+        job.update,
         schedule=build_schedule(
             job.settings.recipe, samples=job.data.samples, end_position=job.end_position
         ),
         global_batch_size=job.settings.recipe.global_batch_size,
         position=job.progress.position,
         seed=hash((job.settings.pipeline.seed, job.world.rank)),
-        label_smoothing=job.settings.recipe.label_smoothing,
         mix=job.mix,
-        dtype=job.dtype,
     )
 
 

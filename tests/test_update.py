@@ -1,0 +1,63 @@
+"""A step is that of its whole batch, however it is computed."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from trainer.update import Update
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 3))
+
+
+def batch(size: int = 12) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randn(size, 3, 2, 2, generator=generator)
+    return images, torch.randint(3, (size,), generator=generator)
+
+
+def plain(model: nn.Module, **settings: object) -> Update:
+    return Update(
+        model=model,
+        optimizer=torch.optim.SGD(model.parameters(), lr=1.0),
+        **settings,  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize("parts", [2, 3, 12])
+def test_accumulated_parts_are_one_step(parts: int) -> None:
+    whole, split = network(), network()
+    for _ in range(3):
+        loss = plain(whole)(*batch(), 0.5)
+        torch.testing.assert_close(plain(split, accumulate=parts)(*batch(), 0.5), loss)
+    for expected, weight in zip(whole.parameters(), split.parameters(), strict=True):
+        torch.testing.assert_close(weight, expected)
+
+
+def test_a_clipped_step_has_the_norm_that_was_asked_for() -> None:
+    model = network()
+    before = nn.utils.parameters_to_vector(model.parameters()).clone()
+    plain(model, clip_norm=0.01)(*batch(), 1.0)
+    step = nn.utils.parameters_to_vector(model.parameters()) - before
+    assert step.detach().norm().item() == pytest.approx(0.01, rel=1e-3)
+
+
+def test_short_gradients_are_not_clipped() -> None:
+    clipped, free = network(), network()
+    plain(clipped, clip_norm=1e6)(*batch(), 1.0)
+    plain(free)(*batch(), 1.0)
+    for expected, weight in zip(free.parameters(), clipped.parameters(), strict=True):
+        torch.testing.assert_close(weight, expected)
+
+
+def test_the_loss_is_that_before_the_step() -> None:
+    model = network()
+    images, labels = batch()
+    expected = cross_entropy(model(images), labels).detach()
+    loss = plain(model)(images, labels, 1.0)
+    torch.testing.assert_close(loss, expected)
+    assert not loss.requires_grad
+    assert all(parameter.grad is None for parameter in model.parameters())
