@@ -23,7 +23,9 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class AuditConfig:
-    global_batch_size: int = setting(840, "Samples in a step; 840 can be shared by 1 to 8 ranks.")
+    global_batch_size: int = setting(
+        840, "Samples in a step; 840 can be shared by each of 1 to 8 ranks."
+    )
     epochs: int = setting(2, "Epochs to look at, two at least.")
     split: str = setting("train", "Split to look at.")
 
@@ -111,29 +113,37 @@ def _shards_per_step(shards: NDArray[np.uint32], step: int) -> tuple[float, floa
 @click.command(name="audit")
 @options(AuditConfig, PipelineConfig)
 def main(**values: Any) -> None:
-    """Prove that each epoch is each sample once, on 1 to 8 ranks, and measure the shuffle."""
+    """Prove that each epoch is each sample once, on each of 1 to 8 ranks that can share a step
+    equally, and measure the shuffle."""
     asked, config = take(AuditConfig, values), take(PipelineConfig, values)
     index = open_dataset(config).split(asked.split)
     order = order_of(index, config)
     console = Console()
     if config.sample_weights == "none" and config.repeats == 1:
+        world_sizes = [size for size in range(1, 9) if asked.global_batch_size % size == 0]
         found = audit(
             order,
             len(index),
             global_batch_size=asked.global_batch_size,
-            world_sizes=range(1, 9),
+            world_sizes=world_sizes,
             epochs=asked.epochs,
         )
         wrong = {world_size: strays for world_size, strays in found.items() if any(strays)}
         if wrong:
             raise DataError(f"Samples that don't come exactly once, by world size: {wrong}.")
         console.print(
-            f"{asked.epochs} epochs of {len(index):,} samples on 1 to 8 ranks: each epoch is each "
-            f"sample once."
+            f"{asked.epochs} epochs of {len(index):,} samples on {_listed(world_sizes)} rank(s): "
+            f"each epoch is each sample once."
         )
     else:
         console.print("Samples are drawn or repeated: an epoch isn't each sample once.")
     _show(measure_quality(order, index, asked.global_batch_size), console)
+
+
+def _listed(numbers: list[int]) -> str:
+    """1, 2 or 4."""
+    *first, last = map(str, numbers)
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def _show(quality: Quality, console: Console) -> None:

@@ -11,19 +11,17 @@ nobody needs is what can be locked exclusively. Locks end with their processes.
 import fcntl
 import hashlib
 import os
-import re
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.cache_room import GIB, is_at, make_room
 from pipeline.errors import DataError
 from pipeline.remote import RemoteFolder
 from pipeline.telling import tell
 
-GIB = 2**30
 # How often to look whether another process has finished a file.
 POLL_SECONDS = 0.05
 
@@ -94,7 +92,7 @@ class FileCache:
             return None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH)
-            if not _is_at(descriptor, path):
+            if not is_at(descriptor, path):
                 whole = False
             elif not (whole := os.fstat(descriptor).st_size == wanted.bytes):
                 path.unlink()
@@ -130,7 +128,7 @@ class FileCache:
                 raise InterruptedError
             with suppress(BlockingIOError):
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return _is_at(descriptor, part)
+                return is_at(descriptor, part)
             if size != (size := os.fstat(descriptor).st_size):
                 moved()
             time.sleep(POLL_SECONDS)
@@ -176,13 +174,7 @@ class FileCache:
 
     def _make_room(self, needed_bytes: int) -> None:
         """Remove what was not used for longest, and nobody uses, until there is room."""
-        files = sorted((_file(path) for path in self._root.glob("*/*")), key=lambda file: file[0])
-        excess = sum(size for _, size, _ in files) + needed_bytes - self.limit_bytes
-        for _, size, path in files:
-            if excess <= 0:
-                return
-            if _remove_unused(path):
-                excess -= size
+        excess = make_room(self._root, needed_bytes, self.limit_bytes)
         if excess > 0 and not self._told:
             self._told = True
             tell(
@@ -202,55 +194,6 @@ class FileCache:
                 f"The cache {self.folder} can't be written ({error.strerror}): make room, or name "
                 f"another folder by --cache-dir."
             ) from error
-
-
-def cache_root(directory: str | None) -> Path:
-    """A folder of our own in `directory`, by default the user's cache as XDG defines it: only what
-    is in there is ever removed."""
-    base = directory or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "shardline"
-
-
-def default_limit_bytes(root: Path) -> int:
-    """Half of what the disk would have free if the cache were empty."""
-    existing = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
-    used = sum(_file(path)[1] for path in root.glob("*/*"))
-    return (shutil.disk_usage(existing).free + used) // 2
-
-
-def _file(path: Path) -> tuple[float, int, Path]:
-    """(time of last use, size in bytes when it is whole, path); zeros if it is gone."""
-    try:
-        found = path.stat()
-    except OSError:
-        return 0.0, 0, path
-    part = re.search(r"\.(\d+)\.part$", path.name)
-    return found.st_mtime, int(part[1]) if part else found.st_size, path
-
-
-def _remove_unused(path: Path) -> bool:
-    """Remove the file unless somebody reads or fetches it."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except OSError:
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if _is_at(descriptor, path):
-            path.unlink()
-        return True
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(descriptor)
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    """Whether the open file still has the name `path`."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 def _hash_start(descriptor: int, limit_bytes: int, found: "hashlib._Hash") -> int:

@@ -90,7 +90,11 @@ class PipelineConfig:
     )
     prefetch: int = setting(2, "Batches that DALI keeps ready.")
     read_ahead: int = setting(4, "Batches whose bytes are read before DALI asks for them.")
-    verify: bool = setting(True, "Check each sample's crc32 as it is read.")
+    verify: str = setting(
+        "crc",
+        "crc: check each sample's crc32 as it is read.",
+        type=click.Choice(["crc", "none"]),
+    )
     cache: str = setting(
         "none",
         "Keep decoded images in memory, each rank its own: in the host's, the GPU's, or in the "

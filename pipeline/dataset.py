@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.cache import GIB, FileCache, Wanted, cache_root, default_limit_bytes
+from pipeline.cache import FileCache, Wanted
+from pipeline.cache_room import GIB, cache_root, default_limit_bytes
 from pipeline.errors import DataError
 from pipeline.manifest import (
     MANIFEST_NAME,

@@ -64,7 +64,7 @@ class Source:
 
     def supply(self, watch: Watch) -> Supply:
         """Images, encoded or kept."""
-        reader = ShardReader(self.index, verify=self.config.verify, watch=watch)
+        reader = ShardReader(self.index, verify=self.config.verify == "crc", watch=watch)
         if self.kept is None:
             return EncodedSupply(reader)
         decoder = WholeDecoder(self.graph, on_device=self.graph.decoded == "device")

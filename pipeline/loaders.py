@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.bad_samples import BadSamples
-from pipeline.cache import GIB
+from pipeline.cache_room import GIB
 from pipeline.config import PipelineConfig, image_size, resolve_sizes
 from pipeline.dataset import Dataset, SplitIndex
 from pipeline.decoding import Source, decoded_batches, graph_config

@@ -36,6 +36,8 @@ def test_quality_tells_a_shuffle_from_none(digits_shards: Path) -> None:
     [
         ([], "each epoch is each sample once"),
         (["--shuffle", "window", "--shuffle-window", "1"], "each epoch is each sample once"),
+        (["--global-batch-size", "36"], "on 1, 2, 3, 4 or 6 rank(s): each epoch"),
+        (["--global-batch-size", "1"], "on 1 rank(s): each epoch"),
         (["--sample-weights", "inverse-frequency"], "an epoch isn't each sample once"),
     ],
 )

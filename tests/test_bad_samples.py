@@ -112,7 +112,7 @@ def test_every_rank_and_replay_sees_the_same_substitutes(copied: Path, world_siz
 def test_what_dali_can_not_decode_is_found_and_replaced(copied: Path, digits_shards: Path) -> None:
     bad = [3, 700, 1200]
     damage(copied, "train", bad, garbage=True)
-    loader = loader_of(copied, verify=False)
+    loader = loader_of(copied, verify="none")
     found, whole = collected(loader), collected(loader_of(digits_shards))
     assert len(found) == len(whole)
     for batch, sound in zip(found, whole, strict=True):
