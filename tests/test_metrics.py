@@ -1,13 +1,14 @@
 """Rates are images over time, never means of rates."""
 
-import dataclasses
+import os
+from pathlib import Path
 
 import pytest
 import torch
 
 from trainer.display import clock, describe
 from trainer.loop import StepRecord
-from trainer.metrics import merge, throughput
+from trainer.metrics import merge, peak_memory_bytes
 
 LAST = StepRecord(
     position=100,
@@ -20,24 +21,14 @@ LAST = StepRecord(
 
 
 def test_ranks_merge_into_the_worlds_interval() -> None:
-    interval = merge([(1.0, 20, 0.5, 1.5), (3.0, 20, 1.5, 0.5)], last=LAST, seconds=2.0)
+    interval = merge([(1.0, 20, 0.5, 1.5, 9.0), (3.0, 20, 1.5, 0.5, 7.0)], last=LAST, seconds=2.0)
     assert (interval.images, interval.loss, interval.images_per_second) == (40, 2.0, 20.0)
     assert (interval.data_seconds, interval.data_seconds_max) == (1.0, 1.5)
-    assert interval.data_share == 0.75
-
-
-def test_throughput_weighs_by_time() -> None:
-    fast = merge([(1.0, 100, 0.0, 1.0)], last=LAST, seconds=1.0)
-    slow = dataclasses.replace(fast, seconds=9.0, data_seconds_max=5.0)
-    total = throughput([fast, slow])
-    assert total is not None
-    assert total.images_per_second == 20.0
-    assert total.data_share == 0.5
-    assert throughput([]) is None
+    assert (interval.data_share, interval.memory_bytes) == (0.75, 9)
 
 
 def test_the_line_tells_rate_share_loss_and_time_left() -> None:
-    interval = merge([(2.5, 100, 0.5, 0.5)], last=LAST, seconds=2.0)
+    interval = merge([(2.5, 100, 0.5, 0.5, 1.0)], last=LAST, seconds=2.0)
     text = describe(interval, samples=50, end_position=3350)
     for part in ("epoch 2.00/67.00", "loss 2.5", "50.0 images/s", "25.0% waiting", "1:05 left"):
         assert part in text
@@ -46,3 +37,12 @@ def test_the_line_tells_rate_share_loss_and_time_left() -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (3723, "1:02:03")])
 def test_clock(seconds: float, text: str) -> None:
     assert clock(seconds) == text
+
+
+def test_memory_is_the_peak_of_this_process() -> None:
+    block = torch.ones(2**26, dtype=torch.uint8)
+    resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    del block
+    peak = peak_memory_bytes(torch.device("cpu"))
+    # The kernel counts pages in batches.
+    assert resident - 2**24 < peak < os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

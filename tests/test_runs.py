@@ -1,13 +1,12 @@
 """Two runs never mix in one directory."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import MisuseError
 from trainer.config import RunConfig
-from trainer.runs import MetricsFile, choose_place
+from trainer.runs import choose_place
 
 
 def finished(directory: Path) -> Path:
@@ -69,14 +68,3 @@ def test_a_checkpoint_goes_on_in_its_own_directory_or_a_new_one(tmp_path: Path, 
 def test_a_checkpoint_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(MisuseError, match="no checkpoint"):
         choose_place(RunConfig(resume=str(tmp_path / "nowhere")))
-
-
-def test_metrics_beyond_the_checkpoint_are_dropped(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.jsonl"
-    lines = [json.dumps({"kind": "train", "position": position}) for position in (8, 16, 24)]
-    path.write_text("\n".join(lines) + '\n{"kind": "train", "posi')
-    file = MetricsFile(tmp_path, position=16)
-    file.write("train", position=20)
-    file.close()
-    positions = [json.loads(line)["position"] for line in path.read_text().splitlines()]
-    assert positions == [8, 16, 20]

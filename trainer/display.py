@@ -1,14 +1,16 @@
 """What a person sees of a run: one live line on a terminal, plain lines elsewhere, a table last."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
+from trainer.checkpoint import Progress as RunProgress
 from trainer.loop import Evaluation
-from trainer.metrics import Interval, throughput
+from trainer.metrics import Interval
+from trainer.summary import Summary
 
 
 class Display:
@@ -51,6 +53,16 @@ class Display:
             f"top-1 {evaluation.top1:.2%}  top-5 {evaluation.top5:.2%}  loss {evaluation.loss:.4f}"
         )
 
+    def summary(self, summary: Summary, progress: RunProgress, directory: Path) -> None:
+        table = Table(show_header=False)
+        table.add_column()
+        table.add_column(justify="right", overflow="fold")
+        for row in summary_rows(summary, progress):
+            table.add_row(*row)
+        table.add_row("files", str(directory))
+        self._live.stop()
+        self._console.print(table, soft_wrap=False)
+
 
 def describe(interval: Interval, *, samples: int, end_position: int) -> str:
     """The progress line; time left is that of training, evaluations not counted."""
@@ -70,35 +82,24 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def show_summary(
-    intervals: Sequence[Interval],
-    *,
-    best_top1: float | None,
-    best_top5: float | None,
-    first_epoch_end: int,
-    directory: Path,
-) -> None:
-    """Print the table that ends a run.
-
-    The first epoch is apart from the others: it reads files cold and warms up.
-    """
-    first = [
-        interval for interval in intervals if interval.position - interval.images < first_epoch_end
-    ]
-    later = intervals[len(first) :]
-    parts = [("first epoch of this process", first), ("later epochs", later)] if later else []
-    table = Table(show_header=False)
-    table.add_column()
-    table.add_column(justify="right", overflow="fold")
-    for name, part in [*parts, ("all epochs", intervals)]:
-        total = throughput(part)
-        if total:
-            table.add_row(
-                name,
-                f"{total.images_per_second:,.1f} images/s, {total.data_share:.1%} waiting for data",
-            )
-    if best_top1 is not None and best_top5 is not None:
-        table.add_row("best top-1", f"{best_top1:.2%}")
-        table.add_row("its top-5", f"{best_top5:.2%}")
-    table.add_row("files", str(directory))
-    Console().print(table)
+def summary_rows(summary: Summary, progress: RunProgress) -> Iterator[tuple[str, str]]:
+    """The table that ends a run: (what, how much)."""
+    for name, part in (
+        ("warm-up", summary.warmup),
+        ("first epoch, files cold", summary.first_epoch),
+        ("later epochs", summary.later_epochs),
+        ("all epochs", summary.total),
+    ):
+        if part:
+            rate = f"{part.images_per_second:,.1f} images/s"
+            yield name, f"{rate}, {part.data_share:.1%} waiting for data"
+    for milestone in summary.milestones:
+        when = f"{clock(milestone.elapsed_seconds)}, epoch {milestone.epoch:.2f}"
+        yield f"top-1 of {milestone.top1:.0%} after", when
+    if progress.best_top1 is not None and progress.best_top5 is not None:
+        yield "best top-1", f"{progress.best_top1:.2%}"
+        yield "its top-5", f"{progress.best_top5:.2%}"
+    processes = f" in {summary.processes} processes" if summary.processes > 1 else ""
+    yield "time, with evaluations", clock(summary.elapsed_seconds) + processes
+    yield "peak memory of a rank", f"{summary.memory_bytes / 2**20:,.0f} MiB"
+    yield "bad samples", f"{summary.bad_samples:,}"

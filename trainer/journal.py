@@ -4,10 +4,13 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Self
 
-from trainer.display import Display, show_summary
+from trainer.checkpoint import Progress
+from trainer.display import Display
 from trainer.loop import Evaluation
 from trainer.metrics import Interval
-from trainer.runs import BAD_SAMPLES_NAME, MetricsFile, Place, write_bad_samples
+from trainer.metrics_file import MetricsFile
+from trainer.runs import BAD_SAMPLES_NAME, Place, write_bad_samples
+from trainer.summary import summarise
 
 
 class Journal:
@@ -16,13 +19,13 @@ class Journal:
     def __init__(
         self, place: Place, *, rank: int, samples: int, position: int, end_position: int
     ) -> None:
-        self._place, self._samples, self._first_position = place, samples, position
-        self._intervals: list[Interval] = []
+        self._place, self._samples = place, samples
         self._bad_count = 0
-        self._shows = rank == 0
-        self._file = MetricsFile(place.directory, position=position) if self._shows else None
+        self._file = (
+            MetricsFile(place.directory, samples=samples, position=position) if rank == 0 else None
+        )
         self._display = Display(
-            shows=self._shows, samples=samples, position=position, end_position=end_position
+            shows=rank == 0, samples=samples, position=position, end_position=end_position
         )
 
     def __enter__(self) -> Self:
@@ -42,16 +45,10 @@ class Journal:
 
     def interval(self, interval: Interval, bad: Sequence[tuple[str, str]]) -> None:
         """`bad`: (sample, reason) of all bad training samples that this process met."""
-        self._intervals.append(interval)
         self._display.interval(interval)
         found = dict(bad)
         if self._file:
-            self._file.write(
-                "train",
-                epoch=interval.position / self._samples,
-                **interval.as_record(),
-                bad_samples=len(found),
-            )
+            self._file.write("train", **interval.as_record(), bad_samples=len(found))
             if len(found) > self._bad_count:
                 write_bad_samples(self._place.directory, found)
                 self.say(f"Bad samples so far: {len(found)}, listed in {BAD_SAMPLES_NAME}.")
@@ -63,18 +60,15 @@ class Journal:
             self._file.write(
                 "evaluation",
                 position=position,
-                epoch=position / self._samples,
                 **dataclasses.asdict(evaluation),
                 top1=evaluation.top1,
                 top5=evaluation.top5,
             )
 
-    def summary(self, best_top1: float | None, best_top5: float | None) -> None:
-        if self._shows:
-            show_summary(
-                self._intervals,
-                best_top1=best_top1,
-                best_top5=best_top5,
-                first_epoch_end=self._first_position + self._samples,
-                directory=self._place.directory,
-            )
+    def summary(self, progress: Progress) -> None:
+        """The table and the record that end a run, of all processes it took."""
+        if self._file and self._file.records:
+            summary = summarise(self._file.records, samples=self._samples)
+            best = {"best_top1": progress.best_top1, "best_top5": progress.best_top5}
+            self._file.write("summary", position=progress.position, **summary.as_record(), **best)
+            self._display.summary(summary, progress, self._place.directory)

@@ -5,8 +5,9 @@ the whole world's and includes every wait.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ class Interval:
     """Steps between two meetings of the ranks, over all ranks.
 
     `loss` is the mean over the samples. The times are sums over the steps, as the mean of the
-    ranks and as the largest of them.
+    ranks and as the largest of them. `memory_bytes` is the most that a rank has held so far.
     """
 
     position: int
@@ -32,6 +33,7 @@ class Interval:
     data_seconds_max: float
     compute_seconds: float
     compute_seconds_max: float
+    memory_bytes: int
 
     @property
     def images_per_second(self) -> float:
@@ -81,6 +83,7 @@ class Meter:
                 sum(record.images for record in records),
                 sum(record.data_seconds for record in records),
                 sum(record.compute_seconds for record in records),
+                peak_memory_bytes(self._world.device),
             ]
         )
         now = time.perf_counter()
@@ -90,8 +93,8 @@ class Meter:
 
 
 def merge(rows: Sequence[Sequence[float]], *, last: StepRecord, seconds: float) -> Interval:
-    """One interval of the ranks' (loss, images, data_seconds, compute_seconds)."""
-    losses, images, data, compute = zip(*rows, strict=True)
+    """One interval of the ranks' (loss, images, data_seconds, compute_seconds, memory_bytes)."""
+    losses, images, data, compute, memory = zip(*rows, strict=True)
     return Interval(
         position=last.position,
         images=int(sum(images)),
@@ -102,30 +105,15 @@ def merge(rows: Sequence[Sequence[float]], *, last: StepRecord, seconds: float) 
         data_seconds_max=max(data),
         compute_seconds=sum(compute) / len(rows),
         compute_seconds_max=max(compute),
+        memory_bytes=int(max(memory)),
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Throughput:
-    """Images over the time of the intervals that made them; evaluations lie between intervals."""
-
-    images: int
-    seconds: float
-    data_share: float
-
-    @property
-    def images_per_second(self) -> float:
-        return self.images / self.seconds
-
-
-def throughput(intervals: Iterable[Interval]) -> Throughput | None:
-    """Total over `intervals`, None if there are none."""
-    chosen = list(intervals)
-    if not chosen:
-        return None
-    seconds = sum(interval.seconds for interval in chosen)
-    return Throughput(
-        images=sum(interval.images for interval in chosen),
-        seconds=seconds,
-        data_share=sum(interval.data_seconds_max for interval in chosen) / seconds,
-    )
+def peak_memory_bytes(device: torch.device) -> int:
+    """The most that this process has held: of a GPU, by torch's allocator (what DALI has there is
+    not torch's); on the CPU, resident."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_reserved(device)
+    # getrusage's ru_maxrss would be that of the process that started this one, if it was larger.
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024

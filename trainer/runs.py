@@ -11,9 +11,9 @@ from typing import Any
 from pipeline.errors import DataError, MisuseError
 from trainer.checkpoint import CHECKPOINT_NAME, PARTIAL_SUFFIX
 from trainer.config import RunConfig
+from trainer.records import METRICS_NAME
 
 CONFIG_NAME = "config.json"
-METRICS_NAME = "metrics.jsonl"
 BAD_SAMPLES_NAME = "bad_samples.csv"
 RUN_FILES = (CONFIG_NAME, METRICS_NAME, BAD_SAMPLES_NAME, CHECKPOINT_NAME)
 
@@ -107,36 +107,3 @@ def write_bad_samples(directory: Path, reasons: Mapping[str, str]) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("sample", "reason"))
         writer.writerows(sorted(reasons.items()))
-
-
-class MetricsFile:
-    """metrics.jsonl, one flushed line a record; `time` is in seconds since 1970.
-
-    Lines beyond `position` are dropped first: a run that was killed after its last checkpoint
-    makes those steps again.
-    """
-
-    def __init__(self, directory: Path, *, position: int) -> None:
-        path = directory / METRICS_NAME
-        if path.exists():
-            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            partial = path.with_suffix(PARTIAL_SUFFIX)
-            kept = "".join(line for line in lines if _is_before(line, position))
-            partial.write_text(kept, encoding="utf-8")
-            partial.replace(path)
-        self._file = path.open("a", encoding="utf-8")
-
-    def write(self, kind: str, **values: Any) -> None:
-        self._file.write(json.dumps({"kind": kind, "time": time.time(), **values}) + "\n")
-        self._file.flush()
-
-    def close(self) -> None:
-        self._file.close()
-
-
-def _is_before(line: str, position: int) -> bool:
-    try:
-        record: dict[str, Any] = json.loads(line)
-        return int(record["position"]) <= position
-    except (ValueError, KeyError, TypeError):
-        return False

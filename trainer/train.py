@@ -42,9 +42,8 @@ def run(settings: Settings) -> None:
             stopped_by = world.agree(stop.number)
             if stopped_by:
                 journal.say(farewell(job, stopped_by))
-        if stopped_by:
-            raise SystemExit(128 + stopped_by)
-        journal.summary(job.progress.best_top1, job.progress.best_top5)
+                raise SystemExit(128 + stopped_by)
+            journal.summary(job.progress)
 
 
 def _with_threads(settings: Settings, world: World) -> Settings:

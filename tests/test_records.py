@@ -1,0 +1,103 @@
+"""metrics.jsonl over the processes of a run, and what is read from it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.errors import DataError
+from trainer.checkpoint import Progress
+from trainer.display import summary_rows
+from trainer.metrics_file import MetricsFile
+from trainer.records import Record, read_records
+from trainer.summary import summarise
+
+INTERVAL = {"images": 8, "seconds": 2.0, "data_seconds_max": 0.5, "memory_bytes": 2**20}
+
+
+def interval(position: int, **values: Any) -> Record:
+    record = {"kind": "train", "process": 0, "position": position, "epoch": position / 16}
+    return {**record, "elapsed_seconds": position / 4, **INTERVAL, "bad_samples": 0, **values}
+
+
+def write(folder: Path, lines: list[Any], end: str = "\n") -> Path:
+    text = "\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines)
+    (folder / "metrics.jsonl").write_text(text + end)
+    return folder
+
+
+def test_a_resumed_run_goes_on_where_its_checkpoint_was(tmp_path: Path) -> None:
+    summary = {**interval(16), "kind": "summary"}
+    write(tmp_path, [interval(8), interval(16), summary, interval(24), '{"kind": "tra'], end="")
+    file = MetricsFile(tmp_path, samples=16, position=16)
+    file.write("train", position=20, loss=0.5)
+    file.close()
+    records = read_records(tmp_path)
+    assert records == file.records
+    assert [record["position"] for record in records] == [8, 16, 20]
+    assert (records[-1]["process"], records[-1]["epoch"], records[-1]["loss"]) == (1, 1.25, 0.5)
+    assert 4.0 <= records[-1]["elapsed_seconds"] < 60
+
+
+def test_a_last_line_that_lost_its_end_is_ended(tmp_path: Path) -> None:
+    write(tmp_path, [interval(8)], end="")
+    file = MetricsFile(tmp_path, samples=16, position=8)
+    file.write("train", position=16)
+    file.close()
+    assert [record["position"] for record in read_records(tmp_path)] == [8, 16]
+
+
+def test_a_summary_sets_cold_and_warm_apart() -> None:
+    """16 samples an epoch, 8 an interval; the second process begins in the middle of an epoch."""
+    records = [
+        interval(8, seconds=8.0),
+        interval(16, seconds=4.0, data_seconds_max=3.0),
+        {"kind": "evaluation", "top1": 0.8, "process": 0, "position": 16, "elapsed_seconds": 13.0}
+        | {"epoch": 1.0},
+        interval(24),
+        interval(32, seconds=16.0, process=1, bad_samples=1, memory_bytes=2**22),
+        interval(40, seconds=4.0, process=1, bad_samples=1),
+        interval(48, process=1, elapsed_seconds=100.0, bad_samples=2),
+    ]
+    summary = summarise(records, samples=16)
+    assert summary.warmup and summary.first_epoch and summary.later_epochs and summary.total
+    assert (summary.warmup.images, summary.warmup.seconds) == (16, 24.0)
+    assert (summary.first_epoch.images, summary.first_epoch.images_per_second) == (16, 2.0)
+    assert summary.first_epoch.data_share == 3.5 / 8
+    assert (summary.later_epochs.images_per_second, summary.total.images) == (4.0, 48)
+    assert [(found.top1, found.elapsed_seconds) for found in summary.milestones] == [
+        (0.5, 13.0),
+        (0.75, 13.0),
+    ]
+    assert (summary.processes, summary.bad_samples, summary.memory_bytes) == (2, 2, 2**22)
+    rows = dict(summary_rows(summary, Progress(best_top1=0.8, best_top5=1.0)))
+    assert rows["later epochs"] == "4.0 images/s, 25.0% waiting for data"
+    assert rows["top-1 of 75% after"] == "0:13, epoch 1.00"
+    assert rows["time, with evaluations"] == "1:40 in 2 processes"
+    assert (rows["peak memory of a rank"], rows["bad samples"]) == ("4 MiB", "2")
+    assert json.loads(json.dumps(summary.as_record()))["total"]["images_per_second"] == 48 / 36
+
+
+def test_a_run_of_one_interval_has_no_more_parts() -> None:
+    summary = summarise([interval(8)], samples=16)
+    assert summary.warmup == summary.total
+    assert summary.first_epoch is summary.later_epochs is None
+    assert "first_epoch" in summary.as_record()
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        (None, "holds no run"),
+        ([], "is empty"),
+        ([interval(8), "{", interval(16)], "line 2: damaged"),
+        ([interval(8), "[1]"], "line 2: not a record"),
+        ([{"kind": "train", "process": 0}], "line 1: the record has no 'position'"),
+    ],
+)
+def test_what_is_no_run_is_named(tmp_path: Path, lines: list[Any] | None, sentence: str) -> None:
+    if lines is not None:
+        write(tmp_path, lines, end="\n" if lines else "")
+    with pytest.raises(DataError, match=sentence):
+        read_records(tmp_path)
