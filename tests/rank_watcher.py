@@ -11,9 +11,9 @@ from typing import Any
 
 from pipeline.config import PipelineConfig
 from pipeline.decoding import Batch
-from trainer.data import TrainingData, open_data, train_batches, val_batches
+from trainer.data import TrainingData, open_data, task_of, train_batches, val_batches
 from trainer.distributed import World, open_world
-from trainer.loop import evaluate
+from trainer.evaluation import evaluate
 from trainer.model import build_model
 
 
@@ -66,9 +66,9 @@ def _evaluated(
     batches = val_batches(data, pipeline, world, global_batch_size=global_batch_size)
     assert batches is not None
     with batches:
-        evaluation = evaluate(batches, model, world)
+        evaluation = evaluate(batches, model, world, task_of(data, label_smoothing=0))
     assert evaluation is not None
-    return [evaluation.samples, evaluation.top1_correct, evaluation.top5_correct]
+    return [evaluation.samples, *evaluation.counts.values()]
 
 
 if __name__ == "__main__":

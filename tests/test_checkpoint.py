@@ -12,7 +12,7 @@ from pipeline.errors import DataError
 from trainer.checkpoint import Identity, Progress, load_checkpoint, restore, save_checkpoint
 
 IDENTITY = Identity(fingerprint="abc", seed=3, model="toy", classes=2)
-PROGRESS = Progress(position=640, evaluated_position=512, best_top1=0.5, best_top5=0.75)
+PROGRESS = Progress(position=640, evaluated_position=512, best={"top1": 0.5, "top5": 0.75})
 
 
 def trained() -> tuple[nn.Module, torch.optim.Optimizer]:

@@ -71,7 +71,7 @@ def test_a_summary_sets_cold_and_warm_apart() -> None:
         (0.75, 13.0),
     ]
     assert (summary.processes, summary.bad_samples, summary.memory_bytes) == (2, 2, 2**22)
-    rows = dict(summary_rows(summary, Progress(best_top1=0.8, best_top5=1.0)))
+    rows = dict(summary_rows(summary, Progress(best={"top1": 0.8, "top5": 1.0})))
     assert rows["later epochs"] == "4.0 images/s, 25.0% waiting for data"
     assert rows["top-1 of 75% after"] == "0:13, epoch 1.00"
     assert rows["time, with evaluations"] == "1:40 in 2 processes"

@@ -70,10 +70,10 @@ def test_learns_the_digits(digits_shards: Path, tmp_path: Path) -> None:
         digits_shards, tmp_path, steps=36, learning_rate=0.2, precision="auto", label_smoothing=0.05
     )
     assert state["progress"]["position"] == 36 * GLOBAL_BATCH_SIZE
-    assert state["progress"]["best_top1"] > 0.5
+    assert state["progress"]["best"]["top1"] > 0.5
     evaluations = records(tmp_path, "evaluation")
     assert [int(line["epoch"]) for line in evaluations] == [1, 1]
-    assert state["progress"]["best_top1"] == max(line["top1"] for line in evaluations)
+    assert state["progress"]["best"]["top1"] == max(line["top1"] for line in evaluations)
     intervals = records(tmp_path, "train")
     assert sum(line["images"] for line in intervals) == 36 * GLOBAL_BATCH_SIZE
     assert intervals[-1]["loss"] < intervals[0]["loss"]

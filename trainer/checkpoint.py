@@ -3,7 +3,7 @@
 import os
 import pickle
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,13 @@ CHECKPOINT_VERSION = 1
 class Progress:
     """How far a run has come.
 
-    `evaluated_position` is that of the last evaluation; top-1 and top-5 are those of the best
-    evaluation by top-1, in fractions, None before the first.
+    `evaluated_position` is that of the last evaluation; `best` are the metrics of the best one, by
+    name, empty before the first.
     """
 
     position: int = 0
     evaluated_position: int = 0
-    best_top1: float | None = None
-    best_top5: float | None = None
+    best: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from pipeline.config import PipelineConfig, open_dataset, resolve_sizes
 from pipeline.dataset import Dataset
 from pipeline.loader import Loader
@@ -10,6 +12,7 @@ from pipeline.loaders import train_loader, val_loader
 from pipeline.ranks import per_rank_batch_size
 from pipeline.synthetic import SYNTHETIC_FINGERPRINT, SYNTHETIC_SAMPLES, synthetic_loader
 from trainer.distributed import World
+from trainer.tasks import Classification, MultiLabel, Regression, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +61,26 @@ def open_data(pipeline: PipelineConfig, *, synthetic: bool) -> TrainingData:
         std=manifest.std,
         fingerprint=dataset.fingerprint,
     )
+
+
+def task_of(data: TrainingData, *, label_smoothing: float) -> Task:
+    """What the shards are stored for; one class an image where the batches are synthetic."""
+    if data.dataset is None:
+        classes = tuple(map(str, range(data.classes)))
+        return Classification(classes=classes, label_smoothing=label_smoothing)
+    manifest = data.dataset.manifest
+    if manifest.task == "multi-label":
+        return MultiLabel(classes=manifest.classes)
+    if manifest.task == "regression":
+        targets = np.asarray(data.dataset.split("train").targets, np.float64)
+        deviations = targets.std(axis=0)
+        return Regression(
+            targets=manifest.targets,
+            means=tuple(targets.mean(axis=0).tolist()),
+            # A target that never varies isn't divided by 0.
+            deviations=tuple(np.where(deviations > 0, deviations, 1).tolist()),
+        )
+    return Classification(classes=manifest.classes, label_smoothing=label_smoothing)
 
 
 def end_position(epochs: float, *, samples: int, global_batch_size: int, start: int = 0) -> int:

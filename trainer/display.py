@@ -8,9 +8,9 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from trainer.checkpoint import Progress as RunProgress
-from trainer.loop import Evaluation
 from trainer.metrics import Interval
 from trainer.summary import Summary
+from trainer.tasks import Evaluation, describe_metrics, metric_rows
 
 
 class Display:
@@ -50,7 +50,7 @@ class Display:
     def evaluation(self, position: int, evaluation: Evaluation) -> None:
         self.say(
             f"epoch {position / self._samples:.2f}  validation of {evaluation.samples:,}:  "
-            f"top-1 {evaluation.top1:.2%}  top-5 {evaluation.top5:.2%}  loss {evaluation.loss:.4f}"
+            f"{describe_metrics(evaluation.metrics)}  loss {evaluation.loss:.4f}"
         )
 
     def summary(self, summary: Summary, progress: RunProgress, directory: Path) -> None:
@@ -96,9 +96,8 @@ def summary_rows(summary: Summary, progress: RunProgress) -> Iterator[tuple[str,
     for milestone in summary.milestones:
         when = f"{clock(milestone.elapsed_seconds)}, epoch {milestone.epoch:.2f}"
         yield f"top-1 of {milestone.top1:.0%} after", when
-    if progress.best_top1 is not None and progress.best_top5 is not None:
-        yield "best top-1", f"{progress.best_top1:.2%}"
-        yield "its top-5", f"{progress.best_top5:.2%}"
+    for number, (name, value) in enumerate(metric_rows(progress.best)):
+        yield f"its {name}" if number else f"best {name}", value
     processes = f" in {summary.processes} processes" if summary.processes > 1 else ""
     yield "time, with evaluations", clock(summary.elapsed_seconds) + processes
     yield "peak memory of a rank", f"{summary.memory_bytes / 2**20:,.0f} MiB"

@@ -1,23 +1,22 @@
 """What a run is made of, built before the first step."""
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy
 
 from pipeline.errors import MisuseError
 from pipeline.mixing import Mixing, mixing
 from pipeline.ranks import per_rank_batch_size
 from trainer.checkpoint import Checkpoint, Identity, Progress, load_checkpoint, restore
 from trainer.config import RecipeConfig, RunConfig, Settings
-from trainer.data import TrainingData, end_position, open_data
+from trainer.data import TrainingData, end_position, open_data, task_of
 from trainer.distributed import World
 from trainer.model import Classifier, build_model, distribute
 from trainer.optim import build_optimizer
 from trainer.precision import autocast_dtype
 from trainer.runs import Place, choose_place
+from trainer.tasks import Task
 from trainer.update import Update
 
 
@@ -31,6 +30,7 @@ class Job:
     settings: Settings
     world: World
     data: TrainingData
+    task: Task
     place: Place
     model: Classifier
     update: Update
@@ -78,6 +78,7 @@ def prepare(settings: Settings, world: World) -> Job:
         batch_size = per_rank_batch_size(recipe.global_batch_size, world.world_size)
         _check_parts(recipe, batch_size)
         data = open_data(pipeline, synthetic=machine.synthetic)
+        task = task_of(data, label_smoothing=recipe.label_smoothing)
         mix = mixing(pipeline, classes=data.classes, batch_size=batch_size, rank=world.rank)
         model = build_model(
             recipe.model,
@@ -100,12 +101,13 @@ def prepare(settings: Settings, world: World) -> Job:
         settings=settings,
         world=world,
         data=data,
+        task=task,
         place=place,
         model=model,
         update=Update(
             model=distribute(model, world),
             optimizer=optimizer,
-            loss=partial(cross_entropy, label_smoothing=recipe.label_smoothing),
+            loss=task.loss,
             dtype=autocast_dtype(machine.precision, world.device, model),
             accumulate=recipe.accumulate,
             clip_norm=recipe.clip_norm,

@@ -1,16 +1,15 @@
 """Where a run says how it goes: metrics.jsonl and the display, on rank 0; nothing elsewhere."""
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Self
 
 from trainer.checkpoint import Progress
 from trainer.display import Display
-from trainer.loop import Evaluation
 from trainer.metrics import Interval
 from trainer.metrics_file import MetricsFile
 from trainer.runs import BAD_SAMPLES_NAME, Place, write_bad_samples
 from trainer.summary import summarise
+from trainer.tasks import Evaluation
 
 
 class Journal:
@@ -60,15 +59,13 @@ class Journal:
             self._file.write(
                 "evaluation",
                 position=position,
-                **dataclasses.asdict(evaluation),
-                top1=evaluation.top1,
-                top5=evaluation.top5,
+                **evaluation.as_record(),
             )
 
     def summary(self, progress: Progress) -> None:
         """The table and the record that end a run, of all processes it took."""
         if self._file and self._file.records:
             summary = summarise(self._file.records, samples=self._samples)
-            best = {"best_top1": progress.best_top1, "best_top5": progress.best_top5}
+            best = {f"best_{name}": value for name, value in progress.best.items()}
             self._file.write("summary", position=progress.position, **summary.as_record(), **best)
             self._display.summary(summary, progress, self._place.directory)

@@ -12,9 +12,10 @@ from trainer.config import Settings
 from trainer.data import train_batches, val_batches
 from trainer.distributed import World, open_world
 from trainer.endings import StopSignal
+from trainer.evaluation import evaluate
 from trainer.job import Job, prepare
 from trainer.journal import Journal
-from trainer.loop import StepRecord, evaluate, train_steps
+from trainer.loop import StepRecord, train_steps
 from trainer.metrics import Meter
 from trainer.model import average_buffers
 from trainer.optim import build_schedule
@@ -150,14 +151,20 @@ def _evaluate(job: Job, journal: Journal, stop: StopSignal, validation: Loader |
         return True
     average_buffers(job.model, job.world)
     evaluation = evaluate(
-        validation, job.model, job.world, dtype=job.dtype, stopped=lambda: stop.number is not None
+        validation,
+        job.model,
+        job.world,
+        job.task,
+        dtype=job.dtype,
+        stopped=lambda: stop.number is not None,
     )
     if evaluation is None:
         return False
     journal.evaluation(progress.position, evaluation)
     progress.evaluated_position = progress.position
-    if progress.best_top1 is None or evaluation.top1 > progress.best_top1:
-        progress.best_top1, progress.best_top5 = evaluation.top1, evaluation.top5
+    by, metrics = job.task.best_by, dict(evaluation.metrics)
+    if not progress.best or metrics[by] > progress.best[by]:
+        progress.best = metrics
     return True
 
 
@@ -181,7 +188,7 @@ def greeting(job: Job) -> str:
     parameters = sum(parameter.numel() for parameter in job.model.parameters())
     lines = [
         f"{recipe.model}, {parameters / 1e6:.1f} M parameters, on {data.samples:,} samples of "
-        f"{data.classes} classes at {data.image_size_px} px, to epoch {recipe.epochs:g} in "
+        f"{job.task.describe()} at {data.image_size_px} px, to epoch {recipe.epochs:g} in "
         f"batches of {recipe.global_batch_size}.",
         f"{world.world_size} rank(s) on {world.device.type}, {world.threads} thread(s) each, "
         f"{'float32' if job.dtype is None else 'bfloat16'}; files in {job.place.directory}.",
