@@ -1,12 +1,15 @@
 """Several gloo ranks under torchrun: the same samples, the same counts, one voice."""
 
 import json
+import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -83,22 +86,37 @@ def test_one_rank_then_two_then_four(digits_shards: Path, tmp_path: Path) -> Non
     assert [line["samples"] for line in lines(tmp_path, "evaluation")] == [180] * 3
 
 
-def test_sigterm_to_torchrun_saves_once(digits_shards: Path, tmp_path: Path) -> None:
-    command = [*TORCHRUN, "2", "-m", "trainer", "--shards", str(digits_shards), *SMALL]
-    process = subprocess.Popen(
-        [*command, "--out", str(tmp_path)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+@contextmanager
+def training(shards: Path, out: Path) -> Iterator[subprocess.Popen[str]]:
+    """Two ranks that have made their first steps."""
+    command = [*TORCHRUN, "2", "-m", "trainer", "--shards", str(shards), *SMALL, "--out", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        metrics = tmp_path / "metrics.jsonl"
+        metrics = out / "metrics.jsonl"
         while process.poll() is None and not (metrics.exists() and metrics.stat().st_size):
             time.sleep(0.05)
-        process.send_signal(signal.SIGTERM)
-        output, errors = process.communicate()
+        yield process
     finally:
         process.kill()
+
+
+def test_a_shard_cut_off_in_a_run_ends_all_ranks_with_its_name(
+    digits_shards: Path, tmp_path: Path
+) -> None:
+    shards = Path(shutil.copytree(digits_shards, tmp_path / "shards"))
+    with training(shards, tmp_path / "run") as process:
+        os.truncate(shards / "train-000000.tar", 2**15)
+        _, errors = process.communicate()
+    assert process.returncode == 1
+    said = r"Error: .*sample \d{9} of .*train-000000\.tar is cut off after \d+ of \d+ bytes"
+    assert len(re.findall(said, errors)) == 1, errors
+    assert "gloo" not in errors and "SIGBUS" not in errors
+
+
+def test_sigterm_to_torchrun_saves_once(digits_shards: Path, tmp_path: Path) -> None:
+    with training(digits_shards, tmp_path) as process:
+        process.send_signal(signal.SIGTERM)
+        output, errors = process.communicate()
     assert output.count("Stopped by SIGTERM") == 1, errors
     position = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["progress"]["position"]
     assert position == lines(tmp_path, "train")[-1]["position"] > 0
