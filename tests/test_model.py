@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from pipeline.errors import MisuseError
+from trainer.blur import Blur
 from trainer.model import Classifier, build_model
 
 MEAN, STD = (0.1, 0.2, 0.3), (0.2, 0.25, 0.5)
@@ -58,3 +59,32 @@ def test_what_cannot_be_built_is_said(name: str, message: str | None) -> None:
     else:
         with pytest.raises(MisuseError, match=message):
             build(name)
+
+
+def test_blurred_convolutions_keep_shapes_and_names() -> None:
+    plain = build("resnet18")
+    blurred = build_model(
+        "resnet18", classes=7, image_size_px=32, mean=MEAN, std=STD, seed=0, blurpool=True
+    )
+    images = torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8)
+    assert blurred(images).shape == plain(images).shape
+    assert not torch.equal(blurred(images), plain(images))
+    assert list(blurred.network.state_dict()) == list(plain.network.state_dict())
+    # Three stages halve the size, each in a 3 x 3 and in a 1 x 1 convolution.
+    assert sum(isinstance(module, Blur) for module in blurred.modules()) == 6
+
+
+def test_blur_is_the_binomial_filter() -> None:
+    image = torch.zeros(1, 2, 5, 5)
+    image[0, 1, 2, 2] = 16
+    expected = torch.tensor([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]])
+    blurred = Blur(2)(image)
+    assert torch.equal(blurred[0, 1, 1:4, 1:4], expected)
+    assert blurred.sum() == 16
+
+
+def test_there_must_be_something_to_blur() -> None:
+    with pytest.raises(MisuseError, match="no convolution with a stride to blur"):
+        build_model(
+            "vit_b_32", classes=7, image_size_px=64, mean=MEAN, std=STD, seed=0, blurpool=True
+        )

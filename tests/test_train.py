@@ -80,20 +80,29 @@ def test_learns_the_digits(digits_shards: Path, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "config.json").read_text())["label_smoothing"] == 0.05
 
 
-@pytest.mark.parametrize("model", ["resnet18", "squeezenet1_1"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"model": "resnet18"},
+        {"model": "squeezenet1_1", "ema_decay": 0.5, "clip_norm": 1.0, "accumulate": 2},
+    ],
+)
 def test_stopped_and_resumed_is_undisturbed(
-    digits_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str
+    digits_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
 ) -> None:
-    whole = train(digits_shards, tmp_path / "whole", model=model)
+    whole = train(digits_shards, tmp_path / "whole", **settings)
     with monkeypatch.context() as patch, pytest.raises(SystemExit) as stopped:
         stop_after(patch, 3)
-        train(digits_shards, tmp_path / "parts", model=model)
+        train(digits_shards, tmp_path / "parts", **settings)
     assert stopped.value.code == 128 + signal.SIGTERM
     assert saved(tmp_path / "parts")["progress"]["position"] == 3 * GLOBAL_BATCH_SIZE
-    parts = train(digits_shards, tmp_path / "parts", model=model)
+    parts = train(digits_shards, tmp_path / "parts", **settings)
     assert parts["progress"] == whole["progress"]
     for name, tensor in whole["network"].items():
         assert torch.equal(tensor, parts["network"][name]), name
+    for name, tensor in (whole["ema"] or {}).items():
+        assert torch.equal(tensor, parts["ema"][name]), name
+    assert (whole["ema"] is None) == ("ema_decay" not in settings)
     positions = [
         line["position"] // GLOBAL_BATCH_SIZE for line in records(tmp_path / "parts", "train")
     ]

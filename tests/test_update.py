@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from trainer.averaging import Averaged, decay_at
 from trainer.update import Update
 
 
@@ -61,3 +62,39 @@ def test_the_loss_is_that_before_the_step() -> None:
     torch.testing.assert_close(loss, expected)
     assert not loss.requires_grad
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_the_average_follows_the_formula() -> None:
+    model = nn.Sequential(nn.Linear(1, 1, bias=False), nn.BatchNorm1d(1))
+    averaged = Averaged(model, 0.5)
+    weight, expected = model[0].weight, model[0].weight.item()
+    for step in range(8):
+        with torch.no_grad():
+            weight.fill_(step)
+            model[1].running_mean.fill_(-step)
+            model[1].num_batches_tracked.fill_(step)
+        averaged.update(step)
+        decay = min(0.5, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * step
+        assert averaged.model[0].weight.item() == pytest.approx(expected)
+    assert averaged.model[1].num_batches_tracked.item() == 7
+    assert averaged.model[1].running_mean.item() < -3
+    assert weight.item() == 7
+    assert not any(parameter.requires_grad for parameter in averaged.model.parameters())
+
+
+def test_the_first_steps_count_more() -> None:
+    assert [decay_at(step, 0.99) for step in (0, 1, 10**6)] == [0.1, pytest.approx(2 / 11), 0.99]
+
+
+def test_an_update_moves_the_average() -> None:
+    model = network()
+    averaged = Averaged(model, 0.9)
+    update = plain(model, averaged=averaged)
+    for step in range(3):
+        update(*batch(), 0.5, step=step)
+    start, average, end = (
+        nn.utils.parameters_to_vector(each.parameters()).detach()
+        for each in (network(), averaged.model, model)
+    )
+    assert 0 < (end - average).norm() < (end - start).norm()

@@ -9,9 +9,11 @@ from pipeline.options import options
 from pipeline.profile_file import profile_file
 from trainer.config import CONFIGS, Settings
 from trainer.endings import leave_quietly, leave_saying
+from trainer.recipes import recipe_option
 
 
 @click.command()
+@recipe_option
 @profile_file
 @options(*CONFIGS)
 def main(**values: Any) -> None:

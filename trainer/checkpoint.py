@@ -48,6 +48,7 @@ class Checkpoint:
     network: dict[str, torch.Tensor]
     optimizer: dict[str, Any]
     config: dict[str, Any]
+    ema: dict[str, torch.Tensor] | None
 
 
 def save_checkpoint(
@@ -58,16 +59,19 @@ def save_checkpoint(
     progress: Progress,
     identity: Identity,
     config: Mapping[str, Any],
+    ema: nn.Module | None = None,
 ) -> None:
     """Replace `path` in one move: whoever is killed leaves the old file or the new one whole.
 
     `network` is torchvision's own module: the entry of that name is a state dict it can load.
+    `ema` is another that holds the average of the weights.
     """
     state = {
         "version": CHECKPOINT_VERSION,
         "identity": asdict(identity),
         "progress": asdict(progress),
         "network": network.state_dict(),
+        "ema": ema and ema.state_dict(),
         "optimizer": optimizer.state_dict()["state"],
         "config": dict(config),
     }
@@ -102,6 +106,7 @@ def load_checkpoint(path: Path, identity: Identity) -> Checkpoint:
             network=state["network"],
             optimizer=state["optimizer"],
             config=state["config"],
+            ema=state.get("ema"),
         )
     # What torch.load raises on damaged bytes is whatever the bytes lead it to.
     except (

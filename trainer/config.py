@@ -20,7 +20,16 @@ class RecipeConfig:
     """What is learnt, and how. The figures are those of He et al. 2019, "Bag of Tricks",
     arXiv:1812.01187."""
 
+    # Its settings are those of the fields already.
+    recipe: str | None = None
     model: str = setting("resnet50", "Any torchvision classifier, by its name there.")
+    pretrained: str | None = setting(
+        None,
+        "Start from the weights in this file, a state dict or a checkpoint of ours; with other "
+        "classes its last layer is left out.",
+        metavar="FILE",
+    )
+    blurpool: bool = setting(False, "Blur what convolutions with strides read.")
     epochs: float = setting(90.0, "Length of the run in passes over the training split.")
     global_batch_size: int = setting(256, "Samples of a step over all ranks.")
     learning_rate: float = setting(
@@ -48,6 +57,11 @@ class RecipeConfig:
     accumulate: int = setting(
         1, "Parts that a rank's share of a step is computed in, where memory is short."
     )
+    ema_decay: float | None = setting(
+        None,
+        "Keep an average of the weights that holds on to this share of itself a step, and evaluate "
+        "that.  [default: none]",
+    )
 
     def __post_init__(self) -> None:
         _positive("--epochs", self.epochs)
@@ -61,6 +75,8 @@ class RecipeConfig:
         # Nesterov's form is defined for a momentum above 0 alone.
         if not 0 < self.momentum < 1:
             raise MisuseError(f"--momentum must lie between 0 and 1, not {self.momentum}.")
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            raise MisuseError(f"--ema-decay must lie between 0 and 1, not {self.ema_decay}.")
         if not 0 <= self.label_smoothing < 1:
             raise MisuseError(
                 f"--label-smoothing must be from 0 to below 1, not {self.label_smoothing}."

@@ -1,6 +1,7 @@
 """What a run is made of, built before the first step."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -8,6 +9,7 @@ import torch
 from pipeline.errors import MisuseError
 from pipeline.mixing import Mixing, mixing
 from pipeline.ranks import per_rank_batch_size
+from trainer.averaging import Averaged
 from trainer.checkpoint import Checkpoint, Identity, Progress, load_checkpoint, restore
 from trainer.config import RecipeConfig, RunConfig, Settings
 from trainer.data import TrainingData, end_position, open_data, task_of
@@ -15,6 +17,8 @@ from trainer.distributed import World
 from trainer.model import Classifier, build_model, distribute
 from trainer.optim import build_optimizer
 from trainer.precision import autocast_dtype
+from trainer.pretrained import load_pretrained
+from trainer.recipes import recipe_lines
 from trainer.runs import Place, choose_place
 from trainer.tasks import Task
 from trainer.update import Update
@@ -24,7 +28,8 @@ from trainer.update import Update
 class Job:
     """`progress` alone changes as the run goes.
 
-    `update` changes `model`, through DDP where there are several ranks.
+    `update` changes `model`, through DDP where there are several ranks; `notes` are what is
+    to be said of the recipe.
     """
 
     settings: Settings
@@ -38,6 +43,12 @@ class Job:
     checkpoint: Checkpoint | None
     progress: Progress
     end_position: int
+    notes: tuple[str, ...]
+
+    @property
+    def averaged(self) -> Classifier | None:
+        """The running average of `model`, with ``--ema-decay``."""
+        return self.update.averaged.model if self.update.averaged else None
 
     @property
     def optimizer(self) -> torch.optim.Optimizer:
@@ -88,14 +99,17 @@ def prepare(settings: Settings, world: World) -> Job:
             std=data.std,
             seed=pipeline.seed,
             other_sizes_px=pipeline.progressive_resize or (),
+            blurpool=recipe.blurpool,
         ).to(world.device)
     place = _agree_on_place(settings.run, world)
     optimizer = build_optimizer(model, recipe)
-    checkpoint = None
-    if place.resumed:
-        with world.same_fate():
+    checkpoint, notes = None, recipe_lines(settings)
+    with world.same_fate():
+        if place.resumed:
             checkpoint = load_checkpoint(place.resumed, _identity(settings, data))
             restore(checkpoint, network=model.network, optimizer=optimizer)
+        elif recipe.pretrained:
+            notes.append(load_pretrained(model.network, Path(recipe.pretrained)))
     progress = checkpoint.progress if checkpoint else Progress()
     return Job(
         settings=settings,
@@ -111,6 +125,7 @@ def prepare(settings: Settings, world: World) -> Job:
             dtype=autocast_dtype(machine.precision, world.device, model),
             accumulate=recipe.accumulate,
             clip_norm=recipe.clip_norm,
+            averaged=_averaged(model, recipe.ema_decay, checkpoint),
         ),
         mix=mix,
         checkpoint=checkpoint,
@@ -121,7 +136,20 @@ def prepare(settings: Settings, world: World) -> Job:
             global_batch_size=recipe.global_batch_size,
             start=progress.position,
         ),
+        notes=tuple(notes),
     )
+
+
+def _averaged(
+    model: Classifier, decay: float | None, checkpoint: Checkpoint | None
+) -> Averaged[Classifier] | None:
+    """The average so far; of the weights as they are where none was kept."""
+    if decay is None:
+        return None
+    averaged = Averaged(model, decay)
+    if checkpoint and checkpoint.ema:
+        averaged.model.network.load_state_dict(checkpoint.ema)
+    return averaged
 
 
 def _check_parts(recipe: RecipeConfig, batch_size: int) -> None:

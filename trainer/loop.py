@@ -67,7 +67,7 @@ def train_steps(
             images, targets = mix(images, targets, position)
         # The hash of integers is the same in every process.
         torch.manual_seed(hash((seed, position)))
-        loss = update(images, targets, learning_rate)
+        loss = update(images, targets, learning_rate, step=position // global_batch_size)
         if synchronise and batch.images.is_cuda:
             torch.cuda.synchronize(batch.images.device)
         position += global_batch_size

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.errors import MisuseError
+from trainer.blur import add_blur
 from trainer.distributed import World
 
 
@@ -47,6 +48,7 @@ def build_model(
     std: Sequence[float],
     seed: int,
     other_sizes_px: Sequence[int] = (),
+    blurpool: bool = False,
 ) -> Classifier:
     """The classifier `name` on the CPU in channels-last memory, the same for the same `seed`.
 
@@ -65,6 +67,10 @@ def build_model(
         network = torchvision.models.get_model(
             name, weights=None, num_classes=classes, **_special_arguments(name, image_size_px)
         )
+        if blurpool and not add_blur(network):
+            raise MisuseError(
+                f"--blurpool: {name} has no convolution with a stride to blur before."
+            )
         model = Classifier(network, mean=mean, std=std).to(memory_format=torch.channels_last)
         for side_px in (image_size_px, *other_sizes_px):
             _try_on_an_image(model, side_px)

@@ -149,10 +149,11 @@ def _evaluate(job: Job, journal: Journal, stop: StopSignal, validation: Loader |
     if validation is None:
         progress.evaluated_position = progress.position
         return True
-    average_buffers(job.model, job.world)
+    model = job.averaged or job.model
+    average_buffers(model, job.world)
     evaluation = evaluate(
         validation,
-        job.model,
+        model,
         job.world,
         job.task,
         dtype=job.dtype,
@@ -170,10 +171,13 @@ def _evaluate(job: Job, journal: Journal, stop: StopSignal, validation: Loader |
 
 def _save(job: Job) -> None:
     average_buffers(job.model, job.world)
+    if job.averaged:
+        average_buffers(job.averaged, job.world)
     if job.world.rank == 0:
         save_checkpoint(
             job.place.checkpoint,
             network=job.model.network,
+            ema=job.averaged and job.averaged.network,
             optimizer=job.optimizer,
             progress=job.progress,
             identity=job.identity,
@@ -193,6 +197,7 @@ def greeting(job: Job) -> str:
         f"{world.world_size} rank(s) on {world.device.type}, {world.threads} thread(s) each, "
         f"{'float32' if job.dtype is None else 'bfloat16'}; files in {job.place.directory}.",
     ]
+    lines += job.notes
     if not data.has_val:
         lines.append("There is no validation split: nothing will be evaluated.")
     if job.checkpoint:

@@ -4,12 +4,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
+from trainer.averaging import Averaged
 from trainer.optim import set_learning_rate
 
 # Logits in float32 and targets of a batch -> their mean loss, a scalar.
@@ -26,6 +28,7 @@ class Update:
         accumulate: parts of equal size that a batch is computed in; the step is that of the whole
             batch, but that batch norm sees each part alone.
         clip_norm: length that the gradient over all weights is cut to.
+        averaged: follows the weights.
     """
 
     model: nn.Module
@@ -34,11 +37,13 @@ class Update:
     dtype: torch.dtype | None = None
     accumulate: int = 1
     clip_norm: float | None = None
+    averaged: Averaged[Any] | None = None
 
     def __call__(
-        self, images: torch.Tensor, targets: torch.Tensor, learning_rate: float
+        self, images: torch.Tensor, targets: torch.Tensor, learning_rate: float, *, step: int = 0
     ) -> torch.Tensor:
-        """The mean loss before the step, a scalar on the device; nothing waits for it."""
+        """The mean loss before the step, the run's `step`-th, a scalar on the device; nothing waits
+        for it."""
         set_learning_rate(self.optimizer, learning_rate)
         parts = list(
             zip(images.chunk(self.accumulate), targets.chunk(self.accumulate), strict=True)
@@ -51,6 +56,8 @@ class Update:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        if self.averaged is not None:
+            self.averaged.update(step)
         return reduce(torch.add, losses)
 
     def _add_gradient(
