@@ -1,6 +1,8 @@
 """A checkpoint is whole or absent, and refused where it doesn't belong."""
 
 import dataclasses
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,15 @@ import torch
 from torch import nn
 
 from pipeline.errors import DataError
-from trainer.checkpoint import Identity, Progress, load_checkpoint, restore, save_checkpoint
+from trainer.checkpoint import (
+    Identity,
+    Progress,
+    load_checkpoint,
+    restore,
+    snapshot,
+    write_checkpoint,
+)
+from trainer.saver import Saver
 
 IDENTITY = Identity(fingerprint="abc", seed=3, model="toy", classes=2)
 PROGRESS = Progress(position=640, evaluated_position=512, best={"top1": 0.5, "top5": 0.75})
@@ -27,15 +37,20 @@ def trained() -> tuple[nn.Module, torch.optim.Optimizer]:
 
 def save(path: Path) -> tuple[nn.Module, torch.optim.Optimizer]:
     network, optimizer = trained()
-    save_checkpoint(
-        path,
+    write_checkpoint(path, state_of(network, optimizer))
+    return network, optimizer
+
+
+def state_of(
+    network: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress = PROGRESS
+) -> dict[str, Any]:
+    return snapshot(
         network=network,
         optimizer=optimizer,
-        progress=PROGRESS,
+        progress=progress,
         identity=IDENTITY,
         config={"epochs": 2.0, "out": None, "crop_area": (0.08, 1.0)},
     )
-    return network, optimizer
 
 
 def same(a: Any, b: Any) -> bool:
@@ -111,3 +126,86 @@ def test_a_checkpoint_of_something_else_is_refused(
     save(tmp_path / "checkpoint.pt")
     with pytest.raises(DataError, match=advice):
         load_checkpoint(tmp_path / "checkpoint.pt", dataclasses.replace(IDENTITY, **change))
+
+
+def saver(directory: Path, keep: int = 2) -> Saver:
+    return Saver(directory, keep=keep, minutes=0, writes=True)
+
+
+def position_of(path: Path) -> int:
+    return load_checkpoint(path, IDENTITY).progress.position
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+def test_the_last_and_the_best_are_kept(tmp_path: Path) -> None:
+    network, optimizer = trained()
+    with saver(tmp_path) as saving:
+        for position in (8, 16, 24):
+            state = state_of(network, optimizer, Progress(position=position))
+            saving.save(lambda state=state: state, best=position == 8)  # type: ignore[misc]
+    kept = ["checkpoint-000000000016.pt", "checkpoint-000000000024.pt"]
+    assert names(tmp_path) == ["best.pt", *kept, "checkpoint.pt"]
+    assert [position_of(tmp_path / name) for name in names(tmp_path)] == [8, 16, 24, 24]
+    # A run that goes on from an earlier checkpoint, and keeps one.
+    with saver(tmp_path, keep=1) as saving:
+        saving.save(lambda: state_of(network, optimizer, Progress(position=20)), best=False)
+    assert names(tmp_path) == ["best.pt", "checkpoint.pt"]
+    assert position_of(tmp_path / "checkpoint.pt") == 20
+
+
+def test_what_is_saved_is_not_what_training_makes_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, optimizer = trained()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    goes_on, original = threading.Event(), torch.save
+
+    def slow(*arguments: Any) -> None:
+        assert goes_on.wait(60)
+        original(*arguments)
+
+    monkeypatch.setattr(torch, "save", slow)
+    with saver(tmp_path) as saving:
+        saving.save(lambda: state_of(network, optimizer), best=False)
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter += 1
+        goes_on.set()
+    assert same(load_checkpoint(tmp_path / "checkpoint.pt", IDENTITY).network, before)
+
+
+def test_a_failure_beside_the_steps_comes_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, optimizer = trained()
+    with (
+        pytest.raises(DataError, match=r"No space left"),
+        saver(tmp_path) as saving,
+        monkeypatch.context() as patch,
+    ):
+        patch.setattr(os, "fsync", fail)
+        saving.save(lambda: state_of(network, optimizer), best=False)
+        saving.save(lambda: state_of(network, optimizer), best=False)
+    with pytest.raises(KeyError), saver(tmp_path) as saving:
+        saving.save(lambda: state_of(network, optimizer), best=False)
+        raise KeyError
+    assert position_of(tmp_path / "checkpoint.pt") == PROGRESS.position
+
+
+def fail(descriptor: int) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_weights_that_are_no_numbers_are_not_saved(tmp_path: Path) -> None:
+    network, optimizer = trained()
+    spoilt, _ = trained()
+    with torch.no_grad():
+        spoilt.get_parameter("0.weight")[0] = torch.nan
+    sentence = r"0\.weight holds nan.*last good.*checkpoint\.pt"
+    with pytest.raises(DataError, match=sentence), saver(tmp_path) as saving:
+        saving.save(lambda: state_of(network, optimizer), best=False)
+        saving.save(lambda: state_of(spoilt, optimizer), best=False)
+    assert position_of(tmp_path / "checkpoint.pt") == PROGRESS.position

@@ -1,5 +1,6 @@
 """Runs in one process: learning, stopping, resuming, and what they refuse."""
 
+import dataclasses
 import json
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import torch
 from click.testing import CliRunner
 
 import trainer.train
+from pipeline.errors import DataError
 from trainer.__main__ import main
 from trainer.config import Settings
 from trainer.loop import StepRecord
@@ -129,6 +131,24 @@ def test_a_signal_in_the_evaluation_saves_and_leaves_it_for_later(
     assert len(records(tmp_path, "train")) == 1
 
 
+def test_a_loss_that_is_no_number_ends_with_step_samples_and_checkpoint(
+    digits_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = trainer.train.train_steps
+
+    def broken(*arguments: Any, **settings: Any) -> Iterator[StepRecord]:
+        for number, record in enumerate(original(*arguments, **settings), start=1):
+            yield dataclasses.replace(record, loss=record.loss * (torch.inf if number == 3 else 1))
+
+    monkeypatch.setattr(trainer.train, "train_steps", broken)
+    with pytest.raises(DataError) as error:
+        train(digits_shards, tmp_path, model="squeezenet1_1", checkpoint_minutes=1e-9, log_every=4)
+    assert error.match(r"step 3 of the run .*sample \d{9} of .*train-000000\.tar")
+    assert error.match(rf"and 61 others, listed in nonfinite\.csv.*good checkpoint is {tmp_path}")
+    assert len((tmp_path / "nonfinite.csv").read_text().splitlines()) == GLOBAL_BATCH_SIZE + 1
+    assert saved(tmp_path)["progress"]["position"] == 2 * GLOBAL_BATCH_SIZE
+
+
 def test_a_finished_run_has_nothing_left_to_do(
     digits_shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -148,7 +168,7 @@ def test_resuming_says_what_changed(
     assert "Going on from" in output
 
 
-def test_sigterm_from_outside(digits_shards: Path, tmp_path: Path) -> None:
+def test_a_warning_from_outside(digits_shards: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "trainer", "--shards", str(digits_shards)]
     command += ["--model", "squeezenet1_1", "--global-batch-size", "64", "--log-every", "1"]
     process = subprocess.Popen(
@@ -161,12 +181,12 @@ def test_sigterm_from_outside(digits_shards: Path, tmp_path: Path) -> None:
         metrics = tmp_path / "metrics.jsonl"
         while process.poll() is None and not (metrics.exists() and metrics.stat().st_size):
             time.sleep(0.05)
-        process.terminate()
+        process.send_signal(signal.SIGUSR1)
         output = process.communicate()[0]
     finally:
         process.kill()
-    assert process.returncode == 128 + signal.SIGTERM, output
-    assert "Stopped by SIGTERM" in output
+    assert process.returncode == 128 + signal.SIGUSR1, output
+    assert "Stopped by SIGUSR1" in output
     position = saved(tmp_path)["progress"]["position"]
     assert position == records(tmp_path, "train")[-1]["position"] > 0
 

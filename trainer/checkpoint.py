@@ -22,12 +22,13 @@ class Progress:
     """How far a run has come.
 
     `evaluated_position` is that of the last evaluation; `best` are the metrics of the best one, by
-    name, empty before the first.
+    name, empty before the first; `best_position` is where that was.
     """
 
     position: int = 0
     evaluated_position: int = 0
     best: dict[str, float] = field(default_factory=dict)
+    best_position: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +52,7 @@ class Checkpoint:
     ema: dict[str, torch.Tensor] | None
 
 
-def save_checkpoint(
-    path: Path,
+def snapshot(
     *,
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -60,21 +60,25 @@ def save_checkpoint(
     identity: Identity,
     config: Mapping[str, Any],
     ema: nn.Module | None = None,
-) -> None:
-    """Replace `path` in one move: whoever is killed leaves the old file or the new one whole.
+) -> dict[str, Any]:
+    """What a checkpoint holds, copied to host memory: the next step may change the originals.
 
     `network` is torchvision's own module: the entry of that name is a state dict it can load.
     `ema` is another that holds the average of the weights.
     """
-    state = {
+    return {
         "version": CHECKPOINT_VERSION,
         "identity": asdict(identity),
         "progress": asdict(progress),
-        "network": network.state_dict(),
-        "ema": ema and ema.state_dict(),
-        "optimizer": optimizer.state_dict()["state"],
+        "network": _copied(network.state_dict()),
+        "ema": ema and _copied(ema.state_dict()),
+        "optimizer": _copied(optimizer.state_dict()["state"]),
         "config": dict(config),
     }
+
+
+def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
+    """Replace `path` in one move: whoever is killed leaves the old file or the new one whole."""
     partial = path.with_suffix(PARTIAL_SUFFIX)
     try:
         with partial.open("wb") as file:
@@ -82,10 +86,28 @@ def save_checkpoint(
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
+        _sync_directory(path.parent)
     except OSError as error:
         raise DataError(
             f"{path} can't be written ({error.strerror}): make room, then go on with --resume."
         ) from error
+
+
+def _sync_directory(directory: Path) -> None:
+    """Let the names in `directory` outlast a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, dict):
+        return {key: _copied(entry) for key, entry in value.items()}
+    return value
 
 
 def load_checkpoint(path: Path, identity: Identity) -> Checkpoint:

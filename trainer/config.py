@@ -104,6 +104,10 @@ class RunConfig:
     checkpoint_every: float = setting(
         1.0, "Epochs between checkpoints, beside those that follow an evaluation; 0: none."
     )
+    checkpoint_minutes: float = setting(
+        10.0, "Minutes of training between checkpoints, beside the others; 0: none."
+    )
+    keep_checkpoints: int = setting(3, "How many of the last checkpoints stay, beside the best.")
     out: str | None = setting(None, "Directory of the run.  [default: runs/<date-time>]")
     resume: str = setting(
         "auto",
@@ -115,6 +119,8 @@ class RunConfig:
     def __post_init__(self) -> None:
         _not_negative("--val-every", self.val_every)
         _not_negative("--checkpoint-every", self.checkpoint_every)
+        _not_negative("--checkpoint-minutes", self.checkpoint_minutes)
+        _positive("--keep-checkpoints", self.keep_checkpoints)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,11 +62,9 @@ class World:
         """The sums over ranks, added in the order of the ranks."""
         return [sum(column) for column in zip(*self.gather(values), strict=True)]
 
-    def agree(self, number: int | None) -> int | None:
-        """The largest number that any rank has, None if none has."""
-        if self.world_size == 1:
-            return number
-        return int(max(row[0] for row in self.gather([number or 0]))) or None
+    def largest(self, values: Sequence[float]) -> list[float]:
+        """The largest of the ranks' values, each by its place."""
+        return [max(column) for column in zip(*self.gather(values), strict=True)]
 
     def broadcast(self, value: Value) -> Value:
         """Rank 0's `value`."""

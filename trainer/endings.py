@@ -11,14 +11,15 @@ from typing import Any, NoReturn, Self
 
 import click
 
-HEARD = (signal.SIGTERM, signal.SIGINT)
+# SIGUSR1 is what batch systems such as Slurm send ahead of the end (sbatch --signal).
+HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 # torchrun ends every rank at the first that leaves with an error: rank 0 speaks within this time.
 LINGER_SECONDS = 3.0
 
 
 class StopSignal:
-    """While open, SIGTERM and SIGINT only set `number`; the first of them counts."""
+    """While open, the signals of `HEARD` only set `number`; the first of them counts."""
 
     def __init__(self) -> None:
         self.number: int | None = None

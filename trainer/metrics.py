@@ -7,6 +7,7 @@ the whole world's and includes every wait.
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,14 @@ class Interval:
         }
 
 
+class NonFiniteLossError(Exception):
+    """Some rank's loss was nan or inf, first in the step that ends at `position`."""
+
+    def __init__(self, position: int) -> None:
+        super().__init__(position)
+        self.position = position
+
+
 class Meter:
     """Collects the step records of this rank; ``start`` and ``stop`` are meetings of all ranks."""
 
@@ -73,13 +82,21 @@ class Meter:
         self._records.append(record)
 
     def stop(self) -> Interval:
-        """The interval since ``start``, which must hold a step; the next begins at once."""
+        """The interval since ``start``, which must hold a step; the next begins at once.
+
+        Raises ``NonFiniteLossError``, on all ranks or on none.
+        """
         records = self._records
         # Reading the losses waits for the device: the interval ends when its steps are done.
-        loss = float(torch.stack([record.loss for record in records]).mean())
+        losses = torch.stack([record.loss for record in records]).tolist()
+        broken = [r.position for r, loss in zip(records, losses, strict=True) if not isfinite(loss)]
+        # Positions are counted down, so that the largest is the first.
+        first = -self._world.largest([-min(broken, default=inf)])[0]
+        if isfinite(first):
+            raise NonFiniteLossError(int(first))
         rows = self._world.gather(
             [
-                loss,
+                sum(losses) / len(losses),
                 sum(record.images for record in records),
                 sum(record.data_seconds for record in records),
                 sum(record.compute_seconds for record in records),

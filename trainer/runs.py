@@ -3,8 +3,9 @@
 import csv
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,15 @@ from pipeline.errors import DataError, MisuseError
 from trainer.checkpoint import CHECKPOINT_NAME, PARTIAL_SUFFIX
 from trainer.config import RunConfig
 from trainer.records import METRICS_NAME
+from trainer.saver import BEST_NAME, KEPT_PATTERN
 
 CONFIG_NAME = "config.json"
 BAD_SAMPLES_NAME = "bad_samples.csv"
-RUN_FILES = (CONFIG_NAME, METRICS_NAME, BAD_SAMPLES_NAME, CHECKPOINT_NAME)
+NONFINITE_NAME = "nonfinite.csv"
+RUN_FILES = (
+    *(CONFIG_NAME, METRICS_NAME, BAD_SAMPLES_NAME, NONFINITE_NAME),
+    *(CHECKPOINT_NAME, BEST_NAME, KEPT_PATTERN),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +86,8 @@ def _refuse_strangers(directory: Path) -> None:
         raise MisuseError(f"--out {directory} is a file: give a folder.")
     for entry in sorted(directory.glob("*")):
         # A killed process leaves a file that it was about to put in another's place.
-        if entry.name not in RUN_FILES and entry.suffix != PARTIAL_SUFFIX:
+        known = any(fnmatch(entry.name, name) for name in RUN_FILES)
+        if not known and entry.suffix != PARTIAL_SUFFIX:
             raise MisuseError(
                 f"--out {directory} holds something else ({entry.name}): give a new or empty "
                 f"folder, or that of a run."
@@ -89,7 +96,7 @@ def _refuse_strangers(directory: Path) -> None:
 
 def _refuse_used(directory: Path) -> None:
     for name in RUN_FILES:
-        if (directory / name).exists():
+        if any(directory.glob(name)):
             raise MisuseError(
                 f"{directory} already holds a run ({name}): give another --out, or go on with "
                 f"it by --out {directory} --resume auto."
@@ -107,3 +114,9 @@ def write_bad_samples(directory: Path, reasons: Mapping[str, str]) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("sample", "reason"))
         writer.writerows(sorted(reasons.items()))
+
+
+def write_nonfinite(directory: Path, samples: Sequence[str]) -> None:
+    """nonfinite.csv: where the samples lie of the step whose loss was nan or inf."""
+    with (directory / NONFINITE_NAME).open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows((name,) for name in ("sample", *samples))

@@ -1,35 +1,31 @@
 """A training run, from its configs to its summary."""
 
 import dataclasses
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
 
 from pipeline.loader import Loader
-from trainer.checkpoint import save_checkpoint
+from trainer.checkpoint import snapshot
 from trainer.config import Settings
 from trainer.data import train_batches, val_batches
 from trainer.distributed import World, open_world
 from trainer.endings import StopSignal
 from trainer.evaluation import evaluate
+from trainer.greeting import farewell, greeting
 from trainer.job import Job, prepare
 from trainer.journal import Journal
 from trainer.loop import StepRecord, train_steps
-from trainer.metrics import Meter
+from trainer.metrics import Interval, Meter, NonFiniteLossError
 from trainer.model import average_buffers
+from trainer.nonfinite import nonfinite_loss
 from trainer.optim import build_schedule
 from trainer.runs import write_config
-
-# Settings that may change on the way without a word.
-UNREMARKABLE = {
-    *("out", "resume", "shards", "device", "threads", "prefetch", "read_ahead"),
-    *("cache", "cache_dir", "cache_size", "stall_timeout"),
-}
+from trainer.saver import Saver
 
 
 def run(settings: Settings) -> None:
-    """Train to the end, or until SIGTERM or SIGINT: then save and exit with 128 + its number.
+    """Train to the end, or until SIGTERM, SIGINT or SIGUSR1: then save and exit with 128 + its
+    number.
 
     Raises ``DataError`` and ``MisuseError``; what keeps a run from starting is raised in rank 0
     alone, the others leave silently.
@@ -38,9 +34,9 @@ def run(settings: Settings) -> None:
         job = prepare(_with_threads(settings, world), world)
         with open_journal(job) as journal:
             journal.say(greeting(job))
-            with _validation(job) as validation:
-                _train(job, journal, stop, validation)
-            stopped_by = world.agree(stop.number)
+            with _validation(job) as validation, _saver(job) as saver:
+                _train(job, journal, stop, validation, saver)
+            stopped_by = _stopped_by(stop, world)
             if stopped_by:
                 journal.say(farewell(job, stopped_by))
                 raise SystemExit(128 + stopped_by)
@@ -67,6 +63,21 @@ def open_journal(job: Job) -> Journal:
     )
 
 
+def _stopped_by(stop: StopSignal, world: World) -> int:
+    """The signal that some rank has heard, 0 if none has."""
+    return int(world.largest([stop.number or 0])[0])
+
+
+def _saver(job: Job) -> Saver:
+    config = job.settings.run
+    return Saver(
+        job.place.directory,
+        keep=config.keep_checkpoints,
+        minutes=config.checkpoint_minutes,
+        writes=job.world.rank == 0,
+    )
+
+
 @contextmanager
 def _validation(job: Job) -> Iterator[Loader | None]:
     """One loader for all evaluations, so that what it keeps lasts; None without a split."""
@@ -80,13 +91,15 @@ def _validation(job: Job) -> Iterator[Loader | None]:
         yield batches
 
 
-def _train(job: Job, journal: Journal, stop: StopSignal, validation: Loader | None) -> None:
+def _train(
+    job: Job, journal: Journal, stop: StopSignal, validation: Loader | None, saver: Saver
+) -> None:
     """Step, log, evaluate and save until the end or a signal."""
     config, world, progress = job.settings.run, job.world, job.progress
     if _is_due(job, config.val_every) and progress.evaluated_position < progress.position:
         # The process before this one was stopped in this evaluation.
         evaluated = _evaluate(job, journal, stop, validation)
-        _save(job)
+        _save(job, saver)
         if not evaluated:
             return
     meter = Meter(world)
@@ -96,17 +109,24 @@ def _train(job: Job, journal: Journal, stop: StopSignal, validation: Loader | No
             progress.position = record.position
             journal.step(record.position)
             meter.add(record)
-            stopped = world.agree(stop.number) is not None
+            stopped, saves = world.largest([stop.number or 0, saver.is_due()])
             evaluates = not stopped and _is_due(job, config.val_every)
-            pauses = stopped or evaluates or _is_due(job, config.checkpoint_every)
+            pauses = stopped or saves or evaluates or _is_due(job, config.checkpoint_every)
             if pauses or meter.steps == job.settings.log.log_every:
-                journal.interval(meter.stop(), world.gather_rows(batches.bad_samples()))
+                journal.interval(_interval(job, meter), world.gather_rows(batches.bad_samples()))
             if pauses:
                 evaluated = not evaluates or _evaluate(job, journal, stop, validation)
-                _save(job)
+                _save(job, saver)
                 if stopped or not evaluated:
                     return
                 meter.start()
+
+
+def _interval(job: Job, meter: Meter) -> Interval:
+    try:
+        return meter.stop()
+    except NonFiniteLossError as error:
+        raise nonfinite_loss(job, error.position) from error
 
 
 def _batches(job: Job) -> Loader:
@@ -165,61 +185,22 @@ def _evaluate(job: Job, journal: Journal, stop: StopSignal, validation: Loader |
     progress.evaluated_position = progress.position
     by, metrics = job.task.best_by, dict(evaluation.metrics)
     if not progress.best or metrics[by] > progress.best[by]:
-        progress.best = metrics
+        progress.best, progress.best_position = metrics, progress.position
     return True
 
 
-def _save(job: Job) -> None:
+def _save(job: Job, saver: Saver) -> None:
     average_buffers(job.model, job.world)
     if job.averaged:
         average_buffers(job.averaged, job.world)
-    if job.world.rank == 0:
-        save_checkpoint(
-            job.place.checkpoint,
+    saver.save(
+        lambda: snapshot(
             network=job.model.network,
             ema=job.averaged and job.averaged.network,
             optimizer=job.optimizer,
             progress=job.progress,
             identity=job.identity,
             config=job.settings.plain(),
-        )
-    job.world.barrier()
-
-
-def greeting(job: Job) -> str:
-    """What is about to run, in a sentence a line."""
-    recipe, world, data = job.settings.recipe, job.world, job.data
-    parameters = sum(parameter.numel() for parameter in job.model.parameters())
-    lines = [
-        f"{recipe.model}, {parameters / 1e6:.1f} M parameters, on {data.samples:,} samples of "
-        f"{job.task.describe()} at {data.image_size_px} px, to epoch {recipe.epochs:g} in "
-        f"batches of {recipe.global_batch_size}.",
-        f"{world.world_size} rank(s) on {world.device.type}, {world.threads} thread(s) each, "
-        f"{'float32' if job.dtype is None else 'bfloat16'}; files in {job.place.directory}.",
-    ]
-    lines += job.notes
-    if not data.has_val:
-        lines.append("There is no validation split: nothing will be evaluated.")
-    if job.checkpoint:
-        lines.append(f"Going on from {job.place.resumed} at epoch {job.epoch:.2f}.")
-        lines += _changes(job.checkpoint.config, job.settings.plain())
-        if job.progress.position >= job.end_position:
-            lines.append("There is nothing left to do: raise --epochs to train on.")
-    return "\n".join(lines)
-
-
-def _changes(saved: dict[str, Any], current: dict[str, Any]) -> list[str]:
-    return [
-        f"Changed since it was saved: {name} {saved.get(name)} -> {value}."
-        for name, value in current.items()
-        if saved.get(name) != value and name not in UNREMARKABLE
-    ]
-
-
-def farewell(job: Job, signal_number: int) -> str:
-    """Why the run ends early, and how to go on."""
-    return (
-        f"Stopped by {signal.Signals(signal_number).name} at epoch {job.epoch:.2f}, saved in "
-        f"{job.place.checkpoint}. The same command with --out {job.place.directory} goes on "
-        f"from there."
+        ),
+        best=job.progress.best_position == job.progress.position,
     )

@@ -1,0 +1,74 @@
+"""Killed at any moment and started again, a run ends with the bits of the undisturbed one.
+
+SHARDLINE_KILLS sets the number of kills.
+"""
+
+import multiprocessing
+import os
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import tiny_trainer
+import torch
+
+KILLS = int(os.environ.get("SHARDLINE_KILLS", "3"))
+STEPS = 40 * KILLS
+GLOBAL_BATCH_SIZE = 64
+
+
+def test_killed_and_resumed_is_undisturbed(digits_shards: Path, tmp_path: Path) -> None:
+    settings = {
+        "shards": str(digits_shards),
+        "epochs": STEPS * GLOBAL_BATCH_SIZE / 1617,
+        "global_batch_size": GLOBAL_BATCH_SIZE,
+        "checkpoint_minutes": 0.002,
+        "val_every": 2.0,
+        "log_every": 7,
+        "threads": 1,
+    }
+    # Its processes begin where torch and DALI are imported.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tiny_trainer"])
+
+    def start(out: Path) -> Any:
+        process = context.Process(target=tiny_trainer.train, kwargs={**settings, "out": str(out)})
+        process.start()
+        return process
+
+    began = time.monotonic()
+    whole = start(tmp_path / "whole")
+    whole.join()
+    assert whole.exitcode == 0
+    seconds = time.monotonic() - began
+
+    moments, kills, resumed = random.Random(KILLS), 0, set()
+    while kills < KILLS:
+        process = start(tmp_path / "parts")
+        process.join(moments.uniform(0, 1.5 * seconds / KILLS))
+        assert process.exitcode is None, f"the run ended after {kills} kills"
+        process.kill()
+        process.join()
+        kills += 1
+        resumed.add(position(tmp_path / "parts"))
+    last = start(tmp_path / "parts")
+    last.join()
+    assert last.exitcode == 0
+    assert len(resumed) > 1
+    ends = [read(tmp_path / name) for name in ("whole", "parts")]
+    assert ends[0]["progress"] == ends[1]["progress"]
+    for part in ("network", "optimizer"):
+        torch.testing.assert_close(ends[0][part], ends[1][part], rtol=0, atol=0)
+
+
+def read(out: Path) -> dict[str, Any]:
+    state: dict[str, Any] = torch.load(out / "checkpoint.pt", weights_only=True)
+    return state
+
+
+def position(out: Path) -> int | None:
+    """That of the newest checkpoint, None before the first."""
+    if not (out / "checkpoint.pt").exists():
+        return None
+    return int(read(out)["progress"]["position"])

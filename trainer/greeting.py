@@ -1,0 +1,52 @@
+"""The sentences that a run begins with, and those that it ends with early."""
+
+import signal
+from typing import Any
+
+from trainer.job import Job
+
+# Settings that may change on the way without a word.
+UNREMARKABLE = {
+    *("out", "resume", "shards", "device", "threads", "prefetch", "read_ahead"),
+    *("cache", "cache_dir", "cache_size", "stall_timeout"),
+    *("checkpoint_minutes", "keep_checkpoints"),
+}
+
+
+def greeting(job: Job) -> str:
+    """What is about to run, in a sentence a line."""
+    recipe, world, data = job.settings.recipe, job.world, job.data
+    parameters = sum(parameter.numel() for parameter in job.model.parameters())
+    lines = [
+        f"{recipe.model}, {parameters / 1e6:.1f} M parameters, on {data.samples:,} samples of "
+        f"{job.task.describe()} at {data.image_size_px} px, to epoch {recipe.epochs:g} in "
+        f"batches of {recipe.global_batch_size}.",
+        f"{world.world_size} rank(s) on {world.device.type}, {world.threads} thread(s) each, "
+        f"{'float32' if job.dtype is None else 'bfloat16'}; files in {job.place.directory}.",
+    ]
+    lines += job.notes
+    if not data.has_val:
+        lines.append("There is no validation split: nothing will be evaluated.")
+    if job.checkpoint:
+        lines.append(f"Going on from {job.place.resumed} at epoch {job.epoch:.2f}.")
+        lines += _changes(job.checkpoint.config, job.settings.plain())
+        if job.progress.position >= job.end_position:
+            lines.append("There is nothing left to do: raise --epochs to train on.")
+    return "\n".join(lines)
+
+
+def _changes(saved: dict[str, Any], current: dict[str, Any]) -> list[str]:
+    return [
+        f"Changed since it was saved: {name} {saved.get(name)} -> {value}."
+        for name, value in current.items()
+        if saved.get(name) != value and name not in UNREMARKABLE
+    ]
+
+
+def farewell(job: Job, signal_number: int) -> str:
+    """Why the run ends early, and how to go on."""
+    return (
+        f"Stopped by {signal.Signals(signal_number).name} at epoch {job.epoch:.2f}, saved in "
+        f"{job.place.checkpoint}. The same command with --out {job.place.directory} goes on "
+        f"from there."
+    )
