@@ -3,6 +3,7 @@
 SHARDLINE_KILLS sets the number of kills.
 """
 
+import json
 import multiprocessing
 import os
 import random
@@ -37,20 +38,19 @@ def test_killed_and_resumed_is_undisturbed(digits_shards: Path, tmp_path: Path) 
         process.start()
         return process
 
-    began = time.monotonic()
     whole = start(tmp_path / "whole")
     whole.join()
     assert whole.exitcode == 0
-    seconds = time.monotonic() - began
+    times = [line["time"] for line in lines(tmp_path / "whole")]
 
-    moments, kills, resumed = random.Random(KILLS), 0, set()
-    while kills < KILLS:
+    moments, resumed = random.Random(KILLS), set()
+    for kill in range(KILLS):
         process = start(tmp_path / "parts")
-        process.join(moments.uniform(0, 1.5 * seconds / KILLS))
-        assert process.exitcode is None, f"the run ended after {kills} kills"
+        wait_for_training(process, tmp_path / "parts")
+        process.join(moments.uniform(0, 1) * (times[-1] - times[0]) / KILLS)
+        assert process.exitcode is None, f"the run ended after {kill} kills"
         process.kill()
         process.join()
-        kills += 1
         resumed.add(position(tmp_path / "parts"))
     last = start(tmp_path / "parts")
     last.join()
@@ -60,6 +60,17 @@ def test_killed_and_resumed_is_undisturbed(digits_shards: Path, tmp_path: Path) 
     assert ends[0]["progress"] == ends[1]["progress"]
     for part in ("network", "optimizer"):
         torch.testing.assert_close(ends[0][part], ends[1][part], rtol=0, atol=0)
+
+
+def lines(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def wait_for_training(process: Any, out: Path) -> None:
+    """Until it has opened what it logs to, which it does just before the first step."""
+    metrics, began = out / "metrics.jsonl", time.time()
+    while process.is_alive() and not (metrics.exists() and metrics.stat().st_mtime > began):
+        time.sleep(0.01)
 
 
 def read(out: Path) -> dict[str, Any]:
