@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainer.display import clock, describe
+from trainer.clock import clock
+from trainer.display import describe
 from trainer.loop import StepRecord
 from trainer.metrics import merge, peak_memory_bytes
 

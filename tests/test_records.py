@@ -14,11 +14,12 @@ from trainer.records import Record, read_records
 from trainer.summary import summarise
 
 INTERVAL = {"images": 8, "seconds": 2.0, "data_seconds_max": 0.5, "memory_bytes": 2**20}
+INTERVAL |= {"loss": 1.0, "learning_rate": 0.1, "bad_samples": 0}
 
 
 def interval(position: int, **values: Any) -> Record:
     record = {"kind": "train", "process": 0, "position": position, "epoch": position / 16}
-    return {**record, "elapsed_seconds": position / 4, **INTERVAL, "bad_samples": 0, **values}
+    return {**record, "elapsed_seconds": position / 4, **INTERVAL, **values}
 
 
 def write(folder: Path, lines: list[Any], end: str = "\n") -> Path:
@@ -31,7 +32,7 @@ def test_a_resumed_run_goes_on_where_its_checkpoint_was(tmp_path: Path) -> None:
     summary = {**interval(16), "kind": "summary"}
     write(tmp_path, [interval(8), interval(16), summary, interval(24), '{"kind": "tra'], end="")
     file = MetricsFile(tmp_path, samples=16, position=16)
-    file.write("train", position=20, loss=0.5)
+    file.write("train", position=20, **INTERVAL | {"loss": 0.5})
     file.close()
     records = read_records(tmp_path)
     assert records == file.records
@@ -43,7 +44,7 @@ def test_a_resumed_run_goes_on_where_its_checkpoint_was(tmp_path: Path) -> None:
 def test_a_last_line_that_lost_its_end_is_ended(tmp_path: Path) -> None:
     write(tmp_path, [interval(8)], end="")
     file = MetricsFile(tmp_path, samples=16, position=8)
-    file.write("train", position=16)
+    file.write("train", position=16, **INTERVAL)
     file.close()
     assert [record["position"] for record in read_records(tmp_path)] == [8, 16]
 
@@ -93,7 +94,8 @@ def test_a_run_of_one_interval_has_no_more_parts() -> None:
         ([], "is empty"),
         ([interval(8), "{", interval(16)], "line 2: damaged"),
         ([interval(8), "[1]"], "line 2: not a record"),
-        ([{"kind": "train", "process": 0}], "line 1: the record has no 'position'"),
+        ([{"kind": "train", "process": 0}], "line 1: the record has no number 'position'"),
+        ([interval(8), {**interval(16), "loss": "nan"}], "line 2: the record has no number 'loss'"),
     ],
 )
 def test_what_is_no_run_is_named(tmp_path: Path, lines: list[Any] | None, sentence: str) -> None:

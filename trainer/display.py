@@ -8,6 +8,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from trainer.checkpoint import Progress as RunProgress
+from trainer.clock import clock
 from trainer.metrics import Interval
 from trainer.summary import Summary
 from trainer.tasks import Evaluation, describe_metrics, metric_rows
@@ -73,13 +74,6 @@ def describe(interval: Interval, *, samples: int, end_position: int) -> str:
         f"{interval.images_per_second:,.1f} images/s  "
         f"{interval.data_share:.1%} waiting for data  {clock(left)} left"
     )
-
-
-def clock(seconds: float) -> str:
-    """Hours, minutes and seconds: 1:02:03, 2:03."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def summary_rows(summary: Summary, progress: RunProgress) -> Iterator[tuple[str, str]]:

@@ -18,6 +18,15 @@ Record = dict[str, Any]
 # of training until then.
 KEYS = ("kind", "process", "position", "epoch", "elapsed_seconds")
 
+# Numbers that a record of a kind has beside these.
+NUMBERS = {
+    "train": (
+        *("images", "seconds", "loss", "learning_rate"),
+        *("data_seconds_max", "memory_bytes", "bad_samples"),
+    ),
+    "evaluation": ("loss",),
+}
+
 
 def read_records(directory: Path) -> list[Record]:
     """The records of the run in `directory`, at least one.
@@ -50,7 +59,7 @@ def _parse(line: str, where: str) -> Record:
         raise DataError(f"{where}: damaged ({line.strip()[:40]!r}): delete the line.") from error
     if not isinstance(record, dict):
         raise DataError(f"{where}: not a record ({line.strip()[:40]!r}): delete the line.")
-    for key in KEYS:
-        if key not in record:
-            raise DataError(f"{where}: the record has no {key!r}: delete the line.")
+    for key in (*KEYS[1:], *NUMBERS.get(str(record.get("kind")), ())):
+        if not isinstance(record.get(key), int | float):
+            raise DataError(f"{where}: the record has no number {key!r}: delete the line.")
     return record

@@ -1,0 +1,38 @@
+"""``python -m trainer.plot``: the curves of runs, beside each other."""
+
+from pathlib import Path
+
+import click
+
+from pipeline.errors import MisuseError
+
+FORMATS = (".png", ".svg", ".pdf")
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("runs.png"),
+    show_default=True,
+    help="Picture to draw: .png, .svg or .pdf.",
+)
+def main(runs: tuple[Path, ...], out: Path) -> None:
+    """Draw loss, accuracy, learning rate, throughput and the wait for data of RUNS, the folders
+    that the trainer wrote, against samples and against wall time."""
+    if out.suffix not in FORMATS:
+        raise MisuseError(f"--out {out}: give a name that ends in {', '.join(FORMATS)}.")
+
+    from trainer.curves import headline, open_runs
+
+    opened = open_runs(runs)
+
+    from trainer.picture import draw_runs
+
+    draw_runs(opened, out)
+    click.echo(f"{headline(opened)}.\nThe picture: {out.resolve()}")
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m trainer.plot")
