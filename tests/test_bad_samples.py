@@ -25,8 +25,8 @@ def copied(digits_shards: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(digits_shards, tmp_path / "shards"))
 
 
-def damage(shards: Path, split: str, samples: list[int], *, garbage: bool = False) -> None:
-    """Flip one bit in each of `samples`; or write zeros over them."""
+def damage(shards: Path, split: str, samples: list[int], how: str = "flip") -> None:
+    """Flip one bit in each of `samples`, "cut" off the second half, or leave "zeros" alone."""
     index = Dataset(shards).split(split)
     rows = np.load(shards / f"{split}.samples.npy")
     for sample in samples:
@@ -34,9 +34,14 @@ def damage(shards: Path, split: str, samples: list[int], *, garbage: bool = Fals
         with (shards / index.split.shards[row["shard"]].name).open("r+b") as tar:
             tar.seek(int(row["offset"]))
             data = bytearray(tar.read(int(row["size"])))
-            data[len(data) // 2] ^= 1
+            middle = len(data) // 2
+            if how == "flip":
+                data[middle] ^= 1
+            else:
+                kept = middle if how == "cut" else 0
+                data[kept:] = bytes(len(data) - kept)
             tar.seek(int(row["offset"]))
-            tar.write(bytes(len(data)) if garbage else data)
+            tar.write(data)
 
 
 def some(shards: Path, split: str, fraction: float) -> list[int]:
@@ -66,12 +71,14 @@ def collected(loader: Loader) -> list[Batch]:
         ]
 
 
-@pytest.mark.parametrize("fraction", [0.01, 0.1])
+@pytest.mark.parametrize(
+    ("fraction", "how"), [(0.01, "flip"), (0.01, "cut"), (0.1, "flip"), (0.1, "cut")]
+)
 def test_damage_changes_nothing_but_its_own_places(
-    copied: Path, digits_shards: Path, fraction: float
+    copied: Path, digits_shards: Path, fraction: float, how: str
 ) -> None:
     bad = some(copied, "train", fraction)
-    damage(copied, "train", bad)
+    damage(copied, "train", bad, how)
     loader = loader_of(copied, max_bad=0.2)
     found, whole = collected(loader), collected(loader_of(digits_shards))
     assert len(found) == len(whole)
@@ -111,7 +118,7 @@ def test_every_rank_and_replay_sees_the_same_substitutes(copied: Path, world_siz
 
 def test_what_dali_can_not_decode_is_found_and_replaced(copied: Path, digits_shards: Path) -> None:
     bad = [3, 700, 1200]
-    damage(copied, "train", bad, garbage=True)
+    damage(copied, "train", bad, how="zeros")
     loader = loader_of(copied, verify="none")
     found, whole = collected(loader), collected(loader_of(digits_shards))
     assert len(found) == len(whole)

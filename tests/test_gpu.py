@@ -1,6 +1,7 @@
 """The same loader and trainer on an NVIDIA GPU."""
 
 import json
+import shutil
 import subprocess
 import sys
 from itertools import islice
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from test_bad_samples import damage, some
 
 from pipeline.config import PipelineConfig
 from pipeline.dataset import Dataset
@@ -30,10 +32,12 @@ EVERYTHING: dict[str, Any] = {
 
 
 def training_batches(
-    shards: Path, device: torch.device, count: int, **settings: Any
+    shards: Path, device: torch.device, count: int, *, position: int = 0, **settings: Any
 ) -> list[Batch]:
     config = PipelineConfig(threads=2, **({"color_jitter": 0.3} | settings))
-    loader = train_loader(Dataset(shards), config, global_batch_size=32, device=device)
+    loader = train_loader(
+        Dataset(shards), config, global_batch_size=32, device=device, position=position
+    )
     with loader:
         return list(islice(loader, count))
 
@@ -88,6 +92,40 @@ def test_batches_stay_as_they_are(digits_shards: Path) -> None:
     again = training_batches(digits_shards, GPU, 8)
     for batch, same in zip(batches, again, strict=True):
         assert torch.equal(batch.images, same.images)
+
+
+def test_a_resume_goes_on_with_the_same_pixels(digits_shards: Path) -> None:
+    batches = training_batches(digits_shards, GPU, 6)
+    resumed = training_batches(digits_shards, GPU, 2, position=4 * 32)
+    for batch, same in zip(batches[4:], resumed, strict=True):
+        assert torch.equal(batch.images, same.images)
+
+
+def test_damaged_samples_are_replaced_by_the_same(digits_shards: Path, tmp_path: Path) -> None:
+    shards = Path(shutil.copytree(digits_shards, tmp_path / "shards"))
+    bad = some(shards, "train", 0.02)
+    damage(shards, "train", bad, "zeros")
+    expected = training_batches(shards, CPU, 40, max_bad=0.1)
+    for batch, one in zip(training_batches(shards, GPU, 40, max_bad=0.1), expected, strict=True):
+        assert batch.samples.tolist() == one.samples.tolist()
+        assert not set(batch.samples.tolist()) & set(bad)
+
+
+def test_memory_does_not_grow(photographs: Path) -> None:
+    loader = train_loader(
+        Dataset(photographs), PipelineConfig(threads=2), global_batch_size=32, device=GPU
+    )
+    with loader:
+        batches = iter(loader)
+        free = []
+        for count in (200, 1800):
+            for _ in islice(batches, count):
+                pass
+            torch.cuda.synchronize()
+            free.append(torch.cuda.mem_get_info(GPU)[0])
+    # DALI's buffers grow to the largest images of an epoch (600 images); a leak of each batch's
+    # output alone would be 9 GiB.
+    assert free[0] - free[1] < 2**29
 
 
 def test_the_trainer_runs(digits_shards: Path, tmp_path: Path) -> None:
