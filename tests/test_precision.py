@@ -3,9 +3,11 @@
 import pytest
 import torch
 import torchvision
+from torch import nn
 
 import trainer.precision
-from trainer.precision import autocast_dtype
+from trainer.precision import autocast_dtype, loss_scaler, set_float32
+from trainer.update import Update
 
 CPU = torch.device("cpu")
 
@@ -30,4 +32,46 @@ def test_auto_on_cpus(
 def test_what_is_asked_for_is_taken() -> None:
     model = torchvision.models.get_model("squeezenet1_1")
     assert autocast_dtype("fp32", CPU, model) is None
+    assert autocast_dtype("tf32", CPU, model) is None
     assert autocast_dtype("bf16", CPU, model) is torch.bfloat16
+    assert autocast_dtype("fp16", CPU, model) is torch.float16
+
+
+@pytest.mark.parametrize("dtype", [None, torch.bfloat16, torch.float16])
+def test_types_learn_alike(dtype: torch.dtype | None) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(32, 3))
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0, fused=True)
+    scaler = loss_scaler(CPU, dtype)
+    update = Update(model=model, optimizer=optimizer, dtype=dtype, scaler=scaler, clip_norm=1.0)
+    images, labels = torch.randn(12, 3, 4, 4), torch.arange(12) % 3
+    losses = [update(images, labels, 0.1).item() for _ in range(20)]
+    assert losses[-1] < 0.7 * losses[0]
+    assert next(model.parameters()).dtype is torch.float32
+    assert bool(scaler.state_dict()) == (dtype is torch.float16)
+
+
+def test_an_overflow_is_a_step_left_out_and_half_the_scale() -> None:
+    model = nn.Linear(1, 2)
+    before = model.weight.detach().clone()
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**120)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    update = Update(
+        model=model, optimizer=optimizer, dtype=torch.float16, scaler=scaler, clip_norm=1.0
+    )
+    loss = update(torch.ones(2, 1), torch.tensor([0, 1]), 0.1)
+    assert loss.isfinite()
+    assert torch.equal(model.weight, before)
+    assert scaler.get_scale() == 2.0**119
+
+
+@pytest.mark.parametrize(("precision", "rounds"), [("fp32", False), ("tf32", True)])
+def test_float32_is_what_is_asked_for(precision: str, rounds: bool) -> None:
+    backends = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    saved = [backend.allow_tf32 for backend in backends]
+    try:
+        set_float32(precision)
+        assert [backend.allow_tf32 for backend in backends] == [rounds, rounds]
+    finally:
+        for backend, value in zip(backends, saved, strict=True):
+            backend.allow_tf32 = value

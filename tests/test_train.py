@@ -86,7 +86,13 @@ def test_learns_the_digits(digits_shards: Path, tmp_path: Path) -> None:
     "settings",
     [
         {"model": "resnet18"},
-        {"model": "squeezenet1_1", "ema_decay": 0.5, "clip_norm": 1.0, "accumulate": 2},
+        {
+            "model": "squeezenet1_1",
+            "ema_decay": 0.5,
+            "clip_norm": 1.0,
+            "accumulate": 2,
+            "precision": "fp16",
+        },
     ],
 )
 def test_stopped_and_resumed_is_undisturbed(
@@ -104,6 +110,7 @@ def test_stopped_and_resumed_is_undisturbed(
         assert torch.equal(tensor, parts["network"][name]), name
     for name, tensor in (whole["ema"] or {}).items():
         assert torch.equal(tensor, parts["ema"][name]), name
+    assert parts["scaler"] == whole["scaler"]
     assert (whole["ema"] is None) == ("ema_decay" not in settings)
     positions = [
         line["position"] // GLOBAL_BATCH_SIZE for line in records(tmp_path / "parts", "train")
@@ -200,6 +207,8 @@ def test_a_warning_from_outside(digits_shards: Path, tmp_path: Path) -> None:
         (["--label-smoothing", "1"], 2, "--label-smoothing"),
         (["--warmup-epochs", "9", "--epochs", "3"], 2, "longer than the run"),
         (["--val-every", "-1"], 2, "--val-every"),
+        (["--synthetic", "--sync-bn", "--device", "cpu"], 2, "torch has it for CUDA alone"),
+        (["--synthetic", "--static-graph", "--accumulate", "2"], 2, "take one of them"),
         (["--clip-norm", "0"], 2, "--clip-norm must be positive"),
         (["--synthetic", "--accumulate", "3"], 2, "does not divide the 256 samples"),
         (["--synthetic", "--model", "resnet51"], 2, "Close to it: resnet50"),

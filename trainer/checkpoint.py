@@ -50,6 +50,7 @@ class Checkpoint:
     optimizer: dict[str, Any]
     config: dict[str, Any]
     ema: dict[str, torch.Tensor] | None
+    scaler: dict[str, Any]
 
 
 def snapshot(
@@ -60,11 +61,13 @@ def snapshot(
     identity: Identity,
     config: Mapping[str, Any],
     ema: nn.Module | None = None,
+    scaler: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What a checkpoint holds, copied to host memory: the next step may change the originals.
 
     `network` is torchvision's own module: the entry of that name is a state dict it can load.
-    `ema` is another that holds the average of the weights.
+    `ema` is another that holds the average of the weights, `scaler` the state of
+    float16's.
     """
     return {
         "version": CHECKPOINT_VERSION,
@@ -72,6 +75,7 @@ def snapshot(
         "progress": asdict(progress),
         "network": _copied(network.state_dict()),
         "ema": ema and _copied(ema.state_dict()),
+        "scaler": dict(scaler or {}),
         "optimizer": _copied(optimizer.state_dict()["state"]),
         "config": dict(config),
     }
@@ -129,6 +133,7 @@ def load_checkpoint(path: Path, identity: Identity) -> Checkpoint:
             optimizer=state["optimizer"],
             config=state["config"],
             ema=state.get("ema"),
+            scaler=state.get("scaler", {}),
         )
     # What torch.load raises on damaged bytes is whatever the bytes lead it to.
     except (

@@ -57,6 +57,7 @@ class RecipeConfig:
     accumulate: int = setting(
         1, "Parts that a rank's share of a step is computed in, where memory is short."
     )
+    sync_bn: bool = setting(False, "Batch norm over the batch of all ranks; on GPUs alone.")
     ema_decay: float | None = setting(
         None,
         "Keep an average of the weights that holds on to this share of itself a step, and evaluate "
@@ -139,9 +140,19 @@ class MachineConfig:
 
     precision: str = setting(
         "auto",
-        "bf16: autocast; auto: bf16 where it is faster.",
-        type=click.Choice(["auto", "fp32", "bf16"]),
+        "bf16, fp16: autocast, fp16 with a scaled loss; tf32: float32 whose factors are rounded "
+        "on the GPU; auto: bf16 where it is faster.",
+        type=click.Choice(["auto", "fp32", "tf32", "bf16", "fp16"]),
     )
+    compile: str = setting(
+        "none",
+        "Mode of torch.compile; reduce-overhead and max-autotune record CUDA graphs.",
+        type=click.Choice(["none", "default", "reduce-overhead", "max-autotune"]),
+    )
+    static_graph: bool = setting(
+        False, "Tell DDP that each step uses the same weights in the same order."
+    )
+    compress_gradients: bool = setting(False, "Ranks exchange gradients in bfloat16.")
     device: str = setting(
         "auto",
         "auto: a GPU for each rank where there is CUDA.",

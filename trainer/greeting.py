@@ -22,7 +22,7 @@ def greeting(job: Job) -> str:
         f"{job.task.describe()} at {data.image_size_px} px, to epoch {recipe.epochs:g} in "
         f"batches of {recipe.global_batch_size}.",
         f"{world.world_size} rank(s) on {world.device.type}, {world.threads} thread(s) each, "
-        f"{'float32' if job.dtype is None else 'bfloat16'}; files in {job.place.directory}.",
+        f"{job.resolved['dtype'].removeprefix('torch.')}; files in {job.place.directory}.",
     ]
     lines += job.notes
     if not data.has_val:

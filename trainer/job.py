@@ -11,12 +11,13 @@ from pipeline.mixing import Mixing, mixing
 from pipeline.ranks import per_rank_batch_size
 from trainer.averaging import Averaged
 from trainer.checkpoint import Checkpoint, Identity, Progress, load_checkpoint, restore
-from trainer.config import RecipeConfig, RunConfig, Settings
+from trainer.config import MachineConfig, RecipeConfig, RunConfig, Settings
 from trainer.data import TrainingData, end_position, open_data, task_of
 from trainer.distributed import World
-from trainer.model import Classifier, build_model, distribute
+from trainer.model import Classifier, build_model
 from trainer.optim import build_optimizer
-from trainer.precision import autocast_dtype
+from trainer.parallel import distribute, share_statistics
+from trainer.precision import autocast_dtype, loss_scaler, set_float32
 from trainer.pretrained import load_pretrained
 from trainer.recipes import recipe_lines
 from trainer.runs import Place, choose_place
@@ -87,7 +88,7 @@ def prepare(settings: Settings, world: World) -> Job:
     recipe, machine, pipeline = settings.recipe, settings.machine, settings.pipeline
     with world.same_fate():
         batch_size = per_rank_batch_size(recipe.global_batch_size, world.world_size)
-        _check_parts(recipe, batch_size)
+        _check_parts(recipe, machine, batch_size)
         data = open_data(pipeline, synthetic=machine.synthetic)
         task = task_of(data, label_smoothing=recipe.label_smoothing)
         mix = mixing(pipeline, classes=data.classes, batch_size=batch_size, rank=world.rank)
@@ -101,6 +102,8 @@ def prepare(settings: Settings, world: World) -> Job:
             other_sizes_px=pipeline.progressive_resize or (),
             blurpool=recipe.blurpool,
         ).to(world.device)
+        if recipe.sync_bn:
+            model = share_statistics(model, world)
     place = _agree_on_place(settings.run, world)
     optimizer = build_optimizer(model, recipe)
     checkpoint, notes = None, recipe_lines(settings)
@@ -111,6 +114,8 @@ def prepare(settings: Settings, world: World) -> Job:
         elif recipe.pretrained:
             notes.append(load_pretrained(model.network, Path(recipe.pretrained)))
     progress = checkpoint.progress if checkpoint else Progress()
+    dtype = autocast_dtype(machine.precision, world.device, model)
+    set_float32(machine.precision)
     return Job(
         settings=settings,
         world=world,
@@ -119,13 +124,15 @@ def prepare(settings: Settings, world: World) -> Job:
         place=place,
         model=model,
         update=Update(
-            model=distribute(model, world),
+            # The average copies the model as it is before it is compiled.
+            averaged=_averaged(model, recipe.ema_decay, checkpoint),
+            model=distribute(model, world, machine),
             optimizer=optimizer,
             loss=task.loss,
-            dtype=autocast_dtype(machine.precision, world.device, model),
+            dtype=dtype,
             accumulate=recipe.accumulate,
             clip_norm=recipe.clip_norm,
-            averaged=_averaged(model, recipe.ema_decay, checkpoint),
+            scaler=_scaler(world.device, dtype, checkpoint),
         ),
         mix=mix,
         checkpoint=checkpoint,
@@ -152,7 +159,19 @@ def _averaged(
     return averaged
 
 
-def _check_parts(recipe: RecipeConfig, batch_size: int) -> None:
+def _scaler(
+    device: torch.device, dtype: torch.dtype | None, checkpoint: Checkpoint | None
+) -> torch.amp.GradScaler:
+    scaler = loss_scaler(device, dtype)
+    if checkpoint and checkpoint.scaler:
+        scaler.load_state_dict(checkpoint.scaler)
+    return scaler
+
+
+def _check_parts(recipe: RecipeConfig, machine: MachineConfig, batch_size: int) -> None:
+    if recipe.accumulate > 1 and machine.static_graph:
+        # torch 2.14's DDP fails on an assertion of its own.
+        raise MisuseError("--static-graph doesn't go with --accumulate: take one of them.")
     if batch_size % recipe.accumulate:
         raise MisuseError(
             f"--accumulate {recipe.accumulate} does not divide the {batch_size} samples that each "

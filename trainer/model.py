@@ -1,14 +1,12 @@
 """Any torchvision classifier, fed with uint8 images."""
 
 import difflib
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torchvision
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.errors import MisuseError
 from trainer.blur import add_blur
@@ -81,25 +79,6 @@ def build_model(
             f"give another --image-size, --progressive-resize or --model."
         ) from error
     return model
-
-
-def distribute(model: Classifier, world: World) -> nn.Module:
-    """`model` with gradients averaged over the ranks; itself where there is one rank.
-
-    Buffers stay each rank's own: ``average_buffers`` makes them equal when they are looked at.
-    """
-    if world.world_size == 1:
-        return model
-    # Named anew in torch 2.14, which warns at the old name.
-    known = inspect.signature(DistributedDataParallel.__init__).parameters
-    name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
-    own_buffers: dict[str, Any] = {name: False}
-    return DistributedDataParallel(
-        model,
-        device_ids=[world.device] if world.device.type == "cuda" else None,
-        gradient_as_bucket_view=True,
-        **own_buffers,
-    )
 
 
 def average_buffers(model: nn.Module, world: World) -> None:

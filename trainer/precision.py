@@ -1,4 +1,4 @@
-"""Where bfloat16 pays."""
+"""How precisely a step is computed, and where bfloat16 pays."""
 
 from pathlib import Path
 
@@ -18,12 +18,26 @@ def autocast_dtype(precision: str, device: torch.device, model: nn.Module) -> to
     efficientnet_b0 0.52, shufflenet_v2 0.64, and convnext_tiny alone 1.35.
     """
     if precision != "auto":
-        return torch.bfloat16 if precision == "bf16" else None
+        return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
     if device.type == "cuda":
         pays = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         pays = bool(_cpu_flags() & CPU_FLAGS_OF_BF16) and not has_depthwise_convolutions(model)
     return torch.bfloat16 if pays else None
+
+
+def set_float32(precision: str) -> None:
+    """How CUDA multiplies float32, for the whole process: "tf32" rounds factors to 10 bits of
+    mantissa, "fp32" keeps all 23 (by default torch rounds in convolutions alone)."""
+    if precision in ("fp32", "tf32"):
+        torch.backends.cudnn.allow_tf32 = precision == "tf32"
+        torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+
+
+def loss_scaler(device: torch.device, dtype: torch.dtype | None) -> torch.amp.GradScaler:
+    """For float16, whose smallest gradients would be 0; for other types it does nothing
+    (Micikevicius et al. 2018, arXiv:1710.03740)."""
+    return torch.amp.GradScaler(device.type, enabled=dtype is torch.float16)
 
 
 def has_depthwise_convolutions(model: nn.Module) -> bool:

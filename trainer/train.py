@@ -196,6 +196,7 @@ def _save(job: Job, saver: Saver) -> None:
     saver.save(
         lambda: snapshot(
             network=job.model.network,
+            scaler=job.update.scaler.state_dict(),
             ema=job.averaged and job.averaged.network,
             optimizer=job.optimizer,
             progress=job.progress,

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
 
 import torch
 from torch import nn
+from torch.amp import GradScaler
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
@@ -29,6 +30,8 @@ class Update:
             batch, but that batch norm sees each part alone.
         clip_norm: length that the gradient over all weights is cut to.
         averaged: follows the weights.
+        scaler: float16's; a step whose gradients overflow is left out, and the scale halved. With
+            LARS it waits for the device.
     """
 
     model: nn.Module
@@ -38,6 +41,7 @@ class Update:
     accumulate: int = 1
     clip_norm: float | None = None
     averaged: Averaged[Any] | None = None
+    scaler: GradScaler = field(default_factory=lambda: GradScaler(enabled=False))
 
     def __call__(
         self, images: torch.Tensor, targets: torch.Tensor, learning_rate: float, *, step: int = 0
@@ -53,8 +57,10 @@ class Update:
             for number, part in enumerate(parts, start=1)
         ]
         if self.clip_norm is not None:
+            self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm)
-        self.optimizer.step()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         if self.averaged is not None:
             self.averaged.update(step)
@@ -68,7 +74,7 @@ class Update:
             with torch.autocast(images.device.type, self.dtype, enabled=self.dtype is not None):
                 logits = self.model(images)
             loss = self.loss(logits.float(), targets) * share
-            loss.backward()  # type: ignore[no-untyped-call]
+            self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
     def _apart(self) -> AbstractContextManager[None]:

@@ -1,0 +1,51 @@
+"""Steps on two ranks beside the same on one: prints how far each way of DDP's is from that."""
+
+import dataclasses
+import json
+from typing import Any
+
+import torch
+from torch import nn
+
+from trainer.config import MachineConfig
+from trainer.distributed import World, open_world
+from trainer.model import Classifier
+from trainer.parallel import distribute
+from trainer.update import Update
+
+WAYS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "accumulated": {"accumulate": 2},
+    "static": {"static_graph": True},
+    "compressed": {"compress_gradients": True},
+}
+
+
+def weights(world: World, *, accumulate: int = 1, **machine: Any) -> torch.Tensor:
+    """After 4 steps of 16 images over all ranks."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.Flatten(), nn.Linear(72, 5))
+    model = Classifier(network, mean=(0.5,) * 3, std=(0.2,) * 3)
+    update = Update(
+        model=distribute(model, world, MachineConfig(**machine)),
+        optimizer=torch.optim.SGD(model.parameters(), lr=1.0),
+        accumulate=accumulate,
+    )
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(4):
+        images = torch.randint(256, (16, 3, 8, 8), dtype=torch.uint8, generator=generator)
+        labels = torch.randint(5, (16,), generator=generator)
+        own = slice(world.rank, None, world.world_size)
+        update(images[own], labels[own], 0.1)
+    return nn.utils.parameters_to_vector(model.parameters()).detach()
+
+
+if __name__ == "__main__":
+    with open_world("cpu") as together:
+        expected = weights(dataclasses.replace(together, rank=0, world_size=1))
+        far = {
+            name: float((weights(together, **way) - expected).abs().max())
+            for name, way in WAYS.items()
+        }
+        if together.rank == 0:
+            print(json.dumps(far))
