@@ -1,6 +1,8 @@
 """metrics.jsonl over the processes of a run, and what is read from it."""
 
+import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,10 @@ import pytest
 from pipeline.errors import DataError
 from trainer.checkpoint import Progress
 from trainer.display import summary_rows
+from trainer.metrics import Interval
 from trainer.metrics_file import MetricsFile
-from trainer.records import Record, read_records
-from trainer.summary import summarise
+from trainer.records import KEYS, NUMBERS, Record, read_records
+from trainer.summary import Summary, summarise
 
 INTERVAL = {"images": 8, "seconds": 2.0, "data_seconds_max": 0.5, "memory_bytes": 2**20}
 INTERVAL |= {"loss": 1.0, "learning_rate": 0.1, "bad_samples": 0}
@@ -103,3 +106,27 @@ def test_what_is_no_run_is_named(tmp_path: Path, lines: list[Any] | None, senten
         write(tmp_path, lines, end="\n" if lines else "")
     with pytest.raises(DataError, match=sentence):
         read_records(tmp_path)
+
+
+def test_the_documented_reader_yields_the_numbers(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "metrics.md").read_text()
+    reader, *others = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(reader, names)
+    evaluation = {**interval(16), "kind": "evaluation", "top1": 0.5, "note": "text"}
+    write(tmp_path, [interval(8), evaluation])
+    (first, losses), (second, scores) = names["numbers"](tmp_path)
+    assert (first, losses["train/loss"], losses["train/elapsed_seconds"]) == (8, 1.0, 2.0)
+    assert (second, scores["evaluation/top1"], "evaluation/note" in scores) == (16, 0.5, False)
+    for other in others:  # of packages that aren't here
+        assert 'numbers("runs/first")' in other
+        compile(other, "docs/metrics.md", "exec")
+
+
+def test_every_field_is_documented() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "metrics.md").read_text()
+    shown = set(re.findall(r"`([a-z0-9_]+)`", text))
+    interval_fields = {field.name for field in dataclasses.fields(Interval)}
+    summary_fields = {field.name for field in dataclasses.fields(Summary)} - {"processes"}
+    for names in (KEYS, *NUMBERS.values(), interval_fields, summary_fields):
+        assert set(names) <= shown

@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import click
@@ -129,9 +130,16 @@ class LogConfig:
     """What is told of the run."""
 
     log_every: int = setting(10, "Steps between lines of metrics.jsonl.")
+    tensorboard: bool = setting(False, "Write the numbers of metrics.jsonl for TensorBoard, too.")
+    profile: bool = setting(False, "Write a Chrome trace of rank 0's steps 14 to 18.")
 
     def __post_init__(self) -> None:
         _positive("--log-every", self.log_every)
+        if self.tensorboard and find_spec("tensorboard") is None:
+            raise MisuseError(
+                "--tensorboard: TensorBoard is not installed: pip install -c constraints.txt -e "
+                "'.[tensorboard]'"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

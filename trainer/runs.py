@@ -14,6 +14,8 @@ from trainer.checkpoint import CHECKPOINT_NAME, PARTIAL_SUFFIX
 from trainer.config import RunConfig
 from trainer.records import METRICS_NAME
 from trainer.saver import BEST_NAME, KEPT_PATTERN
+from trainer.tensorboard import TENSORBOARD_NAME
+from trainer.tracing import TRACE_NAME
 
 CONFIG_NAME = "config.json"
 BAD_SAMPLES_NAME = "bad_samples.csv"
@@ -21,6 +23,7 @@ NONFINITE_NAME = "nonfinite.csv"
 RUN_FILES = (
     *(CONFIG_NAME, METRICS_NAME, BAD_SAMPLES_NAME, NONFINITE_NAME),
     *(CHECKPOINT_NAME, BEST_NAME, KEPT_PATTERN),
+    *(TENSORBOARD_NAME, TRACE_NAME),
 )
 
 

@@ -21,6 +21,7 @@ from trainer.nonfinite import nonfinite_loss
 from trainer.optim import build_schedule
 from trainer.runs import write_config
 from trainer.saver import Saver
+from trainer.tracing import TRACE_NAME, traced
 
 
 def run(settings: Settings) -> None:
@@ -60,6 +61,7 @@ def open_journal(job: Job) -> Journal:
         samples=job.data.samples,
         position=job.progress.position,
         end_position=job.end_position,
+        tensorboard=job.settings.log.tensorboard,
     )
 
 
@@ -105,7 +107,7 @@ def _train(
     meter = Meter(world)
     with _batches(job) as batches:
         meter.start()
-        for record in _steps(job, batches):
+        for record in _watched(job, journal, _steps(job, batches)):
             progress.position = record.position
             journal.step(record.position)
             meter.add(record)
@@ -152,6 +154,13 @@ def _steps(job: Job, batches: Loader) -> Iterator[StepRecord]:
         seed=hash((job.settings.pipeline.seed, job.world.rank)),
         mix=job.mix,
     )
+
+
+def _watched(job: Job, journal: Journal, steps: Iterator[StepRecord]) -> Iterator[StepRecord]:
+    """The steps, of which rank 0 traces a few if it was asked for."""
+    if job.settings.log.profile and job.world.rank == 0:
+        return traced(steps, job.place.directory / TRACE_NAME, journal.say)
+    return steps
 
 
 def _is_due(job: Job, every_epochs: float) -> bool:
