@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
@@ -109,3 +110,21 @@ def test_evaluation_breaks_off_where_asked_to_stop() -> None:
 
     assert evaluate(counted(), Toy(), ALONE, CHANNELS, stopped=lambda: len(seen) == 3) is None
     assert len(seen) == 3
+
+
+def test_flips_are_reported_apart() -> None:
+    model = Toy()
+    plain = evaluate(toy_batches(5), model, ALONE, CHANNELS)
+    both = evaluate(toy_batches(5), model, ALONE, CHANNELS, flips=True)
+    assert plain is not None
+    assert both is not None
+    metrics = dict(both.metrics)
+    flipped = metrics.pop("top1_with_flips")
+    assert (metrics, both.counts, both.loss) == (plain.metrics, plain.counts, plain.loss)
+    right = samples = 0
+    for batch in toy_batches(5):
+        outputs = model(batch.images) + model(batch.images.flip(3))
+        right += (outputs.argmax(1) == batch.labels).sum().item()
+        samples += len(batch.labels)
+    assert flipped == pytest.approx(right / samples)
+    assert flipped != plain.metrics["top1"]

@@ -110,6 +110,9 @@ class RunConfig:
         10.0, "Minutes of training between checkpoints, beside the others; 0: none."
     )
     keep_checkpoints: int = setting(3, "How many of the last checkpoints stay, beside the best.")
+    flip_test: bool = setting(
+        False, "Evaluate means over images and their mirror images, too; reported apart."
+    )
     out: str | None = setting(None, "Directory of the run.  [default: runs/<date-time>]")
     resume: str = setting(
         "auto",

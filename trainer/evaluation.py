@@ -1,5 +1,6 @@
 """The evaluation of a model over the ranks' shares of a split."""
 
+import dataclasses
 from collections.abc import Callable, Iterable
 
 import torch
@@ -20,15 +21,46 @@ def evaluate(
     task: Task,
     *,
     dtype: torch.dtype | None = None,
+    flips: bool = False,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Evaluation | None:
     """Score `model`, not its DDP wrapper: ranks may have different numbers of batches.
 
     Each rank asks `stopped` between batches; None on all ranks once it was true on one, and where
-    there is no sample.
+    there is no sample. With `flips` the metric that the task is best by is there a second time, for
+    the means of what the model says of each image and of its mirror image.
     """
-    totals = add_up(batches, model, world, task.sums, dtype=dtype, stopped=stopped)
-    return task.evaluation(totals) if totals and totals[0] else None
+    if not flips:
+        totals = add_up(batches, model, world, task.sums, dtype=dtype, stopped=stopped)
+        return task.evaluation(totals) if totals and totals[0] else None
+    both = WithFlips(model)
+    totals = add_up(batches, both, world, _of_halves(task.sums), dtype=dtype, stopped=stopped)
+    if not totals or not totals[0]:
+        return None
+    half = len(totals) // 2
+    plain, flipped = task.evaluation(totals[:half]), task.evaluation(totals[half:])
+    named = {f"{task.best_by}_with_flips": flipped.metrics[task.best_by]}
+    return dataclasses.replace(plain, metrics={**plain.metrics, **named})
+
+
+class WithFlips(nn.Module):
+    """(B, 3, H, W) -> (B, 2 K): the K outputs of `model`, and their means over images and mirror
+    images."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        outputs = self.model(images)
+        return torch.cat([outputs, (outputs + self.model(images.flip(3))) / 2], dim=1)
+
+
+def _of_halves(sums: Sums) -> Sums:
+    def of_both(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return torch.cat([sums(half, targets) for half in outputs.chunk(2, dim=1)])
+
+    return of_both
 
 
 def add_up(

@@ -18,6 +18,9 @@ METRIC_NAMES = {
     "top5": ("top-5", ".2%"),
     "mean_average_precision": ("mAP", ".2%"),
     "r2": ("R2", ".4f"),
+    "top1_with_flips": ("top-1 with flips", ".2%"),
+    "mean_average_precision_with_flips": ("mAP with flips", ".2%"),
+    "r2_with_flips": ("R2 with flips", ".4f"),
 }
 
 # Average precision is taken over so many thresholds, evenly spaced from -LIMIT to LIMIT.

@@ -186,6 +186,7 @@ def _evaluate(job: Job, journal: Journal, stop: StopSignal, validation: Loader |
         job.world,
         job.task,
         dtype=job.dtype,
+        flips=job.settings.run.flip_test,
         stopped=lambda: stop.number is not None,
     )
     if evaluation is None:
