@@ -84,7 +84,8 @@ def measure_quality(order: Order, index: SplitIndex, global_batch_size: int) -> 
     """Of the first epoch, and its correlation with the second."""
     count = len(index)
     first, second = (order(np.arange(count) + epoch * count)[1] for epoch in (0, 1))
-    labels, shards = index.samples["label"][first], index.samples["shard"][first]
+    # Every label is -1 unless the task is classification: bincount takes none below 0.
+    labels, shards = index.samples["label"][first] + 1, index.samples["shard"][first]
     shares = np.bincount(labels) / count
     return Quality(
         run_length=(count / (1 + np.count_nonzero(np.diff(labels))), 1 / (1 - (shares**2).sum()))

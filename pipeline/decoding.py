@@ -25,6 +25,7 @@ from pipeline.kept import KeptImages
 from pipeline.plan import Plan, PlannedBatch
 from pipeline.reader import ShardReader
 from pipeline.supply import EncodedSupply, KeptSupply, Supply
+from pipeline.targets import batch_targets
 from pipeline.watch import Watch
 from pipeline.whole import WholeDecoder
 from pipeline.worker import Worker
@@ -36,18 +37,25 @@ class Batch:
 
     Attributes:
         images: uint8 (B, 3, H, W) on the device, in channels-last memory, not normalised.
-        labels: int64 (B,) on the device; -1 where validation has no sample, since it was bad.
+        targets: on the device; classification: int64 (B,), labels; multi-label and regression:
+            float32 (B, targets). -1 or a row of NaN where validation has no sample, since it was
+            bad.
         samples: int64 (B,), rows of the split's index.
     """
 
     images: torch.Tensor
-    labels: torch.Tensor
+    targets: torch.Tensor
     samples: NDArray[np.int64]
+
+    @property
+    def labels(self) -> torch.Tensor:
+        """The targets under their name in classification."""
+        return self.targets
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Batch":
         """The batch on `device`, for loops that move what they get."""
         images = self.images.to(device, non_blocking=non_blocking)
-        return Batch(images, self.labels.to(device, non_blocking=non_blocking), self.samples)
+        return Batch(images, self.targets.to(device, non_blocking=non_blocking), self.samples)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,11 +146,9 @@ def _run(
 
 
 def _hand_over(planned: PlannedBatch, images: Any, source: Source) -> Batch:
-    labels = source.index.samples["label"][planned.samples]
-    counted = np.where(planned.counts, labels, -1)
     return Batch(
         images=from_dlpack(images.as_tensor()).permute(0, 3, 1, 2),
-        labels=_to_device(counted.astype(np.int64), source.device),
+        targets=_to_device(batch_targets(source.index, planned), source.device),
         samples=planned.samples,
     )
 
@@ -205,8 +211,8 @@ def graph_config(
     )
 
 
-def _to_device(labels: NDArray[np.int64], device: torch.device) -> torch.Tensor:
-    tensor = torch.from_numpy(labels)
+def _to_device(targets: NDArray[Any], device: torch.device) -> torch.Tensor:
+    tensor = torch.from_numpy(targets)
     if device.type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor

@@ -17,6 +17,7 @@ from pipeline.kept import choose_kept
 from pipeline.loader import Loader
 from pipeline.plan import Plan, train_plan, val_plan
 from pipeline.ranks import per_rank_batch_size, validation_samples
+from pipeline.targets import LOADED_TASKS, check_fit
 from pipeline.telling import tell
 
 
@@ -82,7 +83,7 @@ def train_stream(
 ) -> TrainStream:
     """See ``train_loader``."""
     batch_size = per_rank_batch_size(global_batch_size, world_size)
-    index = _opened(dataset, split)
+    index = _opened(dataset, config, split)
     if rank == 0 and config.shuffle == "global":
         _warn_of_thrashing(index)
     source = _source(
@@ -120,7 +121,7 @@ def val_loader(
 
     The last batch may be smaller, and ranks may have different numbers of batches.
     """
-    index = _opened(dataset, split)
+    index = _opened(dataset, config, split)
     share = validation_samples(samples=len(index), rank=rank, world_size=world_size)
     source = _source(dataset, config, index, share, device, batch_size, rank, training=False)
     plan = val_plan(
@@ -141,10 +142,14 @@ def val_loader(
     )
 
 
-def _opened(dataset: Dataset, split: str) -> SplitIndex:
-    dataset.require("classification")
+def _opened(dataset: Dataset, config: PipelineConfig, split: str) -> SplitIndex:
+    dataset.require(*LOADED_TASKS)
+    check_fit(config, dataset.manifest.task)
     index = dataset.split(split)
-    _ = index.samples  # fetched and checked now, not when the first batch is waited for
+    # Fetched and checked now, not when the first batch is waited for.
+    _ = index.samples
+    if index.task != "classification":
+        _ = index.targets
     return index
 
 

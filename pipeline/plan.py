@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pipeline.augment import Parameters, train_parameters, val_parameters
 from pipeline.config import PipelineConfig, Sizes
 from pipeline.dataset import SplitIndex
+from pipeline.errors import MisuseError
 from pipeline.order import (
     Order,
     fixed_order,
@@ -144,6 +145,11 @@ def val_plan(
 def order_of(index: SplitIndex, config: PipelineConfig) -> Order:
     """The order of a split that `config` asks for."""
     if config.sample_weights == "inverse-frequency":
+        if index.task != "classification":
+            raise MisuseError(
+                f"--sample-weights inverse-frequency counts classes, one an image; these shards "
+                f"are stored for {index.task}: leave it out."
+            )
         labels = np.asarray(index.samples["label"])
         weights = inverse_frequency(labels, len(index.split.class_counts))
         order = weighted_order(labels, weights, config.seed)

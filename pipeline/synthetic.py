@@ -30,7 +30,7 @@ def synthetic_loader(
     )
     batch = Batch(
         images=images.to(device).permute(0, 3, 1, 2),
-        labels=torch.randint(classes, (batch_size,), generator=generator).to(device),
+        targets=torch.randint(classes, (batch_size,), generator=generator).to(device),
         samples=np.arange(batch_size),
     )
     advance = batch_size * world_size

@@ -27,7 +27,7 @@ def toy_batches(count: int, *, size: int = 16) -> Iterator[Batch]:
         images = torch.randint(256, (size, 3, 4, 4), dtype=torch.uint8, generator=generator)
         labels = images.float().mean((2, 3)).argmax(1)
         samples = np.arange(number * size, (number + 1) * size)
-        yield Batch(images=images, labels=labels, samples=samples)
+        yield Batch(images=images, targets=labels, samples=samples)
 
 
 class Toy(nn.Module):

@@ -11,6 +11,7 @@ from pipeline.loader import Loader
 from pipeline.loaders import train_loader, val_loader
 from pipeline.ranks import per_rank_batch_size
 from pipeline.synthetic import SYNTHETIC_FINGERPRINT, SYNTHETIC_SAMPLES, synthetic_loader
+from pipeline.targets import LOADED_TASKS, check_fit
 from trainer.distributed import World
 from trainer.tasks import Classification, MultiLabel, Regression, Task
 
@@ -19,7 +20,8 @@ from trainer.tasks import Classification, MultiLabel, Regression, Task
 class TrainingData:
     """Facts of the data; `dataset` is None for synthetic batches.
 
-    `samples` counts the training split; `mean` and `std` are in fractions of 255.
+    `samples` counts the training split; `classes` is 0 for regression; `mean` and `std` are in
+    fractions of 255.
     """
 
     dataset: Dataset | None
@@ -50,7 +52,8 @@ def open_data(pipeline: PipelineConfig, *, synthetic: bool) -> TrainingData:
             fingerprint=SYNTHETIC_FINGERPRINT,
         )
     dataset = open_dataset(pipeline)
-    dataset.require("classification")
+    dataset.require(*LOADED_TASKS)
+    check_fit(pipeline, dataset.manifest.task)
     manifest = dataset.manifest
     return TrainingData(
         dataset=dataset,

@@ -84,7 +84,7 @@ def add_up(
                 break
             with torch.autocast(world.device.type, dtype, enabled=dtype is not None):
                 outputs = model(batch.images)
-            own = sums(outputs.float(), batch.labels)
+            own = sums(outputs.float(), batch.targets)
             totals = own if totals is None else totals + own
     model.train()
     # A rank that had no batch doesn't know how many totals there are.

@@ -94,7 +94,7 @@ def prepare(settings: Settings, world: World) -> Job:
         mix = mixing(pipeline, classes=data.classes, batch_size=batch_size, rank=world.rank)
         model = build_model(
             recipe.model,
-            classes=data.classes,
+            classes=task.outputs,
             image_size_px=data.image_size_px,
             mean=data.mean,
             std=data.std,

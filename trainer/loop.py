@@ -62,7 +62,7 @@ def train_steps(
             return
         fetched = time.perf_counter()
         learning_rate = schedule(position + global_batch_size / 2)
-        images, targets = batch.images, batch.labels
+        images, targets = batch.images, batch.targets
         if mix is not None:
             images, targets = mix(images, targets, position)
         # The hash of integers is the same in every process.
@@ -73,7 +73,7 @@ def train_steps(
         position += global_batch_size
         yield StepRecord(
             position=position,
-            images=len(batch.labels),
+            images=len(batch.samples),
             loss=loss,
             learning_rate=learning_rate,
             data_seconds=fetched - started,
