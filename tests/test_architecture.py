@@ -19,6 +19,7 @@ COMMANDS = (
     "tools.looking.check_cli",
     "tools.looking.show_cli",
     "trainer.__main__",
+    "trainer.evaluate",
     "trainer.plot",
     "benchmarks.loader",
 )

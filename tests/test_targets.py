@@ -83,6 +83,7 @@ def test_is_learnt(shards: Path, tmp_path: Path) -> None:
             model="resnet18",
             precision="fp32",
             epochs=1.2,
+            val_every=0,
             optimizer="adamw",
             learning_rate=0.004,
             global_batch_size=64,

@@ -26,10 +26,10 @@ def main(**values: Any) -> None:
     run(settings)
 
 
-def entry() -> None:
-    """Run the command; what is wrong with its arguments is so on all ranks, and one says it."""
+def entry(command: click.Command = main) -> None:
+    """Run a command; what is wrong with its arguments is so on all ranks, and one says it."""
     try:
-        main(standalone_mode=False)
+        command(standalone_mode=False)
     except click.UsageError as error:
         if os.environ.get("RANK", "0") != "0":
             leave_quietly(error.exit_code)

@@ -21,7 +21,7 @@ from trainer.precision import autocast_dtype, loss_scaler, set_float32
 from trainer.pretrained import load_pretrained
 from trainer.recipes import recipe_lines
 from trainer.runs import Place, choose_place
-from trainer.tasks import Task
+from trainer.tasks import Task, task_record
 from trainer.update import Update
 
 
@@ -78,6 +78,9 @@ class Job:
             "image_size_px": self.data.image_size_px,
             "samples": self.data.samples,
             "classes": self.data.classes,
+            "mean": self.data.mean,
+            "std": self.data.std,
+            "task": task_record(self.task),
             "fingerprint": self.data.fingerprint,
             "torch": torch.__version__,
         }

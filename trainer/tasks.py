@@ -6,7 +6,7 @@ An evaluation adds up ``Task.sums`` over batches and ranks, in float64, which co
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
 import torch
@@ -226,6 +226,28 @@ class Regression:
             torch.tensor(values, device=targets.device) for values in (self.means, self.deviations)
         )
         return (targets - means) / deviations
+
+
+TASKS: Mapping[str, Any] = {
+    "classification": Classification,
+    "multi-label": MultiLabel,
+    "regression": Regression,
+}
+
+
+def task_record(task: Task) -> dict[str, Any]:
+    """Plain data that ``task_from_record`` makes the task from again."""
+    (name,) = (name for name, owner in TASKS.items() if isinstance(task, owner))
+    return {"task": name, **{each.name: getattr(task, each.name) for each in fields(TASKS[name])}}
+
+
+def task_from_record(record: Mapping[str, Any]) -> Task:
+    """Raises ``KeyError`` or ``TypeError`` for what ``task_record`` didn't make."""
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in record.items()
+    }
+    task: Task = TASKS[values.pop("task")](**values)
+    return task
 
 
 def average_precision(shown: torch.Tensor, every: torch.Tensor) -> torch.Tensor:
