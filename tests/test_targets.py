@@ -93,9 +93,10 @@ def test_is_learnt(shards: Path, tmp_path: Path) -> None:
     )
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     (evaluation,) = (line for line in lines if line["kind"] == "evaluation")
+    # The mean of the training split has an R2 of 0 at most, chance a mAP of 0.5 at most.
     name, least = {
         "multi-label": ("mean_average_precision", 0.7),
-        "regression": ("r2", 0.4),
+        "regression": ("r2", 0.15),
     }[Dataset(shards).manifest.task]
     assert evaluation["samples"] == 180
     assert evaluation[name] > least

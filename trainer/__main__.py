@@ -17,7 +17,7 @@ from trainer.recipes import recipe_option
 @profile_file
 @options(*CONFIGS)
 def main(**values: Any) -> None:
-    """Train a torchvision classifier on a directory of shards."""
+    """Train a torchvision model on a directory of shards."""
     settings = Settings.of(**values)
 
     # torch and DALI take seconds to import: neither --help nor a misspelt option waits for them.

@@ -43,7 +43,9 @@ class RecipeConfig:
     )
     momentum: float = setting(0.9, "Momentum; AdamW's first beta.")
     weight_decay: float = setting(1e-4, "Weight decay; none on norms and biases.")
-    label_smoothing: float = setting(0.1, "Share of the target spread over all classes.")
+    label_smoothing: float = setting(
+        0.1, "Share of the target spread over all classes, where an image has one."
+    )
     warmup_epochs: float | None = setting(
         None, "Epochs of linear warm-up.  [default: 5, at most a tenth of the run]"
     )

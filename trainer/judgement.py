@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from rich.table import Table
 
 from pipeline.config import PipelineConfig, open_dataset
 from pipeline.dataset import Dataset
+from pipeline.decoding import Batch
 from pipeline.errors import DataError, MisuseError
 from pipeline.loaders import val_loader
 from trainer.checkpoint import CHECKPOINT_NAME, Identity, load_checkpoint
@@ -124,7 +125,7 @@ def judge(directory: str, *, shards: str | None, split: str, device: str) -> Non
 
 
 def judged(
-    task: Task, batches: Any, model: Classifier, world: World
+    task: Task, batches: Iterable[Batch], model: Classifier, world: World
 ) -> tuple[Evaluation, Confusion | None] | None:
     """What the task says and, for classification, the confusion; None if there was no sample."""
     classes = task.classes if isinstance(task, Classification) else ()
