@@ -16,6 +16,18 @@ CHECKPOINT_NAME = "checkpoint.pt"
 PARTIAL_SUFFIX = ".partial"
 CHECKPOINT_VERSION = 1
 
+# What torch.load raises on damaged bytes is whatever the bytes lead it to.
+LOAD_ERRORS = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    pickle.UnpicklingError,
+)
+
 
 @dataclass(kw_only=True)
 class Progress:
@@ -135,17 +147,7 @@ def load_checkpoint(path: Path, identity: Identity) -> Checkpoint:
             ema=state.get("ema"),
             scaler=state.get("scaler", {}),
         )
-    # What torch.load raises on damaged bytes is whatever the bytes lead it to.
-    except (
-        OSError,
-        EOFError,
-        RuntimeError,
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-        pickle.UnpicklingError,
-    ) as error:
+    except LOAD_ERRORS as error:
         reason = error.strerror if isinstance(error, OSError) else "damaged, or not a checkpoint"
         raise DataError(
             f"{path} can't be read ({reason}): give another to --resume, or start anew with "

@@ -1,6 +1,5 @@
 """Weights from a file of someone else's."""
 
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ import torch
 from torch import nn
 
 from pipeline.errors import DataError
+from trainer.checkpoint import LOAD_ERRORS
 
 _SHOWN = 3
 # What DDP and torch.compile put before a name.
@@ -69,17 +69,7 @@ def _head(own: Mapping[str, torch.Tensor], weights: Mapping[str, torch.Tensor]) 
 def _read(path: Path) -> dict[str, torch.Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    # What torch.load raises on damaged bytes is whatever the bytes lead it to.
-    except (
-        OSError,
-        EOFError,
-        RuntimeError,
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-        pickle.UnpicklingError,
-    ) as error:
+    except LOAD_ERRORS as error:
         reason = error.strerror if isinstance(error, OSError) else "damaged, or not a state dict"
         raise DataError(f"--pretrained {path} can't be read ({reason}).") from error
     if isinstance(state, dict):
