@@ -47,6 +47,7 @@ class Summary:
         later_epochs: the rest. Each of the three is None where a run has no such part.
         total: all intervals.
         memory_bytes: the most on any rank; see docs/metrics.md.
+        bad_samples: the most that one process met; another meets some of them again.
     """
 
     processes: int
@@ -90,7 +91,7 @@ def summarise(records: Sequence[Record], *, samples: int) -> Summary:
         total=throughput(intervals),
         milestones=reached(records),
         memory_bytes=max((interval["memory_bytes"] for interval in intervals), default=0),
-        bad_samples=intervals[-1]["bad_samples"] if intervals else 0,
+        bad_samples=max((interval["bad_samples"] for interval in intervals), default=0),
     )
 
 
