@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 from benchmarks.bundle import publish
@@ -121,7 +123,14 @@ def alternate(
     Alternating lets what drifts (clock, page cache, neighbours) fall on all contenders alike.
     """
     values: dict[str, list[float]] = {name: [] for name in contenders}
-    for number in range(warmup + runs):
+    rounds = track(
+        range(warmup + runs),
+        description="rounds",
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+    for number in rounds:
         for name, contender in contenders.items():
             value = contender()
             if number >= warmup:
@@ -146,18 +155,19 @@ def report(
     *,
     facts: Mapping[str, Any],
     columns: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    ratios: bool = True,
     notes: Sequence[str] = (),
     finding: str | None = None,
     output: str | None = None,
 ) -> None:
-    """Print a table, with ratios to the first row where there are several, `notes` and the
+    """Print a table, with `ratios` to the first row where there are several, `notes` and the
     `finding` (by default the last row beside the first); then the bundle, to `output` too.
 
     `columns`: more of the table, header -> row -> text. `facts`: more of the bundle; they may have
     none of its own names.
     """
     finding = finding or default_finding(unit, measurements)
-    show_table(title, unit, measurements, columns)
+    _show_table(title, unit, measurements, columns, ratios and len(measurements) > 1)
     for line in (*notes, finding):
         print(line)
     intervals = {row.name: row.interval for row in measurements}
@@ -177,15 +187,16 @@ def report(
     publish({**record, **facts}, output)
 
 
-def show_table(
+def _show_table(
     title: str,
     unit: str,
     measurements: Sequence[Measurement],
     columns: Mapping[str, Mapping[str, str]],
+    ratios: bool,
 ) -> None:
-    table = Table("", title=title)
-    ratios = len(measurements) > 1
-    for header in (f"{unit}, median", "lowest", "highest", *["ratio"] * ratios, *columns):
+    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column(no_wrap=True)
+    for header in (f"{unit} median", "lowest", "highest", *["ratio"] * ratios, *columns):
         table.add_column(header, justify="right")
     for row in measurements:
         figures = (row.median, min(row.values), max(row.values))

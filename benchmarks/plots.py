@@ -40,7 +40,7 @@ class RunFigures:
         seconds = sum(line["seconds"] for line in intervals)
         waiting = sum(line["data_seconds_max"] for line in intervals)
         return cls(
-            loader=loader["median"]["loader"],
+            loader=loader["median"]["full"],
             compute=images / (seconds - waiting),
             training=images / seconds,
             curve=[(line["epoch"], line["top1"]) for line in evaluations],

@@ -4,47 +4,14 @@ import json
 from pathlib import Path
 
 import click
-import pytest
 from click.testing import CliRunner, Result
 
-from benchmarks import compute, loader, peers
-from benchmarks.measure import figure
+from benchmarks import compute, peers
 from benchmarks.plots import RunFigures, draw_run
 
 
 def invoked(command: click.Command, *arguments: str) -> Result:
     return CliRunner().invoke(command, arguments)
-
-
-def test_bench_loader_ends_with_a_json_line(digits_shards: Path) -> None:
-    result = invoked(
-        loader.main,
-        *("--shards", str(digits_shards), "--threads", "3", "--batch-size", "16"),
-        *("--seconds", "0.05", "--runs", "3"),
-    )
-    assert result.exit_code == 0, result.output
-    *table, line = result.output.splitlines()
-    record = json.loads(line)
-    assert len(record["values"]["loader"]) == 3
-    assert record["threads"] == 3 and record["settings"]["batch_size"] == 16
-    assert record["environment"]["nvidia-dali-cuda120"]
-    assert any(figure(record["median"]["loader"]) in row for row in table)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "sentence"),
-    [
-        (("--runs", "0"), 2, "--runs must be at least 1, not 0"),
-        (("--threads", "0"), 2, "--threads must be at least 1, not 0"),
-        (("--batch-size", "none"), 2, "'none' is not a valid integer"),
-        (("--shards", "nowhere"), 1, "nowhere holds no complete shards"),
-    ],
-)
-def test_bench_loader_refuses(arguments: tuple[str, ...], code: int, sentence: str) -> None:
-    result = invoked(loader.main, *arguments)
-    assert result.exit_code == code
-    assert sentence in result.output
-    assert result.output.count("Error:") == 1
 
 
 def test_peers_get_the_same_samples(digits_shards: Path) -> None:
@@ -78,7 +45,7 @@ def figures(loader_rate: float) -> RunFigures:
     evaluations = [{"kind": "evaluation", "epoch": epoch, "top1": epoch / 4} for epoch in (1, 2)]
     return RunFigures.collect(
         metrics=intervals + evaluations,
-        loader={"median": {"loader": loader_rate}},
+        loader={"median": {"full": loader_rate}},
         command_seconds={"tools/shard": 1.0, "bench-loader": 2.0, "python": 10.0},
     )
 

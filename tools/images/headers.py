@@ -13,6 +13,7 @@ PNG_END = b"IEND\xaeB`\x82"
 # Start-of-frame markers: every 0xC? but DHT (C4), JPG (C8) and DAC (CC).
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _BASELINE = 0xC0
+_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _SCAN = 0xDA
 _EXIF, _ADOBE = 0xE1, 0xEE
 # Markers that carry no length: a stuffed zero, TEM and RSTn.
@@ -51,6 +52,7 @@ class Header(NamedTuple):
     flaw: str = ""
     transparent: int | None = None
     alpha: str = "straight"
+    progressive: bool = False
 
 
 def read_header(data: bytes) -> Header | None:
@@ -114,6 +116,7 @@ def _read_jpeg(data: bytes) -> Header | None:
         orientation=exif or xmp or 1,
         content_offset=end,
         flaw=_jpeg_flaw(data, precision, height, end if kind != _BASELINE else None),
+        progressive=kind in _PROGRESSIVE,
     )
 
 

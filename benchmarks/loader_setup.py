@@ -1,0 +1,154 @@
+"""What all measurements of a loader need: the shards, the device, and what it is called."""
+
+import math
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.decoder_use import DecoderUse
+from benchmarks.draws import Draws
+from benchmarks.loader import LoaderBenchmark
+from benchmarks.page_cache import resident_share
+from benchmarks.rungs import Opener, loaded
+from pipeline.config import PipelineConfig, available_cores, open_dataset, resolve_sizes
+from pipeline.dataset import Dataset, SplitIndex
+from pipeline.loader import Loader
+from pipeline.loaders import train_loader
+from pipeline.memory import available_bytes
+
+# Passes of read-ahead in a split from which on its first one hardly counts.
+_MANY = 4
+# Programs that ran already, for each core, from which on they are a word worth.
+_BUSY = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """`use` samples the GPU's decoders for as long as the setup is open."""
+
+    benchmark: LoaderBenchmark
+    config: PipelineConfig
+    dataset: Dataset
+    index: SplitIndex
+    device: torch.device
+    use: DecoderUse
+
+    def loader(self, config: PipelineConfig, batch_size: int) -> Loader:
+        return train_loader(
+            self.dataset,
+            config,
+            global_batch_size=batch_size,
+            device=self.device,
+            split=self.benchmark.split,
+        )
+
+    def draws(
+        self, opener: Opener, config: PipelineConfig, batch_size: int, *, cold: bool = False
+    ) -> Draws:
+        cuda = self.device.type == "cuda"
+        return Draws(
+            open=opener,
+            seconds=self.benchmark.seconds,
+            stored_bytes=self.index.samples["size"],
+            prepared=self._prepared(config, batch_size, cold),
+            synchronize=torch.cuda.synchronize if cuda else torch.cpu.synchronize,
+            decoder_use=self.use,
+            cold=self.files if cold else (),
+        )
+
+    def whole(self, config: PipelineConfig, batch_size: int) -> Draws:
+        """The whole loader as a contender."""
+        loader = self.loader(config, batch_size)
+        return self.draws(lambda position: loaded(loader, position), config, batch_size)
+
+    def _prepared(self, config: PipelineConfig, batch_size: int, cold: bool) -> int:
+        """Batches to be drawn before a lap: what DALI has decoded, what lies ready for it, and one
+        that is under way."""
+        ready = config.prefetch + config.read_ahead + 1
+        passes = len(self.index) / (batch_size * ready)
+        # Of few samples all have been read ahead before they are dropped for the first time.
+        return math.ceil(len(self.index) / batch_size) if cold and passes < _MANY else ready
+
+    @property
+    def ranks(self) -> int:
+        """That a training on this machine has: one for each GPU."""
+        return torch.cuda.device_count() if self.device.type == "cuda" else 1
+
+    @property
+    def files(self) -> list[Path]:
+        """The split's tars that lie on this machine."""
+        paths = (self.index.directory / shard.name for shard in self.index.split.shards)
+        return [path for path in paths if path.exists()]
+
+    @property
+    def split_bytes(self) -> int:
+        return sum(shard.bytes for shard in self.index.split.shards)
+
+    @property
+    def image_size_px(self) -> int:
+        return resolve_sizes(self.config, self.dataset.manifest).image_size_px
+
+    @property
+    def title(self) -> str:
+        return (
+            f"{len(self.index):,} samples at {self.image_size_px} px, "
+            f"batch {self.benchmark.batch_size}, {self.config.resolved_threads} threads, "
+            f"{self.device.type}"
+        )
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "device": str(self.device),
+            "threads": self.config.resolved_threads,
+            "image_size_px": self.image_size_px,
+            "settings": asdict(self.benchmark) | asdict(self.config),
+            "dataset": self.dataset.fingerprint,
+            "load_before": os.getloadavg()[0],
+            "split_bytes": self.split_bytes,
+            "fits_in_page_cache": fits_in_page_cache(self.files, self.split_bytes),
+        }
+
+    def warnings(self, facts: Mapping[str, Any]) -> list[str]:
+        """What makes the figures less than they seem, of `facts` as they were before."""
+        notes = []
+        if facts["load_before"] > _BUSY * available_cores():
+            notes.append(
+                f"The load was {facts['load_before']:.1f} on {available_cores()} cores before this "
+                f"began: other programs make it slower than the machine is."
+            )
+        if not facts["fits_in_page_cache"]:
+            notes.append(
+                f"The {self.split_bytes / 2**30:,.1f} GiB of {self.benchmark.split} don't fit into "
+                f"the page cache: in training most files are cold, whatever warm ones give."
+            )
+        return notes
+
+
+def fits_in_page_cache(files: list[Path], size_bytes: int) -> bool:
+    """Whether `size_bytes` fit into what is free, or lies in memory of them already."""
+    inside = (resident_share(files) or 0.0) * size_bytes
+    return size_bytes <= available_bytes() + inside
+
+
+@contextmanager
+def open_setup(benchmark: LoaderBenchmark, config: PipelineConfig) -> Iterator[Setup]:
+    dataset = open_dataset(config)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    uuid = None
+    if device.type == "cuda":
+        uuid = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
+    index = dataset.split(benchmark.split)
+    with DecoderUse(uuid) as use:
+        yield Setup(
+            benchmark=benchmark,
+            config=config,
+            dataset=dataset,
+            index=index,
+            device=device,
+            use=use,
+        )
