@@ -33,7 +33,7 @@ class EvaluateConfig:
 @click.argument("directory", required=False)
 @options(EvaluateConfig)
 def main(directory: str | None, **values: Any) -> None:
-    """Evaluate a run's checkpoint on a split: a table, confusion.png in the run's directory for
+    """Evaluate a run's checkpoint on a split, in float32: a table, confusion.png in the run for
     classification, and all figures as JSON in the last line. DIRECTORY is another way to give
     --run."""
     config = take(EvaluateConfig, values)
