@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_trainer
 import torch
 from click.testing import CliRunner
 
@@ -238,3 +239,26 @@ def test_a_checkpoint_of_other_shards_is_refused(digits_shards: Path, tmp_path: 
     result = CliRunner().invoke(main, [*arguments, "--out", str(tmp_path)])
     assert result.exit_code == 1
     assert "other shards" in result.output
+
+
+def test_a_deadline_and_a_target(digits_shards: Path, tmp_path: Path) -> None:
+    out = tmp_path / "deadline"
+    minutes = 0.1
+    state = train(digits_shards, out, model=tiny_trainer.MODEL, max_minutes=minutes, log_every=1)
+    steps = records(out, "train")
+    # The last evaluation comes after the deadline, a process on a busy machine may lose a step.
+    assert 0.8 * minutes * 60 < state["progress"]["spent_seconds"]
+    assert steps[-1]["elapsed_seconds"] < 1.2 * minutes * 60
+    assert steps[-1]["learning_rate"] < 0.01 * max(step["learning_rate"] for step in steps)
+    again = train(digits_shards, out, model=tiny_trainer.MODEL, max_minutes=minutes)
+    assert again["progress"] == state["progress"]
+    longer = train(digits_shards, out, model=tiny_trainer.MODEL, max_minutes=minutes + 0.03)
+    assert longer["progress"]["position"] > state["progress"]["position"]
+
+    out = tmp_path / "target"
+    settings = {"model": tiny_trainer.MODEL, "target_top1": 0.01, "val_every": 0.1}
+    reached = train(digits_shards, out, steps=20, **settings)
+    assert reached["progress"]["best"]["top1"] >= 0.01
+    (evaluation,) = records(out, "evaluation")
+    assert evaluation["elapsed_seconds"] > 0
+    assert train(digits_shards, out, steps=20, **settings)["progress"] == reached["progress"]

@@ -34,13 +34,15 @@ class Progress:
     """How far a run has come.
 
     `evaluated_position` is that of the last evaluation; `best` are the metrics of the best one, by
-    name, empty before the first; `best_position` is where that was.
+    name, empty before the first; `best_position` is where that was. `spent_seconds` are those of
+    a deadline, 0 without one.
     """
 
     position: int = 0
     evaluated_position: int = 0
     best: dict[str, float] = field(default_factory=dict)
     best_position: int | None = None
+    spent_seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

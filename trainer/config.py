@@ -104,6 +104,14 @@ class RecipeConfig:
 class RunConfig:
     """Where the run lies, when it is evaluated and saved."""
 
+    max_minutes: float | None = setting(
+        None,
+        "Length of the run in wall time, in place of --epochs: the learning rate falls to zero at "
+        "the deadline, warm-up is a tenth at most; the last evaluation comes after it.",
+    )
+    target_top1: float | None = setting(
+        None, "Stop at the first evaluation whose top-1 reaches this fraction."
+    )
     val_every: float = setting(1.0, "Epochs between evaluations; 0: at the end alone.")
     checkpoint_every: float = setting(
         1.0, "Epochs between checkpoints, beside those that follow an evaluation; 0: none."
@@ -125,6 +133,10 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         _not_negative("--val-every", self.val_every)
+        if self.max_minutes is not None:
+            _positive("--max-minutes", self.max_minutes)
+        if self.target_top1 is not None and not 0 < self.target_top1 <= 1:
+            raise MisuseError(f"--target-top1 must lie in (0, 1], not {self.target_top1}.")
         _not_negative("--checkpoint-every", self.checkpoint_every)
         _not_negative("--checkpoint-minutes", self.checkpoint_minutes)
         _positive("--keep-checkpoints", self.keep_checkpoints)

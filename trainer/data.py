@@ -99,9 +99,9 @@ def train_batches(
     *,
     global_batch_size: int,
     position: int,
-    end_position: int,
+    end_position: int | None,
 ) -> Loader:
-    """This rank's share of the steps from `position` to `end_position`."""
+    """This rank's share of the steps from `position` to `end_position`, None for no end."""
     if data.dataset is None:
         return synthetic_loader(
             batch_size=per_rank_batch_size(global_batch_size, world.world_size),

@@ -38,8 +38,9 @@ class Display:
     def say(self, text: str) -> None:
         self._console.print(text, markup=False)
 
-    def step(self, position: int) -> None:
-        self._live.update(self._task, completed=position)
+    def step(self, position: int, end_position: int) -> None:
+        self._end = end_position
+        self._live.update(self._task, completed=position, total=end_position)
 
     def interval(self, interval: Interval) -> None:
         text = describe(interval, samples=self._samples, end_position=self._end)

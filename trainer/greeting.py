@@ -19,7 +19,7 @@ def greeting(job: Job) -> str:
     parameters = sum(parameter.numel() for parameter in job.model.parameters())
     lines = [
         f"{recipe.model}, {parameters / 1e6:.1f} M parameters, on {data.samples:,} samples of "
-        f"{job.task.describe()} at {data.image_size_px} px, to epoch {recipe.epochs:g} in "
+        f"{job.task.describe()} at {data.image_size_px} px, {_length(job)} in "
         f"batches of {recipe.global_batch_size}.",
         f"{world.world_size} rank(s) on {world.device.type}, {world.threads} thread(s) each, "
         f"{job.resolved['dtype'].removeprefix('torch.')}; files in {job.place.directory}.",
@@ -30,9 +30,18 @@ def greeting(job: Job) -> str:
     if job.checkpoint:
         lines.append(f"Going on from {job.place.resumed} at epoch {job.epoch:.2f}.")
         lines += _changes(job.checkpoint.config, job.settings.plain())
-        if job.progress.position >= job.end_position:
-            lines.append("There is nothing left to do: raise --epochs to train on.")
+        if job.horizon.ended:
+            flag = "--max-minutes" if job.horizon.is_timed else "--epochs"
+            lines.append(f"There is nothing left to do: raise {flag} to train on.")
     return "\n".join(lines)
+
+
+def _length(job: Job) -> str:
+    minutes = job.settings.run.max_minutes
+    if minutes is None:
+        return f"to epoch {job.settings.recipe.epochs:g}"
+    spent = job.horizon.spent_seconds / 60
+    return f"for {minutes:g} minutes" + (f", {spent:.2f} of them spent," if spent else "")
 
 
 def _changes(saved: dict[str, Any], current: dict[str, Any]) -> list[str]:

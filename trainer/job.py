@@ -1,6 +1,6 @@
 """What a run is made of, built before the first step."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +14,22 @@ from trainer.checkpoint import Checkpoint, Identity, Progress, load_checkpoint, 
 from trainer.config import MachineConfig, RecipeConfig, RunConfig, Settings
 from trainer.data import TrainingData, end_position, open_data, task_of
 from trainer.distributed import World
+from trainer.horizon import Horizon
 from trainer.model import Classifier, build_model
-from trainer.optim import build_optimizer
+from trainer.optim import build_optimizer, build_schedule
 from trainer.parallel import distribute, share_statistics
 from trainer.precision import autocast_dtype, loss_scaler, set_float32
 from trainer.pretrained import load_pretrained
 from trainer.recipes import recipe_lines
 from trainer.runs import Place, choose_place
+from trainer.schedule import Schedule
 from trainer.tasks import Task, task_record
 from trainer.update import Update
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """`progress` alone changes as the run goes.
+    """`progress` and `horizon` alone change as the run goes.
 
     `update` changes `model`, through DDP where there are several ranks; `notes` are what is
     to be said of the recipe.
@@ -43,7 +45,7 @@ class Job:
     mix: Mixing | None
     checkpoint: Checkpoint | None
     progress: Progress
-    end_position: int
+    horizon: Horizon
     notes: tuple[str, ...]
 
     @property
@@ -59,6 +61,25 @@ class Job:
     def dtype(self) -> torch.dtype | None:
         """Autocast's, None for float32."""
         return self.update.dtype
+
+    @property
+    def end_position(self) -> int:
+        return self.horizon.end_position
+
+    @property
+    def schedule(self) -> Schedule:
+        """The learning rate's, as the end is seen now."""
+        recipe, samples = self.settings.recipe, self.data.samples
+        if self.horizon.is_timed:
+            epochs = self.end_position / samples
+            warmup = min(recipe.resolved_warmup_epochs, epochs / 10)
+            recipe = replace(recipe, epochs=epochs, warmup_epochs=warmup)
+        return build_schedule(recipe, samples=samples, end_position=self.end_position)
+
+    @property
+    def reached_target(self) -> bool:
+        target = self.settings.run.target_top1
+        return target is not None and self.progress.best.get("top1", 0.0) >= target
 
     @property
     def epoch(self) -> float:
@@ -111,6 +132,8 @@ def prepare(settings: Settings, world: World) -> Job:
     optimizer = build_optimizer(model, recipe)
     checkpoint, notes = None, recipe_lines(settings)
     with world.same_fate():
+        if settings.run.target_top1 is not None and task.best_by != "top1":
+            raise MisuseError("--target-top1 is for classification, these shards are not.")
         if place.resumed:
             checkpoint = load_checkpoint(place.resumed, _identity(settings, data))
             restore(checkpoint, network=model.network, optimizer=optimizer)
@@ -140,13 +163,24 @@ def prepare(settings: Settings, world: World) -> Job:
         mix=mix,
         checkpoint=checkpoint,
         progress=progress,
+        horizon=_horizon(settings, data, progress),
+        notes=tuple(notes),
+    )
+
+
+def _horizon(settings: Settings, data: TrainingData, progress: Progress) -> Horizon:
+    size, minutes = settings.recipe.global_batch_size, settings.run.max_minutes
+    return Horizon(
+        position=progress.position,
+        step=size,
         end_position=end_position(
-            recipe.epochs,
+            settings.recipe.epochs,
             samples=data.samples,
-            global_batch_size=recipe.global_batch_size,
+            global_batch_size=size,
             start=progress.position,
         ),
-        notes=tuple(notes),
+        seconds=None if minutes is None else 60 * minutes,
+        spent_seconds=progress.spent_seconds,
     )
 
 

@@ -58,8 +58,8 @@ class Journal:
     def say(self, text: str) -> None:
         self._display.say(text)
 
-    def step(self, position: int) -> None:
-        self._display.step(position)
+    def step(self, position: int, end_position: int) -> None:
+        self._display.step(position, end_position)
 
     def interval(self, interval: Interval, bad: Sequence[tuple[str, str]]) -> None:
         """`bad`: (sample, reason) of all bad training samples that this process met."""

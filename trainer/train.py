@@ -18,7 +18,6 @@ from trainer.loop import StepRecord, train_steps
 from trainer.metrics import Interval, Meter, NonFiniteLossError
 from trainer.model import average_buffers
 from trainer.nonfinite import nonfinite_loss
-from trainer.optim import build_schedule
 from trainer.runs import write_config
 from trainer.saver import Saver
 from trainer.tracing import TRACE_NAME, traced
@@ -41,6 +40,11 @@ def run(settings: Settings) -> None:
             if stopped_by:
                 journal.say(farewell(job, stopped_by))
                 raise SystemExit(128 + stopped_by)
+            if job.reached_target:
+                journal.say(
+                    f"Top-1 has reached --target-top1 {settings.run.target_top1:g} at epoch "
+                    f"{job.epoch:.2f}."
+                )
             journal.summary(job.progress)
 
 
@@ -104,22 +108,27 @@ def _train(
         _save(job, saver)
         if not evaluated:
             return
+    if job.horizon.ended or job.reached_target:
+        return
     meter = Meter(world)
     with _batches(job) as batches:
         meter.start()
         for record in _watched(job, journal, _steps(job, batches)):
             progress.position = record.position
-            journal.step(record.position)
             meter.add(record)
-            stopped, saves = world.largest([stop.number or 0, saver.is_due()])
-            evaluates = not stopped and _is_due(job, config.val_every)
+            stopped, saves, elapsed = world.largest(
+                [stop.number or 0, saver.is_due(), job.horizon.elapsed_seconds()]
+            )
+            job.horizon.move(record.position, elapsed)
+            journal.step(record.position, job.end_position)
+            evaluates = not stopped and _evaluates(job)
             pauses = stopped or saves or evaluates or _is_due(job, config.checkpoint_every)
             if pauses or meter.steps == job.settings.log.log_every:
                 journal.interval(_interval(job, meter), world.gather_rows(batches.bad_samples()))
             if pauses:
                 evaluated = not evaluates or _evaluate(job, journal, stop, validation)
                 _save(job, saver)
-                if stopped or not evaluated:
+                if stopped or not evaluated or job.horizon.ended or job.reached_target:
                     return
                 meter.start()
 
@@ -138,7 +147,7 @@ def _batches(job: Job) -> Loader:
         job.world,
         global_batch_size=job.settings.recipe.global_batch_size,
         position=job.progress.position,
-        end_position=job.end_position,
+        end_position=None if job.horizon.is_timed else job.end_position,
     )
 
 
@@ -146,9 +155,7 @@ def _steps(job: Job, batches: Loader) -> Iterator[StepRecord]:
     return train_steps(
         batches,
         job.update,
-        schedule=build_schedule(
-            job.settings.recipe, samples=job.data.samples, end_position=job.end_position
-        ),
+        schedule=lambda position: job.schedule(position),
         global_batch_size=job.settings.recipe.global_batch_size,
         position=job.progress.position,
         seed=hash((job.settings.pipeline.seed, job.world.rank)),
@@ -163,17 +170,25 @@ def _watched(job: Job, journal: Journal, steps: Iterator[StepRecord]) -> Iterato
     return steps
 
 
+def _evaluates(job: Job) -> bool:
+    """Is an evaluation due? One that would take more than what is left before a deadline gives way
+    to the last one, after it."""
+    leaves_time = job.horizon.ended or job.horizon.leaves(job.horizon.evaluation_seconds)
+    return leaves_time and _is_due(job, job.settings.run.val_every)
+
+
 def _is_due(job: Job, every_epochs: float) -> bool:
     """Did the last step cross a multiple of `every_epochs`, or end the run?"""
     position = job.progress.position
-    if position >= job.end_position or not every_epochs:
-        return position >= job.end_position
+    if job.horizon.ended or not every_epochs:
+        return job.horizon.ended
     period = every_epochs * job.data.samples
     return (position - job.settings.recipe.global_batch_size) // period < position // period
 
 
 def _evaluate(job: Job, journal: Journal, stop: StopSignal, validation: Loader | None) -> bool:
     """Evaluate where there is a validation split; False if a signal broke it off."""
+    (began,) = job.world.largest([job.horizon.elapsed_seconds()])
     progress = job.progress
     if validation is None:
         progress.evaluated_position = progress.position
@@ -191,6 +206,9 @@ def _evaluate(job: Job, journal: Journal, stop: StopSignal, validation: Loader |
     )
     if evaluation is None:
         return False
+    (elapsed,) = job.world.largest([job.horizon.elapsed_seconds()])
+    job.horizon.evaluation_seconds = elapsed - began
+    job.horizon.move(progress.position, elapsed)
     journal.evaluation(progress.position, evaluation)
     progress.evaluated_position = progress.position
     by, metrics = job.task.best_by, dict(evaluation.metrics)
@@ -200,6 +218,7 @@ def _evaluate(job: Job, journal: Journal, stop: StopSignal, validation: Loader |
 
 
 def _save(job: Job, saver: Saver) -> None:
+    job.progress.spent_seconds = job.horizon.spent_seconds
     average_buffers(job.model, job.world)
     if job.averaged:
         average_buffers(job.averaged, job.world)
