@@ -123,6 +123,9 @@ class RunConfig:
     flip_test: bool = setting(
         False, "Evaluate means over images and their mirror images, too; reported apart."
     )
+    rank_timeout: float = setting(
+        360.0, "Seconds that a rank waits for the others before the run ends with an error."
+    )
     out: str | None = setting(None, "Directory of the run.  [default: runs/<date-time>]")
     resume: str = setting(
         "auto",
@@ -140,6 +143,7 @@ class RunConfig:
         _not_negative("--checkpoint-every", self.checkpoint_every)
         _not_negative("--checkpoint-minutes", self.checkpoint_minutes)
         _positive("--keep-checkpoints", self.keep_checkpoints)
+        _positive("--rank-timeout", self.rank_timeout)
 
 
 @dataclass(frozen=True, kw_only=True)

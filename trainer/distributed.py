@@ -5,9 +5,11 @@ asking never waits for a GPU. Gradients are DDP's business: gloo on the CPU, ncc
 """
 
 import os
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import click
@@ -24,6 +26,12 @@ Row = TypeVar("Row")
 
 # Keys of the store that all ranks share.
 _FAILURES, _EXIT_CODE = "shardline/failures", "shardline/exit_code"
+_ALIVE = "shardline/alive"
+
+# That ranks wait for each other; longer than --stall-timeout, whose sentence says more.
+RANK_TIMEOUT_SECONDS = 360.0
+# In which all ranks that are alive notice that one is not.
+ANSWER_SECONDS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,11 +115,12 @@ class World:
 
 
 @contextmanager
-def open_world(device: str) -> Iterator[World]:
+def open_world(device: str, *, timeout_seconds: float = RANK_TIMEOUT_SECONDS) -> Iterator[World]:
     """Join the ranks that torchrun started, or be alone; torch gets this rank's share of cores.
 
     Args:
         device: "cpu", "cuda", or "auto" for CUDA where there is some.
+        timeout_seconds: that a rank waits for the others before it gives up.
     """
     rank, world_size, local_rank, local_world_size = (
         int(os.environ.get(name, default))
@@ -138,18 +147,19 @@ def open_world(device: str) -> Iterator[World]:
         return
     backend = "cpu:gloo,cuda:nccl" if world.device.type == "cuda" else "gloo"
     store, _, _ = next(iter(rendezvous("env://", rank, world_size)))
-    dist.init_process_group(backend, store=store, rank=rank, world_size=world_size)
+    timeout = timedelta(seconds=timeout_seconds)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=world_size, timeout=timeout)
     try:
-        with _one_voice(store):
+        with _one_voice(store, world, timeout_seconds):
             yield world
     finally:
         dist.destroy_process_group()
 
 
 @contextmanager
-def _one_voice(store: Any) -> Iterator[None]:
+def _one_voice(store: Any, world: World, timeout_seconds: float) -> Iterator[None]:
     """Of ranks that fail in the middle of a run the first says why; the others, whom it leaves
-    alone in a collective, exit silently with its code."""
+    alone in a collective, exit silently with its code. A rank that can't say so is named."""
     try:
         yield
     except click.ClickException as error:
@@ -157,10 +167,26 @@ def _one_voice(store: Any) -> Iterator[None]:
             leave_quietly(error.exit_code)
         store.set(_EXIT_CODE, str(error.exit_code))
         raise
-    except RuntimeError:
+    except RuntimeError as error:
         if store.check([_EXIT_CODE]):
             leave_quietly(int(store.get(_EXIT_CODE)))
-        raise
+        if not _is_of_a_collective(error):
+            raise
+        store.set(f"{_ALIVE}/{world.rank}", "")
+        if store.add(_FAILURES, 1) > 1:
+            leave_quietly(DataError.exit_code)
+        time.sleep(ANSWER_SECONDS)
+        lost = [r for r in range(world.world_size) if not store.check([f"{_ALIVE}/{r}"])]
+        raise DataError(
+            f"Rank {', '.join(map(str, lost)) or '?'} has died, or has not answered for "
+            f"{timeout_seconds:g} s (--rank-timeout): see what it or the machine said. The same "
+            f"command with --out of this run goes on from its last checkpoint."
+        ) from error
+
+
+def _is_of_a_collective(error: RuntimeError) -> bool:
+    """gloo raises plain errors, which name its source files."""
+    return isinstance(error, dist.DistError) or "gloo" in str(error)
 
 
 def _device(kind: str, local_rank: int, local_world_size: int) -> torch.device:

@@ -9,7 +9,7 @@ from trainer.job import Job
 UNREMARKABLE = {
     *("out", "resume", "shards", "device", "threads", "prefetch", "read_ahead"),
     *("cache", "cache_dir", "cache_size", "stall_timeout"),
-    *("checkpoint_minutes", "keep_checkpoints", "tensorboard", "profile"),
+    *("checkpoint_minutes", "keep_checkpoints", "rank_timeout", "tensorboard", "profile"),
 }
 
 

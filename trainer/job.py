@@ -21,7 +21,7 @@ from trainer.parallel import distribute, share_statistics
 from trainer.precision import autocast_dtype, loss_scaler, set_float32
 from trainer.pretrained import load_pretrained
 from trainer.recipes import recipe_lines
-from trainer.runs import Place, choose_place
+from trainer.runs import Place, choose_place, launch
 from trainer.schedule import Schedule
 from trainer.tasks import Task, task_record
 from trainer.update import Update
@@ -104,6 +104,7 @@ class Job:
             "task": task_record(self.task),
             "fingerprint": self.data.fingerprint,
             "torch": torch.__version__,
+            "launch": launch(),
         }
 
 

@@ -2,8 +2,11 @@
 
 import csv
 import json
+import os
+import socket
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -17,6 +20,7 @@ from trainer.saver import BEST_NAME, KEPT_PATTERN
 from trainer.tensorboard import TENSORBOARD_NAME
 from trainer.tracing import TRACE_NAME
 
+RUNS = Path("runs")
 CONFIG_NAME = "config.json"
 BAD_SAMPLES_NAME = "bad_samples.csv"
 CONFUSION_NAME = "confusion.png"
@@ -66,9 +70,10 @@ def choose_place(config: RunConfig) -> Place:
 
 
 def _place_by_out(config: RunConfig) -> Place:
-    if config.out is None:
+    given = Path(config.out) if config.out else _restarted_directory()
+    if given is None:
         return Place(directory=_fresh_directory(), resumed=None)
-    place = Place(directory=Path(config.out), resumed=None)
+    place = Place(directory=given, resumed=None)
     if config.resume == "never":
         _refuse_used(place.directory)
     elif place.checkpoint.exists():
@@ -77,10 +82,27 @@ def _place_by_out(config: RunConfig) -> Place:
     return place
 
 
+def launch() -> str | None:
+    """The torchrun that started this process, the same when it starts it anew; None without."""
+    run_id = os.environ.get("TORCHELASTIC_RUN_ID")
+    return f"{socket.gethostname()}-{os.getppid()}" if run_id == "none" else run_id
+
+
+def _restarted_directory() -> Path | None:
+    """The newest run of this torchrun, where it has started its ranks anew (--max-restarts)."""
+    if os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
+        return None
+    for path in sorted(RUNS.glob(f"*/{CONFIG_NAME}"), reverse=True):
+        with suppress(OSError, ValueError, LookupError):
+            if json.loads(path.read_text(encoding="utf-8"))["resolved"]["launch"] == launch():
+                return path.parent
+    return None
+
+
 def _fresh_directory() -> Path:
     stamp = time.strftime("%Y%m%d-%H%M%S")
     number = 1
-    while (directory := Path("runs", f"{stamp}-{number}" if number > 1 else stamp)).exists():
+    while (directory := RUNS / (f"{stamp}-{number}" if number > 1 else stamp)).exists():
         number += 1
     return directory
 

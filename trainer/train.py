@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from pipeline.loader import Loader
 from trainer.checkpoint import snapshot
@@ -30,7 +30,7 @@ def run(settings: Settings) -> None:
     Raises ``DataError`` and ``MisuseError``; what keeps a run from starting is raised in rank 0
     alone, the others leave silently.
     """
-    with StopSignal() as stop, open_world(settings.machine.device) as world:
+    with StopSignal() as stop, _world(settings) as world:
         job = prepare(_with_threads(settings, world), world)
         with open_journal(job) as journal:
             journal.say(greeting(job))
@@ -46,6 +46,10 @@ def run(settings: Settings) -> None:
                     f"{job.epoch:.2f}."
                 )
             journal.summary(job.progress)
+
+
+def _world(settings: Settings) -> AbstractContextManager[World]:
+    return open_world(settings.machine.device, timeout_seconds=settings.run.rank_timeout)
 
 
 def _with_threads(settings: Settings, world: World) -> Settings:
