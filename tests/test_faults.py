@@ -14,7 +14,7 @@ import tiny_trainer
 
 from trainer.checkpoint import CHECKPOINT_NAME
 
-STEPS, SIZE = 250, 64
+STEPS, SIZE = 150, 64
 
 
 def start(folder: Path, shards: Path, *arguments: str, restarts: int) -> subprocess.Popen[str]:
