@@ -10,13 +10,12 @@ import pytest
 
 from pipeline.errors import DataError
 from trainer.checkpoint import Progress
-from trainer.curves import SCORES
 from trainer.display import summary_rows
 from trainer.metrics import Interval
 from trainer.metrics_file import MetricsFile
 from trainer.records import KEYS, NUMBERS, Record, read_records
+from trainer.scores import METRIC_NAMES
 from trainer.summary import Summary, summarise
-from trainer.tasks import METRIC_NAMES
 
 INTERVAL = {"images": 8, "seconds": 2.0, "data_seconds_max": 0.5, "memory_bytes": 2**20}
 INTERVAL |= {"loss": 1.0, "learning_rate": 0.1, "bad_samples": 0}
@@ -132,4 +131,3 @@ def test_every_field_is_documented() -> None:
     summary_fields = {field.name for field in dataclasses.fields(Summary)} - {"processes"}
     for names in (KEYS, *NUMBERS.values(), interval_fields, summary_fields, METRIC_NAMES):
         assert set(names) <= shown
-    assert all(METRIC_NAMES[score][0] == name for score, name in SCORES.items())

@@ -8,7 +8,8 @@ import torch
 from sklearn.metrics import average_precision_score, r2_score
 from torch.nn.functional import cross_entropy
 
-from trainer.tasks import Classification, Evaluation, MultiLabel, Regression, Task
+from trainer.scores import Evaluation
+from trainer.tasks import Classification, MultiLabel, Regression, Task
 
 NAMES = ("a", "b", "c")
 

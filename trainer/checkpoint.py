@@ -14,7 +14,7 @@ from pipeline.errors import DataError
 
 CHECKPOINT_NAME = "checkpoint.pt"
 PARTIAL_SUFFIX = ".partial"
-CHECKPOINT_VERSION = 1
+CHECKPOINT_VERSION = 2
 
 # What torch.load raises on damaged bytes is whatever the bytes lead it to.
 LOAD_ERRORS = (

@@ -7,14 +7,8 @@ from pathlib import Path
 from pipeline.errors import MisuseError
 from trainer.clock import clock
 from trainer.records import Record, read_records
+from trainer.scores import METRIC_NAMES
 from trainer.summary import Summary, Throughput, summarise, throughput
-
-# Of an evaluation: field -> its name for people. The first that a run has is drawn.
-SCORES = {
-    "top1": "top-1",
-    "mean_average_precision": "mAP",
-    "r2": "R2",
-}
 
 # More points than these are no easier to read: neighbours are drawn as one.
 POINTS = 120
@@ -25,7 +19,7 @@ _NAMED = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A run's intervals and evaluations, in their order; `score` is a field of SCORES, None if
+    """A run's intervals and evaluations, in their order; `score` is a name of METRIC_NAMES, None if
     nothing was evaluated."""
 
     name: str
@@ -63,7 +57,7 @@ def open_runs(directories: Sequence[Path]) -> list[Run]:
 def _open(directory: Path, name: str) -> Run:
     records = read_records(directory)
     evaluations = [record for record in records if record["kind"] == "evaluation"]
-    found = [field for field in SCORES if any(field in record for record in evaluations)]
+    found = [field for field in METRIC_NAMES if any(field in record for record in evaluations)]
     score = found[0] if found else None
     return Run(
         name=name,
@@ -114,7 +108,8 @@ def score_finding(runs: Sequence[Run]) -> str:
         return "Nothing was evaluated yet"
     kind = found[0].score
     values = {run.name: run.best for run in found if run.score == kind}
-    return f"Best {SCORES[str(kind)]}: {_listed(runs, values, share_or_number(kind), largest=True)}"
+    name = METRIC_NAMES[str(kind)][0]
+    return f"Best {name}: {_listed(runs, values, share_or_number(kind), largest=True)}"
 
 
 def rate_finding(runs: Sequence[Run]) -> str:

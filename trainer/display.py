@@ -10,8 +10,8 @@ from rich.table import Table
 from trainer.checkpoint import Progress as RunProgress
 from trainer.clock import clock
 from trainer.metrics import Interval
+from trainer.scores import Evaluation, describe_metrics, metric_rows
 from trainer.summary import Summary
-from trainer.tasks import Evaluation, describe_metrics, metric_rows
 
 
 class Display:

@@ -8,7 +8,8 @@ from torch import nn
 
 from pipeline.decoding import Batch
 from trainer.distributed import World
-from trainer.tasks import Evaluation, Task
+from trainer.scores import Evaluation
+from trainer.tasks import Task
 
 # Outputs and targets of a batch -> float64 (K,).
 Sums = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]

@@ -8,8 +8,8 @@ from trainer.display import Display
 from trainer.metrics import Interval
 from trainer.metrics_file import MetricsFile
 from trainer.runs import BAD_SAMPLES_NAME, Place, write_bad_samples
+from trainer.scores import Evaluation
 from trainer.summary import summarise
-from trainer.tasks import Evaluation
 from trainer.tensorboard import TensorBoard
 
 

@@ -24,7 +24,8 @@ from trainer.distributed import World, open_world
 from trainer.evaluation import add_up
 from trainer.model import Classifier, build_model
 from trainer.runs import CONFIG_NAME, CONFUSION_NAME
-from trainer.tasks import Classification, Evaluation, Task, metric_rows, task_from_record
+from trainer.scores import Evaluation, metric_rows
+from trainer.tasks import Classification, Task, task_from_record
 
 # Classes or targets in the table, the worst first; the JSON has all.
 WORST = 20

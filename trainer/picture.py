@@ -22,7 +22,6 @@ from matplotlib.ticker import (
 
 from pipeline.errors import DataError
 from trainer.curves import (
-    SCORES,
     Run,
     headline,
     learning_rate_finding,
@@ -33,6 +32,7 @@ from trainer.curves import (
     wait_finding,
 )
 from trainer.records import Record
+from trainer.scores import METRIC_NAMES
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442")
 LINES = ("-", "--", ":", "-.")  # a fresh one each time the colours begin again
@@ -112,7 +112,7 @@ def _rows(runs: Sequence[Run]) -> list[Row]:
         ),
         Row(
             title=score_finding(runs),
-            unit=f"validation {SCORES[score]}" if score else "",
+            unit=f"validation {METRIC_NAMES[score][0]}" if score else "",
             evaluation=score,
             height=1.5,
             scale=_score_scale,

@@ -6,48 +6,17 @@ An evaluation adds up ``Task.sums`` over batches and ranks, in float64, which co
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 
-# Names of metrics in files -> for people, and how they are printed.
-METRIC_NAMES = {
-    "top1": ("top-1", ".2%"),
-    "top5": ("top-5", ".2%"),
-    "mean_average_precision": ("mAP", ".2%"),
-    "r2": ("R2", ".4f"),
-    "top1_with_flips": ("top-1 with flips", ".2%"),
-    "mean_average_precision_with_flips": ("mAP with flips", ".2%"),
-    "r2_with_flips": ("R2 with flips", ".4f"),
-}
+from trainer.scores import Evaluation
 
 # Average precision is taken over so many thresholds, evenly spaced from -LIMIT to LIMIT.
 THRESHOLDS = 1024
 LOGIT_LIMIT = 16.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """Of all ranks together, each sample once.
-
-    Attributes:
-        loss: mean over the samples, not smoothed.
-        metrics: names of METRIC_NAMES -> values; the task says which is `best_by`.
-        counts: what the metrics were made of, where that is whole numbers.
-        by_name: for each class or target its own metric, where the task has one.
-    """
-
-    samples: int
-    loss: float
-    metrics: Mapping[str, float]
-    counts: Mapping[str, int] = field(default_factory=dict)
-    by_name: Mapping[str, float] = field(default_factory=dict)
-
-    def as_record(self) -> dict[str, Any]:
-        """What a line of metrics.jsonl says of it."""
-        return {"samples": self.samples, **self.counts, "loss": self.loss, **self.metrics}
 
 
 class Task(Protocol):
@@ -260,19 +229,6 @@ def average_precision(shown: torch.Tensor, every: torch.Tensor) -> torch.Tensor:
     shown, every = shown.flip(1), every.flip(1)
     precision = shown.cumsum(1) / every.cumsum(1).clamp(min=1)
     return (precision * shown).sum(1) / shown.sum(1).clamp(min=1)
-
-
-def describe_metrics(metrics: Mapping[str, float]) -> str:
-    """The metrics in a line: "top-1 76.10%  top-5 92.90%"."""
-    return "  ".join(" ".join(row) for row in metric_rows(metrics))
-
-
-def metric_rows(metrics: Mapping[str, float]) -> list[tuple[str, str]]:
-    """(name, value) of each metric, for people."""
-    return [
-        (METRIC_NAMES[name][0], format(value, METRIC_NAMES[name][1]))
-        for name, value in metrics.items()
-    ]
 
 
 def _that_count(outputs: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
