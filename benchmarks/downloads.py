@@ -16,8 +16,9 @@ from tools.download.names import IMAGE_SUFFIXES
 CLASSES = 2
 
 
-def link_images(src: Path, folder: Path, count: int) -> Path:
-    """Class folders of `count` links to copies of the images in `src`; labels are made up.
+def link_images(src: Path, folder: Path, count: int, classes: int = CLASSES) -> Path:
+    """Folders of `classes` classes, with `count` links to copies of the images in `src`; labels are
+    made up.
 
     Copies, so that no program that is measured can harm what is in `src`. Raises ``DataError``
     where there are none.
@@ -31,7 +32,7 @@ def link_images(src: Path, folder: Path, count: int) -> Path:
         Path(shutil.copyfile(path, originals / f"{number}{path.suffix.lower()}"))
         for number, path in enumerate(found[:count])
     ]
-    return _class_folders(copies, folder / "download", count)
+    return _class_folders(copies, folder / "download", count, classes)
 
 
 def make_small_pngs(folder: Path, count: int, side_px: int) -> Path:
@@ -42,7 +43,7 @@ def make_small_pngs(folder: Path, count: int, side_px: int) -> Path:
     for number, (picture, _) in enumerate(islice(_digits(side_px), count)):
         copies.append(originals / f"{number}.png")
         cv2.imwrite(str(copies[-1]), picture)
-    return _class_folders(copies, folder / "download", count)
+    return _class_folders(copies, folder / "download", count, CLASSES)
 
 
 def make_pixel_csv(folder: Path, rows: int, side_px: int) -> Path:
@@ -61,12 +62,12 @@ def make_pixel_csv(folder: Path, rows: int, side_px: int) -> Path:
     return folder
 
 
-def _class_folders(originals: Sequence[Path], folder: Path, count: int) -> Path:
-    for number in range(CLASSES):
+def _class_folders(originals: Sequence[Path], folder: Path, count: int, classes: int) -> Path:
+    for number in range(classes):
         (folder / f"class{number}").mkdir(parents=True)
     for number in range(count):
         original = originals[number % len(originals)]
-        link = folder / f"class{number % CLASSES}" / f"{number:07d}{original.suffix}"
+        link = folder / f"class{number % classes}" / f"{number:07d}{original.suffix}"
         os.link(original, link)
     return folder
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import tempfile
 import venv
@@ -14,6 +15,14 @@ import click
 
 ROOT = Path(__file__).parents[1]
 DEFAULT_FOLDER = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "shardline/peers").expanduser()
+# What decodes and encodes is the same as ours; OpenCV in a build without windows, for machines
+# without a screen.
+PINNED = {
+    "opencv-python-headless": "opencv-python",
+    "pillow": "pillow",
+    "torch": "torch",
+    "torchvision": "torchvision",
+}
 _VERSIONS = (
     "import importlib.metadata as m, json;"
     "print(json.dumps({d.name: d.version for d in m.distributions()}))"
@@ -43,19 +52,21 @@ def prepare(folder: Path, peers: Sequence[str]) -> PeerEnvironment:
     if not _python(folder).exists():
         click.echo(f"Making an environment for the peers in {folder}.", err=True)
         venv.create(folder, with_pip=True)
-    # The same codecs as ours; a build without windows, for machines without a screen.
-    codecs = f"opencv-python-headless=={version('opencv-python')}"
     missing = {}
     for peer in peers:
-        if peer not in installed(folder) and (reason := _install(folder, peer, codecs)):
+        if peer not in installed(folder) and (reason := _install(folder, peer, *_pins())):
             missing[peer] = reason
     found = installed(folder)
-    named = [*peers, "opencv-python-headless", "numpy", "torch"]
+    named = dict.fromkeys([*peers, *PINNED, "numpy"])
     return PeerEnvironment(
         folder=folder,
         missing=missing,
         versions={name: found[name] for name in named if name in found},
     )
+
+
+def _pins() -> list[str]:
+    return [f"{name}=={version(ours).partition('+')[0]}" for name, ours in PINNED.items()]
 
 
 def installed(folder: Path) -> dict[str, str]:
@@ -74,7 +85,10 @@ def _install(folder: Path, *packages: str) -> str:
         command = [str(_python(folder)), "-m", "pip", "install", *packages]
         code = subprocess.run(command, stdout=log, stderr=log, check=False).returncode
         log.seek(0)
-        errors = [line for line in log.read().splitlines() if "ERROR" in line]
+        lines = log.read().splitlines()
+    # What a build raised says more than pip's own last line.
+    errors = [line.strip() for line in lines if "ERROR" in line]
+    errors += [line.strip() for line in lines if re.match(r"\s*\w+Error: ", line)]
     if code == 0:
         return ""
     return f"not installed: {errors[-1] if errors else f'pip ended with code {code}'}"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+_CHUNK_BYTES = 2**20
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.mmap.restype = ctypes.c_void_p
 _LIBC.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
@@ -24,6 +25,14 @@ def drop(paths: Iterable[Path]) -> None:
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         finally:
             os.close(descriptor)
+
+
+def fill(paths: Iterable[Path]) -> None:
+    """Read the files."""
+    for path in paths:
+        with path.open("rb") as file:
+            while file.read(_CHUNK_BYTES):
+                pass
 
 
 def resident_share(paths: Sequence[Path]) -> float | None:

@@ -1,116 +1,250 @@
-"""The loader beside DALI's own webdataset reader: same shards, same operators, same windows.
+"""The loader beside its peers: each in a process of its own, one at a time, on the same images.
 
-Claim: the loader reaches at least 0.95 of the reader, though its samples come from anywhere in the
-shards and the reader's in sequence.
+All deliver uint8 (``benchmarks.peer_loaders``); who delivers other pixels than the rest is said in
+the table, how in its module. A lap's first batches, decoded beforehand, don't count. CPU seconds
+are those of all processes of a loader.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
-from benchmarks.measure import alternate, lap, report
-from pipeline.config import PipelineConfig
+from benchmarks.bars import Bar
+from benchmarks.entrants import Entrant, Length
+from benchmarks.environments import DEFAULT_FOLDER as ENVIRONMENT_FOLDER
+from benchmarks.environments import PeerEnvironment, prepare
+from benchmarks.measure import Measurement, Measuring, alternate, ratio, report
+from benchmarks.peer_data import DEFAULT_FOLDER as DATA_FOLDER
+from benchmarks.peer_data import FORMATS, prepare_format
+from benchmarks.peer_loaders.contract import EQUAL, PEERS, Task
+from benchmarks.racing import LoaderLap
+from pipeline.config import available_cores
+from pipeline.errors import DataError, MisuseError
 from pipeline.options import options, setting, take
+
+OURS, CEILING = "shardline", "dali-memory"
+# Our rate should be so many times theirs; on CPUs also that of the fastest of equal pixels.
+BARS = {
+    "cpu": {CEILING: 0.97, "webdataset": 1.4, "spdl": 1.4},
+    "cuda": {"dali-reader": 0.95, "torch-tensor": 3.0},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
-class PeersBenchmark:
+class PeersBenchmark(Measuring):
+    src: str = setting(
+        "",
+        "Folder of photographs; labels are made up.",
+        required=True,
+        type=click.Path(exists=True, file_okay=False),
+    )
+    format: str = setting(
+        "jpeg",
+        "How images are stored: as they are, as JPEG with a shorter side of 256 px, as PNG.",
+        type=click.Choice([*FORMATS]),
+    )
+    peers: tuple[str, ...] = setting(
+        (), "Who is measured.  [default: all]", type=(click.Choice([*PEERS]),)
+    )
+    page_cache: str = setting(
+        "warm",
+        "cold: before each run the images leave the page cache, and the loader starts anew.",
+        type=click.Choice(["warm", "cold"]),
+    )
+    check: bool = setting(
+        False, "Don't measure: check that each delivers an epoch, every image once."
+    )
+    device: str = setting("cpu", "Where batches are wanted.", type=click.Choice(["cpu", "cuda"]))
+    images: int = setting(4800, "Images, repeated.")
     batch_size: int = setting(64, "Images in a batch.")
-    seconds: float = setting(3.0, "Length of a run.")
-    runs: int = setting(9, "Runs that count.")
+    workers: int | None = setting(None, "Threads or processes of each.  [default: every core]")
+    runs: int = setting(5, "Runs that count, of each contender.")
+    seconds: float = setting(2.0, "Length of a run.")
+    drop_seconds: float = setting(1.0, "What passes of a run before it counts.")
+    data: str = setting(str(DATA_FOLDER), "Where the images are made, once.")
+    environment: str = setting(str(ENVIRONMENT_FOLDER), "Where the peers are installed, once.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for flag, value, low in (
+            ("--batch-size", self.batch_size, 1),
+            ("--images", self.images, self.batch_size),
+            ("--workers", self.workers or 1, 1),
+            ("--seconds", self.seconds, 0.01),
+            ("--drop-seconds", self.drop_seconds, 0),
+        ):
+            if value < low:
+                raise MisuseError(f"{flag} must be at least {low}, not {value}.")
+
+    @property
+    def keys(self) -> list[str]:
+        """Of those who take part, in the order of the table."""
+        keys = [key for key in PEERS if key in (self.peers or PEERS)]
+        return [key for key in keys if self.device == "cpu" or PEERS[key].on_gpu]
 
 
 @click.command()
-@options(PeersBenchmark, PipelineConfig)
+@options(PeersBenchmark)
 def main(**values: Any) -> None:
-    """Measure the loader against DALI's own reader, alternating, on the CPU."""
-    import torch
+    """Measure the loader beside its peers, alternating."""
+    benchmark = take(PeersBenchmark, values)
+    packages = dict.fromkeys(name for key in benchmark.keys for name in PEERS[key].packages)
+    environment = prepare(Path(benchmark.environment), list(packages)) if packages else None
+    folder = prepare_format(
+        Path(benchmark.data), Path(benchmark.src), benchmark.images, benchmark.format
+    )
+    entrants = [enter(key, folder, benchmark, environment) for key in benchmark.keys]
+    if benchmark.check:
+        check(entrants)
+    else:
+        race(entrants, benchmark, environment)
 
-    from pipeline.dataset import Dataset
-    from pipeline.loaders import train_loader
 
-    benchmark, config = take(PeersBenchmark, values), take(PipelineConfig, values)
-    dataset = Dataset(config.shards)
-    with train_loader(
-        dataset,
-        config,
-        global_batch_size=benchmark.batch_size,
-        device=torch.device("cpu"),
-    ) as loader:
+def enter(
+    key: str, folder: Path, benchmark: PeersBenchmark, environment: PeerEnvironment | None
+) -> Entrant:
+    """The peer, its images stored as it wants them."""
+    task = Task(
+        folder=folder,
+        samples=benchmark.images,
+        batch_size=benchmark.batch_size,
+        workers=benchmark.workers or available_cores(),
+        device=benchmark.device,
+        endless=not benchmark.check,
+    )
+    packages, missing = PEERS[key].packages, environment.missing if environment else {}
+    entrant = Entrant(
+        key=key,
+        task=task,
+        environment=environment if packages else None,
+        failure=next((missing[name] for name in packages if name in missing), ""),
+    )
+    entrant.store()
+    return entrant
+
+
+def check(entrants: Sequence[Entrant]) -> None:
+    """Raises ``DataError`` if a loader that is here delivers something else."""
+    here = [entrant for entrant in entrants if not entrant.failure]
+    for entrant in entrants:
+        entrant.check()
+        verdict = entrant.failure or "every image once, uint8, (B, 3, 224, 224)"
+        print(f"{entrant.peer.name}: {verdict}", flush=True)
+    if wrong := [entrant.peer.name for entrant in here if entrant.failure]:
+        raise DataError(f"Other batches than asked for: {', '.join(wrong)}.")
+
+
+def race(
+    entrants: Sequence[Entrant], benchmark: PeersBenchmark, environment: PeerEnvironment | None
+) -> None:
+    """Measure and report. Raises ``DataError`` if nobody could be measured."""
+    length = Length(drop_seconds=benchmark.drop_seconds, seconds=benchmark.seconds)
+    with ExitStack() as stack:
         contenders = {
-            "DALI's reader, in sequence": dali_reader_batches(
-                dataset, config, benchmark.batch_size
-            ),
-            "shardline, shuffled": (len(batch.samples) for batch in loader),
+            entrant.peer.name: partial(entrant.cold, length)
+            if benchmark.page_cache == "cold"
+            else entrant.warm(stack, length)
+            for entrant in entrants
         }
-        measurements = alternate(
-            {name: partial(_rate, images, benchmark) for name, images in contenders.items()},
-            runs=benchmark.runs,
-        )
+        measured = alternate(contenders, runs=benchmark.runs, warmup=benchmark.warmup)
+    ran = [entrant for entrant in entrants if not entrant.failure]
+    absent = {entrant.peer.name: entrant.failure for entrant in entrants if entrant.failure}
+    if not ran:
+        raise DataError("; ".join(f"{name}: {why}" for name, why in absent.items()))
+    for entrant in ran:
+        del entrant.laps[: benchmark.warmup], entrant.cached_shares[: benchmark.warmup]
+    rates = {row.name: row for row in measured if row.name not in absent}
+    bars = bars_of(ran, rates, benchmark.device)
     report(
-        "peers",
+        f"{benchmark.format}, {benchmark.page_cache} page cache, {benchmark.device}",
         "images/s",
-        measurements,
-        facts={"threads": config.resolved_threads, "batch_size": benchmark.batch_size},
+        list(rates.values()),
+        facts={
+            **summary(ran),
+            "bars": [bar.record() for bar in bars],
+            "absent": absent,
+            "settings": asdict(benchmark),
+            "peers": dict(environment.versions) if environment else {},
+        },
+        columns=columns_of(ran),
+        notes=[*map(str, bars), *(f"{name}: {why}" for name, why in absent.items())],
+        finding=finding(ran, rates),
+        output=benchmark.output,
     )
 
 
-def _rate(images: Iterator[int], benchmark: PeersBenchmark) -> float:
-    return lap(images, benchmark.seconds, synchronize=lambda: None).images_per_second
+def bars_of(
+    entrants: Sequence[Entrant], rates: Mapping[str, Measurement], device: str
+) -> list[Bar]:
+    """Of the ratios of runs that followed each other, the median."""
+    running = {entrant.key: rates[entrant.peer.name] for entrant in entrants}
+    if OURS not in running:
+        return []
+    bounds = {key: bound for key, bound in BARS[device].items() if key in running}
+    if device == "cpu" and (fastest := _fastest(running)):
+        bounds = {fastest: 1.0} | bounds
+    return [
+        Bar(of=running[key].name, bound=bound, value=ratio(running[OURS], running[key]).median)
+        for key, bound in bounds.items()
+    ]
 
 
-def dali_reader_batches(dataset: Any, config: PipelineConfig, batch_size: int) -> Iterator[int]:
-    """Sizes of batches that come through ``fn.readers.webdataset`` and the graph's operators.
+def finding(entrants: Sequence[Entrant], rates: Mapping[str, Measurement]) -> str | None:
+    """The first beside the fastest peer of equal pixels; None, the report's own, without either."""
+    running = {entrant.key: rates[entrant.peer.name] for entrant in entrants}
+    fastest = _fastest(running)
+    if OURS not in running or fastest is None:
+        return None
+    beside = ratio(running[OURS], running[fastest])
+    return (
+        f"{running[OURS].name}: {beside.median:.3f} times {running[fastest].name}, the fastest "
+        f"peer of equal pixels ({beside.interval.low:.3f} to {beside.interval.high:.3f})."
+    )
 
-    Raises ``RuntimeError`` if the reader's labels are not those of the samples that the windows
-    were drawn for.
-    """
-    import nvidia.dali.fn as fn
-    import torch
 
-    from pipeline.config import resolve_sizes
-    from pipeline.decoding import graph_config
-    from pipeline.graph import new_pipeline, transform
-    from pipeline.manifest import index_name
-    from pipeline.plan import draw_train_parameters
+def _fastest(running: Mapping[str, Measurement]) -> str | None:
+    """Of the peers that read and deliver equal pixels."""
+    equal = [key for key in running if PEERS[key].pixels == EQUAL and key not in (OURS, CEILING)]
+    return max(equal, key=lambda key: running[key].median, default=None)
 
-    index = dataset.split("train")
-    paths = [dataset.directory / shard.name for shard in index.split.shards]
-    image_size_px = resolve_sizes(config, dataset.manifest).image_size_px
-    graph = graph_config(dataset, config, torch.device("cpu"), batch_size, training=True)
 
-    def sequence(step: int) -> np.ndarray:
-        return np.arange(step * batch_size, (step + 1) * batch_size)
+def summary(entrants: Sequence[Entrant]) -> dict[str, dict[str, float]]:
+    """Medians over the runs, by the peers' names."""
 
-    def parameters(step: int) -> tuple[np.ndarray, ...]:
-        epochs, samples = np.divmod(sequence(step), len(index))
-        drawn = draw_train_parameters(index, config, epochs, samples, image_size_px)
-        return tuple(getattr(drawn, name) for name in graph.parameter_names)
+    def median(value: Callable[[LoaderLap], float]) -> dict[str, float]:
+        return {each.peer.name: statistics.median(map(value, each.laps)) for each in entrants}
 
-    def outputs() -> tuple[Any, ...]:
-        encoded, labels = fn.readers.webdataset(
-            paths=[str(path) for path in paths],
-            index_paths=[str(path.with_name(index_name(path.name))) for path in paths],
-            ext=[";".join(dataset.manifest.image_components), "cls"],
-        )
-        drawn = fn.external_source(parameters, num_outputs=len(graph.parameter_names), batch=True)
-        named = dict(zip(graph.parameter_names, drawn, strict=True))
-        return transform(encoded, named, graph), labels
+    return {
+        "images_per_cpu_second": median(lambda lap: lap.images / lap.cpu_seconds),
+        "cores_busy": median(lambda lap: lap.cpu_seconds / lap.seconds),
+        "read_bytes_per_image": median(lambda lap: lap.read_bytes / lap.images),
+        "cached_share_before": {
+            each.peer.name: statistics.median(each.cached_shares)
+            for each in entrants
+            if each.cached_shares
+        },
+    }
 
-    pipeline = new_pipeline(outputs, graph)
-    pipeline.build()
-    step = 0
-    while True:
-        images, texts = pipeline.run()
-        read = [int(bytes(text)) for text in map(np.asarray, texts)]
-        if read != index.samples["label"][sequence(step) % len(index)].tolist():
-            raise RuntimeError(f"DALI's reader gave other samples than expected in step {step}.")
-        yield len(torch.utils.dlpack.from_dlpack(images.as_tensor()))
-        step += 1
+
+def columns_of(entrants: Sequence[Entrant]) -> dict[str, dict[str, str]]:
+    found = summary(entrants)
+    named = {
+        "images/CPU s": ("images_per_cpu_second", "{:,.0f}"),
+        "cores": ("cores_busy", "{:.2f}"),
+        "cached": ("cached_share_before", "{:.0%}"),
+        "bytes read": ("read_bytes_per_image", "{:,.0f}"),
+    }
+    columns = {
+        header: {name: text.format(value) for name, value in found[figure].items()}
+        for header, (figure, text) in named.items()
+    }
+    return columns | {"pixels": {each.peer.name: each.peer.pixels for each in entrants}}
 
 
 if __name__ == "__main__":

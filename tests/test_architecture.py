@@ -22,6 +22,7 @@ COMMANDS = (
     "trainer.evaluate",
     "trainer.plot",
     "benchmarks.loader",
+    "benchmarks.peers",
 )
 
 

@@ -6,24 +6,12 @@ from pathlib import Path
 import click
 from click.testing import CliRunner, Result
 
-from benchmarks import compute, peers
+from benchmarks import compute
 from benchmarks.plots import RunFigures, draw_run
 
 
 def invoked(command: click.Command, *arguments: str) -> Result:
     return CliRunner().invoke(command, arguments)
-
-
-def test_peers_get_the_same_samples(digits_shards: Path) -> None:
-    """The reader's labels are checked inside: other samples would end it."""
-    result = invoked(
-        peers.main,
-        *("--shards", str(digits_shards), "--threads", "1", "--batch-size", "96"),
-        *("--seconds", "0.2", "--runs", "2"),
-    )
-    assert result.exit_code == 0, result.output
-    medians = json.loads(result.output.splitlines()[-1])["median"]
-    assert set(medians) == {"DALI's reader, in sequence", "shardline, shuffled"}
 
 
 def test_compute_times_both_loops() -> None:

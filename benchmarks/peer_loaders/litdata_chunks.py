@@ -1,0 +1,58 @@
+"""litdata on its own chunks, local, shuffled.
+
+Pixels: equal; torchvision decodes the stored bytes.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.peer_loaders.contract import Batch, Task
+from benchmarks.peer_loaders.transforms import tensor
+
+
+def write(task: Task, out: Path) -> None:
+    with tempfile.TemporaryDirectory() as cache:
+        # LitData empties both before it begins; by default they are "chunks" and "data" in the
+        # system's folder for temporary files, whoever made them.
+        os.environ["DATA_OPTIMIZER_CACHE_FOLDER"] = f"{cache}/chunks"
+        os.environ["DATA_OPTIMIZER_DATA_CACHE_FOLDER"] = f"{cache}/data"
+        from litdata import optimize
+
+        optimize(
+            fn=_stored,
+            inputs=list(enumerate(sorted(map(str, (task.folder / "files").glob("*/*"))))),
+            output_dir=str(out),
+            chunk_bytes="64MB",
+            num_workers=task.workers,
+            start_method="fork",  # its default spends 10 s on starting two workers
+            verbose=False,
+        )
+
+
+def _stored(source: tuple[int, str]) -> dict[str, Any]:
+    label, path = source
+    return {"image": Path(path).read_bytes(), "label": label}
+
+
+def batches(task: Task) -> Iterator[Batch]:
+    from litdata import StreamingDataLoader, StreamingDataset
+
+    class Images(StreamingDataset):  # type: ignore[misc]
+        def __getitem__(self, index: Any) -> tuple[Any, int]:
+            stored = super().__getitem__(index)
+            return tensor(stored["image"]), stored["label"]
+
+    dataset = Images(str(task.folder / "litdata"), shuffle=True, drop_last=False)
+    loader = StreamingDataLoader(
+        dataset,
+        batch_size=task.batch_size,
+        num_workers=task.workers,
+        persistent_workers=True,
+    )
+    while True:
+        yield from loader
+        if not task.endless:
+            return
