@@ -17,6 +17,7 @@ from benchmarks.contenders import Race, run_all
 from benchmarks.cost import CommandFailedError, measure
 from benchmarks.downloads import link_images, make_pixel_csv
 from benchmarks.environments import DEFAULT_FOLDER, PeerEnvironment, installed, prepare
+from benchmarks.measure import figure
 from benchmarks.sharding import PARTS, PEERS, REENCODE, main
 from pipeline.errors import DataError
 from tests.conftest import make_shards
@@ -66,7 +67,7 @@ def test_a_part_compares_the_tool_with_the_least(digits_kaggle: Path, part: str,
         assert record["work_alone"][bare] > record["median"][bare]
         assert bar["strict"] == record["median"][tool] / record["work_alone"][bare]
     for rate in record["median"].values():
-        assert f"{rate:,.1f}" in result.output
+        assert figure(rate) in result.output
 
 
 @pytest.mark.parametrize("part", ["memory-files", "memory-rows"])
