@@ -1,108 +1,182 @@
-"""What the training loop costs: the trainer's own steps beside bare forward, backward and update
-of the same model and optimizer, on one synthetic batch, in one process, alternating."""
+"""bench-compute: the trainer's own steps on synthetic batches: what the device gives when it never
+waits for input."""
 
-import time
-from collections.abc import Callable
-from functools import partial
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmarks.measure import Measuring, alternate, report
-from pipeline.options import options, take
+from benchmarks.measure import Measurement, Measuring, alternate, figure, figure_columns, report
+from pipeline.errors import DataError, MisuseError
+from pipeline.options import options, setting, take
 
-# The trainer's loop must reach this share of the bare loop's rate.
+if TYPE_CHECKING:
+    from benchmarks.compute_loops import Steps
+    from trainer.distributed import World
+
+# The trainer's loop must reach this share of a bare loop's rate.
 BAR = 0.97
+BATCH_SIZES = {"cpu": (4, 8, 16), "cuda": (32, 64, 128, 256)}
+MODES = ("contiguous", "channels-last", "compiled", "graphs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComputeBenchmark(Measuring):
+    model: str = setting("resnet50", "Any torchvision classifier, by its name there.")
+    image_size: int = setting(224, "Side of the images in px.")
+    batch_size: tuple[int, ...] = setting(
+        (), "Images of a rank's step; may be given several times.  [default: a sweep]"
+    )
+    mode: tuple[str, ...] = setting(
+        (),
+        "How the model runs: eager in contiguous or channels-last memory, compiled, or compiled "
+        "with CUDA graphs; may be given several times.  [default: channels-last; on a GPU all]",
+        type=(click.Choice(MODES),),
+    )
+    precision: str = setting(
+        "auto",
+        "As the trainer's.",
+        type=click.Choice(["auto", "fp32", "tf32", "bf16", "fp16"]),
+    )
+    device: str = setting("auto", "As the trainer's.", type=click.Choice(["auto", "cpu", "cuda"]))
+    seconds: float = setting(1.0, "Least length of a run.")
+    bare: bool = setting(
+        False, "Measure the trainer's steps beside bare forward, backward and update instead."
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for flag, value in (
+            ("--image-size", self.image_size),
+            *(("--batch-size", size) for size in self.batch_size),
+        ):
+            if value < 1:
+                raise MisuseError(f"{flag} must be at least 1, not {value}.")
+        if self.seconds <= 0:
+            raise MisuseError(f"--seconds must be positive, not {self.seconds:g}.")
 
 
 @click.command()
-@click.option("--model", default="resnet50", show_default=True, help="A torchvision classifier.")
-@click.option("--image-size", default=224, show_default=True, help="Side of the images in px.")
-@click.option("--batch-size", default=32, show_default=True, help="Images of a step.")
-@click.option("--steps", default=10, show_default=True, help="Steps of a run.")
-@options(Measuring)
-def main(model: str, image_size: int, batch_size: int, steps: int, **values: Any) -> None:
-    """Measure the trainer's steps against bare ones."""
+@options(ComputeBenchmark)
+def main(**values: Any) -> None:
+    """Measure the trainer's steps without input, by batch size and mode, on one rank or, under
+    torchrun -m benchmarks.compute, on several."""
+    benchmark = take(ComputeBenchmark, values)
+
+    # torch takes seconds to import: --help doesn't wait for it.
     from trainer.distributed import open_world
 
-    measuring = take(Measuring, values)
-    with open_world("auto") as world:
-        contenders = _contenders(model, image_size, batch_size, steps, world.device.type)
-        measurements = alternate(contenders, runs=measuring.runs, warmup=measuring.warmup)
-    bare, trainer = (measurement.median for measurement in measurements)
+    with open_world(benchmark.device) as world:
+        (_measure_bare if benchmark.bare else _measure)(benchmark, world)
+
+
+def _measure(benchmark: ComputeBenchmark, world: "World") -> None:
+    contenders, notes = _prepared(_contenders(benchmark, world))
+    if not contenders:
+        raise DataError(f"{' '.join(notes)} Give a smaller --batch-size.")
+    rows = alternate(contenders, runs=benchmark.runs, warmup=benchmark.warmup)
+    if world.rank == 0:
+        _report(benchmark, world, contenders, rows, notes)
+
+
+def _prepared(contenders: Mapping[str, "Steps"]) -> tuple[dict[str, "Steps"], list[str]]:
+    """Those that the device has memory for, and what is to be said of the others."""
+    import torch
+
+    ready, notes = {}, []
+    for name, steps in contenders.items():
+        try:
+            steps.prepare()
+        except torch.OutOfMemoryError:
+            notes.append(f"{name}: the GPU's memory is too small.")
+            torch.cuda.empty_cache()
+        else:
+            ready[name] = steps
+    return ready, notes
+
+
+def _contenders(benchmark: ComputeBenchmark, world: "World") -> dict[str, "Steps"]:
+    from benchmarks.compute_loops import CHANNELS_LAST, Steps, build_trained
+
+    kind = world.device.type
+    modes = benchmark.mode or (MODES if kind == "cuda" else (CHANNELS_LAST,))
+    sizes = benchmark.batch_size or BATCH_SIZES[kind]
+    contenders = {}
+    for mode in modes:
+        trained = build_trained(
+            benchmark.model,
+            mode=mode,
+            image_size_px=benchmark.image_size,
+            precision=benchmark.precision,
+            world=world,
+        )
+        for size in sizes:
+            name = f"{mode}, batch {size}"
+            contenders[name] = Steps(trained=trained, batch_size=size, seconds=benchmark.seconds)
+    return contenders
+
+
+def _report(
+    benchmark: ComputeBenchmark,
+    world: "World",
+    contenders: Mapping[str, "Steps"],
+    rows: list[Measurement],
+    notes: list[str],
+) -> None:
+    from benchmarks.compute_figures import COLUMNS, device_name, figures_of, find_ceiling
+
+    figures = {
+        row.name: figures_of(contenders[row.name], row.median, benchmark.precision) for row in rows
+    }
+    name = device_name(world.device)
     report(
-        f"compute: {model} at {image_size} px, batch {batch_size}",
+        f"compute: {benchmark.model} at {benchmark.image_size} px, {_ranks(world)} on {name}",
         "images/s",
-        measurements,
-        facts={"ratio": trainer / bare, "bar": BAR, "steps": steps, "device": world.device.type},
-        output=measuring.output,
+        rows,
+        facts={
+            "device": name,
+            "world_size": world.world_size,
+            "settings": asdict(benchmark),
+            "figures": figures,
+        },
+        columns=figure_columns(figures, COLUMNS),
+        notes=notes,
+        finding=find_ceiling(rows, figures),
+        output=benchmark.output,
     )
 
 
-def _contenders(
-    name: str, image_size: int, batch_size: int, steps: int, kind: str
-) -> dict[str, Callable[[], float]]:
-    """Both loops over one model; each call makes `steps` steps and returns images/s."""
-    import torch
+def _measure_bare(benchmark: ComputeBenchmark, world: "World") -> None:
+    from benchmarks.compute_loops import bare_steps
 
-    from pipeline.loader import Loader
-    from pipeline.synthetic import synthetic_loader
-    from trainer.config import RecipeConfig
-    from trainer.loop import train_steps
-    from trainer.model import build_model
-    from trainer.optim import build_optimizer, build_schedule
-    from trainer.precision import autocast_dtype
-    from trainer.update import Update
-
-    device = torch.device(kind)
-    half = (0.5, 0.5, 0.5)
-    model = build_model(
-        name, classes=1000, image_size_px=image_size, mean=half, std=half, seed=0
-    ).to(device)
-    config = RecipeConfig(model=name, epochs=1, global_batch_size=batch_size)
-    optimizer = build_optimizer(model, config)
-    dtype = autocast_dtype("auto", device, model)
-    update = Update(model=model, optimizer=optimizer, dtype=dtype)
-    end = steps * batch_size
-    schedule = build_schedule(config, samples=end, end_position=end)
-
-    def batches() -> Loader:
-        return synthetic_loader(
-            batch_size=batch_size,
-            image_size=image_size,
-            classes=1000,
-            device=device,
-            end_position=end,
-        )
-
-    def bare() -> None:
-        _bare_steps(model, optimizer, next(iter(batches())), steps=steps, dtype=dtype)
-
-    def trainer() -> None:
-        for _ in train_steps(batches(), update, schedule=schedule, global_batch_size=batch_size):
-            pass
-
-    def rate(loop: Callable[[], None]) -> float:
-        started = time.perf_counter()
-        loop()
-        if kind == "cuda":
-            torch.cuda.synchronize()
-        return end / (time.perf_counter() - started)
-
-    return {"bare": partial(rate, bare), "trainer": partial(rate, trainer)}
+    if len(benchmark.batch_size) > 1 or len(benchmark.mode) > 1:
+        raise MisuseError("--bare takes one --batch-size and one --mode.")
+    mode, size = benchmark.mode or ("channels-last",), benchmark.batch_size or (32,)
+    chosen = replace(benchmark, mode=mode, batch_size=size)
+    (steps,) = _contenders(chosen, world).values()
+    steps.prepare()
+    rows = alternate(
+        {"bare": bare_steps(steps), "trainer": steps},
+        runs=benchmark.runs,
+        warmup=benchmark.warmup,
+    )
+    if world.rank > 0:
+        return
+    bare, trainer = (row.median for row in rows)
+    report(
+        f"compute: {benchmark.model} at {benchmark.image_size} px, batch {size[0]}, {mode[0]}",
+        "images/s",
+        rows,
+        facts={"ratio": trainer / bare, "bar": BAR, "steps": steps.steps},
+        finding=f"The trainer's loop gives {figure(trainer)} images/s, {trainer / bare:.3f} of a "
+        f"bare loop's {figure(bare)}.",
+        output=benchmark.output,
+    )
 
 
-def _bare_steps(model: Any, optimizer: Any, batch: Any, *, steps: int, dtype: Any) -> None:
-    """What any training loop must do, and nothing else."""
-    import torch
-    from torch.nn.functional import cross_entropy
-
-    for _ in range(steps):
-        with torch.autocast(batch.images.device.type, dtype, enabled=dtype is not None):
-            logits = model(batch.images)
-        cross_entropy(logits.float(), batch.labels).backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+def _ranks(world: "World") -> str:
+    return f"{world.world_size} rank{'s' * (world.world_size > 1)}"
 
 
 if __name__ == "__main__":

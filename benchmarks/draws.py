@@ -6,13 +6,12 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.decoder_use import DecoderUse
-from benchmarks.measure import Lap, lap
+from benchmarks.measure import ColumnFormats, Lap, lap
 from benchmarks.page_cache import disk_bytes, drop
 from benchmarks.rungs import Opener
 
@@ -130,8 +129,7 @@ class Draws:
         }
 
 
-# Figure -> header, factor and format of its column.
-_COLUMNS: dict[str, tuple[str, float, str]] = {
+COLUMNS: ColumnFormats = {
     "mb_per_second": ("MB/s", 1, ",.0f"),
     "images_per_cpu_second": ("images per CPU s", 1, ",.0f"),
     "cores_used": ("cores used", 1, ".2f"),
@@ -140,17 +138,3 @@ _COLUMNS: dict[str, tuple[str, float, str]] = {
     "batch_seconds_p50": ("batch p50, ms", 1e3, ",.1f"),
     "batch_seconds_p99": ("p99, ms", 1e3, ",.1f"),
 }
-
-
-def columns(figures: dict[str, dict[str, Any]]) -> dict[str, dict[str, str]]:
-    """What ``report`` shows of figures by row; a column that nobody knows is left out."""
-    shown = {}
-    for name, (header, factor, style) in _COLUMNS.items():
-        known = {
-            row: f"{factor * each[name]:{style}}"
-            for row, each in figures.items()
-            if each[name] is not None
-        }
-        if known:
-            shown[header] = known
-    return shown

@@ -4,12 +4,12 @@ from dataclasses import asdict
 
 from rich.console import Console
 
-from benchmarks.draws import columns
+from benchmarks.draws import COLUMNS
 from benchmarks.health import Finding, data_findings, machine_findings
 from benchmarks.loader import LoaderBenchmark
 from benchmarks.loader_rungs import find_limit, rung_contenders, stage_shares
 from benchmarks.loader_setup import open_setup
-from benchmarks.measure import alternate, report
+from benchmarks.measure import alternate, figure_columns, report
 from benchmarks.rungs import RUNGS
 from pipeline.config import PipelineConfig
 
@@ -46,7 +46,7 @@ def measure_health(benchmark: LoaderBenchmark, config: PipelineConfig) -> None:
             "figures": figures,
             "share_of_time": shares,
         },
-        columns=columns(figures),
+        columns=figure_columns(figures, COLUMNS),
         ratios=False,
         notes=setup.warnings(facts),
         finding=find_limit({row.name: row for row in rows}, shares),

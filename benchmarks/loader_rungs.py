@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.draws import Draws, columns
+from benchmarks.draws import COLUMNS, Draws
 from benchmarks.loader import LoaderBenchmark
 from benchmarks.loader_setup import Setup, open_setup
-from benchmarks.measure import Measurement, alternate, figure, report
+from benchmarks.measure import Measurement, alternate, figure, figure_columns, report
 from benchmarks.page_cache import drop, resident_share
 from benchmarks.rungs import AUGMENT, DECODE, FULL, HAND_OVER, READ, RUNGS, rungs
 from pipeline.config import PipelineConfig
@@ -50,7 +50,7 @@ def measure_rungs(benchmark: LoaderBenchmark, config: PipelineConfig) -> None:
             "resident_share_when_dropped": still_resident,
         },
         columns={"share of time": {name: f"{share:.0%}" for name, share in shares.items()}}
-        | columns(figures),
+        | figure_columns(figures, COLUMNS),
         ratios=False,
         notes=_notes(setup, facts, still_resident, figures),
         finding=find_limit(rows, shares),

@@ -6,11 +6,11 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
 from typing import Any
 
-from benchmarks.draws import Draws, columns
+from benchmarks.draws import COLUMNS, Draws
 from benchmarks.formats import shards_by_format
 from benchmarks.loader import LoaderBenchmark
 from benchmarks.loader_setup import Setup, open_setup
-from benchmarks.measure import Measurement, alternate, figure, ratio, report
+from benchmarks.measure import Measurement, alternate, figure, figure_columns, ratio, report
 from pipeline.config import PipelineConfig, open_dataset
 from pipeline.errors import MisuseError
 
@@ -33,7 +33,7 @@ def measure_sweep(benchmark: LoaderBenchmark, config: PipelineConfig) -> None:
             "images/s",
             rows,
             facts=facts | {"figures": figures},
-            columns=columns(figures),
+            columns=figure_columns(figures, COLUMNS),
             notes=setup.warnings(facts),
             finding=find_fastest(rows),
             output=benchmark.output,

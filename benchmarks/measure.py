@@ -207,6 +207,26 @@ def _show_table(
     Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 
+# A figure -> the header, the factor and the format of its column.
+ColumnFormats = Mapping[str, tuple[str, float, str]]
+
+
+def figure_columns(
+    figures: Mapping[str, Mapping[str, float | None]], formats: ColumnFormats
+) -> dict[str, dict[str, str]]:
+    """``report``'s columns of figures by row; one that nobody knows is left out."""
+    shown = {}
+    for name, (header, factor, style) in formats.items():
+        known = {
+            row: f"{factor * value:{style}}"
+            for row, each in figures.items()
+            if (value := each[name]) is not None
+        }
+        if known:
+            shown[header] = known
+    return shown
+
+
 def default_finding(unit: str, measurements: Sequence[Measurement]) -> str:
     """The last of `measurements`, beside the first where there are several."""
     first, last = measurements[0], measurements[-1]

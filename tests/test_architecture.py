@@ -21,6 +21,7 @@ COMMANDS = (
     "trainer.__main__",
     "trainer.evaluate",
     "trainer.plot",
+    "benchmarks.compute",
     "benchmarks.loader",
     "benchmarks.peers",
 )
