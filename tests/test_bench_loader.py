@@ -96,7 +96,8 @@ def test_a_known_sleep_is_found(
     _, record = measured(digits_shards, "--batch-size", "16", *short)
     assert record["finding"].startswith(limit)
     assert record["share_of_time"][stage] > 0.6
-    assert record["median"][FULL] < 16 / 0.05
+    # A lap begins with a batch or two that are ready.
+    assert record["median"][FULL] < 1.25 * 16 / 0.05
 
 
 def test_cold_files_are_told_from_warm_ones(digits_shards: Path) -> None:
