@@ -37,6 +37,7 @@ def test_a_watched_run_stopped_and_resumed(
     assert stopped.value.code == 128 + signal.SIGTERM
     # The profiler counts from 0; what follows the last step is saving.
     assert steps_in(tmp_path / TRACE_NAME) == [13, 14, 15]
+    assert "A trace of 2 steps is in" in capsys.readouterr().out
 
     train(digits_shards, tmp_path, steps=33, **watched)
     assert "A trace of 5 steps is in" in capsys.readouterr().out

@@ -20,22 +20,27 @@ def traced(
 
     A run that ends among these leaves a trace of those that it made.
     """
-    last = WAIT_STEPS + WARMUP_STEPS + TRACED_STEPS
+    before, last = WAIT_STEPS + WARMUP_STEPS, WAIT_STEPS + WARMUP_STEPS + TRACED_STEPS
     count = 0
-    with torch.profiler.profile(
-        schedule=torch.profiler.schedule(
-            wait=WAIT_STEPS, warmup=WARMUP_STEPS, active=TRACED_STEPS, repeat=1
-        ),
-        on_trace_ready=lambda profiler: profiler.export_chrome_trace(str(path)),
-    ) as profiler:
-        for record in steps:
-            count += 1
-            profiler.step()
-            yield record
-            if count == last:
-                break
-    if count == last:
-        say(f"A trace of {TRACED_STEPS} steps is in {path}: open it in ui.perfetto.dev.")
-    else:
-        say(f"--profile traces the steps from {last - TRACED_STEPS + 1} to {last}: too few here.")
+
+    def write(profiler: torch.profiler.profile) -> None:
+        profiler.export_chrome_trace(str(path))
+        say(f"A trace of {count - before} steps is in {path}: open it in ui.perfetto.dev.")
+
+    try:
+        with torch.profiler.profile(
+            schedule=torch.profiler.schedule(
+                wait=WAIT_STEPS, warmup=WARMUP_STEPS, active=TRACED_STEPS, repeat=1
+            ),
+            on_trace_ready=write,
+        ) as profiler:
+            for record in steps:
+                count += 1
+                profiler.step()
+                yield record
+                if count == last:
+                    break
+    finally:  # whoever drives may leave with the last step
+        if count <= before:
+            say(f"--profile traces the steps from {before + 1} to {last}: too few here.")
     yield from steps
