@@ -23,7 +23,7 @@ from benchmarks.measure import Measurement, Measuring, alternate, ratio, report
 from benchmarks.peer_data import DEFAULT_FOLDER as DATA_FOLDER
 from benchmarks.peer_data import FORMATS, prepare_format
 from benchmarks.peer_loaders.contract import EQUAL, PEERS, Task
-from benchmarks.racing import LoaderLap
+from benchmarks.racing import LoaderLap, orderly_termination
 from pipeline.config import available_cores
 from pipeline.errors import DataError, MisuseError
 from pipeline.options import options, setting, take
@@ -65,8 +65,8 @@ class PeersBenchmark(Measuring):
     batch_size: int = setting(64, "Images in a batch.")
     workers: int | None = setting(None, "Threads or processes of each.  [default: every core]")
     runs: int = setting(5, "Runs that count, of each contender.")
-    seconds: float = setting(2.0, "Length of a run.")
-    drop_seconds: float = setting(1.0, "What passes of a run before it counts.")
+    seconds: float = setting(1.6, "Length of a run.")
+    drop_seconds: float = setting(0.7, "What passes of a run before it counts.")
     data: str = setting(str(DATA_FOLDER), "Where the images are made, once.")
     environment: str = setting(str(ENVIRONMENT_FOLDER), "Where the peers are installed, once.")
 
@@ -145,7 +145,7 @@ def race(
 ) -> None:
     """Measure and report. Raises ``DataError`` if nobody could be measured."""
     length = Length(drop_seconds=benchmark.drop_seconds, seconds=benchmark.seconds)
-    with ExitStack() as stack:
+    with orderly_termination(), ExitStack() as stack:
         contenders = {
             entrant.peer.name: partial(entrant.cold, length)
             if benchmark.page_cache == "cold"

@@ -92,6 +92,20 @@ def racer(peer: str, task: Task, environment: PeerEnvironment | None) -> Iterato
             running.close()
 
 
+@contextmanager
+def orderly_termination() -> Iterator[None]:
+    """SIGTERM leaves by way of what ends the loaders, or those that stand still would stay."""
+
+    def leave(number: int, frame: object) -> None:
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def run_alone(mode: str, peer: str, task: Task, environment: PeerEnvironment | None) -> None:
     """Let the loader "write" or "check"; raises ``LoaderFailedError``."""
     with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryFile("w+") as log:

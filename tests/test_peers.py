@@ -1,6 +1,8 @@
 """The loaders' benchmark: what it compares is equal, and what it says is what was measured."""
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ from benchmarks.peer_loaders.contract import (
 from benchmarks.peer_loaders.serve import lap
 from benchmarks.peer_loaders.transforms import random_window
 from benchmarks.peers import bars_of, columns_of, finding, main
-from benchmarks.racing import LoaderFailedError, LoaderLap, racer
+from benchmarks.racing import LoaderFailedError, LoaderLap, orderly_termination, racer
 
 IMAGES, BATCH_SIZE = 40, 16
 # Installed here as well; the others are looked at by the command's --check.
@@ -135,6 +137,16 @@ def test_a_loader_stands_still_between_its_laps(stored: Path) -> None:
         stat = Path(f"/proc/{running.pid}/stat").read_text()
     assert stat.rpartition(")")[2].split()[0] == "T"
     assert all(each.images >= BATCH_SIZE and each.cpu_seconds > 0 for each in laps)
+
+
+def test_loaders_end_with_a_benchmark_that_is_ended(stored: Path) -> None:
+    with (
+        pytest.raises(SystemExit, match="143"),
+        orderly_termination(),
+        racer("shardline", task_of(stored, endless=True), None) as running,
+    ):
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert not Path(f"/proc/{running.pid}").exists()
 
 
 def test_a_loader_that_fails_says_why(tmp_path: Path) -> None:
