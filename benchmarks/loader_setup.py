@@ -1,7 +1,6 @@
 """What all measurements of a loader need: the shards, the device, and what it is called."""
 
 import math
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -13,9 +12,8 @@ import torch
 from benchmarks.decoder_use import DecoderUse
 from benchmarks.draws import Draws
 from benchmarks.loader import LoaderBenchmark
-from benchmarks.page_cache import resident_share
 from benchmarks.rungs import Opener, loaded
-from pipeline.config import PipelineConfig, available_cores, open_dataset, resolve_sizes
+from pipeline.config import PipelineConfig, open_dataset, resolve_sizes
 from pipeline.dataset import Dataset, SplitIndex
 from pipeline.loader import Loader
 from pipeline.loaders import train_loader
@@ -23,8 +21,6 @@ from pipeline.memory import available_bytes
 
 # Passes of read-ahead in a split from which on its first one hardly counts.
 _MANY = 4
-# Programs that ran already, for each core, from which on they are a word worth.
-_BUSY = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,31 +104,19 @@ class Setup:
             "image_size_px": self.image_size_px,
             "settings": asdict(self.benchmark) | asdict(self.config),
             "dataset": self.dataset.fingerprint,
-            "load_before": os.getloadavg()[0],
             "split_bytes": self.split_bytes,
-            "fits_in_page_cache": fits_in_page_cache(self.files, self.split_bytes),
+            # What is free for programs counts the pages of files, which they may take.
+            "fits_in_page_cache": self.split_bytes <= available_bytes(),
         }
 
     def warnings(self, facts: Mapping[str, Any]) -> list[str]:
-        """What makes the figures less than they seem, of `facts` as they were before."""
-        notes = []
-        if facts["load_before"] > _BUSY * available_cores():
-            notes.append(
-                f"The load was {facts['load_before']:.1f} on {available_cores()} cores before this "
-                f"began: other programs make it slower than the machine is."
-            )
-        if not facts["fits_in_page_cache"]:
-            notes.append(
-                f"The {self.split_bytes / 2**30:,.1f} GiB of {self.benchmark.split} don't fit into "
-                f"the page cache: in training most files are cold, whatever warm ones give."
-            )
-        return notes
-
-
-def fits_in_page_cache(files: list[Path], size_bytes: int) -> bool:
-    """Whether `size_bytes` fit into what is free, or lies in memory of them already."""
-    inside = (resident_share(files) or 0.0) * size_bytes
-    return size_bytes <= available_bytes() + inside
+        """What makes the figures less than they seem."""
+        if facts["fits_in_page_cache"]:
+            return []
+        return [
+            f"The {self.split_bytes / 2**30:,.1f} GiB of {self.benchmark.split} don't fit into the "
+            f"page cache: in training most files are cold, whatever warm ones give."
+        ]
 
 
 @contextmanager

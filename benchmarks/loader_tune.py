@@ -34,8 +34,8 @@ def measure_tuning(benchmark: LoaderBenchmark, config: PipelineConfig) -> None:
         rows = alternate(contenders, runs=benchmark.runs, warmup=benchmark.warmup)
         before, after = rows
         gain = ratio(after, before)
-        is_gain = gain.interval.low > 1
-        start = {name: value for name, value in _start(setup).items() if name in found}
+        start = _start(setup)
+        is_gain = found != start and gain.interval.low > 1
         profile = found if is_gain else start
         figures = {name: each.figures(benchmark.runs) for name, each in contenders.items()}
         _write(profile, Path(benchmark.profile_out))
@@ -118,10 +118,10 @@ def say_gain(
 ) -> str:
     """The sentence: what was won, or that nothing was."""
     rate = f"{gain.median:.2f} times ({gain.interval.low:.2f} to {gain.interval.high:.2f})"
-    if gain.interval.low > 1:
-        return f"{_words(found)} gives {rate} the rate of the defaults; {path} holds it."
     if found == start:
         return f"Nothing that was tried is faster than the defaults; {path} holds them."
+    if gain.interval.low > 1:
+        return f"{_words(found)} gives {rate} the rate of the defaults; {path} holds it."
     return f"No gain: {_words(found)} gives {rate} the rate of the defaults, which {path} holds."
 
 

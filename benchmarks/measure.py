@@ -16,7 +16,7 @@ from rich.table import Table
 
 from benchmarks.bundle import publish
 from benchmarks.interval import RUNS, Interval, median_interval, spread
-from benchmarks.provenance import environment
+from benchmarks.provenance import busy_warning, environment
 from pipeline.errors import MisuseError
 from pipeline.options import setting
 
@@ -168,8 +168,9 @@ def report(
     """
     finding = finding or default_finding(unit, measurements)
     _show_table(title, unit, measurements, columns, ratios and len(measurements) > 1)
-    for line in (*notes, finding):
-        print(line)
+    for line in (*notes, busy_warning(), finding):
+        if line:
+            print(line)
     intervals = {row.name: row.interval for row in measurements}
     record = {
         "benchmark": title,

@@ -13,12 +13,16 @@ from typing import Any
 from pipeline.config import available_cores
 
 ROOT = Path(__file__).parents[1]
+# Before it measures anything: the mean number of running programs over the last minute.
+LOAD_BEFORE = os.getloadavg()[0]
+# So many for each core make a word worth.
+_BUSY = 0.5
 PACKAGES = ("torch", "torchvision", "nvidia-dali-cuda120", "numpy", "opencv-python", "webdataset")
 
 
 def environment() -> dict[str, Any]:
-    """Of this process. `cpus` are those that it may use, `load` is the mean number of running
-    processes over the last minute, `gpus` names the devices that torch sees."""
+    """Of this process. `cpus` are those that it may use, `load_before` is the machine's when it
+    began, `gpus` names the devices that torch sees."""
     return {
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -26,7 +30,7 @@ def environment() -> dict[str, Any]:
         "dirty": _is_dirty(),
         "cpu": _line_of("/proc/cpuinfo", "model name"),
         "cpus": available_cores(),
-        "load": os.getloadavg()[0],
+        "load_before": LOAD_BEFORE,
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "kernel": platform.release(),
         "gpus": _gpus(),
@@ -34,6 +38,17 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         **{package: _version(package) for package in PACKAGES},
     }
+
+
+def busy_warning() -> str | None:
+    """A sentence if other programs were running when this process began."""
+    cores = available_cores()
+    if _BUSY * cores >= LOAD_BEFORE:
+        return None
+    return (
+        f"The load was {LOAD_BEFORE:.1f} on {cores} cores before this began: other programs make "
+        f"it slower than the machine is."
+    )
 
 
 def _is_dirty() -> bool | None:

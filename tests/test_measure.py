@@ -120,12 +120,13 @@ ROWS = [Measurement(name=name, values=(x, x + 2, x + 1)) for name, x in (("a", 1
 
 
 def test_a_report_ends_with_a_sentence_and_a_bundle(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(provenance, "LOAD_BEFORE", 100.0)
     output = tmp_path / "results" / "race.json"
     report("race", "laps/s", ROWS, facts={"threads": 2}, notes=["A note."], output=str(output))
-    *table, note, finding, line = capsys.readouterr().out.splitlines()
-    assert note == "A note."
+    *table, note, busy, finding, line = capsys.readouterr().out.splitlines()
+    assert note == "A note." and busy.startswith("The load was 100.0 on")
     assert finding == "b: 21.00 laps/s (20.00 to 22.00), 1.91 times a."
     assert any("21.00" in row and "1.909" in row for row in table)
     bundle = read_bundle(output)
@@ -135,6 +136,11 @@ def test_a_report_ends_with_a_sentence_and_a_bundle(
     assert (bundle["confidence"]["b"], bundle["spread"]["b"]) == (0.75, pytest.approx(2 / 21))
     assert (bundle["threads"], bundle["finding"]) == (2, finding)
     assert bundle["environment"]["numpy"]
+
+
+def test_an_idle_machine_is_worth_no_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provenance, "LOAD_BEFORE", 0.0)
+    assert provenance.busy_warning() is None
 
 
 def test_a_report_s_facts_hide_nothing() -> None:
