@@ -50,7 +50,7 @@ def find_fastest(rows: Sequence[Measurement]) -> str:
         sentence += f", {best.median / first.median:.2f} times {first.name}"
     alike = [row.name for row in rows if row is not best and ratio(row, best).interval.high >= 1]
     if alike:
-        sentence += f"; {' and '.join(alike)} can't be told from it"
+        sentence += f"; {', '.join(alike)} can't be told from it"
     return sentence + "."
 
 
