@@ -9,7 +9,7 @@ import click
 
 from benchmarks.measure import Measurement, Measuring, alternate, figure, figure_columns, report
 from pipeline.errors import DataError, MisuseError
-from pipeline.options import options, setting, take
+from pipeline.options import options, setting, take, within
 
 if TYPE_CHECKING:
     from benchmarks.compute_loops import Steps
@@ -47,12 +47,9 @@ class ComputeBenchmark(Measuring):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for flag, value in (
-            ("--image-size", self.image_size),
-            *(("--batch-size", size) for size in self.batch_size),
-        ):
-            if value < 1:
-                raise MisuseError(f"{flag} must be at least 1, not {value}.")
+        within("--image-size", self.image_size, 1)
+        for size in self.batch_size:
+            within("--batch-size", size, 1)
         if self.seconds <= 0:
             raise MisuseError(f"--seconds must be positive, not {self.seconds:g}.")
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.cost import CommandFailedError, Cost, measure
-from benchmarks.environments import ROOT, PeerEnvironment
+from benchmarks.environments import PeerEnvironment
 from benchmarks.measure import Measurement, alternate
+from benchmarks.provenance import ROOT
 from pipeline.errors import DataError
 
 

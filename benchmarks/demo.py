@@ -13,9 +13,9 @@ from typing import Any
 import click
 
 from benchmarks.plots import RunFigures, draw_run
+from benchmarks.provenance import ROOT
 from pipeline.errors import DataError
 
-ROOT = Path(__file__).parents[1]
 TARGET_TOP1 = 0.97
 
 # Digits are not mirrored, and little is left of one when most of it is cut away.

@@ -13,8 +13,12 @@ from pathlib import Path
 
 import click
 
-ROOT = Path(__file__).parents[1]
-DEFAULT_FOLDER = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "shardline/peers").expanduser()
+from benchmarks.provenance import ROOT
+from pipeline.cache_room import cache_root
+
+# Apart from the cache of shards, which removes what lies in its folder when it needs room.
+CACHE = cache_root(None).with_name("shardline-benchmarks")
+DEFAULT_FOLDER = CACHE / "peers"
 # What decodes and encodes is the same as ours; OpenCV in a build without windows, for machines
 # without a screen.
 PINNED = {

@@ -8,7 +8,7 @@ import click
 from benchmarks.measure import Measuring
 from pipeline.config import PipelineConfig
 from pipeline.errors import MisuseError
-from pipeline.options import options, setting, take
+from pipeline.options import options, setting, take, within
 from pipeline.profile_file import profile_file
 
 SWEEPS = ("threads", "batch", "hw-decoder-load", "cache", "format")
@@ -34,10 +34,8 @@ class LoaderBenchmark(Measuring):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, low in (("batch_size", 1), ("seconds", 0.01)):
-            if getattr(self, name) < low:
-                flag = "--" + name.replace("_", "-")
-                raise MisuseError(f"{flag} must be at least {low}, not {getattr(self, name)}.")
+        within("--batch-size", self.batch_size, 1)
+        within("--seconds", self.seconds, 0.01)
         if (self.sweep is not None) + self.doctor + self.tune > 1:
             raise MisuseError("--sweep, --doctor and --tune are done one at a time.")
 

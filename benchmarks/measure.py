@@ -17,8 +17,7 @@ from rich.table import Table
 from benchmarks.bundle import publish
 from benchmarks.interval import RUNS, Interval, median_interval, spread
 from benchmarks.provenance import busy_warning, environment
-from pipeline.errors import MisuseError
-from pipeline.options import setting
+from pipeline.options import setting, within
 
 if TYPE_CHECKING:
     from trainer.distributed import World
@@ -33,9 +32,8 @@ class Measuring:
     output: str | None = setting(None, "File for the result, as one line of JSON.")
 
     def __post_init__(self) -> None:
-        for flag, value, low in (("--runs", self.runs, 1), ("--warmup", self.warmup, 0)):
-            if value < low:
-                raise MisuseError(f"{flag} must be at least {low}, not {value}.")
+        within("--runs", self.runs, 1)
+        within("--warmup", self.warmup, 0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import click
 
-from benchmarks.environments import ROOT
+from benchmarks.environments import CACHE
+from benchmarks.provenance import ROOT
 from pipeline.errors import DataError
 
-DEFAULT_FOLDER = Path(
-    os.environ.get("XDG_CACHE_HOME", "~/.cache"), "shardline/peer-data"
-).expanduser()
+DEFAULT_FOLDER = CACHE / "peer-data"
 SIDE_PX = 256
 FORMATS: dict[str, tuple[str, ...]] = {
     "jpeg": ("--encode", "keep"),

@@ -6,9 +6,7 @@ alone took, without the start of Python and its imports.
 """
 
 import json
-import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bare import list_sources, recode
+from benchmarks.peer_loaders.litdata_chunks import optimize
 
 Source = tuple[str, int]
 Work = Callable[[str], bytes]
@@ -53,24 +52,7 @@ def write_mosaicml(work: Work, sources: Sequence[Source], out: str) -> float:
 
 
 def write_litdata(work: Work, sources: Sequence[Source], out: str) -> float:
-    with tempfile.TemporaryDirectory() as cache:
-        # LitData empties both before it begins; by default they are "chunks" and "data" in the
-        # system's folder for temporary files, whoever made them.
-        os.environ["DATA_OPTIMIZER_CACHE_FOLDER"] = f"{cache}/chunks"
-        os.environ["DATA_OPTIMIZER_DATA_CACHE_FOLDER"] = f"{cache}/data"
-        from litdata import optimize
-
-        began = time.perf_counter()
-        optimize(
-            fn=partial(_litdata_sample, work),
-            inputs=list(sources),
-            output_dir=out,
-            chunk_bytes="64MB",
-            num_workers=2,
-            start_method="fork",  # its default spends 10 s on starting two workers
-            verbose=False,
-        )
-        return time.perf_counter() - began
+    return optimize(partial(_litdata_sample, work), list(sources), out, workers=2)
 
 
 def _litdata_sample(work: Work, source: Source) -> dict[str, Any]:

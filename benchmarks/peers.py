@@ -25,8 +25,8 @@ from benchmarks.peer_data import FORMATS, prepare_format
 from benchmarks.peer_loaders.contract import EQUAL, PEERS, Task
 from benchmarks.racing import LoaderLap, orderly_termination
 from pipeline.config import available_cores
-from pipeline.errors import DataError, MisuseError
-from pipeline.options import options, setting, take
+from pipeline.errors import DataError
+from pipeline.options import options, setting, take, within
 
 OURS, CEILING = "shardline", "dali-memory"
 # Our rate should be so many times theirs; on CPUs also that of the fastest of equal pixels.
@@ -72,15 +72,12 @@ class PeersBenchmark(Measuring):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for flag, value, low in (
-            ("--batch-size", self.batch_size, 1),
-            ("--images", self.images, self.batch_size),
-            ("--workers", self.workers or 1, 1),
-            ("--seconds", self.seconds, 0.01),
-            ("--drop-seconds", self.drop_seconds, 0),
-        ):
-            if value < low:
-                raise MisuseError(f"{flag} must be at least {low}, not {value}.")
+        within("--batch-size", self.batch_size, 1)
+        within("--images", self.images, self.batch_size)
+        within("--seconds", self.seconds, 0.01)
+        within("--drop-seconds", self.drop_seconds, 0)
+        if self.workers is not None:
+            within("--workers", self.workers, 1)
 
     @property
     def keys(self) -> list[str]:

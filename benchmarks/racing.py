@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
-from benchmarks.environments import ROOT, PeerEnvironment
+from benchmarks.environments import PeerEnvironment
 from benchmarks.peer_loaders.contract import Task
+from benchmarks.provenance import ROOT
 
 _END_SECONDS = 5.0
 

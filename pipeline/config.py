@@ -9,7 +9,7 @@ import click
 from pipeline.dataset import Dataset
 from pipeline.errors import MisuseError
 from pipeline.manifest import Manifest
-from pipeline.options import setting
+from pipeline.options import setting, within
 from pipeline.resizing import ImageSize, StartEnd, check_progressive, progressive_size
 
 
@@ -113,17 +113,17 @@ class PipelineConfig:
     hw_decoder_load: float = setting(0.65, "Share of JPEGs for the GPU's hardware decoder.")
 
     def __post_init__(self) -> None:
-        _within("--seed", self.seed, 0, 2**63 - 1)
-        _within("--flip-probability", self.flip_probability, 0, 1)
-        _within("--color-jitter", self.color_jitter, 0, 1)
-        _within("--hue-jitter", self.hue_jitter, 0, 180)
-        _within("--rand-augment-magnitude", self.rand_augment_magnitude, 0, 30)
-        _within("--erase-probability", self.erase_probability, 0, 1)
-        _within("--mixup-alpha", self.mixup_alpha, 0, 1)
-        _within("--cutmix-alpha", self.cutmix_alpha, 0, 1)
-        _within("--hw-decoder-load", self.hw_decoder_load, 0, 1)
-        _within("--max-bad", self.max_bad, 0, 1)
-        _within("--stall-timeout", self.stall_timeout, 0, math.inf)
+        within("--seed", self.seed, 0, 2**63 - 1)
+        within("--flip-probability", self.flip_probability, 0, 1)
+        within("--color-jitter", self.color_jitter, 0, 1)
+        within("--hue-jitter", self.hue_jitter, 0, 180)
+        within("--rand-augment-magnitude", self.rand_augment_magnitude, 0, 30)
+        within("--erase-probability", self.erase_probability, 0, 1)
+        within("--mixup-alpha", self.mixup_alpha, 0, 1)
+        within("--cutmix-alpha", self.cutmix_alpha, 0, 1)
+        within("--hw-decoder-load", self.hw_decoder_load, 0, 1)
+        within("--max-bad", self.max_bad, 0, 1)
+        within("--stall-timeout", self.stall_timeout, 0)
         if self.cache_size is not None and self.cache_size <= 0:
             raise MisuseError(f"--cache-size must be positive, not {self.cache_size:g}.")
         _range("--crop-area", self.crop_area, 1)
@@ -142,7 +142,7 @@ class PipelineConfig:
             ("--read-ahead", self.read_ahead),
         ):
             if value is not None:
-                _within(flag, value, 1, math.inf)
+                within(flag, value, 1)
         if self.image_size and self.val_resize and self.val_resize < self.image_size:
             raise MisuseError(
                 f"--val-resize {self.val_resize} is smaller than --image-size {self.image_size}."
@@ -205,12 +205,6 @@ def image_size(config: PipelineConfig, manifest: Manifest, *, epoch_positions: i
     return progressive_size(
         start_px, end_px, epochs=config.progressive_epochs, epoch_positions=epoch_positions
     )
-
-
-def _within(flag: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        limits = f"at least {low}" if high == math.inf else f"from {low} to {high}"
-        raise MisuseError(f"{flag} must be {limits}, not {value}.")
 
 
 def _range(flag: str, value: tuple[float, float], high: float) -> None:

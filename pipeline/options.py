@@ -11,6 +11,7 @@ def main(**values):
 """
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -78,6 +79,13 @@ def defaults_option(
 
     settings: dict[str, Any] = {"expose_value": False, **click_arguments}
     return click.option(flag, is_eager=True, callback=fill, help=help, **settings)
+
+
+def within(flag: str, value: float, low: float, high: float = math.inf) -> None:
+    """Raise ``MisuseError`` for a `value` of the option `flag` that isn't from `low` to `high`."""
+    if not low <= value <= high:
+        limits = f"at least {low}" if high == math.inf else f"from {low} to {high}"
+        raise MisuseError(f"{flag} must be {limits}, not {value}.")
 
 
 def _option(field: dataclasses.Field[Any], hint: Any) -> Callable[[Command], Command]:

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from trainer.checkpoint import PARTIAL_SUFFIX
+
 # Up to so many classes the picture is the whole matrix, and up to so many with its figures.
 MATRIX_CLASSES = 40
 FIGURE_CLASSES = 20
@@ -66,7 +68,7 @@ def draw_confusion(confusion: Confusion, path: Path) -> None:
     side = 3.2 + 0.34 * len(confusion.classes) if matrix else 8.0
     figure = Figure(figsize=(side + 0.6, side), dpi=120, layout="constrained")
     (_draw_matrix if matrix else _draw_pairs)(figure.subplots(), confusion)
-    partial = path.with_suffix(".partial")
+    partial = path.with_suffix(PARTIAL_SUFFIX)
     figure.savefig(partial, format="png")
     partial.replace(path)
 

@@ -192,11 +192,11 @@ def _is_due(job: Job, every_epochs: float) -> bool:
 
 def _evaluate(job: Job, journal: Journal, stop: StopSignal, validation: Loader | None) -> bool:
     """Evaluate where there is a validation split; False if a signal broke it off."""
-    (began,) = job.world.largest([job.horizon.elapsed_seconds()])
     progress = job.progress
     if validation is None:
         progress.evaluated_position = progress.position
         return True
+    (began,) = job.world.largest([job.horizon.elapsed_seconds()])
     model = job.averaged or job.model
     average_buffers(model, job.world)
     evaluation = evaluate(
