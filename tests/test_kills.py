@@ -15,7 +15,7 @@ import tiny_trainer
 import torch
 
 KILLS = int(os.environ.get("SHARDLINE_KILLS", "3"))
-STEPS = 40 * KILLS
+STEPS = 80 * KILLS
 GLOBAL_BATCH_SIZE = 64
 
 
@@ -47,7 +47,9 @@ def test_killed_and_resumed_is_undisturbed(digits_shards: Path, tmp_path: Path) 
     for kill in range(KILLS):
         process = start(tmp_path / "parts")
         wait_for_training(process, tmp_path / "parts")
-        process.join(moments.uniform(0, 1) * (times[-1] - times[0]) / KILLS)
+        if kill % 2:  # the others may die before anything new is saved
+            wait_for_checkpoint(process, tmp_path / "parts")
+        process.join(moments.uniform(0, 0.5) * (times[-1] - times[0]) / KILLS)
         assert process.exitcode is None, f"the run ended after {kill} kills"
         process.kill()
         process.join()
@@ -70,6 +72,13 @@ def wait_for_training(process: Any, out: Path) -> None:
     """Until it has opened what it logs to, which it does just before the first step."""
     metrics, began = out / "metrics.jsonl", time.time()
     while process.is_alive() and not (metrics.exists() and metrics.stat().st_mtime > began):
+        time.sleep(0.01)
+
+
+def wait_for_checkpoint(process: Any, out: Path) -> None:
+    """Until it has saved once more than the processes before it."""
+    before = position(out)
+    while process.is_alive() and position(out) == before:
         time.sleep(0.01)
 
 
