@@ -1,0 +1,56 @@
+"""What a point's figures mean, in one sentence."""
+
+from benchmarks.attribution import limit
+from benchmarks.interval import median_interval
+from benchmarks.measure import figure
+from benchmarks.scaling_record import COLD, LOADER, SYNTHETIC, WARM, Measured, Parts
+
+
+def sentence(measured: Measured, shares: Parts) -> str:
+    """`shares` are those of the step that decides, from warm or from cold files."""
+    rate = measured.images_per_second
+    loader, model, whole = (figure(rate(rung)) for rung in (LOADER, SYNTHETIC, WARM))
+    bound = limit(shares)
+    share = f"{getattr(shares, bound):.0%}"
+    if bound == "input":
+        said = (
+            f"input-bound: the loader gives {loader} images/s, the model could take {model}; "
+            f"waiting for input takes {share} of the step"
+        )
+    elif bound == "storage":
+        said = (
+            f"input-bound: cold files give {figure(rate(COLD))} images/s, warm ones {whole}; "
+            f"reading takes {share} of the step"
+        )
+    elif bound == "interference":
+        said = (
+            f"bound by interference: the loader alone gives {loader} images/s, the model alone "
+            f"takes {model}, both at once {whole}; being in each other's way takes {share} of the "
+            f"step"
+        )
+    elif bound == "communication":
+        megabytes = f"{measured.gradient_bytes / 1e6:,.1f} MB"
+        said = (
+            f"communication-bound: exchanging {megabytes} of gradients takes {share} of the step, "
+            f"computing {shares.compute:.0%}"
+        )
+    elif bound == "waiting":
+        said = f"bound by the slowest rank: waiting for it takes {share} of the step"
+    else:
+        said = (
+            f"compute-bound: {share} of the step is the model's; it gets {whole} images/s and "
+            f"could take {model}, the loader could give {loader}"
+        )
+    return f"{measured.name}: {said}{_of_cold(measured, bound)}."
+
+
+def _of_cold(measured: Measured, bound: str) -> str:
+    """How cold files compare, where they were measured and aren't what was said already."""
+    if COLD not in measured.rungs or bound == "storage":
+        return ""
+    cold, warm = measured.rungs[COLD].step_seconds, measured.rungs[WARM].step_seconds
+    ratio = median_interval([of / beside for of, beside in zip(cold, warm, strict=True)])
+    if ratio.low <= 1:
+        return "; cold files can't be told from warm ones"
+    rate = measured.images_per_second
+    return f"; from cold files {figure(rate(COLD))} images/s, {rate(COLD) / rate(WARM):.0%}"
