@@ -136,6 +136,7 @@ def _report(
             "world_size": world.world_size,
             "settings": asdict(benchmark),
             "figures": figures,
+            "gradient_bytes": next(iter(contenders.values())).gradient_bytes,
         },
         columns=figure_columns(figures, COLUMNS),
         notes=notes,

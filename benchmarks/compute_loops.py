@@ -113,6 +113,12 @@ class Steps:
     def __call__(self) -> float:
         return world_lap(self._work, self.trained.world, self.synchronize).images_per_second
 
+    @property
+    def gradient_bytes(self) -> int:
+        """That each rank gives to the exchange in a step: DDP exchanges the weights' own type."""
+        weights = self.trained.update.model.parameters()
+        return sum(weight.nbytes for weight in weights if weight.requires_grad)
+
     def prepare(self) -> None:
         """Make the first steps, which compile, allocate and choose algorithms, and count how many
         a call is to make: on all ranks the same.

@@ -10,7 +10,7 @@ from benchmarks.loader import LoaderBenchmark
 from benchmarks.loader_rungs import find_limit, rung_contenders, stage_shares
 from benchmarks.loader_setup import open_setup
 from benchmarks.measure import alternate, figure_columns, report
-from benchmarks.rungs import RUNGS
+from benchmarks.rung_names import RUNGS
 from pipeline.config import PipelineConfig
 
 # The measurement is to tell stages apart, not per cents.

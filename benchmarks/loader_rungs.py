@@ -8,7 +8,8 @@ from benchmarks.loader import LoaderBenchmark
 from benchmarks.loader_setup import Setup, open_setup
 from benchmarks.measure import Measurement, alternate, figure, figure_columns, report
 from benchmarks.page_cache import drop, resident_share
-from benchmarks.rungs import AUGMENT, DECODE, FULL, HAND_OVER, READ, RUNGS, rungs
+from benchmarks.rung_names import AUGMENT, COLD, DECODE, FULL, HAND_OVER, READ, RUNGS
+from benchmarks.rungs import rungs
 from pipeline.config import PipelineConfig
 from pipeline.loaders import train_stream
 
@@ -20,7 +21,6 @@ STAGES = {
     HAND_OVER: "Handing over to torch",
     FULL: "The loader's own work",
 }
-COLD = {name: f"{name}, cold files" for name in (READ, FULL)}
 # Reads what the others will read, so that a cold run leaves no cold file to a warm one.
 _WARMING = "warming"
 # More of the pages than this still in memory after they were dropped: the files can't be cold.

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.rung_names import RUNGS
 from pipeline.decoding import Source, decoded_batches, decoded_images, open_feed
 from pipeline.graph import windows
 from pipeline.loader import Loader
@@ -28,11 +29,6 @@ from pipeline.watch import Watch
 
 Integers = NDArray[np.int64]
 Opener = Callable[[int], Generator[Integers]]
-
-READ, DECODE, AUGMENT, HAND_OVER, FULL = RUNGS = (
-    *("read bytes", "+ decode", "+ augment", "+ hand-over"),
-    "full",
-)
 
 
 def rungs(stream: TrainStream, loader: Loader) -> Mapping[str, Opener]:

@@ -23,7 +23,10 @@ COMMANDS = (
     "trainer.plot",
     "benchmarks.compute",
     "benchmarks.loader",
+    "benchmarks.network_probe",
     "benchmarks.peers",
+    "benchmarks.predict",
+    "benchmarks.report",
 )
 
 

@@ -23,12 +23,12 @@ from benchmarks.health import (
     size_finding,
     threads_finding,
 )
-from benchmarks.loader_rungs import COLD, find_limit, stage_shares
+from benchmarks.loader_rungs import find_limit, stage_shares
 from benchmarks.loader_sweeps import find_fastest
 from benchmarks.loader_tune import choose, say_gain
 from benchmarks.measure import Measurement, figure
 from benchmarks.page_cache import disk_bytes, drop, resident_share
-from benchmarks.rungs import FULL, READ, RUNGS
+from benchmarks.rung_names import COLD, FULL, READ, RUNGS
 from pipeline import decoding
 from pipeline.reader import ShardReader
 from tools.images.headers import Header, read_header

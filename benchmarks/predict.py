@@ -1,0 +1,112 @@
+"""bench-predict: how training will scale, from what one rank was measured to do and a network that
+is stated."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmarks.networks import LINKS, Link, Network, parse_link
+from pipeline.errors import MisuseError
+from pipeline.options import options, setting, take, within
+
+MOST_RANKS = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    within: str | None = setting(
+        None,
+        "Link between ranks of a node: GB/s,us a hop, or a name.  [default: nvlink-4]",
+        metavar="LINK",
+    )
+    between: str = setting(
+        "ethernet-100", "Link of a whole node to the others, likewise.", metavar="LINK"
+    )
+    measure_network: bool = setting(
+        False, "Measure the link between ranks of this machine, which takes some seconds."
+    )
+    ranks_per_node: int | None = setting(
+        None, "Ranks on a node.  [default: GPUs, or else cores, of the machine that was measured]"
+    )
+    cores_per_node: int | None = setting(
+        None, "Cores that a node's loaders share.  [default: those of the machine]"
+    )
+    max_ranks: int = setting(MOST_RANKS, "The most ranks that are predicted.")
+    batch_size: int | None = setting(
+        None, "Images of a rank's step, of those measured.  [default: the fastest]"
+    )
+    gradient_mb: float | None = setting(
+        None, "Gradients of a step in 10^6 bytes.  [default: as the result says]"
+    )
+    output: str | None = setting(None, "File for the result, as one line of JSON.")
+
+    def __post_init__(self) -> None:
+        for flag, value in (
+            ("--ranks-per-node", self.ranks_per_node),
+            ("--cores-per-node", self.cores_per_node),
+            ("--max-ranks", self.max_ranks),
+            ("--gradient-mb", self.gradient_mb),
+        ):
+            if value is not None:
+                within(flag, value, 1e-6 if flag == "--gradient-mb" else 1)
+        if self.measure_network and self.within is not None:
+            raise MisuseError("--measure-network measures what --within states: give one of them.")
+
+    def link_within(self) -> Link:
+        return parse_link("--within", self.within or "nvlink-4")
+
+    def link_between(self) -> Link:
+        return parse_link("--between", self.between)
+
+
+def _show_links(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        click.echo("\n".join(map(str, LINKS.values())))
+        context.exit()
+
+
+@click.command()
+@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--list-links",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_show_links,
+    help="Print the links that have names, with their sources, and exit.",
+)
+@options(Prediction)
+def main(results: tuple[Path, ...], **values: Any) -> None:
+    """Predict images/s and the first limit at 2 to 1,024 ranks from RESULTS: files that
+    bench-scaling, or bench-compute and bench-loader, wrote with --output."""
+    asked = take(Prediction, values)
+    between = asked.link_between()
+
+    from benchmarks.one_rank import read_one_rank
+    from benchmarks.predict_report import report_prediction
+
+    one = read_one_rank(
+        results,
+        batch_size=asked.batch_size,
+        gradient_bytes=asked.gradient_mb and 1e6 * asked.gradient_mb,
+    )
+    ranks_per_node = asked.ranks_per_node or one.node_ranks
+    if asked.measure_network:
+        from benchmarks.network_probe import measure_link
+
+        inside = measure_link(ranks_per_node, one.runs[0].gradient_bytes)
+    else:
+        inside = asked.link_within()
+    report_prediction(
+        one,
+        Network(ranks_per_node=ranks_per_node, within=inside, between=between),
+        cores_per_node=asked.cores_per_node or one.node_cores,
+        most=asked.max_ranks,
+        output=asked.output,
+    )
+
+
+if __name__ == "__main__":
+    main()

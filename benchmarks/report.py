@@ -1,0 +1,67 @@
+"""bench-report: results and runs -> one page that says what the limit is, with proof."""
+
+from pathlib import Path
+
+import click
+
+from pipeline.errors import DataError
+
+
+@click.command()
+@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("report"),
+    show_default=True,
+    help="Folder for report.html, and report.md with its pictures.",
+)
+@click.option(
+    "--verify",
+    is_flag=True,
+    help="Write nothing, but check that no result was edited since it was measured.",
+)
+def main(results: tuple[Path, ...], out: Path, verify: bool) -> None:
+    """Make one page of RESULTS: files that bench-loader, bench-compute, bench-scaling and
+    bench-predict wrote with --output, and folders of training runs."""
+    if verify:
+        _verify(results)
+        return
+
+    from benchmarks.reporting.inputs import read_inputs
+
+    inputs = read_inputs(results)
+
+    # matplotlib takes a second to import: --help and --verify don't wait for it.
+    from benchmarks.reporting.contents import build_page
+    from benchmarks.reporting.page import write_page
+
+    page = build_page(inputs)
+    html, markdown = write_page(page, out)
+    click.echo(f"{page.verdict}\nThe page: {html.resolve()}\nIn Markdown: {markdown.resolve()}")
+    if page.absent:
+        click.echo(page.absent)
+
+
+def _verify(paths: tuple[Path, ...]) -> None:
+    """A line for each; all are looked at before it ends."""
+    from benchmarks.bundle import read_bundle
+
+    refused = 0
+    for path in paths:
+        if path.is_dir():
+            click.echo(f"{path} is the folder of a run: those have no seal.")
+            continue
+        try:
+            bundle = read_bundle(path)
+        except DataError as error:
+            click.echo(error.format_message(), err=True)
+            refused += 1
+        else:
+            click.echo(f"{path} is as it was measured: {bundle['sha256']}")
+    if refused:
+        raise DataError(f"{refused} of {len(paths)} can't be trusted.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""What a report is made of: sealed results and the folders of runs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.bundle import read_bundle
+from benchmarks.kinds import kind_of
+from pipeline.errors import DataError
+from trainer.curves import Run, open_runs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """A bundle, by the name of its file; `kind` is one of ``kinds.KINDS``, or None."""
+
+    name: str
+    kind: str | None
+    bundle: Mapping[str, Any]
+
+    @property
+    def median(self) -> Mapping[str, float]:
+        found: Mapping[str, float] = self.bundle["median"]
+        return found
+
+    @property
+    def environment(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self.bundle["environment"]
+        return found
+
+    def span(self, row: str) -> tuple[float, float]:
+        """The interval of a row's median."""
+        low, high = self.bundle["interval"][row]
+        return low, high
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    results: tuple[Result, ...]
+    runs: tuple[Run, ...]
+
+    def last(self, kind: str) -> Result | None:
+        """The one that was given last, of several."""
+        found = [result for result in self.results if result.kind == kind]
+        return found[-1] if found else None
+
+    @property
+    def others(self) -> list[Result]:
+        """Sweeps, and benchmarks of other things."""
+        return [result for result in self.results if result.kind is None]
+
+
+def read_inputs(paths: Sequence[Path]) -> Inputs:
+    """Files are results, folders are runs. Raises ``DataError`` for an edited or damaged one."""
+    folders = [path for path in paths if path.is_dir()]
+    files = [path for path in paths if not path.is_dir()]
+    results = [_read_result(path) for path in files]
+    return Inputs(results=tuple(results), runs=tuple(open_runs(folders) if folders else ()))
+
+
+def _read_result(path: Path) -> Result:
+    bundle = read_bundle(path)
+    for name in ("benchmark", "finding", "unit", "median", "interval", "environment"):
+        if name not in bundle:
+            raise DataError(f"{path} doesn't state {name!r}: it is no result that can be shown.")
+    return Result(name=path.stem, kind=kind_of(bundle), bundle=bundle)

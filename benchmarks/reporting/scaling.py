@@ -1,0 +1,232 @@
+"""Panels of bench-scaling: what more ranks give, and where a step's time goes at each size."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
+
+from benchmarks.kinds import PREDICTION, SCALING
+from benchmarks.measure import figure
+from benchmarks.reporting.bars import BAR_INCHES, MARGIN_INCHES
+from benchmarks.reporting.drawing import Panel
+from benchmarks.reporting.inputs import Inputs
+from benchmarks.scaling_record import PARTS, RUNGS, Point, read_points
+from tools.looking.palette import BLUE, GRAY, GREEN, ORANGE, PURPLE, RED, SKY
+
+PART_COLOURS = {
+    "compute": ORANGE,
+    "waiting": PURPLE,
+    "communication": GREEN,
+    "interference": SKY,
+    "input": BLUE,
+    "storage": RED,
+}
+MODE_LOOKS: dict[str, Any] = {
+    "weak": {"color": BLUE, "marker": "o"},
+    "strong": {"color": RED, "marker": "s", "linestyle": "--"},
+}
+IDEAL: Any = {"color": GRAY, "linestyle": ":", "linewidth": 1.4}
+
+
+def scaling_panels(inputs: Inputs) -> list[Panel]:
+    result = inputs.last(SCALING)
+    if result is None:
+        return []
+    points = read_points(result.bundle)
+    modes = {mode: [p for p in points if p.mode == mode] for mode in MODE_LOOKS}
+    modes = {mode: found for mode, found in modes.items() if found}
+    panels = [_shares(points), *(_ladder(p) for p in _ends(points))]
+    if any(len(found) > 1 for found in modes.values()):
+        panels = [_speed_up(modes), _efficiency(modes), *panels]
+    return panels
+
+
+def _ends(points: Sequence[Point]) -> list[Point]:
+    """The smallest and the largest of the first mode."""
+    first = [point for point in points if point.mode == points[0].mode]
+    return [first[0], first[-1]] if len(first) > 1 else first
+
+
+def _largest(modes: dict[str, list[Point]]) -> tuple[str, Point]:
+    mode, points = next(iter(modes.items()))
+    return mode, points[-1]
+
+
+def _speed_up(modes: dict[str, list[Point]]) -> Panel:
+    """images/s over those of the smallest size."""
+    mode, largest = _largest(modes)
+    times = largest.images_per_second() / modes[mode][0].images_per_second()
+
+    def draw(axes: Any) -> None:
+        sizes = sorted({point.world_size for found in modes.values() for point in found})
+        axes.plot(sizes, [size / sizes[0] for size in sizes], label="ideal", **IDEAL)
+        for name, found in modes.items():
+            first = found[0].images_per_second()
+            axes.plot(
+                [point.world_size for point in found],
+                [point.images_per_second() / first for point in found],
+                label=f"{name} scaling",
+                **MODE_LOOKS[name],
+            )
+        _ranks_axis(axes, sizes)
+        axes.set_yscale("log", base=2)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}x"))
+        axes.set_ylabel(f"speed-up over {sizes[0]} rank{'s' * (sizes[0] > 1)}")
+        axes.legend()
+
+    return Panel(
+        name="speed-up",
+        title=f"{largest.world_size} ranks are {times:.2f} times as fast as "
+        f"{modes[mode][0].world_size} ({mode} scaling)",
+        shows="Speed-up against ranks, beside the ideal",
+        draw=draw,
+    )
+
+
+def _efficiency(modes: dict[str, list[Point]]) -> Panel:
+    _, largest = _largest(modes)
+    lost = largest.losses.as_dict()
+    worst = max(lost, key=lambda name: lost[name])
+
+    def draw(axes: Any) -> None:
+        sizes = sorted({point.world_size for found in modes.values() for point in found})
+        axes.axhline(1, label="ideal", **IDEAL)
+        for name, found in modes.items():
+            values = [point.efficiency for point in found]
+            spans = [point.efficiency_interval for point in found]
+            errors = [
+                [max(0.0, value - low) for value, (low, _) in zip(values, spans, strict=True)],
+                [max(0.0, high - value) for value, (_, high) in zip(values, spans, strict=True)],
+            ]
+            axes.errorbar(
+                [point.world_size for point in found],
+                values,
+                yerr=errors,
+                capsize=3,
+                label=f"{name} scaling",
+                **MODE_LOOKS[name],
+            )
+        _ranks_axis(axes, sizes)
+        axes.set_ylim(0, max(1.1, axes.get_ylim()[1]))
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.set_ylabel("scaling efficiency")
+        axes.legend(loc="lower left")
+
+    return Panel(
+        name="efficiency",
+        title=f"Efficiency at {largest.world_size} ranks is {largest.efficiency:.0%}; most is lost "
+        f"to {worst} ({lost[worst]:.0%})"
+        if lost[worst] > 0
+        else f"Efficiency at {largest.world_size} ranks is {largest.efficiency:.0%}",
+        shows="Scaling efficiency against ranks, with intervals",
+        draw=draw,
+    )
+
+
+def _shares(points: Sequence[Point]) -> Panel:
+    """A bar for each size, from 0 to the whole step."""
+    last = _ends(points)[-1]
+    shares = last.shares.as_dict()
+    largest = max(shares, key=lambda name: shares[name])
+
+    def draw(axes: Any) -> None:
+        names = [point.name for point in points]
+        left = [0.0] * len(points)
+        for part in PARTS:
+            widths = [getattr(point.shares, part) for point in points]
+            if max(widths) < 0.0005:
+                continue
+            axes.barh(names, widths, left=left, color=PART_COLOURS[part], label=part, height=0.62)
+            for place, (width, start) in enumerate(zip(widths, left, strict=True)):
+                if width >= 0.07:
+                    # Black is read on all of these colours, whatever the page's is.
+                    where = (start + width / 2, place)
+                    axes.annotate(f"{width:.0%}", where, ha="center", va="center", color="black")
+            left = [start + width for start, width in zip(left, widths, strict=True)]
+        axes.invert_yaxis()
+        axes.set_xlim(0, 1)
+        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.set_xlabel("share of a step, warm files")
+        axes.tick_params(axis="y", length=0)
+        axes.figure.legend(loc="outside upper left", ncols=3)
+
+    return Panel(
+        name="step",
+        title=f"{last.name}: {shares[largest]:.0%} of a step is {largest}",
+        shows="Bars of the shares of a step, by part and size",
+        draw=draw,
+        height_inches=MARGIN_INCHES + 0.5 + 1.2 * BAR_INCHES * len(points),
+    )
+
+
+def _ladder(point: Point) -> Panel:
+    """images/s of each rung of the stall ladder."""
+    from benchmarks.reporting.bars import bars, height
+
+    rates = {name: point.images_per_second(name) for name in RUNGS if name in point.rungs}
+    return Panel(
+        name=f"ladder-{point.mode}-{point.world_size}",
+        title=f"{point.name}: {figure(rates['synthetic'])} images/s without input, "
+        f"{figure(rates['warm files'])} from warm files",
+        shows="Bars of images per second by rung: "
+        + ", ".join(f"{name} {figure(rate)}" for name, rate in rates.items()),
+        draw=bars(rates, colours=[BLUE if name == "loader" else GREEN for name in rates]),
+        height_inches=height(len(rates)),
+    )
+
+
+def _ranks_axis(axes: Any, sizes: Sequence[int]) -> None:
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel("ranks")
+    axes.grid(True)
+
+
+def prediction_panel(inputs: Inputs) -> Panel | None:
+    """images/s at each size, coloured by the first limit, with what was measured."""
+    result = inputs.last(PREDICTION)
+    if result is None:
+        return None
+    sizes, checks = result.bundle["predictions"], result.bundle["checks"]
+    colours = {"input": BLUE, "compute": ORANGE, "communication": GREEN}
+
+    def draw(axes: Any) -> None:
+        ranks = [size["ranks"] for size in sizes]
+        rates = list(result.median.values())
+        axes.plot(ranks, [rates[0] * each / ranks[0] for each in ranks], label="ideal", **IDEAL)
+        axes.plot(ranks, rates, color=GRAY, linewidth=1)
+        for limit, colour in colours.items():
+            of = [i for i, size in enumerate(sizes) if size["limit"] == limit]
+            if of:
+                axes.plot(
+                    [ranks[i] for i in of],
+                    [rates[i] for i in of],
+                    "o",
+                    color=colour,
+                    label=f"predicted, limit: {limit}",
+                )
+        fed = [check for check in checks if check["fed"]] or checks
+        if fed:
+            axes.plot(
+                [check["ranks"] for check in fed],
+                [check["measured"] for check in fed],
+                "x",
+                color=RED,
+                markersize=9,
+                markeredgewidth=2,
+                label="measured",
+            )
+        _ranks_axis(axes, ranks)
+        axes.set_yscale("log")
+        axes.set_ylabel("images/s (log scale)")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+        axes.legend()
+
+    return Panel(
+        name="prediction",
+        title=str(result.bundle["finding"]).removesuffix("."),
+        shows="Predicted images per second against ranks, beside the ideal and what was measured",
+        draw=draw,
+        height_inches=3.8,
+    )
