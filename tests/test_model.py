@@ -1,4 +1,4 @@
-"""Any torchvision classifier, fed with uint8."""
+"""Any torchvision classifier, or a small ResNet, fed with uint8."""
 
 import pytest
 import torch
@@ -7,6 +7,7 @@ from torch import nn
 from pipeline.errors import MisuseError
 from trainer.blur import Blur
 from trainer.model import Classifier, build_model
+from trainer.small_resnet import small_resnet
 
 MEAN, STD = (0.1, 0.2, 0.3), (0.2, 0.25, 0.5)
 
@@ -59,6 +60,35 @@ def test_what_cannot_be_built_is_said(name: str, message: str | None) -> None:
     else:
         with pytest.raises(MisuseError, match=message):
             build(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    # He et al. 2016, arXiv:1512.03385, table 6.
+    [("resnet20", 0.27), ("resnet32", 0.46), ("resnet44", 0.66), ("resnet56", 0.85)],
+)
+def test_small_resnets_have_the_papers_parameters(name: str, millions: float) -> None:
+    network = small_resnet(name, classes=10)
+    assert sum(parameter.numel() for parameter in network.parameters()) / 1e6 == pytest.approx(
+        millions, abs=0.005
+    )
+    # Layers with weights on the way, without the shortcuts.
+    ways = [
+        each
+        for title, each in network.named_modules()
+        if isinstance(each, nn.Conv2d | nn.Linear) and "downsample" not in title
+    ]
+    assert len(ways) == int(name.removeprefix("resnet"))
+
+
+def test_a_small_resnet_keeps_the_size_of_small_images() -> None:
+    model = build("resnet8")
+    seen: dict[str, torch.Size] = {}
+    for name in ("relu", "layer3"):
+        layer = model.network.get_submodule(name)
+        layer.register_forward_hook(lambda _, __, out, name=name: seen.update({name: out.shape}))
+    assert model(torch.zeros(2, 3, 32, 32, dtype=torch.uint8)).shape == (2, 7)
+    assert seen == {"relu": (2, 16, 32, 32), "layer3": (2, 64, 8, 8)}
 
 
 def test_blurred_convolutions_keep_shapes_and_names() -> None:

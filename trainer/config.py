@@ -23,7 +23,11 @@ class RecipeConfig:
 
     # Its settings are those of the fields already.
     recipe: str | None = None
-    model: str = setting("resnet50", "Any torchvision classifier, by its name there.")
+    model: str = setting(
+        "resnet50",
+        "Any torchvision classifier, by its name there; or resnet8, 14, 20, 32, 44, 56 or 110, "
+        "narrow ones for images of 32 px.",
+    )
     pretrained: str | None = setting(
         None,
         "Start from the weights in this file, a state dict or a checkpoint of ours; with other "

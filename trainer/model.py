@@ -1,4 +1,4 @@
-"""Any torchvision classifier, fed with uint8 images."""
+"""Any torchvision classifier, or a ResNet for small images, fed with uint8 images."""
 
 import difflib
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from torch import nn
 from pipeline.errors import MisuseError
 from trainer.blur import add_blur
 from trainer.distributed import World
+from trainer.small_resnet import SMALL_RESNETS, small_resnet
 
 
 class Classifier(nn.Module):
@@ -50,21 +51,17 @@ def build_model(
 ) -> Classifier:
     """The classifier `name` on the CPU in channels-last memory, the same for the same `seed`.
 
-    Raises ``MisuseError`` if torchvision has none of that name or it can't take such images, or
-    those of `other_sizes_px` that it will meet in training.
+    Raises ``MisuseError`` if there is none of that name or it can't take such images, or those of
+    `other_sizes_px` that it will meet in training.
     """
-    names = torchvision.models.list_models(module=torchvision.models)
+    names = [*torchvision.models.list_models(module=torchvision.models), *SMALL_RESNETS]
     if name not in names:
         close = difflib.get_close_matches(name, names) or ["resnet50"]
-        raise MisuseError(
-            f"torchvision has no classifier {name!r}. Close to it: {', '.join(close)}."
-        )
+        raise MisuseError(f"There is no classifier {name!r}. Close to it: {', '.join(close)}.")
     torch.manual_seed(seed)
     side_px = image_size_px
     try:
-        network = torchvision.models.get_model(
-            name, weights=None, num_classes=classes, **_special_arguments(name, image_size_px)
-        )
+        network = _network(name, classes=classes, image_size_px=image_size_px)
         if blurpool and not add_blur(network):
             raise MisuseError(
                 f"--blurpool: {name} has no convolution with a stride to blur before."
@@ -87,6 +84,15 @@ def average_buffers(model: nn.Module, world: World) -> None:
     They are linear in what the ranks saw, so it doesn't matter when or how often this is done.
     """
     world.average_(buffer for buffer in model.buffers() if buffer.is_floating_point())
+
+
+def _network(name: str, *, classes: int, image_size_px: int) -> nn.Module:
+    if name in SMALL_RESNETS:
+        return small_resnet(name, classes=classes)
+    network: nn.Module = torchvision.models.get_model(
+        name, weights=None, num_classes=classes, **_special_arguments(name, image_size_px)
+    )
+    return network
 
 
 def _special_arguments(name: str, image_size_px: int) -> dict[str, Any]:
