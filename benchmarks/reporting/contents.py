@@ -4,8 +4,9 @@ from benchmarks.kinds import COMPUTE, KINDS, PREDICTION, RUNGS, SCALING
 from benchmarks.reporting.bars import compute_panel, rates_panel, result_panel, rungs_panel
 from benchmarks.reporting.inputs import Inputs
 from benchmarks.reporting.page import Page, Section
+from benchmarks.reporting.prediction import prediction_panels
 from benchmarks.reporting.runs import run_panels, runs_table
-from benchmarks.reporting.scaling import prediction_panel, scaling_panels
+from benchmarks.reporting.scaling import scaling_panels
 from benchmarks.reporting.tables import (
     checks_table,
     figures_table,
@@ -65,7 +66,7 @@ def _scaling(inputs: Inputs) -> Section | None:
         return None
     points = read_points(result.bundle)
     failed = [
-        f"{point.name}: not to be trusted: {gate.sentence}"
+        f"{point.name}: don't trust it, since not {gate.name}: {gate.sentence}"
         for point in points
         for gate in point.gates
         if not gate.holds
@@ -99,13 +100,13 @@ def _loader(inputs: Inputs) -> Section | None:
 
 
 def _prediction(inputs: Inputs) -> Section | None:
-    result, panel = inputs.last(PREDICTION), prediction_panel(inputs)
-    if result is None or panel is None:
+    result = inputs.last(PREDICTION)
+    if result is None:
         return None
     checks = checks_table(result)
     return Section(
         title="What more ranks would give",
-        panels=(panel,),
+        panels=tuple(prediction_panels(inputs)),
         notes=tuple(result.bundle["assumptions"]),
         tables=(
             *((("Beside what was measured", checks),) if checks else ()),

@@ -5,9 +5,9 @@ from typing import Any
 
 from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
-from benchmarks.kinds import PREDICTION, SCALING
+from benchmarks.kinds import SCALING
 from benchmarks.measure import figure
-from benchmarks.reporting.bars import BAR_INCHES, MARGIN_INCHES
+from benchmarks.reporting.bars import BAR_INCHES, MARGIN_INCHES, bars, height
 from benchmarks.reporting.drawing import Panel
 from benchmarks.reporting.inputs import Inputs
 from benchmarks.scaling_record import PARTS, RUNGS, Point, read_points
@@ -68,7 +68,7 @@ def _speed_up(modes: dict[str, list[Point]]) -> Panel:
                 label=f"{name} scaling",
                 **MODE_LOOKS[name],
             )
-        _ranks_axis(axes, sizes)
+        ranks_axis(axes, sizes)
         axes.set_yscale("log", base=2)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}x"))
         axes.set_ylabel(f"speed-up over {sizes[0]} rank{'s' * (sizes[0] > 1)}")
@@ -106,7 +106,7 @@ def _efficiency(modes: dict[str, list[Point]]) -> Panel:
                 label=f"{name} scaling",
                 **MODE_LOOKS[name],
             )
-        _ranks_axis(axes, sizes)
+        ranks_axis(axes, sizes)
         axes.set_ylim(0, max(1.1, axes.get_ylim()[1]))
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.set_ylabel("scaling efficiency")
@@ -152,7 +152,7 @@ def _shares(points: Sequence[Point]) -> Panel:
 
     return Panel(
         name="step",
-        title=f"{last.name}: {shares[largest]:.0%} of a step is {largest}",
+        title=f"{last.name.capitalize()}: {shares[largest]:.0%} of a step is {largest}",
         shows="Bars of the shares of a step, by part and size",
         draw=draw,
         height_inches=MARGIN_INCHES + 0.5 + 1.2 * BAR_INCHES * len(points),
@@ -161,12 +161,10 @@ def _shares(points: Sequence[Point]) -> Panel:
 
 def _ladder(point: Point) -> Panel:
     """images/s of each rung of the stall ladder."""
-    from benchmarks.reporting.bars import bars, height
-
     rates = {name: point.images_per_second(name) for name in RUNGS if name in point.rungs}
     return Panel(
         name=f"ladder-{point.mode}-{point.world_size}",
-        title=f"{point.name}: {figure(rates['synthetic'])} images/s without input, "
+        title=f"{point.name.capitalize()}: {figure(rates['synthetic'])} images/s without input, "
         f"{figure(rates['warm files'])} from warm files",
         shows="Bars of images per second by rung: "
         + ", ".join(f"{name} {figure(rate)}" for name, rate in rates.items()),
@@ -175,58 +173,9 @@ def _ladder(point: Point) -> Panel:
     )
 
 
-def _ranks_axis(axes: Any, sizes: Sequence[int]) -> None:
+def ranks_axis(axes: Any, sizes: Sequence[int]) -> None:
     axes.set_xscale("log", base=2)
     axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("ranks")
     axes.grid(True)
-
-
-def prediction_panel(inputs: Inputs) -> Panel | None:
-    """images/s at each size, coloured by the first limit, with what was measured."""
-    result = inputs.last(PREDICTION)
-    if result is None:
-        return None
-    sizes, checks = result.bundle["predictions"], result.bundle["checks"]
-    colours = {"input": BLUE, "compute": ORANGE, "communication": GREEN}
-
-    def draw(axes: Any) -> None:
-        ranks = [size["ranks"] for size in sizes]
-        rates = list(result.median.values())
-        axes.plot(ranks, [rates[0] * each / ranks[0] for each in ranks], label="ideal", **IDEAL)
-        axes.plot(ranks, rates, color=GRAY, linewidth=1)
-        for limit, colour in colours.items():
-            of = [i for i, size in enumerate(sizes) if size["limit"] == limit]
-            if of:
-                axes.plot(
-                    [ranks[i] for i in of],
-                    [rates[i] for i in of],
-                    "o",
-                    color=colour,
-                    label=f"predicted, limit: {limit}",
-                )
-        fed = [check for check in checks if check["fed"]] or checks
-        if fed:
-            axes.plot(
-                [check["ranks"] for check in fed],
-                [check["measured"] for check in fed],
-                "x",
-                color=RED,
-                markersize=9,
-                markeredgewidth=2,
-                label="measured",
-            )
-        _ranks_axis(axes, ranks)
-        axes.set_yscale("log")
-        axes.set_ylabel("images/s (log scale)")
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-        axes.legend()
-
-    return Panel(
-        name="prediction",
-        title=str(result.bundle["finding"]).removesuffix("."),
-        shows="Predicted images per second against ranks, beside the ideal and what was measured",
-        draw=draw,
-        height_inches=3.8,
-    )
