@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmarks.measure import Measurement, Measuring, alternate, figure, figure_columns, report
+from benchmarks.measure import (
+    Measurement,
+    Measuring,
+    alternate,
+    counted,
+    figure,
+    figure_columns,
+    report,
+)
 from pipeline.errors import DataError, MisuseError
 from pipeline.options import options, setting, take, within
 
@@ -128,7 +136,8 @@ def _report(
     }
     name = device_name(world.device)
     report(
-        f"compute: {benchmark.model} at {benchmark.image_size} px, {_ranks(world)} on {name}",
+        f"compute: {benchmark.model} at {benchmark.image_size} px, "
+        f"{counted(world.world_size, 'rank')} on {name}",
         "images/s",
         rows,
         facts={
@@ -171,10 +180,6 @@ def _measure_bare(benchmark: ComputeBenchmark, world: "World") -> None:
         f"bare loop's {figure(bare)}.",
         output=benchmark.output,
     )
-
-
-def _ranks(world: "World") -> str:
-    return f"{world.world_size} rank{'s' * (world.world_size > 1)}"
 
 
 if __name__ == "__main__":

@@ -3,20 +3,22 @@
 from collections.abc import Mapping
 from typing import Any
 
-RUNGS, COMPUTE, SCALING, PREDICTION = KINDS = (
-    *("bench-loader", "bench-compute"),
-    *("bench-scaling", "bench-predict"),
+RUNGS, SWEEP, COMPUTE, SCALING, TRAININGS, PREDICTION = KINDS = (
+    *("bench-loader", "bench-loader --sweep", "bench-compute"),
+    *("bench-scaling", "bench-scaling --to-end", "bench-predict"),
 )
 
-# What only that benchmark states.
+# What that benchmark states, but none of those after it.
 _MARKS = {
     SCALING: {"points"},
+    TRAININGS: {"trainings"},
     PREDICTION: {"predictions"},
     COMPUTE: {"world_size", "figures"},
     RUNGS: {"share_of_time", "threads"},
+    SWEEP: {"split_bytes", "threads"},
 }
 
 
 def kind_of(bundle: Mapping[str, Any]) -> str | None:
-    """One of KINDS; None for a sweep and for benchmarks of other things."""
+    """One of KINDS; None for benchmarks of other things."""
     return next((kind for kind, marks in _MARKS.items() if marks <= bundle.keys()), None)

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from benchmarks.measure import Measurement, figure, report
+from benchmarks.measure import Measurement, counted, figure, report
 from benchmarks.networks import Network
 from benchmarks.one_rank import MeasuredSize, OneRank
 from benchmarks.prediction import (
@@ -46,9 +46,10 @@ class Check:
         return self.predicted / self.measured - 1
 
     def __str__(self) -> str:
+        ranks = counted(self.ranks, "rank")
         batches = "batches from the loader" if self.fed else "synthetic batches"
         return (
-            f"{ranks_of(self.ranks)}, {batches}: predicted {figure(self.predicted)} images/s, "
+            f"{ranks}, {batches}: predicted {figure(self.predicted)} images/s, "
             f"measured {figure(self.measured)}: {self.error:+.1%}"
         )
 
@@ -60,10 +61,10 @@ def report_prediction(
     checks = check(one, network, cores_per_node=cores_per_node)
     typical = _typical(one.runs)
     stated = assumptions(typical, network, device=one.device, cores_per_node=cores_per_node)
-    rows = [Measurement(name=ranks_of(size.ranks), values=size.values) for size in sizes]
+    rows = [Measurement(name=counted(size.ranks, "rank"), values=size.values) for size in sizes]
     report(
         f"predicted: {one.model}, batch {typical.batch_size} a rank, "
-        f"{ranks_of(network.ranks_per_node)} a node",
+        f"{counted(network.ranks_per_node, 'rank')} a node",
         "images/s",
         rows,
         facts={
@@ -144,8 +145,9 @@ def _typical(runs: Sequence[Rank]) -> Rank:
 def assumptions(rank: Rank, network: Network, *, device: str, cores_per_node: int) -> list[str]:
     """All that the figures rest on, a line each."""
     loaders = (
-        f"Input: a rank's loader gives {figure(rank.loader_rate)} images/s on {rank.threads} cores "
-        f"and less on fewer; a node has {cores_per_node}; files stay in memory."
+        f"Input: a rank's loader gives {figure(rank.loader_rate)} images/s on "
+        f"{counted(rank.threads, 'core')} and less on fewer; a node has {cores_per_node}; files "
+        f"stay in memory."
         if rank.loader_rate is not None
         else "Input was not measured: it is never the limit."
     )
@@ -164,7 +166,7 @@ def assumptions(rank: Rank, network: Network, *, device: str, cores_per_node: in
         "All-reduce: rings, within nodes and between them, one after the other; where NCCL takes "
         "trees, many nodes wait less.",
         f"Within a node {network.within}.",
-        f"Between nodes {network.between}, shared by {ranks_of(network.ranks_per_node)}.",
+        f"Between nodes {network.between}, shared by {counted(network.ranks_per_node, 'rank')}.",
         "All ranks are equally fast: none waits for the slowest.",
     ]
 
@@ -179,7 +181,7 @@ def find_limits(sizes: Sequence[Size], checks: Sequence[Check]) -> str:
             spans.pop()
         spans.append((size.limit, size.ranks))
     (first, until), *later = spans
-    words = [f"{first.capitalize()} is the first limit up to {ranks_of(until)}"]
+    words = [f"{first.capitalize()} is the first limit up to {counted(until, 'rank')}"]
     words += [f"then {limit} up to {last:,}" for limit, last in later]
     largest = sizes[-1]
     sentence = (
@@ -194,7 +196,7 @@ def find_limits(sizes: Sequence[Size], checks: Sequence[Check]) -> str:
 
 def _columns(sizes: Sequence[Size]) -> Mapping[str, Mapping[str, str]]:
     def column(show: Callable[[Size], str]) -> dict[str, str]:
-        return {ranks_of(size.ranks): show(size) for size in sizes}
+        return {counted(size.ranks, "rank"): show(size) for size in sizes}
 
     return {
         "efficiency": column(lambda size: f"{size.efficiency:.1%}"),
@@ -204,7 +206,3 @@ def _columns(sizes: Sequence[Size]) -> Mapping[str, Mapping[str, str]]:
         "not hidden": column(lambda size: f"{1e3 * size.median.exposed_seconds:,.1f}"),
         "waiting for input": column(lambda size: f"{1e3 * size.median.waiting_seconds:,.1f}"),
     }
-
-
-def ranks_of(count: int) -> str:
-    return f"{count:,} rank{'s' * (count > 1)}"

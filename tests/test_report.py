@@ -60,7 +60,19 @@ def compute(path: Path, rate: float) -> Path:
 
 
 def sweep(path: Path, name: str, rates: Mapping[str, float]) -> Path:
-    return measured(path, rates, settings={"sweep": name}, threads=8)
+    return measured(path, rates, settings={"sweep": name}, threads=8, split_bytes=1000)
+
+
+def trainings(path: Path) -> Path:
+    """Whole trainings, of which the second has nothing to be evaluated on."""
+    known = {"global_batch_size": 64, "seconds": 75.0, "epochs": 2.0, "metric": "top1"}
+    rates = {"strong, 1 rank": 100.0, "strong, 2 ranks": 180.0}
+    scores = (0.75, None)
+    rows = [
+        {**known, "images_per_second": rate, "final": score, "best": score}
+        for rate, score in zip(rates.values(), scores, strict=True)
+    ]
+    return measured(path, rates, trainings=rows)
 
 
 def page(*paths: Path) -> Page:
@@ -88,6 +100,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         scaled,
         tmp_path / "prediction.json",
         sweep(tmp_path / "cache.json", "cache", {"cache none": 80.0, "cache host": 160.0}),
+        trainings(tmp_path / "trainings.json"),
+        measured(tmp_path / "race.json", {"a": 1.0, "b": 2.0}),
         write(tmp_path / "a<b", records(seconds=2.0, top1=0.8)),
         write(tmp_path / "slow", records(seconds=4.0, top1=0.6)),
     )
@@ -112,7 +126,10 @@ def test_a_page_of_everything(whole: tuple[Path, str]) -> None:
         assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert "2 ranks are 1.75 times as fast as 1 (weak scaling)" in html
     assert "Efficiency at 2 ranks is 88%; most is lost to communication (7%)" in html
-    assert "Fastest" not in html and "cache host: 160.0 images/s" in html
+    assert "cache host: 160.0 images/s" in html
+    assert "| strong, 1 rank | 64 | 1:15 | 2.00 | 100.0 | 75.00% | 75.00% |" in markdown
+    assert "| strong, 2 ranks | 64 | 1:15 | 2.00 | 180.0 | - | - |" in markdown
+    assert titles[-2:] == ["Other measurements", "Machine, versions, commands"]
     assert "a&lt;b" in html and "a<b" not in html
     assert "Top-1 of 75% after 0:40 (a&lt;b); not reached by slow" in html
 
@@ -157,7 +174,7 @@ FORMATS = {"as it is": 100.0, "JPEG q90, 256 px": 200.0, "PNG": 40.0}
 @pytest.mark.parametrize(
     ("threads", "ways"),
     [
-        (1, "more than 1 thread (this machine has 1 cores)"),
+        (1, "more than 1 thread (this machine has 1 core)"),
         (8, "more than 10 threads or shards with `--encode jpeg --shortest-side`"),
     ],
 )

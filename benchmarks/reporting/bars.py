@@ -79,12 +79,14 @@ def compute_panel(inputs: Inputs) -> Panel | None:
     )
 
 
-def result_panel(result: Result, *, name: str, title: str, colour: str = BLUE) -> Panel:
-    """Whatever was measured, row by row."""
+def result_panel(
+    result: Result, *, name: str, title: str | None = None, colour: str = BLUE
+) -> Panel:
+    """Whatever was measured, row by row; the title is by default the result's own finding."""
     median = result.median
     return Panel(
         name=name,
-        title=title,
+        title=title or str(result.bundle["finding"]).removesuffix("."),
         shows=f"Bars of {result.bundle['unit']}: {_listed(median)}",
         draw=bars(
             median,

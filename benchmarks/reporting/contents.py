@@ -1,6 +1,6 @@
 """Which sections a page has, from what was given."""
 
-from benchmarks.kinds import COMPUTE, KINDS, PREDICTION, RUNGS, SCALING
+from benchmarks.kinds import COMPUTE, KINDS, PREDICTION, RUNGS, SCALING, SWEEP, TRAININGS
 from benchmarks.reporting.bars import compute_panel, rates_panel, result_panel, rungs_panel
 from benchmarks.reporting.inputs import Inputs
 from benchmarks.reporting.page import Page, Section
@@ -13,6 +13,7 @@ from benchmarks.reporting.tables import (
     machine_table,
     origins_table,
     predictions_table,
+    trainings_table,
 )
 from benchmarks.reporting.verdict import verdict
 from benchmarks.scaling_record import read_points
@@ -24,7 +25,9 @@ def build_page(inputs: Inputs) -> Page:
         _scaling(inputs),
         _loader(inputs),
         _prediction(inputs),
+        _trainings(inputs),
         _runs(inputs),
+        _others(inputs),
         _origins(inputs),
     )
     return Page(
@@ -83,10 +86,9 @@ def _loader(inputs: Inputs) -> Section | None:
     result, panel = inputs.last(RUNGS), rungs_panel(inputs)
     panels = [panel] if panel else []
     tables = [("Figures of the stages", figures_table(result))] if result else []
-    for number, other in enumerate(inputs.others):
-        title = str(other.bundle["finding"]).removesuffix(".")
-        panels.append(result_panel(other, name=f"other-{number}", title=title))
-        tables.append((f"Figures: {other.bundle['benchmark']}", figures_table(other)))
+    for number, sweep in enumerate(inputs.all(SWEEP)):
+        panels.append(result_panel(sweep, name=f"sweep-{number}"))
+        tables.append((f"Figures: {sweep.bundle['benchmark']}", figures_table(sweep)))
     if not panels:
         return None
     advice = [
@@ -122,6 +124,30 @@ def _runs(inputs: Inputs) -> Section | None:
         title="Training",
         panels=tuple(run_panels(inputs.runs)),
         tables=(("Time to accuracy", runs_table(inputs.runs)),),
+    )
+
+
+def _trainings(inputs: Inputs) -> Section | None:
+    result = inputs.last(TRAININGS)
+    if result is None:
+        return None
+    return Section(
+        title="Whole trainings at each size",
+        panels=(result_panel(result, name="trainings"),),
+        tables=(("Time and accuracy", trainings_table(result)),),
+    )
+
+
+def _others(inputs: Inputs) -> Section | None:
+    results = inputs.all(None)
+    if not results:
+        return None
+    return Section(
+        title="Other measurements",
+        panels=tuple(result_panel(each, name=f"other-{n}") for n, each in enumerate(results)),
+        tables=tuple(
+            (f"Figures: {each.bundle['benchmark']}", figures_table(each)) for each in results
+        ),
     )
 
 

@@ -42,13 +42,11 @@ class Inputs:
 
     def last(self, kind: str) -> Result | None:
         """The one that was given last, of several."""
-        found = [result for result in self.results if result.kind == kind]
+        found = self.all(kind)
         return found[-1] if found else None
 
-    @property
-    def others(self) -> list[Result]:
-        """Sweeps, and benchmarks of other things."""
-        return [result for result in self.results if result.kind is None]
+    def all(self, kind: str | None) -> list[Result]:
+        return [result for result in self.results if result.kind == kind]
 
 
 def read_inputs(paths: Sequence[Path]) -> Inputs:

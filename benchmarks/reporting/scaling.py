@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
 from benchmarks.kinds import SCALING
-from benchmarks.measure import figure
+from benchmarks.measure import counted, figure
 from benchmarks.reporting.bars import BAR_INCHES, MARGIN_INCHES, bars, height
 from benchmarks.reporting.drawing import Panel
 from benchmarks.reporting.inputs import Inputs
@@ -71,7 +71,7 @@ def _speed_up(modes: dict[str, list[Point]]) -> Panel:
         ranks_axis(axes, sizes)
         axes.set_yscale("log", base=2)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}x"))
-        axes.set_ylabel(f"speed-up over {sizes[0]} rank{'s' * (sizes[0] > 1)}")
+        axes.set_ylabel(f"speed-up over {counted(sizes[0], 'rank')}")
         axes.legend()
 
     return Panel(

@@ -6,6 +6,8 @@ from typing import Any
 from benchmarks.measure import figure
 from benchmarks.reporting.inputs import Result
 from benchmarks.reporting.page import Table
+from trainer.clock import clock
+from trainer.scores import METRIC_NAMES
 
 # Of each result rather than of the machine.
 _OWN = ("command", "time", "commit", "dirty", "load_before")
@@ -64,6 +66,27 @@ def checks_table(result: Result) -> Table | None:
     ]
     headers = ("ranks", "batches", "predicted, images/s", "measured, images/s", "error")
     return Table(headers=headers, rows=tuple(rows)) if rows else None
+
+
+def trainings_table(result: Result) -> Table:
+    rows = [
+        (
+            name,
+            f"{training['global_batch_size']:,}",
+            clock(training["seconds"]),
+            f"{training['epochs']:.2f}",
+            figure(training["images_per_second"]),
+            *(_score(training["metric"], training[which]) for which in ("final", "best")),
+        )
+        for name, training in zip(result.median, result.bundle["trainings"], strict=True)
+    ]
+    metric = METRIC_NAMES[result.bundle["trainings"][0]["metric"]][0]
+    headers = ("", "global batch", "wall time", "epochs", "images/s")
+    return Table(headers=(*headers, f"final {metric}", f"best {metric}"), rows=tuple(rows))
+
+
+def _score(metric: str, value: float | None) -> str:
+    return UNKNOWN if value is None else format(value, METRIC_NAMES[metric][1])
 
 
 def machine_table(results: Sequence[Result]) -> Table:

@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from benchmarks.kinds import COMPUTE, RUNGS, SCALING
-from benchmarks.measure import figure
+from benchmarks.kinds import COMPUTE, RUNGS, SCALING, SWEEP
+from benchmarks.measure import counted, figure
 from benchmarks.reporting.inputs import Inputs, Result
 from benchmarks.rung_names import AUGMENT, DECODE, FULL, READ
 from benchmarks.scaling_record import LOADER, SYNTHETIC, WARM, Point, read_points
@@ -98,13 +98,13 @@ def _more_threads(inputs: Inputs, times: float) -> list[str]:
     else:
         return []
     needed, cores = math.floor(threads * times), result.environment["cpus"]
-    more = f"more than {needed} thread{'s' * (needed > 1)}{of}"
-    return [more if needed < cores else f"{more} (this machine has {cores} cores)"]
+    more = f"more than {counted(needed, 'thread')}{of}"
+    return [more if needed < cores else f"{more} (this machine has {counted(cores, 'core')})"]
 
 
 def _faster_input(inputs: Inputs) -> list[str]:
     """From sweeps where there are some, else from the stage that takes most of the time."""
-    sweeps = {result.bundle.get("settings", {}).get("sweep"): result for result in inputs.others}
+    sweeps = {result.bundle["settings"]["sweep"]: result for result in inputs.all(SWEEP)}
     ways = [
         way
         for name, say in (("cache", _cached), ("format", _stored))
