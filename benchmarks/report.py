@@ -23,7 +23,8 @@ from pipeline.errors import DataError
 )
 def main(results: tuple[Path, ...], out: Path, verify: bool) -> None:
     """Make one page of RESULTS: files that bench-loader, bench-compute, bench-scaling and
-    bench-predict wrote with --output, and folders of training runs."""
+    bench-predict wrote with --output, folders of training runs, and folders that hold such files
+    and runs."""
     if verify:
         _verify(results)
         return
@@ -46,9 +47,10 @@ def main(results: tuple[Path, ...], out: Path, verify: bool) -> None:
 def _verify(paths: tuple[Path, ...]) -> None:
     """A line for each; all are looked at before it ends."""
     from benchmarks.bundle import read_bundle
+    from benchmarks.reporting.inputs import expand
 
-    refused = 0
-    for path in paths:
+    refused, found = 0, expand(paths)
+    for path in found:
         if path.is_dir():
             click.echo(f"{path} is the folder of a run: those have no seal.")
             continue
@@ -60,7 +62,7 @@ def _verify(paths: tuple[Path, ...]) -> None:
         else:
             click.echo(f"{path} is as it was measured: {bundle['sha256']}")
     if refused:
-        raise DataError(f"{refused} of {len(paths)} can't be trusted.")
+        raise DataError(f"{refused} of {len(found)} can't be trusted.")
 
 
 if __name__ == "__main__":

@@ -221,6 +221,15 @@ def test_what_was_not_given_is_left_out(tmp_path: Path) -> None:
     assert run.verdict == "Input-bound: run waits for data for 20% of its time (4.000 images/s)."
 
 
+def test_a_folder_stands_for_what_it_holds(tmp_path: Path) -> None:
+    loader(tmp_path / "loader.json", 100.0)
+    write(tmp_path / "run", records(seconds=2.0))
+    found = read_inputs([tmp_path])
+    assert [result.name for result in found.results] == ["loader"]
+    assert [run.name for run in found.runs] == ["run"]
+    assert "loader.json is as it was measured" in invoked("--verify", tmp_path).output
+
+
 def test_both_alone(tmp_path: Path) -> None:
     found = page(loader(tmp_path / "loader.json", 900.0), compute(tmp_path / "compute.json", 12.0))
     assert found.verdict == (

@@ -9,6 +9,7 @@ from benchmarks.bundle import read_bundle
 from benchmarks.kinds import kind_of
 from pipeline.errors import DataError
 from trainer.curves import Run, open_runs
+from trainer.records import METRICS_NAME
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +50,20 @@ class Inputs:
         return [result for result in self.results if result.kind == kind]
 
 
+def expand(paths: Sequence[Path]) -> list[Path]:
+    """With what a folder that is no run holds in its place: its results, and the runs in it."""
+    found = []
+    for path in paths:
+        within = [] if (path / METRICS_NAME).exists() else sorted(path.glob("*.json"))
+        within += [metrics.parent for metrics in sorted(path.glob(f"*/{METRICS_NAME}"))]
+        found += within or [path]
+    return found
+
+
 def read_inputs(paths: Sequence[Path]) -> Inputs:
-    """Files are results, folders are runs. Raises ``DataError`` for an edited or damaged one."""
+    """Files are results, folders are runs, or hold both. Raises ``DataError`` for an edited or
+    damaged one."""
+    paths = expand(paths)
     folders = [path for path in paths if path.is_dir()]
     files = [path for path in paths if not path.is_dir()]
     results = [_read_result(path) for path in files]
