@@ -1,4 +1,4 @@
-"""Everything that wants a GPU, in one command: its tests, then what is measured on it.
+"""All that wants a GPU, in one command: its tests, what is measured on it, and a page of that.
 
 Each part runs in a process of its own within a limit; one that fails doesn't keep the others from
 running. What each printed lies in the output folder beside its result, and is printed last.
@@ -119,6 +119,8 @@ def parts(asked: GpuRun, shards: dict[str, Path]) -> list[Part]:
     found += [
         training(asked, f"train-{form}", "--shards", str(folder)) for form, folder in shards.items()
     ]
+    page = (asked.out, "--out", str(Path(asked.out, "report")))
+    found.append(Part(name="report", module="benchmarks.report", arguments=page, measures=False))
     return found
 
 

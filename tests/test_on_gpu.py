@@ -9,13 +9,14 @@ from benchmarks.on_gpu import GpuRun, Part, main, parts, run
 
 
 def test_every_part_takes_its_options(tmp_path: Path) -> None:
-    from benchmarks import compute, loader, peers
+    from benchmarks import compute, loader, peers, report
     from trainer import __main__ as trainer
 
     commands = {
         "benchmarks.peers": peers.main,
         "benchmarks.loader": loader.main,
         "benchmarks.compute": compute.main,
+        "benchmarks.report": report.main,
         "trainer": trainer.main,
     }
     asked = GpuRun(src=str(tmp_path), out=str(tmp_path / "out"))

@@ -54,9 +54,9 @@ def expand(paths: Sequence[Path]) -> list[Path]:
     """With what a folder that is no run holds in its place: its results, and the runs in it."""
     found = []
     for path in paths:
-        within = [] if (path / METRICS_NAME).exists() else sorted(path.glob("*.json"))
-        within += [metrics.parent for metrics in sorted(path.glob(f"*/{METRICS_NAME}"))]
-        found += within or [path]
+        runs = [metrics.parent for metrics in sorted(path.glob(f"*/{METRICS_NAME}"))]
+        is_run = (path / METRICS_NAME).exists()
+        found += [path] if is_run else [*sorted(path.glob("*.json")), *runs] or [path]
     return found
 
 
