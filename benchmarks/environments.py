@@ -1,8 +1,10 @@
-"""The peers' own environment: what they pin does not go together with what we use."""
+"""Environments for what is measured beside us: the peers', since what they pin does not go together
+with what we use, and Keras's, since nothing else needs what it takes (1.5 GB)."""
 
 import json
 import os
 import re
+import site
 import subprocess
 import tempfile
 import venv
@@ -19,6 +21,8 @@ from pipeline.cache_room import cache_root
 # Apart from the cache of shards, which removes what lies in its folder when it needs room.
 CACHE = cache_root(None).with_name("shardline-benchmarks")
 DEFAULT_FOLDER = CACHE / "peers"
+KERAS_FOLDER = CACHE / "keras"
+KERAS_PACKAGES = ("tensorflow-cpu", "keras")
 # What decodes and encodes is the same as ours; OpenCV in a build without windows, for machines
 # without a screen.
 PINNED = {
@@ -29,7 +33,7 @@ PINNED = {
 }
 _VERSIONS = (
     "import importlib.metadata as m, json;"
-    "print(json.dumps({d.name: d.version for d in m.distributions()}))"
+    "print(json.dumps({d.name.replace('_', '-'): d.version for d in m.distributions()}))"
 )
 
 
@@ -67,6 +71,25 @@ def prepare(folder: Path, peers: Sequence[str]) -> PeerEnvironment:
         missing=missing,
         versions={name: found[name] for name in named if name in found},
     )
+
+
+def prepare_keras(folder: Path) -> PeerEnvironment:
+    """Make the environment of Keras in `folder`: TensorFlow and Keras, and behind them our own
+    packages. Where those hold TensorFlow already (``[tensorflow]``), nothing is installed."""
+    if not _python(folder).exists():
+        click.echo(f"Making an environment for Keras in {folder}.", err=True)
+        venv.create(folder, with_pip=True)
+    (own,) = folder.glob("lib/python*/site-packages")
+    (own / "shardline.pth").write_text("".join(f"{path}\n" for path in site.getsitepackages()))
+    missing = {}
+    for package in KERAS_PACKAGES:
+        constraints = ("--constraint", str(ROOT / "constraints.txt"))
+        if package not in installed(folder) and (reason := _install(folder, package, *constraints)):
+            missing[package] = reason
+    found = installed(folder)
+    named = (*KERAS_PACKAGES, "torch", "numpy")
+    versions = {name: found[name] for name in named if name in found}
+    return PeerEnvironment(folder=folder, missing=missing, versions=versions)
 
 
 def _pins() -> list[str]:

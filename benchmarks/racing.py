@@ -6,11 +6,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from benchmarks.environments import PeerEnvironment
 from benchmarks.peer_loaders.contract import Task
@@ -43,8 +43,12 @@ class Racer:
 
     def lap(self, *, drop_seconds: float, seconds: float, most_images: float) -> LoaderLap:
         """Raises ``LoaderFailedError``."""
-        self._signal(signal.SIGCONT)
         asked = {"drop_seconds": drop_seconds, "seconds": seconds, "most_images": most_images}
+        return LoaderLap(**self.ask(asked))
+
+    def ask(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Let it go on until it has answered. Raises ``LoaderFailedError``."""
+        self._signal(signal.SIGCONT)
         assert self._process.stdin is not None and self._process.stdout is not None
         try:
             self._process.stdin.write(json.dumps(asked) + "\n")
@@ -56,7 +60,8 @@ class Racer:
         os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
         if not answer:
             raise LoaderFailedError(_last_line(self._log))
-        return LoaderLap(**json.loads(answer))
+        found: dict[str, Any] = json.loads(answer)
+        return found
 
     def close(self) -> None:
         """Whatever it started ends with it."""
@@ -75,8 +80,16 @@ class Racer:
 @contextmanager
 def racer(peer: str, task: Task, environment: PeerEnvironment | None) -> Iterator[Racer]:
     """The loader's process in `environment`, ours if that is None."""
-    with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryFile("w+") as log:
+    with tempfile.TemporaryDirectory() as scratch:
         command, variables = _command("laps", peer, task, environment, Path(scratch))
+        with started(command, variables) as running:
+            yield running
+
+
+@contextmanager
+def started(command: Sequence[str], variables: Mapping[str, str]) -> Iterator[Racer]:
+    """A process that answers each line on its stdin by one on its stdout, both JSON."""
+    with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

@@ -22,6 +22,8 @@ COMMANDS = (
     "trainer.evaluate",
     "trainer.plot",
     "benchmarks.compute",
+    "benchmarks.frameworks",
+    "benchmarks.keras",
     "benchmarks.loader",
     "benchmarks.network_probe",
     "benchmarks.peers",

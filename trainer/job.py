@@ -1,5 +1,6 @@
 """What a run is made of, built before the first step."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -7,12 +8,13 @@ from typing import Any
 import torch
 
 from pipeline.errors import MisuseError
+from pipeline.loader import Loader
 from pipeline.mixing import Mixing, mixing
 from pipeline.ranks import per_rank_batch_size
 from trainer.averaging import Averaged
 from trainer.checkpoint import Checkpoint, Identity, Progress, load_checkpoint, restore
 from trainer.config import MachineConfig, RecipeConfig, RunConfig, Settings
-from trainer.data import TrainingData, end_position, open_data, task_of
+from trainer.data import TrainingData, end_position, open_data, task_of, train_batches
 from trainer.distributed import World
 from trainer.horizon import Horizon
 from trainer.model import Classifier, build_model
@@ -32,7 +34,7 @@ class Job:
     """`progress` and `horizon` alone change as the run goes.
 
     `update` changes `model`, through DDP where there are several ranks; `notes` are what is
-    to be said of the recipe.
+    to be said of the recipe; `open_batches` makes the batches of training.
     """
 
     settings: Settings
@@ -47,6 +49,7 @@ class Job:
     progress: Progress
     horizon: Horizon
     notes: tuple[str, ...]
+    open_batches: Callable[..., Loader] = train_batches
 
     @property
     def averaged(self) -> Classifier | None:

@@ -1,13 +1,13 @@
 """A training run, from its configs to its summary."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from pipeline.loader import Loader
 from trainer.checkpoint import snapshot
 from trainer.config import Settings
-from trainer.data import train_batches, val_batches
+from trainer.data import val_batches
 from trainer.distributed import World, open_world
 from trainer.endings import StopSignal
 from trainer.evaluation import evaluate
@@ -23,15 +23,17 @@ from trainer.saver import Saver
 from trainer.tracing import TRACE_NAME, traced
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings, *, adapt: Callable[[Job], Job] = lambda job: job) -> None:
     """Train to the end, or until SIGTERM, SIGINT or SIGUSR1: then save and exit with 128 + its
-    number.
+    number. `adapt` may give the job another model and update, or other batches.
 
     Raises ``DataError`` and ``MisuseError``; what keeps a run from starting is raised in rank 0
     alone, the others leave silently.
     """
     with StopSignal() as stop, _world(settings) as world:
-        job = prepare(_with_threads(settings, world), world)
+        job = prepare(with_threads(settings, world), world)
+        with world.same_fate():
+            job = adapt(job)
         with open_journal(job) as journal:
             journal.say(greeting(job))
             with _validation(job) as validation, _saver(job) as saver:
@@ -52,7 +54,7 @@ def _world(settings: Settings) -> AbstractContextManager[World]:
     return open_world(settings.machine.device, timeout_seconds=settings.run.rank_timeout)
 
 
-def _with_threads(settings: Settings, world: World) -> Settings:
+def with_threads(settings: Settings, world: World) -> Settings:
     """DALI has this rank's share of the cores unless something else was asked for."""
     threads = settings.pipeline.threads or world.threads
     pipeline = dataclasses.replace(settings.pipeline, threads=threads)
@@ -115,9 +117,9 @@ def _train(
     if job.horizon.ended or job.reached_target:
         return
     meter = Meter(world)
-    with _batches(job) as batches:
+    with training_batches(job) as batches:
         meter.start()
-        for record in _watched(job, journal, _steps(job, batches)):
+        for record in _watched(job, journal, training_steps(job, batches)):
             progress.position = record.position
             meter.add(record)
             stopped, saves, elapsed = world.largest(
@@ -144,8 +146,9 @@ def _interval(job: Job, meter: Meter) -> Interval:
         raise nonfinite_loss(job, error.position) from error
 
 
-def _batches(job: Job) -> Loader:
-    return train_batches(
+def training_batches(job: Job) -> Loader:
+    """From where the run stands to its end, or endless where that is a deadline."""
+    return job.open_batches(
         job.data,
         job.settings.pipeline,
         job.world,
@@ -155,7 +158,8 @@ def _batches(job: Job) -> Loader:
     )
 
 
-def _steps(job: Job, batches: Loader) -> Iterator[StepRecord]:
+def training_steps(job: Job, batches: Loader) -> Iterator[StepRecord]:
+    """A step of each batch."""
     return train_steps(
         batches,
         job.update,

@@ -1,0 +1,45 @@
+"""The trainer with Keras's steps: ``python -m benchmarks.keras``, under torchrun on several ranks.
+
+It runs where Keras is installed; ``benchmarks.environments`` makes such a place.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from pipeline.options import options, setting, take
+from pipeline.profile_file import profile_file
+from trainer.__main__ import entry
+from trainer.config import CONFIGS, Settings
+from trainer.recipes import recipe_option
+
+
+@dataclass(frozen=True, kw_only=True)
+class KerasConfig:
+    backend: str = setting(
+        "tensorflow", "What Keras computes with.", type=click.Choice(["tensorflow", "torch"])
+    )
+    feed: str = setting(
+        "shardline",
+        "What reads, decodes and augments in training; validation is shardline's.",
+        type=click.Choice(["shardline", "tf.data"]),
+    )
+
+
+@click.command()
+@recipe_option
+@profile_file
+@options(KerasConfig, *CONFIGS)
+def main(**values: Any) -> None:
+    """Train a torchvision ResNet on a directory of shards by Keras's steps, on the CPU."""
+    settings, config = Settings.of(**values), take(KerasConfig, values)
+
+    from benchmarks.keras.framework import keras_job
+    from trainer.train import run
+
+    run(settings, adapt=lambda job: keras_job(job, backend=config.backend, feed=config.feed))
+
+
+if __name__ == "__main__":
+    entry(main)

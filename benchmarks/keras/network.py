@@ -1,0 +1,161 @@
+"""torchvision's ResNets as Keras layers, weight for weight.
+
+``keras.applications.ResNet50`` is another network: its strides lie in the first 1 x 1 convolution
+of a block (He et al. 2016) instead of the 3 x 3 one (torchvision, "v1.5"), its convolutions have
+biases, and its batch norm another epsilon and momentum.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import torch
+from keras import layers
+from torch import nn
+from torchvision.models import ResNet
+
+from pipeline.errors import MisuseError
+from trainer.model import Classifier
+
+
+def build_network(
+    classifier: Classifier, *, image_size_px: int, weight_decay: float
+) -> keras.Model:
+    """`classifier` with its weights and its normalisation: uint8 images in the backend's layout ->
+    float32 logits (B, classes).
+
+    The decay of matrices is half their squared length in the loss, which gives SGD the gradient
+    that torch's adds; Keras's own ``weight_decay`` bypasses the momentum.
+
+    Raises ``MisuseError`` for anything but a ResNet.
+    """
+    torch_network = classifier.network
+    if not isinstance(torch_network, ResNet) or torch_network.groups != 1:
+        raise MisuseError(
+            "Keras has its layers for torchvision's ResNets here (resnet18, resnet34, resnet50, "
+            "resnet101, resnet152, wide_resnet50_2): give one of them to --model."
+        )
+    side = image_size_px
+    first = _channels_axis() == 1
+    images = keras.Input((3, side, side) if first else (side, side, 3), dtype="uint8")
+    kernel_decay = keras.regularizers.L2(weight_decay / 2) if weight_decay else None
+    outputs = _Layers(kernel_decay).network(classifier, torch_network, images)
+    network = keras.Model(images, outputs)
+    set_weights(network, torch_network.state_dict())
+    return network
+
+
+def set_weights(network: keras.Model, state: Mapping[str, torch.Tensor]) -> None:
+    """Give a network of ``build_network`` the weights of torchvision's state dict."""
+    for layer, entries in _weights(network):
+        layer.set_weights([_to_keras(state[name].float().cpu().numpy()) for name in entries])
+
+
+def torch_weights(network: keras.Model) -> dict[str, torch.Tensor]:
+    """The weights as entries of torchvision's state dict, which has the numbers of batches that
+    batch norms have seen besides."""
+    state = {}
+    for layer, entries in _weights(network):
+        for name, values in zip(entries, layer.get_weights(), strict=True):
+            state[name] = torch.from_numpy(_to_torch(values))
+    return state
+
+
+class _Layers:
+    """Keras layers that do what torch modules do, named after them with - for the dots that Keras
+    takes for something else."""
+
+    def __init__(self, kernel_decay: Any) -> None:
+        self._kernel_decay = kernel_decay
+
+    def network(self, classifier: Classifier, network: ResNet, images: Any) -> Any:
+        deviation = 1 / classifier.scale.flatten()
+        # Keras's Rescaling doesn't turn its offset for images with their channels first.
+        flow = layers.Normalization(
+            axis=_channels_axis(),
+            mean=(-classifier.shift.flatten() * deviation).tolist(),
+            variance=(deviation**2).tolist(),
+            dtype="float32",
+        )(images)
+        flow = layers.ReLU()(self._normed(flow, network.conv1, network.bn1, "conv1", "bn1"))
+        # Nothing is below 0 behind a ReLU: zeros around it are as good as torch's -inf.
+        flow = layers.MaxPooling2D(3, strides=2)(layers.ZeroPadding2D(1)(flow))
+        for stage in ("layer1", "layer2", "layer3", "layer4"):
+            for number, block in enumerate(getattr(network, stage)):
+                flow = self._block(flow, block, f"{stage}-{number}")
+        flow = layers.GlobalAveragePooling2D()(flow)
+        dense = layers.Dense(
+            network.fc.out_features,
+            kernel_regularizer=self._kernel_decay,
+            dtype="float32",
+            name="fc",
+        )
+        return dense(flow)
+
+    def _block(self, inputs: Any, block: nn.Module, name: str) -> Any:
+        """A BasicBlock or a Bottleneck."""
+        numbers = [number for number in (1, 2, 3) if hasattr(block, f"conv{number}")]
+        flow = inputs
+        for number in numbers:
+            convolution, norm = getattr(block, f"conv{number}"), getattr(block, f"bn{number}")
+            names = f"{name}-conv{number}", f"{name}-bn{number}"
+            flow = self._normed(flow, convolution, norm, *names)
+            if number != numbers[-1]:
+                flow = layers.ReLU()(flow)
+        if isinstance(block.downsample, nn.Sequential):
+            convolution, norm = block.downsample
+            names = f"{name}-downsample-0", f"{name}-downsample-1"
+            inputs = self._normed(inputs, convolution, norm, *names)
+        return layers.ReLU()(layers.Add()([flow, inputs]))
+
+    def _normed(
+        self, flow: Any, convolution: nn.Module, norm: nn.Module, name: str, norm_name: str
+    ) -> Any:
+        assert isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+        padding, stride = int(convolution.padding[0]), convolution.stride[0]
+        assert convolution.bias is None and norm.momentum is not None
+        # With a stride, TensorFlow's "same" pads on the far sides alone.
+        same = stride == 1 and 2 * padding + 1 == convolution.kernel_size[0]
+        if padding and not same:
+            flow = layers.ZeroPadding2D(padding)(flow)
+        flow = layers.Conv2D(
+            convolution.out_channels,
+            convolution.kernel_size,
+            strides=convolution.stride,
+            padding="same" if same else "valid",
+            use_bias=False,
+            kernel_regularizer=self._kernel_decay,
+            name=name,
+        )(flow)
+        return layers.BatchNormalization(
+            axis=_channels_axis(), momentum=1 - norm.momentum, epsilon=norm.eps, name=norm_name
+        )(flow)
+
+
+def _channels_axis() -> int:
+    return 1 if keras.config.image_data_format() == "channels_first" else 3
+
+
+def _weights(network: keras.Model) -> list[tuple[Any, list[str]]]:
+    """Each layer with weights, and the names of those in torchvision's state dict."""
+    kinds = {
+        layers.Conv2D: ("weight",),
+        layers.Dense: ("weight", "bias"),
+        layers.BatchNormalization: ("weight", "bias", "running_mean", "running_var"),
+    }
+    return [
+        (layer, [f"{layer.name.replace('-', '.')}.{name}" for name in kinds[type(layer)]])
+        for layer in network.layers
+        if type(layer) in kinds
+    ]
+
+
+def _to_keras(values: np.ndarray) -> np.ndarray:
+    """(out, in, height, width) -> (height, width, in, out); (out, in) -> (in, out)."""
+    return values.transpose(2, 3, 1, 0) if values.ndim == 4 else values.T
+
+
+def _to_torch(values: np.ndarray) -> np.ndarray:
+    turned = values.transpose(3, 2, 0, 1) if values.ndim == 4 else values.T
+    return np.ascontiguousarray(turned)

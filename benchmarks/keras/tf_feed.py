@@ -1,0 +1,135 @@
+"""tf.data on the same tars: the bytes by our index, everything after them by TensorFlow.
+
+plan (samples, windows, flips) -> bytes -> tf.data: decode the window, resize, flip, batch
+
+The same samples come in the same order with the same windows and flips as from the loader; pixels
+differ by what the two decoders and resizers differ.
+"""
+
+from collections.abc import Generator
+from contextlib import closing
+from functools import partial
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import torch
+from torch.utils.dlpack import from_dlpack
+
+from pipeline.augment import GEOMETRY, train_parameter_names
+from pipeline.config import PipelineConfig
+from pipeline.decoding import Batch
+from pipeline.errors import DataError, MisuseError
+from pipeline.loader import Loader
+from pipeline.loaders import train_stream
+from pipeline.plan import Plan, PlannedBatch
+from pipeline.reader import ShardReader
+from pipeline.targets import batch_targets
+from pipeline.watch import Watch
+from trainer.data import TrainingData
+from trainer.distributed import World
+
+
+def tf_batches(
+    data: TrainingData,
+    pipeline: PipelineConfig,
+    world: World,
+    *,
+    global_batch_size: int,
+    position: int,
+    end_position: int | None,
+) -> Loader:
+    """What ``trainer.data.train_batches`` gives, made by tf.data."""
+    if data.dataset is None:
+        raise MisuseError("tf.data reads shards: leave out --synthetic.")
+    if train_parameter_names(pipeline) != GEOMETRY:
+        raise MisuseError(
+            "tf.data is told crops and flips here: leave out --color-jitter, --hue-jitter, "
+            "--auto-augment and --erase-probability."
+        )
+    stream = train_stream(
+        data.dataset,
+        pipeline,
+        global_batch_size=global_batch_size,
+        device=world.device,
+        rank=world.rank,
+        world_size=world.world_size,
+        end_position=end_position,
+    )
+    index, threads = stream.source.index, pipeline.resolved_threads
+
+    def batches(start: int) -> Generator[Batch]:
+        plan = stream.plan(start)
+        reader = ShardReader(index, verify=pipeline.verify == "crc", watch=Watch(0, world.rank))
+        with closing(reader):
+            for step, images in enumerate(_decoded(plan, reader, threads)):
+                planned = plan.batch_at(step)
+                yield Batch(
+                    images=from_dlpack(images).permute(0, 3, 1, 2),
+                    targets=torch.from_numpy(batch_targets(index, planned)),
+                    samples=planned.samples,
+                )
+
+    return Loader(
+        batches,
+        steps=lambda start: stream.plan(start).steps,
+        advance=global_batch_size,
+        samples=stream.samples,
+        seed=pipeline.seed,
+        fingerprint=data.dataset.fingerprint,
+        position=position,
+    )
+
+
+def _decoded(plan: Plan, reader: ShardReader, threads: int) -> Any:
+    """uint8 (B, H, W, 3) of each step."""
+    first = plan.batch_at(0)
+    batch_size, side = len(first.samples), first.image_size_px
+
+    def read(step: int) -> tuple[Any, ...]:
+        return _read(plan.batch_at(int(step)), reader)
+
+    def in_graph(step: Any) -> tuple[Any, ...]:
+        types = (tf.string, tf.int32, tf.int32, tf.int32)
+        parts = tf.numpy_function(read, [step], types, stateful=False)
+        for part, shape in zip(parts, ((), (2,), (2,), ()), strict=True):
+            part.set_shape((batch_size, *shape))
+        return tuple(parts)
+
+    # The reader is for one thread at a time, so that nothing is read in parallel.
+    dataset = tf.data.Dataset.counter() if plan.steps is None else tf.data.Dataset.range(plan.steps)
+    dataset = dataset.map(in_graph).prefetch(tf.data.AUTOTUNE).unbatch()
+    dataset = dataset.map(partial(_image, side=side), num_parallel_calls=threads)
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = threads
+    dataset = dataset.batch(batch_size, drop_remainder=True).prefetch(2)
+    return dataset.with_options(options)
+
+
+def _read(planned: PlannedBatch, reader: ShardReader) -> tuple[Any, ...]:
+    """Bytes, and the parameters that ``_image`` takes; raises ``DataError`` for a damaged one."""
+    views, damaged = reader.read(planned.samples)
+    if damaged:
+        raise DataError(f"tf.data met {len(damaged)} damaged sample(s), which it can't replace.")
+    encoded = np.array([view.tobytes() for view in views], dtype=object)
+    parameters = planned.parameters
+    return encoded, parameters.start, parameters.shape, parameters.mirror
+
+
+def _image(encoded: Any, start: Any, shape: Any, mirror: Any, *, side: int) -> Any:
+    """uint8 (side, side, 3): the window, resized and perhaps mirrored."""
+    window = tf.concat([start, shape], axis=0)
+    image = tf.cond(
+        tf.io.is_jpeg(encoded),
+        lambda: tf.image.decode_and_crop_jpeg(
+            encoded, window, channels=3, dct_method="INTEGER_ACCURATE"
+        ),
+        lambda: tf.slice(
+            tf.image.decode_png(encoded, channels=3),
+            tf.concat([start, [0]], axis=0),
+            tf.concat([shape, [3]], axis=0),
+        ),
+    )
+    image = tf.image.resize(image, (side, side), method="bilinear", antialias=True)
+    image = tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)
+    return tf.cond(mirror > 0, lambda: tf.reverse(image, axis=[1]), lambda: image)
