@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benchmarks.measure import (
+    FROM_ENVIRONMENT,
     Measurement,
     Measuring,
     alternate,
@@ -62,7 +63,7 @@ class ComputeBenchmark(Measuring):
             raise MisuseError(f"--seconds must be positive, not {self.seconds:g}.")
 
 
-@click.command()
+@click.command(context_settings=FROM_ENVIRONMENT)
 @options(ComputeBenchmark)
 def main(**values: Any) -> None:
     """Measure the trainer's steps without input, by batch size and mode, on one rank or, under

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from benchmarks.measure import Measuring
+from benchmarks.measure import FROM_ENVIRONMENT, Measuring
 from pipeline.config import PipelineConfig
 from pipeline.errors import MisuseError
 from pipeline.options import options, setting, take, within
@@ -40,7 +40,7 @@ class LoaderBenchmark(Measuring):
             raise MisuseError("--sweep, --doctor and --tune are done one at a time.")
 
 
-@click.command()
+@click.command(context_settings=FROM_ENVIRONMENT)
 @profile_file
 @options(LoaderBenchmark, PipelineConfig)
 def main(**values: Any) -> None:
