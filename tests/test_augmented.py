@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 import pytest
+import tiny_trainer
 import torch
 
 from pipeline.config import PipelineConfig
@@ -95,7 +96,7 @@ def test_the_trainer_takes_it(digits_shards: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     run(
         Settings.of(
-            model="squeezenet1_1",
+            model=tiny_trainer.MODEL,
             epochs=1.1,
             global_batch_size=64,
             out=str(out),
