@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.augment import train_parameters
+from pipeline.augment import train_parameters, val_parameters
+from pipeline.bad_samples import substitute
 from pipeline.config import PipelineConfig
 from pipeline.dataset import Dataset
 from pipeline.loaders import train_loader
@@ -132,3 +133,17 @@ def test_crops_and_flips_are_as_the_page_says(area: tuple[float, float]) -> None
         assert drawn == window(u, size, area, config.crop_ratio)
         assert found.mirror[sample] == (u[22] < 0.3)
         assert found.contrast[sample] == pytest.approx(1 + 0.4 * (2 * u[24] - 1), abs=1e-6)
+
+
+def test_validation_and_substitutes_are_as_the_page_says() -> None:
+    (height, width), resize, side = (333, 500), 256, 224
+    found = val_parameters(
+        heights=np.array([height]), widths=np.array([width]), resize_px=resize, image_size_px=side
+    )
+    resized = resize * height // min(height, width), resize * width // min(height, width)
+    for axis, (before, after) in enumerate(zip((height, width), resized, strict=True)):
+        first = round((after - side) / 2)
+        region = [first * before / after, (first + side) * before / after]
+        assert [found.roi_start[0, axis], found.roi_end[0, axis]] == pytest.approx(region, rel=1e-6)
+    tried = [substitute(6, 2, 40, attempt, samples=1000) for attempt in range(5)]
+    assert tried == [words(6, 2, 40, attempt, 1000) % 1000 for attempt in range(5)]
