@@ -44,6 +44,13 @@ class Entrant:
         return PEERS[self.key]
 
     @property
+    def absence(self) -> str:
+        """Why it could not be measured, and what of the system it may lack."""
+        if not self.failure or not self.peer.system:
+            return self.failure
+        return f"{self.failure} (needs {', '.join(self.peer.system)} from the system)"
+
+    @property
     def stored(self) -> Path:
         """The images as it reads them."""
         return self.task.folder / self.peer.stored

@@ -131,7 +131,7 @@ def check(entrants: Sequence[Entrant]) -> None:
     here = [entrant for entrant in entrants if not entrant.failure]
     for entrant in entrants:
         entrant.check()
-        verdict = entrant.failure or "every image once, uint8, (B, 3, 224, 224)"
+        verdict = entrant.absence or "every image once, uint8, (B, 3, 224, 224)"
         print(f"{entrant.peer.name}: {verdict}", flush=True)
     if wrong := [entrant.peer.name for entrant in here if entrant.failure]:
         raise DataError(f"Other batches than asked for: {', '.join(wrong)}.")
@@ -151,7 +151,7 @@ def race(
         }
         measured = alternate(contenders, runs=benchmark.runs, warmup=benchmark.warmup)
     ran = [entrant for entrant in entrants if not entrant.failure]
-    absent = {entrant.peer.name: entrant.failure for entrant in entrants if entrant.failure}
+    absent = {entrant.peer.name: entrant.absence for entrant in entrants if entrant.failure}
     if not ran:
         raise DataError("; ".join(f"{name}: {why}" for name, why in absent.items()))
     for entrant in ran:

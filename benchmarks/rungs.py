@@ -11,7 +11,7 @@ An opener takes a position in the stream of samples and yields the samples of ea
 """
 
 import itertools
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 
 from benchmarks.rung_names import RUNGS
 from pipeline.decoding import Source, decoded_batches, decoded_images, open_feed
-from pipeline.graph import windows
+from pipeline.graph import Stages, windows
+from pipeline.grouping import step_slices
 from pipeline.loader import Loader
 from pipeline.loaders import TrainStream
-from pipeline.plan import Plan
+from pipeline.plan import Plan, PlannedBatch
 from pipeline.watch import Watch
 
 Integers = NDArray[np.int64]
@@ -39,8 +40,8 @@ def rungs(stream: TrainStream, loader: Loader) -> Mapping[str, Opener]:
     )
     openers: tuple[Opener, ...] = (
         lambda position: _read(source, plan(position)),
-        lambda position: _planned(decoded_images(windows_alone, plan(position), windows)),
-        lambda position: _planned(decoded_images(source, plan(position))),
+        lambda position: _decoded(windows_alone, plan(position), windows),
+        lambda position: _decoded(source, plan(position)),
         lambda position: _samples(decoded_batches(source, plan(position))),
         lambda position: loaded(loader, position),
     )
@@ -57,15 +58,20 @@ def loaded(loader: Loader, position: int) -> Generator[Integers]:
 def _read(source: Source, plan: Plan) -> Generator[Integers]:
     watch = Watch(source.config.stall_timeout, source.rank)
     with closing(open_feed(source, plan, watch)) as feed:
-        for step in itertools.count():
-            feed(step)
-            yield feed.delivered().samples
+        for run in itertools.count():
+            feed(run)
+            yield from _by_step(feed.delivered().planned, source)
 
 
-def _planned(runs: Generator[tuple[Any, Any]]) -> Generator[Integers]:
-    with closing(runs):
+def _decoded(source: Source, plan: Plan, stages: Stages | None = None) -> Generator[Integers]:
+    with closing(decoded_images(source, plan, stages)) as runs:
         for planned, _ in runs:
-            yield planned.samples
+            yield from _by_step(planned, source)
+
+
+def _by_step(planned: PlannedBatch, source: Source) -> Iterator[Integers]:
+    samples = planned.samples
+    return (samples[part] for part in step_slices(len(samples), source.batch_size))
 
 
 def _samples(batches: Generator[Any]) -> Generator[Integers]:

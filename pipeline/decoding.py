@@ -3,7 +3,6 @@
 plan (samples, parameters) -> feed (bytes) -> graph (DALI) -> Batch
 """
 
-import itertools
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from pipeline.dataset import Dataset, SplitIndex
 from pipeline.errors import DataError
 from pipeline.feed import FedBatch, Feed
 from pipeline.graph import GraphConfig, Stages, build_graph, decoding_problem
+from pipeline.grouping import step_slices
 from pipeline.kept import KeptImages
 from pipeline.plan import Plan, PlannedBatch
 from pipeline.reader import ShardReader
@@ -36,7 +36,8 @@ class Batch:
     """What a step gets: B samples of this rank.
 
     Attributes:
-        images: uint8 (B, 3, H, W) on the device, in channels-last memory, not normalised.
+        images: uint8 (B, 3, H, W) on the device, in channels-last memory, not normalised. On a CPU
+            a part of what was decoded in one run, about 256 images; their memory is freed together.
         targets: on the device; classification: int64 (B,), labels; multi-label and regression:
             float32 (B, targets). -1 or a row of NaN where validation has no sample, since it was
             bad.
@@ -60,9 +61,14 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """What all iterations of a loader have in common; `rank` is for messages."""
+    """What all iterations of a loader have in common; `rank` is for messages.
+
+    DALI decodes groups of at most `group` steps, of `batch_size` samples each but for the last.
+    """
 
     index: SplitIndex
+    batch_size: int
+    group: int
     graph: GraphConfig
     config: PipelineConfig
     device: torch.device
@@ -79,42 +85,54 @@ class Source:
         return KeptSupply(reader, self.kept, decoder, watch)
 
 
+class _RunFailedError(Exception):
+    """DALI failed. The samples that made it fail are known to be bad now, or the first `redo` steps
+    are to be decoded again, each in a run of its own, until they are."""
+
+    def __init__(self, redo: int) -> None:
+        self.redo = redo
+
+
 def decoded_batches(source: Source, plan: Plan) -> Generator[Batch]:
-    """Run the plan through DALI and hand the batches over to torch; see ``decoded_images``."""
+    """Run the plan through DALI and hand its steps over to torch; see ``decoded_images``."""
     with closing(decoded_images(source, plan)) as runs:
         for planned, images in runs:
-            yield _hand_over(planned, images, source)
+            yield from _hand_over(planned, images, source)
 
 
 def decoded_images(
     source: Source, plan: Plan, stages: Stages | None = None
 ) -> Generator[tuple[PlannedBatch, Any]]:
-    """Run the plan through DALI: each planned batch and its images, DALI's list of tensors on the
-    device. Samples that are bad are remembered in the source, and others take their places.
+    """Run the plan through DALI: what each group of steps takes and its images, DALI's list of
+    tensors on the device. Samples that are bad are remembered in the source, and others take their
+    places.
 
     `stages` are the graph's, all by default. Raises ``DataError`` that names shard and sample if a
     tar changed under the job, where too many samples are bad, and where nothing moves for
     --stall-timeout.
     """
-    done = 0
+    done = redone = 0
     while done != plan.steps:
-        # An error leaves DALI's pipeline unusable: the rest of the plan gets a new one.
-        with closing(_run(source, plan.after(done), stages)) as runs:
-            for run in runs:
-                if run is None:
-                    break
-                yield run
-                done += 1
-            else:
-                return
+        # An error leaves DALI's pipeline unusable: the rest of the plan gets a new one. What is bad
+        # is found step by step, so that nothing depends on the group that a step was in.
+        alone = done < redone
+        rest = plan.part(done, redone if alone else plan.steps)
+        try:
+            with closing(_run(source, rest, 1 if alone else source.group, stages)) as runs:
+                for batch, images in runs:
+                    done += len(batch.steps)
+                    yield batch.planned, images
+        except _RunFailedError as failure:
+            redone = max(redone, done + failure.redo)
 
 
-def open_feed(source: Source, plan: Plan, watch: Watch) -> Feed:
-    """What DALI calls for each step of the plan."""
+def open_feed(source: Source, plan: Plan, watch: Watch, *, group: int | None = None) -> Feed:
+    """What DALI calls for each group of the plan, the source's by default."""
     return Feed(
         source.supply(watch),
         plan,
         source.graph,
+        group=group or source.group,
         read_ahead=source.config.read_ahead,
         bad=source.bad,
         watch=watch,
@@ -122,35 +140,41 @@ def open_feed(source: Source, plan: Plan, watch: Watch) -> Feed:
 
 
 def _run(
-    source: Source, plan: Plan, stages: Stages | None
-) -> Generator[tuple[PlannedBatch, Any] | None]:
-    """One pipeline from the plan's first step to its end, or to None: DALI failed, and the samples
-    that made it fail are known to be bad now."""
+    source: Source, plan: Plan, group: int, stages: Stages | None
+) -> Generator[tuple[FedBatch, Any]]:
+    """One pipeline for the whole plan; raises ``_RunFailedError``."""
     device = source.device
     stream = torch.cuda.current_stream(device) if device.type == "cuda" else None
     watch = Watch(source.config.stall_timeout, source.rank)
-    feed = open_feed(source, plan, watch)
+    feed = open_feed(source, plan, watch, group=group)
     with closing(feed), _dali_thread(watch) as thread:
         pipeline = build_graph(feed, source.graph, stages)
-        for step in itertools.count():
+        step = 0
+        while True:
             watch.decoding = f"DALI decodes step {step}"
             try:
                 (images,) = watch.wait(thread.submit(lambda: pipeline.run(stream)))
             except StopIteration:
                 return
             except RuntimeError as error:
-                _blame(feed.waiting(), source, error)
-                yield None
-                return
-            yield feed.delivered(), images
+                failed = feed.waiting()
+                if group == 1:
+                    _blame(failed, source, error)
+                    raise _RunFailedError(redo=0) from error
+                raise _RunFailedError(redo=len(failed[0].steps)) from error
+            batch = feed.delivered()
+            step = batch.steps.stop
+            yield batch, images
 
 
-def _hand_over(planned: PlannedBatch, images: Any, source: Source) -> Batch:
-    return Batch(
-        images=from_dlpack(images.as_tensor()).permute(0, 3, 1, 2),
-        targets=_to_device(batch_targets(source.index, planned), source.device),
-        samples=planned.samples,
-    )
+def _hand_over(planned: PlannedBatch, images: Any, source: Source) -> list[Batch]:
+    """The batches of a group's steps, parts of the same tensors."""
+    pixels = from_dlpack(images.as_tensor()).permute(0, 3, 1, 2)
+    targets = _to_device(batch_targets(source.index, planned), source.device)
+    return [
+        Batch(images=pixels[part], targets=targets[part], samples=planned.samples[part])
+        for part in step_slices(len(planned.samples), source.batch_size)
+    ]
 
 
 @contextmanager
@@ -191,7 +215,7 @@ def graph_config(
     training: bool,
     decoded: str | None = None,
 ) -> GraphConfig:
-    """The graph for `dataset` as `config` says, on `device`.
+    """The graph for `dataset` as `config` says, on `device`, for runs of `batch_size` samples.
 
     What is erased becomes the channels' mean: 0 once the model has normalised it.
     """

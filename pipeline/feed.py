@@ -1,8 +1,9 @@
-"""What DALI calls for each step: a planned batch and its images, prepared ahead of time."""
+"""What DALI calls for each run: a planned group and its images, prepared ahead of time."""
 
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from pipeline.bad_samples import ATTEMPTS, BadSamples, substitute
 from pipeline.errors import DataError
 from pipeline.graph import GraphConfig, source_images, source_outputs
+from pipeline.grouping import groups
 from pipeline.plan import Plan, PlannedBatch
 from pipeline.reader import Bytes
 from pipeline.supply import Integers, Supplied, Supply
@@ -23,16 +25,17 @@ ADVISED_BATCHES = 4
 FURTHEST_BATCHES = 2000
 CATCH_UP_BATCHES = 2
 
-# DALI reads fed batches where they lie. On a GPU the copy of a batch may still be under way when
-# it has been delivered, so some stay referenced beyond DALI's own queue.
-KEPT_BATCHES = 3
+# DALI reads fed batches where they lie. Beyond its own queue stays the one that it is told to go on
+# with, and on a GPU more, since the copy of a batch may still be under way when it is delivered.
+KEPT_BATCHES, KEPT_BATCHES_ON_GPU = 1, 3
 
 
 @dataclass(frozen=True)
 class FedBatch:
-    """A planned batch and the images of its samples, `given` to DALI as it takes them; `buffer`
-    holds the most of them."""
+    """What a group's `steps` take and the images of its samples, `given` to DALI as it takes them;
+    `buffer` holds the most of them."""
 
+    steps: range
     planned: PlannedBatch
     images: list[Any]
     given: Any
@@ -40,7 +43,8 @@ class FedBatch:
 
 
 class Feed:
-    """Prepares the plan's steps in a thread of its own, in order, `read_ahead` of them early.
+    """Prepares the plan's steps in a thread of its own, in order, `read_ahead` of them early, in
+    groups of at most `group` steps.
 
     One thread is enough: order, parameters and reading from the page cache cost a few percent of
     decoding, and ``ShardReader.advise`` lets a disk serve many requests at once.
@@ -52,6 +56,7 @@ class Feed:
         plan: Plan,
         graph: GraphConfig,
         *,
+        group: int,
         read_ahead: int,
         bad: BadSamples,
         watch: Watch,
@@ -60,23 +65,31 @@ class Feed:
         self._plan, self._graph, self._read_ahead = plan, graph, read_ahead
         self._thread = Worker("shardline-feed")
         self._advised: deque[tuple[PlannedBatch, Integers]] = deque()  # the thread's alone
-        self._planned_steps = self._submitted_steps = 0
+        self._unplanned, self._unsubmitted = groups(plan, group), groups(plan, group)
+        self._planned_steps = self._taken_steps = 0  # the thread's alone
+        self._submitted_steps = self._called_steps = 0
         self._pending: deque[Future[FedBatch]] = deque()
         self._kept: deque[FedBatch] = deque()
+        kept = KEPT_BATCHES if graph.device_id is None else KEPT_BATCHES_ON_GPU
+        self._most_kept = graph.prefetch + kept
         self._spares: deque[Bytes] = deque()
         self._undelivered: deque[FedBatch] = deque()
 
-    def __call__(self, step: int) -> tuple[Any, ...]:
-        """The next batch as DALI takes it; ``StopIteration`` behind the last."""
-        if step == self._plan.steps:
+    def __call__(self, _: int) -> tuple[Any, ...]:
+        """The next group as DALI takes it; ``StopIteration`` behind the last."""
+        while self._submitted_steps - self._called_steps <= self._read_ahead:
+            steps = next(self._unsubmitted, None)
+            if steps is None:
+                break
+            self._pending.append(self._thread.submit(partial(self._prepare, steps)))
+            self._submitted_steps = steps.stop
+        if not self._pending:
             raise StopIteration
-        while len(self._pending) <= self._read_ahead and self._submitted_steps != self._plan.steps:
-            self._pending.append(self._thread.submit(self._prepare))
-            self._submitted_steps += 1
         with self._watch.waiting_for_feed():
             batch = self._pending.popleft().result()
+        self._called_steps = batch.steps.stop
         self._kept.append(batch)
-        if len(self._kept) > self._graph.prefetch + KEPT_BATCHES:
+        if len(self._kept) > self._most_kept:
             buffer = self._kept.popleft().buffer
             if buffer is not None:
                 self._spares.append(buffer)
@@ -87,17 +100,18 @@ class Feed:
         """What DALI has got and not delivered, the oldest first."""
         return list(self._undelivered)
 
-    def delivered(self) -> PlannedBatch:
-        """What the batch that DALI has just delivered was made from."""
-        return self._undelivered.popleft().planned
+    def delivered(self) -> FedBatch:
+        """What the images that DALI has just delivered were made from."""
+        return self._undelivered.popleft()
 
     def close(self) -> None:
         """End the thread, which closes the supply; where it is stuck, leave it behind."""
         self._thread.close(finally_do=self._supply.close, wait=not self._watch.stalled)
 
-    def _prepare(self) -> FedBatch:
+    def _prepare(self, steps: range) -> FedBatch:
         self._plan_ahead()
         planned, advised = self._advised.popleft()
+        self._taken_steps = steps.stop
         taken = self._supply.take(planned.samples, self._spares.popleft() if self._spares else None)
         self._supply.forget(advised)
         self._remember(planned.samples, taken)
@@ -105,21 +119,25 @@ class Feed:
         if places := self._bad.places(planned.samples):
             planned = self._exchange(planned, places, images)
         self._watch.move()
-        return FedBatch(planned, images, source_images(images, self._graph), taken.buffer)
+        given = source_images(images, self._graph)
+        return FedBatch(steps, planned, images, given, taken.buffer)
 
     def _plan_ahead(self) -> None:
         more = CATCH_UP_BATCHES
-        while self._planned_steps != self._plan.steps:
-            if len(self._advised) > ADVISED_BATCHES:
-                if not more or len(self._advised) > FURTHEST_BATCHES:
+        while True:
+            ahead = self._planned_steps - self._taken_steps
+            if ahead > ADVISED_BATCHES:
+                if not more or ahead > FURTHEST_BATCHES:
                     return
                 if not self._supply.wants_more_advice():
                     return
                 more -= 1
-            self._watch.move(f"planning step {self._planned_steps}")
-            planned = self._plan.batch_at(self._planned_steps)
+            if (steps := next(self._unplanned, None)) is None:
+                return
+            self._watch.move(f"planning step {steps.start}")
+            planned = self._plan.planned(steps)
             self._advised.append((planned, self._supply.advise(planned.samples)))
-            self._planned_steps += 1
+            self._planned_steps = steps.stop
 
     def _remember(self, samples: Integers, taken: Supplied) -> None:
         for place, reason in taken.bad.items():

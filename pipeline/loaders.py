@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from pipeline.cache_room import GIB
 from pipeline.config import PipelineConfig, image_size, resolve_sizes
 from pipeline.dataset import Dataset, SplitIndex
 from pipeline.decoding import Source, decoded_batches, graph_config
+from pipeline.grouping import most_steps, runs_ready
 from pipeline.kept import choose_kept
 from pipeline.loader import Loader
 from pipeline.plan import Plan, train_plan, val_plan
@@ -176,13 +177,22 @@ def _source(
 ) -> Source:
     """What iterations over `samples` of a split share."""
     kept = choose_kept(config.cache, index, samples, device, rank=rank)
+    group = most_steps(
+        batch_size=batch_size,
+        image_bytes=_image_bytes(dataset, config),
+        read_ahead=config.read_ahead,
+        on_gpu=device.type == "cuda",
+        checked=config.verify == "crc",
+    )
     return Source(
         index=index,
+        batch_size=batch_size,
+        group=group,
         graph=graph_config(
             dataset,
-            config,
+            replace(config, prefetch=runs_ready(config.prefetch, group)),
             device,
-            batch_size,
+            batch_size * group,
             training=training,
             decoded=None if kept is None else "device" if kept.on_device else "host",
         ),
@@ -192,3 +202,11 @@ def _source(
         kept=kept,
         rank=rank,
     )
+
+
+def _image_bytes(dataset: Dataset, config: PipelineConfig) -> int:
+    """Of a typical image that is stored, or of one that comes out, if that is larger."""
+    manifest = dataset.manifest
+    stored_px = manifest.heights[1] * manifest.widths[1]
+    side_px = max(config.progressive_resize or (resolve_sizes(config, manifest).image_size_px,))
+    return 3 * max(stored_px, side_px**2)

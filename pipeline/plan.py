@@ -27,7 +27,9 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedBatch:
-    """`samples`: int64 (B,), rows of the split's index; `visits`: which visit to each it is, int64
+    """The samples of a step, or of several steps one behind the other.
+
+    `samples`: int64 (B,), rows of the split's index; `visits`: which visit to each it is, int64
     (B,); `parameters`: of the same B images; `counts`: bool (B,), whether the label is to be used;
     `image_size_px`: the side of the images that come out.
     """
@@ -41,21 +43,31 @@ class PlannedBatch:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """`batch_at(step)` is a pure function of the step; `steps` is None where there is no end.
+    """`planned(steps)` is what consecutive steps take, a pure function; `image_size_at(step)` the
+    side of a step's images in px; `steps` is None where there is no end.
 
     `with_samples(batch, places, samples)` is the batch with other samples at some places; for
     validation their labels don't count.
     """
 
-    batch_at: Callable[[int], PlannedBatch]
+    planned: Callable[[range], PlannedBatch]
+    image_size_at: Callable[[int], int]
     with_samples: Callable[[PlannedBatch, list[int], list[int]], PlannedBatch]
     steps: int | None
     seed: int
 
-    def after(self, step: int) -> "Plan":
-        """The rest from `step` on."""
-        steps = None if self.steps is None else self.steps - step
-        return replace(self, batch_at=lambda later: self.batch_at(step + later), steps=steps)
+    def batch_at(self, step: int) -> PlannedBatch:
+        """What one step takes."""
+        return self.planned(range(step, step + 1))
+
+    def part(self, start: int, end: int | None) -> "Plan":
+        """The steps from `start` to `end`."""
+        return replace(
+            self,
+            planned=lambda steps: self.planned(range(start + steps.start, start + steps.stop)),
+            image_size_at=lambda step: self.image_size_at(start + step),
+            steps=None if end is None else end - start,
+        )
 
 
 def train_plan(
@@ -75,15 +87,20 @@ def train_plan(
     """
     order = order_of(index, config)
 
-    def batch_at(step: int) -> PlannedBatch:
-        positions = step_positions(
+    def positions(step: int) -> Integers:
+        return step_positions(
             step,
             start=start,
             global_batch_size=global_batch_size,
             rank=rank,
             world_size=world_size,
         )
-        return planned(*order(positions), image_size_at(start + step * global_batch_size))
+
+    def size_at(step: int) -> int:
+        return image_size_at(start + step * global_batch_size)
+
+    def planned_steps(steps: range) -> PlannedBatch:
+        return planned(*order(np.concatenate([*map(positions, steps)])), size_at(steps.start))
 
     def planned(visits: Integers, samples: Integers, image_size_px: int) -> PlannedBatch:
         return PlannedBatch(
@@ -99,7 +116,8 @@ def train_plan(
         return planned(batch.visits, others, batch.image_size_px)
 
     return Plan(
-        batch_at=batch_at,
+        planned=planned_steps,
+        image_size_at=size_at,
         with_samples=with_samples,
         steps=None if end is None else max(0, -(-(end - start) // global_batch_size)),
         seed=config.seed,
@@ -112,8 +130,8 @@ def val_plan(
     """The rank's share of the split in batches; the last may be smaller, a share may be empty."""
     share = validation_samples(samples=len(index), rank=rank, world_size=world_size)
 
-    def batch_at(step: int) -> PlannedBatch:
-        samples = share[step * batch_size : (step + 1) * batch_size]
+    def planned_steps(steps: range) -> PlannedBatch:
+        samples = share[steps.start * batch_size : steps.stop * batch_size]
         return planned(samples, np.ones(len(samples), bool))
 
     def planned(samples: Integers, counts: NDArray[np.bool_]) -> PlannedBatch:
@@ -138,8 +156,13 @@ def val_plan(
         counts[places] = False
         return planned(_exchanged(batch.samples, places, samples), counts)
 
-    steps = -(-len(share) // batch_size)
-    return Plan(batch_at=batch_at, with_samples=with_samples, steps=steps, seed=0)
+    return Plan(
+        planned=planned_steps,
+        image_size_at=lambda step: sizes.image_size_px,
+        with_samples=with_samples,
+        steps=-(-len(share) // batch_size),
+        seed=0,
+    )
 
 
 def order_of(index: SplitIndex, config: PipelineConfig) -> Order:

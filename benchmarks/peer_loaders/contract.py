@@ -40,6 +40,7 @@ class Peer:
             and its ``write``, if there is one, stores the images for it.
         stored: the folder in ``Task.folder`` that it reads.
         packages: what its environment must have; none for those that run in ours.
+        system: what those need that pip doesn't install, by the names of Debian's packages.
         pixels: EQUAL, or in what they differ.
         on_gpu: whether it makes sense to measure it there.
     """
@@ -48,6 +49,7 @@ class Peer:
     module: str
     stored: str
     packages: tuple[str, ...] = ()
+    system: tuple[str, ...] = ()
     argument: str | None = None
     pixels: str = EQUAL
     on_gpu: bool = False
@@ -120,6 +122,7 @@ PEERS = {
         module="spdl_files",
         stored="files",
         packages=("torch", "spdl"),
+        system=("ffmpeg",),
         pixels="YUV resized",
     ),
     "streaming": Peer(
@@ -139,6 +142,7 @@ PEERS = {
         module="ffcv_beton",
         stored="ffcv",
         packages=(*TORCH, "ffcv"),
+        system=("g++", "pkg-config", "libopencv-dev", "libturbojpeg0-dev"),
         pixels="recoded, by area",
     ),
 }
