@@ -156,8 +156,8 @@ def assumptions(rank: Rank, network: Network, *, device: str, cores_per_node: in
         f"Compute: {figure(rank.compute_rate)} images/s a rank ({device}), beside others as alone; "
         f"{BACKWARD_SHARE:.0%} of it backward.",
         loaders,
-        f"Both at once take {1e3 * rank.interference_seconds:,.1f} ms a step more than the slower "
-        f"of them."
+        f"Both at once: a step takes as long as the slower one "
+        f"{1e3 * rank.interference_seconds:+,.1f} ms, at every size."
         if rank.training_rate is not None
         else "Loader and model don't get in each other's way.",
         f"Gradients: {rank.gradient_bytes / 1e6:,.1f} MB a step in equal buckets of at most "
