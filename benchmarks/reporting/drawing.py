@@ -10,8 +10,7 @@ from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
-
-from pipeline.errors import DataError
+from PIL import Image
 
 Draw = Callable[[Any], None]
 
@@ -34,6 +33,8 @@ _STYLE: Any = {
     "svg.hashsalt": "shardline",  # the same plot is the same text
 }
 _TITLE_LETTERS = 62
+# Enough for the edges of letters, and a third of the bytes.
+_COLOURS = 48
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,10 +72,10 @@ def write_png(panel: Panel, folder: Path) -> Path:
         figure = _figure(panel)
         title = textwrap.fill(panel.title, _TITLE_LETTERS)
         figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
-        try:
-            figure.savefig(path, dpi=130)
-        except OSError as error:
-            raise DataError(f"{path} can't be written ({error.strerror}).") from error
+        file = io.BytesIO()
+        figure.savefig(file, dpi=130)
+    with Image.open(file) as picture:
+        picture.convert("RGB").quantize(_COLOURS).save(path, optimize=True)
     return path
 
 
