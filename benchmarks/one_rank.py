@@ -96,7 +96,7 @@ def _of_scaling(bundle: Bundle, gradient_bytes: float | None) -> OneRank:
         ),
         model=bundle["model"],
         device=bundle["device"],
-        node_ranks=len(machine["gpus"] or ()) or machine["cpus"],
+        node_ranks=_node_ranks([bundle]),
         node_cores=machine["cpus"],
         measured=tuple(
             MeasuredSize(ranks=ranks, fed=name == WARM, values=_rates(point, name))
@@ -105,6 +105,12 @@ def _of_scaling(bundle: Bundle, gradient_bytes: float | None) -> OneRank:
             for name in (SYNTHETIC, WARM)
         ),
     )
+
+
+def _node_ranks(bundles: Sequence[Bundle]) -> int:
+    """As many as the machine has GPUs, or else cores."""
+    machines = [bundle["environment"] for bundle in bundles]
+    return max(len(machine["gpus"] or ()) or machine["cpus"] for machine in machines)
 
 
 def _rates(point: Point, rung: str) -> tuple[float, ...]:
@@ -120,6 +126,7 @@ def _of_compute(
     gradient_bytes: float | None,
 ) -> OneRank:
     row = _row(alone, batch_size)
+    compared = [b for b in computes if b["world_size"] > 1 and row in b["values"]]
     rates, cores = alone["values"][row], alone["environment"]["cpus"]
     fed = loaders[0]["values"][FULL] if loaders else [None] * len(rates)
     size = gradient_bytes or alone.get("gradient_bytes")
@@ -139,12 +146,12 @@ def _of_compute(
         ),
         model=alone["settings"]["model"],
         device=alone["device"],
-        node_ranks=len(alone["environment"]["gpus"] or ()) or cores,
-        node_cores=cores,
+        node_ranks=_node_ranks([alone, *compared]),
+        # One rank may have been kept to less than the machine has.
+        node_cores=max(each["environment"]["cpus"] for each in (alone, *compared)),
         measured=tuple(
             MeasuredSize(ranks=each["world_size"], fed=False, values=tuple(each["values"][row]))
-            for each in computes
-            if each["world_size"] > 1 and row in each["values"]
+            for each in compared
         ),
     )
 

@@ -96,7 +96,7 @@ def main(results: tuple[Path, ...], **values: Any) -> None:
     if asked.measure_network:
         from benchmarks.network_probe import measure_link
 
-        inside = measure_link(ranks_per_node, one.runs[0].gradient_bytes)
+        inside = measure_link(max(2, ranks_per_node), one.runs[0].gradient_bytes)
     else:
         inside = asked.link_within()
     report_prediction(
