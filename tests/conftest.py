@@ -3,10 +3,13 @@
 Archives lie in the folder that SHARDLINE_DATA names, or in ../shared/data beside the checkout.
 """
 
+import multiprocessing
 import os
 import tarfile
 import urllib.request
 from collections.abc import Callable, Iterator
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import fsspec
@@ -104,3 +107,15 @@ def s3() -> Iterator[None]:
         fsspec.filesystem("s3", skip_instance_cache=True).mkdir("kaggle")
         yield
     server.stop()
+
+
+@pytest.fixture(scope="module")
+def loaded() -> Iterator[ForkServerContext]:
+    """Starts processes in which torch, DALI and the trainer are loaded."""
+    # The server that tools/shard started in this process has loaded other modules.
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["trainer.train", "torch.distributed.run"])
+    yield context
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]
+    context.set_forkserver_preload(["__main__"])

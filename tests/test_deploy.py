@@ -9,6 +9,8 @@ import yaml
 from trainer.__main__ import main
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
+# Why: docs/nodes.md.
+ALONE = "TORCH_DISABLE_SHARE_RDZV_TCP_STORE"
 OPTIONS = {option for parameter in main.params for option in parameter.opts}
 
 
@@ -25,6 +27,7 @@ def test_the_batch_script() -> None:
     options = trainer_options(line.split())
     assert {"--out", "--resume", "--checkpoint-minutes"} <= {*options} <= OPTIONS
     assert "#SBATCH --signal=USR1@" in script.read_text()
+    assert f"export {ALONE}=1" in script.read_text()
 
 
 def test_the_batch_script_queues_what_is_not_done(tmp_path: Path) -> None:
@@ -66,5 +69,6 @@ def test_the_job_of_kubernetes() -> None:
     # The operator looks for a container of this name.
     assert container["name"] == "pytorch"
     assert {*trainer_options(container["command"])} <= OPTIONS
+    assert {"name": ALONE, "value": "1"} in container["env"]
     volumes = {volume["name"] for volume in worker["template"]["spec"]["volumes"]}
     assert {mount["name"] for mount in container["volumeMounts"]} == volumes

@@ -4,10 +4,10 @@ SHARDLINE_KILLS sets the number of kills.
 """
 
 import json
-import multiprocessing
 import os
 import random
 import time
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ STEPS = 80 * KILLS
 GLOBAL_BATCH_SIZE = 64
 
 
-def test_killed_and_resumed_is_undisturbed(digits_shards: Path, tmp_path: Path) -> None:
+def test_killed_and_resumed_is_undisturbed(
+    digits_shards: Path, tmp_path: Path, loaded: ForkServerContext
+) -> None:
     settings = {
         "shards": str(digits_shards),
         "epochs": STEPS * GLOBAL_BATCH_SIZE / 1617,
@@ -29,12 +31,9 @@ def test_killed_and_resumed_is_undisturbed(digits_shards: Path, tmp_path: Path) 
         "log_every": 7,
         "threads": 1,
     }
-    # Its processes begin where torch and DALI are imported.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tiny_trainer"])
 
     def start(out: Path) -> Any:
-        process = context.Process(target=tiny_trainer.train, kwargs={**settings, "out": str(out)})
+        process = loaded.Process(target=tiny_trainer.train, kwargs={**settings, "out": str(out)})
         process.start()
         return process
 

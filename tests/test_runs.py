@@ -31,6 +31,14 @@ def test_auto_goes_on_with_what_out_holds(tmp_path: Path) -> None:
     assert choose_place(RunConfig(out=str(tmp_path / "new"))).resumed is None
 
 
+def test_several_nodes_share_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GROUP_WORLD_SIZE", "2")
+    with pytest.raises(MisuseError, match="On several nodes --out"):
+        choose_place(RunConfig())
+    assert choose_place(RunConfig(out="a")).directory == Path("a")
+
+
 def test_what_a_killed_process_left_is_no_obstacle(tmp_path: Path) -> None:
     for name in ("config.json", "metrics.partial", "checkpoint.partial"):
         (tmp_path / name).touch()

@@ -149,11 +149,23 @@ def open_world(device: str, *, timeout_seconds: float = RANK_TIMEOUT_SECONDS) ->
     store, _, _ = next(iter(rendezvous("env://", rank, world_size)))
     timeout = timedelta(seconds=timeout_seconds)
     dist.init_process_group(backend, store=store, rank=rank, world_size=world_size, timeout=timeout)
+    lingers = False
     try:
         with _one_voice(store, world, timeout_seconds):
             yield world
+    except (click.ClickException, RuntimeError):
+        lingers = rank == 0 and not _store_outlives_rank_0()
+        raise
     finally:
+        # The others notice, and ask the store.
         dist.destroy_process_group()
+        if lingers:
+            time.sleep(ANSWER_SECONDS)
+
+
+def _store_outlives_rank_0() -> bool:
+    """Does torchrun hold the store that all ranks share, or rank 0's process?"""
+    return os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == str(True)
 
 
 @contextmanager
@@ -163,25 +175,43 @@ def _one_voice(store: Any, world: World, timeout_seconds: float) -> Iterator[Non
     try:
         yield
     except click.ClickException as error:
-        if store.add(_FAILURES, 1) > 1:
-            leave_quietly(error.exit_code)
-        store.set(_EXIT_CODE, str(error.exit_code))
+        with _store_lost(world, timeout_seconds):
+            if store.add(_FAILURES, 1) > 1:
+                leave_quietly(error.exit_code)
+            store.set(_EXIT_CODE, str(error.exit_code))
         raise
     except RuntimeError as error:
-        if store.check([_EXIT_CODE]):
-            leave_quietly(int(store.get(_EXIT_CODE)))
-        if not _is_of_a_collective(error):
-            raise
-        store.set(f"{_ALIVE}/{world.rank}", "")
-        if store.add(_FAILURES, 1) > 1:
+        with _store_lost(world, timeout_seconds):
+            if store.check([_EXIT_CODE]):
+                leave_quietly(int(store.get(_EXIT_CODE)))
+            if not _is_of_a_collective(error):
+                raise
+            store.set(f"{_ALIVE}/{world.rank}", "")
+            if store.add(_FAILURES, 1) > 1:
+                leave_quietly(DataError.exit_code)
+            time.sleep(ANSWER_SECONDS)
+            lost = [r for r in range(world.world_size) if not store.check([f"{_ALIVE}/{r}"])]
+        raise _died(", ".join(map(str, lost)) or "?", timeout_seconds) from error
+
+
+@contextmanager
+def _store_lost(world: World, timeout_seconds: float) -> Iterator[None]:
+    """Where rank 0's node has died the store has gone with it: the first two ranks of each other
+    node say so."""
+    try:
+        yield
+    except dist.DistNetworkError as error:
+        if world.local_rank > 1:
             leave_quietly(DataError.exit_code)
-        time.sleep(ANSWER_SECONDS)
-        lost = [r for r in range(world.world_size) if not store.check([f"{_ALIVE}/{r}"])]
-        raise DataError(
-            f"Rank {', '.join(map(str, lost)) or '?'} has died, or has not answered for "
-            f"{timeout_seconds:g} s (--rank-timeout): see what it or the machine said. The same "
-            f"command with --out of this run goes on from its last checkpoint."
-        ) from error
+        raise _died("0", timeout_seconds) from error
+
+
+def _died(ranks: str, timeout_seconds: float) -> DataError:
+    return DataError(
+        f"Rank {ranks} has died, or has not answered for {timeout_seconds:g} s (--rank-timeout): "
+        f"see what it or the machine said. The same command with --out of this run goes on from "
+        f"its last checkpoint."
+    )
 
 
 def _is_of_a_collective(error: RuntimeError) -> bool:

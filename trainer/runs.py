@@ -71,6 +71,11 @@ def choose_place(config: RunConfig) -> Place:
 
 def _place_by_out(config: RunConfig) -> Place:
     given = Path(config.out) if config.out else _restarted_directory()
+    if given is None and int(os.environ.get("GROUP_WORLD_SIZE", "1")) > 1:
+        raise MisuseError(
+            "On several nodes --out has to name the run's directory, on a disk that all of them "
+            "see: a node that is started again goes on from there."
+        )
     if given is None:
         return Place(directory=_fresh_directory(), resumed=None)
     place = Place(directory=given, resumed=None)
