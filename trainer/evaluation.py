@@ -27,17 +27,21 @@ def evaluate(
 ) -> Evaluation | None:
     """Score `model`, not its DDP wrapper: ranks may have different numbers of batches.
 
-    Each rank asks `stopped` between batches; None on all ranks once it was true on one, and where
-    there is no sample. With `flips` the metric that the task is best by is there a second time, for
-    the means of what the model says of each image and of its mirror image.
+    Ranks ask `stopped` before each batch; all break off, with None, once it was true on one. None
+    also where there is no sample. With `flips` the metric that the task is best by is there a
+    second time, for the means of what the model says of each image and of its mirror image.
     """
-    if not flips:
-        totals = add_up(batches, model, world, task.sums, dtype=dtype, stopped=stopped)
-        return task.evaluation(totals) if totals and totals[0] else None
-    both = WithFlips(model)
-    totals = add_up(batches, both, world, _of_halves(task.sums), dtype=dtype, stopped=stopped)
+    scored, sums = (WithFlips(model), of_halves(task.sums)) if flips else (model, task.sums)
+    totals = add_up(batches, scored, world, sums, dtype=dtype, stopped=stopped)
+    return evaluation_of(totals, task, flips=flips)
+
+
+def evaluation_of(totals: list[float] | None, task: Task, *, flips: bool) -> Evaluation | None:
+    """What the totals of ``task.sums`` say, or of its halves."""
     if not totals or not totals[0]:
         return None
+    if not flips:
+        return task.evaluation(totals)
     half = len(totals) // 2
     plain, flipped = task.evaluation(totals[:half]), task.evaluation(totals[half:])
     named = {f"{task.best_by}_with_flips": flipped.metrics[task.best_by]}
@@ -57,7 +61,9 @@ class WithFlips(nn.Module):
         return torch.cat([outputs, (outputs + self.model(images.flip(3))) / 2], dim=1)
 
 
-def _of_halves(sums: Sums) -> Sums:
+def of_halves(sums: Sums) -> Sums:
+    """`sums` of a batch's outputs, then of those with flips."""
+
     def of_both(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return torch.cat([sums(half, targets) for half in outputs.chunk(2, dim=1)])
 
@@ -76,21 +82,25 @@ def add_up(
     """The totals of `sums` over all batches of all ranks, as ``evaluate`` needs them; None if there
     was no batch, or a rank was stopped."""
     totals: torch.Tensor | None = None
-    interrupted = False
+    coming = iter(batches)
     model.eval()
     with torch.inference_mode():
-        for batch in batches:
-            interrupted = stopped()
-            if interrupted:
+        while True:
+            batch = next(coming, None)
+            # Ranks that had all of theirs go on asking, so that one stopped stops the others.
+            interrupted, goes_on = world.largest([stopped(), batch is not None])
+            if interrupted or not goes_on:
                 break
+            if batch is None:
+                continue
             with torch.autocast(world.device.type, dtype, enabled=dtype is not None):
                 outputs = model(batch.images)
             own = sums(outputs.float(), batch.targets)
             totals = own if totals is None else totals + own
     model.train()
     # A rank that had no batch doesn't know how many totals there are.
-    rows = world.gather_rows([(interrupted, None if totals is None else totals.tolist())])
-    known = [row for _, row in rows if row is not None]
-    if not known or any(stop for stop, _ in rows):
+    rows = world.gather_rows([None if totals is None else totals.tolist()])
+    known = [row for row in rows if row is not None]
+    if interrupted or not known:
         return None
     return [sum(column) for column in zip(*known, strict=True)]

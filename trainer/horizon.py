@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from collections.abc import Callable
 
 # Until the first steps have been timed a run with a deadline counts on so many.
 UNTIMED_STEPS = 1000
@@ -28,11 +29,13 @@ class Horizon:
         end_position: int,
         seconds: float | None = None,
         spent_seconds: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self._step, self._seconds, self._before = step, seconds, spent_seconds
         self.spent_seconds = spent_seconds
         self.evaluation_seconds = 0.0
-        self._began = time.monotonic()
+        self._began = clock()
         if seconds is None:
             self.end_position, self.ended = end_position, position >= end_position
             return
@@ -47,7 +50,7 @@ class Horizon:
 
     def elapsed_seconds(self) -> float:
         """Since this was made, by this rank's clock."""
-        return time.monotonic() - self._began
+        return self._clock() - self._began
 
     def leaves(self, seconds: float) -> bool:
         """Whether something that takes so long is over before the deadline."""
