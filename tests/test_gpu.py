@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from test_bad_samples import damage, some
+from test_train import train
 
 from pipeline.config import PipelineConfig
 from pipeline.dataset import Dataset
@@ -136,3 +137,10 @@ def test_the_trainer_runs(digits_shards: Path, tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").open()]
     losses = [line["loss"] for line in lines if line["kind"] == "train"]
     assert losses[-1] < losses[0]
+
+
+def test_deterministic_runs_end_with_the_same_bits(digits_shards: Path, tmp_path: Path) -> None:
+    settings = {"device": "cuda", "precision": "bf16", "deterministic": True}
+    one, other = (train(digits_shards, tmp_path / name, **settings) for name in "ab")
+    for name, tensor in one["network"].items():
+        assert torch.equal(tensor, other["network"][name]), name

@@ -186,6 +186,11 @@ class MachineConfig:
         False, "Tell DDP that each step uses the same weights in the same order."
     )
     compress_gradients: bool = setting(False, "Ranks exchange gradients in bfloat16.")
+    deterministic: bool = setting(
+        False,
+        "On GPUs, only algorithms that give the same bits each time, which are slower; on CPUs all "
+        "do.",
+    )
     device: str = setting(
         "auto",
         "auto: a GPU for each rank where there is CUDA.",

@@ -8,10 +8,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
+from torch.profiler import record_function
 
 from pipeline.decoding import Batch
 from pipeline.mixing import Mixing
 from trainer.update import Update
+
+# What waiting for a batch is called in a trace.
+DATA_SPAN = "wait for data"
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ def train_steps(
     coming = iter(batches)
     while True:
         started = time.perf_counter()
-        batch = next(coming, None)
+        with record_function(DATA_SPAN):
+            batch = next(coming, None)
         if batch is None:
             return
         fetched = time.perf_counter()

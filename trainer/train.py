@@ -8,6 +8,7 @@ from pipeline.loader import Loader
 from trainer.checkpoint import snapshot
 from trainer.config import Settings
 from trainer.data import val_batches
+from trainer.determinism import deterministic
 from trainer.distributed import World, open_world
 from trainer.endings import StopSignal
 from trainer.evaluation import evaluate
@@ -30,7 +31,11 @@ def run(settings: Settings, *, adapt: Callable[[Job], Job] = lambda job: job) ->
     Raises ``DataError`` and ``MisuseError``; what keeps a run from starting is raised in rank 0
     alone, the others leave silently.
     """
-    with StopSignal() as stop, _world(settings) as world:
+    with (
+        StopSignal() as stop,
+        _world(settings) as world,
+        deterministic(settings.machine.deterministic),
+    ):
         job = prepare(with_threads(settings, world), world)
         with world.same_fate():
             job = adapt(job)
