@@ -29,6 +29,7 @@ COMMANDS = (
     "benchmarks.peers",
     "benchmarks.predict",
     "benchmarks.report",
+    "benchmarks.training",
 )
 
 
