@@ -36,12 +36,19 @@ def _train(
     prepare: Callable[[int], None] | None,
     settings: dict[str, Any],
 ) -> None:
+    pin(rank)
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
     os.environ |= {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     if prepare:
         prepare(rank)
     tiny_trainer.train(**settings)
+
+
+def pin(number: int) -> None:
+    """Let this process have one core: threads that wait for each other are slow on a busy one."""
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[number % len(cores)]})
 
 
 def exit_codes(processes: list[ForkServerProcess]) -> list[int | None]:

@@ -11,8 +11,8 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
-import tiny_trainer
 import torch
+from processes import start_ranks
 
 KILLS = int(os.environ.get("SHARDLINE_KILLS", "3"))
 STEPS = 80 * KILLS
@@ -33,8 +33,7 @@ def test_killed_and_resumed_is_undisturbed(
     }
 
     def start(out: Path) -> Any:
-        process = loaded.Process(target=tiny_trainer.train, kwargs={**settings, "out": str(out)})
-        process.start()
+        (process,) = start_ranks(loaded, 1, **settings, out=str(out))
         return process
 
     whole = start(tmp_path / "whole")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import tiny_trainer
 import torch.distributed.run
-from processes import free_port
+from processes import free_port, pin
 
 STEPS, SIZE = 300, 64
 DOCS = Path(__file__).parents[1] / "docs" / "nodes.md"
@@ -30,9 +30,7 @@ def documented() -> tuple[dict[str, str], list[str]]:
 
 def torchrun(node: int, environment: dict[str, str], arguments: list[str]) -> None:
     os.environ.update(environment)
-    # A node is one core of this machine.
-    cores = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {cores[node % len(cores)]})
+    pin(node)
     torch.distributed.run.main(arguments)
 
 

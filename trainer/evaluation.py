@@ -27,21 +27,17 @@ def evaluate(
 ) -> Evaluation | None:
     """Score `model`, not its DDP wrapper: ranks may have different numbers of batches.
 
-    Ranks ask `stopped` before each batch; all break off, with None, once it was true on one. None
-    also where there is no sample. With `flips` the metric that the task is best by is there a
-    second time, for the means of what the model says of each image and of its mirror image.
+    Ranks ask `stopped` before each batch; None on all ranks once it was true on one, and where
+    there is no sample. With `flips` the metric that the task is best by is there a second time, for
+    the means of what the model says of each image and of its mirror image.
     """
-    scored, sums = (WithFlips(model), of_halves(task.sums)) if flips else (model, task.sums)
-    totals = add_up(batches, scored, world, sums, dtype=dtype, stopped=stopped)
-    return evaluation_of(totals, task, flips=flips)
-
-
-def evaluation_of(totals: list[float] | None, task: Task, *, flips: bool) -> Evaluation | None:
-    """What the totals of ``task.sums`` say, or of its halves."""
+    if not flips:
+        totals = add_up(batches, model, world, task.sums, dtype=dtype, stopped=stopped)
+        return task.evaluation(totals) if totals and totals[0] else None
+    both = WithFlips(model)
+    totals = add_up(batches, both, world, _of_halves(task.sums), dtype=dtype, stopped=stopped)
     if not totals or not totals[0]:
         return None
-    if not flips:
-        return task.evaluation(totals)
     half = len(totals) // 2
     plain, flipped = task.evaluation(totals[:half]), task.evaluation(totals[half:])
     named = {f"{task.best_by}_with_flips": flipped.metrics[task.best_by]}
@@ -61,9 +57,7 @@ class WithFlips(nn.Module):
         return torch.cat([outputs, (outputs + self.model(images.flip(3))) / 2], dim=1)
 
 
-def of_halves(sums: Sums) -> Sums:
-    """`sums` of a batch's outputs, then of those with flips."""
-
+def _of_halves(sums: Sums) -> Sums:
     def of_both(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return torch.cat([sums(half, targets) for half in outputs.chunk(2, dim=1)])
 
