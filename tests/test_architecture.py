@@ -21,6 +21,7 @@ COMMANDS = (
     "trainer.__main__",
     "trainer.evaluate",
     "trainer.plot",
+    "benchmarks.training",
     "benchmarks.compute",
     "benchmarks.frameworks",
     "benchmarks.keras",
@@ -29,7 +30,6 @@ COMMANDS = (
     "benchmarks.peers",
     "benchmarks.predict",
     "benchmarks.report",
-    "benchmarks.training",
 )
 
 
