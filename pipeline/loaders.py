@@ -177,13 +177,7 @@ def _source(
 ) -> Source:
     """What iterations over `samples` of a split share."""
     kept = choose_kept(config.cache, index, samples, device, rank=rank)
-    group = most_steps(
-        batch_size=batch_size,
-        image_bytes=_image_bytes(dataset, config),
-        read_ahead=config.read_ahead,
-        on_gpu=device.type == "cuda",
-        checked=config.verify == "crc",
-    )
+    group = group_steps(dataset, config, device, batch_size)
     return Source(
         index=index,
         batch_size=batch_size,
@@ -204,9 +198,17 @@ def _source(
     )
 
 
-def _image_bytes(dataset: Dataset, config: PipelineConfig) -> int:
-    """Of a typical image that is stored, or of one that comes out, if that is larger."""
+def group_steps(
+    dataset: Dataset, config: PipelineConfig, device: torch.device, batch_size: int
+) -> int:
+    """The most steps that DALI decodes in one run, see ``grouping``."""
     manifest = dataset.manifest
     stored_px = manifest.heights[1] * manifest.widths[1]
     side_px = max(config.progressive_resize or (resolve_sizes(config, manifest).image_size_px,))
-    return 3 * max(stored_px, side_px**2)
+    return most_steps(
+        batch_size=batch_size,
+        image_bytes=3 * max(stored_px, side_px**2),
+        read_ahead=config.read_ahead,
+        on_gpu=device.type == "cuda",
+        checked=config.verify == "crc",
+    )
