@@ -111,7 +111,7 @@ class Steps:
         self._records = self._run()
 
     def __call__(self) -> float:
-        return world_lap(self._work, self.trained.world, self.synchronize).images_per_second
+        return world_lap(self.work, self.trained.world, self.synchronize).images_per_second
 
     @property
     def gradient_bytes(self) -> int:
@@ -152,7 +152,8 @@ class Steps:
         ):
             yield record.images
 
-    def _work(self) -> int:
+    def work(self) -> int:
+        """Images of this rank."""
         return sum(next(self._records) for _ in range(self.steps))
 
     def synchronize(self) -> None:

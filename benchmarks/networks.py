@@ -104,11 +104,14 @@ class Network:
     Attributes:
         within: between two ranks of a node.
         between: of a whole node, whose ranks share it.
+        slowdown: times that a rank's step takes when all ranks of a node compute at once, since
+            they share its memory: 1 where each has its own, as GPUs do.
     """
 
     ranks_per_node: int
     within: Link
     between: Link
+    slowdown: float = 1.0
 
     def nodes(self, ranks: int) -> int:
         return -(-ranks // self.ranks_per_node)
@@ -116,6 +119,11 @@ class Network:
     def ranks_of_node(self, ranks: int) -> int:
         """Of the fullest node."""
         return min(ranks, self.ranks_per_node)
+
+    def slowdown_of(self, ranks: int) -> float:
+        """It grows evenly with the ranks that share a node."""
+        others = max(1, self.ranks_per_node - 1)
+        return 1 + (self.slowdown - 1) * (self.ranks_of_node(ranks) - 1) / others
 
     def all_reduce_seconds(self, size: float, ranks: int) -> float:
         """Until each of `ranks` has the sum of what all of them have, `size` bytes each.

@@ -30,12 +30,15 @@ class OneRank:
 
     Attributes:
         runs: the rank in each run.
+        model, image_size_px, precision: what it trained, as the trainer calls it.
         node_ranks, node_cores: of the machine that it was measured on.
         measured: more ranks, none of them used for the prediction.
     """
 
     runs: tuple[Rank, ...]
     model: str
+    image_size_px: int
+    precision: str
     device: str
     node_ranks: int
     node_cores: int
@@ -95,6 +98,8 @@ def _of_scaling(bundle: Bundle, gradient_bytes: float | None) -> OneRank:
             for compute, loader, training in zip(*rates, strict=True)
         ),
         model=bundle["model"],
+        image_size_px=bundle["image_size_px"],
+        precision=bundle["precision"],
         device=bundle["device"],
         node_ranks=_node_ranks([bundle]),
         node_cores=machine["cpus"],
@@ -145,6 +150,8 @@ def _of_compute(
             for rate, loader_rate in zip(rates, fed, strict=False)
         ),
         model=alone["settings"]["model"],
+        image_size_px=alone["settings"]["image_size"],
+        precision=alone["settings"]["precision"],
         device=alone["device"],
         node_ranks=_node_ranks([alone, *compared]),
         # One rank may have been kept to less than the machine has.

@@ -25,7 +25,8 @@ class Prediction:
         "ethernet-100", "Link of a whole node to the others, likewise.", metavar="LINK"
     )
     measure_network: bool = setting(
-        False, "Measure the link between ranks of this machine, which takes some seconds."
+        False,
+        "Measure the link between ranks of this machine, and how they slow each other down.",
     )
     ranks_per_node: int | None = setting(
         None, "Ranks on a node.  [default: GPUs, or else cores, of the machine that was measured]"
@@ -82,7 +83,7 @@ def main(results: tuple[Path, ...], **values: Any) -> None:
     """Predict images/s and the first limit at 2 to 1,024 ranks from RESULTS: files that
     bench-scaling, or bench-compute and bench-loader, wrote with --output."""
     asked = take(Prediction, values)
-    between = asked.link_between()
+    inside, between = asked.link_within(), asked.link_between()
 
     from benchmarks.one_rank import read_one_rank
     from benchmarks.predict_report import report_prediction
@@ -92,16 +93,16 @@ def main(results: tuple[Path, ...], **values: Any) -> None:
         batch_size=asked.batch_size,
         gradient_bytes=asked.gradient_mb and 1e6 * asked.gradient_mb,
     )
-    ranks_per_node = asked.ranks_per_node or one.node_ranks
+    network = Network(
+        ranks_per_node=asked.ranks_per_node or one.node_ranks, within=inside, between=between
+    )
     if asked.measure_network:
-        from benchmarks.network_probe import measure_link
+        from benchmarks.machine_probe import measured_network
 
-        inside = measure_link(max(2, ranks_per_node), one.runs[0].gradient_bytes)
-    else:
-        inside = asked.link_within()
+        network = measured_network(network, one)
     report_prediction(
         one,
-        Network(ranks_per_node=ranks_per_node, within=inside, between=between),
+        network,
         cores_per_node=asked.cores_per_node or one.node_cores,
         most=asked.max_ranks,
         output=asked.output,

@@ -153,8 +153,13 @@ def assumptions(rank: Rank, network: Network, *, device: str, cores_per_node: in
     )
     return [
         f"Weak scaling: each rank's step has {rank.batch_size} images at every size.",
-        f"Compute: {figure(rank.compute_rate)} images/s a rank ({device}), beside others as alone; "
-        f"{BACKWARD_SHARE:.0%} of it backward.",
+        f"Compute: {figure(rank.compute_rate)} images/s a rank ({device}), {BACKWARD_SHARE:.0%} of "
+        f"its time backward; "
+        + (
+            f"{network.slowdown:.3f} times as long where all ranks of a node compute at once."
+            if network.slowdown > 1
+            else "beside others as alone."
+        ),
         loaders,
         f"Both at once: a step takes as long as the slower one "
         f"{1e3 * rank.interference_seconds:+,.1f} ms, at every size."

@@ -1,11 +1,13 @@
 """How training will scale, from what one rank was measured to do: pure arithmetic.
 
-step = max(compute + exposed, input) + interference
+    step = max(compute + exposed, input) + interference
 
-compute        the rank alone, never waiting
-exposed        the part of the gradients' all-reduce that the backward pass does not hide
-input          the loader alone
-interference   what one rank with both takes beyond the slower of the two
+    compute        the rank, never waiting; beside others of its node it may take longer
+    exposed        the part of the gradients' all-reduce that the backward pass does not hide
+    input          the loader alone
+    interference   what one rank with both takes beyond the slower of the two
+
+All are seconds of one step of each rank.
 """
 
 import math
@@ -92,14 +94,15 @@ class Scaled:
 def scale(rank: Rank, network: Network, ranks: int, *, cores_per_node: int) -> Scaled:
     """`ranks` ranks like `rank`; those of a node share its cores."""
     local = network.ranks_of_node(ranks)
+    beside = replace(rank, compute_rate=rank.compute_rate / network.slowdown_of(ranks))
     return Scaled(
         ranks=ranks,
         nodes=network.nodes(ranks),
         batch_size=rank.batch_size,
-        compute_seconds=rank.compute_seconds,
+        compute_seconds=beside.compute_seconds,
         input_seconds=rank.input_seconds(min(rank.threads, cores_per_node / local)),
         all_reduce_seconds=_buckets(rank) * _bucket_seconds(rank, network, ranks),
-        exposed_seconds=exposed_seconds(rank, network, ranks),
+        exposed_seconds=exposed_seconds(beside, network, ranks),
         interference_seconds=rank.interference_seconds,
     )
 

@@ -26,7 +26,7 @@ COMMANDS = (
     "benchmarks.frameworks",
     "benchmarks.keras",
     "benchmarks.loader",
-    "benchmarks.network_probe",
+    "benchmarks.machine_probe",
     "benchmarks.peers",
     "benchmarks.predict",
     "benchmarks.report",

@@ -10,9 +10,10 @@ from click.testing import CliRunner, Result
 
 from benchmarks import compute
 from benchmarks.bundle import read_bundle, seal, verify
+from benchmarks.machine_probe import BUCKET, LITTLE, fit_link, measured_network
 from benchmarks.measure import Measurement, report
-from benchmarks.network_probe import BUCKET, LITTLE, fit_link, measure_link
 from benchmarks.networks import LINKS, Network
+from benchmarks.one_rank import read_one_rank
 from benchmarks.predict import main
 from benchmarks.scaling_points import build_points
 from benchmarks.scaling_record import (
@@ -87,6 +88,8 @@ def scaling(path: Path, by_ranks: Mapping[int, Mapping[str, float]]) -> Path:
     facts = {
         "points": [point.as_record() for point in points],
         "model": "resnet18",
+        "image_size_px": 32,
+        "precision": "auto",
         "device": "cpu",
     }
     report("scaling", "images/s", rows, facts=facts, output=str(path))
@@ -157,8 +160,12 @@ def test_a_link_is_fitted_to_what_was_measured() -> None:
     assert link.latency_us == pytest.approx(5.7, rel=1e-3)
 
 
-def test_the_network_of_this_machine() -> None:
-    link = measure_link(2, 1e6, seconds=0.01)
+def test_the_network_of_this_machine(one: Path) -> None:
+    stated = Network(ranks_per_node=2, within=LINKS["nvlink-4"], between=LINKS["ethernet-100"])
+    rank = read_one_rank([one], batch_size=None, gradient_bytes=None)
+    network = measured_network(stated, rank, seconds=0.01)
+    assert network.between == stated.between and network.slowdown >= 1
+    link = network.within
     assert link.bandwidth_gb_per_second > 0 and link.latency_us > 0
     assert 0 < link.core_share <= 1
     assert "gloo between processes, measured" in str(link)

@@ -30,7 +30,13 @@ links = st.builds(
     latency_us=st.floats(0, 500),
     core_share=shares,
 )
-networks = st.builds(Network, ranks_per_node=st.integers(1, 16), within=links, between=links)
+networks = st.builds(
+    Network,
+    ranks_per_node=st.integers(1, 16),
+    within=links,
+    between=links,
+    slowdown=st.floats(1, 3),
+)
 cores = st.integers(1, 256)
 
 
@@ -91,6 +97,7 @@ def test_better_means_are_never_slower(
         assert rate(rank, replace(network, within=change(network.within)), cores) >= least
         assert rate(rank, replace(network, between=change(network.between)), cores) >= least
     assert rate(rank, network, 2 * cores) >= least
+    assert rate(rank, replace(network, slowdown=1.0), cores) >= least
     assert rate(replace(rank, gradient_bytes=rank.gradient_bytes / times), network, cores) >= least
     free = replace(rank, training_rate=None)
     least = rate(free, network, cores) * (1 - 1e-9)
@@ -167,7 +174,15 @@ def test_limits_of_a_cluster() -> None:
     )
 
 
-def test_ranks_that_share_a_step() -> None:
+def test_ranks_of_a_node_slow_each_other_down() -> None:
+    """Evenly, the more of them there are; one alone is as fast as it was."""
+    shared = replace(NODE, slowdown=1.7)
+    steps = [scale(RESNET, shared, ranks, cores_per_node=64) for ranks in (1, 2, 8, 64)]
+    times = [step.compute_seconds / RESNET.compute_seconds for step in steps]
+    assert times == pytest.approx([1, 1.1, 1.7, 1.7])
+
+
+def test_what_one_rank_takes_for_both() -> None:
     """What one rank takes beyond the slower of both stays with each rank."""
     rank = replace(RESNET, loader_rate=4000, training_rate=64 / 0.030)
     assert rank.interference_seconds == pytest.approx(6e-3)
