@@ -88,14 +88,14 @@ class SplitIndex:
     """The sample index of one split, checked against the files that it describes.
 
     Attributes:
-        task: that of the manifest.
+        task, classes: that of the manifest, and how many.
         directory: where its files lie or are fetched to.
         cache: through which they are read, None where they lie in a folder.
     """
 
     def __init__(self, dataset: Dataset, name: str) -> None:
         self.name, self.split = name, dataset.manifest.splits[name]
-        self.task = dataset.manifest.task
+        self.task, self.classes = dataset.manifest.task, len(dataset.manifest.classes)
         self.directory, self.cache = dataset.directory, dataset.cache
         self._location, self._files = dataset.location.rstrip("/"), dataset.manifest.files
         if self.cache is None:

@@ -3,7 +3,7 @@
 plan (samples, parameters) -> feed (bytes) -> graph (DALI) -> Batch
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,17 +15,17 @@ from torch.utils.dlpack import from_dlpack
 
 from pipeline.augment import GEOMETRY, train_parameter_names
 from pipeline.bad_samples import BadSamples
+from pipeline.blame import blame, blame_masks
 from pipeline.config import PipelineConfig
 from pipeline.dataset import Dataset, SplitIndex
-from pipeline.errors import DataError
 from pipeline.feed import FedBatch, Feed
-from pipeline.graph import GraphConfig, Stages, build_graph, decoding_problem
+from pipeline.graph import GraphConfig, Stages, build_graph
 from pipeline.grouping import step_slices
 from pipeline.kept import KeptImages
 from pipeline.plan import Plan, PlannedBatch
 from pipeline.reader import ShardReader
-from pipeline.supply import EncodedSupply, KeptSupply, Supply
-from pipeline.targets import batch_targets
+from pipeline.supply import EncodedSupply, KeptSupply, MaskedSupply, Supply
+from pipeline.targets import batch_targets, mask_targets
 from pipeline.watch import Watch
 from pipeline.whole import WholeDecoder
 from pipeline.worker import Worker
@@ -39,8 +39,9 @@ class Batch:
         images: uint8 (B, 3, H, W) on the device, in channels-last memory, not normalised. On a CPU
             a part of what was decoded in one run, about 256 images; their memory is freed together.
         targets: on the device; classification: int64 (B,), labels; multi-label and regression:
-            float32 (B, targets). -1 or a row of NaN where validation has no sample, since it was
-            bad.
+            float32 (B, targets); segmentation: uint8 (B, H, W), the class of each pixel, VOID where
+            nothing is said. -1, a row of NaN or all VOID where validation has no sample, since it
+            was bad.
         samples: int64 (B,), rows of the split's index.
     """
 
@@ -78,7 +79,14 @@ class Source:
 
     def supply(self, watch: Watch) -> Supply:
         """Images, encoded or kept."""
-        reader = ShardReader(self.index, verify=self.config.verify == "crc", watch=watch)
+        reader = ShardReader(
+            self.index,
+            verify=self.config.verify == "crc",
+            watch=watch,
+            masks=self.graph.masks,
+        )
+        if self.graph.masks:
+            return MaskedSupply(reader, self.index)
         if self.kept is None:
             return EncodedSupply(reader)
         decoder = WholeDecoder(self.graph, on_device=self.graph.decoded == "device")
@@ -96,15 +104,15 @@ class _RunFailedError(Exception):
 def decoded_batches(source: Source, plan: Plan) -> Generator[Batch]:
     """Run the plan through DALI and hand its steps over to torch; see ``decoded_images``."""
     with closing(decoded_images(source, plan)) as runs:
-        for planned, images in runs:
-            yield from _hand_over(planned, images, source)
+        for planned, outputs in runs:
+            yield from _hand_over(planned, outputs, source)
 
 
 def decoded_images(
     source: Source, plan: Plan, stages: Stages | None = None
-) -> Generator[tuple[PlannedBatch, Any]]:
-    """Run the plan through DALI: what each group of steps takes and its images, DALI's list of
-    tensors on the device. Samples that are bad are remembered in the source, and others take their
+) -> Generator[tuple[PlannedBatch, tuple[Any, ...]]]:
+    """Run the plan through DALI: what each group of steps takes and the graph's outputs, DALI's
+    lists of tensors. Samples that are bad are remembered in the source, and others take their
     places.
 
     `stages` are the graph's, all by default. Raises ``DataError`` that names shard and sample if a
@@ -119,9 +127,9 @@ def decoded_images(
         rest = plan.part(done, redone if alone else plan.steps)
         try:
             with closing(_run(source, rest, 1 if alone else source.group, stages)) as runs:
-                for batch, images in runs:
+                for batch, outputs in runs:
                     done += len(batch.steps)
-                    yield batch.planned, images
+                    yield batch.planned, outputs
         except _RunFailedError as failure:
             redone = max(redone, done + failure.redo)
 
@@ -141,7 +149,7 @@ def open_feed(source: Source, plan: Plan, watch: Watch, *, group: int | None = N
 
 def _run(
     source: Source, plan: Plan, group: int, stages: Stages | None
-) -> Generator[tuple[FedBatch, Any]]:
+) -> Generator[tuple[FedBatch, tuple[Any, ...]]]:
     """One pipeline for the whole plan; raises ``_RunFailedError``."""
     device = source.device
     stream = torch.cuda.current_stream(device) if device.type == "cuda" else None
@@ -153,24 +161,28 @@ def _run(
         while True:
             watch.decoding = f"DALI decodes step {step}"
             try:
-                (images,) = watch.wait(thread.submit(lambda: pipeline.run(stream)))
+                outputs = watch.wait(thread.submit(lambda: pipeline.run(stream)))
             except StopIteration:
                 return
             except RuntimeError as error:
                 failed = feed.waiting()
                 if group == 1:
-                    _blame(failed, source, error)
+                    blame(failed, source.graph, source.bad, error)
                     raise _RunFailedError(redo=0) from error
                 raise _RunFailedError(redo=len(failed[0].steps)) from error
             batch = feed.delivered()
+            if source.graph.masks and blame_masks(batch, outputs[2], source.bad):
+                raise _RunFailedError(redo=0)
             step = batch.steps.stop
-            yield batch, images
+            yield batch, outputs
 
 
-def _hand_over(planned: PlannedBatch, images: Any, source: Source) -> list[Batch]:
+def _hand_over(planned: PlannedBatch, outputs: tuple[Any, ...], source: Source) -> list[Batch]:
     """The batches of a group's steps, parts of the same tensors."""
-    pixels = from_dlpack(images.as_tensor()).permute(0, 3, 1, 2)
-    targets = _to_device(batch_targets(source.index, planned), source.device)
+    images, *masks = (from_dlpack(output.as_tensor()) for output in outputs[:2])
+    pixels = images.permute(0, 3, 1, 2)
+    targets = mask_targets(masks[0], planned) if masks else batch_targets(source.index, planned)
+    targets = _to_device(targets, source.device)
     return [
         Batch(images=pixels[part], targets=targets[part], samples=planned.samples[part])
         for part in step_slices(len(planned.samples), source.batch_size)
@@ -185,25 +197,6 @@ def _dali_thread(watch: Watch) -> Iterator[Worker]:
         yield thread
     finally:
         thread.close(wait=not watch.stalled)
-
-
-def _blame(fed: Sequence[FedBatch], source: Source, error: RuntimeError) -> None:
-    """Find the samples that DALI can't decode, each alone with its window; raises ``DataError``
-    where there are none, or too many."""
-    graph, bad = source.graph, source.bad
-    for batch in fed if graph.decoded is None else ():
-        before, planned = len(bad.reasons), batch.planned
-        windows = zip(planned.parameters.start, planned.parameters.shape, strict=True)
-        for sample, data, window in zip(planned.samples, batch.images, windows, strict=True):
-            if problem := decoding_problem(data, *window, graph):
-                bad.add(int(sample), f"DALI can't decode it: {problem}")
-        if len(bad.reasons) > before:
-            return
-    samples = fed[0].planned.samples
-    raise DataError(
-        f"DALI failed on a batch from {bad.index.describe(int(samples[0]))} to "
-        f"{bad.index.describe(int(samples[-1]))}: {error}"
-    ) from error
 
 
 def graph_config(
@@ -232,11 +225,11 @@ def graph_config(
         hw_decoder_load=config.hw_decoder_load,
         decoded=decoded,
         largest_px=(dataset.manifest.heights[2], dataset.manifest.widths[2]),
+        masks=dataset.manifest.task == "segmentation",
     )
 
 
-def _to_device(targets: NDArray[Any], device: torch.device) -> torch.Tensor:
-    tensor = torch.from_numpy(targets)
+def _to_device(targets: torch.Tensor, device: torch.device) -> torch.Tensor:
     if device.type == "cuda":
-        return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor
+        return targets.pin_memory().to(device, non_blocking=True)
+    return targets

@@ -32,13 +32,14 @@ KEPT_BATCHES, KEPT_BATCHES_ON_GPU = 1, 3
 
 @dataclass(frozen=True)
 class FedBatch:
-    """What a group's `steps` take and the images of its samples, `given` to DALI as it takes them;
-    `buffer` holds the most of them."""
+    """What a group's `steps` take, the images of its samples and their masks where they have some,
+    and what is `given` to DALI; `buffer` holds the most of them."""
 
     steps: range
     planned: PlannedBatch
     images: list[Any]
-    given: Any
+    masks: list[Any]
+    given: tuple[Any, ...]
     buffer: Bytes | None
 
 
@@ -94,7 +95,7 @@ class Feed:
             if buffer is not None:
                 self._spares.append(buffer)
         self._undelivered.append(batch)
-        return source_outputs(batch.given, batch.planned.parameters, self._graph)
+        return batch.given
 
     def waiting(self) -> list[FedBatch]:
         """What DALI has got and not delivered, the oldest first."""
@@ -115,12 +116,13 @@ class Feed:
         taken = self._supply.take(planned.samples, self._spares.popleft() if self._spares else None)
         self._supply.forget(advised)
         self._remember(planned.samples, taken)
-        images = taken.images
         if places := self._bad.places(planned.samples):
-            planned = self._exchange(planned, places, images)
+            planned = self._exchange(planned, places, taken)
         self._watch.move()
-        given = source_images(images, self._graph)
-        return FedBatch(steps, planned, images, given, taken.buffer)
+        given = source_outputs(
+            source_images(taken.images, self._graph), planned.parameters, self._graph, taken.masks
+        )
+        return FedBatch(steps, planned, taken.images, taken.masks, given, taken.buffer)
 
     def _plan_ahead(self) -> None:
         more = CATCH_UP_BATCHES
@@ -143,19 +145,19 @@ class Feed:
         for place, reason in taken.bad.items():
             self._bad.add(int(samples[place]), reason)
 
-    def _exchange(
-        self, planned: PlannedBatch, places: list[int], images: list[Any]
-    ) -> PlannedBatch:
-        """The batch with good samples at `places`, whose images are put into `images`."""
+    def _exchange(self, planned: PlannedBatch, places: list[int], taken: Supplied) -> PlannedBatch:
+        """The batch with good samples at `places`, whose images and masks are put into `taken`."""
         samples = []
         for place in places:
             visit, sample = int(planned.visits[place]), int(planned.samples[place])
-            good, images[place] = self._good(visit, sample)
+            good, other = self._good(visit, sample)
+            taken.images[place : place + 1] = other.images
+            taken.masks[place : place + 1] = other.masks
             samples.append(good)
         return self._plan.with_samples(planned, places, samples)
 
-    def _good(self, visit: int, sample: int) -> tuple[int, Any]:
-        """The first good sample to take the place of `sample`, and its image."""
+    def _good(self, visit: int, sample: int) -> tuple[int, Supplied]:
+        """The first good sample to take the place of `sample`, and what is supplied of it."""
         for attempt in range(ATTEMPTS):
             other = substitute(
                 self._plan.seed, visit, sample, attempt, samples=len(self._bad.index)
@@ -165,6 +167,6 @@ class Feed:
             samples = np.array([other])
             taken = self._supply.take(samples)
             if not taken.bad:
-                return other, taken.images[0]
+                return other, taken
             self._remember(samples, taken)
         raise DataError(f"No good sample was found in {ATTEMPTS} attempts: run tools/check.")

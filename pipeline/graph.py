@@ -2,26 +2,26 @@
 
     (bytes, parameters) -> decode the window -> resize the region -> [color] -> flip
                         -> [operations] -> [erase] -> uint8 HWC
+    [masks: see ``masks.py``]
 
 Only the decoder names a device; everything after it runs where its output lies. Nothing here draws
 a random number: windows, flips and colors come in from ``augment.py``. What stands in brackets is
 there where its parameters are.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import nvidia.dali.fn as fn
 import nvidia.dali.types as types
-from numpy.typing import NDArray
 from nvidia.dali import Pipeline, pipeline_def
 from nvidia.dali.data_node import DataNode
 from nvidia.dali.pipeline import do_not_convert
 from nvidia.dali.tensors import TensorCPU, TensorListCPU
 
 from pipeline.augment import COLOR, OPERATIONS, Parameters
+from pipeline.masks import decode_masks, fit_masks
 from pipeline.operations import operate
 
 # Memory for a larger image is allocated when it comes: each of DALI's threads has a buffer.
@@ -30,8 +30,10 @@ HINTED_PX = 4096
 DALI_PADDING_BYTES = 2**24
 
 Source = Callable[[int], tuple[Any, ...]]
-# (images, parameters by name, the graph's config) -> images: the operators between feed and output.
-Stages = Callable[[DataNode, Mapping[str, DataNode], "GraphConfig"], DataNode]
+Outputs = tuple[DataNode, ...]
+# (images, parameters by name, the graph's config) -> images, and what ``masks.py`` says: the
+# operators between feed and output.
+Stages = Callable[[DataNode, Mapping[str, DataNode], "GraphConfig"], Outputs]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,7 @@ class GraphConfig:
             "device".
         largest_px: the greatest height and width of an encoded image, for what the GPU's decoders
             allocate beforehand.
+        masks: whether encoded masks come in beside the images.
     """
 
     batch_size: int
@@ -58,6 +61,12 @@ class GraphConfig:
     hw_decoder_load: float
     decoded: str | None = None
     largest_px: tuple[int, int] = (0, 0)
+    masks: bool = False
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """What comes in beside the images."""
+        return (*self.parameter_names, "mask") if self.masks else self.parameter_names
 
     @property
     def decoder_arguments(self) -> dict[str, Any]:
@@ -78,13 +87,13 @@ def build_graph(source: Source, config: GraphConfig, stages: Stages | None = Non
     """The pipeline, built.
 
     `source` is called with 0, 1, 2 ... and returns the images (``source_images``, or a plain list
-    of uint8 arrays) and the arrays named by `config.parameter_names`; it ends the run by
-    ``StopIteration``.
-    Each run gives one output, on the device: uint8, (B, height, width, 3) behind all stages
-    (``transform``), the images' own sizes behind ``windows``.
+    of uint8 arrays) and what `config.input_names` names; it ends the run by ``StopIteration``.
+    The first output of a run lies on the device: uint8, (B, height, width, 3) behind all stages
+    (``transform``), the images' own sizes behind ``windows``. With masks two more lie on the host:
+    the masks, uint8 (B, height, width, 1), and the highest class of each, see ``masks.py``.
     """
 
-    def outputs() -> DataNode:
+    def outputs() -> Outputs:
         # DALI's translation of ``if`` would reach into what runs for each batch.
         images, parameters = do_not_convert(inputs)(source, config)
         return (stages or transform)(images, parameters, config)
@@ -96,7 +105,7 @@ def build_graph(source: Source, config: GraphConfig, stages: Stages | None = Non
 
 def inputs(source: Source, config: GraphConfig) -> tuple[DataNode, dict[str, DataNode]]:
     """What `source` returns, as nodes: the images, and the parameters by name."""
-    names = config.parameter_names
+    names = config.input_names
     if config.decoded != "device":
         images, *parameters = fn.external_source(
             source, num_outputs=1 + len(names), batch=True, no_copy=True
@@ -130,8 +139,11 @@ def source_images(images: list[Any], config: GraphConfig) -> Any:
     which saves 3 ms of Python for 256 images in the thread that runs DALI. Nothing is copied."""
     if config.decoded == "device":
         return images
-    tensors = [TensorCPU(image, "", False) for image in images]
-    return TensorListCPU(tensors, "HWC" if config.decoded else "", False)
+    return _tensor_list(images, "HWC" if config.decoded else "")
+
+
+def _tensor_list(arrays: list[Any], layout: str) -> Any:
+    return TensorListCPU([TensorCPU(array, "", False) for array in arrays], layout, False)
 
 
 def new_pipeline(outputs: Callable[[], Any], config: GraphConfig) -> Pipeline:
@@ -168,17 +180,23 @@ def cut(images: DataNode, start: DataNode, shape: DataNode, config: GraphConfig)
 
 def windows(
     source_images: DataNode, parameters: Mapping[str, DataNode], config: GraphConfig
-) -> DataNode:
-    """Encoded or decoded images -> their windows, RGB: the first stage."""
+) -> Outputs:
+    """The first stage: encoded or decoded images -> their windows, RGB; masks are decoded whole."""
     window = cut if config.decoded else decode
-    return window(source_images, parameters["start"], parameters["shape"], config)
+    images = window(source_images, parameters["start"], parameters["shape"], config)
+    return (images, *decode_masks(parameters["mask"])) if config.masks else (images,)
 
 
 def transform(
     source_images: DataNode, parameters: Mapping[str, DataNode], config: GraphConfig
-) -> DataNode:
+) -> Outputs:
     """Encoded or decoded images and parameters -> images; the operators that every feed shares."""
-    return augment(windows(source_images, parameters, config), parameters, config)
+    images, *rest = windows(source_images, parameters, config)
+    images = augment(images, parameters, config)
+    if config.masks:
+        masks, highest = rest
+        return images, fit_masks(masks, parameters, config.operations), highest
+    return (images,)
 
 
 def augment(images: DataNode, parameters: Mapping[str, Any], config: GraphConfig) -> DataNode:
@@ -209,30 +227,12 @@ def augment(images: DataNode, parameters: Mapping[str, Any], config: GraphConfig
     return images
 
 
-def source_outputs(images: Any, parameters: Parameters, config: GraphConfig) -> tuple[Any, ...]:
+def source_outputs(
+    images: Any, parameters: Parameters, config: GraphConfig, masks: Sequence[Any] = ()
+) -> tuple[Any, ...]:
     """What a `source` returns for one batch."""
-    return images, *(getattr(parameters, name) for name in config.parameter_names)
-
-
-def decoding_problem(
-    data: NDArray[np.uint8], start: NDArray[np.int32], shape: NDArray[np.int32], config: GraphConfig
-) -> str | None:
-    """Why DALI can't decode the window of one image alone, or None if it can."""
-
-    def outputs() -> DataNode:
-        encoded, start_node, shape_node = fn.external_source(
-            lambda step: ([data], start[None], shape[None]), num_outputs=3, batch=True
-        )
-        return decode(encoded, start_node, shape_node, config)
-
-    alone = replace(config, batch_size=1, threads=1, prefetch=1, operations=0)
-    pipeline = new_pipeline(outputs, alone)
-    pipeline.build()
-    try:
-        pipeline.run()
-    except RuntimeError as error:
-        return reason_of(str(error))
-    return None
+    beside = [_tensor_list(list(masks), "")] if config.masks else []
+    return images, *(getattr(parameters, name) for name in config.parameter_names), *beside
 
 
 def reason_of(error: str) -> str:

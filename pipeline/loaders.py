@@ -16,9 +16,10 @@ from pipeline.decoding import Source, decoded_batches, graph_config
 from pipeline.grouping import most_steps, runs_ready
 from pipeline.kept import choose_kept
 from pipeline.loader import Loader
+from pipeline.manifest import TARGET_COMPONENTS
 from pipeline.plan import Plan, train_plan, val_plan
 from pipeline.ranks import per_rank_batch_size, validation_samples
-from pipeline.targets import LOADED_TASKS, check_fit
+from pipeline.targets import check_fit
 from pipeline.telling import tell
 
 
@@ -144,12 +145,14 @@ def val_loader(
 
 
 def _opened(dataset: Dataset, config: PipelineConfig, split: str) -> SplitIndex:
-    dataset.require(*LOADED_TASKS)
+    dataset.require(*TARGET_COMPONENTS)
     check_fit(config, dataset.manifest.task)
     index = dataset.split(split)
     # Fetched and checked now, not when the first batch is waited for.
     _ = index.samples
-    if index.task != "classification":
+    if index.task == "segmentation":
+        _ = index.masks
+    elif index.task != "classification":
         _ = index.targets
     return index
 

@@ -28,8 +28,11 @@ MANIFEST_NAME = "dataset.json"
 REJECTED_NAME = "rejected.csv"
 IMAGE_COMPONENTS = ("jpg", "png")
 
-# What is learnt -> the component that says it. A mask is an 8-bit PNG of class indices, 255 where
-# nothing is said; target.npy holds float32 (targets,).
+# What a mask says where it says nothing.
+VOID = 255
+
+# What is learnt -> the component that says it. A mask is an 8-bit gray PNG of class indices or
+# VOID, of its image's height and width; target.npy holds float32 (targets,).
 TARGET_COMPONENTS = {
     "classification": "cls",
     "multi-label": "target.npy",

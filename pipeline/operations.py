@@ -31,10 +31,7 @@ def operate(images: DataNode, operation: Any, matrix: DataNode, amount: Any) -> 
         matrix: float32 (2, 3), from the result's pixels to the image's.
         amount: float32 scalars, see ``auto_augment.amounts``.
     """
-    if (operation >= int(Operation.SHEAR_X)) & (operation <= int(Operation.ROTATE)):
-        images = fn.warp_affine(
-            images, matrix=matrix, interp_type=types.INTERP_NN, fill_value=0, inverse_map=True
-        )
+    images = move(images, operation, matrix, fill_value=0)
     if operation == int(Operation.BRIGHTNESS):
         images = fn.brightness(images, brightness=amount)
     if operation == int(Operation.COLOR):
@@ -55,6 +52,20 @@ def operate(images: DataNode, operation: Any, matrix: DataNode, amount: Any) -> 
         # DALI counts the pixels up to a level, torchvision those below it: on the negative, the
         # one is the other.
         images = fn.equalize(images ^ _level(255)) ^ _level(255)
+    return images
+
+
+def move(images: DataNode, operation: Any, matrix: DataNode, *, fill_value: int) -> DataNode:
+    """Images or masks after the geometric operations alone; `fill_value` is what comes in from
+    outside."""
+    if (operation >= int(Operation.SHEAR_X)) & (operation <= int(Operation.ROTATE)):
+        images = fn.warp_affine(
+            images,
+            matrix=matrix,
+            interp_type=types.INTERP_NN,
+            fill_value=fill_value,
+            inverse_map=True,
+        )
     return images
 
 

@@ -1,15 +1,18 @@
-"""Samples -> what the graph takes of them: encoded images, or decoded ones that are kept.
+"""Samples -> what the graph takes of them: encoded images, with their masks, or decoded ones that
+are kept.
 
-Both supplies have the same methods; neither is for more than one thread at a time.
+All supplies have the same methods; none is for more than one thread at a time.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.dataset import SplitIndex
 from pipeline.kept import KeptImages
+from pipeline.masks import mask_problem
 from pipeline.reader import DAMAGED, Bytes, ShardReader
 from pipeline.watch import Watch
 from pipeline.whole import WholeDecoder
@@ -19,12 +22,14 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Supplied:
-    """`images` are what the graph takes of each sample, except at the places in `bad`, which says
-    why those can't be used. `buffer` may be handed back when nobody reads the images any more."""
+    """`images`, and `masks` where there are some, are what the graph takes of each sample, except
+    at the places in `bad`, which says why those can't be used. `buffer` may be handed back when
+    nobody reads them any more."""
 
     images: list[Any]
     bad: dict[int, str]
     buffer: Bytes | None = None
+    masks: list[Any] = field(default_factory=list)
 
 
 class Supply(Protocol):
@@ -60,6 +65,26 @@ class EncodedSupply:
         buffer = views[0].base
         assert isinstance(buffer, np.ndarray)
         return Supplied(views, dict.fromkeys(damaged, DAMAGED), buffer)
+
+
+class MaskedSupply(EncodedSupply):
+    """Images and masks as they are stored, those of `index`; the reader gives both."""
+
+    def __init__(self, reader: ShardReader, index: SplitIndex) -> None:
+        super().__init__(reader)
+        self._rows = index.samples
+
+    def take(self, samples: Integers, spare: Bytes | None = None) -> Supplied:
+        both, count = super().take(samples, spare), len(samples)
+        masks = both.images[count:]
+        bad = {place: why for place, why in both.bad.items() if place < count}
+        rows = self._rows[samples]
+        sizes = zip(rows["height"].tolist(), rows["width"].tolist(), strict=True)
+        for place, (mask, size) in enumerate(zip(masks, sizes, strict=True)):
+            damaged = both.bad.get(count + place)
+            if problem := (damaged and f"of its mask: {damaged}") or mask_problem(mask, size):
+                bad.setdefault(place, problem)
+        return Supplied(both.images[:count], bad, both.buffer, masks)
 
 
 class KeptSupply:

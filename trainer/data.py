@@ -11,9 +11,9 @@ from pipeline.loader import Loader
 from pipeline.loaders import train_loader, val_loader
 from pipeline.ranks import per_rank_batch_size
 from pipeline.synthetic import SYNTHETIC_FINGERPRINT, SYNTHETIC_SAMPLES, synthetic_loader
-from pipeline.targets import LOADED_TASKS, check_fit
+from pipeline.targets import check_fit
 from trainer.distributed import World
-from trainer.tasks import Classification, MultiLabel, Regression, Task
+from trainer.tasks import TASKS, Classification, MultiLabel, Regression, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ def open_data(pipeline: PipelineConfig, *, synthetic: bool) -> TrainingData:
             fingerprint=SYNTHETIC_FINGERPRINT,
         )
     dataset = open_dataset(pipeline)
-    dataset.require(*LOADED_TASKS)
+    dataset.require(*TASKS)
     check_fit(pipeline, dataset.manifest.task)
     manifest = dataset.manifest
     return TrainingData(

@@ -1,0 +1,68 @@
+"""Masks beside their images: the same window, the same flip, the same moves.
+
+    bytes -> decode whole -> the window -> resize, nearest pixel -> flip -> [moves] -> uint8 HW1
+
+Values are classes, not colors: nothing converts or mixes them, and what changes colors or erases
+parts of an image leaves its mask alone. All of it runs on the host, where PNG is decoded anyway,
+so that a GPU gets the same bits.
+"""
+
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import nvidia.dali.fn as fn
+import nvidia.dali.types as types
+from numpy.typing import NDArray
+from nvidia.dali.data_node import DataNode
+
+from pipeline.manifest import VOID
+from pipeline.operations import move
+
+# Signature, then the chunk IHDR: width, height, bit depth, color type (PNG specification, third
+# edition, sections 5.2 and 11.2.1); color type 0 is gray.
+_HEADER = struct.Struct(">8s4x4sIIBB")
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+def mask_problem(data: NDArray[np.uint8], size_px: tuple[int, int]) -> str | None:
+    """Why an encoded mask can't be that of an image of `size_px` (height, width), as far as its
+    header says, or None."""
+    header = bytes(data[: _HEADER.size])
+    if len(header) < _HEADER.size:
+        return "its mask is cut off"
+    signature, chunk, width, height, depth, color = _HEADER.unpack(header)
+    if (signature, chunk, depth, color) != (_SIGNATURE, b"IHDR", 8, 0):
+        return "its mask is no 8-bit gray PNG"
+    if (height, width) != size_px:
+        return f"its mask has {width}x{height} px, the image {size_px[1]}x{size_px[0]}"
+    return None
+
+
+def decode_masks(encoded: DataNode) -> tuple[DataNode, DataNode]:
+    """Whole masks, uint8 (h, w, 1), and the highest value of each that isn't VOID, a uint8 scalar.
+
+    A window would do for the first, but then whether a mask is sound would depend on the visit.
+    """
+    masks: Any = fn.decoders.image(encoded, device="cpu", output_type=types.GRAY)
+    return masks, fn.reductions.max(masks * (masks != types.Constant(VOID, dtype=types.UINT8)))
+
+
+def fit_masks(masks: DataNode, parameters: Mapping[str, Any], operations: int) -> DataNode:
+    """Whole masks -> masks of the size of the images, moved as these are by so many `operations`;
+    VOID comes in from outside."""
+    masks = fn.slice(masks, start=parameters["start"], shape=parameters["shape"], axis_names="HW")
+    masks = fn.resize(
+        masks,
+        size=parameters["size"],
+        roi_start=parameters["roi_start"],
+        roi_end=parameters["roi_end"],
+        interp_type=types.INTERP_NN,
+        antialias=False,
+    )
+    masks = fn.flip(masks, horizontal=parameters["mirror"])
+    for stage in range(operations):
+        operation, matrix = (parameters[name][stage] for name in ("operation", "matrix"))
+        masks = move(masks, operation, matrix, fill_value=VOID)
+    return masks
