@@ -9,6 +9,7 @@ from nvidia.dali.data_node import DataNode
 from pipeline.augment import train_parameter_names
 from pipeline.config import PipelineConfig
 from pipeline.graph import GraphConfig, new_pipeline, transform
+from pipeline.manifest import VOID
 
 Operators = dict[str, dict[str, str]]
 
@@ -28,17 +29,18 @@ def graph_of(config: PipelineConfig, device_id: int | None, **fields: Any) -> Gr
 
 
 def traced(
-    device_id: int | None, *, decoded: str | None = None, **settings: Any
+    device_id: int | None, *, decoded: str | None = None, masks: bool = False, **settings: Any
 ) -> tuple[DataNode, Operators]:
-    """The graph's output and, for each operator, its arguments as DALI has them."""
-    graph = graph_of(PipelineConfig(**settings), device_id, decoded=decoded)
+    """The graph's last output and, for each operator behind it, its arguments as DALI has them."""
+    graph = graph_of(PipelineConfig(**settings), device_id, decoded=decoded, masks=masks)
     made: list[DataNode] = []
 
-    def outputs() -> DataNode:
-        names = ("encoded", *graph.parameter_names)
+    def outputs() -> tuple[DataNode, ...]:
+        names = ("encoded", *graph.input_names)
         inputs = {name: fn.external_source(name=name, batch=True) for name in names}
-        made.append(transform(inputs["encoded"], inputs, graph))
-        return made[0]
+        images, *rest = transform(inputs["encoded"], inputs, graph)
+        made.append(rest[0] if masks else images)
+        return images, *rest
 
     new_pipeline(outputs, graph)
     operators: Operators = {}
@@ -86,6 +88,18 @@ def test_operations_run_where_the_images_are(device_id: int | None, device: str)
     assert images.device == device
     for name in ("WarpAffine", "Brightness", "Filter", "Equalize", "reductions__Max", "Erase"):
         assert operators[name]["device"] == device
+
+
+@pytest.mark.parametrize("device_id", [None, 0])
+def test_masks_stay_on_the_host_and_take_the_nearest_pixel(device_id: int | None) -> None:
+    masks, operators = traced(device_id, masks=True, auto_augment="trivial", color_jitter=0.4)
+    assert masks.device == "cpu"
+    assert {arguments["device"] for arguments in operators.values()} == {"cpu"}
+    assert operators["Resize"]["interp_type"] == operators["WarpAffine"]["interp_type"]
+    assert float(operators["WarpAffine"]["fill_value"]) == VOID
+    _, of_images = traced(device_id)
+    assert of_images["Resize"]["interp_type"] != operators["Resize"]["interp_type"]
+    assert not {"ColorTwist", "Brightness"} & set(operators)
 
 
 def test_memory_is_allocated_for_the_largest_image() -> None:

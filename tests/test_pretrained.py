@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_trainer import tiny_pixelwise
 from torch import nn
 
 from pipeline.errors import DataError
@@ -45,6 +46,16 @@ def test_other_classes_leave_the_head_fresh(tmp_path: Path) -> None:
     assert "but for 3.weight, 3.bias: 1000 classes there, 7 here" in said
     assert torch.equal(ours.state_dict()["3.weight"], fresh)
     assert torch.equal(ours.state_dict()["0.weight"], theirs.state_dict()["0.weight"])
+
+
+def test_other_classes_leave_both_heads_of_a_segmentation_fresh(tmp_path: Path) -> None:
+    theirs, ours = (tiny_pixelwise(weights=None, num_classes=classes) for classes in (21, 2))
+    fresh = {name: tensor.clone() for name, tensor in ours.state_dict().items()}
+    said = load_pretrained(ours, saved(tmp_path / "weights.pt", theirs.state_dict()))
+    heads = [name for name in fresh if "classifier" in name]
+    assert f"but for {', '.join(heads)}: 21 classes there, 2 here" in said
+    for name, tensor in ours.state_dict().items():
+        assert torch.equal(tensor, fresh[name] if name in heads else theirs.state_dict()[name])
 
 
 @pytest.mark.parametrize(

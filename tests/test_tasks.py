@@ -5,10 +5,18 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import average_precision_score, r2_score
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    confusion_matrix,
+    jaccard_score,
+    r2_score,
+)
 from torch.nn.functional import cross_entropy
 
+from pipeline.manifest import VOID
 from trainer.scores import Evaluation
+from trainer.segmentation import Segmentation
 from trainer.tasks import Classification, MultiLabel, Regression, Task
 
 NAMES = ("a", "b", "c")
@@ -74,17 +82,65 @@ def test_r2_is_scikit_learns_in_any_unit() -> None:
     assert evaluation.loss == pytest.approx(float(task.loss(*split)), rel=1e-5)
 
 
+def pixels(images: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Outputs and targets of 4 classes, of which the last is never right nor taken; a fifth of the
+    pixels is VOID."""
+    generator = torch.Generator().manual_seed(0)
+    outputs = torch.randn(images, 4, 6, 5, generator=generator)
+    outputs[:, 3] = -9
+    targets = torch.randint(3, (images, 6, 5), generator=generator).to(torch.uint8)
+    targets[torch.rand(images, 6, 5, generator=generator) < 0.2] = VOID
+    return outputs, targets
+
+
+def test_intersection_over_union_is_scikit_learns_to_the_last_digit_in_any_parts() -> None:
+    outputs, targets = pixels(12)
+    known = targets != VOID
+    truth, taken = targets[known].numpy(), outputs.argmax(1)[known].numpy()
+    task = Segmentation(classes=(*NAMES, "d"))
+    evaluation = evaluated(task, outputs, targets)
+    expected = jaccard_score(truth, taken, average=None, labels=range(3))
+    assert list(evaluation.by_name.items()) == list(zip(NAMES, expected.tolist(), strict=True))
+    assert evaluation.metrics["mean_iou"] == pytest.approx(expected.mean())
+    assert evaluation.metrics["pixel_accuracy"] == accuracy_score(truth, taken)
+    assert evaluation.counts == {"pixels": len(truth), "pixels_correct": (truth == taken).sum()}
+    cells = task.cells(task.sums(outputs, targets).tolist())
+    np.testing.assert_array_equal(cells, confusion_matrix(truth, taken, labels=range(4)))
+    in_parts = evaluated(task, outputs, targets, 1, 5, 6)
+    assert (in_parts.metrics, in_parts.by_name) == (evaluation.metrics, evaluation.by_name)
+
+
+def test_pixels_that_say_nothing_and_the_parts_of_a_batch_do_not_change_the_loss() -> None:
+    task, (outputs, targets) = Segmentation(classes=(*NAMES, "d")), pixels(6)
+    alone = [
+        float(cross_entropy(out[:, target != VOID].T, target[target != VOID].long()))
+        for out, target in zip(outputs, targets, strict=True)
+    ]
+    assert float(task.loss(outputs, targets)) == pytest.approx(np.mean(alone))
+    assert evaluated(task, outputs, targets).loss == pytest.approx(np.mean(alone))
+    both = torch.stack([outputs, outputs / 2], dim=1)
+    expected = task.loss(outputs, targets) + 0.5 * task.loss(outputs / 2, targets)
+    assert float(task.loss(both, targets)) == pytest.approx(float(expected))
+    silent = torch.full_like(targets, VOID)
+    assert float(task.loss(outputs, silent)) == 0
+
+
 @pytest.mark.parametrize(
     "task",
     [
         Classification(classes=NAMES),
         MultiLabel(classes=NAMES),
         Regression(targets=NAMES, means=(0, 0, 0), deviations=(1, 2, 3)),
+        Segmentation(classes=NAMES),
     ],
 )
 def test_damaged_samples_do_not_count(task: Task) -> None:
     outputs = torch.randn(10, 3, generator=torch.Generator().manual_seed(0))
-    if isinstance(task, Classification):
+    if isinstance(task, Segmentation):
+        outputs = outputs.view(10, 3, 1, 1).repeat(1, 1, 2, 4)
+        targets = torch.arange(80, dtype=torch.uint8).view(10, 2, 4) % 3
+        missing = torch.tensor(VOID, dtype=torch.uint8)
+    elif isinstance(task, Classification):
         targets, missing = torch.arange(10) % 3, torch.tensor(-1)
     else:
         targets, missing = (torch.arange(30) % 4 == 0).float().view(10, 3), torch.tensor(torch.nan)

@@ -1,4 +1,5 @@
-"""The trainer with one more classifier, so small that many runs fit into a test; for torchrun, too.
+"""The trainer with one more classifier and one more model of segmentation, so small that many runs
+fit into a test; for torchrun, too.
 
 It draws nothing and norms nothing, so a step computes the same at any number of ranks, but for the
 order of sums.
@@ -6,7 +7,9 @@ order of sums.
 
 from typing import Any
 
+import torch
 from torch import nn
+from torch.nn.functional import interpolate
 from torchvision.models._api import register_model
 
 from trainer.__main__ import entry
@@ -28,13 +31,35 @@ def tiny(*, weights: None, num_classes: int) -> nn.Module:
     )
 
 
+class TinyPixelwise(nn.Module):
+    """As torchvision's FCN: a backbone, a head and an auxiliary head."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.backbone = nn.Sequential(
+            nn.Conv2d(3, 16, 5, padding=2), nn.ReLU(), nn.Conv2d(16, 16, 3, 2, 1), nn.ReLU()
+        )
+        self.classifier = nn.Conv2d(16, num_classes, 3, padding=1)
+        self.aux_classifier = nn.Conv2d(16, num_classes, 1)
+
+    def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        features, size = self.backbone(images), images.shape[2:]
+        heads = {"out": self.classifier(features), "aux": self.aux_classifier(features)}
+        return {name: interpolate(head, size, mode="bilinear") for name, head in heads.items()}
+
+
+def tiny_pixelwise(*, weights: None, num_classes: int, **others: Any) -> nn.Module:
+    return TinyPixelwise(num_classes)
+
+
 # Only what lies in torchvision's own package is listed as its own.
-tiny.__module__ = "torchvision.models.tiny"
-register_model()(tiny)
+for builder, module in ((tiny, "tiny"), (tiny_pixelwise, "segmentation.tiny")):
+    builder.__module__ = f"torchvision.models.{module}"
+    register_model()(builder)
 
 
 def train(**values: Any) -> None:
-    run(Settings.of(model=MODEL, **values))
+    run(Settings.of(**{"model": MODEL} | values))
 
 
 if __name__ == "__main__":

@@ -25,8 +25,8 @@ class RecipeConfig:
     recipe: str | None = None
     model: str = setting(
         "resnet50",
-        "Any torchvision classifier, by its name there; or resnet8, 14, 20, 32, 44, 56 or 110, "
-        "narrow ones for images of 32 px.",
+        "Any torchvision classifier, by its name there; resnet8, 14, 20, 32, 44, 56 or 110, narrow "
+        "ones for images of 32 px; for masks a model of segmentation (fcn_resnet50).",
     )
     pretrained: str | None = setting(
         None,

@@ -19,10 +19,12 @@ NAME_LETTERS = 24
 
 @dataclass(frozen=True, kw_only=True)
 class Confusion:
-    """`counts`: int64 (classes, classes), samples of the row's class taken for the column's."""
+    """`counts`: int64 (classes, classes), samples or pixels, as `unit` says, of the row's class
+    taken for the column's."""
 
     classes: tuple[str, ...]
     counts: NDArray[np.int64]
+    unit: str = "samples"
 
     def accuracies(self) -> dict[str, float]:
         """Class -> share of its samples that were recognised; without the classes that the split
@@ -35,7 +37,7 @@ class Confusion:
         }
 
     def pairs(self, most: int) -> list[tuple[str, str, int, float]]:
-        """(class, what it was taken for, samples, share of the class), the most frequent first."""
+        """(class, what it was taken for, count, share of the class), the most frequent first."""
         wrong = self.counts.copy()
         np.fill_diagonal(wrong, 0)
         order = np.argsort(-wrong, axis=None, kind="stable")[:most]
@@ -86,7 +88,9 @@ def _draw_matrix(axes: Any, confusion: Confusion) -> None:
     if len(names) <= FIGURE_CLASSES:
         for row, column in np.argwhere(counts).tolist():
             color = "white" if shares[row, column] > 0.5 else "black"
-            text = f"{counts[row, column]:,}"
+            # Pixels are too many for a cell.
+            pixels, share = confusion.unit == "pixels", shares[row, column]
+            text = f"{share:.0%}" if pixels else f"{counts[row, column]:,}"
             axes.text(column, row, text, ha="center", va="center", color=color, fontsize=7)
 
 
@@ -98,13 +102,13 @@ def _draw_pairs(axes: Any, confusion: Confusion) -> None:
     axes.set_yticks(range(len(pairs)), names, fontsize=8)
     axes.invert_yaxis()
     axes.margins(x=0.1, y=0.01)
-    axes.set_xlabel("share of the class; beside the bar: samples")
+    axes.set_xlabel(f"share of the class; beside the bar: {confusion.unit}")
     axes.set_title(f"{_title(confusion)}: taken for another, most often first")
 
 
 def _title(confusion: Confusion) -> str:
     total = int(confusion.counts.sum())
-    return f"{int(confusion.counts.trace()):,} of {total:,} recognised"
+    return f"{int(confusion.counts.trace()):,} of {total:,} {confusion.unit} recognised"
 
 
 def _short(name: str) -> str:

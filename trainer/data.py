@@ -13,6 +13,7 @@ from pipeline.ranks import per_rank_batch_size
 from pipeline.synthetic import SYNTHETIC_FINGERPRINT, SYNTHETIC_SAMPLES, synthetic_loader
 from pipeline.targets import check_fit
 from trainer.distributed import World
+from trainer.segmentation import Segmentation
 from trainer.tasks import TASKS, Classification, MultiLabel, Regression, Task
 
 
@@ -83,6 +84,8 @@ def task_of(data: TrainingData, *, label_smoothing: float) -> Task:
             # A target that never varies isn't divided by 0.
             deviations=tuple(np.where(deviations > 0, deviations, 1).tolist()),
         )
+    if manifest.task == "segmentation":
+        return Segmentation(classes=manifest.classes)
     return Classification(classes=manifest.classes, label_smoothing=label_smoothing)
 
 

@@ -33,9 +33,9 @@ class EvaluateConfig:
 @click.argument("directory", required=False)
 @options(EvaluateConfig)
 def main(directory: str | None, **values: Any) -> None:
-    """Evaluate a run's checkpoint on a split, in float32: a table, confusion.png in the run for
-    classification, and all figures as JSON in the last line. DIRECTORY is another way to give
-    --run."""
+    """Evaluate a run's checkpoint on a split, in float32: a table, confusion.png in the run
+    where there are classes, and all figures as JSON in the last line. DIRECTORY is another way to
+    give --run."""
     config = take(EvaluateConfig, values)
     given = {directory, config.run} - {None}
     if len(given) != 1:

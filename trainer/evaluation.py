@@ -9,6 +9,7 @@ from torch import nn
 from pipeline.decoding import Batch
 from trainer.distributed import World
 from trainer.scores import Evaluation
+from trainer.segmentation import Segmentation
 from trainer.tasks import Task
 
 # Outputs and targets of a batch -> float64 (K,).
@@ -31,6 +32,8 @@ def evaluate(
     there is no sample. With `flips` the metric that the task is best by is there a second time, for
     the means of what the model says of each image and of its mirror image.
     """
+    if isinstance(task, Segmentation):
+        model = ImageByImage(model)
     if not flips:
         totals = add_up(batches, model, world, task.sums, dtype=dtype, stopped=stopped)
         return task.evaluation(totals) if totals and totals[0] else None
@@ -44,17 +47,32 @@ def evaluate(
     return dataclasses.replace(plain, metrics={**plain.metrics, **named})
 
 
-class WithFlips(nn.Module):
-    """(B, 3, H, W) -> (B, 2 K): the K outputs of `model`, and their means over images and mirror
-    images."""
+class ImageByImage(nn.Module):
+    """What `model` gives for each image alone. In a batch the last bits depend on how many images
+    are beside it, and among millions of pixels that turns one's class: ranks, whose batches are
+    smaller, would count others."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        outputs = self.model(images)
-        return torch.cat([outputs, (outputs + self.model(images.flip(3))) / 2], dim=1)
+        return torch.cat([self.model(image) for image in images.chunk(len(images))])
+
+
+class WithFlips(nn.Module):
+    """(B, 3, H, W) -> (B, 2 K): the K outputs of `model`, and their means over images and mirror
+    images; (B, 2 K, H, W) where each pixel has its own."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        outputs, mirrored = self.model(images), self.model(images.flip(3))
+        if mirrored.ndim == 4:
+            mirrored = mirrored.flip(3)
+        return torch.cat([outputs, (outputs + mirrored) / 2], dim=1)
 
 
 def _of_halves(sums: Sums) -> Sums:

@@ -25,6 +25,7 @@ from trainer.pretrained import load_pretrained
 from trainer.recipes import recipe_lines
 from trainer.runs import Place, choose_place, launch
 from trainer.schedule import Schedule
+from trainer.segmentation import Segmentation
 from trainer.tasks import Task, task_record
 from trainer.update import Update
 
@@ -129,6 +130,7 @@ def prepare(settings: Settings, world: World) -> Job:
             seed=pipeline.seed,
             other_sizes_px=pipeline.progressive_resize or (),
             blurpool=recipe.blurpool,
+            pixelwise=isinstance(task, Segmentation),
         ).to(world.device)
         if recipe.sync_bn:
             model = share_statistics(model, world)

@@ -21,14 +21,16 @@ from trainer.checkpoint import CHECKPOINT_NAME, Identity, load_checkpoint
 from trainer.config import Settings
 from trainer.confusion import Confusion, confusion_sums, draw_confusion
 from trainer.distributed import World, open_world
-from trainer.evaluation import add_up
+from trainer.evaluation import ImageByImage, add_up
 from trainer.model import Classifier, build_model
 from trainer.runs import CONFIG_NAME, CONFUSION_NAME
 from trainer.scores import Evaluation, metric_rows
+from trainer.segmentation import Segmentation
 from trainer.tasks import Classification, Task, task_from_record
 
 # Classes or targets in the table, the worst first; the JSON has all.
 WORST = 20
+# Less where the run's own batches were smaller, since memory may be short.
 BATCH_SIZE = 64
 
 
@@ -62,6 +64,7 @@ class TrainedRun:
             std=self.resolved["std"],
             seed=0,
             blurpool=recipe.blurpool,
+            pixelwise=isinstance(self.task, Segmentation),
         )
         model.network.load_state_dict(checkpoint.ema or checkpoint.network)
         return model
@@ -111,7 +114,7 @@ def judge(directory: str, *, shards: str | None, split: str, device: str) -> Non
             batches = val_loader(
                 dataset,
                 dataclasses.replace(pipeline, threads=world.threads),
-                batch_size=BATCH_SIZE,
+                batch_size=min(BATCH_SIZE, run.settings.recipe.global_batch_size),
                 rank=world.rank,
                 world_size=world.world_size,
                 device=world.device,
@@ -128,7 +131,14 @@ def judge(directory: str, *, shards: str | None, split: str, device: str) -> Non
 def judged(
     task: Task, batches: Iterable[Batch], model: Classifier, world: World
 ) -> tuple[Evaluation, Confusion | None] | None:
-    """What the task says and, for classification, the confusion; None if there was no sample."""
+    """What the task says and, where there are classes to take for each other, the confusion; None
+    if there was no sample."""
+    if isinstance(task, Segmentation):
+        totals = add_up(batches, ImageByImage(model), world, task.sums)
+        if not totals or not totals[0]:
+            return None
+        confusion = Confusion(classes=task.classes, counts=task.cells(totals), unit="pixels")
+        return task.evaluation(totals), confusion
     classes = task.classes if isinstance(task, Classification) else ()
 
     def sums(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,5 @@
-"""Any torchvision classifier, or a ResNet for small images, fed with uint8 images."""
+"""Any torchvision classifier or model of segmentation, or a ResNet for small images, fed with uint8
+images."""
 
 import difflib
 from collections.abc import Sequence
@@ -12,6 +13,10 @@ from pipeline.errors import MisuseError
 from trainer.blur import add_blur
 from trainer.distributed import World
 from trainer.small_resnet import SMALL_RESNETS, small_resnet
+
+# torch's default. With MobileNetV3's 0.01 the initial statistics last for thousands of steps; runs
+# on masks have hundreds, and their evaluations would see one class everywhere.
+BATCH_NORM_MOMENTUM = 0.1
 
 
 class Classifier(nn.Module):
@@ -38,6 +43,18 @@ class Classifier(nn.Module):
         return logits
 
 
+class Segmenter(Classifier):
+    """A network that gives "out" and, with an auxiliary head, "aux" for each pixel."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """uint8 (B, 3, H, W) -> logits, (B, classes, H, W); in training with an auxiliary head
+        (B, 2, classes, H, W), its own second."""
+        heads = self.network(images * self.scale + self.shift)
+        logits: torch.Tensor = heads["out"]
+        with_auxiliary = self.training and "aux" in heads
+        return torch.stack([logits, heads["aux"]], dim=1) if with_auxiliary else logits
+
+
 def build_model(
     name: str,
     *,
@@ -48,25 +65,24 @@ def build_model(
     seed: int,
     other_sizes_px: Sequence[int] = (),
     blurpool: bool = False,
+    pixelwise: bool = False,
 ) -> Classifier:
-    """The classifier `name` on the CPU in channels-last memory, the same for the same `seed`.
+    """The model `name` on the CPU in channels-last memory, the same for the same `seed`; of those
+    for segmentation if it is to be `pixelwise`.
 
     Raises ``MisuseError`` if there is none of that name or it can't take such images, or those of
     `other_sizes_px` that it will meet in training.
     """
-    names = [*torchvision.models.list_models(module=torchvision.models), *SMALL_RESNETS]
-    if name not in names:
-        close = difflib.get_close_matches(name, names) or ["resnet50"]
-        raise MisuseError(f"There is no classifier {name!r}. Close to it: {', '.join(close)}.")
+    _check_name(name, pixelwise)
     torch.manual_seed(seed)
-    side_px = image_size_px
+    side_px, kind = image_size_px, Segmenter if pixelwise else Classifier
     try:
-        network = _network(name, classes=classes, image_size_px=image_size_px)
+        network = _network(name, classes=classes, image_size_px=image_size_px, pixelwise=pixelwise)
         if blurpool and not add_blur(network):
             raise MisuseError(
                 f"--blurpool: {name} has no convolution with a stride to blur before."
             )
-        model = Classifier(network, mean=mean, std=std).to(memory_format=torch.channels_last)
+        model = kind(network, mean=mean, std=std).to(memory_format=torch.channels_last)
         for side_px in (image_size_px, *other_sizes_px):
             _try_on_an_image(model, side_px)
     # torchvision's models assert and raise as they like on sizes that they weren't made for.
@@ -78,6 +94,26 @@ def build_model(
     return model
 
 
+def _check_name(name: str, pixelwise: bool) -> None:
+    classifiers = [*torchvision.models.list_models(module=torchvision.models), *SMALL_RESNETS]
+    segmenters = torchvision.models.list_models(module=torchvision.models.segmentation)
+    if pixelwise and name in classifiers:
+        raise MisuseError(
+            f"--model {name} gives a class for an image, these shards hold masks: take one of "
+            f"{', '.join(segmenters)}."
+        )
+    if not pixelwise and name in segmenters:
+        raise MisuseError(
+            f"--model {name} gives a class for each pixel, these shards hold no masks: take a "
+            f"classifier, such as resnet50."
+        )
+    names = segmenters if pixelwise else classifiers
+    if name not in names:
+        what = "model of segmentation" if pixelwise else "classifier"
+        close = difflib.get_close_matches(name, names) or [names[0] if pixelwise else "resnet50"]
+        raise MisuseError(f"There is no {what} {name!r}. Close to it: {', '.join(close)}.")
+
+
 def average_buffers(model: nn.Module, world: World) -> None:
     """Average the running statistics of batch norm over the ranks.
 
@@ -86,16 +122,23 @@ def average_buffers(model: nn.Module, world: World) -> None:
     world.average_(buffer for buffer in model.buffers() if buffer.is_floating_point())
 
 
-def _network(name: str, *, classes: int, image_size_px: int) -> nn.Module:
+def _network(name: str, *, classes: int, image_size_px: int, pixelwise: bool) -> nn.Module:
     if name in SMALL_RESNETS:
         return small_resnet(name, classes=classes)
+    arguments = _special_arguments(name, image_size_px, pixelwise)
     network: nn.Module = torchvision.models.get_model(
-        name, weights=None, num_classes=classes, **_special_arguments(name, image_size_px)
+        name, weights=None, num_classes=classes, **arguments
     )
+    for module in network.modules() if pixelwise else ():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = BATCH_NORM_MOMENTUM
     return network
 
 
-def _special_arguments(name: str, image_size_px: int) -> dict[str, Any]:
+def _special_arguments(name: str, image_size_px: int, pixelwise: bool) -> dict[str, Any]:
+    if pixelwise:
+        # Its backbone would be fetched from the internet, and LR-ASPP has no auxiliary head.
+        return {"weights_backbone": None, "aux_loss": not name.startswith("lraspp")}
     if name in ("googlenet", "inception_v3"):
         # Auxiliary heads would make the output a tuple.
         return {"aux_logits": False, "init_weights": True}

@@ -19,8 +19,8 @@ def load_pretrained(network: nn.Module, path: Path) -> str:
     """Set the weights of `network` from the state dict in `path`; returns a sentence on it.
 
     Read without running code from the file; a checkpoint of ours (its average of the weights, where
-    it holds one) serves, too, and names that DDP or torch.compile have prefixed. The last layer
-    keeps its fresh weights where its number of classes is another.
+    it holds one) serves, too, and names that DDP or torch.compile have prefixed. The layers that
+    give classes keep their fresh weights where the number of classes is another.
     Raises ``DataError`` where the rest doesn't fit.
     """
     weights = _read(path)
@@ -54,16 +54,22 @@ def load_pretrained(network: nn.Module, path: Path) -> str:
 
 
 def _head(own: Mapping[str, torch.Tensor], weights: Mapping[str, torch.Tensor]) -> list[str]:
-    """Names of the last layer's tensors if they differ in their first dimension, the classes."""
+    """Names of the tensors that differ as those of the last layer do, by their first dimension, the
+    classes: a model of segmentation may have an auxiliary head, too."""
     last = [name for name, tensor in own.items() if tensor.ndim > 1][-1:]
-    layer = [name for name in own if last and name.rpartition(".")[0] == last[0].rpartition(".")[0]]
-    fits = all(
-        name in weights
-        and weights[name].ndim == own[name].ndim
-        and weights[name].shape[1:] == own[name].shape[1:]
-        for name in layer
-    )
-    return [name for name in layer if fits and len(weights[name]) != len(own[name])]
+    if not last or last[0] not in weights or not weights[last[0]].ndim:
+        return []
+    classes = (len(own[last[0]]), len(weights[last[0]]))
+    return [
+        name
+        for name, tensor in own.items()
+        if name in weights
+        and tensor.ndim > 0
+        and weights[name].ndim == tensor.ndim
+        and (len(tensor), len(weights[name])) == classes
+        and weights[name].shape[1:] == tensor.shape[1:]
+        and classes[0] != classes[1]
+    ]
 
 
 def _read(path: Path) -> dict[str, torch.Tensor]:

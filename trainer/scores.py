@@ -10,9 +10,12 @@ METRIC_NAMES = {
     "top5": ("top-5", ".2%"),
     "mean_average_precision": ("mAP", ".2%"),
     "r2": ("R2", ".4f"),
+    "mean_iou": ("mIoU", ".2%"),
+    "pixel_accuracy": ("pixel accuracy", ".2%"),
     "top1_with_flips": ("top-1 with flips", ".2%"),
     "mean_average_precision_with_flips": ("mAP with flips", ".2%"),
     "r2_with_flips": ("R2 with flips", ".4f"),
+    "mean_iou_with_flips": ("mIoU with flips", ".2%"),
 }
 
 

@@ -13,6 +13,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 
 from trainer.scores import Evaluation
+from trainer.segmentation import Segmentation
 
 # Average precision is taken over so many thresholds, evenly spaced from -LIMIT to LIMIT.
 THRESHOLDS = 1024
@@ -22,7 +23,8 @@ LOGIT_LIMIT = 16.0
 class Task(Protocol):
     """What is learnt of an image.
 
-    `outputs` (B, `outputs`) are the model's, float32; targets are those of ``pipeline.Batch``.
+    `outputs` (B, `outputs`) are the model's, float32, (B, `outputs`, H, W) where each pixel has its
+    own; targets are those of ``pipeline.Batch``.
     """
 
     @property
@@ -201,6 +203,7 @@ TASKS: Mapping[str, Any] = {
     "classification": Classification,
     "multi-label": MultiLabel,
     "regression": Regression,
+    "segmentation": Segmentation,
 }
 
 

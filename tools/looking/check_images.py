@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.manifest import VOID
 from tools.images.complaints import Complaints
 from tools.images.decoding import UnsoundImageError, decode, judge
 from tools.looking.check_tables import Tables
@@ -21,8 +22,6 @@ from tools.writing.block_encoding import IMAGE_SECONDS
 # Samples in a block, and their bytes, about.
 _BLOCK = 256
 _BLOCK_BYTES = 8 * 2**20
-# What a mask says where nothing is known.
-NOTHING = 255
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,12 +115,12 @@ def _shown_classes(mask: NDArray[Any], size: tuple[int, ...], classes: int) -> N
     """bool (classes,): which of them the mask shows."""
     if mask.shape != size or mask.dtype != np.uint8:
         raise UnsoundImageError(f"the mask is {mask.dtype} {mask.shape}, the image is {_px(size)}")
-    present = np.bincount(mask.ravel(), minlength=NOTHING + 1) > 0
-    strange = np.flatnonzero(present[classes:NOTHING]) + classes
+    present = np.bincount(mask.ravel(), minlength=VOID + 1) > 0
+    strange = np.flatnonzero(present[classes:VOID]) + classes
     if len(strange):
         raise UnsoundImageError(
             f"the mask holds the value {strange[0]}, there are only {classes} classes (and "
-            f"{NOTHING} for nothing)"
+            f"{VOID} for nothing)"
         )
     return present[:classes]
 
