@@ -38,7 +38,7 @@ ALONE, AT_ONCE = "step, one rank", "step, all ranks at once"
 @dataclass(frozen=True, kw_only=True)
 class Probe(Measuring):
     megabytes: float = setting(102.0, "Size of the gradients, in 10^6 bytes.")
-    seconds: float = setting(0.5, "Least length of a run.")
+    seconds: float = setting(1.0, "Least length of a run.")
     device: str = setting("auto", "As the trainer's.", type=click.Choice(["auto", "cpu", "cuda"]))
     model: str = setting("resnet18", "Model whose steps are made.")
     image_size: int = setting(224, "Side of the images in px.")

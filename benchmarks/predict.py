@@ -28,6 +28,11 @@ class Prediction:
         False,
         "Measure the link between ranks of this machine, and how they slow each other down.",
     )
+    network_of: str | None = setting(
+        None,
+        "Result of bench-predict whose network is taken, as it was measured or stated there.",
+        metavar="FILE",
+    )
     ranks_per_node: int | None = setting(
         None, "Ranks on a node.  [default: GPUs, or else cores, of the machine that was measured]"
     )
@@ -52,8 +57,11 @@ class Prediction:
         ):
             if value is not None:
                 within(flag, value, 1e-6 if flag == "--gradient-mb" else 1)
-        if self.measure_network and self.within is not None:
-            raise MisuseError("--measure-network measures what --within states: give one of them.")
+        ways = (self.measure_network, self.within is not None, self.network_of is not None)
+        if sum(ways) > 1:
+            raise MisuseError(
+                "--measure-network, --within and --network-of say the same: give one of them."
+            )
 
     def link_within(self) -> Link:
         return parse_link("--within", self.within or "nvlink-4")
@@ -96,7 +104,9 @@ def main(results: tuple[Path, ...], **values: Any) -> None:
     network = Network(
         ranks_per_node=asked.ranks_per_node or one.node_ranks, within=inside, between=between
     )
-    if asked.measure_network:
+    if asked.network_of:
+        network = _network_of(Path(asked.network_of))
+    elif asked.measure_network:
         from benchmarks.machine_probe import measured_network
 
         network = measured_network(network, one)
@@ -106,6 +116,22 @@ def main(results: tuple[Path, ...], **values: Any) -> None:
         cores_per_node=asked.cores_per_node or one.node_cores,
         most=asked.max_ranks,
         output=asked.output,
+    )
+
+
+def _network_of(path: Path) -> Network:
+    from benchmarks.bundle import read_bundle
+    from benchmarks.kinds import PREDICTION, kind_of
+
+    bundle = read_bundle(path)
+    if kind_of(bundle) != PREDICTION:
+        raise MisuseError(f"--network-of {path}: give a result of bench-predict.")
+    found = bundle["network"]
+    return Network(
+        ranks_per_node=found["ranks_per_node"],
+        within=Link(**found["within"]),
+        between=Link(**found["between"]),
+        slowdown=found["slowdown"],
     )
 
 

@@ -113,13 +113,13 @@ def exposed_seconds(rank: Rank, network: Network, ranks: int) -> float:
     Gradients go in equal buckets, which get ready one after the other at even times of the backward
     pass and are sent in that order (Li et al. 2020, "PyTorch Distributed", arXiv:2006.15704,
     section 3.2). The last one is ready when there is nothing left to hide it. What the rank's own
-    cores do for it is never hidden.
+    cores do for those before it makes the backward pass longer.
     """
     count, each = _buckets(rank), _bucket_seconds(rank, network, ranks)
     backward = BACKWARD_SHARE * rank.compute_seconds
     hidden = backward * (count - 1) / count
-    own = count * network.core_seconds(rank.gradient_bytes / count, ranks)
-    return max(each, count * each - hidden, own)
+    own = (count - 1) * network.core_seconds(rank.gradient_bytes / count, ranks)
+    return max(each + own, count * each - hidden)
 
 
 def _buckets(rank: Rank) -> int:

@@ -125,7 +125,9 @@ def test_the_error_is_that_beside_what_was_measured(tmp_path: Path) -> None:
         },
     )
     # 25 MiB in one bucket, none of it hidden: 10 ms between two ranks.
-    _, record = predicted(path, "--within", "2.62144,0", "--max-ranks", 2)
+    output = tmp_path / "prediction.json"
+    limits = ("--max-ranks", 2, "--output", output)
+    _, record = predicted(path, "--within", "2.62144,0", *limits)
     assert list(record["median"]) == ["1 rank", "2 ranks"]
     assert record["median"]["1 rank"] == pytest.approx(8 / 0.120)
     two = record["predictions"][1]
@@ -137,6 +139,8 @@ def test_the_error_is_that_beside_what_was_measured(tmp_path: Path) -> None:
     assert fed["measured"] == pytest.approx(16 / 0.130)
     assert fed["error"] == pytest.approx(0, abs=1e-9)
     assert "the error is 0.0% at most" in record["finding"]
+    _, again = predicted(path, "--network-of", output, "--max-ranks", 2)
+    assert again["network"] == record["network"] and again["median"] == record["median"]
 
 
 def test_the_first_limit_from_size_to_size(tmp_path: Path) -> None:
@@ -188,6 +192,7 @@ def test_links_are_listed() -> None:
         (("two.json", "--between", "slow"), 2, "--between slow: give GB/s and us like 25,5"),
         (("two.json", "--max-ranks", "0"), 2, "--max-ranks must be at least 1, not 0"),
         (("two.json", "--within", "1,1", "--measure-network"), 2, "give one of them"),
+        (("one.json", "--network-of", "one.json"), 2, "give a result of bench-predict"),
     ],
 )
 def test_bench_predict_refuses(
@@ -200,6 +205,7 @@ def test_bench_predict_refuses(
     monkeypatch.chdir(tmp_path)
     levels = {SYNTHETIC: 1.0, LOADER: 1.0, WARM: 1.0, APART: 1.0, IN_STEP: 1.0}
     scaling(Path("two.json"), {2: levels})
+    scaling(Path("one.json"), {1: levels})
     Path("other.json").write_text(json.dumps(seal({"benchmark": "race"})))
     result = invoked(*arguments)
     assert result.exit_code == exit_code, result.output
