@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -36,18 +36,30 @@ ANSWER_SECONDS = 2.0
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """This process among `world_size`, as torchrun says; one alone has no process group."""
+    """This process among `world_size`, as torchrun says; one alone has no process group.
+
+    `group` holds the ranks where they are not all that torchrun started.
+    """
 
     rank: int = 0
     world_size: int = 1
     local_rank: int = 0
     local_world_size: int = 1
     device: torch.device
+    group: dist.ProcessGroup | None = None
 
     @property
     def threads(self) -> int:
         """This rank's share of the cores that the process may use."""
         return max(1, available_cores() // self.local_world_size)
+
+    def first(self, ranks: int) -> "World | None":
+        """The first `ranks` ranks as a world of their own, None on the others; all ranks must
+        ask."""
+        group: Any = None
+        if 1 < ranks < self.world_size:
+            group = dist.new_group(list(range(ranks)))
+        return replace(self, world_size=ranks, group=group) if self.rank < ranks else None
 
     def gather(self, values: Sequence[float]) -> list[list[float]]:
         """The values of every rank, in float64; each rank gives as many."""
@@ -55,7 +67,7 @@ class World:
         if self.world_size == 1:
             return [own.tolist()]
         rows = [torch.empty_like(own) for _ in range(self.world_size)]
-        dist.all_gather(rows, own)
+        dist.all_gather(rows, own, group=self.group)
         return [row.tolist() for row in rows]
 
     def gather_rows(self, rows: Sequence[Row]) -> list[Row]:
@@ -63,7 +75,7 @@ class World:
         if self.world_size == 1:
             return list(rows)
         gathered: list[Any] = [None] * self.world_size
-        dist.all_gather_object(gathered, list(rows))
+        dist.all_gather_object(gathered, list(rows), group=self.group)
         return [row for own in gathered for row in own]
 
     def sum(self, values: Sequence[float]) -> list[float]:
@@ -79,14 +91,14 @@ class World:
         if self.world_size == 1:
             return value
         values = [value]
-        dist.broadcast_object_list(values, src=0)
+        dist.broadcast_object_list(values, src=0, group=self.group)
         return values[0]
 
     def average_(self, tensors: Iterable[torch.Tensor]) -> None:
         """Set each tensor, on `device`, to its mean over the ranks."""
         if self.world_size > 1:
             for tensor in tensors:
-                dist.all_reduce(tensor)
+                dist.all_reduce(tensor, group=self.group)
                 tensor /= self.world_size
 
     def barrier(self) -> None:
@@ -106,7 +118,8 @@ class World:
                 raise failure
             return
         fates: list[Any] = [None] * self.world_size
-        dist.all_gather_object(fates, failure and (failure.message, failure.exit_code))
+        own = failure and (failure.message, failure.exit_code)
+        dist.all_gather_object(fates, own, group=self.group)
         for rank, fate in enumerate(fates):
             if fate is not None:
                 if self.rank > 0:

@@ -22,7 +22,9 @@ def share_statistics(model: Classifier, world: World) -> Classifier:
         raise MisuseError("--sync-bn: torch has it for CUDA alone, and this run is on the CPU.")
     if world.world_size == 1:
         return model
-    shared: Classifier = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+    shared: Classifier = nn.SyncBatchNorm.convert_sync_batchnorm(  # type: ignore[no-untyped-call]
+        model, world.group
+    )
     return shared
 
 
@@ -46,6 +48,7 @@ def _over_ranks(model: Classifier, world: World, config: MachineConfig) -> Distr
     parallel = DistributedDataParallel(
         model,
         device_ids=[world.device] if world.device.type == "cuda" else None,
+        process_group=world.group,
         gradient_as_bucket_view=True,
         static_graph=config.static_graph,
         **own_buffers,
