@@ -81,7 +81,9 @@ def _measure(benchmark: ComputeBenchmark, world: "World") -> None:
     contenders, notes = _prepared(_contenders(benchmark, world))
     if not contenders:
         raise DataError(f"{' '.join(notes)} Give a smaller --batch-size.")
-    rows = alternate(contenders, runs=benchmark.runs, warmup=benchmark.warmup)
+    rows = alternate(
+        contenders, runs=benchmark.runs, warmup=benchmark.warmup, shows=world.rank == 0
+    )
     if world.rank == 0:
         _report(benchmark, world, contenders, rows, notes)
 

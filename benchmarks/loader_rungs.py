@@ -7,7 +7,7 @@ from benchmarks.draws import COLUMNS, Draws
 from benchmarks.loader import LoaderBenchmark
 from benchmarks.loader_setup import Setup, open_setup
 from benchmarks.measure import Measurement, alternate, figure, figure_columns, report
-from benchmarks.page_cache import drop, resident_share
+from benchmarks.page_cache import can_be_cold, resident_when_dropped
 from benchmarks.rung_names import AUGMENT, COLD, DECODE, FULL, HAND_OVER, READ, RUNGS
 from benchmarks.rungs import rungs
 from pipeline.config import PipelineConfig
@@ -23,8 +23,6 @@ STAGES = {
 }
 # Reads what the others will read, so that a cold run leaves no cold file to a warm one.
 _WARMING = "warming"
-# More of the pages than this still in memory after they were dropped: the files can't be cold.
-_STILL_WARM = 0.05
 # Less than this of the bytes read from a disk: the files weren't cold, or it can't be told.
 _FROM_DISK = 0.5
 
@@ -33,7 +31,7 @@ def measure_rungs(benchmark: LoaderBenchmark, config: PipelineConfig) -> None:
     with open_setup(benchmark, config) as setup:
         facts = setup.facts()
         still_resident = _resident_when_dropped(setup)
-        contenders = rung_contenders(setup, can_be_cold=_can_be_cold(still_resident))
+        contenders = rung_contenders(setup, can_be_cold=can_be_cold(still_resident))
         measured = alternate(contenders, runs=benchmark.runs, warmup=benchmark.warmup)
     rows = {each.name: each for each in measured if each.name != _WARMING}
     rows = {name: rows[name] for name in (*RUNGS, *COLD.values()) if name in rows}
@@ -80,14 +78,7 @@ def rung_contenders(setup: Setup, *, can_be_cold: bool) -> dict[str, Draws]:
 
 def _resident_when_dropped(setup: Setup) -> float | None:
     """Share of the shards' pages in memory just after they were dropped; None where unknown."""
-    if setup.index.cache is not None:
-        return None
-    drop(setup.files)
-    return resident_share(setup.files)
-
-
-def _can_be_cold(still_resident: float | None) -> bool:
-    return still_resident is not None and still_resident <= _STILL_WARM
+    return None if setup.index.cache is not None else resident_when_dropped(setup.files)
 
 
 def stage_shares(rates: Mapping[str, float]) -> dict[str, float]:
@@ -134,7 +125,7 @@ def _notes(
     notes = setup.warnings(facts)
     if setup.index.cache is not None:
         notes.append("The shards lie at a URL: cold files were not measured.")
-    elif not _can_be_cold(still_resident):
+    elif not can_be_cold(still_resident):
         share = "an unknown share" if still_resident is None else f"{still_resident:.0%}"
         notes.append(
             f"Cold files were not measured: {share} of the shards stays in memory when dropped."

@@ -118,9 +118,14 @@ def world_lap(work: Callable[[], int], world: "World", synchronize: Callable[[],
 
 
 def alternate(
-    contenders: Mapping[str, Callable[[], float]], *, runs: int, warmup: int = 1
+    contenders: Mapping[str, Callable[[], float]],
+    *,
+    runs: int,
+    warmup: int = 1,
+    shows: bool = True,
 ) -> list[Measurement]:
-    """Call each contender in turn, `warmup` + `runs` rounds; each call returns a rate.
+    """Call each contender in turn, `warmup` + `runs` rounds; each call returns a rate. `shows` how
+    far it is, on a terminal.
 
     Alternating lets what drifts (clock, page cache, neighbours) fall on all contenders alike.
     """
@@ -130,7 +135,7 @@ def alternate(
         description="rounds",
         console=Console(stderr=True),
         transient=True,
-        disable=not sys.stderr.isatty(),
+        disable=not shows or not sys.stderr.isatty(),
     )
     for number in rounds:
         for name, contender in contenders.items():

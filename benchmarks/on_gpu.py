@@ -115,6 +115,8 @@ def parts(asked: GpuRun, shards: dict[str, Path]) -> list[Part]:
     ]
     compute = ("--model", asked.model, "--device", asked.device, *batch)
     found.append(Part(name="compute", module="benchmarks.compute", arguments=compute))
+    ladder = ("--shards", str(shards["jpeg"]), "--mode", "weak", *compute, *measuring)
+    found.append(Part(name="scaling", module="benchmarks.scaling", arguments=ladder))
     found.append(training(asked, "train-synthetic", "--synthetic"))
     found += [
         training(asked, f"train-{form}", "--shards", str(folder)) for form, folder in shards.items()

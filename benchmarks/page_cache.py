@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 _CHUNK_BYTES = 2**20
+# More of the pages than this still in memory after they were dropped: the files can't be cold.
+_STILL_WARM = 0.05
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.mmap.restype = ctypes.c_void_p
 _LIBC.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
@@ -43,6 +45,18 @@ def resident_share(paths: Sequence[Path]) -> float | None:
         return None
     resident, pages = np.sum(known, axis=0).tolist()
     return float(resident / max(pages, 1))
+
+
+def resident_when_dropped(paths: Sequence[Path]) -> float | None:
+    """Share of the files' pages in memory just after they were dropped: 1 on tmpfs, 0 where files
+    can be cold; None where unknown."""
+    drop(paths)
+    return resident_share(paths)
+
+
+def can_be_cold(still_resident: float | None) -> bool:
+    """Whether so much of files that were dropped still in memory leaves them cold."""
+    return still_resident is not None and still_resident <= _STILL_WARM
 
 
 def _resident_pages(path: Path) -> tuple[int, int] | None:

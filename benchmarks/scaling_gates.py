@@ -28,7 +28,7 @@ def check_gates(
 def _enough_cores(measured: Measured, cores: int) -> Gate:
     ranks = -(-measured.world_size // measured.nodes)
     return Gate(
-        name="a core for each rank",
+        name="each rank has a core",
         holds=ranks <= cores,
         sentence=f"Ranks on a machine: {ranks}; cores there: {cores}.",
     )

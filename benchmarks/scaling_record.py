@@ -46,6 +46,11 @@ APART, IN_STEP, SYNTHETIC, REPLAYED, MEMORY, WARM, COLD, LOADER = RUNGS = (
 )
 
 
+def size_name(mode: str, world_size: int) -> str:
+    """As tables and bundles call a world size in a mode."""
+    return f"{mode}, {world_size} rank{'s' * (world_size > 1)}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rung:
     """Raw figures of one rung, run by run, warm-up dropped.
@@ -145,11 +150,12 @@ class Measured:
 
     @property
     def name(self) -> str:
-        return f"{self.mode}, {self.world_size} rank{'s' * (self.world_size > 1)}"
+        return size_name(self.mode, self.world_size)
 
     def images_per_second(self, rung: str = WARM) -> float:
         """Of the whole world, in the median run."""
-        return self.global_batch_size / self.rungs[rung].median_seconds
+        seconds = self.rungs[rung].step_seconds
+        return statistics.median(self.global_batch_size / each for each in seconds)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,11 @@
 """What a point's figures mean, in one sentence."""
 
+from collections.abc import Sequence
+
 from benchmarks.attribution import limit
 from benchmarks.interval import median_interval
 from benchmarks.measure import figure
-from benchmarks.scaling_record import COLD, LOADER, SYNTHETIC, WARM, Measured, Parts
+from benchmarks.scaling_record import COLD, LOADER, SYNTHETIC, WARM, Measured, Parts, Point
 
 
 def sentence(measured: Measured, shares: Parts) -> str:
@@ -54,3 +56,28 @@ def _of_cold(measured: Measured, bound: str) -> str:
         return "; cold files can't be told from warm ones"
     rate = measured.images_per_second
     return f"; from cold files {figure(rate(COLD))} images/s, {rate(COLD) / rate(WARM):.0%}"
+
+
+def find_scaling(points: Sequence[Point]) -> str:
+    """The sentence over all: how efficient the largest size of each mode is, what that costs it,
+    and what the first of them is bound by."""
+    largest = {point.mode: point for point in points if point.world_size > 1}
+    if not largest:
+        return points[0].sentence
+    said = [_efficiency(point) for point in largest.values()]
+    first = next(iter(largest.values()))
+    efficiencies = "; ".join(said)
+    return f"{efficiencies[0].upper()}{efficiencies[1:]}. {first.sentence}"
+
+
+def _efficiency(point: Point) -> str:
+    low, high = point.efficiency_interval
+    said = (
+        f"{point.mode} scaling to {point.world_size} ranks is {point.efficiency:.0%} efficient "
+        f"({low:.0%} to {high:.0%})"
+    )
+    lost = point.losses.as_dict()
+    most = max(lost, key=lambda name: lost[name])
+    if point.efficiency >= 1 or lost[most] < 0.01:
+        return said
+    return f"{said}, {lost[most]:.0%} lost to {most}"

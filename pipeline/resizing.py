@@ -44,8 +44,9 @@ class StartEnd(click.ParamType[tuple[int, int]]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[int, int]:
-        if isinstance(value, tuple):
-            return value
+        if not isinstance(value, str):
+            start, end = value
+            return start, end
         try:
             start, end = map(int, value.split(":"))
         except ValueError:

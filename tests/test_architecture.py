@@ -30,6 +30,7 @@ COMMANDS = (
     "benchmarks.peers",
     "benchmarks.predict",
     "benchmarks.report",
+    "benchmarks.scaling",
 )
 
 

@@ -194,7 +194,7 @@ def test_gates() -> None:
     assert "the loader gives 133.3 images/s, the model could take 266.7" in one.sentence
     assert failed(one) == {"the baseline is not input-bound"}
     assert failed(two) == {
-        "a core for each rank",
+        "each rank has a core",
         "the baseline is not input-bound",
         "efficiency is at most 100 %",
     }

@@ -9,7 +9,7 @@ from benchmarks.on_gpu import GpuRun, Part, main, parts, run
 
 
 def test_every_part_takes_its_options(tmp_path: Path) -> None:
-    from benchmarks import compute, loader, peers, report
+    from benchmarks import compute, loader, peers, report, scaling
     from trainer import __main__ as trainer
 
     commands = {
@@ -17,6 +17,7 @@ def test_every_part_takes_its_options(tmp_path: Path) -> None:
         "benchmarks.loader": loader.main,
         "benchmarks.compute": compute.main,
         "benchmarks.report": report.main,
+        "benchmarks.scaling": scaling.main,
         "trainer": trainer.main,
     }
     asked = GpuRun(src=str(tmp_path), out=str(tmp_path / "out"))

@@ -1,0 +1,52 @@
+"""Encoded images that lie in memory: what the loader gives when reading costs nothing."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.decoding import Source
+from pipeline.reader import Bytes
+from pipeline.supply import Supplied, Supply
+from pipeline.watch import Watch
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldSource(Source):
+    """A source whose samples are read when they are first taken, and stay in `held`."""
+
+    held: dict[int, Bytes] = field(default_factory=dict)
+
+    def supply(self, watch: Watch) -> Supply:
+        return HeldSupply(super().supply(watch), self.held)
+
+
+class HeldSupply:
+    """Samples from `held`; those that it lacks come from `supply`."""
+
+    def __init__(self, supply: Supply, held: dict[int, Bytes]) -> None:
+        self._supply, self._held = supply, held
+        self.close = supply.close
+
+    def advise(self, samples: Integers) -> Integers:
+        return samples[:0]
+
+    def wants_more_advice(self) -> bool:
+        return False
+
+    def forget(self, samples: Integers) -> None:
+        pass
+
+    def take(self, samples: Integers, spare: Bytes | None = None) -> Supplied:
+        wanted = samples.tolist()
+        missing = [place for place, sample in enumerate(wanted) if sample not in self._held]
+        bad = {}
+        if missing:
+            taken = self._supply.take(samples[missing])
+            bad = {missing[place]: reason for place, reason in taken.bad.items()}
+            for place, image in zip(missing, taken.images, strict=True):
+                if place not in bad:
+                    self._held[wanted[place]] = image.copy()
+        return Supplied([self._held.get(sample) for sample in wanted], bad)

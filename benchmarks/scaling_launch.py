@@ -1,0 +1,59 @@
+"""torchrun, as bench-scaling starts it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from benchmarks.provenance import ROOT
+from benchmarks.scaling import ScalingBenchmark
+from pipeline.errors import DataError
+
+
+def torchrun(
+    benchmark: ScalingBenchmark,
+    ranks_per_node: int,
+    *arguments: str,
+    number: int = 0,
+    cores: int | None = None,
+) -> None:
+    """Run a module on so many ranks of each machine; what they print is shown.
+
+    Args:
+        number: of this start among several; machines that come late don't meet the one before.
+        cores: that all ranks of a machine together are kept to.
+
+    Raises ``DataError`` if they fail.
+    """
+    command = [sys.executable, "-m", "torch.distributed.run", *_meeting(benchmark, number)]
+    command += ["--nproc-per-node", str(ranks_per_node), *arguments]
+    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        # torchrun warns where it isn't set; ranks set the threads that they want.
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
+    }
+    with _kept_to(cores):
+        process = subprocess.Popen(command, env=environment)
+    if process.wait():
+        raise DataError(f"{ranks_per_node} ranks failed: what they said stands above.")
+
+
+def _meeting(benchmark: ScalingBenchmark, number: int) -> list[str]:
+    if benchmark.nnodes == 1:
+        return ["--standalone"]
+    host, port = benchmark.meeting
+    backend = ("--rdzv-backend", "c10d", "--rdzv-endpoint", f"{host}:{port + number}")
+    return ["--nnodes", str(benchmark.nnodes), *backend]
+
+
+@contextmanager
+def _kept_to(cores: int | None) -> Iterator[None]:
+    """Programs started meanwhile have the first `cores` of this process's cores."""
+    available = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(available)[:cores])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, available)

@@ -1,0 +1,100 @@
+"""Steps whose cost is known: a model, a loader and an exchange of gradients that sleep."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
+from torch.nn.parallel import DistributedDataParallel
+
+import trainer.job
+from benchmarks import scaling_ranks
+from benchmarks.scaling_plan import Size
+from benchmarks.scaling_points import build_points
+from benchmarks.scaling_ranks import RanksJob
+from benchmarks.scaling_record import RUNGS, Point
+from pipeline.supply import EncodedSupply
+from trainer.config import Settings
+from trainer.distributed import World
+from trainer.model import Classifier
+
+
+class Sleeping(nn.Module):
+    """Lets its input through after some seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        time.sleep(self.seconds)
+        return images
+
+
+def slow_model(patch: pytest.MonkeyPatch, seconds: float) -> None:
+    """A step takes so long, and hardly more."""
+
+    def build(name: str, *, classes: int, mean: Any, std: Any, **others: Any) -> Classifier:
+        layers = (Sleeping(seconds), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, classes))
+        return Classifier(nn.Sequential(*layers), mean=mean, std=std)
+
+    patch.setattr(trainer.job, "build_model", build)
+
+
+def slow_loader(patch: pytest.MonkeyPatch, seconds: Callable[[Any], float]) -> None:
+    """The thread that prepares batches sleeps before each, for as long as `seconds` says of its
+    samples."""
+    honest = EncodedSupply.take
+
+    def take(self: EncodedSupply, samples: Any, spare: Any = None) -> Any:
+        time.sleep(seconds(samples))
+        return honest(self, samples, spare)
+
+    patch.setattr(EncodedSupply, "take", take)
+
+
+def slow_exchange(patch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Gradients are exchanged so much later, once a step."""
+    honest = trainer.job.distribute
+
+    def delayed(
+        group: dist.ProcessGroup | None, bucket: dist.GradBucket
+    ) -> torch.futures.Future[torch.Tensor]:
+        if bucket.is_last():
+            time.sleep(seconds)
+        return allreduce_hook(group, bucket)
+
+    def distribute(model: Classifier, world: World, config: Any) -> nn.Module:
+        parallel = honest(model, world, config)
+        if isinstance(parallel, DistributedDataParallel):
+            parallel.register_comm_hook(world.group, delayed)
+        return parallel
+
+    patch.setattr(trainer.job, "distribute", distribute)
+
+
+def measured_point(
+    shards: Path, folder: Path, world: World, *, ranks: int = 1, rungs: Sequence[str] = RUNGS
+) -> Point:
+    """Of two steps of 4 images on each of `rungs`."""
+    settings = {"shards": str(shards), "device": "cpu", "prefetch": 1, "read_ahead": 1}
+    job = RanksJob(
+        sizes=(Size(mode="weak", world_size=ranks, batch_size=4),),
+        settings=settings,
+        seconds=0.001,
+        runs=1,
+        warmup=0,
+        cores_per_rank=None,
+        folder=str(folder),
+        result="",
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scaling_ranks, "RUNGS", rungs)
+        measured = scaling_ranks.measure(job, Settings.of(**settings), world, [0])
+    (point,) = build_points(measured, cores=ranks, fits_in_page_cache=True)
+    return point

@@ -1,0 +1,230 @@
+"""bench-scaling tells known causes apart by shares, never by a clock."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from known_sleeps import measured_point, slow_loader, slow_model
+
+from benchmarks import scaling, scaling_inputs, scaling_trainings
+from benchmarks.bundle import read_bundle
+from benchmarks.pinning import cpu_share, gpu_share, parse_cores
+from benchmarks.scaling_plan import default_batch_size, default_ranks
+from benchmarks.scaling_record import (
+    APART,
+    COLD,
+    IN_STEP,
+    LOADER,
+    RUNGS,
+    SYNTHETIC,
+    WARM,
+    Point,
+    read_points,
+)
+from pipeline.reader import ShardReader
+from trainer.__main__ import main as train
+from trainer.distributed import open_world
+
+ROOT = Path(__file__).parents[1]
+
+
+def invoked(*arguments: str) -> Result:
+    return CliRunner().invoke(scaling.main, arguments)
+
+
+# Busy machines wake a sleeper late: the share of a known sleep must come out right once in so many
+# measurements, which one that is wrong by its formula never does.
+ATTEMPTS = 3
+
+
+def one_rank(
+    shards: Path, folder: Path, *rungs: str, right: Callable[[Point], bool] = lambda point: True
+) -> Point:
+    """The first point that is `right`, or the last."""
+    with open_world("cpu") as world:
+        # A busy machine lets a second thread wait.
+        torch.set_num_threads(1)
+        for attempt in range(ATTEMPTS):
+            out = folder / str(attempt)
+            point = measured_point(shards, out, world, rungs=(SYNTHETIC, WARM, LOADER, *rungs))
+            if right(point):
+                break
+    return point
+
+
+def test_a_slow_loader_is_input_bound(
+    digits_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow_model(monkeypatch, 0.15)
+    slow_loader(monkeypatch, lambda samples: 0.5)
+    expected = pytest.approx((0.5 - 0.15) / 0.5, abs=0.03)
+    point = one_rank(digits_shards, tmp_path, right=lambda point: point.shares.input == expected)
+    assert point.limit == "input"
+    assert point.shares.input == expected
+    assert point.shares.compute == pytest.approx(0.15 / 0.5, abs=0.06)
+    assert "weak, 1 rank: input-bound: the loader gives" in point.sentence
+    assert "the baseline is not input-bound" in {g.name for g in point.gates if not g.holds}
+
+
+def test_a_slow_model_is_compute_bound(
+    digits_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow_model(monkeypatch, 0.2)
+    slow_loader(monkeypatch, lambda samples: 0.05)
+    point = one_rank(digits_shards, tmp_path, right=lambda point: point.shares.compute > 0.9)
+    assert point.limit == "compute"
+    assert point.shares.compute > 0.9
+    assert point.shares.input == 0
+    assert point.images_per_second(LOADER) > 2 * point.images_per_second(SYNTHETIC)
+
+
+def test_a_cold_file_system_is_told_from_a_warm_one(
+    digits_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a file system that takes 0.5 s for a batch that it has not read since it was dropped."""
+    read: set[int] = set()
+    drop, read_bytes = scaling_inputs.drop, ShardReader.read
+
+    def forget(paths: list[Path]) -> None:
+        drop(paths)
+        read.clear()
+
+    def remember(self: ShardReader, samples: Any, *others: Any) -> Any:
+        read.update(samples.tolist())
+        return read_bytes(self, samples, *others)
+
+    monkeypatch.setattr(scaling_inputs, "drop", forget)
+    monkeypatch.setattr(ShardReader, "read", remember)
+    slow_model(monkeypatch, 0.05)
+    slow_loader(monkeypatch, lambda samples: 0 if read.issuperset(samples.tolist()) else 0.5)
+    expected = pytest.approx(0.9, abs=0.03)
+
+    def is_right(point: Point) -> bool:
+        return point.cold_shares is None or point.cold_shares.storage == expected
+
+    point = one_rank(digits_shards, tmp_path, COLD, right=is_right)
+    if point.cold_shares is None:
+        pytest.skip("files stay in the page cache here (tmpfs)")
+    assert point.cold_shares.storage == expected
+    assert point.shares.storage == 0 and point.limit != "storage"
+    assert "; from cold files" in point.sentence
+
+
+def test_two_ranks_that_wait(digits_shards: Path, tmp_path: Path) -> None:
+    """For the exchange of gradients, or for each other."""
+    command = (sys.executable, "-m", "torch.distributed.run", "--standalone")
+    script = Path(__file__).with_name("delayed_ranks.py")
+    ended = subprocess.run(
+        [*command, "--nproc_per_node", "2", script, digits_shards, tmp_path],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(ended.stdout.splitlines()[-1])
+    exchange, rank = found["exchange"], found["rank"]
+    assert exchange["limit"] == "communication"
+    assert exchange["shares"]["communication"] == pytest.approx(0.8, abs=0.1)
+    assert "communication-bound" in exchange["sentence"]
+    # The mean rank computes for 150 of 250 ms.
+    assert rank["shares"]["waiting"] == pytest.approx(0.4, abs=0.1)
+    assert rank["shares"]["compute"] == pytest.approx(0.6, abs=0.1)
+
+
+def test_one_and_two_ranks(digits_shards: Path, tmp_path: Path) -> None:
+    output = tmp_path / "scaling.json"
+    tiny = ("--model", "squeezenet1_1", "--batch-size", "4", "--seconds", "0.001", "--runs", "1")
+    tiny += ("--warmup", "0")
+    arguments = ("--shards", str(digits_shards), "--device", "cpu", "--ranks", "1,2", *tiny)
+    result = invoked(*arguments, "--output", str(output))
+    assert result.exit_code == 0, result.output
+    bundle = read_bundle(output)
+    *lines, last = result.output.splitlines()
+    assert json.loads(last) == bundle and lines[-1] == bundle["finding"]
+    found = read_points(bundle)
+    assert [(point.mode, point.world_size, point.batch_size) for point in found] == [
+        ("weak", 1, 4),
+        ("weak", 2, 4),
+        ("strong", 1, 4),
+        ("strong", 2, 2),
+    ]
+    for point in found:
+        alone = {APART, IN_STEP} if point.world_size == 1 else set()
+        assert set(point.rungs) | {COLD} == set(RUNGS) - alone
+        assert point.shares.total == pytest.approx(1)
+        assert point.losses.total == pytest.approx(1 - point.efficiency)
+        assert all(len(rung.step_seconds) == 1 for rung in point.rungs.values())
+        assert bundle["median"][point.name] == pytest.approx(point.images_per_second())
+        assert point.sentence in lines
+    assert all(len(cores) == 1 for cores in found[1].rank_cores)
+    assert bundle["settings"]["ranks"] == [1, 2]
+
+
+def in_this_process(benchmark: Any, ranks: int, *arguments: str, **others: Any) -> None:
+    assert arguments[:2] == ("-m", "trainer")
+    result = CliRunner().invoke(train, arguments[2:])
+    assert result.exit_code == 0, result.output
+
+
+def test_whole_trainings(
+    digits_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scaling_trainings, "torchrun", in_this_process)
+    result = invoked(
+        *("--to-end", "--shards", str(digits_shards), "--device", "cpu", "--ranks", "1,2"),
+        *("--model", "squeezenet1_1", "--global-batch-size", "64", "--epochs", "0.05"),
+        *("--out", str(tmp_path / "runs")),
+    )
+    assert result.exit_code == 0, result.output
+    record = json.loads(result.output.splitlines()[-1])
+    one, two = record["trainings"]
+    assert (one["world_size"], two["world_size"]) == (1, 2)
+    assert one["global_batch_size"] == two["global_batch_size"] == 64
+    # The same run: in this process both have one rank.
+    assert one["final"] == two["final"] and one["epochs"] == pytest.approx(0.05, abs=0.05)
+    assert "strong, 1 rank: 0.0" in record["finding"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (("--ranks", "1,two"), 2, "'1,two' is no list of numbers such as 1,2,4"),
+        (("--ranks", "0,1"), 2, "a size must be at least 1, not 0"),
+        (("--shards", "nowhere"), 1, "nowhere holds no complete shards"),
+        (("--synthetic",), 2, "leave out --synthetic"),
+        (("--nnodes", "2"), 2, "--nnodes needs --rdzv-endpoint HOST:PORT"),
+        (("--ranks", "3", "--nnodes", "2", "--rdzv-endpoint", "a:1"), 2, "--ranks 3 can't be"),
+        (("--ranks", "1,3", "--batch-size", "4"), 2, "--global-batch-size 4 can't be divided by 3"),
+    ],
+)
+def test_bench_scaling_refuses(
+    digits_shards: Path, arguments: tuple[str, ...], code: int, sentence: str
+) -> None:
+    result = invoked("--device", "cpu", "--shards", str(digits_shards), *arguments)
+    assert result.exit_code == code
+    assert sentence in result.output
+
+
+def test_ranks_have_cores_of_their_own() -> None:
+    assert [cpu_share(range(4), rank, 2) for rank in range(3)] == [[0, 1], [2, 3], [0, 1]]
+    assert cpu_share([5], 1, 2) == [5]
+    near = [parse_cores("0-3"), parse_cores("4,5,6-7\n"), parse_cores("0-3")]
+    assert [gpu_share(near, gpu) for gpu in range(3)] == [[0, 1], [4, 5, 6, 7], [2, 3]]
+
+
+def test_what_is_measured_by_default() -> None:
+    alone = scaling.ScalingBenchmark()
+    assert default_ranks(8, 128, alone) == (1, 2, 4, 8)
+    assert default_ranks(0, 2, alone) == (1, 2)
+    assert default_ranks(6, 64, alone) == (1, 2, 4, 6)
+    assert default_ranks(0, 64, scaling.ScalingBenchmark(cores_per_rank=16)) == (1, 2, 4)
+    assert [default_batch_size(0, px) for px in (32, 64, 112, 224, 512)] == [32, 32, 16, 4, 4]
+    assert default_batch_size(8, 32) == 128
