@@ -4,8 +4,9 @@ import json
 import os
 import socket
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Protocol
 
 import numpy as np
@@ -76,6 +77,10 @@ class TensorFlowExchange:
     def __init__(self, world: World) -> None:
         if world.world_size > 1:
             _announce(world)
+        # torch loads Triton when it needs it; loaded after TensorFlow it ends the process (torch
+        # 2.14, TensorFlow 2.21).
+        with suppress(ImportError):
+            import_module("triton")
         import tensorflow
 
         tensorflow.config.threading.set_intra_op_parallelism_threads(world.threads)

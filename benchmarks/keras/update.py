@@ -91,7 +91,7 @@ def with_keras(job: Job, exchange: Exchange) -> Job:
             ),
             loss=(loss := _loss(job.data.classes, recipe.label_smoothing)),
             metrics=[keras.metrics.MeanMetricWrapper(loss, name=WITHOUT_DECAY)],
-            # As fast without XLA on CPUs, which takes minutes to compile a ResNet-50.
+            # XLA takes four times as long on two cores (ResNet-18 at 32 px).
             jit_compile=False,
         )
     functions = exchange.functions(network)
