@@ -17,6 +17,7 @@ from benchmarks.reporting.tables import (
 )
 from benchmarks.reporting.verdict import verdict
 from benchmarks.scaling_record import read_points
+from benchmarks.scaling_tables import failed_gates
 
 
 def build_page(inputs: Inputs) -> Page:
@@ -68,16 +69,13 @@ def _scaling(inputs: Inputs) -> Section | None:
     if result is None:
         return None
     points = read_points(result.bundle)
-    failed = [
-        f"{point.name}: don't trust it, since not {gate.name}: {gate.sentence}"
-        for point in points
-        for gate in point.gates
-        if not gate.holds
-    ]
     return Section(
         title="More ranks",
         panels=tuple(scaling_panels(inputs)),
-        notes=(*(point.sentence for point in points), *failed),
+        notes=(
+            *(said.strip(" !") for said in failed_gates(points)),
+            *(point.sentence for point in points),
+        ),
         tables=(("Figures", figures_table(result)),),
     )
 
