@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from matplotlib.ticker import FuncFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
 
 from benchmarks.kinds import PREDICTION
 from benchmarks.measure import figure
@@ -14,6 +14,8 @@ from tools.looking.palette import GRAY, RED
 
 # Limits are told apart by their shape, too.
 MARKERS = {"input": "v", "compute": "o", "communication": "s"}
+# So few sizes span less than two powers of ten.
+_FEW = 7
 
 
 def prediction_panels(inputs: Inputs) -> list[Panel]:
@@ -36,6 +38,8 @@ def _rates(sizes: Sequence[Any], rates: Sequence[float], measured: Sequence[Any]
         _draw_measured(axes, measured, [check["measured"] for check in measured])
         ranks_axis(axes, ranks)
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if len(ranks) < _FEW else (1,)))
+        axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set_ylabel("images/s (log scale)")
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
         axes.legend()

@@ -10,7 +10,7 @@ from benchmarks.measure import counted, figure
 from benchmarks.reporting.bars import BAR_INCHES, MARGIN_INCHES, bars, height
 from benchmarks.reporting.drawing import Panel
 from benchmarks.reporting.inputs import Inputs
-from benchmarks.scaling_record import PARTS, RUNGS, Point, read_points
+from benchmarks.scaling_record import LOADER, PARTS, RUNGS, SYNTHETIC, Point, read_points
 from tools.looking.palette import BLUE, GRAY, GREEN, ORANGE, PURPLE, RED, SKY
 
 PART_COLOURS = {
@@ -25,6 +25,8 @@ MODE_LOOKS: dict[str, Any] = {
     "weak": {"color": BLUE, "marker": "o"},
     "strong": {"color": RED, "marker": "s", "linestyle": "--"},
 }
+# Times the rate of the model.
+_FAR = 2
 IDEAL: Any = {"color": GRAY, "linestyle": ":", "linewidth": 1.4}
 
 
@@ -162,6 +164,9 @@ def _shares(points: Sequence[Point]) -> Panel:
 def _ladder(point: Point) -> Panel:
     """images/s of each rung of the stall ladder."""
     rates = {name: point.images_per_second(name) for name in RUNGS if name in point.rungs}
+    if rates[LOADER] > _FAR * rates[SYNTHETIC]:
+        # Beside its bar the others would be too short to tell apart; the first panel has it.
+        del rates[LOADER]
     return Panel(
         name=f"ladder-{point.mode}-{point.world_size}",
         title=f"{point.name.capitalize()}: {figure(rates['synthetic'])} images/s without input, "
