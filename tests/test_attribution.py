@@ -198,5 +198,5 @@ def test_gates() -> None:
         "the baseline is not input-bound",
         "efficiency is at most 100 %",
     }
-    (slow,) = build(measured(1, alone(warm=28) | {LOADER: rung(10, 10, 20)}))
+    (slow,) = build(measured(1, alone(warm=28) | {LOADER: rung(40, 40, 80)}))
     assert failed(slow) == {"runs agree", "synthetic batches are fastest"}
