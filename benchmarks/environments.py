@@ -46,9 +46,13 @@ class PeerEnvironment:
     missing: Mapping[str, str]
     versions: Mapping[str, str]
 
+    @property
+    def python(self) -> str:
+        return str(_python(self.folder))
+
     def command(self, *arguments: str) -> list[str]:
         """``python -m`` with these arguments; needs `variables`."""
-        return [str(_python(self.folder)), "-P", "-m", *arguments]
+        return [self.python, "-P", "-m", *arguments]
 
     def variables(self, scratch: Path) -> dict[str, str]:
         """Our modules are found, and temporary files lie in `scratch`, where nobody else's are."""

@@ -1,6 +1,8 @@
 """torchrun, as bench-scaling starts it."""
 
+import ctypes
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +12,8 @@ from benchmarks.provenance import ROOT
 from benchmarks.scaling import ScalingBenchmark
 from pipeline.errors import DataError
 
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
 
 def torchrun(
     benchmark: ScalingBenchmark,
@@ -17,16 +21,19 @@ def torchrun(
     *arguments: str,
     number: int = 0,
     cores: int | None = None,
+    python: str = sys.executable,
 ) -> None:
-    """Run a module on so many ranks of each machine; what they print is shown.
+    """Run a module on so many ranks of each machine; what they print is shown. They end, and save
+    first, when this process is ended, in whatever way.
 
     Args:
         number: of this start among several; machines that come late don't meet the one before.
         cores: that all ranks of a machine together are kept to.
+        python: that has what the module needs.
 
     Raises ``DataError`` if they fail.
     """
-    command = [sys.executable, "-m", "torch.distributed.run", *_meeting(benchmark, number)]
+    command = [python, "-m", "torch.distributed.run", *_meeting(benchmark, number)]
     command += ["--nproc-per-node", str(ranks_per_node), *arguments]
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {
@@ -35,9 +42,19 @@ def torchrun(
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
     }
     with _kept_to(cores):
-        process = subprocess.Popen(command, env=environment)
-    if process.wait():
+        process = subprocess.Popen(command, env=environment, preexec_fn=_end_with_parent)
+    try:
+        failed = process.wait()
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait()
+    if failed:
         raise DataError(f"{ranks_per_node} ranks failed: what they said stands above.")
+
+
+def _end_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 def _meeting(benchmark: ScalingBenchmark, number: int) -> list[str]:

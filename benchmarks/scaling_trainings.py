@@ -1,6 +1,7 @@
 """bench-scaling --max-minutes, --to-end: whole trainings by the trainer, one at each size."""
 
 import json
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -61,7 +62,7 @@ def measure_trainings(
     sizes = [size for size in plan.sizes if size.mode in (benchmark.mode or (STRONG,))]
     for number, size in enumerate(sizes):
         directory = folder / f"{size.mode}-{size.world_size}"
-        _train(benchmark, plan, typed, size, directory, number)
+        train(benchmark, plan, typed, size, directory, number)
         if directory.exists():
             trainings.append(_read(size, directory, metric))
     if not trainings:
@@ -82,15 +83,19 @@ def measure_trainings(
     )
 
 
-def _train(
+def train(
     benchmark: ScalingBenchmark,
     plan: ScalingPlan,
     typed: Mapping[str, Any],
     size: Size,
     directory: Path,
     number: int,
+    *,
+    module: str = "trainer",
+    python: str = sys.executable,
 ) -> None:
-    """The trainer at one size; a run that was ended early goes on."""
+    """The trainer, or a module with its options, at one size; a run that was ended early goes
+    on."""
     told = dict(typed) | {
         "model": plan.settings.recipe.model,
         "global_batch_size": size.world_size * size.batch_size,
@@ -105,7 +110,8 @@ def _train(
         torchrun(
             benchmark,
             local_ranks,
-            *("-m", "trainer", "--profile-file", str(profile)),
+            *("-m", module, "--profile-file", str(profile)),
+            python=python,
             number=number,
             cores=None if plan.gpus else local_ranks * (benchmark.cores_per_rank or 1),
         )

@@ -31,6 +31,7 @@ COMMANDS = (
     "benchmarks.predict",
     "benchmarks.report",
     "benchmarks.scaling",
+    "benchmarks.study",
 )
 
 

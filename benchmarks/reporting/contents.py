@@ -22,6 +22,7 @@ from benchmarks.scaling_tables import failed_gates
 
 def build_page(inputs: Inputs) -> Page:
     sections = (
+        _answers(inputs),
         _overview(inputs),
         _scaling(inputs),
         _loader(inputs),
@@ -53,6 +54,16 @@ def _about(inputs: Inputs) -> str:
     days = sorted({str(result.environment["time"])[:10] for result in inputs.results})
     ends = [*machines, " to ".join(dict.fromkeys((days[0], days[-1])))] if days else []
     return f"{'; '.join(parts)}. {'; '.join(ends)}".strip().removesuffix(".") + "."
+
+
+def _answers(inputs: Inputs) -> Section | None:
+    """To the questions of a study (``benchmarks.study_answers``)."""
+    result = inputs.last(TRAININGS)
+    answers = result.bundle.get("answers") if result else None
+    if not answers:
+        return None
+    said = tuple(f"{question} {answer}" for question, answer in answers.items())
+    return Section(title="The questions of the study", notes=said)
 
 
 def _overview(inputs: Inputs) -> Section | None:
