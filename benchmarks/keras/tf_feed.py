@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import torch
 from torch.utils.dlpack import from_dlpack
 
 from pipeline.augment import GEOMETRY, train_parameter_names
@@ -66,7 +65,7 @@ def tf_batches(
                 planned = plan.batch_at(step)
                 yield Batch(
                     images=from_dlpack(images).permute(0, 3, 1, 2),
-                    targets=torch.from_numpy(batch_targets(index, planned)),
+                    targets=batch_targets(index, planned),
                     samples=planned.samples,
                 )
 
