@@ -9,7 +9,6 @@ from click.core import ParameterSource
 
 from benchmarks.environments import KERAS_FOLDER
 from benchmarks.scaling import ScalingBenchmark
-from benchmarks.study_cells import FRAMEWORKS
 from pipeline.errors import MisuseError
 from pipeline.options import options, setting, take
 from pipeline.profile_file import profile_file
@@ -17,6 +16,8 @@ from trainer.config import CONFIGS, Settings
 from trainer.recipes import recipe_option
 
 Part = TypeVar("Part")
+
+FRAMEWORKS = {"pytorch": "PyTorch", "keras": "Keras"}
 
 
 class Listed(click.ParamType[tuple[Part, ...]]):

@@ -7,7 +7,8 @@ from typing import Any
 
 from benchmarks.measure import figure
 from benchmarks.scaling_record import STRONG, Point
-from benchmarks.study_cells import FRAMEWORKS, Outcome
+from benchmarks.study import FRAMEWORKS
+from benchmarks.study_cells import Outcome
 from trainer.clock import clock
 
 QUESTIONS = (

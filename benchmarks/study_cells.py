@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.study import FRAMEWORKS
 from pipeline.errors import DataError
 from trainer.records import Record, read_records
 from trainer.runs import CONFIG_NAME
 
-FRAMEWORKS = {"pytorch": "PyTorch", "keras": "Keras"}
 # The module that torchrun starts.
 MODULES = {"pytorch": "trainer", "keras": "benchmarks.keras"}
 
