@@ -44,7 +44,7 @@ def batches(task: Task) -> Iterator[Batch]:
         )
         drawn = fn.external_source(parameters, num_outputs=len(graph.parameter_names), batch=True)
         named = dict(zip(graph.parameter_names, drawn, strict=True))
-        return transform(encoded, named, graph), labels
+        return *transform(encoded, named, graph), labels
 
     pipeline = new_pipeline(outputs, graph)
     pipeline.build()
