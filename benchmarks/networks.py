@@ -69,9 +69,18 @@ def _card(kind: str, gigabit: int) -> Link:
     )
 
 
+NVLINK, GLOO = "nvlink-4", "gloo-loopback"
+
 LINKS: Mapping[str, Link] = {
     link.name: link
     for link in (
+        Link(
+            name=GLOO,
+            bandwidth_gb_per_second=1.0,
+            latency_us=200,
+            core_share=0.72,
+            source="two cores: benchmarks/results/predict_2-core-epyc_2026-11-25.md",
+        ),
         _nvlink(3, 235, "A100: the limit in NCCL's tuning.cc, of 300 by the data sheet"),
         _nvlink(4, 376, "H100, H200: measured in NVIDIA/nccl issue 1264, of 450 by the data sheet"),
         _pcie(4, 31.5),

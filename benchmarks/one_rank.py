@@ -44,6 +44,10 @@ class OneRank:
     node_cores: int
     measured: tuple[MeasuredSize, ...]
 
+    @property
+    def on_gpu(self) -> bool:
+        return "CPU" not in self.device
+
 
 def read_one_rank(
     paths: Sequence[Path], *, batch_size: int | None, gradient_bytes: float | None

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from benchmarks.networks import LINKS, Link, Network, parse_link
+from benchmarks.networks import GLOO, LINKS, NVLINK, Link, Network, parse_link
 from pipeline.errors import MisuseError
 from pipeline.options import options, setting, take, within
 
@@ -18,7 +18,8 @@ MOST_RANKS = 1024
 class Prediction:
     within: str | None = setting(
         None,
-        "Link between ranks of a node: GB/s,us a hop, or a name.  [default: nvlink-4]",
+        "Link between ranks of a node: GB/s,us a hop, or a name.  [default: nvlink-4 for GPUs, "
+        "gloo-loopback for cores]",
         metavar="LINK",
     )
     between: str = setting(
@@ -63,8 +64,8 @@ class Prediction:
                 "--measure-network, --within and --network-of say the same: give one of them."
             )
 
-    def link_within(self) -> Link:
-        return parse_link("--within", self.within or "nvlink-4")
+    def link_within(self) -> Link | None:
+        return None if self.within is None else parse_link("--within", self.within)
 
     def link_between(self) -> Link:
         return parse_link("--between", self.between)
@@ -102,7 +103,9 @@ def main(results: tuple[Path, ...], **values: Any) -> None:
         gradient_bytes=asked.gradient_mb and 1e6 * asked.gradient_mb,
     )
     network = Network(
-        ranks_per_node=asked.ranks_per_node or one.node_ranks, within=inside, between=between
+        ranks_per_node=asked.ranks_per_node or one.node_ranks,
+        within=inside or LINKS[NVLINK if one.on_gpu else GLOO],
+        between=between,
     )
     if asked.network_of:
         network = _network_of(Path(asked.network_of))

@@ -202,5 +202,5 @@ def test_links_by_name_or_as_stated() -> None:
     "text", ["", "fast", "25", "0,5", "-1,5", "25,-1", "inf,1", "nan,1", "1,2,3"]
 )
 def test_a_link_that_makes_no_sense(text: str) -> None:
-    with pytest.raises(MisuseError, match=r"give GB/s and us like 25,5, or one of nvlink-3"):
+    with pytest.raises(MisuseError, match=r"give GB/s and us like 25,5, or one of gloo-loopback"):
         parse_link("--within", text)
