@@ -76,7 +76,7 @@ def _time(runs: Sequence[Run]) -> Panel:
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.set_xlabel("share of the wall time of training")
         axes.tick_params(axis="y", length=0)
-        axes.figure.legend(loc="outside upper left", ncols=3)
+        axes.figure.legend(loc="outside lower left", ncols=3)
 
     return Panel(
         name="run-time",

@@ -150,7 +150,7 @@ def _shares(points: Sequence[Point]) -> Panel:
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.set_xlabel("share of a step, warm files")
         axes.tick_params(axis="y", length=0)
-        axes.figure.legend(loc="outside upper left", ncols=3)
+        axes.figure.legend(loc="outside lower left", ncols=3)
 
     return Panel(
         name="step",
