@@ -36,12 +36,10 @@ def point_columns(points: Sequence[Point]) -> Mapping[str, Mapping[str, str]]:
 
 
 def failed_gates(points: Sequence[Point]) -> list[str]:
-    """What makes figures less than they seem; each once."""
-    return list(
-        dict.fromkeys(
-            f" ! {point.name}: not trusted, since it must be that {gate.name}: {gate.sentence}"
-            for point in points
-            for gate in point.gates
-            if not gate.holds
-        )
-    )
+    """What makes figures less than they seem."""
+    return [
+        f" ! {point.name} is not to be trusted: {gate.sentence}"
+        for point in points
+        for gate in point.gates
+        if not gate.holds
+    ]
