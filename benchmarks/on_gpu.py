@@ -109,9 +109,11 @@ def parts(asked: GpuRun, shards: dict[str, Path]) -> list[Part]:
         for form in FORMATS
     ]
     found.append(Part(name="rungs", module="benchmarks.loader", arguments=loader))
+    # A CPU has no decoders beside its cores.
+    sweeps = ("threads", "cache", *["hw-decoder-load"] * (asked.device == "cuda"))
     found += [
         Part(name=f"sweep-{what}", module="benchmarks.loader", arguments=(*loader, "--sweep", what))
-        for what in ("threads", "hw-decoder-load", "cache")
+        for what in sweeps
     ]
     compute = ("--model", asked.model, "--device", asked.device, *batch)
     found.append(Part(name="compute", module="benchmarks.compute", arguments=compute))

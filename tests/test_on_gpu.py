@@ -30,6 +30,15 @@ def test_every_part_takes_its_options(tmp_path: Path) -> None:
             commands[part.module].make_context(part.name, [*part.arguments])
 
 
+def test_without_a_gpu_what_only_a_gpu_has_is_left_out(tmp_path: Path) -> None:
+    shards = {"jpeg": tmp_path / "shards"}
+    found = {
+        device: {part.name for part in parts(GpuRun(src=str(tmp_path), device=device), shards)}
+        for device in ("cpu", "cuda")
+    }
+    assert found["cuda"] - found["cpu"] == {"sweep-hw-decoder-load"} and found["cpu"]
+
+
 @pytest.mark.parametrize(
     ("code", "limit_seconds", "exit_code", "printed"),
     [
