@@ -19,7 +19,8 @@ from trainer.evaluate import main
 @pytest.fixture(scope="module")
 def trained(digits_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run") / "digits"
-    train(digits_shards, out, steps=12, learning_rate=0.2, ema_decay=0.8)
+    settings = {"ema_decay": 0.8, "precision": "bf16", "flip_test": True, "checkpoint_every": 0.3}
+    train(digits_shards, out, steps=12, model="squeezenet1_1", learning_rate=0.05, **settings)
     return out
 
 
@@ -36,7 +37,9 @@ def test_says_what_the_run_said_at_any_number_of_ranks(trained: Path) -> None:
     alone = evaluated("--run", str(trained))
     counts = ("samples", "top1_correct", "top5_correct")
     assert [alone[name] for name in counts] == [told[name] for name in counts]
+    # The run evaluated in batches of another size, which rounds otherwise.
     assert alone["loss"] == pytest.approx(told["loss"], rel=1e-4)
+    assert (alone["dtype"], alone["top1_with_flips"]) == ("bfloat16", told["top1_with_flips"])
     image = cv2.imread(str(trained / "confusion.png"))
     assert image is not None and min(image.shape[:2]) > 400
     together = torchrun(3, "-m", "trainer.evaluate", str(trained))
@@ -44,6 +47,13 @@ def test_says_what_the_run_said_at_any_number_of_ranks(trained: Path) -> None:
     record = json.loads(together.stdout.splitlines()[-1])
     assert record["by_name"] == alone["by_name"]
     assert [record[name] for name in counts] == [alone[name] for name in counts]
+
+
+def test_another_checkpoint(trained: Path) -> None:
+    earlier = min(trained.glob("checkpoint-*.pt"))
+    record = evaluated("--checkpoint", str(earlier))
+    assert (record["run"], record["checkpoint"]) == (str(trained), str(earlier))
+    assert record["loss"] != evaluated("--run", str(trained))["loss"]
 
 
 def test_another_split(trained: Path) -> None:
@@ -78,6 +88,8 @@ def test_what_can_not_be_evaluated_is_said(
 ) -> None:
     for arguments, code, message in (
         (("--run", str(tmp_path)), 1, "holds no run"),
+        ((), 2, "Give the directory of one run"),
+        (("--run", str(trained), "--checkpoint", str(tmp_path / "x.pt")), 1, "x.pt can't be read"),
         (("--run", str(trained), "--split", "tset"), 1, "no split 'tset'"),
         (("--run", str(trained), "--shards", str(photographs)), 1, "the run was trained for"),
     ):

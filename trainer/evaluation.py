@@ -32,15 +32,24 @@ def evaluate(
     there is no sample. With `flips` the metric that the task is best by is there a second time, for
     the means of what the model says of each image and of its mirror image.
     """
+    scored, sums = scoring(model, task, flips=flips)
+    totals = add_up(batches, scored, world, sums, dtype=dtype, stopped=stopped)
+    return evaluation_of(totals, task, flips=flips)
+
+
+def scoring(model: nn.Module, task: Task, *, flips: bool) -> tuple[nn.Module, Sums]:
+    """What ``add_up`` runs and counts, for ``evaluation_of`` to read."""
     if isinstance(task, Segmentation):
         model = ImageByImage(model)
-    if not flips:
-        totals = add_up(batches, model, world, task.sums, dtype=dtype, stopped=stopped)
-        return task.evaluation(totals) if totals and totals[0] else None
-    both = WithFlips(model)
-    totals = add_up(batches, both, world, _of_halves(task.sums), dtype=dtype, stopped=stopped)
+    return (WithFlips(model), _of_halves(task.sums)) if flips else (model, task.sums)
+
+
+def evaluation_of(totals: list[float] | None, task: Task, *, flips: bool) -> Evaluation | None:
+    """What the totals say; None where there is no sample."""
     if not totals or not totals[0]:
         return None
+    if not flips:
+        return task.evaluation(totals)
     half = len(totals) // 2
     plain, flipped = task.evaluation(totals[:half]), task.evaluation(totals[half:])
     named = {f"{task.best_by}_with_flips": flipped.metrics[task.best_by]}

@@ -21,8 +21,9 @@ from trainer.checkpoint import CHECKPOINT_NAME, Identity, load_checkpoint
 from trainer.config import Settings
 from trainer.confusion import Confusion, confusion_sums, draw_confusion
 from trainer.distributed import World, open_world
-from trainer.evaluation import ImageByImage, add_up
+from trainer.evaluation import add_up, evaluation_of, scoring
 from trainer.model import Classifier, build_model
+from trainer.precision import autocast_dtype, set_float32
 from trainer.runs import CONFIG_NAME, CONFUSION_NAME
 from trainer.scores import Evaluation, metric_rows
 from trainer.segmentation import Segmentation
@@ -52,10 +53,10 @@ class TrainedRun:
         size = self.resolved["image_size_px"]
         return dataclasses.replace(self.settings.pipeline, image_size=size, threads=None)
 
-    def model(self) -> Classifier:
-        """With the weights of the checkpoint: their average where the run keeps one."""
+    def model(self, path: Path) -> Classifier:
+        """With the weights of the checkpoint `path`: their average where the run keeps one."""
         recipe, identity = self.settings.recipe, self._identity()
-        checkpoint = load_checkpoint(self.directory / CHECKPOINT_NAME, identity)
+        checkpoint = load_checkpoint(path, identity)
         model = build_model(
             recipe.model,
             classes=self.task.outputs,
@@ -100,8 +101,12 @@ def open_run(directory: Path) -> TrainedRun:
     return TrainedRun(directory=directory, settings=settings, resolved=resolved)
 
 
-def judge(directory: str, *, shards: str | None, split: str, device: str) -> None:
-    """Evaluate, and show the result on rank 0. Raises ``DataError`` and ``MisuseError``."""
+def judge(
+    directory: str, *, checkpoint: str | None, shards: str | None, split: str, device: str
+) -> None:
+    """Evaluate a checkpoint of the run, by default the newest, and show the result on rank 0.
+    Raises ``DataError`` and ``MisuseError``."""
+    path = Path(checkpoint) if checkpoint else Path(directory, CHECKPOINT_NAME)
     with open_world(device) as world:
         with world.same_fate():
             run = open_run(Path(directory))
@@ -110,7 +115,10 @@ def judge(directory: str, *, shards: str | None, split: str, device: str) -> Non
                 pipeline = dataclasses.replace(pipeline, shards=shards)
             dataset = open_dataset(pipeline)
             _refuse_others(run, dataset)
-            model = run.model().to(world.device)
+            model = run.model(path).to(world.device)
+            precision = run.settings.machine.precision
+            dtype = autocast_dtype(precision, world.device, model)
+            set_float32(precision)
             batches = val_loader(
                 dataset,
                 dataclasses.replace(pipeline, threads=world.threads),
@@ -121,35 +129,44 @@ def judge(directory: str, *, shards: str | None, split: str, device: str) -> Non
                 split=split,
             )
         with batches:
-            result = judged(run.task, batches, model, world)
+            flips = run.settings.run.flip_test
+            result = judged(run.task, batches, model, world, dtype=dtype, flips=flips)
         if world.rank == 0:
             if result is None:
                 raise DataError(f"{dataset.location} has no sample in its split {split}.")
-            show(*result, run=run, shards=dataset.location, split=split)
+            said = {"run": directory, "checkpoint": str(path), "shards": dataset.location}
+            said |= {"split": split, "dtype": str(dtype or torch.float32).removeprefix("torch.")}
+            show(*result, said=said, picture=run.directory / CONFUSION_NAME)
 
 
 def judged(
-    task: Task, batches: Iterable[Batch], model: Classifier, world: World
+    task: Task,
+    batches: Iterable[Batch],
+    model: Classifier,
+    world: World,
+    *,
+    dtype: torch.dtype | None,
+    flips: bool,
 ) -> tuple[Evaluation, Confusion | None] | None:
     """What the task says and, where there are classes to take for each other, the confusion; None
     if there was no sample."""
-    if isinstance(task, Segmentation):
-        totals = add_up(batches, ImageByImage(model), world, task.sums)
-        if not totals or not totals[0]:
-            return None
-        confusion = Confusion(classes=task.classes, counts=task.cells(totals), unit="pixels")
-        return task.evaluation(totals), confusion
     classes = task.classes if isinstance(task, Classification) else ()
+    scored, own_sums = scoring(model, task, flips=flips)
 
     def sums(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        own = task.sums(outputs, targets)
-        return torch.cat([confusion_sums(outputs, targets), own]) if classes else own
+        own = own_sums(outputs, targets)
+        if not classes:
+            return own
+        return torch.cat([confusion_sums(outputs[:, : task.outputs], targets), own])
 
-    totals = add_up(batches, model, world, sums)
-    if not totals or not totals[len(classes) ** 2]:
-        return None
+    totals = add_up(batches, scored, world, sums, dtype=dtype) or []
     cells, own = totals[: len(classes) ** 2], totals[len(classes) ** 2 :]
-    evaluation = task.evaluation(own)
+    evaluation = evaluation_of(own, task, flips=flips)
+    if evaluation is None:
+        return None
+    if isinstance(task, Segmentation):
+        plain = own[: len(own) // 2] if flips else own
+        return evaluation, Confusion(classes=task.classes, counts=task.cells(plain), unit="pixels")
     if not classes:
         return evaluation, None
     counts = np.array(cells, np.int64).reshape(len(classes), len(classes))
@@ -158,13 +175,13 @@ def judged(
 
 
 def show(
-    evaluation: Evaluation, confusion: Confusion | None, *, run: TrainedRun, shards: str, split: str
+    evaluation: Evaluation, confusion: Confusion | None, *, said: Mapping[str, str], picture: Path
 ) -> None:
-    """The table, the picture, and the JSON line."""
-    record: dict[str, Any] = {"run": str(run.directory), "shards": shards, "split": split}
-    record |= {**evaluation.as_record(), "by_name": dict(evaluation.by_name)}
+    """The table, the picture, and the JSON line, which begins with what was `said`."""
+    record: dict[str, Any] = {**said, **evaluation.as_record(), "by_name": dict(evaluation.by_name)}
     console = Console(soft_wrap=True, highlight=False)
-    table = Table("", "value", title=f"{evaluation.samples:,} samples of {split}")
+    title = "{samples:,} samples of {split}, in {dtype}".format(**record)
+    table = Table("", "value", title=title)
     for row in (*metric_rows(evaluation.metrics), ("loss", f"{evaluation.loss:.4f}")):
         table.add_row(*row)
     table.add_section()
@@ -175,7 +192,6 @@ def show(
     if len(worst) > WORST:
         console.print(f"The {WORST} worst of {len(worst)}; the JSON has all.", markup=False)
     if confusion is not None:
-        picture = run.directory / CONFUSION_NAME
         draw_confusion(confusion, picture)
         record["confusion"] = str(picture)
         console.print(f"Which are taken for which: {picture}", markup=False)
