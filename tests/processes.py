@@ -7,7 +7,10 @@ from collections.abc import Callable
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Any
 
+import click
 import tiny_trainer
+
+from trainer.endings import leave_saying
 
 
 def start_ranks(
@@ -42,7 +45,10 @@ def _train(
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     if prepare:
         prepare(rank)
-    tiny_trainer.train(**settings)
+    try:
+        tiny_trainer.train(**settings)
+    except click.ClickException as error:
+        leave_saying(error)
 
 
 def pin(number: int) -> None:

@@ -7,10 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
 import tiny_trainer
+from processes import exit_codes, kill, start_ranks
 
 from trainer.checkpoint import CHECKPOINT_NAME
 
@@ -85,6 +88,28 @@ def test_a_rank_that_stalls_is_named(digits_shards: Path, tmp_path: Path) -> Non
         process.kill()
     assert process.returncode == 1
     assert re.search(r"Error: Rank 1 has died, or has not answered for 6 s", errors), errors
+
+
+def test_rank_0_dies_with_the_store_that_it_holds(
+    digits_shards: Path, tmp_path: Path, loaded: ForkServerContext
+) -> None:
+    """As where each start of the ranks has a store of its own (docs/nodes.md)."""
+    out, errors = tmp_path / "run", tmp_path / "errors.txt"
+    settings = {"shards": str(digits_shards), "out": str(out), "threads": 1}
+    settings |= {"epochs": 1000.0, "checkpoint_minutes": 0.002}
+    ranks = start_ranks(loaded, 2, prepare=partial(write_errors, errors), **settings)
+    while not (out / CHECKPOINT_NAME).exists():
+        assert all(process.is_alive() for process in ranks)
+        time.sleep(0.02)
+    kill(ranks[:1])
+    assert exit_codes(ranks[1:]) == [1]
+    assert errors.read_text().count("Error: Rank 0 has died") == 1
+    assert "Traceback" not in errors.read_text()
+
+
+def write_errors(path: Path, rank: int) -> None:
+    if rank == 1:
+        os.dup2(os.open(path, os.O_CREAT | os.O_WRONLY), 2)
 
 
 def any_open(files: Path) -> bool:
