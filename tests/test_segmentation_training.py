@@ -106,7 +106,7 @@ def test_is_judged_class_by_class_and_drawn(trained: Path, tmp_path: Path) -> No
 
 def test_any_number_of_ranks_says_the_same(trained: Path) -> None:
     found, trained_run = [], open_run(trained)
-    model, task = ImageByImage(trained_run.model()), trained_run.task
+    model, task = ImageByImage(trained_run.model(trained_run.newest)), trained_run.task
     with open_world("cpu") as world:
         for world_size in (1, 2, 3):
             totals = []

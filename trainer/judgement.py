@@ -53,6 +53,10 @@ class TrainedRun:
         size = self.resolved["image_size_px"]
         return dataclasses.replace(self.settings.pipeline, image_size=size, threads=None)
 
+    @property
+    def newest(self) -> Path:
+        return self.directory / CHECKPOINT_NAME
+
     def model(self, path: Path) -> Classifier:
         """With the weights of the checkpoint `path`: their average where the run keeps one."""
         recipe, identity = self.settings.recipe, self._identity()
@@ -106,10 +110,10 @@ def judge(
 ) -> None:
     """Evaluate a checkpoint of the run, by default the newest, and show the result on rank 0.
     Raises ``DataError`` and ``MisuseError``."""
-    path = Path(checkpoint) if checkpoint else Path(directory, CHECKPOINT_NAME)
     with open_world(device) as world:
         with world.same_fate():
             run = open_run(Path(directory))
+            path = Path(checkpoint) if checkpoint else run.newest
             pipeline = run.pipeline
             if shards:
                 pipeline = dataclasses.replace(pipeline, shards=shards)
