@@ -159,7 +159,7 @@ def open_world(device: str, *, timeout_seconds: float = RANK_TIMEOUT_SECONDS) ->
         yield world
         return
     backend = "cpu:gloo,cuda:nccl" if world.device.type == "cuda" else "gloo"
-    store, _, _ = next(iter(rendezvous("env://", rank, world_size)))
+    store = _own(next(iter(rendezvous("env://", rank, world_size)))[0])
     timeout = timedelta(seconds=timeout_seconds)
     dist.init_process_group(backend, store=store, rank=rank, world_size=world_size, timeout=timeout)
     lingers = False
@@ -174,6 +174,16 @@ def open_world(device: str, *, timeout_seconds: float = RANK_TIMEOUT_SECONDS) ->
         dist.destroy_process_group()
         if lingers:
             time.sleep(ANSWER_SECONDS)
+
+
+def _own(store: Any) -> Any:
+    """`store` without what earlier starts of these ranks have left in it: torchrun (seen in torch
+    2.14.1) keeps the one of its first start, and gloo would wait for ranks that are dead. The
+    torchruns of several nodes count their starts apart; docs/nodes.md has them make a new store."""
+    if not _store_outlives_rank_0() or os.environ.get("GROUP_WORLD_SIZE", "1") != "1":
+        return store
+    count = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    return dist.PrefixStore(count, store)  # type: ignore[attr-defined]
 
 
 def _store_outlives_rank_0() -> bool:

@@ -55,6 +55,7 @@ class TrainedRun:
 
     @property
     def newest(self) -> Path:
+        """The checkpoint that was written last."""
         return self.directory / CHECKPOINT_NAME
 
     def model(self, path: Path) -> Classifier:
