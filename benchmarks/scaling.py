@@ -48,7 +48,7 @@ class ScalingBenchmark(Measuring):
     )
     batch_size: int | None = setting(
         None,
-        "Images of a rank's step in weak scaling.  [default: 128 on a GPU; on a CPU 4 at 224 px, "
+        "Images of a rank's step in weak scaling.  [default: 128 on a GPU; on a CPU 2 at 224 px, "
         "up to 32 where images are smaller]",
     )
     seconds: float = setting(0.4, "Least length of a run.")
@@ -100,8 +100,8 @@ def main(context: click.Context, /, **values: Any) -> None:
 
     The model and all else are the trainer's, by the trainer's options; on a CPU ResNet-18 unless
     told otherwise. --global-batch-size is that of strong scaling, by default --batch-size times the
-    smallest size. With --max-minutes or --to-end whole trainings are compared instead, one at each
-    size.
+    smallest size, or so much more that all sizes divide it. With --max-minutes or --to-end whole
+    trainings are compared instead, one at each size.
     """
     benchmark, settings = take(ScalingBenchmark, values), Settings.of(**values)
     if settings.machine.synthetic:

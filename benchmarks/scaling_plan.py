@@ -1,5 +1,6 @@
 """Which sizes are measured, and with which batches, where not all of it was said."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,7 +19,7 @@ MOST_CPU_RANKS = 8
 GPU_BATCH_SIZE = 128
 # ResNet-50 at 224 px takes a core seconds for each of these images.
 CPU_MODEL = "resnet18"
-CPU_BATCH_SIZE, MOST_CPU_BATCH_SIZE = 4, 32
+CPU_BATCH_SIZE, MOST_CPU_BATCH_SIZE = 2, 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +90,9 @@ def plan_scaling(
         ranks_per_node=ranks[-1] // benchmark.nnodes,
         modes=tuple(mode for mode in MODES if mode in (benchmark.mode or MODES)),
         batch_size=batch_size,
-        global_batch_size=typed.get("global_batch_size", ranks[0] * batch_size),
+        global_batch_size=typed.get(
+            "global_batch_size", default_global_batch_size(ranks, batch_size)
+        ),
         settings=settings,
         gpus=gpus,
     )
@@ -102,6 +105,12 @@ def default_ranks(gpus: int, cores: int, benchmark: ScalingBenchmark) -> tuple[i
     cpu_ranks = min(MOST_CPU_RANKS, cores // (benchmark.cores_per_rank or 1))
     most = benchmark.nnodes * max(1, gpus or cpu_ranks)
     return (*(2**power for power in range(most.bit_length()) if 2**power < most), most)
+
+
+def default_global_batch_size(ranks: tuple[int, ...], batch_size: int) -> int:
+    """What the smallest size takes in weak scaling, or so much more that all sizes divide it."""
+    every = math.lcm(*ranks)
+    return every * -(-ranks[0] * batch_size // every)
 
 
 def default_batch_size(gpus: int, image_size_px: int) -> int:

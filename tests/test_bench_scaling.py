@@ -16,7 +16,7 @@ from known_sleeps import measured_point, slow_loader, slow_model
 from benchmarks import scaling, scaling_inputs, scaling_trainings
 from benchmarks.bundle import read_bundle
 from benchmarks.pinning import cpu_share, gpu_share, parse_cores
-from benchmarks.scaling_plan import default_batch_size, default_ranks
+from benchmarks.scaling_plan import default_batch_size, default_global_batch_size, default_ranks
 from benchmarks.scaling_record import (
     APART,
     COLD,
@@ -202,7 +202,11 @@ def test_whole_trainings(
         (("--synthetic",), 2, "leave out --synthetic"),
         (("--nnodes", "2"), 2, "--nnodes needs --rdzv-endpoint HOST:PORT"),
         (("--ranks", "3", "--nnodes", "2", "--rdzv-endpoint", "a:1"), 2, "--ranks 3 can't be"),
-        (("--ranks", "1,3", "--batch-size", "4"), 2, "--global-batch-size 4 can't be divided by 3"),
+        (
+            ("--ranks", "1,3", "--global-batch-size", "4"),
+            2,
+            "--global-batch-size 4 can't be divided by 3",
+        ),
     ],
 )
 def test_bench_scaling_refuses(
@@ -226,5 +230,8 @@ def test_what_is_measured_by_default() -> None:
     assert default_ranks(0, 2, alone) == (1, 2)
     assert default_ranks(6, 64, alone) == (1, 2, 4, 6)
     assert default_ranks(0, 64, scaling.ScalingBenchmark(cores_per_rank=16)) == (1, 2, 4)
-    assert [default_batch_size(0, px) for px in (32, 64, 112, 224, 512)] == [32, 32, 16, 4, 4]
+    assert [default_batch_size(0, px) for px in (32, 64, 112, 224, 512)] == [32, 16, 8, 2, 2]
     assert default_batch_size(8, 32) == 128
+    assert default_global_batch_size((1, 2), 32) == 32
+    assert default_global_batch_size((2, 4, 6), 2) == 12
+    assert default_global_batch_size((1, 8), 2) == 8
