@@ -40,5 +40,4 @@ def test_a_notebook_is_committed_as_it_ran(path: Path) -> None:
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     kinds = {output.output_type for cell in cells for output in cell.outputs}
     assert "error" not in kinds and kinds & {"display_data", "execute_result"}
-    text = path.read_text()
-    assert str(Path.home()) not in text and str(path.parents[1]) not in text
+    assert str(path.parents[1]) not in path.read_text()
