@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -23,6 +23,8 @@ schedules = st.builds(
 
 @given(schedules, st.floats(0, 1), st.floats(0, 1))
 def test_rises_to_the_peak_then_falls(schedule: Schedule, a: float, b: float) -> None:
+    # The first of the steps would come before the peak.
+    assume(schedule.shape != "step" or 3 * schedule.warmup_position < schedule.end_position)
     early, late = sorted((a, b))
     rising = [schedule(part * schedule.warmup_position) for part in (early, late)]
     length = schedule.end_position - schedule.warmup_position

@@ -16,11 +16,8 @@ from typing import Any
 import pytest
 import tiny_trainer
 import torch
-from click.testing import CliRunner
 from rank_watcher import watch
 from test_bad_samples import damage, some
-
-from trainer.__main__ import main
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]
 SMALL = ["--model", tiny_trainer.MODEL, "--global-batch-size", "48", "--log-every", "1"]
@@ -70,20 +67,6 @@ def test_bad_samples_are_named_once_and_too_many_end_all_ranks(
         == 1
     )
     assert "gloo" not in stopped.stderr and "Connection closed" not in stopped.stderr
-
-
-def test_one_rank_then_four(digits_shards: Path, tmp_path: Path) -> None:
-    command = ["--shards", str(digits_shards), *SMALL, "--out", str(tmp_path), "--epochs"]
-    alone = CliRunner().invoke(main, [*command, "0.1"])
-    assert alone.exit_code == 0, alone.output
-    together = torchrun(4, TRAINER, *command, "0.2")
-    assert together.returncode == 0, together.stderr
-    assert "Warning" not in together.stderr
-    assert together.stdout.count("validation of 180") == 1
-    steps = lines(tmp_path, "train")
-    assert [step["position"] for step in steps] == list(range(48, 48 * 8, 48))
-    assert all(step["images"] == 48 for step in steps)
-    assert [line["samples"] for line in lines(tmp_path, "evaluation")] == [180] * 2
 
 
 @contextmanager

@@ -1,4 +1,7 @@
-"""Killed, stopped and started again: the same bytes as an undisturbed run's."""
+"""Killed, stopped and started again: the same bytes as an undisturbed run's.
+
+SHARDLINE_KILLS sets the number of kills.
+"""
 
 import json
 import os
@@ -22,7 +25,7 @@ from tools.cli import main
 from tools.download.files import index_files
 
 ROOT = Path(__file__).parents[1]
-KILLS = 50
+KILLS = int(os.environ.get("SHARDLINE_KILLS", "15"))
 # Many shards, and some work in each.
 ARGUMENTS = ("--encode", "jpeg", "--shard-size", "0.1", "--max-rejected", "0.1")
 

@@ -212,7 +212,7 @@ def test_a_warning_from_outside(digits_shards: Path, tmp_path: Path) -> None:
         (["--synthetic", "--static-graph", "--accumulate", "2"], 2, "take one of them"),
         (["--clip-norm", "0"], 2, "--clip-norm must be positive"),
         (["--synthetic", "--accumulate", "3"], 2, "does not divide the 256 samples"),
-        (["--synthetic", "--model", "resnet51"], 2, "Close to it: resnet50"),
+        (["--synthetic", "--model", "resnet51"], 2, "Close to it: resnet56, resnet50"),
         (["--synthetic", "--image-size", "32", "--resume", "nowhere"], 2, "no checkpoint"),
         (["--synthetic", "--image-size", "32", "--out", "strange"], 2, "holds something else"),
     ],
