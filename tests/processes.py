@@ -1,10 +1,12 @@
 """Ranks as torchrun starts them, but in processes where everything is imported already."""
 
+import json
 import os
 import signal
 import socket
 from collections.abc import Callable
 from multiprocessing.context import ForkServerContext, ForkServerProcess
+from pathlib import Path
 from typing import Any
 
 import click
@@ -75,3 +77,9 @@ def free_port() -> int:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return int(taken.getsockname()[1])
+
+
+def lines(out: Path, kind: str) -> list[dict[str, Any]]:
+    """Those of a run's metrics.jsonl."""
+    records = map(json.loads, (out / "metrics.jsonl").read_text().splitlines())
+    return [record for record in records if record["kind"] == kind]

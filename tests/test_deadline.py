@@ -2,14 +2,13 @@
 
 import functools
 import itertools
-import json
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from processes import exit_codes, start_ranks
+from processes import exit_codes, lines, start_ranks
 
 import trainer.job
 from trainer.horizon import Horizon
@@ -78,8 +77,3 @@ def test_by_a_clock_on_the_wall(
     longest = max(after - before for before, after in itertools.pairwise(began))
     # As long as another step like the one before it fits.
     assert steps[-1]["elapsed_seconds"] <= seconds + longest
-
-
-def lines(out: Path, kind: str) -> list[dict[str, Any]]:
-    records = map(json.loads, (out / "metrics.jsonl").read_text().splitlines())
-    return [record for record in records if record["kind"] == kind]

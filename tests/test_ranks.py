@@ -11,11 +11,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import tiny_trainer
 import torch
+from processes import lines
 from rank_watcher import watch
 from test_bad_samples import damage, some
 
@@ -27,11 +27,6 @@ WATCHER = Path(__file__).with_name("rank_watcher.py")
 
 def torchrun(ranks: int, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*TORCHRUN, str(ranks), *arguments], capture_output=True, text=True)
-
-
-def lines(out: Path, kind: str) -> list[dict[str, Any]]:
-    records = map(json.loads, (out / "metrics.jsonl").read_text().splitlines())
-    return [record for record in records if record["kind"] == kind]
 
 
 def test_three_ranks_see_what_one_sees(digits_shards: Path, tmp_path: Path) -> None:

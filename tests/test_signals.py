@@ -1,6 +1,5 @@
 """SIGTERM at any moment: saved, out within 10 seconds, with 128 + 15, at 1, 2 and 4 ranks."""
 
-import json
 import os
 import signal
 import time
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from processes import exit_codes, start_ranks
+from processes import exit_codes, lines, start_ranks
 
 import trainer.saver
 import trainer.train
@@ -96,8 +95,3 @@ def test_sigterm_saves_and_ends(
     assert [step["position"] for step in steps] == list(range(SIZE, STEPS * SIZE + 1, SIZE))
     assert sum(step["images"] for step in steps) == STEPS * SIZE
     assert [line["samples"] for line in lines(out, "evaluation")] == [180] * 3
-
-
-def lines(out: Path, kind: str) -> list[dict[str, Any]]:
-    records = map(json.loads, (out / "metrics.jsonl").read_text().splitlines())
-    return [record for record in records if record["kind"] == kind]

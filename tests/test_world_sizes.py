@@ -1,14 +1,12 @@
 """A run goes on with other numbers of ranks: the same samples, the same losses."""
 
-import json
 import time
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from processes import exit_codes, kill, start_ranks
+from processes import exit_codes, kill, lines, start_ranks
 
 # Of a model without batch norm: gradients are summed in another order, and float32 has 24 bits.
 # docs/nodes.md states it.
@@ -46,8 +44,3 @@ def saved_position(out: Path) -> int:
     if not (out / "checkpoint.pt").exists():
         return 0
     return int(torch.load(out / "checkpoint.pt", weights_only=True)["progress"]["position"])
-
-
-def lines(out: Path, kind: str) -> list[dict[str, Any]]:
-    records = map(json.loads, (out / "metrics.jsonl").read_text().splitlines())
-    return [record for record in records if record["kind"] == kind]
