@@ -32,7 +32,7 @@ class TrainingBenchmark(Measuring):
     model: str = setting("resnet50", "Any torchvision classifier, by its name there.")
     image_size: int = setting(224, "Side of the images in px.")
     batch_size: int = setting(8, "Images of a step.")
-    steps: int = setting(2, "Steps between two lines of metrics.jsonl, of which a run has 4.")
+    steps: int = setting(4, "Steps between two lines of metrics.jsonl, of which a run has 4.")
     device: str = setting("auto", "As the trainer's.", type=click.Choice(["auto", "cpu", "cuda"]))
     saving: bool = setting(
         False, "Measure what a checkpoint takes of the steps' time instead; needs no shards."

@@ -282,6 +282,10 @@ def test_colours_of_masks(tmp_path: Path) -> None:
     download(tmp_path, {"colours.csv": "name,r,g,b\na,0,0,0\nb,9,9,999\n"})
     with pytest.raises(DataError, match=r"colours\.csv row 3: 9, 9, 999 is no colour"):
         gather(tmp_path, mask_colours="colours.csv")
+    rows = "".join(f"{n},{n},0,0\n" for n in range(256))
+    download(tmp_path, {"colours.csv": "name,r,g,b\n" + rows})
+    with pytest.raises(DataError, match=r"holds 256 classes, and a mask has room for 255"):
+        gather(tmp_path, mask_colours="colours.csv")
 
 
 def test_classes_and_masks_are_two_readings(tmp_path: Path) -> None:

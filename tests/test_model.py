@@ -1,19 +1,22 @@
 """Any torchvision classifier, or a small ResNet, fed with uint8."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
 from pipeline.errors import MisuseError
 from trainer.blur import Blur
-from trainer.model import Classifier, build_model
+from trainer.model import Classifier, build_model, check_single_images
 from trainer.small_resnet import small_resnet
 
 MEAN, STD = (0.1, 0.2, 0.3), (0.2, 0.25, 0.5)
 
 
-def build(name: str, image_size_px: int = 32, seed: int = 0) -> Classifier:
-    return build_model(name, classes=7, image_size_px=image_size_px, mean=MEAN, std=STD, seed=seed)
+def build(name: str, image_size_px: int = 32, seed: int = 0, **others: Any) -> Classifier:
+    sizes = {"classes": 7, "image_size_px": image_size_px}
+    return build_model(name, **sizes, mean=MEAN, std=STD, seed=seed, **others)
 
 
 @pytest.mark.parametrize(
@@ -60,6 +63,15 @@ def test_what_cannot_be_built_is_said(name: str, message: str | None) -> None:
     else:
         with pytest.raises(MisuseError, match=message):
             build(name)
+
+
+def test_a_batch_norm_needs_more_than_one_value_of_a_channel() -> None:
+    check_single_images(build("resnet18", 64), [64])
+    with pytest.raises(MisuseError, match="from one image of 32 x 32 px at a time"):
+        check_single_images(build("resnet18", 64), [64, 32])
+    model = build("deeplabv3_mobilenet_v3_large", 64, pixelwise=True)
+    with pytest.raises(MisuseError, match="give each rank 2 or more by --global-batch-size"):
+        check_single_images(model, [64])
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import tiny_trainer
 import torch
 from click.testing import CliRunner
 from conftest import make_shards
+from processes import exit_codes, lines, start_ranks
 from test_segmentation import replace_mask
 from test_train import stop_after
 
@@ -60,11 +62,6 @@ def discs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_shards(folder / "kaggle", folder / "shards", "--encode", "keep", "--val", "0.3")
 
 
-def records(out: Path, kind: str) -> list[dict[str, Any]]:
-    lines = map(json.loads, (out / "metrics.jsonl").read_text().splitlines())
-    return [line for line in lines if line["kind"] == kind]
-
-
 def said(command: Any, *arguments: str) -> Any:
     result = CliRunner().invoke(command, arguments)
     assert result.exit_code == 0, result.output
@@ -79,7 +76,7 @@ def trained(discs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_is_learnt_and_the_best_is_kept(trained: Path) -> None:
-    evaluations, (summary,) = records(trained, "evaluation"), records(trained, "summary")
+    evaluations, (summary,) = lines(trained, "evaluation"), lines(trained, "summary")
     # All ground has an IoU of about 0.79 for one class of three, and 0 for the others.
     assert evaluations[0]["mean_iou"] < evaluations[-1]["mean_iou"] > 0.6
     best = max(evaluations, key=lambda line: line["mean_iou"])
@@ -93,8 +90,9 @@ def test_is_learnt_and_the_best_is_kept(trained: Path) -> None:
 
 def test_is_judged_class_by_class_and_drawn(trained: Path, tmp_path: Path) -> None:
     result = said(evaluate, "--run", str(trained))
-    record, told = json.loads(result.output.splitlines()[-1]), records(trained, "evaluation")[-1]
-    for name in ("samples", "pixels", "pixels_correct", "mean_iou", "pixel_accuracy"):
+    record, told = json.loads(result.output.splitlines()[-1]), lines(trained, "evaluation")[-1]
+    named = ("samples", "pixels", "pixels_correct", "mean_iou", "pixel_accuracy")
+    for name in (*named, "mean_iou_with_flips"):
         assert record[name] == told[name]
     assert list(record["by_name"]) == ["ground", "dark", "bright"]
     assert sum(record["by_name"].values()) / 3 == pytest.approx(record["mean_iou"])
@@ -125,6 +123,18 @@ def test_any_number_of_ranks_says_the_same(trained: Path) -> None:
     assert found[0] == found[1] == found[2]
 
 
+def test_two_ranks_learn_as_one(
+    discs: Path, trained: Path, tmp_path: Path, loaded: ForkServerContext
+) -> None:
+    settings = SETTINGS | {"shards": str(discs), "epochs": 8.0}
+    out = tmp_path / "run"
+    ranks = start_ranks(loaded, 2, out=str(out), **settings)
+    assert exit_codes(ranks) == [0, 0]
+    for kind in ("train", "evaluation"):
+        alone, together = ([line["loss"] for line in lines(run, kind)] for run in (trained, out))
+        assert together[:4] == pytest.approx(alone[:4], rel=1e-4)
+
+
 def test_goes_on_with_the_same_bits_around_a_damaged_mask(
     discs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,7 +145,7 @@ def test_goes_on_with_the_same_bits_around_a_damaged_mask(
         out = tmp_path / name
         tiny_trainer.train(shards=str(shards), out=str(out), epochs=2.0, max_bad=0.1, **SETTINGS)
         assert "its mask" in (out / "bad_samples.csv").read_text()
-        assert records(out, "train")[-1]["bad_samples"] == 1
+        assert lines(out, "train")[-1]["bad_samples"] == 1
         weights: dict[str, Any] = torch.load(out / "checkpoint.pt", weights_only=True)["network"]
         return weights
 

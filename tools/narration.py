@@ -19,7 +19,10 @@ from rich.table import Table
 from pipeline.manifest import REJECTED_NAME, Manifest
 from tools.config import ShardConfig
 from tools.download.files import FileIndex
+from tools.download.label_tables import MaskTable
 from tools.download.layouts import Part
+from tools.download.mask_classes import colours_table
+from tools.download.masks_found import MaskFiles
 from tools.download.sources import Sources
 from tools.pixel_tables.tables import PixelTable
 from tools.words import plural, printable
@@ -94,6 +97,11 @@ def describe_found(parts: Sequence[Part], index: FileIndex, config: ShardConfig)
     used |= {
         index.table_named(path) or "" for path in (config.class_names, config.mask_colours) if path
     }
+    if any(isinstance(part, MaskFiles | MaskTable) for part in parts):
+        colours = colours_table(index, config)
+        if colours is not None:
+            text += f" The masks' classes and colours are those of {colours}."
+            used.add(colours)
     left = [table for table in index.tables if table not in used]
     if left:
         more = f" and {len(left) - _SHOWN_TABLES} more" if len(left) > _SHOWN_TABLES else ""

@@ -17,7 +17,7 @@ from trainer.config import MachineConfig, RecipeConfig, RunConfig, Settings
 from trainer.data import TrainingData, end_position, open_data, task_of, train_batches
 from trainer.distributed import World
 from trainer.horizon import Horizon
-from trainer.model import Classifier, build_model
+from trainer.model import Classifier, build_model, check_single_images
 from trainer.optim import build_optimizer, build_schedule
 from trainer.parallel import distribute, share_statistics
 from trainer.precision import autocast_dtype, loss_scaler, set_float32
@@ -131,7 +131,10 @@ def prepare(settings: Settings, world: World) -> Job:
             other_sizes_px=pipeline.progressive_resize or (),
             blurpool=recipe.blurpool,
             pixelwise=isinstance(task, Segmentation),
-        ).to(world.device)
+        )
+        if batch_size == recipe.accumulate and not recipe.sync_bn:
+            check_single_images(model, (data.image_size_px, *(pipeline.progressive_resize or ())))
+        model = model.to(world.device)
         if recipe.sync_bn:
             model = share_statistics(model, world)
     place = _agree_on_place(settings.run, world)

@@ -1,6 +1,7 @@
 """Any torchvision classifier or model of segmentation, or a ResNet for small images, fed with uint8
 images."""
 
+import copy
 import difflib
 from collections.abc import Sequence
 from typing import Any
@@ -92,6 +93,22 @@ def build_model(
             f"give another --image-size, --progressive-resize or --model."
         ) from error
     return model
+
+
+def check_single_images(model: Classifier, sizes_px: Sequence[int]) -> None:
+    """Raises ``MisuseError`` if `model` can't be trained on one image of one of `sizes_px` at a
+    time, since a batch norm would see a single value of each channel."""
+    shapes_alone = copy.deepcopy(model).to("meta").train()
+    for side_px in sizes_px:
+        image = torch.zeros(1, 3, side_px, side_px, dtype=torch.uint8, device="meta")
+        try:
+            shapes_alone(image)
+        except ValueError as error:
+            raise MisuseError(
+                f"This model can't learn from one image of {side_px} x {side_px} px at a time "
+                f"({error}): give each rank 2 or more by --global-batch-size and --accumulate "
+                f"or, for most models, larger ones by --image-size."
+            ) from error
 
 
 def _check_name(name: str, pixelwise: bool) -> None:

@@ -3,6 +3,7 @@
 from functools import partial
 
 from pipeline.errors import DataError, MisuseError
+from pipeline.manifest import VOID
 from tools.config import ShardConfig
 from tools.download.files import FileIndex
 from tools.download.tables import Table, open_table
@@ -17,18 +18,24 @@ def mask_classes(index: FileIndex, config: ShardConfig) -> tuple[tuple[str, ...]
     Raises ``MisuseError`` where the file asked for is not there or there are several, ``DataError``
     where it holds no colours.
     """
+    name = colours_table(index, config)
+    if name is not None:
+        return _read(index, name)
+    return ("background", "foreground"), MaskColours(colours=None, threshold=config.mask_threshold)
+
+
+def colours_table(index: FileIndex, config: ShardConfig) -> str | None:
+    """The CSV of classes and colours; raises ``MisuseError`` as ``mask_classes`` does."""
     if config.mask_colours is not None:
         name = index.table_named(config.mask_colours)
         if name is None:
             raise MisuseError(f"--mask-colours {config.mask_colours}: there is no such CSV.")
-        return _read(index, name)
+        return name
     found = [name for name in index.tables if name.lower().split("/")[-1] == CLASS_DICT_NAME]
     if len(found) > 1:
         listed = "".join(f"\n  --mask-colours {name}" for name in found)
         raise MisuseError(f"Several files say the colours of masks. Pick one:{listed}")
-    if found:
-        return _read(index, found[0])
-    return ("background", "foreground"), MaskColours(colours=None, threshold=config.mask_threshold)
+    return found[0] if found else None
 
 
 def _read(index: FileIndex, name: str) -> tuple[tuple[str, ...], MaskColours]:
@@ -36,6 +43,11 @@ def _read(index: FileIndex, name: str) -> tuple[tuple[str, ...], MaskColours]:
     rows = [] if table is None else [(line, cells) for line, cells in table.rows()]
     if table is None or len(rows) < 2:
         raise DataError(f"{name} holds fewer than two classes, as rows of name, r, g, b.")
+    if len(rows) > VOID:
+        raise DataError(
+            f"{name} holds {len(rows):,} classes, and a mask has room for {VOID}, since {VOID} in "
+            f"it stands for pixels that don't count: leave some out."
+        )
     places = _places(table)
     names, colours = [], []
     for line, cells in rows:

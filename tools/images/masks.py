@@ -21,7 +21,7 @@ _COLOURS_AT_ONCE = 2**14
 class MaskColours:
     """How the pixels of a mask file become class indices.
 
-    `colours`: RGB of each class, 256 at most, the nearest counts, of equally near ones the first;
+    `colours`: RGB of each class, 255 at most, the nearest counts, of equally near ones the first;
     or None: a gray value from `threshold` on is class 1, below it class 0.
     """
 
