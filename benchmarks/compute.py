@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchmarks.command import FROM_ENVIRONMENT
 from benchmarks.measure import (
-    FROM_ENVIRONMENT,
     Measurement,
     Measuring,
     alternate,

@@ -1,5 +1,6 @@
 """Runs of one contender that draws batches: what they gave, and what they took beside time."""
 
+import itertools
 import statistics
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -24,7 +25,8 @@ class Run(Lap):
 
     Attributes:
         first_batch_seconds: from opening to the first batch, before the lap.
-        batch_seconds: that each batch was waited for.
+        batch_seconds: that a batch was waited for, of each DALI run: its batches, which come all at
+            once, share the wait for it.
         disk_bytes: that disks read; None where unknown.
         decoder_use: mean use of the GPU's JPEG decoders, from 0 to 1; None where unknown.
     """
@@ -44,6 +46,7 @@ class Draws:
     Attributes:
         stored_bytes: of each sample of the split.
         prepared: batches that may be ready when it is opened, so are no work of the lap.
+        group: batches that DALI decodes in a run; a lap is of as many, or a multiple.
         cold: files to be dropped from the page cache before the run, and after each pass.
     """
 
@@ -51,6 +54,7 @@ class Draws:
     seconds: float
     stored_bytes: Integers
     prepared: int
+    group: int
     synchronize: Callable[[], None]
     decoder_use: DecoderUse
     cold: Sequence[Path] = ()
@@ -76,10 +80,10 @@ class Draws:
             nonlocal size
             while True:
                 asked = time.perf_counter()
-                samples = next(drawn)
-                waits.append(time.perf_counter() - asked)
-                size += int(self.stored_bytes[samples].sum())
-                yield len(samples)
+                batches = list(itertools.islice(drawn, self.group))
+                waits.append((time.perf_counter() - asked) / self.group)
+                size += sum(int(self.stored_bytes[samples].sum()) for samples in batches)
+                yield sum(map(len, batches))
 
         read_before, began = disk_bytes(), time.monotonic()
         found = lap(images(), self.seconds, self.synchronize)
@@ -107,7 +111,7 @@ class Draws:
 
     def figures(self, runs: int) -> dict[str, float | None]:
         """Of the last `runs`: medians over runs, totals where they are rates, and percentiles over
-        all their batches."""
+        all that was waited for."""
         counted = self.runs[-runs:]
         seconds, images, cpu, size = (
             sum(getattr(run, name) for run in counted)

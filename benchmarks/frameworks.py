@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from benchmarks.command import FROM_ENVIRONMENT
 from benchmarks.environments import KERAS_FOLDER, PeerEnvironment, prepare_keras
 from benchmarks.measure import Measurement, Measuring, alternate, figure_columns, ratio, report
 from benchmarks.provenance import ROOT
@@ -101,7 +102,7 @@ class Contender:
         }
 
 
-@click.command()
+@click.command(context_settings=FROM_ENVIRONMENT)
 @profile_file
 @options(FrameworksBenchmark, RecipeConfig, MachineConfig, PipelineConfig)
 def main(**values: Any) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from benchmarks.measure import FROM_ENVIRONMENT, Measuring
+from benchmarks.command import FROM_ENVIRONMENT
+from benchmarks.measure import Measuring
 from pipeline.config import PipelineConfig
 from pipeline.errors import MisuseError
 from pipeline.options import options, setting, take, within

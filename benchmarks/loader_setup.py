@@ -53,6 +53,7 @@ class Setup:
             seconds=self.benchmark.seconds,
             stored_bytes=self.index.samples["size"],
             prepared=self._prepared(config, batch_size, cold),
+            group=self._group(config, batch_size),
             synchronize=torch.cuda.synchronize if cuda else torch.cpu.synchronize,
             decoder_use=self.use,
             cold=self.files if cold else (),
@@ -63,10 +64,13 @@ class Setup:
         loader = self.loader(config, batch_size)
         return self.draws(lambda position: loaded(loader, position), config, batch_size)
 
+    def _group(self, config: PipelineConfig, batch_size: int) -> int:
+        return group_steps(self.dataset, config, self.device, batch_size)
+
     def _prepared(self, config: PipelineConfig, batch_size: int, cold: bool) -> int:
         """Batches to be drawn before a lap: what DALI has decoded, what lies ready for it, and what
         is under way."""
-        group = group_steps(self.dataset, config, self.device, batch_size)
+        group = self._group(config, batch_size)
         ready = runs_ready(config.prefetch, group) * group + config.read_ahead + group
         passes = len(self.index) / (batch_size * ready)
         # Of few samples all have been read ahead before they are dropped for the first time.

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benchmarks.bundle import read_bundle
+from benchmarks.command import FROM_ENVIRONMENT
 from benchmarks.measure import Measurement, Measuring, alternate, ratio, report
 from benchmarks.networks import GIGA, MICRO, Link, Network
 from benchmarks.one_rank import OneRank
@@ -51,7 +52,7 @@ class Probe(Measuring):
         within("--seconds", self.seconds, 0.001)
 
 
-@click.command()
+@click.command(context_settings=FROM_ENVIRONMENT)
 @options(Probe)
 def main(**values: Any) -> None:
     """Measure what the ranks that torchrun started share: the all-reduce of a few bytes and of a

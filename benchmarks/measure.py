@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     from trainer.distributed import World
 
 
-# For click.command: an option of a benchmark may come from the environment, --runs as BENCH_RUNS.
-FROM_ENVIRONMENT = {"auto_envvar_prefix": "BENCH"}
-
-
 @dataclass(frozen=True, kw_only=True)
 class Measuring:
     """How a benchmark measures, and where its result goes."""

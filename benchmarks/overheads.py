@@ -18,6 +18,7 @@ from typing import Any
 import click
 import numpy as np
 
+from benchmarks.command import FROM_ENVIRONMENT
 from benchmarks.measure import Measurement, alternate, report
 from pipeline.options import options, setting, take
 
@@ -34,7 +35,7 @@ class OverheadsBenchmark:
     batches: int = setting(100, "Batches in a run.")
 
 
-@click.command()
+@click.command(context_settings=FROM_ENVIRONMENT)
 @options(OverheadsBenchmark)
 def main(**values: Any) -> None:
     """Measure what the loader costs beside decoding, on fabricated indexes."""

@@ -15,6 +15,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.command import FROM_ENVIRONMENT
 from pipeline.config import PipelineConfig
 from pipeline.options import options, setting, take
 
@@ -50,7 +51,7 @@ class Agreement:
     probability: float
 
 
-@click.command()
+@click.command(context_settings=FROM_ENVIRONMENT)
 @options(ParityBenchmark, PipelineConfig)
 def main(**values: Any) -> None:
     """Compare pixels and crops with torchvision's."""

@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from benchmarks.bars import Bar
+from benchmarks.command import FROM_ENVIRONMENT
 from benchmarks.entrants import Entrant, Length
 from benchmarks.environments import DEFAULT_FOLDER as ENVIRONMENT_FOLDER
 from benchmarks.environments import PeerEnvironment, prepare
@@ -86,7 +87,7 @@ class PeersBenchmark(Measuring):
         return [key for key in keys if self.device == "cpu" or PEERS[key].on_gpu]
 
 
-@click.command()
+@click.command(context_settings=FROM_ENVIRONMENT)
 @options(PeersBenchmark)
 def main(**values: Any) -> None:
     """Measure the loader beside its peers, alternating."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from benchmarks.command import FROM_ENVIRONMENT
 from benchmarks.networks import GLOO, LINKS, NVLINK, Link, Network, parse_link
 from pipeline.errors import MisuseError
 from pipeline.options import options, setting, take, within
@@ -77,7 +78,7 @@ def _show_links(context: click.Context, parameter: click.Parameter, value: bool)
         context.exit()
 
 
-@click.command()
+@click.command(context_settings=FROM_ENVIRONMENT)
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--list-links",

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import click
 
+from benchmarks.command import FROM_ENVIRONMENT
 from pipeline.errors import DataError
 
 
-@click.command()
+@click.command(context_settings=FROM_ENVIRONMENT)
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--out",

@@ -6,6 +6,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from benchmarks.command import FROM_ENVIRONMENT
 from benchmarks.measure import Measuring
 from benchmarks.scaling_record import MODES
 from pipeline.errors import MisuseError
@@ -89,7 +90,7 @@ class ScalingBenchmark(Measuring):
         return host, int(port)
 
 
-@click.command()
+@click.command(context_settings=FROM_ENVIRONMENT)
 @recipe_option
 @profile_file
 @options(ScalingBenchmark, *CONFIGS)

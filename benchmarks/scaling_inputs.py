@@ -48,6 +48,11 @@ class Inputs:
         """Steps until the loader's queues are as they stay."""
         return self.job.settings.pipeline.prefetch + 1
 
+    @property
+    def group(self) -> int:
+        """Steps that come from the loader at once."""
+        return self.stream.source.group
+
     @contextmanager
     def open(self, rung: str) -> Iterator[Iterator[Batch]]:
         """Endless batches; the loader's threads and files are freed at the end."""

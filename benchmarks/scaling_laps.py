@@ -42,7 +42,8 @@ class Laps:
     Attributes:
         whole: all ranks, which begin together, also those that only wait.
         seconds: that a lap takes at least.
-        steps: of a lap, counted in the first call: on all ranks the same.
+        steps: of a lap, counted in the first call: on all ranks the same. Whole groups of those
+            that DALI decodes in a run.
         lead: steps before the lap. In the first call as many as fill the loader's queues; then at
             most as many as `seconds` takes, in which queues are filled, too.
     """
@@ -128,13 +129,16 @@ class Laps:
             yield record.images, record.data_seconds
 
     def _count(self, steps: Iterator[tuple[int, float]]) -> None:
+        group = self.inputs.group if self.rung in LOADED else 1
         self._synchronize()
         started = time.perf_counter()
-        next(steps)
+        for _ in range(group):
+            next(steps)
         self._synchronize()
-        (slowest,) = self.world.largest([time.perf_counter() - started])
+        (slowest,) = self.world.largest([(time.perf_counter() - started) / group])
         long_enough = math.ceil(self.seconds / slowest)
-        self.steps, self.lead = max(LEAST_STEPS, long_enough), min(self.lead, long_enough)
+        self.lead = min(self.lead, long_enough)
+        self.steps = group * math.ceil(max(LEAST_STEPS, long_enough) / group)
 
     def _lap(self, steps: Iterator[tuple[int, float]], seen: Sequence[Integers]) -> Run:
         data_seconds, waits = 0.0, []

@@ -17,6 +17,7 @@ import click
 from benchmarks import environments
 from benchmarks.bare import QUALITY
 from benchmarks.bars import Bar, rate_bar, show
+from benchmarks.command import FROM_ENVIRONMENT
 from benchmarks.contenders import Contender, Race, run_all
 from benchmarks.downloads import link_images, make_pixel_csv, make_small_pngs
 from benchmarks.measure import Measurement, report
@@ -173,7 +174,7 @@ PARTS: dict[str, Callable[[Setup], None]] = {
 COUNT = click.IntRange(min=1)
 
 
-@click.command()
+@click.command(context_settings=FROM_ENVIRONMENT)
 @click.option(
     "--src",
     type=click.Path(exists=True, file_okay=False, path_type=Path),

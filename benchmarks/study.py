@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from benchmarks.command import FROM_ENVIRONMENT
 from benchmarks.environments import KERAS_FOLDER
 from benchmarks.scaling import ScalingBenchmark
 from pipeline.errors import MisuseError
@@ -69,7 +70,7 @@ class Study(ScalingBenchmark):
     environment: str = setting(str(KERAS_FOLDER), "Where TensorFlow and Keras are installed, once.")
 
 
-@click.command()
+@click.command(context_settings=FROM_ENVIRONMENT)
 @recipe_option
 @profile_file
 @options(Study, *CONFIGS)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchmarks.command import FROM_ENVIRONMENT
 from benchmarks.measure import Measurement, Measuring, alternate, ratio, report
 from pipeline.options import options, setting, take, within
 
@@ -45,7 +46,7 @@ class TrainingBenchmark(Measuring):
         within("--steps", self.steps, 1)
 
 
-@click.command()
+@click.command(context_settings=FROM_ENVIRONMENT)
 @options(TrainingBenchmark)
 def main(**values: Any) -> None:
     """Measure the whole trainer on one rank, by what it writes into metrics.jsonl."""

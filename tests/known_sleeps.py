@@ -1,7 +1,7 @@
 """Steps whose cost is known: a model, a loader and an exchange of gradients that sleep."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,15 @@ from benchmarks import scaling_ranks
 from benchmarks.scaling_plan import Size
 from benchmarks.scaling_points import build_points
 from benchmarks.scaling_ranks import RanksJob
-from benchmarks.scaling_record import RUNGS, Point
+from benchmarks.scaling_record import Point
 from pipeline.supply import EncodedSupply
 from trainer.config import Settings
 from trainer.distributed import World
 from trainer.model import Classifier
+
+# Busy machines wake a sleeper late: the share of a known sleep must come out right once in so many
+# measurements, which one that is wrong by its formula never does.
+ATTEMPTS = 3
 
 
 class Sleeping(nn.Module):
@@ -78,13 +82,32 @@ def slow_exchange(patch: pytest.MonkeyPatch, seconds: float) -> None:
     patch.setattr(trainer.job, "distribute", distribute)
 
 
+def are_right(point: Point, shares: Mapping[str, float]) -> bool:
+    """Within 3 points."""
+    return all(abs(getattr(point.shares, name) - each) <= 0.03 for name, each in shares.items())
+
+
 def measured_point(
-    shards: Path, folder: Path, world: World, *, ranks: int = 1, rungs: Sequence[str] = RUNGS
+    shards: Path,
+    folder: Path,
+    world: World,
+    *,
+    rungs: Sequence[str],
+    right: Callable[[Point], bool] = lambda point: True,
 ) -> Point:
+    """The first of ATTEMPTS that rank 0 calls `right`, or the last."""
+    for attempt in range(ATTEMPTS):
+        point = _measured(shards, folder / str(attempt), world, rungs)
+        if world.broadcast(right(point)):
+            break
+    return point
+
+
+def _measured(shards: Path, folder: Path, world: World, rungs: Sequence[str]) -> Point:
     """Of two steps of 4 images on each of `rungs`."""
     settings = {"shards": str(shards), "device": "cpu", "prefetch": 1, "read_ahead": 1}
     job = RanksJob(
-        sizes=(Size(mode="weak", world_size=ranks, batch_size=4),),
+        sizes=(Size(mode="weak", world_size=world.world_size, batch_size=4),),
         settings=settings,
         seconds=0.001,
         runs=1,
@@ -96,5 +119,5 @@ def measured_point(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scaling_ranks, "RUNGS", rungs)
         measured = scaling_ranks.measure(job, Settings.of(**settings), world, [0])
-    (point,) = build_points(measured, cores=ranks, fits_in_page_cache=True)
+    (point,) = build_points(measured, cores=world.world_size, fits_in_page_cache=True)
     return point

@@ -41,16 +41,21 @@ def _train(
     prepare: Callable[[int], None] | None,
     settings: dict[str, Any],
 ) -> None:
-    pin(rank)
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
-    os.environ |= {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    become(rank, count, port)
     if prepare:
         prepare(rank)
     try:
         tiny_trainer.train(**settings)
     except click.ClickException as error:
         leave_saying(error)
+
+
+def become(rank: int, count: int, port: int) -> None:
+    """Make this process one of `count` ranks, with a core of its own."""
+    pin(rank)
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+    os.environ |= {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
 
 
 def pin(number: int) -> None:

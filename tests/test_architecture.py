@@ -21,7 +21,6 @@ COMMANDS = (
     "trainer.__main__",
     "trainer.evaluate",
     "trainer.plot",
-    "benchmarks.training",
     "benchmarks.compute",
     "benchmarks.frameworks",
     "benchmarks.keras",
@@ -32,6 +31,7 @@ COMMANDS = (
     "benchmarks.report",
     "benchmarks.scaling",
     "benchmarks.study",
+    "benchmarks.training",
 )
 
 

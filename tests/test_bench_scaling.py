@@ -1,17 +1,17 @@
 """bench-scaling tells known causes apart by shares, never by a clock."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
+import delayed_ranks
 import pytest
 import torch
 from click.testing import CliRunner, Result
-from known_sleeps import measured_point, slow_loader, slow_model
+from known_sleeps import are_right, measured_point, slow_loader, slow_model
+from processes import exit_codes, free_port
 
 from benchmarks import scaling, scaling_inputs, scaling_trainings
 from benchmarks.bundle import read_bundle
@@ -32,31 +32,19 @@ from pipeline.reader import ShardReader
 from trainer.__main__ import main as train
 from trainer.distributed import open_world
 
-ROOT = Path(__file__).parents[1]
-
 
 def invoked(*arguments: str) -> Result:
     return CliRunner().invoke(scaling.main, arguments)
 
 
-# Busy machines wake a sleeper late: the share of a known sleep must come out right once in so many
-# measurements, which one that is wrong by its formula never does.
-ATTEMPTS = 3
-
-
 def one_rank(
     shards: Path, folder: Path, *rungs: str, right: Callable[[Point], bool] = lambda point: True
 ) -> Point:
-    """The first point that is `right`, or the last."""
     with open_world("cpu") as world:
         # A busy machine lets a second thread wait.
         torch.set_num_threads(1)
-        for attempt in range(ATTEMPTS):
-            out = folder / str(attempt)
-            point = measured_point(shards, out, world, rungs=(SYNTHETIC, WARM, LOADER, *rungs))
-            if right(point):
-                break
-    return point
+        rungs = (SYNTHETIC, WARM, LOADER, *rungs)
+        return measured_point(shards, folder, world, rungs=rungs, right=right)
 
 
 def test_a_slow_loader_is_input_bound(
@@ -64,11 +52,10 @@ def test_a_slow_loader_is_input_bound(
 ) -> None:
     slow_model(monkeypatch, 0.15)
     slow_loader(monkeypatch, lambda samples: 0.5)
-    expected = pytest.approx((0.5 - 0.15) / 0.5, abs=0.03)
-    point = one_rank(digits_shards, tmp_path, right=lambda point: point.shares.input == expected)
+    shares = {"input": (0.5 - 0.15) / 0.5, "compute": 0.15 / 0.5}
+    point = one_rank(digits_shards, tmp_path, right=lambda point: are_right(point, shares))
     assert point.limit == "input"
-    assert point.shares.input == expected
-    assert point.shares.compute == pytest.approx(0.15 / 0.5, abs=0.06)
+    assert are_right(point, shares), point.shares
     assert "weak, 1 rank: input-bound: the loader gives" in point.sentence
     assert "the baseline is not input-bound" in {g.name for g in point.gates if not g.holds}
 
@@ -117,26 +104,23 @@ def test_a_cold_file_system_is_told_from_a_warm_one(
     assert "; from cold files" in point.sentence
 
 
-def test_two_ranks_that_wait(digits_shards: Path, tmp_path: Path) -> None:
+def test_two_ranks_that_wait(
+    digits_shards: Path, tmp_path: Path, loaded: ForkServerContext
+) -> None:
     """For the exchange of gradients, or for each other."""
-    command = (sys.executable, "-m", "torch.distributed.run", "--standalone")
-    script = Path(__file__).with_name("delayed_ranks.py")
-    ended = subprocess.run(
-        [*command, "--nproc_per_node", "2", script, digits_shards, tmp_path],
-        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    found = json.loads(ended.stdout.splitlines()[-1])
-    exchange, rank = found["exchange"], found["rank"]
+    result, port = tmp_path / "points.json", free_port()
+    ranks = [
+        loaded.Process(target=delayed_ranks.measure, args=(rank, port, digits_shards, result))
+        for rank in range(2)
+    ]
+    for rank in ranks:
+        rank.start()
+    assert exit_codes(ranks) == [0, 0]
+    exchange, rank = (json.loads(result.read_text())[name] for name in ("exchange", "rank"))
     assert exchange["limit"] == "communication"
-    assert exchange["shares"]["communication"] == pytest.approx(0.8, abs=0.1)
     assert "communication-bound" in exchange["sentence"]
-    # The mean rank computes for 150 of 250 ms.
-    assert rank["shares"]["waiting"] == pytest.approx(0.4, abs=0.1)
-    assert rank["shares"]["compute"] == pytest.approx(0.6, abs=0.1)
+    for point, shares in ((exchange, delayed_ranks.EXCHANGE), (rank, delayed_ranks.RANK)):
+        assert {name: point["shares"][name] for name in shares} == pytest.approx(shares, abs=0.03)
 
 
 def test_one_and_two_ranks(digits_shards: Path, tmp_path: Path) -> None:

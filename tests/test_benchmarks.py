@@ -1,7 +1,13 @@
 """Benchmarks measure what they say; how fast it is, no test asserts."""
 
+import tomllib
+from importlib import import_module
 from pathlib import Path
 
+import pytest
+from click.testing import CliRunner
+
+from benchmarks import report
 from benchmarks.plots import RunFigures, draw_run
 
 
@@ -30,3 +36,18 @@ def test_the_picture_is_drawn(tmp_path: Path) -> None:
     path = tmp_path / "run.png"
     draw_run(figures(80.0), path)
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+
+
+@pytest.mark.parametrize("script", [name for name in PROJECT["scripts"] if "bench-" in name])
+def test_options_may_come_from_the_environment(script: str) -> None:
+    module, _, command = PROJECT["scripts"][script].partition(":")
+    settings = getattr(import_module(module), command).context_settings
+    assert settings["auto_envvar_prefix"] == "BENCH"
+
+
+def test_an_option_from_the_environment() -> None:
+    result = CliRunner(env={"BENCH_VERIFY": "1"}).invoke(report.main, ["none.json"])
+    assert result.exit_code == 1 and "1 of 1 can't be trusted" in result.output

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from benchmarks.kinds import PREDICTION
 from benchmarks.measure import figure
+from benchmarks.reporting.axes import IDEAL, efficiency_axes, ranks_axis
 from benchmarks.reporting.drawing import Panel
 from benchmarks.reporting.inputs import Inputs
-from benchmarks.reporting.scaling import IDEAL, PART_COLOURS, ranks_axis
+from benchmarks.reporting.scaling import PART_COLOURS
 from tools.looking.palette import GRAY, RED
 
 # Limits are told apart by their shape, too.
@@ -58,15 +59,10 @@ def _efficiency(sizes: Sequence[Any], rates: Sequence[float], measured: Sequence
     error = "" if worst is None else f"; {abs(worst['error']):.0%} off what was measured, at most"
 
     def draw(axes: Any) -> None:
-        axes.axhline(1, label="ideal", **IDEAL)
         _draw_limits(axes, sizes, [size["efficiency"] for size in sizes])
         efficiencies = [check["measured"] / check["ranks"] / rates[0] for check in measured]
         _draw_measured(axes, measured, efficiencies)
-        ranks_axis(axes, [size["ranks"] for size in sizes])
-        axes.set_ylim(0, max(1.1, axes.get_ylim()[1]))
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        axes.set_ylabel("scaling efficiency (weak)")
-        axes.legend(loc="lower left")
+        efficiency_axes(axes, [size["ranks"] for size in sizes], "scaling efficiency (weak)")
 
     return Panel(
         name="prediction-efficiency",

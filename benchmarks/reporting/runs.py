@@ -5,6 +5,7 @@ from typing import Any
 
 from matplotlib.ticker import PercentFormatter
 
+from benchmarks.reporting.axes import stacked_shares
 from benchmarks.reporting.bars import BAR_INCHES, MARGIN_INCHES
 from benchmarks.reporting.drawing import Panel
 from benchmarks.reporting.page import Table
@@ -12,6 +13,8 @@ from tools.looking.palette import BLUE, CYCLE, ORANGE, PURPLE
 from trainer.clock import clock
 from trainer.curves import Run, headline, wait_finding
 from trainer.scores import METRIC_NAMES
+
+TIME_COLOURS = {"waiting for data": BLUE, "computing": ORANGE, "the rest": PURPLE}
 
 
 def run_panels(runs: Sequence[Run]) -> list[Panel]:
@@ -62,21 +65,14 @@ def _time(runs: Sequence[Run]) -> Panel:
     """The rest is evaluations and checkpoints."""
 
     def draw(axes: Any) -> None:
-        names, left = [run.name for run in runs], [0.0] * len(runs)
-        for part, colour in (
-            ("waiting for data", BLUE),
-            ("computing", ORANGE),
-            ("the rest", PURPLE),
-        ):
-            widths = [time_shares(run)[part] for run in runs]
-            axes.barh(names, widths, left=left, color=colour, label=part, height=0.62)
-            left = [start + width for start, width in zip(left, widths, strict=True)]
-        axes.invert_yaxis()
-        axes.set_xlim(0, 1)
-        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        axes.set_xlabel("share of the wall time of training")
-        axes.tick_params(axis="y", length=0)
-        axes.figure.legend(loc="outside lower left", ncols=3)
+        shares = [time_shares(run) for run in runs]
+        stacked_shares(
+            axes,
+            [run.name for run in runs],
+            {part: [each[part] for each in shares] for part in TIME_COLOURS},
+            TIME_COLOURS,
+            "share of the wall time of training",
+        )
 
     return Panel(
         name="run-time",

@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
-from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter
 
 from benchmarks.kinds import SCALING
 from benchmarks.measure import counted, figure
+from benchmarks.reporting.axes import IDEAL, efficiency_axes, ranks_axis, stacked_shares
 from benchmarks.reporting.bars import BAR_INCHES, MARGIN_INCHES, bars, height
 from benchmarks.reporting.drawing import Panel
 from benchmarks.reporting.inputs import Inputs
 from benchmarks.scaling_record import LOADER, PARTS, RUNGS, SYNTHETIC, Point, read_points
-from tools.looking.palette import BLUE, GRAY, GREEN, ORANGE, PURPLE, RED, SKY
+from tools.looking.palette import BLUE, GREEN, ORANGE, PURPLE, RED, SKY
 
 PART_COLOURS = {
     "compute": ORANGE,
@@ -25,9 +26,10 @@ MODE_LOOKS: dict[str, Any] = {
     "weak": {"color": BLUE, "marker": "o"},
     "strong": {"color": RED, "marker": "s", "linestyle": "--"},
 }
+# Smaller parts of a step aren't drawn.
+_SEEN = 0.0005
 # Times the rate of the model.
 _FAR = 2
-IDEAL: Any = {"color": GRAY, "linestyle": ":", "linewidth": 1.4}
 
 
 def scaling_panels(inputs: Inputs) -> list[Panel]:
@@ -92,7 +94,6 @@ def _efficiency(modes: dict[str, list[Point]]) -> Panel:
 
     def draw(axes: Any) -> None:
         sizes = sorted({point.world_size for found in modes.values() for point in found})
-        axes.axhline(1, label="ideal", **IDEAL)
         for name, found in modes.items():
             values = [point.efficiency for point in found]
             spans = [point.efficiency_interval for point in found]
@@ -108,11 +109,7 @@ def _efficiency(modes: dict[str, list[Point]]) -> Panel:
                 label=f"{name} scaling",
                 **MODE_LOOKS[name],
             )
-        ranks_axis(axes, sizes)
-        axes.set_ylim(0, max(1.1, axes.get_ylim()[1]))
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        axes.set_ylabel("scaling efficiency")
-        axes.legend(loc="lower left")
+        efficiency_axes(axes, sizes, "scaling efficiency")
 
     return Panel(
         name="efficiency",
@@ -132,25 +129,14 @@ def _shares(points: Sequence[Point]) -> Panel:
     largest = max(shares, key=lambda name: shares[name])
 
     def draw(axes: Any) -> None:
-        names = [point.name for point in points]
-        left = [0.0] * len(points)
-        for part in PARTS:
-            widths = [getattr(point.shares, part) for point in points]
-            if max(widths) < 0.0005:
-                continue
-            axes.barh(names, widths, left=left, color=PART_COLOURS[part], label=part, height=0.62)
-            for place, (width, start) in enumerate(zip(widths, left, strict=True)):
-                if width >= 0.07:
-                    # Black is read on all of these colours, whatever the page's is.
-                    where = (start + width / 2, place)
-                    axes.annotate(f"{width:.0%}", where, ha="center", va="center", color="black")
-            left = [start + width for start, width in zip(left, widths, strict=True)]
-        axes.invert_yaxis()
-        axes.set_xlim(0, 1)
-        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        axes.set_xlabel("share of a step, warm files")
-        axes.tick_params(axis="y", length=0)
-        axes.figure.legend(loc="outside lower left", ncols=3)
+        parts = {part: [getattr(point.shares, part) for point in points] for part in PARTS}
+        stacked_shares(
+            axes,
+            [point.name for point in points],
+            {part: widths for part, widths in parts.items() if max(widths) >= _SEEN},
+            PART_COLOURS,
+            "share of a step, warm files",
+        )
 
     return Panel(
         name="step",
@@ -176,11 +162,3 @@ def _ladder(point: Point) -> Panel:
         draw=bars(rates, colours=[BLUE if name == "loader" else GREEN for name in rates]),
         height_inches=height(len(rates)),
     )
-
-
-def ranks_axis(axes: Any, sizes: Sequence[int]) -> None:
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel("ranks")
-    axes.grid(True)
