@@ -59,8 +59,7 @@ class ComputeBenchmark(Measuring):
         within("--image-size", self.image_size, 1)
         for size in self.batch_size:
             within("--batch-size", size, 1)
-        if self.seconds <= 0:
-            raise MisuseError(f"--seconds must be positive, not {self.seconds:g}.")
+        within("--seconds", self.seconds, 0.001)
 
 
 @click.command(context_settings=FROM_ENVIRONMENT)
