@@ -13,7 +13,7 @@ from rich.table import Table
 from pipeline.config import PipelineConfig, open_dataset
 from pipeline.dataset import SplitIndex
 from pipeline.errors import DataError
-from pipeline.options import options, setting, take
+from pipeline.options import Command, options, setting, take
 from pipeline.order import Order
 from pipeline.plan import order_of
 from pipeline.ranks import step_positions
@@ -111,7 +111,7 @@ def _shards_per_step(shards: NDArray[np.uint32], step: int) -> tuple[float, floa
     return measured, float((1 - (1 - shares) ** step).sum())
 
 
-@click.command(name="audit")
+@click.command(cls=Command, name="audit")
 @options(AuditConfig, PipelineConfig)
 def main(**values: Any) -> None:
     """Prove that each epoch is each sample once, on each of 1 to 8 ranks that can share a step

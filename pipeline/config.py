@@ -16,7 +16,9 @@ from pipeline.resizing import ImageSize, StartEnd, check_progressive, progressiv
 @dataclass(frozen=True, kw_only=True)
 class PipelineConfig:
     shards: str = setting(
-        "shards", "Directory that tools/shard wrote, or its URL (s3://bucket/shards)."
+        "shards",
+        "Directory that tools/shard wrote, or its URL (s3://bucket/shards).",
+        section="Shards",
     )
     cache_dir: str | None = setting(
         None, "Folder for shards fetched from a URL.  [default: ~/.cache, or as XDG says]"
@@ -24,7 +26,7 @@ class PipelineConfig:
     cache_size: float | None = setting(
         None, "GiB that fetched shards may take.  [default: half of the disk's free space]"
     )
-    seed: int = setting(0, "Seed of order and augmentation.")
+    seed: int = setting(0, "Seed of order and augmentation.", section="Order")
     shuffle: str = setting(
         "global",
         "Each epoch's order: all samples, those of a window of shards, or as they lie.",
@@ -38,7 +40,9 @@ class PipelineConfig:
     )
     repeats: int = setting(1, "How often a sample comes in a row, each time augmented anew.")
     image_size: int | None = setting(
-        None, "Side of the training image in px.  [default: 224, less where the images are small]"
+        None,
+        "Side of the training image in px.  [default: 224, less where the images are small]",
+        section="Images",
     )
     val_resize: int | None = setting(
         None,
@@ -46,7 +50,7 @@ class PipelineConfig:
         "[default: image size / 0.875, or the image size where images are small]",
     )
     crop_area: tuple[float, float] = setting(
-        (0.08, 1.0), "Range of the random crop's share of the image."
+        (0.08, 1.0), "Range of the random crop's share of the image.", section="Augmentation"
     )
     crop_ratio: tuple[float, float] = setting(
         (0.75, 4 / 3), "Range of the random crop's width / height."
@@ -86,7 +90,9 @@ class PipelineConfig:
     )
     progressive_epochs: int = setting(10, "Epochs until --progressive-resize comes to END.")
     threads: int | None = setting(
-        None, "Threads of DALI per rank.  [default: cores / ranks on this machine]"
+        None,
+        "Threads of DALI per rank.  [default: cores / ranks on this machine]",
+        section="Loading",
     )
     prefetch: int = setting(2, "Batches that DALI keeps ready.")
     read_ahead: int = setting(4, "Batches whose bytes are read before DALI asks for them.")

@@ -4,7 +4,7 @@
 class Config:
     seed: int = setting(0, "Seed of the order.")
 
-@click.command()
+@click.command(cls=Command)
 @options(Config)
 def main(**values):
     run(take(Config, values))
@@ -21,23 +21,48 @@ import click
 
 from pipeline.errors import MisuseError
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Function = TypeVar("Function", bound=Callable[..., Any])
 Config = TypeVar("Config")
+
+
+class Option(click.Option):
+    """Args: `section` is the title in ``--help`` that this option is the first under."""
+
+    def __init__(self, *arguments: Any, section: str | None = None, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.section = section
+
+
+class Command(click.Command):
+    """Its ``--help`` lists the options by section."""
+
+    def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        title = first = "Options"
+        records: dict[str, list[tuple[str, str]]] = {first: []}
+        for parameter in self.get_params(context):
+            title = getattr(parameter, "section", None) or title
+            if record := parameter.get_help_record(context):
+                is_help = parameter is self.get_help_option(context)
+                records.setdefault(first if is_help else title, []).append(record)
+        for name, rows in records.items():
+            with formatter.section(name):
+                formatter.write_dl(rows)
 
 
 def setting(default: Any, help: str, **click_arguments: Any) -> Any:
     """A dataclass field that is also a command line option.
 
-    `click_arguments` go to ``click.option``; the option's name is the field's, with dashes. A bool
+    `click_arguments` go to ``Option``, whose `section` is for the first option of one; otherwise
+    they are those of ``click.option``; the option's name is the field's, with dashes. A bool
     that is False has no ``--no-`` form; a tuple that is empty may be given several times.
     """
     return dataclasses.field(default=default, metadata={"help": help, **click_arguments})
 
 
-def options(*classes: type) -> Callable[[Command], Command]:
+def options(*classes: type) -> Callable[[Function], Function]:
     """A decorator that adds an option for each field of `classes` made by ``setting``."""
 
-    def decorate(command: Command) -> Command:
+    def decorate(command: Function) -> Function:
         for owner in reversed(classes):
             hints = typing.get_type_hints(owner)
             for field in reversed(dataclasses.fields(owner)):
@@ -56,7 +81,7 @@ def take(owner: type[Config], values: dict[str, Any]) -> Config:
 
 def defaults_option(
     flag: str, load: Callable[[Any], Mapping[str, Any]], help: str, **click_arguments: Any
-) -> Callable[[Command], Command]:
+) -> Callable[[Function], Function]:
     """A decorator that adds an option whose value stands for the defaults of others.
 
     `load` gets the value and returns the defaults by field name. What is typed wins over them; of
@@ -88,7 +113,7 @@ def within(flag: str, value: float, low: float, high: float = math.inf) -> None:
         raise MisuseError(f"{flag} must be {limits}, not {value}.")
 
 
-def _option(field: dataclasses.Field[Any], hint: Any) -> Callable[[Command], Command]:
+def _option(field: dataclasses.Field[Any], hint: Any) -> Callable[[Function], Function]:
     arguments = dict(field.metadata)
     flag = "--" + field.name.replace("_", "-")
     if "type" not in arguments:
@@ -96,13 +121,13 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> Callable[[Command], Com
     if arguments["type"] is bool:
         del arguments["type"]
         if field.default is False:
-            return click.option(flag, field.name, is_flag=True, **arguments)
+            return click.option(flag, field.name, cls=Option, is_flag=True, **arguments)
         flag = f"{flag}/--no-{flag.removeprefix('--')}"
     if field.default == ():
         arguments |= {"multiple": True, "type": arguments["type"][0]}
     if not arguments.get("required"):
         arguments |= {"default": field.default, "show_default": field.default is not None}
-    return click.option(flag, field.name, **arguments)
+    return click.option(flag, field.name, cls=Option, **arguments)
 
 
 def _plain_type(hint: Any) -> Any:

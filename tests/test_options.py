@@ -12,7 +12,7 @@ from pipeline.config import PipelineConfig, resolve_sizes
 from pipeline.dataset import Dataset
 from pipeline.errors import MisuseError
 from pipeline.manifest import Manifest
-from pipeline.options import defaults_option, options, setting, take
+from pipeline.options import Command, defaults_option, options, setting, take
 from pipeline.profile_file import profile_file
 
 
@@ -46,6 +46,23 @@ def test_options_fill_the_fields() -> None:
     assert filled(*arguments.split()) == Example(
         number=5, fraction=0.25, pair=(0.1, 0.2), quick=False
     )
+
+
+def test_help_lists_options_by_section() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Parts:
+        first: int = setting(1, "No section.")
+        second: int = setting(2, "Begins one.", section="Later")
+        third: int = setting(3, "Goes on with it.")
+
+    @click.command(cls=Command)
+    @options(Parts)
+    def command(**values: Any) -> None:
+        take(Parts, values)
+
+    told = CliRunner().invoke(command, ["--help"]).output
+    words = ("Options:", "--first", "--help", "Later:", "--second", "--third")
+    assert sorted(words, key=told.index) == list(words)
 
 
 def preset(*arguments: str) -> Result:

@@ -4,12 +4,12 @@ from typing import Any
 
 import click
 
-from pipeline.options import options, take
+from pipeline.options import Command, options, take
 from tools.commands import needs_packages
 from tools.config import ShardConfig
 
 
-@click.command(name="shard", epilog="Then: tools/show OUT, bench-loader --shards OUT")
+@click.command(cls=Command, name="shard", epilog="Then: tools/show OUT, bench-loader --shards OUT")
 @options(ShardConfig)
 def main(**values: Any) -> None:
     """Turn a Kaggle download of images into WebDataset shards.

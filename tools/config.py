@@ -28,6 +28,7 @@ class ShardConfig:
         None,
         "Where the labels are, relative to --src: a CSV, or the folder above the class folders.",
         metavar="PATH",
+        section="Labels and images",
     )
     images: str | None = setting(None, "Folder under --src that holds the images.", metavar="DIR")
     image_column: str | None = setting(
@@ -64,30 +65,33 @@ class ShardConfig:
     task: str = setting(
         "auto", "What is to be learnt.", type=click.Choice(["auto", *TARGET_COMPONENTS])
     )
-    mask_column: str | None = setting(None, "Segmentation: column that names the mask file.")
+    mask_column: str | None = setting(None, "Column that names the mask file.", section="Masks")
     mask_template: str | None = setting(
         None,
-        'Segmentation: mask file by the image\'s path, as in "{folder}/{stem}_mask.png"; there are '
+        'Mask file by the image\'s path, as in "{folder}/{stem}_mask.png"; there are '
         "{folder}, {stem}, {name} and {suffix}.",
         metavar="TEMPLATE",
     )
     mask_colours: str | None = setting(
         None,
-        "Segmentation: CSV name,r,g,b of the masks' colours.  [default: class_dict.csv if there is "
+        "CSV name,r,g,b of the masks' colours.  [default: class_dict.csv if there is "
         "one, else dark and bright]",
         metavar="PATH",
     )
-    mask_threshold: int = setting(128, "Segmentation: from here on a gray mask is bright.")
+    mask_threshold: int = setting(128, "From here on a gray mask is bright.")
     pixel_layout: str = setting(
         "interleaved",
         "Order of RGB values in a row of a pixel CSV: RGBRGB... or all R, all G, all B.",
         type=click.Choice(["interleaved", "planar"]),
+        section="Tables of pixels",
     )
     pixel_size: tuple[int, int] | None = setting(
         None, "Height and width of the images of a pixel CSV.  [default: square]"
     )
     split_column: str | None = setting(
-        None, "Column that says the split.  [default: one whose cells all are train, val, test ...]"
+        None,
+        "Column that says the split.  [default: one whose cells all are train, val, test ...]",
+        section="Splits",
     )
     group_column: str | None = setting(
         None, "Column of what must not be divided between splits: patient, subject, lesion."
@@ -104,6 +108,7 @@ class ShardConfig:
         "auto: JPEG stays, PNG photographs become JPEG, small images PNG. keep: as they are. "
         "jpeg, png: all become that.",
         type=click.Choice(["auto", "keep", "jpeg", "png"]),
+        section="Stored images",
     )
     quality: int = setting(92, "JPEG quality, 1 to 100.")
     longest_side: int | None = setting(
@@ -125,7 +130,9 @@ class ShardConfig:
         type=click.Choice(["decode", "header"]),
     )
     follow_links: bool = setting(False, "Follow links that leave --src.")
-    workers: int | None = setting(None, "Processes that encode.  [default: every core]")
+    workers: int | None = setting(
+        None, "Processes that encode.  [default: every core]", section="Work"
+    )
     engine: str = setting(
         "local",
         "Processes of this machine, or the tasks of a Ray cluster.",

@@ -5,14 +5,14 @@ from typing import Any
 
 import click
 
-from pipeline.options import options
+from pipeline.options import Command, options
 from pipeline.profile_file import profile_file
 from trainer.config import CONFIGS, Settings
 from trainer.endings import leave_quietly, leave_saying
 from trainer.recipes import recipe_option
 
 
-@click.command()
+@click.command(cls=Command)
 @recipe_option
 @profile_file
 @options(*CONFIGS)

@@ -27,6 +27,7 @@ class RecipeConfig:
         "resnet50",
         "Any torchvision classifier, by its name there; resnet8, 14, 20, 32, 44, 56 or 110, narrow "
         "ones for images of 32 px; for masks a model of segmentation (fcn_resnet50).",
+        section="Model",
     )
     pretrained: str | None = setting(
         None,
@@ -35,7 +36,9 @@ class RecipeConfig:
         metavar="FILE",
     )
     blurpool: bool = setting(False, "Blur what convolutions with strides read.")
-    epochs: float = setting(90.0, "Length of the run in passes over the training split.")
+    epochs: float = setting(
+        90.0, "Length of the run in passes over the training split.", section="Recipe"
+    )
     global_batch_size: int = setting(256, "Samples of a step over all ranks.")
     learning_rate: float = setting(
         0.1, "Highest learning rate at batch 256; scaled linearly with the global batch."
@@ -112,6 +115,7 @@ class RunConfig:
         None,
         "Length of the run in wall time, in place of --epochs: the learning rate falls to zero at "
         "the deadline, warm-up is a tenth at most; the last evaluation comes after it.",
+        section="Run",
     )
     target_top1: float | None = setting(
         None, "Stop at the first evaluation whose top-1 reaches this fraction."
@@ -154,7 +158,7 @@ class RunConfig:
 class LogConfig:
     """What is told of the run."""
 
-    log_every: int = setting(10, "Steps between lines of metrics.jsonl.")
+    log_every: int = setting(10, "Steps between lines of metrics.jsonl.", section="Log")
     tensorboard: bool = setting(False, "Write the numbers of metrics.jsonl for TensorBoard, too.")
     profile: bool = setting(False, "Write a Chrome trace of rank 0's steps 14 to 18.")
 
@@ -176,6 +180,7 @@ class MachineConfig:
         "bf16, fp16: autocast, fp16 with a scaled loss; tf32: float32 whose factors are rounded "
         "on the GPU; auto: bf16 where it is faster.",
         type=click.Choice(["auto", "fp32", "tf32", "bf16", "fp16"]),
+        section="Machine",
     )
     compile: str = setting(
         "none",
