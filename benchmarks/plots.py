@@ -75,7 +75,7 @@ def draw_run(figures: RunFigures, path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    with plt.rc_context({"axes.spines.top": False, "axes.spines.right": False, "font.size": 10}):
+    with plt.rc_context({"axes.spines.top": False, "axes.spines.right": False, "font.size": 12}):
         figure = plt.figure(figsize=(11, 6.2), layout="constrained")
         figure.suptitle(figures.verdict(), fontweight="bold")
         panels = figure.subplot_mosaic(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 import pytest
+import test_readme
 from click.testing import CliRunner
 
 from trainer.__main__ import main as train
@@ -34,8 +35,9 @@ def commands(page: Path) -> list[str]:
     return [line for line in lines if not line.startswith(("make ", "python3 ", ". ", "pip "))]
 
 
-# Those of the README are run by tests/test_readme.py.
-COMMANDS = [line for page in PAGES if page.parent.name == "docs" for line in commands(page)]
+# Those of the README and of the pages that it leads on to are run by tests/test_readme.py.
+RUN = [ROOT / page for page in test_readme.PAGES]
+COMMANDS = [line for page in PAGES if page not in RUN for line in commands(page)]
 
 
 def parsed(line: str) -> tuple[click.Command, list[str]]:
