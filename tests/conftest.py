@@ -18,6 +18,9 @@ import torch
 from click.testing import CliRunner
 from hypothesis import settings
 
+from tools.workers import Workers
+from tools.writing.block_encoding import prepare_worker
+
 ARCHIVES = Path(
     os.environ.get("SHARDLINE_DATA", Path(__file__).parents[1].parent / "shared" / "data")
 )
@@ -40,11 +43,9 @@ def shared_data(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
     folder = tmp_path_factory.mktemp("data")
 
     def unpacked(name: str) -> Path:
-        found = sorted(ARCHIVES.glob(f"{name}.tar*"))
-        if not found:
-            pytest.skip(f"needs {name}.tar* in {ARCHIVES}")
+        path = archive_of(name)
         if not (folder / name).exists():
-            with tarfile.open(found[0]) as archive:
+            with tarfile.open(path) as archive:
                 archive.extractall(folder, filter="data")
         return folder / name
 
@@ -75,6 +76,14 @@ def photographs(
     source = shared_data("imagenet_sample")
     out = tmp_path_factory.mktemp("photographs") / "shards"
     return make_shards(source, out, "--encode", "keep", "--label-column", "class_id")
+
+
+def archive_of(name: str) -> Path:
+    """That of real images; the test is skipped where it is absent."""
+    found = sorted(ARCHIVES.glob(f"{name}.tar*"))
+    if not found:
+        pytest.skip(f"needs {name}.tar* in {ARCHIVES}")
+    return found[0]
 
 
 def make_shards(source: Path, out: Path, *arguments: str) -> Path:
@@ -110,12 +119,26 @@ def s3() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def loaded() -> Iterator[ForkServerContext]:
+def workers() -> Iterator[Workers]:
+    """Two processes as those of tools/shard."""
+    with Workers(2, prepare=prepare_worker) as workers:
+        yield workers
+
+
+@pytest.fixture(scope="session")
+def fork_server() -> Iterator[forkserver.ForkServer]:
+    """Has loaded torch, DALI, the trainer and torchrun, once for all tests."""
+    server = forkserver.ForkServer()  # type: ignore[attr-defined]
+    server.set_forkserver_preload(["trainer.train", "torch.distributed.run"])
+    yield server
+    server._stop()
+
+
+@pytest.fixture
+def loaded(
+    fork_server: forkserver.ForkServer, monkeypatch: pytest.MonkeyPatch
+) -> ForkServerContext:
     """Starts processes in which torch, DALI and the trainer are loaded."""
-    # The server that tools/shard started in this process has loaded other modules.
-    forkserver._forkserver._stop()  # type: ignore[attr-defined]
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["trainer.train", "torch.distributed.run"])
-    yield context
-    forkserver._forkserver._stop()  # type: ignore[attr-defined]
-    context.set_forkserver_preload(["__main__"])
+    # The server of tools/shard, which the module holds, has loaded other modules.
+    monkeypatch.setattr(forkserver, "connect_to_new_process", fork_server.connect_to_new_process)
+    return multiprocessing.get_context("forkserver")

@@ -1,18 +1,23 @@
-"""Ranks as torchrun starts them, but in processes where everything is imported already."""
+"""torchrun, and ranks as it starts them, in processes where everything is imported already."""
 
 import json
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import Any
 
 import click
 import tiny_trainer
+import torch.distributed.run
 
 from trainer.endings import leave_saying
+
+
+# The ranks are forks of torchrun's own process, and run the lines of the script that it is given.
+FORKED = ("--run-path", "--start-method", "fork")
 
 
 def start_ranks(
@@ -56,6 +61,39 @@ def become(rank: int, count: int, port: int) -> None:
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
     os.environ |= {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+
+
+class Torchrun:
+    """torchrun on `ranks`, which are forks of its process; all work in `folder`."""
+
+    def __init__(
+        self, loaded: ForkServerContext, ranks: int, *words: object, folder: Path, restarts: int = 0
+    ) -> None:
+        options = ("--standalone", "--nproc_per_node", ranks, "--max-restarts", restarts)
+        self._output = folder / "torchrun.txt"
+        self.process = loaded.Process(
+            target=run_torchrun, args=([*options, *FORKED, *words], folder, self._output)
+        )
+        self.process.start()
+
+    def end(self) -> tuple[int | None, str]:
+        """Exit code and what was printed, once it has ended."""
+        self.process.join()
+        return self.process.exitcode, self._output.read_text()
+
+
+def run_torchrun(words: Sequence[object], folder: Path, output: Path) -> None:
+    """Be torchrun, which prints to a file."""
+    os.chdir(folder)
+    print_to(output)
+    torch.distributed.run.main([str(word) for word in words])
+
+
+def print_to(path: Path) -> None:
+    """What this process and those below it print goes to a file."""
+    file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
+    for standard in (1, 2):
+        os.dup2(file, standard)
 
 
 def pin(number: int) -> None:

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -68,8 +69,7 @@ def test_packages_do_without(package: str, forbidden: tuple[str, ...]) -> None:
             assert not any(f"{module}.".startswith(f"{name}.") for name in forbidden), path
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help_loads_neither_torch_nor_dali(command: str) -> None:
+def ask_for_help(command: str) -> "subprocess.CompletedProcess[str]":
     script = (
         "import runpy, sys\n"
         f"sys.argv = [{command!r}, '--help']\n"
@@ -81,8 +81,22 @@ def test_help_loads_neither_torch_nor_dali(command: str) -> None:
         "heavy &= set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    run = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
     )
+
+
+@pytest.fixture(scope="module")
+def helped() -> "dict[str, subprocess.CompletedProcess[str]]":
+    """What each command said: two at a time."""
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(COMMANDS, pool.map(ask_for_help, COMMANDS), strict=True))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_loads_neither_torch_nor_dali(
+    command: str, helped: "dict[str, subprocess.CompletedProcess[str]]"
+) -> None:
+    run = helped[command]
     assert run.returncode == 0, run.stderr
     assert "Usage:" in run.stdout

@@ -1,15 +1,14 @@
 """bench-compute makes the trainer's steps and counts what they take."""
 
 import json
-import os
-import subprocess
-import sys
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from processes import Torchrun
 from torch import nn
 
 from benchmarks import compute
@@ -19,7 +18,6 @@ from benchmarks.measure import Measurement
 from benchmarks.peaks import PEAKS, peak_of
 from benchmarks.roofline import Traffic, count_work
 
-ROOT = Path(__file__).parents[1]
 TINY = ("--model", "squeezenet1_1", "--image-size", "32", "--seconds", "0.01", "--runs", "2")
 SMALL = (*TINY, "--device", "cpu")
 
@@ -56,15 +54,11 @@ def test_the_trainer_s_loop_beside_a_bare_one() -> None:
     assert record["ratio"] == record["median"]["trainer"] / record["median"]["bare"]
 
 
-def test_two_ranks_are_measured_together(tmp_path: Path) -> None:
+def test_two_ranks_are_measured_together(tmp_path: Path, loaded: ForkServerContext) -> None:
     output = tmp_path / "two.json"
-    command = (sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2")
-    subprocess.run(
-        [*command, "-m", "benchmarks.compute", *SMALL, "--batch-size", "2", "--output", output],
-        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        check=True,
-        capture_output=True,
-    )
+    words = (compute.__file__, *SMALL, "--batch-size", "2", "--output", output)
+    exit_code, said = Torchrun(loaded, 2, *words, folder=tmp_path).end()
+    assert exit_code == 0, said
     record = read_bundle(output)
     assert record["world_size"] == 2
     (figures,), (rate,) = record["figures"].values(), record["median"].values()

@@ -1,4 +1,4 @@
-"""tools/check: what tools/shard wrote passes, and every change to it is found and named."""
+"""tools/check: what is sound passes, and what is wrong is said in a sentence."""
 
 import json
 import os
@@ -12,57 +12,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from checking import TASKS, check, flip, found, rewritten
+from click.testing import CliRunner
 from handmade import mask, picture, restated, write_shards
 
-from pipeline.dataset import Dataset
-from pipeline.manifest import sample_key
 from tools.looking.check_cli import main
-from tools.looking.check_tables import Tables
-from tools.looking.check_tars import TarTask, check_tar
-from tools.looking.source_names import SourceNames
-from tools.looking.tar_layout import TarLayout
 
 ROOT = Path(__file__).parents[1]
-FLIPS = 200
-TASKS = {
-    "classification": {},
-    "multi-label": {},
-    "regression": {"classes": (), "targets": ("beauty", "weight")},
-    "segmentation": {},
-}
-
-
-def check(shards: Path, *arguments: str) -> Result:
-    result = CliRunner().invoke(main, [str(shards), "--workers", "2", *arguments])
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result
-
-
-def found(shards: Path, *arguments: str) -> list[str]:
-    """The lines of a check that fails."""
-    result = check(shards, *arguments)
-    assert result.exit_code == 1, result.output
-    return result.stdout.splitlines()
-
-
-def flip(path: Path, at: int, bit: int = 0) -> None:
-    data = bytearray(path.read_bytes())
-    data[at] ^= 1 << bit
-    path.write_bytes(data)
-
-
-def rewritten(path: Path, row: int, **values: int) -> None:
-    """Change fields of one row of a samples.npy."""
-    table = np.load(path)
-    for name, value in values.items():
-        table[name][row] = value
-    np.save(path, table)
-
-
-@pytest.fixture
-def digits(digits_shards: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(digits_shards, tmp_path / "shards"))
 
 
 @pytest.fixture
@@ -84,96 +40,6 @@ def test_what_tools_shard_writes_passes(digits_shards: Path) -> None:
     result = check(digits_shards, "--decode")
     assert result.exit_code == 0, result.output
     assert "1,797 samples in 2 shards" in result.output
-
-
-def test_every_flipped_byte_is_found(digits: Path) -> None:
-    """Of what tools/shard wrote; and each flip in an image names its sample."""
-    assert flips_found(digits, FLIPS) > FLIPS / 40
-
-
-@pytest.mark.parametrize("task", TASKS)
-def test_every_flipped_byte_is_found_whatever_the_task(task: str, tmp_path: Path) -> None:
-    shards = write_shards(tmp_path / "shards", task, **TASKS[task], samples=60, shards=3)  # type: ignore[arg-type]
-    assert flips_found(shards, FLIPS // 4) > 10
-
-
-def flips_found(shards: Path, count: int) -> int:
-    """Flip bits of train's tars one at a time; returns how many were in images."""
-    draw = np.random.default_rng(4)
-    index = Dataset(shards).split("train")
-    in_images = 0
-    for number in draw.integers(0, len(index.split.shards), count).tolist():
-        task = tar_task(shards, number)
-        path = shards / task.shard.name
-        whole = path.read_bytes()
-        at = int(draw.integers(len(whole)))
-        flip(path, at, int(draw.integers(8)))
-        findings = check_tar(task).findings
-        path.write_bytes(whole)
-        assert len(findings) == 1, (at, findings)
-        rows = index.samples[index.samples["shard"] == number]
-        inside = rows[(rows["offset"] <= at) & (at < rows["offset"] + rows["size"])]
-        if len(inside):
-            assert findings[0].key == inside["key"][0] and "crc32" in findings[0].text
-            in_images += 1
-        else:
-            assert findings[0].key is not None or "end of a tar" in findings[0].text
-    return in_images
-
-
-def tar_task(shards: Path, number: int) -> TarTask:
-    """What the command hands to a worker: the shard `number` of train."""
-    dataset = Dataset(shards)
-    manifest, index = dataset.manifest, dataset.split("train")
-    mine = index.samples["shard"] == number
-    shard = index.split.shards[number]
-    layout = TarLayout(
-        rows=Tables(
-            samples=index.samples[mine],
-            targets=index.targets[mine] if (shards / "train.targets.npy").exists() else None,
-            masks=index.masks[mine] if (shards / "train.masks.npy").exists() else None,
-        ),
-        target={"classification": "cls", "segmentation": "mask.png"}.get(
-            manifest.task, "target.npy"
-        ),
-        image_components=manifest.image_components,
-        digits=1,
-    )
-    return TarTask(
-        directory=shards,
-        split="train",
-        shard=shard,
-        first=int(np.argmax(mine)),
-        layout=layout,
-        index_sha256=manifest.files[Path(shard.name).with_suffix(".idx").name],
-    )
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_a_flip_anywhere_ends_with_code_1(seed: int, digits: Path) -> None:
-    draw = np.random.default_rng(seed)
-    files = sorted(path for path in digits.iterdir() if path.name != "dataset.json")
-    path = files[seed % len(files)]
-    flip(path, int(draw.integers(path.stat().st_size)), int(draw.integers(8)))
-    lines = found(digits)
-    assert lines and all(line.startswith(path.name) for line in lines)
-
-
-def test_the_sample_and_its_source_are_named(digits: Path) -> None:
-    row = np.load(digits / "train.samples.npy")[77]
-    flip(digits / "train-000000.tar", int(row["offset"]) + 20)
-    key, source = sample_key(int(row["key"])), source_of(digits, 77)
-    (line,) = found(digits)
-    start = f"train-000000.tar: sample {key} (from {source}): the bytes of {key}.png have the crc32"
-    assert line.startswith(start)
-
-
-def source_of(shards: Path, row: int) -> str:
-    names = SourceNames(shards)
-    names.open("train")
-    source = names.find("train", row)
-    assert source is not None and source.startswith("train/")
-    return source
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """``python -m trainer.evaluate``: what the run said, class by class, and a picture."""
 
 import json
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from test_ranks import torchrun
+from processes import Torchrun, lines
 from test_train import train
 
+from trainer import evaluate
 from trainer.confusion import Confusion, confusion_sums, draw_confusion
 from trainer.evaluate import main
 
@@ -31,9 +33,10 @@ def evaluated(*arguments: str) -> dict[str, Any]:
     return record
 
 
-def test_says_what_the_run_said_at_any_number_of_ranks(trained: Path) -> None:
-    lines = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
-    (told,) = (line for line in lines if line["kind"] == "evaluation")
+def test_says_what_the_run_said_at_any_number_of_ranks(
+    trained: Path, tmp_path: Path, loaded: ForkServerContext
+) -> None:
+    (told,) = lines(trained, "evaluation")
     alone = evaluated("--run", str(trained))
     counts = ("samples", "top1_correct", "top5_correct")
     assert [alone[name] for name in counts] == [told[name] for name in counts]
@@ -42,9 +45,9 @@ def test_says_what_the_run_said_at_any_number_of_ranks(trained: Path) -> None:
     assert (alone["dtype"], alone["top1_with_flips"]) == ("bfloat16", told["top1_with_flips"])
     image = cv2.imread(str(trained / "confusion.png"))
     assert image is not None and min(image.shape[:2]) > 400
-    together = torchrun(3, "-m", "trainer.evaluate", str(trained))
-    assert together.returncode == 0, together.stderr
-    record = json.loads(together.stdout.splitlines()[-1])
+    exit_code, said = Torchrun(loaded, 3, evaluate.__file__, trained, folder=tmp_path).end()
+    assert exit_code == 0, said
+    record = json.loads(said.splitlines()[-1])
     assert record["by_name"] == alone["by_name"]
     assert [record[name] for name in counts] == [alone[name] for name in counts]
 

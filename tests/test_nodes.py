@@ -1,6 +1,5 @@
 """Two nodes over loopback, by the command of docs/nodes.md."""
 
-import json
 import os
 import re
 import shlex
@@ -11,10 +10,9 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
 import tiny_trainer
-import torch.distributed.run
-from processes import free_port, pin
+from processes import FORKED, free_port, lines, pin, run_torchrun
 
-STEPS, SIZE = 300, 64
+STEPS, SIZE = 120, 64
 DOCS = Path(__file__).parents[1] / "docs" / "nodes.md"
 
 
@@ -28,10 +26,10 @@ def documented() -> tuple[dict[str, str], list[str]]:
     return {name: value}, words[1:]
 
 
-def torchrun(node: int, environment: dict[str, str], arguments: list[str]) -> None:
+def torchrun(node: int, environment: dict[str, str], words: list[str], folder: Path) -> None:
     os.environ.update(environment)
     pin(node)
-    torch.distributed.run.main(arguments)
+    run_torchrun(words, folder, folder / f"node{node}.txt")
 
 
 def kill(node: ForkServerProcess) -> None:
@@ -47,22 +45,24 @@ def test_a_node_killed_and_started_again_resumes(
     digits_shards: Path, tmp_path: Path, loaded: ForkServerContext
 ) -> None:
     environment, words = documented()
+    run = tmp_path / "run"
     said = {
         "4": "1",
         "node0:29500": f"127.0.0.1:{free_port()}",
         "/data/shards": str(digits_shards),
-        "/data/runs/first": str(tmp_path),
+        "/data/runs/first": str(run),
     }
     words = [said.get(word, word) for word in words]
     trainer = words.index("-m")
     quick = ["--local-addr", "127.0.0.1"]
-    quick += ["--rdzv-conf", "keep_alive_interval=1,keep_alive_max_attempt=8"]
+    quick += ["--rdzv-conf", "keep_alive_interval=1,keep_alive_max_attempt=4"]
     small = ["--model", tiny_trainer.MODEL, "--global-batch-size", str(SIZE), "--val-every", "0"]
     small += ["--epochs", str((STEPS * SIZE - 1) / 1617), "--checkpoint-minutes", "0.002"]
-    command = [*words[:trainer], *quick, tiny_trainer.__file__, *words[trainer + 2 :], *small]
+    script = [*FORKED, tiny_trainer.__file__]
+    command = [*words[:trainer], *quick, *script, *words[trainer + 2 :], *small]
 
     def start(number: int) -> ForkServerProcess:
-        node = loaded.Process(target=torchrun, args=(number, environment, command))
+        node = loaded.Process(target=torchrun, args=(number, environment, command, tmp_path))
         node.start()
         return node
 
@@ -71,7 +71,7 @@ def test_a_node_killed_and_started_again_resumes(
     wait_for_listener(said["node0:29500"])
     nodes.append(start(1))
     try:
-        while not (tmp_path / "checkpoint.pt").exists():
+        while not (run / "checkpoint.pt").exists():
             assert all(node.is_alive() for node in nodes)
             time.sleep(0.01)
         kill(nodes.pop())
@@ -83,8 +83,7 @@ def test_a_node_killed_and_started_again_resumes(
             if node.is_alive():
                 kill(node)
     assert [node.exitcode for node in nodes] == [0, 0]
-    lines = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())
-    steps = [line for line in lines if line["kind"] == "train"]
+    steps = lines(run, "train")
     assert {step["process"] for step in steps} == {0, 1}
     ends = [step["position"] for step in steps]
     assert ends == sorted(ends) and ends[-1] == STEPS * SIZE

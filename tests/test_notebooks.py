@@ -1,5 +1,7 @@
 """The notebooks run from top to bottom, and are committed as they ran."""
 
+import asyncio
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +17,38 @@ def code_cells(notebook: Any) -> list[Any]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-@pytest.mark.filterwarnings("ignore")  # of Jupyter about itself
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a training of a few steps; nothing is written beside it."""
-    monkeypatch.setenv("SHARDLINE_NOTEBOOK_FOLDER", str(tmp_path))
-    monkeypatch.setenv("SHARDLINE_NOTEBOOK_EPOCHS", "0.3")
-    monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
-    before = sorted(path.parent.iterdir())
+async def executed(path: Path, folder: Path) -> Any:
+    """The notebook after a training of a few steps, and short measurements."""
+    environment = os.environ | {
+        "SHARDLINE_NOTEBOOK_FOLDER": str(folder),
+        "SHARDLINE_NOTEBOOK_EPOCHS": "0.3",
+        "BENCH_RUNS": "1",
+        "BENCH_WARMUP": "0",
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    }
     notebook = nbformat.read(path, as_version=4)
     metadata = {"metadata": {"path": str(path.parent)}}
-    nbclient.NotebookClient(notebook, timeout=300, resources=metadata).execute()
-    assert sorted(path.parent.iterdir()) == before
-    # Each picture that a reader is shown came out.
-    shown = [output for cell in code_cells(notebook) for output in cell.outputs]
-    pictures = [output for output in shown if "image/png" in output.get("data", {})]
-    assert len(pictures) >= 2
-    assert (tmp_path / "runs" / "first" / "checkpoint.pt").exists()
+    client = nbclient.NotebookClient(notebook, timeout=300, resources=metadata)
+    return await client.async_execute(env=environment)
+
+
+async def all_executed(folders: list[Path]) -> list[Any]:
+    return await asyncio.gather(*map(executed, NOTEBOOKS, folders))
+
+
+@pytest.mark.filterwarnings("ignore")  # of Jupyter about itself
+def test_notebooks_run(tmp_path: Path) -> None:
+    """Side by side, since each waits for its commands; nothing is written beside them."""
+    before = sorted(NOTEBOOKS[0].parent.iterdir())
+    folders = [tmp_path / path.stem for path in NOTEBOOKS]
+    notebooks = asyncio.run(all_executed(folders))
+    assert sorted(NOTEBOOKS[0].parent.iterdir()) == before
+    for notebook, folder in zip(notebooks, folders, strict=True):
+        # Each picture that a reader is shown came out.
+        shown = [output for cell in code_cells(notebook) for output in cell.outputs]
+        pictures = [output for output in shown if "image/png" in output.get("data", {})]
+        assert len(pictures) >= 2
+        assert (folder / "runs" / "first" / "checkpoint.pt").exists()
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -1,125 +1,33 @@
-"""Pixel tables: every form gives the same images, and what can't be read is named."""
+"""Pixel tables: every form gives the same images, labels and splits."""
 
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-import click
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from numpy.typing import NDArray
+from pixel_csvs import (
+    FORMS,
+    IMAGES,
+    LABELS,
+    NAMED,
+    RGB,
+    ROWS,
+    Unpack,
+    find,
+    gather,
+    images_of,
+    label_first,
+    labels_of,
+    packed,
+    table,
+    write,
+)
 
 from pipeline.errors import DataError, MisuseError
-from tools.config import ShardConfig
-from tools.download.files import index_files
-from tools.download.kaggle import find_parts
-from tools.download.sources import SPLITS, Sources
-from tools.pixel_tables import parsing
-from tools.pixel_tables.gathering import gather_pixels
-from tools.pixel_tables.parsing import parse_block, parse_lines
-from tools.pixel_tables.pieces import cut, parse_piece
-from tools.pixel_tables.rows import RowForm, parse_cells
-from tools.pixel_tables.tables import PixelTable, first_rows
+from tools.download.sources import SPLITS
+from tools.pixel_tables.tables import first_rows
 from tools.workers import Workers
-from tools.writing.block_encoding import prepare_worker
-
-Unpack = Callable[[str], Path]
-Pixels = NDArray[np.uint8]
-
-ROWS = 12
-IMAGES = np.random.default_rng(0).integers(0, 256, (ROWS, 16)).astype(np.uint8)
-RGB = np.random.default_rng(1).integers(0, 256, (ROWS, 48)).astype(np.uint8)
-LABELS = [str(7 - n % 3) for n in range(ROWS)]
-
-
-@pytest.fixture(scope="module")
-def workers() -> Iterator[Workers]:
-    with Workers(2, prepare=prepare_worker) as workers:
-        yield workers
-
-
-def find(folder: Path, **arguments: Any) -> list[PixelTable]:
-    config = ShardConfig(src=str(folder), out=str(folder / "out"), **arguments)
-    parts = find_parts(index_files(str(folder)), config)
-    assert all(isinstance(part, PixelTable) for part in parts)
-    return parts  # type: ignore[return-value]
-
-
-def gather(folder: Path, workers: Workers, **arguments: Any) -> Sources:
-    spool = folder / "pixels.spool"
-    spool.unlink(missing_ok=True)
-    return gather_pixels(find(folder, **arguments), workers, spool, lambda count: None)
-
-
-def images_of(sources: Sources) -> Pixels:
-    """In RGB order."""
-    images = np.stack([np.asarray(image) for _, image in sources.images.load(2**20)])
-    return images if images.ndim == 3 else images[..., ::-1]
-
-
-def labels_of(sources: Sources) -> list[str]:
-    return [sources.classes[n] for n in sources.labels.tolist()]
-
-
-def write(folder: Path, text: str, name: str = "train.csv") -> Path:
-    folder.mkdir(exist_ok=True)
-    (folder / name).write_bytes(text.encode())
-    return folder
-
-
-def table(
-    columns: Sequence[str] | None, cells: Callable[[int, list[str]], Sequence[str]], **form: Any
-) -> str:
-    """The 12 images as a CSV; ``cells(number, values)`` are those of a row."""
-    separator, end = form.get("separator", ","), form.get("end", "\n")
-    rows = [cells(n, [str(value) for value in image]) for n, image in enumerate(IMAGES.tolist())]
-    lines = [separator.join(row) for row in ([columns] if columns else []) + rows]
-    return end.join(lines) + end
-
-
-def label_first(number: int, values: list[str]) -> list[str]:
-    return [LABELS[number], *values]
-
-
-def packed(number: int, values: list[str]) -> list[str]:
-    return [LABELS[number], " ".join(values)]
-
-
-NAMED = ["label", *(f"pixel{n}" for n in range(16))]
-FORMS = {
-    "digit recognizer": table(NAMED, label_first),
-    "from 1": table(["label", *(f"pixel{n}" for n in range(1, 17))], label_first),
-    "1x1": table(["label", *(f"{y}x{x}" for y in range(4) for x in range(4))], label_first),
-    "no header": table(None, label_first),
-    "no header, with an index": table(None, lambda n, v: [str(n), *label_first(n, v)]),
-    "label last": table(
-        [*(f"pixel{n:04}" for n in range(16)), "label"], lambda n, v: [*v, LABELS[n]]
-    ),
-    "label in between": table(
-        [*NAMED[1:7], "class", *NAMED[7:]], lambda n, v: [*v[:6], LABELS[n], *v[6:]]
-    ),
-    "id": table(["id", *NAMED], lambda n, v: [str(n), *label_first(n, v)]),
-    "pandas index": table(["", *NAMED], lambda n, v: [str(n), *label_first(n, v)]),
-    "R": table([f"V{n}" for n in range(1, 18)], label_first),
-    "bare numbers": table(["label", *(str(n) for n in range(16))], label_first),
-    "tabs": table(NAMED, label_first, separator="\t"),
-    "BOM, CRLF": "\ufeff" + table(NAMED, label_first, end="\r\n"),
-    "no line end": table(NAMED, label_first).rstrip(),
-    "blank lines": table(NAMED, label_first).replace("\n", "\n\n  \n"),
-    "quotes": table(NAMED, lambda n, v: [f'"{cell}"' for cell in label_first(n, v)]),
-    "whole floats": table(NAMED, lambda n, v: [LABELS[n], *(f"{value}.0" for value in v)]),
-    "as savetxt": table(None, lambda n, v: [LABELS[n], *(f"{float(x):.18e}" for x in v)]),
-    "spaces": table(NAMED, lambda n, v: [f" {cell} " for cell in label_first(n, v)]),
-    "packed": table(["emotion", "pixels"], packed),
-    "packed, CRLF": table(["emotion", "pixels"], packed, end="\r\n"),
-    "packed, quotes": table(["emotion", "pixels"], lambda n, v: [LABELS[n], f'"{" ".join(v)}"']),
-    "packed, no header": table(None, packed),
-    "packed first": table(["image", "label"], lambda n, v: packed(n, v)[::-1]),
-}
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -275,195 +183,6 @@ def test_columns_of_0_and_1(tmp_path: Path, workers: Workers) -> None:
     assert sources.rejected == (
         ("train.csv row 7", "3 of the one-hot columns are 1, not a single one"),
     )
-
-
-@pytest.mark.parametrize(
-    ("arguments", "kind", "words"),
-    [
-        ({"task": "segmentation"}, MisuseError, "no masks"),
-        ({"task": "multi-label"}, MisuseError, "of 0 and 1 for each label"),
-        ({"label_column": ("label", "letter")}, MisuseError, "name a single one"),
-        ({"labels": "train.csv", "label_column": ("breed",)}, MisuseError, "no column 'breed'"),
-    ],
-)
-def test_misuse(
-    tmp_path: Path, arguments: dict[str, Any], kind: type[click.ClickException], words: str
-) -> None:
-    text = table(["letter", *NAMED], lambda n, v: ["abcd"[n % 4], *label_first(n, v)])
-    with pytest.raises(kind, match=words):
-        [part.describe() for part in find(write(tmp_path, text), **arguments)]
-
-
-@pytest.mark.parametrize(
-    ("cells", "words"),
-    [
-        (label_first, "row 3: column 'pixel1' holds '0.5', and pixels are integers"),
-        (packed, "row 3: column 'pixels' holds '0.5', and pixels are integers"),
-    ],
-)
-def test_fractions_are_refused(tmp_path: Path, cells: Any, words: str) -> None:
-    def row(number: int, values: list[str]) -> Sequence[str]:
-        return list(cells(number, ["0", "0.5" if number == 1 else "1", *values[2:]]))
-
-    columns = NAMED if cells is label_first else ["label", "pixels"]
-    with pytest.raises(DataError, match=words):
-        find(write(tmp_path, table(columns, row)))[0].describe()
-
-
-def test_numbers_that_are_no_pixels(tmp_path: Path) -> None:
-    """Features of images: neither named like pixels nor integers."""
-    rows = [",".join([f"{n}.png", *["0.25"] * 16]) for n in range(9)]
-    folder = write(tmp_path, "\n".join([",".join(["id", *"abcdefghijklmnop"]), *rows]))
-    with pytest.raises(DataError):
-        find(folder)
-
-
-@pytest.mark.parametrize(
-    ("cell", "reason"),
-    [
-        ("256", "column 'pixel3' is '256', not an integer from 0 to 255"),
-        ("299", "column 'pixel3' is '299', not an integer from 0 to 255"),
-        ("1000", "column 'pixel3' is '1000', not an integer from 0 to 255"),
-        ("-1", "column 'pixel3' is '-1', not an integer from 0 to 255"),
-        ("", "column 'pixel3' is '', not an integer from 0 to 255"),
-        ("x", "column 'pixel3' is 'x', not an integer from 0 to 255"),
-        ("1,2", "the row is cut short or too long: 18 cells, not 17"),
-        (".0", None),
-        ("0.0", None),
-    ],
-)
-def test_a_bad_value_is_named(
-    tmp_path: Path, workers: Workers, cell: str, reason: str | None
-) -> None:
-    def row(number: int, values: list[str]) -> list[str]:
-        bad = [*values[:3], cell, *values[4:]]
-        return label_first(number, bad if number == 5 else values)
-
-    sources = gather(write(tmp_path, table(NAMED, row)), workers)
-    assert sources.rejected == ((("train.csv row 7", reason),) if reason else ())
-    assert len(sources) == ROWS - len(sources.rejected)
-
-
-def test_a_bad_value_among_many_in_a_cell_is_named(tmp_path: Path, workers: Workers) -> None:
-    def row(number: int, values: list[str]) -> list[str]:
-        bad = {3: [*values[:7], "x", *values[8:]], 4: values[:15]}.get(number, values)
-        return packed(number, bad)
-
-    sources = gather(write(tmp_path, table(["emotion", "pixels"], row)), workers)
-    assert sources.rejected == (
-        ("train.csv row 5", "value 8 of column 'pixels' is 'x', not an integer from 0 to 255"),
-        ("train.csv row 6", "column 'pixels' holds 15 values, not 16"),
-    )
-
-
-def test_what_else_makes_no_source(tmp_path: Path, workers: Workers) -> None:
-    lines = FORMS["digit recognizer"].encode().splitlines()
-    lines[2] = lines[2][1:]
-    lines[4] = b"caf\xe9" + lines[4][1:]
-    lines[-1] = lines[-1][:20]
-    write(tmp_path, "")
-    (tmp_path / "train.csv").write_bytes(b"\n".join(lines))
-    with pytest.raises(DataError, match=r"not UTF-8 \(line 5, byte 0xe9\)"):
-        gather(tmp_path, workers)
-    good = FORMS["digit recognizer"].splitlines()[1].encode()
-    lines = [lines[0], *[good] * 6000, *lines[2:]]
-    (tmp_path / "train.csv").write_bytes(b"\n".join(lines))
-    sources = gather(tmp_path, workers)
-    assert len(sources) == 6000 + 8
-    assert [reason.split(":")[0] for _, reason in sources.rejected] == [
-        "no label",
-        "the row is not UTF-8 (byte 0xe9)",
-        "the row is cut short or too long",
-    ]
-
-
-def test_nothing_is_left(tmp_path: Path, workers: Workers) -> None:
-    text = table(NAMED, lambda n, v: ["", *v])
-    with pytest.raises(DataError, match=r"no row is an image .* first: train.csv row 2: no label"):
-        gather(write(tmp_path, text), workers)
-
-
-def test_pieces_of_any_size_give_the_same_rows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rows = [[str(n % 7), *[str(n % 256) if n % 3 else "0"] * 16] for n in range(300)]
-    (part,) = find(write(tmp_path, "\n".join(map(",".join, [NAMED, *rows]))))
-    wanted = np.array([[int(cell) for cell in row[1:]] for row in rows], np.uint8)
-    monkeypatch.setattr(parsing, "BLOCK_BYTES", 100)
-    spool = tmp_path / "spool"
-    for piece_bytes in (1, 40, 1000, 10**6):
-        spool.write_bytes(b"")
-        parsed = [
-            parse_piece(piece) for piece in cut(part.table, part.form(), spool, 5, piece_bytes)
-        ]
-        slots = np.concatenate([piece.slots for piece in parsed])
-        assert len(set(slots.tolist())) == 300 and slots.min() >= 5
-        spooled = np.fromfile(spool, np.uint8)
-        spooled = np.concatenate([spooled, np.zeros(-len(spooled) % 16, np.uint8)])
-        np.testing.assert_array_equal(spooled.reshape(-1, 16)[slots], wanted)
-        assert sum(piece.line_count for piece in parsed) == 301
-        assert sum(piece.read_bytes for piece in parsed) == (tmp_path / "train.csv").stat().st_size
-
-
-SHORT = RowForm(
-    delimiter=",",
-    columns=("label", "a", "b", "c"),
-    pixels=(1, 2, 3),
-    values=3,
-    texts=((0, "label"),),
-)
-PACKED = RowForm(
-    delimiter=",", columns=("pixels", "label"), pixels=(0,), values=3, texts=((1, "label"),)
-)
-plain = st.integers(0, 255)
-spellings = st.sampled_from(["{}", "{:02}", "{:03}", "{}.0"])
-
-
-@given(
-    rows=st.lists(st.lists(st.tuples(plain, spellings), min_size=3, max_size=3), min_size=1),
-    packed=st.booleans(),
-)
-def test_whole_blocks_are_what_int_says(rows: Any, packed: bool) -> None:
-    cells = [[form.format(value) for value, form in row] for row in rows]
-    if any(len(cell.removesuffix(".0")) > 3 for row in cells for cell in row):
-        return
-    if packed:
-        lines = [" ".join(row) + ",x" for row in cells]
-    else:
-        lines = ["x," + ",".join(row) for row in cells]
-    data = ("\n".join(lines) + "\n").encode()
-    found = parse_block(data, PACKED if packed else SHORT)
-    assert found is not None and found.texts == [["x"] * len(rows)]
-    assert found.pixels.tolist() == [[value for value, _ in row] for row in rows]
-
-
-@given(data=st.text(alphabet='0123456789.,,,  \n\n"-xé\r', max_size=60), packed=st.booleans())
-def test_a_whole_block_is_refused_or_right(data: str, packed: bool) -> None:
-    form = PACKED if packed else SHORT
-    block = data.encode() + b"\n"
-    whole, single = parse_block(block, form), parse_cells(block, form)
-    if whole is not None:
-        assert not single.rejected
-        assert whole.texts == single.texts and whole.line_count == single.line_count
-        np.testing.assert_array_equal(whole.pixels, single.pixels)
-        np.testing.assert_array_equal(whole.lines, single.lines)
-
-
-@given(cell=st.one_of(st.text(max_size=4), st.integers(-300, 1300).map(str)), at=st.integers(0, 2))
-def test_a_cell_is_a_pixel_or_named(cell: str, at: int) -> None:
-    if set(cell) & set(',\n\r"'):
-        return
-    cells = ["1", "22", "255"]
-    cells[at] = cell
-    (rows,) = parse_lines(f"x,{','.join(cells)}".encode(), SHORT)
-    try:
-        value = float(cell)
-    except ValueError:
-        value = -1
-    if value in range(256):
-        assert rows.pixels[0, at] == value and not rows.rejected
-    else:
-        assert len(rows.pixels) == 0 and repr(cell.strip()) in rows.rejected[0][1]
 
 
 def test_digit_recognizer(shared_data: Unpack, workers: Workers, tmp_path: Path) -> None:

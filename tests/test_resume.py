@@ -25,7 +25,7 @@ from tools.cli import main
 from tools.download.files import index_files
 
 ROOT = Path(__file__).parents[1]
-KILLS = int(os.environ.get("SHARDLINE_KILLS", "15"))
+KILLS = int(os.environ.get("SHARDLINE_KILLS", "8"))
 # Many shards, and some work in each.
 ARGUMENTS = ("--encode", "jpeg", "--shard-size", "0.1", "--max-rejected", "0.1")
 

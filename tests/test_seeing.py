@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_train import records, stop_after, train
+from processes import lines
+from test_train import stop_after, train
 
 from pipeline.errors import MisuseError
 from trainer.config import LogConfig
@@ -42,13 +43,13 @@ def test_a_watched_run_stopped_and_resumed(
     train(digits_shards, tmp_path, steps=33, **watched)
     assert "A trace of 5 steps is in" in capsys.readouterr().out
     assert steps_in(tmp_path / TRACE_NAME) == [13, 14, 15, 16, 17]
-    intervals, (summary,) = records(tmp_path, "train"), records(tmp_path, "summary")
+    intervals, (summary,) = lines(tmp_path, "train"), lines(tmp_path, "summary")
     assert [line["process"] for line in intervals] == [0] * 4 + [1] * (len(intervals) - 4)
     times = [line["elapsed_seconds"] for line in [*intervals, summary]]
     assert times == sorted(times)
     assert all(line["memory_bytes"] > 2**26 for line in intervals)
     assert summary["total"]["images"] == 33 * 64
-    assert summary["best_top1"] == records(tmp_path, "evaluation")[-1]["top1"]
+    assert summary["best_top1"] == lines(tmp_path, "evaluation")[-1]["top1"]
 
     events = accumulator.EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()

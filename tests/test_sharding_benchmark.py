@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import tarfile
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from benchmarks import contenders
 from benchmarks.bare import list_sources, recode
 from benchmarks.bars import Bar
 from benchmarks.contenders import Race, run_all
 from benchmarks.cost import CommandFailedError, measure
 from benchmarks.downloads import link_images, make_pixel_csv
 from benchmarks.environments import DEFAULT_FOLDER, PeerEnvironment, installed, prepare
-from benchmarks.measure import figure
+from benchmarks.measure import alternate, figure
 from benchmarks.sharding import PARTS, PEERS, REENCODE, main
 from pipeline.errors import DataError
 from tests.conftest import make_shards
@@ -45,6 +47,12 @@ def record_of(result: Result) -> dict[str, Any]:
     return record
 
 
+@pytest.fixture
+def cold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No round warms up: figures don't matter."""
+    monkeypatch.setattr(contenders, "alternate", partial(alternate, warmup=0))
+
+
 @pytest.fixture(scope="session")
 def peers() -> PeerEnvironment:
     if not set(PEERS) <= installed(DEFAULT_FOLDER).keys():
@@ -53,7 +61,9 @@ def peers() -> PeerEnvironment:
 
 
 @pytest.mark.parametrize(("part", "bare"), BARE.items())
-def test_a_part_compares_the_tool_with_the_least(digits_kaggle: Path, part: str, bare: str) -> None:
+def test_a_part_compares_the_tool_with_the_least(
+    digits_kaggle: Path, cold: None, part: str, bare: str
+) -> None:
     result = ran("--src", str(digits_kaggle), "--part", part, "--runs", "2", "--no-peers", *TINY)
     record = record_of(result)
     tool = "tools/shard, 2 workers"
@@ -84,7 +94,7 @@ def test_memory_has_a_row_a_size(digits_kaggle: Path, part: str) -> None:
 
 @pytest.mark.parametrize(("part", "bars"), [("reencode", 2), ("small", 2)])
 def test_peers_do_the_same_work(
-    peers: PeerEnvironment, digits_kaggle: Path, part: str, bars: int
+    peers: PeerEnvironment, digits_kaggle: Path, cold: None, part: str, bars: int
 ) -> None:
     record = record_of(ran("--src", str(digits_kaggle), "--part", part, "--runs", "1", *TINY))
     assert set(PEERS.values()) < record["median"].keys() and not record["absent"]
@@ -132,11 +142,11 @@ def test_a_peer_that_fails_is_left_out(digits_kaggle: Path, tmp_path: Path) -> N
     src = link_images(digits_kaggle, tmp_path / "images", 10)
     own = PeerEnvironment(folder=Path(sys.prefix), missing={}, versions={})
     race = Race(src=src, amount=10, scratch=tmp_path)
-    contenders = [race.peer(peer, peer, "keep", own) for peer in ("webdataset", "litdata")]
-    measured = run_all(contenders, runs=2)
+    entered = [race.peer(peer, peer, "keep", own) for peer in ("webdataset", "litdata")]
+    measured = run_all(entered, runs=2)
     assert measured.keys() == {"webdataset"} and len(measured["webdataset"].values) == 2
-    assert contenders[0].written_bytes > 10 * 4 * 512 and not contenders[0].failure
-    assert "No module named 'litdata'" in contenders[1].failure
+    assert entered[0].written_bytes > 10 * 4 * 512 and not entered[0].failure
+    assert "No module named 'litdata'" in entered[1].failure
 
 
 def test_a_tool_that_fails_ends_it(tmp_path: Path) -> None:

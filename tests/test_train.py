@@ -2,11 +2,11 @@
 
 import dataclasses
 import json
+import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 import tiny_trainer
 import torch
 from click.testing import CliRunner
+from processes import exit_codes, lines, start_ranks
 
 import trainer.train
 from pipeline.errors import DataError
@@ -30,7 +31,7 @@ def train(shards: Path, out: Path, *, steps: float = STEPS, **settings: Any) -> 
     """Run for `steps` steps of the digits; return what the checkpoint holds."""
     samples = json.loads((shards / "dataset.json").read_text())["splits"]["train"]
     epochs = steps * GLOBAL_BATCH_SIZE / sum(samples["class_counts"])
-    fast = {"model": "resnet18", "precision": "fp32", "log_every": 2}
+    fast = {"model": "resnet8", "precision": "fp32", "log_every": 2}
     run(
         Settings.of(
             **fast | settings,
@@ -50,11 +51,6 @@ def saved(out: Path) -> dict[str, Any]:
     return state
 
 
-def records(out: Path, kind: str) -> list[dict[str, Any]]:
-    lines = map(json.loads, (out / "metrics.jsonl").read_text().splitlines())
-    return [line for line in lines if line["kind"] == kind]
-
-
 def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     """Let SIGTERM come while the step after `steps` steps is being made."""
     original = trainer.train.train_steps
@@ -69,15 +65,14 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
 
 
 def test_learns_the_digits(digits_shards: Path, tmp_path: Path) -> None:
-    state = train(
-        digits_shards, tmp_path, steps=36, learning_rate=0.2, precision="auto", label_smoothing=0.05
-    )
+    settings = {"model": "resnet18", "precision": "auto", "label_smoothing": 0.05}
+    state = train(digits_shards, tmp_path, steps=36, learning_rate=0.2, **settings)
     assert state["progress"]["position"] == 36 * GLOBAL_BATCH_SIZE
     assert state["progress"]["best"]["top1"] > 0.5
-    evaluations = records(tmp_path, "evaluation")
+    evaluations = lines(tmp_path, "evaluation")
     assert [int(line["epoch"]) for line in evaluations] == [1, 1]
     assert state["progress"]["best"]["top1"] == max(line["top1"] for line in evaluations)
-    intervals = records(tmp_path, "train")
+    intervals = lines(tmp_path, "train")
     assert sum(line["images"] for line in intervals) == 36 * GLOBAL_BATCH_SIZE
     assert intervals[-1]["loss"] < intervals[0]["loss"]
     assert json.loads((tmp_path / "config.json").read_text())["label_smoothing"] == 0.05
@@ -86,7 +81,7 @@ def test_learns_the_digits(digits_shards: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"model": "resnet18"},
+        {"model": "resnet8"},
         {
             "model": "squeezenet1_1",
             "ema_decay": 0.5,
@@ -113,10 +108,8 @@ def test_stopped_and_resumed_is_undisturbed(
         assert torch.equal(tensor, parts["ema"][name]), name
     assert parts["scaler"] == whole["scaler"]
     assert (whole["ema"] is None) == ("ema_decay" not in settings)
-    positions = [
-        line["position"] // GLOBAL_BATCH_SIZE for line in records(tmp_path / "parts", "train")
-    ]
-    assert positions == [2, 3, 5, 6]
+    ends = [line["position"] for line in lines(tmp_path / "parts", "train")]
+    assert [end // GLOBAL_BATCH_SIZE for end in ends] == [2, 3, 5, 6]
 
 
 def test_a_signal_in_the_evaluation_saves_and_leaves_it_for_later(
@@ -133,10 +126,10 @@ def test_a_signal_in_the_evaluation_saves_and_leaves_it_for_later(
         train(digits_shards, tmp_path, steps=2)
     assert stopped.value.code == 128 + signal.SIGINT
     assert saved(tmp_path)["progress"]["position"] == 2 * GLOBAL_BATCH_SIZE
-    assert records(tmp_path, "evaluation") == []
+    assert lines(tmp_path, "evaluation") == []
     train(digits_shards, tmp_path, steps=2)
-    assert len(records(tmp_path, "evaluation")) == 1
-    assert len(records(tmp_path, "train")) == 1
+    assert len(lines(tmp_path, "evaluation")) == 1
+    assert len(lines(tmp_path, "train")) == 1
 
 
 def test_a_loss_that_is_no_number_ends_with_step_samples_and_checkpoint(
@@ -176,27 +169,20 @@ def test_resuming_says_what_changed(
     assert "Going on from" in output
 
 
-def test_a_warning_from_outside(digits_shards: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "trainer", "--shards", str(digits_shards)]
-    command += ["--model", "squeezenet1_1", "--global-batch-size", "64", "--log-every", "1"]
-    process = subprocess.Popen(
-        [*command, "--out", str(tmp_path)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+def test_a_warning_from_outside(
+    digits_shards: Path, tmp_path: Path, loaded: ForkServerContext
+) -> None:
+    (process,) = start_ranks(
+        loaded, 1, shards=str(digits_shards), out=str(tmp_path), threads=1, log_every=1
     )
-    try:
-        metrics = tmp_path / "metrics.jsonl"
-        while process.poll() is None and not (metrics.exists() and metrics.stat().st_size):
-            time.sleep(0.05)
-        process.send_signal(signal.SIGUSR1)
-        output = process.communicate()[0]
-    finally:
-        process.kill()
-    assert process.returncode == 128 + signal.SIGUSR1, output
-    assert "Stopped by SIGUSR1" in output
+    metrics = tmp_path / "metrics.jsonl"
+    while process.is_alive() and not (metrics.exists() and metrics.stat().st_size):
+        time.sleep(0.02)
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGUSR1)
+    assert exit_codes([process]) == [128 + signal.SIGUSR1]
     position = saved(tmp_path)["progress"]["position"]
-    assert position == records(tmp_path, "train")[-1]["position"] > 0
+    assert position == lines(tmp_path, "train")[-1]["position"] > 0
 
 
 @pytest.mark.parametrize(
@@ -245,6 +231,6 @@ def test_a_target(digits_shards: Path, tmp_path: Path) -> None:
     settings = {"model": tiny_trainer.MODEL, "target_top1": 0.01, "val_every": 0.1}
     reached = train(digits_shards, tmp_path, steps=20, **settings)
     assert reached["progress"]["best"]["top1"] >= 0.01
-    (evaluation,) = records(tmp_path, "evaluation")
+    (evaluation,) = lines(tmp_path, "evaluation")
     assert evaluation["elapsed_seconds"] > 0
     assert train(digits_shards, tmp_path, steps=20, **settings)["progress"] == reached["progress"]

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.functional import interpolate
-from torchvision.models._api import register_model
+from torchvision.models._api import BUILTIN_MODELS, register_model
 
 from trainer.__main__ import entry
 from trainer.config import Settings
@@ -52,9 +52,11 @@ def tiny_pixelwise(*, weights: None, num_classes: int, **others: Any) -> nn.Modu
     return TinyPixelwise(num_classes)
 
 
-# Only what lies in torchvision's own package is listed as its own.
+# Only what lies in torchvision's own package is listed as its own. A script that is run where it
+# was imported comes here twice.
 for builder, module in ((tiny, "tiny"), (tiny_pixelwise, "segmentation.tiny")):
     builder.__module__ = f"torchvision.models.{module}"
+    BUILTIN_MODELS.pop(builder.__name__, None)
     register_model()(builder)
 
 
