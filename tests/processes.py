@@ -15,7 +15,6 @@ import torch.distributed.run
 
 from trainer.endings import leave_saying
 
-
 # The ranks are forks of torchrun's own process, and run the lines of the script that it is given.
 FORKED = ("--run-path", "--start-method", "fork")
 
