@@ -65,8 +65,8 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
 
 
 def test_learns_the_digits(digits_shards: Path, tmp_path: Path) -> None:
-    settings = {"model": "resnet18", "precision": "auto", "label_smoothing": 0.05}
-    state = train(digits_shards, tmp_path, steps=36, learning_rate=0.2, **settings)
+    settings = {"model": "resnet18", "learning_rate": 0.2, "label_smoothing": 0.05}
+    state = train(digits_shards, tmp_path, steps=36, **settings)
     assert state["progress"]["position"] == 36 * GLOBAL_BATCH_SIZE
     assert state["progress"]["best"]["top1"] > 0.5
     evaluations = lines(tmp_path, "evaluation")
