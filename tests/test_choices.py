@@ -1,18 +1,13 @@
 """Which column, which cells, which option: what is guessed, what is refused, what overrides it."""
 
-import csv
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from pipeline.errors import DataError, MisuseError
 from tests.test_kaggle import download, gather, labelled
 from tools.download.class_names import parse_class_names
 from tools.download.sources import SPLITS, Sources
-from tools.download.tables import find_delimiter
 from tools.download.templates import parse_template
 
 FOUR = {f"train/{n}.png": "" for n in (1, 2, 3, 4)}
@@ -238,159 +233,3 @@ def test_groups_by_column(tmp_path: Path) -> None:
     assert sources.groups is not None
     first, second, third, fourth = sources.groups.tolist()
     assert first == second and len({first, third, fourth}) == 3
-
-
-@pytest.mark.parametrize(
-    ("files", "options"),
-    [
-        ({"a/images/1.png": "", "a/masks/1.tif": ""}, {}),
-        ({"images/train/1.png": "", "masks/train/1.png": ""}, {}),
-        ({"x/1.png": "", "x_labels/1_L.png": ""}, {}),
-        ({"1.jpg": "", "1_segmentation.png": ""}, {}),
-        ({"1.jpg": "", "1m.png": ""}, {"mask_template": "{stem}m.png"}),
-        ({"a/b/1.jpg": "", "c/1.png": ""}, {"mask_template": "{folder}/../../c/{stem}.png"}),
-    ],
-)
-def test_pairs_of_image_and_mask(
-    tmp_path: Path, files: dict[str, str], options: dict[str, str]
-) -> None:
-    sources = gather(download(tmp_path, files), **options)
-    image, mask = files
-    assert sources.task == "segmentation" and list(sources.names) == [image]
-    assert sources.masks is not None
-    assert list(sources.masks.paths) == [mask]  # type: ignore[attr-defined]
-
-
-def test_masks_in_two_folders_of_images_are_refused(tmp_path: Path) -> None:
-    files = {f"{folder}/1.png": "" for folder in ("images", "imgs", "masks")}
-    folder = download(tmp_path, files)
-    with pytest.raises(MisuseError, match="--images images\n  --images imgs"):
-        gather(folder)
-    assert list(gather(folder, images="imgs").names) == ["imgs/1.png"]
-
-
-def test_masks_that_are_not_there_are_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="--mask-template, or by a table with --mask-column"):
-        gather(download(tmp_path, FOUR), task="segmentation")
-
-
-def test_colours_of_masks(tmp_path: Path) -> None:
-    files = {"images/1.png": "", "masks/1.png": "", "colours.csv": "name,r,g,b\na,0,0,0\nb,9,9,9\n"}
-    sources = gather(download(tmp_path, files), mask_colours="colours.csv")
-    assert sources.classes == ("a", "b") and sources.mask_colours is not None
-    assert sources.mask_colours.colours == ((0, 0, 0), (9, 9, 9))
-    download(tmp_path, {"colours.csv": "name,r,g,b\na,0,0,0\nb,9,9,999\n"})
-    with pytest.raises(DataError, match=r"colours\.csv row 3: 9, 9, 999 is no colour"):
-        gather(tmp_path, mask_colours="colours.csv")
-    rows = "".join(f"{n},{n},0,0\n" for n in range(256))
-    download(tmp_path, {"colours.csv": "name,r,g,b\n" + rows})
-    with pytest.raises(DataError, match=r"holds 256 classes, and a mask has room for 255"):
-        gather(tmp_path, mask_colours="colours.csv")
-
-
-def test_classes_and_masks_are_two_readings(tmp_path: Path) -> None:
-    files = {
-        f"{c}/{n}{end}.png": "" for c in ("ill", "well") for n in "12" for end in ("", "_mask")
-    }
-    folder = download(tmp_path, files)
-    with pytest.raises(MisuseError, match=r"--labels \.\n  --task segmentation"):
-        gather(folder)
-    assert len(gather(folder, task="segmentation")) == 4
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "id,label\n1,a\n2,b\n3,a\n4,b\n".encode("utf-16"),
-        b"id\tlabel\r\n1\ta\r\n2\tb\r\n3\ta\r\n4\tb",
-        b"id;label;note\n1;a;x, y\n2;b;\n3;a;z, z\n4;b;\n",
-        b'id,label,note\n1,a,"x, y"\n2,b,""\n3,a,"1;2"\n4,b,\n',
-        b"Unnamed: 0,id,label\n0,1,a\n1,2,b\n2,3,a\n3,4,b\n",
-    ],
-)
-def test_tables_as_they_are_written(tmp_path: Path, text: bytes) -> None:
-    download(tmp_path, FOUR)
-    (tmp_path / "train.csv").write_bytes(text)
-    sources = gather(tmp_path, label_column=("label",))
-    assert list(labelled(sources).values()) == ["a", "b", "a", "b"]
-
-
-def test_delimiters() -> None:
-    assert find_delimiter(["a,b", "1,2;3;4"]) == ","
-    assert find_delimiter(["a\tb", "1\tx, y, z", "2\tz"]) == "\t"
-    assert find_delimiter(["1.png 3", "2.png 4"], spaces=True) == " "
-    assert find_delimiter(["word"]) == ","
-
-
-Unpack = Callable[[str], Path]
-
-
-@pytest.mark.parametrize(
-    ("file", "image", "options", "task", "classes"),
-    [
-        (
-            "LOC_val_solution.csv",
-            "val/{ImageId}.JPEG",
-            {},
-            "classification",
-            None,
-        ),
-        (
-            "HAM10000_metadata.csv",
-            "part_1/{image_id}.jpg",
-            {"label_column": ("dx",), "group_column": "lesion_id"},
-            "classification",
-            None,
-        ),
-        (
-            "chinese_mnist.csv",
-            "data/data/input_{suite_id}_{sample_id}_{code}.jpg",
-            {
-                "path_template": "input_{suite_id}_{sample_id}_{code}.jpg",
-                "label_column": ("character",),
-            },
-            "classification",
-            ("九",),
-        ),
-        (
-            "noisy_imagenette.csv",
-            "{path}",
-            {"label_column": ("noisy_labels_0",)},
-            "classification",
-            None,
-        ),
-        (
-            "ferplus_fer2013new.csv",
-            "images/{Image name}",
-            {"label_column": ("neutral", "anger"), "task": "regression"},
-            "regression",
-            (),
-        ),
-    ],
-)
-def test_real_tables(
-    shared_data: Unpack,
-    tmp_path: Path,
-    file: str,
-    image: str,
-    options: dict[str, object],
-    task: str,
-    classes: tuple[str, ...] | None,
-) -> None:
-    samples = shared_data("kaggle_csv_samples")
-    shutil.copy(samples / file, tmp_path / file)
-    with (samples / file).open(encoding="utf-8-sig", newline="") as opened:
-        rows = list(csv.DictReader(opened))
-    some = [row for row in rows[:40] if all(row.values())]
-    download(tmp_path, {image.format(**row): "" for row in some})
-    sources = gather(tmp_path, **options)
-    assert list(sources.names) == [image.format(**row) for row in some]
-    assert sources.task == task
-    if task == "regression":
-        assert sources.targets is not None
-        expected = [[float(row["neutral"]), float(row["anger"])] for row in some]
-        np.testing.assert_array_equal(sources.targets, expected)
-    else:
-        (column,) = options.get("label_column", ("PredictionString",))  # type: ignore[misc]
-        assert list(labelled(sources).values()) == [row[column].strip() for row in some]
-    assert classes is None or sources.classes == classes

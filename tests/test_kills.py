@@ -3,7 +3,6 @@
 SHARDLINE_KILLS sets the number of kills.
 """
 
-import json
 import os
 import random
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from processes import start_ranks
+from processes import lines, start_ranks
 
 KILLS = int(os.environ.get("SHARDLINE_KILLS", "3"))
 STEPS = 80 * KILLS
@@ -39,7 +38,7 @@ def test_killed_and_resumed_is_undisturbed(
     whole = start(tmp_path / "whole")
     whole.join()
     assert whole.exitcode == 0
-    times = [line["time"] for line in lines(tmp_path / "whole")]
+    times = [line["time"] for line in lines(tmp_path / "whole", "train")]
 
     moments, resumed = random.Random(KILLS), set()
     for kill in range(KILLS):
@@ -60,10 +59,6 @@ def test_killed_and_resumed_is_undisturbed(
     assert ends[0]["progress"] == ends[1]["progress"]
     for part in ("network", "optimizer"):
         torch.testing.assert_close(ends[0][part], ends[1][part], rtol=0, atol=0)
-
-
-def lines(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
 
 
 def wait_for_training(process: Any, out: Path) -> None:

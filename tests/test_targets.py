@@ -2,7 +2,6 @@
 doesn't go with them is refused."""
 
 import csv
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import make_shards
+from processes import lines
 from test_bad_samples import damage
 
 from pipeline.config import PipelineConfig
@@ -91,8 +91,7 @@ def test_is_learnt(shards: Path, tmp_path: Path) -> None:
             flip_probability=0,
         )
     )
-    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    (evaluation,) = (line for line in lines if line["kind"] == "evaluation")
+    (evaluation,), (summary,) = lines(tmp_path, "evaluation"), lines(tmp_path, "summary")
     # The mean of the training split has an R2 of 0 at most, chance a mAP of 0.5 at most.
     name, least = {
         "multi-label": ("mean_average_precision", 0.7),
@@ -100,7 +99,7 @@ def test_is_learnt(shards: Path, tmp_path: Path) -> None:
     }[Dataset(shards).manifest.task]
     assert evaluation["samples"] == 180
     assert evaluation[name] > least
-    assert lines[-1][f"best_{name}"] == evaluation[name]
+    assert summary[f"best_{name}"] == evaluation[name]
 
 
 @pytest.mark.parametrize(
