@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from handmade import write_shards
 from known_sleeps import ATTEMPTS
 
 from benchmarks import loader, loader_rungs, loader_tune
@@ -175,8 +176,9 @@ def test_sweeps(sweep: str, rows: list[str], digits_shards: Path) -> None:
     assert all(any(row in line for line in lines) for row in rows)
 
 
-def test_the_same_images_in_several_formats(digits_shards: Path) -> None:
-    _, record = measured(digits_shards, "--sweep", "format", "--runs", "1")
+def test_the_same_images_in_several_formats(tmp_path: Path) -> None:
+    shards = write_shards(tmp_path / "shards")
+    _, record = measured(shards, "--sweep", "format", "--runs", "1", "--batch-size", "8")
     assert set(record["median"]) == {"as it is", "JPEG q90", "PNG"}
 
 

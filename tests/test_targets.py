@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny_trainer
 import torch
 from conftest import make_shards
 from processes import lines
@@ -80,9 +81,9 @@ def test_is_learnt(shards: Path, tmp_path: Path) -> None:
         Settings.of(
             shards=str(shards),
             out=str(tmp_path),
-            model="resnet18",
+            model=tiny_trainer.MODEL,
             precision="fp32",
-            epochs=1.2,
+            epochs=6.0,
             val_every=0,
             optimizer="adamw",
             learning_rate=0.004,

@@ -162,7 +162,8 @@ def _explain(index: FileIndex, tables: Sequence[Table], config: ShardConfig) -> 
         empty = f" ({', '.join(index.empty)} is empty)" if index.empty else ""
         return DataError(
             f"{images}, but no CSV{empty} and no class folders beside each other: nothing says "
-            f"the labels."
+            f"the labels. Give --src the folder that holds their table, too, or --label-pattern, "
+            f"if a part of the file names is the label."
         )
     for table in tables:
         if several := several_files(index, table):
