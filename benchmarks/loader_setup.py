@@ -15,7 +15,7 @@ from benchmarks.loader import LoaderBenchmark
 from benchmarks.rungs import Opener, loaded
 from pipeline.config import PipelineConfig, open_dataset, resolve_sizes
 from pipeline.dataset import Dataset, SplitIndex
-from pipeline.grouping import runs_ready
+from pipeline.grouping import steps_ahead
 from pipeline.loader import Loader
 from pipeline.loaders import group_steps, train_loader
 from pipeline.memory import available_bytes
@@ -68,10 +68,9 @@ class Setup:
         return group_steps(self.dataset, config, self.device, batch_size)
 
     def _prepared(self, config: PipelineConfig, batch_size: int, cold: bool) -> int:
-        """Batches to be drawn before a lap: what DALI has decoded, what lies ready for it, and what
-        is under way."""
+        """Batches to be drawn before a lap, since they are no work of it."""
         group = self._group(config, batch_size)
-        ready = runs_ready(config.prefetch, group) * group + config.read_ahead + group
+        ready = steps_ahead(config.prefetch, config.read_ahead, group)
         passes = len(self.index) / (batch_size * ready)
         # Of few samples all have been read ahead before they are dropped for the first time.
         return math.ceil(len(self.index) / batch_size) if cold and passes < _MANY else ready

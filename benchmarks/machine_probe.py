@@ -145,7 +145,12 @@ def fit_link(
     name: str,
 ) -> Link:
     """The link of a ring that takes so long: a few bytes are all hops, what a bucket takes beyond
-    them is bandwidth."""
+    them is bandwidth. Raises ``DataError`` if it takes nothing beyond them."""
+    if seconds[BUCKET] <= seconds[LITTLE]:
+        raise DataError(
+            f"{sizes[BUCKET]:,} bytes take no longer than {sizes[LITTLE]}: too few to tell the "
+            f"bandwidth by."
+        )
     hops = 2 * (ranks - 1)
     moved = hops / ranks * sizes[BUCKET]
     return Link(

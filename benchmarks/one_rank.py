@@ -9,7 +9,7 @@ from benchmarks.bundle import read_bundle
 from benchmarks.kinds import COMPUTE, RUNGS, SCALING, kind_of
 from benchmarks.prediction import Rank
 from benchmarks.rung_names import FULL
-from benchmarks.scaling_record import LOADER, SYNTHETIC, WARM, WEAK, Point, read_points
+from benchmarks.scaling_record import LOADER, SYNTHETIC, WARM, WEAK, read_points
 from pipeline.errors import MisuseError
 
 Bundle = Mapping[str, Any]
@@ -88,7 +88,7 @@ def _of_scaling(bundle: Bundle, gradient_bytes: float | None) -> OneRank:
             "A prediction starts from one rank: bench-scaling --ranks 1,... --mode weak."
         )
     alone, machine = points[1], bundle["environment"]
-    rates = (_rates(alone, name) for name in (SYNTHETIC, LOADER, WARM))
+    rates = (alone.rates(name) for name in (SYNTHETIC, LOADER, WARM))
     return OneRank(
         runs=tuple(
             Rank(
@@ -108,7 +108,7 @@ def _of_scaling(bundle: Bundle, gradient_bytes: float | None) -> OneRank:
         node_ranks=_node_ranks([bundle]),
         node_cores=machine["cpus"],
         measured=tuple(
-            MeasuredSize(ranks=ranks, fed=name == WARM, values=_rates(point, name))
+            MeasuredSize(ranks=ranks, fed=name == WARM, values=point.rates(name))
             for ranks, point in sorted(points.items())
             if ranks > 1
             for name in (SYNTHETIC, WARM)
@@ -120,11 +120,6 @@ def _node_ranks(bundles: Sequence[Bundle]) -> int:
     """As many as the machine has GPUs, or else cores."""
     machines = [bundle["environment"] for bundle in bundles]
     return max(len(machine["gpus"] or ()) or machine["cpus"] for machine in machines)
-
-
-def _rates(point: Point, rung: str) -> tuple[float, ...]:
-    """images/s of the world in each run."""
-    return tuple(point.global_batch_size / each for each in point.rungs[rung].step_seconds)
 
 
 def _of_compute(

@@ -11,6 +11,7 @@ from benchmarks.held import HeldSource
 from benchmarks.page_cache import drop
 from benchmarks.scaling_record import APART, COLD, IN_STEP, LOADER, MEMORY, REPLAYED, WARM
 from pipeline.decoding import Batch, decoded_batches
+from pipeline.grouping import steps_ahead
 from pipeline.loader import Loader
 from pipeline.loaders import TrainStream, train_stream
 from pipeline.reader import ShardReader
@@ -44,9 +45,10 @@ class Inputs:
     files: list[Path]
 
     @property
-    def lead(self) -> int:
-        """Steps until the loader's queues are as they stay."""
-        return self.job.settings.pipeline.prefetch + 1
+    def ahead(self) -> int:
+        """The most steps that the loader is ahead."""
+        config = self.job.settings.pipeline
+        return steps_ahead(config.prefetch, config.read_ahead, self.group)
 
     @property
     def group(self) -> int:

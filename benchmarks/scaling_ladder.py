@@ -14,7 +14,7 @@ from benchmarks.scaling import ScalingBenchmark
 from benchmarks.scaling_launch import torchrun
 from benchmarks.scaling_plan import ScalingPlan, plan_scaling
 from benchmarks.scaling_points import build_points
-from benchmarks.scaling_record import WARM, Measured, Point, read_measured
+from benchmarks.scaling_record import Measured, read_measured
 from benchmarks.scaling_sentence import find_scaling
 from benchmarks.scaling_tables import failed_gates, point_columns, show_ladder
 from pipeline.config import available_cores
@@ -39,7 +39,7 @@ def measure_ladder(
     report(
         f"scaling: {plan.settings.recipe.model} at {data.image_size_px} px on {facts['device']}",
         "images/s",
-        [_row(point) for point in points],
+        [Measurement(name=point.name, values=point.rates()) for point in points],
         facts=facts | {"points": [point.as_record() for point in points]},
         columns=point_columns(points),
         ratios=False,
@@ -69,12 +69,6 @@ def _measured(benchmark: ScalingBenchmark, plan: ScalingPlan) -> list[Measured] 
         if not result.exists():
             return None
         return [read_measured(record) for record in json.loads(result.read_text())]
-
-
-def _row(point: Point) -> Measurement:
-    seconds = point.rungs[WARM].step_seconds
-    rates = tuple(point.global_batch_size / each for each in seconds)
-    return Measurement(name=point.name, values=rates)
 
 
 def _facts(benchmark: ScalingBenchmark, plan: ScalingPlan, data: TrainingData) -> dict[str, Any]:

@@ -21,6 +21,8 @@ Integers = NDArray[np.int64]
 
 # Steps may take seconds on a CPU, and there are many rungs.
 LEAST_STEPS = 2
+# The first step is slow where other sizes have run meanwhile.
+LEAST_LEAD = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +46,8 @@ class Laps:
         seconds: that a lap takes at least.
         steps: of a lap, counted in the first call: on all ranks the same. Whole groups of those
             that DALI decodes in a run.
-        lead: steps before the lap. In the first call as many as fill the loader's queues; then at
-            most as many as `seconds` takes, in which queues are filled, too.
+        lead: steps before the lap. With a loader as many as it may be ahead, but no longer than
+            half of `seconds`, in which it is, too, where it is faster than the model.
     """
 
     rung: str
@@ -53,12 +55,8 @@ class Laps:
     whole: World
     seconds: float
     steps: int = 0
-    lead: int = 1
+    lead: int = LEAST_LEAD
     runs: list[Run] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        if self.rung in LOADED:
-            self.lead = self.inputs.lead
 
     @property
     def world(self) -> World:
@@ -129,7 +127,8 @@ class Laps:
             yield record.images, record.data_seconds
 
     def _count(self, steps: Iterator[tuple[int, float]]) -> None:
-        group = self.inputs.group if self.rung in LOADED else 1
+        loaded = self.rung in LOADED
+        group = self.inputs.group if loaded else 1
         self._synchronize()
         started = time.perf_counter()
         for _ in range(group):
@@ -137,7 +136,8 @@ class Laps:
         self._synchronize()
         (slowest,) = self.world.largest([(time.perf_counter() - started) / group])
         long_enough = math.ceil(self.seconds / slowest)
-        self.lead = min(self.lead, long_enough)
+        if loaded:
+            self.lead = max(LEAST_LEAD, min(self.inputs.ahead, long_enough // 2))
         self.steps = group * math.ceil(max(LEAST_STEPS, long_enough) / group)
 
     def _lap(self, steps: Iterator[tuple[int, float]], seen: Sequence[Integers]) -> Run:

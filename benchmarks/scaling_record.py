@@ -152,10 +152,13 @@ class Measured:
     def name(self) -> str:
         return size_name(self.mode, self.world_size)
 
+    def rates(self, rung: str = WARM) -> tuple[float, ...]:
+        """images/s of the whole world, run by run."""
+        return tuple(self.global_batch_size / each for each in self.rungs[rung].step_seconds)
+
     def images_per_second(self, rung: str = WARM) -> float:
         """Of the whole world, in the median run."""
-        seconds = self.rungs[rung].step_seconds
-        return statistics.median(self.global_batch_size / each for each in seconds)
+        return statistics.median(self.rates(rung))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,6 +37,11 @@ def runs_ready(prefetch: int, most: int) -> int:
     return min(prefetch, max(2, -(-prefetch // most)))
 
 
+def steps_ahead(prefetch: int, read_ahead: int, most: int) -> int:
+    """The most steps that are decoded, being decoded, or read when one is taken."""
+    return runs_ready(prefetch, most) * most + most + read_ahead
+
+
 def groups(plan: Plan, most: int) -> Iterator[range]:
     """The steps of each group of a plan: images of one size, and at most `most` steps.
 

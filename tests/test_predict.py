@@ -25,6 +25,7 @@ from benchmarks.scaling_record import (
     Measured,
     Rung,
 )
+from pipeline.errors import DataError
 
 
 def invoked(*arguments: object) -> Result:
@@ -78,13 +79,7 @@ def scaling(path: Path, by_ranks: Mapping[int, Mapping[str, float]]) -> Path:
         for ranks, levels in by_ranks.items()
     ]
     points = build_points(sizes, cores=2, fits_in_page_cache=True)
-    rows = [
-        Measurement(
-            name=point.name,
-            values=tuple(point.global_batch_size / each for each in point.rungs[WARM].step_seconds),
-        )
-        for point in points
-    ]
+    rows = [Measurement(name=point.name, values=point.rates()) for point in points]
     facts = {
         "points": [point.as_record() for point in points],
         "model": "resnet18",
@@ -162,6 +157,8 @@ def test_a_link_is_fitted_to_what_was_measured() -> None:
     link = fit_link(seconds, sizes, ranks=4, core_share=0.0, name="x")
     assert link.bandwidth_gb_per_second == pytest.approx(31.5, rel=1e-3)
     assert link.latency_us == pytest.approx(5.7, rel=1e-3)
+    with pytest.raises(DataError, match="26,214,400 bytes take no longer than 4"):
+        fit_link({LITTLE: 1, BUCKET: 1}, sizes, ranks=4, core_share=0.0, name="x")
 
 
 def test_the_network_of_this_machine(one: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from matplotlib import rcParams
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from benchmarks.kinds import PREDICTION
@@ -11,7 +12,7 @@ from benchmarks.reporting.axes import IDEAL, efficiency_axes, ranks_axis
 from benchmarks.reporting.drawing import Panel
 from benchmarks.reporting.inputs import Inputs
 from benchmarks.reporting.scaling import PART_COLOURS
-from tools.looking.palette import GRAY, RED
+from tools.looking.palette import GRAY
 
 # Limits are told apart by their shape, too.
 MARKERS = {"input": "v", "compute": "o", "communication": "s"}
@@ -90,4 +91,5 @@ def _draw_limits(axes: Any, sizes: Sequence[Any], values: Sequence[float]) -> No
 def _draw_measured(axes: Any, checks: Sequence[Any], values: Sequence[float]) -> None:
     if checks:
         cross: Any = {"markersize": 9, "markeredgewidth": 2, "label": "measured"}
-        axes.plot([check["ranks"] for check in checks], values, "x", color=RED, **cross)
+        ink = rcParams["text.color"]
+        axes.plot([check["ranks"] for check in checks], values, "x", color=ink, **cross)

@@ -5,6 +5,7 @@ from typing import Any
 
 from matplotlib.ticker import FuncFormatter
 
+from benchmarks.interval import median_interval
 from benchmarks.kinds import SCALING
 from benchmarks.measure import counted, figure
 from benchmarks.reporting.axes import IDEAL, efficiency_axes, ranks_axis, stacked_shares
@@ -159,6 +160,15 @@ def _ladder(point: Point) -> Panel:
         f"{figure(rates['warm files'])} from warm files",
         shows="Bars of images per second by rung: "
         + ", ".join(f"{name} {figure(rate)}" for name, rate in rates.items()),
-        draw=bars(rates, colours=[BLUE if name == "loader" else GREEN for name in rates]),
+        draw=bars(
+            rates,
+            spans={name: _span(point.rates(name)) for name in rates},
+            colours=[BLUE if name == LOADER else GREEN for name in rates],
+        ),
         height_inches=height(len(rates)),
     )
+
+
+def _span(rates: Sequence[float]) -> tuple[float, float]:
+    interval = median_interval(rates)
+    return interval.low, interval.high
