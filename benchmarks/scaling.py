@@ -52,7 +52,7 @@ class ScalingBenchmark(Measuring):
         "Images of a rank's step in weak scaling.  [default: 128 on a GPU; on a CPU 2 at 224 px, "
         "up to 32 where images are smaller]",
     )
-    seconds: float = setting(0.4, "Least length of a run.")
+    seconds: float = setting(0.35, "Least length of a run.")
     cores_per_rank: int | None = setting(
         None, "Cores that a rank is kept to.  [default: 1; its GPU's share of those beside it]"
     )

@@ -21,7 +21,7 @@ Integers = NDArray[np.int64]
 
 # Steps may take seconds on a CPU, and there are many rungs.
 LEAST_STEPS = 2
-# The first step is slow where other sizes have run meanwhile.
+# With a loader, which fills its queues meanwhile. The very first step is slow in any case.
 LEAST_LEAD = 2
 
 
@@ -55,8 +55,12 @@ class Laps:
     whole: World
     seconds: float
     steps: int = 0
-    lead: int = LEAST_LEAD
+    lead: int = 1
     runs: list[Run] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.rung in LOADED:
+            self.lead = LEAST_LEAD
 
     @property
     def world(self) -> World:
