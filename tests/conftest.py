@@ -137,8 +137,12 @@ def fork_server() -> Iterator[forkserver.ForkServer]:
 @pytest.fixture
 def loaded(
     fork_server: forkserver.ForkServer, monkeypatch: pytest.MonkeyPatch
-) -> ForkServerContext:
-    """Starts processes in which torch, DALI and the trainer are loaded."""
+) -> Iterator[ForkServerContext]:
+    """Starts processes in which torch, DALI and the trainer are loaded; ends those that a failed
+    test has left."""
     # The server of tools/shard, which the module holds, has loaded other modules.
     monkeypatch.setattr(forkserver, "connect_to_new_process", fork_server.connect_to_new_process)
-    return multiprocessing.get_context("forkserver")
+    before = set(multiprocessing.active_children())
+    yield multiprocessing.get_context("forkserver")
+    for left in set(multiprocessing.active_children()) - before:
+        left.kill()
