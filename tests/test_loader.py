@@ -2,7 +2,6 @@
 
 import gc
 import os
-import shutil
 import threading
 from itertools import islice
 from pathlib import Path
@@ -248,35 +247,6 @@ def test_batches_are_channels_last_and_stay_as_they_are(digits_shards: Path) -> 
         assert batch.images.shape == (GLOBAL_BATCH_SIZE, 3, 32, 32)
         assert batch.images.is_contiguous(memory_format=torch.channels_last)
         assert torch.equal(batch.images, copy)
-
-
-@pytest.fixture
-def copied(digits_shards: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(digits_shards, tmp_path / "shards"))
-
-
-def first_tar(shards: Path) -> Path:
-    return sorted(shards.glob("train-*.tar"))[0]
-
-
-def test_a_shard_of_another_size_is_refused_at_the_start(copied: Path) -> None:
-    os.truncate(first_tar(copied), 1024)
-    with pytest.raises(DataError, match=r"train-000000\.tar is 1024 bytes long"):
-        loader_of(copied)
-
-
-def test_a_shard_cut_off_under_the_job_is_named(copied: Path) -> None:
-    loader = loader_of(copied)
-    os.truncate(first_tar(copied), 1024)
-    with pytest.raises(DataError, match=r"sample \d{9} of .*train-000000\.tar is cut off"):
-        taken(loader, 1)
-
-
-def test_a_shard_deleted_under_the_job_is_named(copied: Path) -> None:
-    loader = loader_of(copied)
-    first_tar(copied).unlink()
-    with pytest.raises(DataError, match=r"train-000000\.tar can't be read \(No such file"):
-        taken(loader, 1)
 
 
 def test_closing_frees_threads_and_files(digits_shards: Path) -> None:
