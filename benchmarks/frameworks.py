@@ -22,7 +22,7 @@ from benchmarks.provenance import ROOT
 from benchmarks.racing import LoaderFailedError, Racer, orderly_termination, started
 from pipeline.config import PipelineConfig
 from pipeline.errors import DataError
-from pipeline.options import options, setting, take, within
+from pipeline.options import Command, options, setting, take, within
 from pipeline.profile_file import profile_file
 from trainer.config import MachineConfig, RecipeConfig, Settings
 
@@ -102,7 +102,7 @@ class Contender:
         }
 
 
-@click.command(context_settings=FROM_ENVIRONMENT)
+@click.command(cls=Command, context_settings=FROM_ENVIRONMENT)
 @profile_file
 @options(FrameworksBenchmark, RecipeConfig, MachineConfig, PipelineConfig)
 def main(**values: Any) -> None:

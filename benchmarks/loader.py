@@ -9,7 +9,7 @@ from benchmarks.command import FROM_ENVIRONMENT
 from benchmarks.measure import Measuring
 from pipeline.config import PipelineConfig
 from pipeline.errors import MisuseError
-from pipeline.options import options, setting, take, within
+from pipeline.options import Command, options, setting, take, within
 from pipeline.profile_file import profile_file
 
 SWEEPS = ("threads", "batch", "hw-decoder-load", "cache", "format")
@@ -41,7 +41,7 @@ class LoaderBenchmark(Measuring):
             raise MisuseError("--sweep, --doctor and --tune are done one at a time.")
 
 
-@click.command(context_settings=FROM_ENVIRONMENT)
+@click.command(cls=Command, context_settings=FROM_ENVIRONMENT)
 @profile_file
 @options(LoaderBenchmark, PipelineConfig)
 def main(**values: Any) -> None:

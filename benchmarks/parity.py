@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from benchmarks.command import FROM_ENVIRONMENT
 from pipeline.config import PipelineConfig
-from pipeline.options import options, setting, take
+from pipeline.options import Command, options, setting, take
 
 Floats = NDArray[np.float64]
 
@@ -51,7 +51,7 @@ class Agreement:
     probability: float
 
 
-@click.command(context_settings=FROM_ENVIRONMENT)
+@click.command(cls=Command, context_settings=FROM_ENVIRONMENT)
 @options(ParityBenchmark, PipelineConfig)
 def main(**values: Any) -> None:
     """Compare pixels and crops with torchvision's."""

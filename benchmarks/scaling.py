@@ -10,7 +10,7 @@ from benchmarks.command import FROM_ENVIRONMENT
 from benchmarks.measure import Measuring
 from benchmarks.scaling_record import MODES
 from pipeline.errors import MisuseError
-from pipeline.options import options, setting, take, within
+from pipeline.options import Command, options, setting, take, within
 from pipeline.profile_file import profile_file
 from trainer.config import CONFIGS, Settings
 from trainer.recipes import recipe_option
@@ -90,7 +90,7 @@ class ScalingBenchmark(Measuring):
         return host, int(port)
 
 
-@click.command(context_settings=FROM_ENVIRONMENT)
+@click.command(cls=Command, context_settings=FROM_ENVIRONMENT)
 @recipe_option
 @profile_file
 @options(ScalingBenchmark, *CONFIGS)

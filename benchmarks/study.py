@@ -11,7 +11,7 @@ from benchmarks.command import FROM_ENVIRONMENT
 from benchmarks.environments import KERAS_FOLDER
 from benchmarks.scaling import ScalingBenchmark
 from pipeline.errors import MisuseError
-from pipeline.options import options, setting, take
+from pipeline.options import Command, options, setting, take
 from pipeline.profile_file import profile_file
 from trainer.config import CONFIGS, Settings
 from trainer.recipes import recipe_option
@@ -70,7 +70,7 @@ class Study(ScalingBenchmark):
     environment: str = setting(str(KERAS_FOLDER), "Where TensorFlow and Keras are installed, once.")
 
 
-@click.command(context_settings=FROM_ENVIRONMENT)
+@click.command(cls=Command, context_settings=FROM_ENVIRONMENT)
 @recipe_option
 @profile_file
 @options(Study, *CONFIGS)

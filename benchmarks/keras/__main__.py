@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from pipeline.options import options, setting, take
+from pipeline.options import Command, options, setting, take
 from pipeline.profile_file import profile_file
 from trainer.__main__ import entry
 from trainer.config import CONFIGS, Settings
@@ -27,7 +27,7 @@ class KerasConfig:
     )
 
 
-@click.command()
+@click.command(cls=Command)
 @recipe_option
 @profile_file
 @options(KerasConfig, *CONFIGS)
