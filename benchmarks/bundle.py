@@ -66,7 +66,7 @@ def read_bundle(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise DataError(f"{path} can't be read ({error.strerror}).") from error
     except ValueError as error:
-        raise DataError(f"{path} is no result of a benchmark: it doesn't end in JSON.") from error
+        raise DataError(f"{path} is no result of a benchmark: its last line is no JSON.") from error
     if not isinstance(bundle, dict):
         raise DataError(f"{path} is no result of a benchmark: it holds no JSON object.")
     verify(bundle, path)

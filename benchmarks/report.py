@@ -47,23 +47,28 @@ def main(results: tuple[Path, ...], out: Path, verify: bool) -> None:
 
 def _verify(paths: tuple[Path, ...]) -> None:
     """A line for each; all are looked at before it ends."""
-    from benchmarks.bundle import read_bundle
     from benchmarks.reporting.inputs import expand
 
     refused, found = 0, expand(paths)
     for path in found:
-        if path.is_dir():
-            click.echo(f"{path} is the folder of a run: those have no seal.")
-            continue
         try:
-            bundle = read_bundle(path)
+            click.echo(_verified(path))
         except DataError as error:
             click.echo(error.format_message(), err=True)
             refused += 1
-        else:
-            click.echo(f"{path} is as it was measured: {bundle['sha256']}")
     if refused:
         raise DataError(f"{refused} of {len(found)} can't be trusted.")
+
+
+def _verified(path: Path) -> str:
+    """What is to be said of a sound result or run; raises ``DataError`` for another."""
+    from benchmarks.bundle import read_bundle
+    from trainer.records import read_records
+
+    if path.is_dir():
+        read_records(path)
+        return f"{path} is the folder of a run: those have no seal."
+    return f"{path} is as it was measured: {read_bundle(path)['sha256']}"
 
 
 if __name__ == "__main__":

@@ -107,8 +107,9 @@ def defaults_option(
 
 
 def within(flag: str, value: float, low: float, high: float = math.inf) -> None:
-    """Raise ``MisuseError`` for a `value` of the option `flag` that isn't from `low` to `high`."""
-    if not low <= value <= high:
+    """Raise ``MisuseError`` for a `value` of the option `flag` that isn't from `low` to `high`, or
+    has no end."""
+    if not (low <= value <= high and value < math.inf):
         limits = f"at least {low}" if high == math.inf else f"from {low} to {high}"
         raise MisuseError(f"{flag} must be {limits}, not {value}.")
 

@@ -188,7 +188,7 @@ def test_what_was_added_or_left_out_is_noticed() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", "doesn't end in JSON"),
+        ("", "its last line is no JSON"),
         ("[1]", "holds no JSON object"),
         ("{}", "is no result of a benchmark"),
         ('{"format": "shardline measurement", "version": 9}', "is of version 9"),

@@ -188,6 +188,7 @@ def test_links_are_listed() -> None:
         (("two.json", "two.json"), 2, "Give one result of bench-scaling"),
         (("two.json", "--between", "slow"), 2, "--between slow: give GB/s and us like 25,5"),
         (("two.json", "--max-ranks", "0"), 2, "--max-ranks must be at least 1, not 0"),
+        (("one.json", "--gradient-mb", "inf"), 2, "--gradient-mb must be at least 1e-06, not inf"),
         (("two.json", "--within", "1,1", "--measure-network"), 2, "give one of them"),
         (("one.json", "--network-of", "one.json"), 2, "give a result of bench-predict"),
     ],
