@@ -17,6 +17,7 @@ from trainer.config import Settings
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+RESULTS = sorted((ROOT / "benchmarks" / "results").rglob("*.md"))
 PACKAGES = ("pipeline", "tools", "trainer", "benchmarks")
 TOOLS = {
     "tools/shard": "tools.cli",
@@ -27,17 +28,10 @@ TOOLS = {
 QUICK = ("tools/check", "tools/show", "python -m pipeline.audit")
 VALUE = "…"
 
-
-def commands(page: Path) -> list[str]:
-    """The lines of the page's blocks of shell, but for those that set up."""
-    blocks = re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
-    lines = "".join(blocks).replace("\\\n", " ").splitlines()
-    return [line for line in lines if not line.startswith(("make ", "python3 ", ". ", "pip "))]
-
-
-# Those of the README and of the pages that it leads on to are run by tests/test_readme.py.
+# The commands of the README and of the pages that it leads on to are run by tests/test_readme.py.
 RUN = [ROOT / page for page in test_readme.PAGES]
-COMMANDS = [line for page in PAGES if page not in RUN for line in commands(page)]
+OTHERS = [page.read_text() for page in PAGES if page not in RUN]
+COMMANDS = [line for text in OTHERS for line in test_readme.commands(text)]
 
 
 def parsed(line: str) -> tuple[click.Command, list[str]]:
@@ -75,7 +69,7 @@ def test_a_quick_command_of_a_page_runs(
     assert result.exit_code == 0, result.output
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *RESULTS], ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
         if link.startswith(("http://", "https://")):

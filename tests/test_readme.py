@@ -29,7 +29,7 @@ TEXTS = [(ROOT / page).read_text() for page in PAGES]
 # Commands of benchmarks stand there as for a user; a test needs their course, not their figures.
 BRIEFLY = {"BENCH_RUNS": "1", "BENCH_WARMUP": "0", "BENCH_SECONDS": "0.05"}
 # What a fresh clone begins with; whoever runs this test has done it.
-SET_UP = ("make ", "python3 -m venv", ". .venv", "pip install")
+SET_UP = ("make ", "python3 ", ". ", "pip ")
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -37,7 +37,8 @@ def blocks(text: str, language: str) -> list[str]:
 
 
 def commands(text: str) -> list[str]:
-    lines = "".join(blocks(text, "sh")).splitlines()
+    """The lines of a page's blocks of shell, but for those that set up."""
+    lines = "".join(blocks(text, "sh")).replace("\\\n", " ").splitlines()
     return [line for line in lines if not line.startswith(SET_UP)]
 
 

@@ -65,15 +65,15 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
 
 
 def test_learns_the_digits(digits_shards: Path, tmp_path: Path) -> None:
-    settings = {"model": "resnet18", "learning_rate": 0.2, "label_smoothing": 0.05}
-    state = train(digits_shards, tmp_path, steps=36, **settings)
-    assert state["progress"]["position"] == 36 * GLOBAL_BATCH_SIZE
+    settings = {"model": tiny_trainer.MODEL, "optimizer": "adamw", "learning_rate": 0.016}
+    state = train(digits_shards, tmp_path, steps=100, label_smoothing=0.05, **settings)
+    assert state["progress"]["position"] == 100 * GLOBAL_BATCH_SIZE
     assert state["progress"]["best"]["top1"] > 0.5
     evaluations = lines(tmp_path, "evaluation")
-    assert [int(line["epoch"]) for line in evaluations] == [1, 1]
+    assert [int(line["epoch"]) for line in evaluations] == [1, 2, 3, 3]
     assert state["progress"]["best"]["top1"] == max(line["top1"] for line in evaluations)
     intervals = lines(tmp_path, "train")
-    assert sum(line["images"] for line in intervals) == 36 * GLOBAL_BATCH_SIZE
+    assert sum(line["images"] for line in intervals) == 100 * GLOBAL_BATCH_SIZE
     assert intervals[-1]["loss"] < intervals[0]["loss"]
     assert json.loads((tmp_path / "config.json").read_text())["label_smoothing"] == 0.05
 
