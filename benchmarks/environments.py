@@ -17,6 +17,7 @@ import click
 
 from benchmarks.provenance import ROOT
 from pipeline.cache_room import cache_root
+from pipeline.errors import DataError
 
 # Apart from the cache of shards, which removes what lies in its folder when it needs room.
 CACHE = cache_root(None).with_name("shardline-benchmarks")
@@ -62,8 +63,7 @@ class PeerEnvironment:
 def prepare(folder: Path, peers: Sequence[str]) -> PeerEnvironment:
     """Make the environment, install what it lacks of `peers`, one after the other."""
     if not _python(folder).exists():
-        click.echo(f"Making an environment for the peers in {folder}.", err=True)
-        venv.create(folder, with_pip=True)
+        _make(folder, "for the peers")
     missing = {}
     for peer in peers:
         if peer not in installed(folder) and (reason := _install(folder, peer, *_pins())):
@@ -81,8 +81,7 @@ def prepare_keras(folder: Path) -> PeerEnvironment:
     """Make the environment of Keras in `folder`: TensorFlow and Keras, and behind them our own
     packages. Where those hold TensorFlow already (``[tensorflow]``), nothing is installed."""
     if not _python(folder).exists():
-        click.echo(f"Making an environment for Keras in {folder}.", err=True)
-        venv.create(folder, with_pip=True)
+        _make(folder, "for Keras")
     (own,) = folder.glob("lib/python*/site-packages")
     (own / "shardline.pth").write_text("".join(f"{path}\n" for path in site.getsitepackages()))
     missing = {}
@@ -94,6 +93,14 @@ def prepare_keras(folder: Path) -> PeerEnvironment:
     named = (*KERAS_PACKAGES, "torch", "numpy")
     versions = {name: found[name] for name in named if name in found}
     return PeerEnvironment(folder=folder, missing=missing, versions=versions)
+
+
+def _make(folder: Path, whose: str) -> None:
+    click.echo(f"Making an environment {whose} in {folder}.", err=True)
+    try:
+        venv.create(folder, with_pip=True)
+    except (OSError, ValueError, subprocess.CalledProcessError) as error:
+        raise DataError(f"No environment {whose} can be made in {folder}: {error}") from error
 
 
 def _pins() -> list[str]:

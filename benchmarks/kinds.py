@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-RUNGS, SWEEP, COMPUTE, SCALING, TRAININGS, PREDICTION = KINDS = (
+RUNGS, SWEEP, COMPUTE, SCALING, TRAININGS, PREDICTION, STUDY = KINDS = (
     *("bench-loader", "bench-loader --sweep", "bench-compute"),
-    *("bench-scaling", "bench-scaling --to-end", "bench-predict"),
+    *("bench-scaling", "bench-scaling --to-end", "bench-predict", "bench-study"),
 )
 
 # What that benchmark states, but none of those after it.
 _MARKS = {
+    STUDY: {"configurations"},
     SCALING: {"points"},
     TRAININGS: {"trainings"},
     PREDICTION: {"predictions"},

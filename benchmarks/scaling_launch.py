@@ -5,9 +5,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from benchmarks.measure import counted
 from benchmarks.provenance import ROOT
 from benchmarks.scaling import ScalingBenchmark
 from pipeline.errors import DataError
@@ -22,19 +23,24 @@ def torchrun(
     number: int = 0,
     cores: int | None = None,
     python: str = sys.executable,
+    pass_fds: Sequence[int] = (),
 ) -> None:
-    """Run a module on so many ranks of each machine; what they print is shown. They end, and save
+    """Run a module on so many ranks of each machine, one alone without torchrun; what they print is
+    shown. They end, and save
     first, when this process is ended, in whatever way.
 
     Args:
         number: of this start among several; machines that come late don't meet the one before.
         cores: that all ranks of a machine together are kept to.
         python: that has what the module needs.
+        pass_fds: file descriptors that stay open until the ranks have ended.
 
     Raises ``DataError`` if they fail.
     """
-    command = [python, "-m", "torch.distributed.run", *_meeting(benchmark, number)]
-    command += ["--nproc-per-node", str(ranks_per_node), *arguments]
+    command = [python, *arguments]
+    if ranks_per_node * benchmark.nnodes > 1:
+        launcher = ("-m", "torch.distributed.run", *_meeting(benchmark, number))
+        command[1:1] = [*launcher, "--nproc-per-node", str(ranks_per_node)]
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
@@ -42,7 +48,9 @@ def torchrun(
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
     }
     with _kept_to(cores):
-        process = subprocess.Popen(command, env=environment, preexec_fn=_end_with_parent)
+        process = subprocess.Popen(
+            command, env=environment, preexec_fn=_end_with_parent, pass_fds=pass_fds
+        )
     try:
         failed = process.wait()
     finally:
@@ -50,7 +58,8 @@ def torchrun(
             process.terminate()
             process.wait()
     if failed:
-        raise DataError(f"{ranks_per_node} ranks failed: what they said stands above.")
+        ranks = counted(ranks_per_node, "rank")
+        raise DataError(f"{ranks} failed: what was said stands above.")
 
 
 def _end_with_parent() -> None:

@@ -70,7 +70,9 @@ def main(path: Path) -> None:
     settings = Settings.of(**job.settings)
     device, timeout = settings.machine.device, settings.run.rank_timeout
     on_gpu = device != "cpu" and torch.cuda.is_available()
-    cores = pin(int(os.environ["LOCAL_RANK"]), cores_per_rank=job.cores_per_rank, on_gpu=on_gpu)
+    cores = pin(
+        int(os.environ.get("LOCAL_RANK", "0")), cores_per_rank=job.cores_per_rank, on_gpu=on_gpu
+    )
     with open_world(device, timeout_seconds=timeout) as world:
         measured = measure(job, settings, world, cores)
         if world.rank == 0:

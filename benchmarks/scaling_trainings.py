@@ -93,6 +93,7 @@ def train(
     *,
     module: str = "trainer",
     python: str = sys.executable,
+    pass_fds: Sequence[int] = (),
 ) -> None:
     """The trainer, or a module with its options, at one size; a run that was ended early goes
     on."""
@@ -114,6 +115,7 @@ def train(
             python=python,
             number=number,
             cores=None if plan.gpus else local_ranks * (benchmark.cores_per_rank or 1),
+            pass_fds=pass_fds,
         )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measure import counted
 from benchmarks.study import FRAMEWORKS
 from pipeline.errors import DataError
 from trainer.records import Record, read_records
@@ -14,6 +15,8 @@ from trainer.runs import CONFIG_NAME
 
 # The module that torchrun starts.
 MODULES = {"pytorch": "trainer", "keras": "benchmarks.keras"}
+# What may differ between two starts of a study: places, and a recipe's name beside its values.
+_FREE = {"out", "resume", "shards", "cache_dir", "threads", "recipe"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +29,7 @@ class Cell:
     directory: Path
 
     def __str__(self) -> str:
-        ranks = f"{self.ranks} rank{'s' * (self.ranks > 1)}"
-        return f"{FRAMEWORKS[self.framework]}, {ranks}, seed {self.seed}"
+        return f"{FRAMEWORKS[self.framework]}, {counted(self.ranks, 'rank')}, seed {self.seed}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,21 +38,29 @@ class Outcome:
 
     Attributes:
         seconds: from the first step to the end, with evaluations and checkpoints.
+        start_seconds: of those, what each process's first steps took longer than later ones:
+            caches fill, TensorFlow traces its graph.
+        data_seconds: what the rank that waited longest waited for batches.
+        compute_seconds: the rest of the steps, with the exchange of gradients.
+        images_per_second: of steps after those first ones.
         epochs: that it reached.
-        data_share: share of the steps' time that the rank which waited longest waited for batches.
-        top1, best_top1: of the last and of the best evaluation; None without a validation split.
+        score, best: the last and the best evaluation's metric; None without a validation split.
         target_seconds: until the first evaluation that reached the study's target; None without
             one, or where it was never reached.
+        starts: processes that it took, more than one where it was stopped.
     """
 
     cell: Cell
     seconds: float
-    epochs: float
+    start_seconds: float
+    data_seconds: float
+    compute_seconds: float
     images_per_second: float
-    data_share: float
-    top1: float | None
-    best_top1: float | None
+    epochs: float
+    score: float | None
+    best: float | None
     target_seconds: float | None
+    starts: int
 
 
 def plan_cells(
@@ -77,41 +87,55 @@ def is_done(cell: Cell) -> bool:
     return False
 
 
-def check_settings(cell: Cell, settings: Mapping[str, Any]) -> None:
-    """Raise ``DataError`` if a cell was begun with other settings than the study has now."""
+def check_settings(cell: Cell, settings: Mapping[str, Any], fingerprint: str) -> None:
+    """Raise ``DataError`` if a cell was begun with other settings, or on other shards than those of
+    `fingerprint`."""
     try:
         saved = json.loads((cell.directory / CONFIG_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return
-    for name, value in settings.items():
-        stated = json.loads(json.dumps(value))
-        if saved.get(name) != stated:
+    advice = "give another --out, or remove that folder."
+    if saved.get("resolved", {}).get("fingerprint") != fingerprint:
+        raise DataError(f"{cell.directory} was trained on other shards: {advice}")
+    wanted = json.loads(json.dumps({**settings, "seed": cell.seed}))
+    for name in wanted.keys() & saved.keys() - _FREE:
+        if saved[name] != wanted[name]:
+            flag = f"--{name.replace('_', '-')}"
             raise DataError(
-                f"{cell.directory} was trained with {name} {saved.get(name)}, this study has "
-                f"{stated}: give another --out, or remove that folder."
+                f"{cell.directory} was trained with {flag} {saved[name]}, this study has "
+                f"{wanted[name]}: {advice}"
             )
 
 
-def read_outcome(cell: Cell, target_top1: float | None) -> Outcome:
-    """Raises ``DataError`` where there is no finished run."""
+def read_outcome(cell: Cell, *, metric: str, target: float | None) -> Outcome:
+    """Of evaluations by `metric`. Raises ``DataError`` where there is no finished run."""
     records = read_records(cell.directory)
     summary = records[-1]
     if summary["kind"] != "summary" or summary["total"] is None:
         raise DataError(f"{cell.directory} holds no finished training: start the study again.")
-    scores = [record for record in records if "top1" in record]
+    total, first = summary["total"], summary["warmup"]
+    steady = summary["later_epochs"] or summary["first_epoch"] or total
+    start = 0.0
+    if steady is not total:
+        start = max(0.0, first["seconds"] - first["images"] / steady["images_per_second"])
+    waited = total["data_share"] * (total["seconds"] - start)
+    scores = [record for record in records if metric in record]
     return Outcome(
         cell=cell,
         seconds=summary["elapsed_seconds"],
+        start_seconds=start,
+        data_seconds=waited,
+        compute_seconds=total["seconds"] - start - waited,
+        images_per_second=steady["images_per_second"],
         epochs=summary["epoch"],
-        images_per_second=summary["total"]["images_per_second"],
-        data_share=summary["total"]["data_share"],
-        top1=scores[-1]["top1"] if scores else None,
-        best_top1=max((record["top1"] for record in scores), default=None),
-        target_seconds=_reached(scores, target_top1),
+        score=scores[-1][metric] if scores else None,
+        best=max((record[metric] for record in scores), default=None),
+        target_seconds=_reached(scores, metric, target),
+        starts=summary["process"] + 1,
     )
 
 
-def _reached(scores: Sequence[Record], target: float | None) -> float | None:
+def _reached(scores: Sequence[Record], metric: str, target: float | None) -> float | None:
     if target is None:
         return None
-    return next((each["elapsed_seconds"] for each in scores if each["top1"] >= target), None)
+    return next((each["elapsed_seconds"] for each in scores if each[metric] >= target), None)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from benchmarks.keras.exchange import open_exchange
+from benchmarks.keras.limits import check_settings
 from pipeline.errors import MisuseError
 from trainer.job import Job
 
@@ -17,6 +18,10 @@ def keras_job(job: Job, *, backend: str, feed: str) -> Job:
         raise MisuseError("--feed tf.data goes with --backend tensorflow: one process loads one.")
     if backend == "torch" and job.world.world_size > 1:
         raise MisuseError("--backend torch is for one rank here; tensorflow takes several.")
+    if job.world.device.type != "cpu":
+        raise MisuseError("Keras trains on the CPU here: give --device cpu.")
+    dataset = job.data.dataset
+    check_settings(job.settings, task=dataset.manifest.task if dataset else "classification")
     exchange = open_exchange(backend, job.world)
 
     # Keras takes its backend from the environment when it is loaded.

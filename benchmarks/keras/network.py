@@ -15,7 +15,6 @@ from keras import layers
 from torch import nn
 from torchvision.models import ResNet
 
-from pipeline.errors import MisuseError
 from trainer.model import Classifier
 
 
@@ -27,15 +26,9 @@ def build_network(
 
     The decay of matrices is half their squared length in the loss, which gives SGD the gradient
     that torch's adds; Keras's own ``weight_decay`` bypasses the momentum.
-
-    Raises ``MisuseError`` for anything but a ResNet.
     """
     torch_network = classifier.network
-    if not isinstance(torch_network, ResNet) or torch_network.groups != 1:
-        raise MisuseError(
-            "Keras has its layers for torchvision's ResNets here (resnet18, resnet34, resnet50, "
-            "resnet101, resnet152, wide_resnet50_2): give one of them to --model."
-        )
+    assert isinstance(torch_network, ResNet) and torch_network.groups == 1
     side = image_size_px
     first = _channels_axis() == 1
     images = keras.Input((3, side, side) if first else (side, side, 3), dtype="uint8")

@@ -12,10 +12,8 @@ from torch import nn
 
 from benchmarks.keras.exchange import Exchange, Train
 from benchmarks.keras.network import build_network, torch_weights
-from pipeline.errors import MisuseError
 from trainer.job import Job
 from trainer.model import Classifier
-from trainer.tasks import Classification
 from trainer.update import Update
 
 # The metric that is the loss alone; Keras adds the decay of the weights to what it calls loss.
@@ -70,11 +68,7 @@ class KerasUpdate(Update):
 
 
 def with_keras(job: Job, exchange: Exchange) -> Job:
-    """`job`, whose weights, seeded, pretrained or from a checkpoint, Keras takes over.
-
-    Raises ``MisuseError`` for what of the recipe Keras isn't told here.
-    """
-    _check(job)
+    """`job`, whose weights, seeded, pretrained or from a checkpoint, Keras takes over."""
     recipe = job.settings.recipe
     if job.dtype is torch.bfloat16:
         keras.config.set_dtype_policy("mixed_bfloat16")
@@ -99,6 +93,7 @@ def with_keras(job: Job, exchange: Exchange) -> Job:
     update = KerasUpdate(
         model=model,
         optimizer=job.optimizer,
+        dtype=job.dtype,
         keras_network=network,
         exchange=exchange,
         train=functions.train,
@@ -116,23 +111,3 @@ def _loss(classes: int, label_smoothing: float) -> Any:
         )
 
     return cross_entropy
-
-
-def _check(job: Job) -> None:
-    recipe, machine = job.settings.recipe, job.settings.machine
-    if not isinstance(job.task, Classification):
-        raise MisuseError("Keras trains on one class an image here, these shards have another.")
-    wrong = {
-        "--optimizer": recipe.optimizer != "sgd",
-        "--accumulate": recipe.accumulate > 1,
-        "--ema-decay": recipe.ema_decay is not None,
-        "--blurpool": recipe.blurpool,
-        "--sync-bn": recipe.sync_bn,
-        "--mixup-alpha or --cutmix-alpha": job.mix is not None,
-        "--progressive-resize": job.settings.pipeline.progressive_resize is not None,
-        "--precision fp16": job.dtype is torch.float16,
-        "--compile": machine.compile != "none",
-        "--device cuda": job.world.device.type != "cpu",
-    }
-    if asked := [flag for flag, is_asked in wrong.items() if is_asked]:
-        raise MisuseError(f"Keras isn't told {', '.join(asked)} here: leave it out.")

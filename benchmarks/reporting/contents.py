@@ -1,12 +1,22 @@
 """Which sections a page has, from what was given."""
 
-from benchmarks.kinds import COMPUTE, KINDS, PREDICTION, RUNGS, SCALING, SWEEP, TRAININGS
+from benchmarks.kinds import (
+    COMPUTE,
+    KINDS,
+    PREDICTION,
+    RUNGS,
+    SCALING,
+    STUDY,
+    SWEEP,
+    TRAININGS,
+)
 from benchmarks.reporting.bars import compute_panel, rates_panel, result_panel, rungs_panel
 from benchmarks.reporting.inputs import Inputs
 from benchmarks.reporting.page import Page, Section
 from benchmarks.reporting.prediction import prediction_panels
 from benchmarks.reporting.runs import run_panels, runs_table
 from benchmarks.reporting.scaling import scaling_panels
+from benchmarks.reporting.study import study_section
 from benchmarks.reporting.tables import (
     checks_table,
     figures_table,
@@ -22,7 +32,7 @@ from benchmarks.scaling_tables import failed_gates
 
 def build_page(inputs: Inputs) -> Page:
     sections = (
-        _answers(inputs),
+        study_section(inputs),
         _overview(inputs),
         _scaling(inputs),
         _loader(inputs),
@@ -54,16 +64,6 @@ def _about(inputs: Inputs) -> str:
     days = sorted({str(result.environment["time"])[:10] for result in inputs.results})
     ends = [*machines, " to ".join(dict.fromkeys((days[0], days[-1])))] if days else []
     return f"{'; '.join(parts)}. {'; '.join(ends)}".strip().removesuffix(".") + "."
-
-
-def _answers(inputs: Inputs) -> Section | None:
-    """To the questions of a study (``benchmarks.study_answers``)."""
-    result = inputs.last(TRAININGS)
-    answers = result.bundle.get("answers") if result else None
-    if not answers:
-        return None
-    said = tuple(f"{question} {answer}" for question, answer in answers.items())
-    return Section(title="The questions of the study", notes=said)
 
 
 def _overview(inputs: Inputs) -> Section | None:
@@ -173,6 +173,9 @@ def _origins(inputs: Inputs) -> Section | None:
 
 
 def _absent(inputs: Inputs) -> str | None:
+    if inputs.last(STUDY) is not None:
+        # Whole in itself: its ladder has loader and model.
+        return None
     known = {
         "the loader (bench-loader)": inputs.last(RUNGS),
         "the model alone (bench-compute)": inputs.last(COMPUTE),

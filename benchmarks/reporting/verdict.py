@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from benchmarks.kinds import COMPUTE, RUNGS, SCALING, SWEEP
+from benchmarks.kinds import COMPUTE, RUNGS, SCALING, STUDY, SWEEP
 from benchmarks.measure import counted, figure
 from benchmarks.reporting.inputs import Inputs, Result
 from benchmarks.rung_names import AUGMENT, DECODE, FULL, READ
@@ -53,6 +53,8 @@ def rates(inputs: Inputs) -> Rates:
 
 def verdict(inputs: Inputs) -> str:
     """The sentence that a report begins with."""
+    if study := inputs.last(STUDY):
+        return str(study.bundle["finding"])
     if point := largest_point(inputs):
         lifted = lift(inputs, rates(inputs)) if point.limit == "input" else ""
         _, _, said = point.sentence.removesuffix(".").partition(": ")
