@@ -1,7 +1,9 @@
-"""Run by test_keras.py where Keras is: ``python -m tests.keras_check BACKEND SHARDS FOLDER``.
+"""Run by test_keras.py where Keras is: ``python -m tests.keras_check BACKEND SHARDS FOLDER``, on
+TensorFlow by torchrun on two ranks.
 
 The network is the trainer's, weight for weight: prints the losses of the same steps by both, and
-what else there is to compare, as one line of JSON.
+what else there is to compare, as one line of JSON. ResNets are short: TensorFlow takes seconds to
+trace a block, and more of the same kind say nothing new.
 """
 
 import itertools
@@ -11,20 +13,34 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
+import trainer.job
 from benchmarks.keras.framework import keras_job
 from trainer.config import Settings
-from trainer.distributed import World
+from trainer.distributed import World, open_world
 from trainer.job import Job, prepare
+from trainer.model import Classifier
 from trainer.train import training_batches, training_steps
 
 STEPS = 3
-WORLD = World(device=torch.device("cpu"))
+# With the threads of one of two ranks: TensorFlow takes no other number later.
+ALONE = World(device=torch.device("cpu"), local_world_size=2)
+
+# With the shortcut that a block of another shape has, and without.
+BLOCKS = {"resnet18": (BasicBlock, [2, 1, 1, 1]), "resnet50": (Bottleneck, [2, 1, 1, 1])}
 
 
-def job_of(shards: str, folder: Path, **values: Any) -> Job:
-    plain = {"shards": shards, "precision": "fp32", "threads": 1, "global_batch_size": 8}
-    return prepare(Settings.of(**{**plain, **values}, out=str(folder)), WORLD)
+def build_short(name: str, *, classes: int, mean: Any, std: Any, seed: int, **_: Any) -> Classifier:
+    """In place of ``trainer.model.build_model``."""
+    torch.manual_seed(seed)
+    block, numbers = BLOCKS[name]
+    return Classifier(ResNet(block, numbers, num_classes=classes), mean=mean, std=std)
+
+
+def job_of(shards: str, folder: Path, world: World, **values: Any) -> Job:
+    plain = {"shards": shards, "precision": "fp32", "threads": 1, "global_batch_size": 16}
+    return prepare(Settings.of(**{**plain, **values}, out=str(folder)), world)
 
 
 def losses(job: Job) -> list[float]:
@@ -33,9 +49,9 @@ def losses(job: Job) -> list[float]:
         return [record.loss.item() for record in records]
 
 
-def compared(shards: str, folder: Path, backend: str, **values: Any) -> dict[str, Any]:
+def compared(shards: str, folder: Path, backend: str, world: World, model: str) -> dict[str, Any]:
     """Losses of both, and the largest difference of what their weights say of the same images."""
-    ours, theirs = job_of(shards, folder, **values), job_of(shards, folder, **values)
+    ours, theirs = (job_of(shards, folder, world, model=model) for _ in range(2))
     keras = keras_job(theirs, backend=backend, feed="shardline")
     found: dict[str, Any] = {"torch": losses(ours), "keras": losses(keras)}
     ours.model.network.load_state_dict(keras.model.network.state_dict())
@@ -49,7 +65,7 @@ def compared(shards: str, folder: Path, backend: str, **values: Any) -> dict[str
 
 def tf_data(shards: str, folder: Path) -> dict[str, Any]:
     """The batches of tf.data beside the loader's."""
-    ours = job_of(shards, folder, model="resnet18")
+    ours = job_of(shards, folder, ALONE, model="resnet18")
     theirs = keras_job(ours, backend="tensorflow", feed="tf.data")
     differences, same = [], True
     with training_batches(ours) as left, training_batches(theirs) as right:
@@ -62,14 +78,21 @@ def tf_data(shards: str, folder: Path) -> dict[str, Any]:
 
 
 def main(backend: str, shards: str, folder: str) -> None:
-    out = Path(folder)
-    found: dict[str, Any] = {}
+    trainer.job.build_model = build_short
     if backend == "torch":
-        found["steps"] = compared(shards, out, backend, model="resnet18")
-    else:
-        found["steps"] = compared(shards, out, backend, model="resnet50")
-        found["tf.data"] = tf_data(shards, out)
-    print(json.dumps(found))
+        print(json.dumps([compared(shards, Path(folder), backend, ALONE, "resnet50")]))
+        return
+    with open_world("cpu") as world:
+        found = [compared(shards, Path(folder, "both"), backend, world, "resnet18")]
+        # What one rank does alone is shared out.
+        own = Path(folder, str(world.rank))
+        if world.rank == 0:
+            found.append(tf_data(shards, own))
+        else:
+            found.append(compared(shards, own, backend, ALONE, "resnet18"))
+        gathered = world.gather_rows([found])
+    if world.rank == 0:
+        print(json.dumps([each for own in gathered for each in own]))
 
 
 if __name__ == "__main__":
