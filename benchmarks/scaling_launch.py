@@ -26,8 +26,7 @@ def torchrun(
     pass_fds: Sequence[int] = (),
 ) -> None:
     """Run a module on so many ranks of each machine, one alone without torchrun; what they print is
-    shown. They end, and save
-    first, when this process is ended, in whatever way.
+    shown. They end, and save first, when this process is ended, in whatever way.
 
     Args:
         number: of this start among several; machines that come late don't meet the one before.

@@ -36,7 +36,7 @@ from trainer.data import TrainingData, open_data, task_of
 from trainer.model import build_model
 from trainer.tasks import TASKS
 
-# An epoch of a CPU's takes as long as ninety of a GPU's.
+# The trainer's 90 are hours on a CPU.
 CPU_EPOCHS = 10.0
 # What a training is told and a stall ladder isn't.
 _OF_TRAININGS = ("out", "epochs", "max_minutes", "target_top1", "seed", "resume")

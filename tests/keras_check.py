@@ -8,6 +8,7 @@ trace a block, and more of the same kind say nothing new.
 
 import itertools
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import trainer.job
 from benchmarks.keras.framework import keras_job
 from trainer.config import Settings
 from trainer.distributed import World, open_world
+from trainer.endings import StopSignal
 from trainer.job import Job, prepare
 from trainer.model import Classifier
 from trainer.train import training_batches, training_steps
@@ -82,8 +84,10 @@ def main(backend: str, shards: str, folder: str) -> None:
     if backend == "torch":
         print(json.dumps([compared(shards, Path(folder), backend, ALONE, "resnet50")]))
         return
-    with open_world("cpu") as world:
-        found = [compared(shards, Path(folder, "both"), backend, world, "resnet18")]
+    with open_world("cpu") as world, StopSignal() as stop:
+        both = compared(shards, Path(folder, "both"), backend, world, "resnet18")
+        signal.raise_signal(signal.SIGTERM)
+        found = [{**both, "heard": stop.number}]
         # What one rank does alone is shared out.
         own = Path(folder, str(world.rank))
         if world.rank == 0:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -70,8 +71,9 @@ def test_two_workers_of_tensorflow_step_as_two_ranks_do(checks: dict[str, Any]) 
     first, _, second, _ = checks["tensorflow"]
     same_steps(first)
     same_steps(second)
-    # Each rank has its own half of the batch.
+    # Each rank has its own half of the batch, and hears when it is to stop.
     assert first["torch"] != second["torch"]
+    assert first["heard"] == second["heard"] == signal.SIGTERM
 
 
 def test_keras_on_tensorflow_is_the_same_network(checks: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -89,6 +90,8 @@ class TensorFlowExchange:
         self._strategy: Any = None
         if world.world_size > 1:
             self._strategy = tensorflow.distribute.MultiWorkerMirroredStrategy()
+            # The cluster hears SIGTERM in place of the run, which would not stop and save.
+            signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
 
     def images(self, images: torch.Tensor) -> Any:
         dense = images.permute(0, 2, 3, 1)
