@@ -1,5 +1,6 @@
 """What a study was made for: its questions, each answered in sentences with their figures."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -58,7 +59,7 @@ def answer_faster(groups: Sequence[Group], *, timed: bool, target: float | None)
 
 
 def answer_accuracy(groups: Sequence[Group], metric: str) -> str:
-    """Whether the configurations differ by more than the seeds of one do."""
+    """Whether the configurations differ by more than the seeds of one do, and than chance."""
     name, style = METRIC_NAMES[metric]
     known = {group.name: scores for group in groups if (scores := group.values(lambda o: o.score))}
     if not known:
@@ -73,10 +74,20 @@ def answer_accuracy(groups: Sequence[Group], metric: str) -> str:
     )
     if all(len(scores) == 1 for scores in known.values()):
         return f"{said}; one seed each says nothing of chance: give several to --seeds."
-    verdict = "accuracy holds" if apart <= spread else "accuracy differs"
-    return (
-        f"{said}; seeds of one configuration are up to {_points(spread, style)} apart: {verdict}."
-    )
+    chance = _chance(groups, medians[low], medians[high]) if metric == "top1" else 0.0
+    holds = apart <= max(spread, chance)
+    limits = f"seeds of one configuration are up to {_points(spread, style)} apart"
+    if chance:
+        evaluated = groups[0].outcomes[0].evaluated
+        limits += f", and on {evaluated:,} images {_points(chance, style)} may be chance"
+    return f"{said}; {limits}: {'accuracy holds' if holds else 'accuracy differs'}."
+
+
+def _chance(groups: Sequence[Group], low: float, high: float) -> float:
+    """What the shares of right answers of two equally good networks differ by at most in 95 of 100
+    cases: 1.96 standard deviations of the difference of two binomial shares."""
+    share = (low + high) / 2
+    return 1.96 * math.sqrt(2 * share * (1 - share) / groups[0].outcomes[0].evaluated)
 
 
 def answer_plateau(groups: Sequence[Group], points: Sequence[Point]) -> str:

@@ -45,6 +45,7 @@ class Outcome:
         images_per_second: of steps after those first ones.
         epochs: that it reached.
         score, best: the last and the best evaluation's metric; None without a validation split.
+        evaluated: samples of an evaluation, 0 without one.
         target_seconds: until the first evaluation that reached the study's target; None without
             one, or where it was never reached.
         starts: processes that it took, more than one where it was stopped.
@@ -59,6 +60,7 @@ class Outcome:
     epochs: float
     score: float | None
     best: float | None
+    evaluated: int
     target_seconds: float | None
     starts: int
 
@@ -130,6 +132,7 @@ def read_outcome(cell: Cell, *, metric: str, target: float | None) -> Outcome:
         epochs=summary["epoch"],
         score=scores[-1][metric] if scores else None,
         best=max((record[metric] for record in scores), default=None),
+        evaluated=scores[-1]["samples"] if scores else 0,
         target_seconds=_reached(scores, metric, target),
         starts=summary["process"] + 1,
     )

@@ -38,7 +38,7 @@ from trainer.__main__ import main as train
 def outcome(framework: str, ranks: int, seed: int = 0, **values: Any) -> Outcome:
     plain: dict[str, Any] = {"seconds": 100.0, "epochs": 3.0, "images_per_second": 50.0}
     plain |= {"start_seconds": 1.0, "data_seconds": 1.0, "compute_seconds": 90.0, "starts": 1}
-    plain |= {"score": 0.9, "best": 0.9, "target_seconds": None}
+    plain |= {"score": 0.9, "best": 0.9, "evaluated": 10_000, "target_seconds": None}
     cell = Cell(framework=framework, ranks=ranks, seed=seed, directory=Path())
     return Outcome(cell=cell, **{**plain, **values})
 
@@ -63,7 +63,7 @@ def test_a_cell_is_done_when_its_training_is(tmp_path: Path) -> None:
     cell, *_ = plan_cells(tmp_path, ("pytorch",), (1,), (0,))
     assert not is_done(cell)
     scores = [
-        {"kind": "evaluation", "elapsed_seconds": 9.0 * n, "loss": 1.0, "top1": top1}
+        {"kind": "evaluation", "elapsed_seconds": 9.0 * n, "samples": 50, "top1": top1}
         for n, top1 in enumerate((0.5, 0.8, 0.7), start=1)
     ]
     write_run(cell, *scores, seed=0, epochs=2, crop_area=(0.5, 1), shards="there", out="here")
@@ -82,7 +82,7 @@ def test_a_cell_is_done_when_its_training_is(tmp_path: Path) -> None:
     assert is_done(cell)
     found = read_outcome(cell, metric="top1", target=0.75)
     assert (found.seconds, found.epochs, found.score, found.best) == (30.0, 2.0, 0.7, 0.8)
-    assert found.target_seconds == 18.0 and found.starts == 2
+    assert (found.target_seconds, found.starts, found.evaluated) == (18.0, 2, 50)
     assert read_outcome(cell, metric="top1", target=0.9).target_seconds is None
     # The first 100 images took 9 s, later ones take 2.
     assert (found.images_per_second, found.start_seconds) == (50.0, 7.0)
@@ -125,16 +125,20 @@ def test_faster_is_time_to_the_end_or_way_in_a_time() -> None:
 
 
 def test_accuracy_holds_within_the_spread_of_seeds() -> None:
-    def of(*scores: tuple[int, int, float]) -> str:
-        return answer_accuracy(
-            grouped([outcome("pytorch", ranks, seed, score=top1) for ranks, seed, top1 in scores]),
-            "top1",
-        )
+    def of(*scores: tuple[int, int, float], evaluated: int = 10_000) -> str:
+        outcomes = [
+            outcome("pytorch", ranks, seed, score=top1, evaluated=evaluated)
+            for ranks, seed, top1 in scores
+        ]
+        return answer_accuracy(grouped(outcomes), "top1")
 
     close = of((1, 0, 0.90), (1, 1, 0.92), (2, 0, 0.915), (2, 1, 0.915))
     assert "0.50 points apart; seeds of one configuration are up to 2.00 points apart" in close
     assert "accuracy holds" in close
     assert "accuracy differs" in of((1, 0, 0.9), (1, 1, 0.91), (2, 0, 0.8), (2, 1, 0.81))
+    # By hand: 1.96 * sqrt(2 * 0.9775 * 0.0225 / 400).
+    few = of((1, 0, 0.98), (1, 1, 0.98), (2, 0, 0.975), (2, 1, 0.975), evaluated=400)
+    assert "on 400 images 2.06 points may be chance: accuracy holds" in few
     assert "one seed each says nothing of chance" in of((1, 0, 0.9), (2, 0, 0.8))
     assert "no validation split" in answer_accuracy(
         grouped([outcome("pytorch", 1, score=None)]), "top1"
