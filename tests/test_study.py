@@ -63,7 +63,7 @@ def test_a_cell_is_done_when_its_training_is(tmp_path: Path) -> None:
     cell, *_ = plan_cells(tmp_path, ("pytorch",), (1,), (0,))
     assert not is_done(cell)
     scores = [
-        {"kind": "evaluation", "elapsed_seconds": 9.0 * n, "samples": 50, "top1": top1}
+        {"kind": "evaluation", "elapsed_seconds": 9.0 * n, "loss": 1.0, "samples": 50, "top1": top1}
         for n, top1 in enumerate((0.5, 0.8, 0.7), start=1)
     ]
     write_run(cell, *scores, seed=0, epochs=2, crop_area=(0.5, 1), shards="there", out="here")
