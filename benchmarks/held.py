@@ -15,19 +15,20 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class HeldSource(Source):
-    """A source whose samples are read when they are first taken, and stay in `held`."""
+    """A source whose samples are read when they are first taken, and stay in `held`: images, with
+    their masks where they have some."""
 
-    held: dict[int, Bytes] = field(default_factory=dict)
+    held: dict[int, tuple[Bytes, ...]] = field(default_factory=dict)
 
     def supply(self, watch: Watch) -> Supply:
-        return HeldSupply(super().supply(watch), self.held)
+        return HeldSupply(super().supply(watch), self.held, masks=self.graph.masks)
 
 
 class HeldSupply:
     """Samples from `held`; those that it lacks come from `supply`."""
 
-    def __init__(self, supply: Supply, held: dict[int, Bytes]) -> None:
-        self._supply, self._held = supply, held
+    def __init__(self, supply: Supply, held: dict[int, tuple[Bytes, ...]], *, masks: bool) -> None:
+        self._supply, self._held, self._masks = supply, held, masks
         self.close = supply.close
 
     def advise(self, samples: Integers) -> Integers:
@@ -46,7 +47,12 @@ class HeldSupply:
         if missing:
             taken = self._supply.take(samples[missing])
             bad = {missing[place]: reason for place, reason in taken.bad.items()}
-            for place, image in zip(missing, taken.images, strict=True):
+            stored = (taken.images, taken.masks) if self._masks else (taken.images,)
+            for place, *own in zip(missing, *stored, strict=True):
                 if place not in bad:
-                    self._held[wanted[place]] = image.copy()
-        return Supplied([self._held.get(sample) for sample in wanted], bad)
+                    self._held[wanted[place]] = tuple(each.copy() for each in own)
+        found = [self._held.get(sample) for sample in wanted]
+        images, *masks = (
+            [own and own[component] for own in found] for component in range(1 + self._masks)
+        )
+        return Supplied(images, bad, masks=masks[0] if masks else [])

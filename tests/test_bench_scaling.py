@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import delayed_ranks
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
@@ -15,6 +16,7 @@ from processes import exit_codes, free_port
 
 from benchmarks import scaling, scaling_inputs, scaling_trainings
 from benchmarks.bundle import read_bundle
+from benchmarks.held import HeldSupply
 from benchmarks.pinning import cpu_share, gpu_share, parse_cores
 from benchmarks.scaling_plan import default_batch_size, default_global_batch_size, default_ranks
 from benchmarks.scaling_record import (
@@ -29,6 +31,7 @@ from benchmarks.scaling_record import (
     read_points,
 )
 from pipeline.reader import ShardReader
+from pipeline.supply import Supplied
 from trainer.__main__ import main as train
 from trainer.distributed import open_world
 
@@ -150,6 +153,35 @@ def test_one_and_two_ranks(digits_shards: Path, tmp_path: Path) -> None:
         assert point.sentence in lines
     assert all(len(cores) == 1 for cores in found[1].rank_cores)
     assert bundle["settings"]["ranks"] == [1, 2]
+
+
+@pytest.mark.parametrize("masks", [False, True])
+def test_images_are_held_with_their_masks(masks: bool) -> None:
+    class Once:
+        """Sample 2 is bad."""
+
+        def take(self, samples: Any) -> Supplied:
+            assert not taken.intersection(samples.tolist())
+            taken.update(samples.tolist())
+            views = [np.full(1, sample, np.uint8) for sample in samples]
+            bad = dict.fromkeys(np.flatnonzero(samples == 2).tolist(), "why")
+            return Supplied(views, bad, masks=[view + 100 for view in views] if masks else [])
+
+        def close(self) -> None: ...
+
+    taken: set[int] = set()
+    supply: Any = Once()
+    held = HeldSupply(supply, {}, masks=masks)
+    for samples in ([0, 1], [1, 2, 0]):
+        found = held.take(np.array(samples))
+        taken.discard(2)
+        for place, sample in enumerate(samples):
+            if sample == 2:
+                assert found.bad == {place: "why"}
+            else:
+                assert found.images[place] == sample
+                assert not masks or found.masks[place] == sample + 100
+        assert len(found.masks) == masks * len(samples)
 
 
 def in_this_process(benchmark: Any, ranks: int, *arguments: str, **others: Any) -> None:
