@@ -45,6 +45,8 @@ def torchrun(
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
         # torchrun warns where it isn't set; ranks set the threads that they want.
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
+        # Of torchrun: it would report again what ranks have said.
+        "LOGLEVEL": os.environ.get("LOGLEVEL", "CRITICAL"),
     }
     with _kept_to(cores):
         process = subprocess.Popen(
