@@ -15,7 +15,7 @@ from tools.words import plural
 _BINS = 40
 # From this ratio of the greatest to the least value on an axis is logarithmic.
 _LOGARITHMIC = 20
-# Beside the longest bar, as a part of it.
+# Beside or above the longest bar, as a part of it.
 _LEGEND_ROOM = 0.35
 # Up to so many classes have a bar and a name each.
 NAMED_CLASSES = 12
@@ -34,13 +34,9 @@ def draw_sizes(axes: Any, survey: Survey) -> None:
         return
     axes.hist(widths, bins, color=ORANGE, alpha=0.75, label="width")
     axes.hist(heights, bins, color=BLUE, alpha=0.75, label="height")
-    _legend_above(axes)
+    axes.set_ylim(0, axes.get_ylim()[1] * (1 + _LEGEND_ROOM))
+    axes.legend(frameon=False, loc="upper right", ncols=2)
     axes.set_title(f"Median height x width: {median}")
-
-
-def _legend_above(axes: Any) -> None:
-    """Beside the title, where no bar is."""
-    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1.02, 0.97), ncols=3)
 
 
 def draw_bytes(axes: Any, survey: Survey) -> None:
@@ -79,7 +75,7 @@ def draw_classes(axes: Any, survey: Survey) -> None:
     if len(survey.splits) > 1:
         room = totals.max() * (1 + _LEGEND_ROOM)
         (axes.set_xlim if named else axes.set_ylim)(0, room)
-        _legend_above(axes)
+        axes.legend(frameon=False, loc="upper right", ncols=1 if named else 3)
     axes.set_title(_class_finding(totals))
 
 
