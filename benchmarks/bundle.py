@@ -64,7 +64,10 @@ def read_bundle(path: Path) -> dict[str, Any]:
         lines = path.read_text().strip().splitlines() or [""]
         bundle = json.loads(lines[-1])
     except OSError as error:
-        raise DataError(f"{path} can't be read ({error.strerror}).") from error
+        raise DataError(
+            f"{path} can't be read ({error.strerror}): give a file that a benchmark wrote by its "
+            f"--output."
+        ) from error
     except ValueError as error:
         raise DataError(f"{path} is no result of a benchmark: its last line is no JSON.") from error
     if not isinstance(bundle, dict):
