@@ -12,7 +12,7 @@ import torch
 from benchmarks.measure import Measurement, report
 from benchmarks.scaling import ScalingBenchmark
 from benchmarks.scaling_launch import torchrun
-from benchmarks.scaling_plan import ScalingPlan, plan_scaling
+from benchmarks.scaling_plan import ScalingPlan, check_model, plan_scaling
 from benchmarks.scaling_points import build_points
 from benchmarks.scaling_record import Measured, read_measured
 from benchmarks.scaling_sentence import find_scaling
@@ -28,6 +28,7 @@ def measure_ladder(
 ) -> None:
     data = open_data(settings.pipeline, synthetic=False)
     plan = plan_scaling(benchmark, settings, typed, image_size_px=data.image_size_px)
+    check_model(plan.settings, data)
     measured = _measured(benchmark, plan)
     if measured is None:
         print("Measured; the machine of rank 0 has the result.")

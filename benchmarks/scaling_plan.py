@@ -13,6 +13,9 @@ from pipeline.config import available_cores
 from pipeline.errors import MisuseError
 from pipeline.ranks import per_rank_batch_size
 from trainer.config import Settings
+from trainer.data import TrainingData, task_of
+from trainer.model import build_model
+from trainer.segmentation import Segmentation
 
 # More ranks than that are measured only where they are asked for: a CPU's share memory.
 MOST_CPU_RANKS = 8
@@ -98,6 +101,21 @@ def plan_scaling(
     )
     _ = plan.sizes
     return plan
+
+
+def check_model(settings: Settings, data: TrainingData) -> None:
+    """Raises ``MisuseError``, before ranks are started, for a model that can't learn `data`."""
+    recipe, task = settings.recipe, task_of(data, label_smoothing=0.0)
+    build_model(
+        recipe.model,
+        classes=task.outputs,
+        image_size_px=data.image_size_px,
+        mean=data.mean,
+        std=data.std,
+        seed=0,
+        blurpool=recipe.blurpool,
+        pixelwise=isinstance(task, Segmentation),
+    )
 
 
 def default_ranks(gpus: int, cores: int, benchmark: ScalingBenchmark) -> tuple[int, ...]:

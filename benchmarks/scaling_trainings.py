@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.measure import Measurement, figure, report
 from benchmarks.scaling import ScalingBenchmark
 from benchmarks.scaling_launch import torchrun
-from benchmarks.scaling_plan import ScalingPlan, Size, plan_scaling
+from benchmarks.scaling_plan import ScalingPlan, Size, check_model, plan_scaling
 from benchmarks.scaling_record import STRONG, size_name
 from pipeline.errors import MisuseError
 from trainer.clock import clock
@@ -50,6 +50,7 @@ def measure_trainings(
     assert data.dataset is not None
     strong = {"global_batch_size": settings.recipe.global_batch_size}
     plan = plan_scaling(benchmark, settings, strong | dict(typed), image_size_px=data.image_size_px)
+    check_model(plan.settings, data)
     for ranks in plan.ranks:
         if ranks % benchmark.nnodes:
             raise MisuseError(

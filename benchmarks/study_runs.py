@@ -16,7 +16,7 @@ from benchmarks.predict import main as predict
 from benchmarks.racing import orderly_termination
 from benchmarks.report import main as report_page
 from benchmarks.scaling_ladder import measure_ladder
-from benchmarks.scaling_plan import ScalingPlan, Size, plan_scaling
+from benchmarks.scaling_plan import ScalingPlan, Size, check_model, plan_scaling
 from benchmarks.scaling_record import STRONG, read_points
 from benchmarks.scaling_trainings import train
 from benchmarks.study import Study
@@ -32,8 +32,7 @@ from benchmarks.study_folder import alone_in, same_settings
 from benchmarks.study_report import report_study
 from pipeline.errors import DataError, MisuseError
 from trainer.config import Settings
-from trainer.data import TrainingData, open_data, task_of
-from trainer.model import build_model
+from trainer.data import TrainingData, open_data
 from trainer.tasks import TASKS
 
 # The trainer's 90 are hours on a CPU.
@@ -119,18 +118,9 @@ def _check(plan: StudyPlan) -> None:
         if plan.sizes.gpus:
             raise MisuseError("Keras trains on the CPU here: give --device cpu, or leave it out.")
         check_keras(plan.settings, task=plan.task)
-    recipe, data = plan.settings.recipe, plan.data
-    build_model(
-        recipe.model,
-        classes=task_of(data, label_smoothing=recipe.label_smoothing).outputs,
-        image_size_px=data.image_size_px,
-        mean=data.mean,
-        std=data.std,
-        seed=0,
-        pixelwise=plan.task == "segmentation",
-    )
+    check_model(plan.settings, plan.data)
     for cell in plan.cells:
-        check_settings(cell, plan.settings.plain(), data.fingerprint)
+        check_settings(cell, plan.settings.plain(), plan.data.fingerprint)
 
 
 def _pythons(study: Study) -> dict[str, str]:
