@@ -113,6 +113,8 @@ def s3() -> Iterator[None]:
         # Its buckets outlive a server of the same process.
         reset = urllib.request.Request(f"http://{host}:{port}/moto-api/reset", method="POST")
         urllib.request.urlopen(reset).close()
+        # Another module's file system would ask that module's server.
+        fsspec.get_filesystem_class("s3").clear_instance_cache()
         fsspec.filesystem("s3", skip_instance_cache=True).mkdir("kaggle")
         yield
     server.stop()
