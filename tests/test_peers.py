@@ -1,5 +1,6 @@
 """The loaders' benchmark: what it compares is equal, and what it says is what was measured."""
 
+import gc
 import json
 import os
 import signal
@@ -36,6 +37,13 @@ AT_HOME = [key for key in PEERS if key not in ("spdl", "streaming", "litdata", "
 of_torchvision = pytest.mark.filterwarnings(
     "ignore:The image decoding and encoding capabilities of TorchVision:DeprecationWarning"
 )
+
+
+@pytest.fixture(autouse=True)
+def no_garbage() -> None:
+    """A forked worker that collects another test's DALI pipeline waits for ever for threads that
+    the fork has left behind."""
+    gc.collect()
 
 
 @pytest.fixture(scope="module")
