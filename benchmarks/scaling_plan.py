@@ -14,8 +14,7 @@ from pipeline.errors import MisuseError
 from pipeline.ranks import per_rank_batch_size
 from trainer.config import Settings
 from trainer.data import TrainingData, task_of
-from trainer.model import build_model
-from trainer.segmentation import Segmentation
+from trainer.job import model_for
 
 # More ranks than that are measured only where they are asked for: a CPU's share memory.
 MOST_CPU_RANKS = 8
@@ -105,17 +104,7 @@ def plan_scaling(
 
 def check_model(settings: Settings, data: TrainingData) -> None:
     """Raises ``MisuseError``, before ranks are started, for a model that can't learn `data`."""
-    recipe, task = settings.recipe, task_of(data, label_smoothing=0.0)
-    build_model(
-        recipe.model,
-        classes=task.outputs,
-        image_size_px=data.image_size_px,
-        mean=data.mean,
-        std=data.std,
-        seed=0,
-        blurpool=recipe.blurpool,
-        pixelwise=isinstance(task, Segmentation),
-    )
+    model_for(settings, data, task_of(data, label_smoothing=0.0))
 
 
 def default_ranks(gpus: int, cores: int, benchmark: ScalingBenchmark) -> tuple[int, ...]:

@@ -25,7 +25,7 @@ def alone_in(
     """The file descriptor of a lock on `folder`, which is made; who inherits it holds it, too: of a
     study that was killed, the training that is still about to save. Several `machines` share it.
 
-    Raises ``DataError`` if it is still held after `wait_seconds`.
+    Raises ``DataError`` if it is still held after `wait_seconds`, ``MisuseError`` for a file.
     """
     if folder.exists() and not folder.is_dir():
         raise MisuseError(f"--out {folder} is a file: give a folder.")

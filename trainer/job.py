@@ -121,17 +121,7 @@ def prepare(settings: Settings, world: World) -> Job:
         data = open_data(pipeline, synthetic=machine.synthetic)
         task = task_of(data, label_smoothing=recipe.label_smoothing)
         mix = mixing(pipeline, classes=data.classes, batch_size=batch_size, rank=world.rank)
-        model = build_model(
-            recipe.model,
-            classes=task.outputs,
-            image_size_px=data.image_size_px,
-            mean=data.mean,
-            std=data.std,
-            seed=pipeline.seed,
-            other_sizes_px=pipeline.progressive_resize or (),
-            blurpool=recipe.blurpool,
-            pixelwise=isinstance(task, Segmentation),
-        )
+        model = model_for(settings, data, task)
         if batch_size == recipe.accumulate and not recipe.sync_bn:
             check_single_images(model, (data.image_size_px, *(pipeline.progressive_resize or ())))
         model = model.to(world.device)
@@ -174,6 +164,23 @@ def prepare(settings: Settings, world: World) -> Job:
         progress=progress,
         horizon=_horizon(settings, data, progress),
         notes=tuple(notes),
+    )
+
+
+def model_for(settings: Settings, data: TrainingData, task: Task) -> Classifier:
+    """The untrained model of a run on `data`, on the CPU; raises ``MisuseError`` as ``build_model``
+    does."""
+    recipe, pipeline = settings.recipe, settings.pipeline
+    return build_model(
+        recipe.model,
+        classes=task.outputs,
+        image_size_px=data.image_size_px,
+        mean=data.mean,
+        std=data.std,
+        seed=pipeline.seed,
+        other_sizes_px=pipeline.progressive_resize or (),
+        blurpool=recipe.blurpool,
+        pixelwise=isinstance(task, Segmentation),
     )
 
 
