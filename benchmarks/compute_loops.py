@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from benchmarks.measure import world_lap
 from benchmarks.roofline import Work, count_work
-from pipeline.decoding import Batch
+from pipeline.batches import Batch
 from pipeline.synthetic import synthetic_loader
 from trainer.config import MachineConfig, RecipeConfig
 from trainer.distributed import World

@@ -16,8 +16,8 @@ from pathlib import Path
 import click
 
 from benchmarks.provenance import ROOT
-from pipeline.cache_room import cache_root
 from pipeline.errors import DataError
+from pipeline.storage.cache_eviction import cache_root
 
 # Apart from the cache of shards, which removes what lies in its folder when it needs room.
 CACHE = cache_root(None).with_name("shardline-benchmarks")

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.provenance import ROOT
-from pipeline.dataset import SplitIndex
 from pipeline.errors import DataError
-from pipeline.reader import ShardReader
-from pipeline.watch import Watch
+from pipeline.storage.dataset import SplitIndex
+from pipeline.storage.reader import ShardReader
+from pipeline.watchdog import Watch
 from tools.images.headers import PNG_START
 
 IMAGES = 512

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.formats import stored_images
-from pipeline.audit import measure_quality
-from pipeline.config import PipelineConfig, available_cores
-from pipeline.dataset import SplitIndex
-from pipeline.plan import order_of
-from pipeline.shard_files import OPEN_SHARDS
+from pipeline.config import PipelineConfig
+from pipeline.machine import available_cores
+from pipeline.plan.audit import measure_quality
+from pipeline.plan.plan import order_of
+from pipeline.storage.dataset import SplitIndex
+from pipeline.storage.shard_files import OPEN_SHARDS
 from tools.images.headers import Header, read_header
 
 # Images whose headers are read.

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.decoding import Source
-from pipeline.reader import Bytes
-from pipeline.supply import Supplied, Supply
-from pipeline.watch import Watch
+from pipeline.batches import Source
+from pipeline.feed.fetch import Supplied, Supply
+from pipeline.storage.reader import Bytes
+from pipeline.watchdog import Watch
 
 Integers = NDArray[np.int64]
 

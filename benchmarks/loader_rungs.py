@@ -10,8 +10,8 @@ from benchmarks.measure import Measurement, alternate, figure, figure_columns, r
 from benchmarks.page_cache import can_be_cold, resident_when_dropped
 from benchmarks.rung_names import AUGMENT, COLD, DECODE, FULL, HAND_OVER, READ, RUNGS
 from benchmarks.rungs import rungs
+from pipeline.build import train_stream
 from pipeline.config import PipelineConfig
-from pipeline.loaders import train_stream
 
 # What a rung adds to the one before, as a limit is called.
 STAGES = {

@@ -13,12 +13,12 @@ from benchmarks.decoder_use import DecoderUse
 from benchmarks.draws import Draws
 from benchmarks.loader import LoaderBenchmark
 from benchmarks.rungs import Opener, loaded
+from pipeline.build import group_steps, train_loader
 from pipeline.config import PipelineConfig, open_dataset, resolve_sizes
-from pipeline.dataset import Dataset, SplitIndex
-from pipeline.grouping import steps_ahead
 from pipeline.loader import Loader
-from pipeline.loaders import group_steps, train_loader
-from pipeline.memory import available_bytes
+from pipeline.machine import available_bytes
+from pipeline.plan.step_groups import steps_ahead
+from pipeline.storage.dataset import Dataset, SplitIndex
 
 # Passes of read-ahead in a split from which on its first one hardly counts.
 _MANY = 4

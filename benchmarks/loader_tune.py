@@ -11,8 +11,9 @@ from benchmarks.draws import Draws
 from benchmarks.loader import LoaderBenchmark
 from benchmarks.loader_setup import Setup, open_setup
 from benchmarks.measure import Measurement, alternate, ratio, report
-from pipeline.config import PipelineConfig, available_cores
+from pipeline.config import PipelineConfig
 from pipeline.errors import DataError
+from pipeline.machine import available_cores
 
 # After so long no further setting is tried, so that all ends within two minutes.
 SEARCH_SECONDS = 60.0

@@ -70,7 +70,7 @@ def main(**values: Any) -> None:
 
 def _memory(seen: dict[str, list[dict[str, float]]]) -> dict[str, float]:
     """Bytes a sample: in the mapped file, and of the process's own memory."""
-    from pipeline.manifest import SAMPLE_DTYPE
+    from pipeline.storage.manifest import SAMPLE_DTYPE
 
     small, large, _ = (np.median([run["own_bytes"] for run in runs]) for runs in seen.values())
     return {
@@ -83,13 +83,13 @@ def per_batch(shards: Path, batches: int) -> dict[str, Callable[[], float]]:
     """CPU milliseconds that a batch takes of the feed's thread, part by part."""
     import torch
 
+    from pipeline.batches import graph_config
     from pipeline.config import PipelineConfig, image_size
-    from pipeline.dataset import Dataset
-    from pipeline.decoding import graph_config
-    from pipeline.graph import source_images, source_outputs
-    from pipeline.plan import PlannedBatch, train_plan
-    from pipeline.reader import ShardReader
-    from pipeline.watch import Watch
+    from pipeline.dali.decode_graph import source_images, source_outputs
+    from pipeline.plan.plan import PlannedBatch, train_plan
+    from pipeline.storage.dataset import Dataset
+    from pipeline.storage.reader import ShardReader
+    from pipeline.watchdog import Watch
 
     config, dataset = PipelineConfig(threads=1), Dataset(shards)
     index = dataset.split("train")
@@ -165,7 +165,7 @@ def fabricate(folder: Path, samples: int) -> Path:
     """A shard directory whose `samples` rows all point to the one image that is there."""
     import cv2
 
-    from pipeline.manifest import MANIFEST_NAME, SAMPLE_DTYPE, Manifest, Shard, Split
+    from pipeline.storage.manifest import MANIFEST_NAME, SAMPLE_DTYPE, Manifest, Shard, Split
 
     folder.mkdir()
     image = cv2.imencode(".png", np.zeros((SIDE_PX, SIDE_PX, 3), np.uint8))[1].tobytes()

@@ -97,12 +97,12 @@ def validation_views(config: PipelineConfig, split: str) -> Iterator[dict[str, N
     from PIL import Image
     from torchvision.transforms import v2
 
+    from pipeline.build import val_loader
     from pipeline.config import resolve_sizes
-    from pipeline.dataset import Dataset
     from pipeline.inference import inference_transform
-    from pipeline.loaders import val_loader
-    from pipeline.reader import ShardReader
-    from pipeline.watch import Watch
+    from pipeline.storage.dataset import Dataset
+    from pipeline.storage.reader import ShardReader
+    from pipeline.watchdog import Watch
 
     dataset = Dataset(config.shards)
     index, sizes = dataset.split(split), resolve_sizes(config, dataset.manifest)
@@ -136,7 +136,7 @@ def compare_crops(
     from scipy.stats import ks_2samp
     from torchvision.transforms import v2
 
-    from pipeline.augment import train_parameters
+    from pipeline.plan.augment import train_parameters
 
     torch.manual_seed(0)
     reference = v2.RandomResizedCrop(224, scale=config.crop_area, ratio=config.crop_ratio)

@@ -25,8 +25,8 @@ from benchmarks.peer_data import DEFAULT_FOLDER as DATA_FOLDER
 from benchmarks.peer_data import FORMATS, prepare_format
 from benchmarks.peer_loaders.contract import EQUAL, PEERS, Task
 from benchmarks.racing import LoaderLap, orderly_termination
-from pipeline.config import available_cores
 from pipeline.errors import DataError
+from pipeline.machine import available_cores
 from pipeline.options import options, setting, take, within
 
 OURS, CEILING = "shardline", "dali-memory"

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import available_cores
+from pipeline.machine import available_cores
 
 ROOT = Path(__file__).parents[1]
 # Before it measures anything: the mean number of running programs over the last minute.

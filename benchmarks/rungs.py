@@ -20,13 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.rung_names import RUNGS
-from pipeline.decoding import Source, decoded_batches, decoded_images, open_feed
-from pipeline.graph import Stages, windows
-from pipeline.grouping import step_slices
+from pipeline.batches import Source, decoded_batches, decoded_images, open_feed
+from pipeline.build import TrainStream
+from pipeline.dali.decode_graph import Stages, windows
 from pipeline.loader import Loader
-from pipeline.loaders import TrainStream
-from pipeline.plan import Plan, PlannedBatch
-from pipeline.watch import Watch
+from pipeline.plan.plan import Plan, PlannedBatch
+from pipeline.plan.step_groups import step_slices
+from pipeline.watchdog import Watch
 
 Integers = NDArray[np.int64]
 Opener = Callable[[int], Generator[Integers]]

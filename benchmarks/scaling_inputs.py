@@ -10,13 +10,13 @@ from torch.nn.parallel import DistributedDataParallel
 from benchmarks.held import HeldSource
 from benchmarks.page_cache import drop
 from benchmarks.scaling_record import APART, COLD, IN_STEP, LOADER, MEMORY, REPLAYED, WARM
-from pipeline.decoding import Batch, decoded_batches
-from pipeline.grouping import steps_ahead
+from pipeline.batches import Batch, decoded_batches
+from pipeline.build import TrainStream, train_stream
 from pipeline.loader import Loader
-from pipeline.loaders import TrainStream, train_stream
-from pipeline.reader import ShardReader
+from pipeline.plan.step_groups import steps_ahead
+from pipeline.storage.reader import ShardReader
 from pipeline.synthetic import synthetic_loader
-from pipeline.watch import Watch
+from pipeline.watchdog import Watch
 from trainer.data import train_batches
 from trainer.job import Job
 

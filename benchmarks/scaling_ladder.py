@@ -17,8 +17,7 @@ from benchmarks.scaling_points import build_points
 from benchmarks.scaling_record import Measured, read_measured
 from benchmarks.scaling_sentence import find_scaling
 from benchmarks.scaling_tables import failed_gates, point_columns, show_ladder
-from pipeline.config import available_cores
-from pipeline.memory import available_bytes
+from pipeline.machine import available_bytes, available_cores
 from trainer.config import Settings
 from trainer.data import TrainingData, open_data
 

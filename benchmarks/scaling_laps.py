@@ -13,7 +13,7 @@ from benchmarks.measure import WorldLap, world_lap
 from benchmarks.page_cache import disk_bytes
 from benchmarks.scaling_inputs import LOADED, Inputs
 from benchmarks.scaling_record import COLD, IN_STEP, LOADER, Rung
-from pipeline.decoding import Batch
+from pipeline.batches import Batch
 from trainer.distributed import World
 from trainer.loop import train_steps
 

@@ -9,9 +9,9 @@ import torch
 
 from benchmarks.scaling import ScalingBenchmark
 from benchmarks.scaling_record import MODES, STRONG
-from pipeline.config import available_cores
 from pipeline.errors import MisuseError
-from pipeline.ranks import per_rank_batch_size
+from pipeline.machine import available_cores
+from pipeline.plan.ranks import per_rank_batch_size
 from trainer.config import Settings
 from trainer.data import TrainingData, task_of
 from trainer.job import model_for

@@ -4,20 +4,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pipeline.batches import Batch as Batch
+    from pipeline.build import train_loader as train_loader
+    from pipeline.build import val_loader as val_loader
     from pipeline.config import PipelineConfig as PipelineConfig
-    from pipeline.dataset import Dataset as Dataset
-    from pipeline.decoding import Batch as Batch
     from pipeline.loader import Loader as Loader
-    from pipeline.loaders import train_loader as train_loader
-    from pipeline.loaders import val_loader as val_loader
+    from pipeline.storage.dataset import Dataset as Dataset
 
 _HOMES = {
-    "Batch": "decoding",
-    "Dataset": "dataset",
+    "Batch": "batches",
+    "Dataset": "storage.dataset",
     "Loader": "loader",
     "PipelineConfig": "config",
-    "train_loader": "loaders",
-    "val_loader": "loaders",
+    "train_loader": "build",
+    "val_loader": "build",
 }
 __all__ = sorted(_HOMES)
 

@@ -1,16 +1,16 @@
 """What a user can say about the pipeline, and what follows from the data where nothing is said."""
 
 import math
-import os
 from dataclasses import dataclass
 
 import click
 
-from pipeline.dataset import Dataset
 from pipeline.errors import MisuseError
-from pipeline.manifest import Manifest
+from pipeline.machine import available_cores
 from pipeline.options import setting, within
-from pipeline.resizing import ImageSize, StartEnd, check_progressive, progressive_size
+from pipeline.progressive_resize import ImageSize, StartEnd, check_progressive, progressive_size
+from pipeline.storage.dataset import Dataset
+from pipeline.storage.manifest import Manifest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,11 +170,6 @@ class PipelineConfig:
     @property
     def resolved_threads(self) -> int:
         return self.threads or available_cores()
-
-
-def available_cores() -> int:
-    """The cores that this process may use, which may be fewer than the machine has."""
-    return len(os.sched_getaffinity(0))
 
 
 def open_dataset(config: PipelineConfig) -> Dataset:

@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn.functional import interpolate
 
 from pipeline.config import PipelineConfig, Sizes, resolve_sizes
-from pipeline.manifest import Manifest
+from pipeline.storage.manifest import Manifest
 
 
 class ValidationTransform(nn.Module):

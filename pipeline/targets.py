@@ -4,10 +4,10 @@ import numpy as np
 import torch
 
 from pipeline.config import PipelineConfig
-from pipeline.dataset import SplitIndex
 from pipeline.errors import MisuseError
-from pipeline.manifest import VOID
-from pipeline.plan import PlannedBatch
+from pipeline.plan.plan import PlannedBatch
+from pipeline.storage.dataset import SplitIndex
+from pipeline.storage.manifest import VOID
 
 
 def batch_targets(index: SplitIndex, planned: PlannedBatch) -> torch.Tensor:

@@ -16,7 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
-from pipeline.manifest import MASK_DTYPE, SAMPLE_DTYPE, TARGET_COMPONENTS, Manifest, Shard, Split
+from pipeline.storage.manifest import (
+    MASK_DTYPE,
+    SAMPLE_DTYPE,
+    TARGET_COMPONENTS,
+    Manifest,
+    Shard,
+    Split,
+)
 
 
 def picture(number: int, height: int, width: int) -> NDArray[np.uint8]:

@@ -18,7 +18,7 @@ from benchmarks.scaling_plan import Size
 from benchmarks.scaling_points import build_points
 from benchmarks.scaling_ranks import RanksJob
 from benchmarks.scaling_record import Point
-from pipeline.supply import EncodedSupply
+from pipeline.feed.fetch import EncodedSupply
 from trainer.config import Settings
 from trainer.distributed import World
 from trainer.model import Classifier

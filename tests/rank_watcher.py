@@ -9,8 +9,8 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+from pipeline.batches import Batch
 from pipeline.config import PipelineConfig
-from pipeline.decoding import Batch
 from trainer.data import TrainingData, open_data, task_of, train_batches, val_batches
 from trainer.distributed import World, open_world
 from trainer.evaluation import evaluate

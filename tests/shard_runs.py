@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from click.testing import CliRunner, Result
 
-from pipeline.dataset import Dataset
+from pipeline.storage.dataset import Dataset
 from tools.cli import main
 
 Unpack = Callable[[str], Path]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from pipeline.audit import audit, main, measure_quality
-from pipeline.dataset import Dataset
-from pipeline.order import fixed_order, global_order
+from pipeline.plan.audit import audit, main, measure_quality
+from pipeline.plan.order import fixed_order, global_order
+from pipeline.storage.dataset import Dataset
 
 
 def test_a_stray_sample_is_counted() -> None:

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 from torchvision.transforms import v2
 
-from pipeline.augment import (
+from pipeline.config import PipelineConfig
+from pipeline.plan.augment import (
     Parameters,
     train_parameter_names,
     train_parameters,
     val_parameters,
 )
-from pipeline.auto_augment import Operation
-from pipeline.config import PipelineConfig
+from pipeline.plan.auto_augment import Operation
 
 SIDE_PX = 224
 EVERYTHING: dict[str, Any] = {

@@ -12,12 +12,12 @@ import pytest
 import tiny_trainer
 import torch
 
+from pipeline.build import train_loader
 from pipeline.config import PipelineConfig
-from pipeline.dataset import Dataset
 from pipeline.errors import MisuseError
-from pipeline.loaders import train_loader
-from pipeline.mixing import mixing
-from pipeline.resizing import StartEnd, progressive_size
+from pipeline.mixup import mixing
+from pipeline.progressive_resize import StartEnd, progressive_size
+from pipeline.storage.dataset import Dataset
 from trainer.config import Settings
 from trainer.train import run
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.bad_samples import substitute
+from pipeline.batches import Batch
+from pipeline.build import train_loader, val_loader
 from pipeline.config import PipelineConfig
-from pipeline.dataset import Dataset
-from pipeline.decoding import Batch
 from pipeline.errors import DataError
+from pipeline.feed.bad_samples import substitute
 from pipeline.loader import Loader
-from pipeline.loaders import train_loader, val_loader
+from pipeline.storage.dataset import Dataset
 
 CPU = torch.device("cpu")
 GLOBAL_BATCH_SIZE = 24

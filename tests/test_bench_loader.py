@@ -17,8 +17,8 @@ from benchmarks.bundle import verify
 from benchmarks.measure import figure
 from benchmarks.page_cache import disk_bytes, drop, resident_share
 from benchmarks.rung_names import COLD, FULL, HAND_OVER, READ, RUNGS
-from pipeline import decoding
-from pipeline.reader import ShardReader
+from pipeline import batches as decoding
+from pipeline.storage.reader import ShardReader
 
 
 def invoked(*arguments: str) -> Result:

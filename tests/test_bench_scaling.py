@@ -30,8 +30,8 @@ from benchmarks.scaling_record import (
     Point,
     read_points,
 )
-from pipeline.reader import ShardReader
-from pipeline.supply import Supplied
+from pipeline.feed.fetch import Supplied
+from pipeline.storage.reader import ShardReader
 from trainer.__main__ import main as train
 from trainer.distributed import open_world
 

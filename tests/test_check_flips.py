@@ -8,8 +8,8 @@ import pytest
 from checking import TASKS, flip, found
 from handmade import write_shards
 
-from pipeline.dataset import Dataset
-from pipeline.manifest import sample_key
+from pipeline.storage.dataset import Dataset
+from pipeline.storage.manifest import sample_key
 from tools.looking.check_tables import Tables
 from tools.looking.check_tars import TarTask, check_tar
 from tools.looking.source_names import SourceNames

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.dataset import Dataset
 from pipeline.errors import DataError
-from pipeline.manifest import MANIFEST_NAME, SAMPLE_DTYPE, Manifest
+from pipeline.storage.dataset import Dataset
+from pipeline.storage.manifest import MANIFEST_NAME, SAMPLE_DTYPE, Manifest
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ TOOLS = {
     "tools/show": "tools.looking.show_cli",
 }
 # These take no more than a second on the digits.
-QUICK = ("tools/check", "tools/show", "python -m pipeline.audit")
+QUICK = ("tools/check", "tools/show", "python -m pipeline.plan.audit")
 VALUE = "…"
 
 # The commands of the README and of the pages that it leads on to are run by tests/test_readme.py.

@@ -14,12 +14,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.batches import Batch
+from pipeline.build import train_loader, val_loader
 from pipeline.config import PipelineConfig
-from pipeline.dataset import Dataset
-from pipeline.decoding import Batch
-from pipeline.epochs import Epochs
-from pipeline.loader import Loader
-from pipeline.loaders import train_loader, val_loader
+from pipeline.loader import Epochs, Loader
+from pipeline.storage.dataset import Dataset
 from pipeline.synthetic import synthetic_loader
 
 CPU = torch.device("cpu")

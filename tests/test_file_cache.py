@@ -11,9 +11,9 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from pipeline.cache import FileCache, Wanted
 from pipeline.errors import DataError
-from pipeline.remote import BLOCK_BYTES, RemoteFolder
+from pipeline.storage.cache import FileCache, Wanted
+from pipeline.storage.remote import BLOCK_BYTES, RemoteFolder
 
 GIB = 2**30
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pipeline import Dataset, PipelineConfig, train_loader, val_loader
-from pipeline.epochs import Epochs
+from pipeline.loader import Epochs
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the frameworks about themselves
 

@@ -13,11 +13,11 @@ import torch
 from test_bad_samples import damage, some
 from test_train import train
 
+from pipeline.batches import Batch
+from pipeline.build import train_loader, val_loader
 from pipeline.config import PipelineConfig
-from pipeline.dataset import Dataset
-from pipeline.decoding import Batch
-from pipeline.loaders import train_loader, val_loader
-from pipeline.mixing import Mixing
+from pipeline.mixup import Mixing
+from pipeline.storage.dataset import Dataset
 
 pytestmark = pytest.mark.gpu
 

@@ -6,10 +6,10 @@ import nvidia.dali.fn as fn
 import pytest
 from nvidia.dali.data_node import DataNode
 
-from pipeline.augment import train_parameter_names
 from pipeline.config import PipelineConfig
-from pipeline.graph import GraphConfig, new_pipeline, transform
-from pipeline.manifest import VOID
+from pipeline.dali.decode_graph import GraphConfig, new_pipeline, transform
+from pipeline.plan.augment import train_parameter_names
+from pipeline.storage.manifest import VOID
 
 Operators = dict[str, dict[str, str]]
 

@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_bad_samples import damage, some
 
+from pipeline.batches import Batch
+from pipeline.build import train_loader, val_loader
 from pipeline.config import PipelineConfig, Sizes
-from pipeline.dataset import Dataset
-from pipeline.decoding import Batch
-from pipeline.grouping import groups, most_steps, runs_ready, step_slices
 from pipeline.loader import Loader
-from pipeline.loaders import train_loader, val_loader
-from pipeline.plan import Plan, val_plan
-from pipeline.resizing import progressive_size
+from pipeline.plan.plan import Plan, val_plan
+from pipeline.plan.step_groups import groups, most_steps, runs_ready, step_slices
+from pipeline.progressive_resize import progressive_size
+from pipeline.storage.dataset import Dataset
 
 CPU = torch.device("cpu")
 # One step's bytes are read ahead: groups of one step.

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.build import val_loader
 from pipeline.config import PipelineConfig, Sizes
-from pipeline.dataset import Dataset
 from pipeline.inference import ValidationTransform, inference_transform
-from pipeline.loaders import val_loader
-from pipeline.reader import ShardReader
-from pipeline.watch import Watch
+from pipeline.storage.dataset import Dataset
+from pipeline.storage.reader import ShardReader
+from pipeline.watchdog import Watch
 from trainer.model import Classifier
 
 CPU = torch.device("cpu")

@@ -10,18 +10,18 @@ import pytest
 import torch
 from test_bad_samples import damage, some
 
-import pipeline.kept
+import pipeline.feed.decoded_cache
+from pipeline.batches import Batch
+from pipeline.build import train_loader, val_loader
 from pipeline.config import PipelineConfig
-from pipeline.dataset import Dataset
-from pipeline.decoding import Batch
+from pipeline.dali.decode_for_cache import WholeDecoder
+from pipeline.dali.decode_graph import GraphConfig
 from pipeline.errors import DataError
-from pipeline.graph import GraphConfig
-from pipeline.kept import image_bytes
+from pipeline.feed.decoded_cache import image_bytes
 from pipeline.loader import Loader
-from pipeline.loaders import train_loader, val_loader
-from pipeline.memory import available_bytes
-from pipeline.mixing import mixing
-from pipeline.whole import WholeDecoder
+from pipeline.machine import available_bytes
+from pipeline.mixup import mixing
+from pipeline.storage.dataset import Dataset
 
 CPU = torch.device("cpu")
 GLOBAL_BATCH_SIZE = 24
@@ -189,10 +189,10 @@ def test_what_does_not_fit_is_not_kept(
     needed = int(image_bytes(index, np.arange(len(index))).sum())
     rows = index.samples
     assert needed == sum(3 * int(row["height"]) * int(row["width"]) for row in rows)
-    monkeypatch.setattr(pipeline.kept, "memory_for", lambda *_: needed - 1)
+    monkeypatch.setattr(pipeline.feed.decoded_cache, "memory_for", lambda *_: needed - 1)
     assert_same(collected(loader_of(digits_shards, cache="host"), 5), undisturbed[:5])
     assert "nothing is kept" in caplog.messages[-1] and "GiB" in caplog.messages[-1]
-    monkeypatch.setattr(pipeline.kept, "memory_for", lambda *_: needed)
+    monkeypatch.setattr(pipeline.feed.decoded_cache, "memory_for", lambda *_: needed)
     assert_same(collected(loader_of(digits_shards, cache="auto"), 5), undisturbed[:5])
     assert "decoded once and kept" in caplog.messages[-1]
     said = len(caplog.messages)

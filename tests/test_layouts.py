@@ -13,8 +13,8 @@ from layouts_in_folders import FOLDERS
 from layouts_in_tables import TABLES
 from layouts_of_tasks import TASKS
 
-from pipeline.dataset import Dataset, SplitIndex
-from pipeline.manifest import Manifest, sources_name
+from pipeline.storage.dataset import Dataset, SplitIndex
+from pipeline.storage.manifest import Manifest, sources_name
 from tools.cli import main
 from tools.config import ShardConfig
 from tools.download.files import index_files

@@ -13,13 +13,13 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
+from pipeline.batches import Batch
+from pipeline.build import train_loader, val_loader
 from pipeline.config import PipelineConfig
-from pipeline.dataset import Dataset, SplitIndex
-from pipeline.decoding import Batch
 from pipeline.errors import DataError
 from pipeline.loader import Loader
-from pipeline.loaders import train_loader, val_loader
-from pipeline.plan import draw_train_parameters
+from pipeline.plan.plan import draw_train_parameters
+from pipeline.storage.dataset import Dataset, SplitIndex
 from pipeline.synthetic import synthetic_loader
 
 CPU = torch.device("cpu")

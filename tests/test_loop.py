@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.decoding import Batch
-from pipeline.mixing import Mixing
+from pipeline.batches import Batch
+from pipeline.mixup import Mixing
 from trainer.distributed import World
 from trainer.evaluation import evaluate
 from trainer.loop import train_steps

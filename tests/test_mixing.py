@@ -8,8 +8,8 @@ from scipy.stats import kstest
 
 from pipeline.config import PipelineConfig
 from pipeline.errors import MisuseError
-from pipeline.mixing import Mixing, beta, mixing
-from pipeline.rng import random_words
+from pipeline.mixup import Mixing, beta, mixing
+from pipeline.plan.rng import random_words
 
 CLASSES = 5
 

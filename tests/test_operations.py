@@ -10,9 +10,9 @@ from nvidia.dali import fn
 from sklearn.datasets import load_sample_images
 from torchvision.transforms import InterpolationMode, v2
 
-from pipeline.auto_augment import Operation, amounts, largest_magnitudes, matrices
-from pipeline.graph import GraphConfig, new_pipeline
-from pipeline.operations import operate
+from pipeline.dali.augment_ops import operate
+from pipeline.dali.decode_graph import GraphConfig, new_pipeline
+from pipeline.plan.auto_augment import Operation, amounts, largest_magnitudes, matrices
 
 SIDE_PX = 224
 STRENGTHS = (1, 13, 30)

@@ -9,11 +9,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pipeline.config import PipelineConfig, resolve_sizes
-from pipeline.dataset import Dataset
 from pipeline.errors import MisuseError
-from pipeline.manifest import Manifest
 from pipeline.options import Command, defaults_option, options, setting, take
 from pipeline.profile_file import profile_file
+from pipeline.storage.dataset import Dataset
+from pipeline.storage.manifest import Manifest
 
 
 @dataclass(frozen=True, kw_only=True)

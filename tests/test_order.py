@@ -8,17 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import MisuseError
-from pipeline.order import (
+from pipeline.plan.order import (
     Order,
     fixed_order,
     global_order,
     inverse_frequency,
+    permute,
     repeated,
     weighted_order,
     window_order,
 )
-from pipeline.permutation import permute
-from pipeline.ranks import per_rank_batch_size, step_positions, validation_samples
+from pipeline.plan.ranks import per_rank_batch_size, step_positions, validation_samples
 
 seeds = st.integers(0, 2**63 - 1)
 

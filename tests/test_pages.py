@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.augment import train_parameters, val_parameters
-from pipeline.bad_samples import substitute
+from pipeline.build import train_loader
 from pipeline.config import PipelineConfig
-from pipeline.dataset import Dataset
-from pipeline.loaders import train_loader
-from pipeline.order import repeated, weighted_order, window_order
-from pipeline.reader import ShardReader
-from pipeline.watch import Watch
+from pipeline.feed.bad_samples import substitute
+from pipeline.plan.augment import train_parameters, val_parameters
+from pipeline.plan.order import repeated, weighted_order, window_order
+from pipeline.storage.dataset import Dataset
+from pipeline.storage.reader import ShardReader
+from pipeline.watchdog import Watch
 from tests.read_shards import permute, words
 
 READER = Path(__file__).parent / "read_shards.py"

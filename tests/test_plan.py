@@ -7,11 +7,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.augment import Parameters
 from pipeline.config import PipelineConfig, Sizes
-from pipeline.dataset import Dataset
-from pipeline.plan import PlannedBatch, train_plan, val_plan
-from pipeline.resizing import progressive_size
+from pipeline.plan.augment import Parameters
+from pipeline.plan.plan import PlannedBatch, train_plan, val_plan
+from pipeline.progressive_resize import progressive_size
+from pipeline.storage.dataset import Dataset
 
 CONFIG = PipelineConfig(
     seed=11,

@@ -7,7 +7,7 @@ import pyarrow.parquet as parquet
 from conftest import archive_of
 from shard_runs import Unpack, made, samples, shard
 
-from pipeline.dataset import Dataset
+from pipeline.storage.dataset import Dataset
 
 
 def test_five_forms_of_cifar_are_the_same_images(shared_data: Unpack, tmp_path: Path) -> None:

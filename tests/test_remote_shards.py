@@ -13,13 +13,13 @@ import pytest
 import torch
 from conftest import make_shards
 
+from pipeline.batches import Batch
+from pipeline.build import train_loader
 from pipeline.config import PipelineConfig, open_dataset
-from pipeline.dataset import Dataset
-from pipeline.decoding import Batch
 from pipeline.errors import DataError
 from pipeline.loader import Loader
-from pipeline.loaders import train_loader
-from pipeline.remote import RemoteFolder
+from pipeline.storage.dataset import Dataset
+from pipeline.storage.remote import RemoteFolder
 
 CPU = torch.device("cpu")
 GLOBAL_BATCH_SIZE = 24

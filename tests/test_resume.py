@@ -19,8 +19,8 @@ import pyarrow.parquet as parquet
 import pytest
 from click.testing import CliRunner, Result
 
-from pipeline.dataset import Dataset
 from pipeline.errors import DataError
+from pipeline.storage.dataset import Dataset
 from tools.cli import main
 from tools.download.files import index_files
 

@@ -15,15 +15,15 @@ from conftest import make_shards
 from numpy.typing import NDArray
 from test_bad_samples import collected
 
-from pipeline.auto_augment import Operation
+from pipeline.batches import Batch
+from pipeline.build import train_loader, val_loader
 from pipeline.config import PipelineConfig
-from pipeline.dataset import Dataset
-from pipeline.decoding import Batch
 from pipeline.errors import MisuseError
 from pipeline.loader import Loader
-from pipeline.loaders import train_loader, val_loader
-from pipeline.manifest import VOID
-from pipeline.plan import draw_train_parameters
+from pipeline.plan.auto_augment import Operation
+from pipeline.plan.plan import draw_train_parameters
+from pipeline.storage.dataset import Dataset
+from pipeline.storage.manifest import VOID
 
 CPU = torch.device("cpu")
 SIDE_PX = 120

@@ -18,9 +18,9 @@ from processes import exit_codes, lines, start_ranks
 from test_segmentation import replace_mask
 from test_train import stop_after
 
+from pipeline.build import val_loader
 from pipeline.config import open_dataset
 from pipeline.errors import MisuseError
-from pipeline.loaders import val_loader
 from trainer.__main__ import main
 from trainer.distributed import open_world
 from trainer.evaluate import main as evaluate

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from shard_runs import contents, made, photographs, shard
 
-from pipeline.dataset import Dataset
+from pipeline.storage.dataset import Dataset
 from tools.cli import main
 
 ROOT = Path(__file__).parents[1]

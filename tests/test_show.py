@@ -15,7 +15,7 @@ from handmade import restated, write_shards
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.dataset import Dataset
+from pipeline.storage.dataset import Dataset
 from tools.looking import showing
 from tools.looking.fonts import drawable, shortened
 from tools.looking.picking import COLUMNS, pick

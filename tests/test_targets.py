@@ -15,10 +15,10 @@ from conftest import make_shards
 from processes import lines
 from test_bad_samples import damage
 
+from pipeline.build import train_loader, val_loader
 from pipeline.config import PipelineConfig
-from pipeline.dataset import Dataset
 from pipeline.errors import MisuseError
-from pipeline.loaders import train_loader, val_loader
+from pipeline.storage.dataset import Dataset
 from trainer.config import Settings
 from trainer.train import run
 

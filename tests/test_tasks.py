@@ -14,7 +14,7 @@ from sklearn.metrics import (
 )
 from torch.nn.functional import cross_entropy
 
-from pipeline.manifest import VOID
+from pipeline.storage.manifest import VOID
 from trainer.scores import Evaluation
 from trainer.segmentation import Segmentation
 from trainer.tasks import Classification, MultiLabel, Regression, Task

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from pipeline.build import train_loader
 from pipeline.config import PipelineConfig
-from pipeline.dataset import Dataset
+from pipeline.daemon_thread import Worker
 from pipeline.errors import DataError
 from pipeline.loader import Loader
-from pipeline.loaders import train_loader
-from pipeline.watch import Watch
-from pipeline.worker import Worker
+from pipeline.storage.dataset import Dataset
+from pipeline.watchdog import Watch
 
 ROOT = Path(__file__).parents[1]
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from squares import Squares
 
-from pipeline.dataset import Dataset
-from pipeline.manifest import Manifest, sample_key
+from pipeline.storage.dataset import Dataset
+from pipeline.storage.manifest import Manifest, sample_key
 from tools.config import ShardConfig
 from tools.download.sources import Sources
 from tools.images.encoding import Encoding

@@ -5,10 +5,10 @@ from typing import Any
 
 import click
 
-from pipeline.config import available_cores
 from pipeline.errors import MisuseError
-from pipeline.manifest import TARGET_COMPONENTS
+from pipeline.machine import available_cores
 from pipeline.options import setting
+from pipeline.storage.manifest import TARGET_COMPONENTS
 from tools.images.encoding import Encoding
 
 # What decides where the result goes or how fast it comes, never its bytes.

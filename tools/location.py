@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipeline.remote import open_url
+from pipeline.storage.remote import open_url
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from pipeline.manifest import REJECTED_NAME, Manifest
+from pipeline.storage.manifest import REJECTED_NAME, Manifest
 from tools.config import ShardConfig
 from tools.download.files import FileIndex
 from tools.download.label_tables import MaskTable

@@ -18,7 +18,7 @@ import click
 import numpy as np
 
 from pipeline.errors import DataError
-from pipeline.manifest import Manifest
+from pipeline.storage.manifest import Manifest
 from tools.config import ShardConfig
 from tools.download.class_names import name_classes, read_class_names
 from tools.download.files import FileIndex, index_files

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.build import train_loader, val_loader
 from pipeline.config import PipelineConfig, open_dataset, resolve_sizes
-from pipeline.dataset import Dataset
 from pipeline.loader import Loader
-from pipeline.loaders import train_loader, val_loader
-from pipeline.ranks import per_rank_batch_size
+from pipeline.plan.ranks import per_rank_batch_size
+from pipeline.storage.dataset import Dataset
 from pipeline.synthetic import SYNTHETIC_FINGERPRINT, SYNTHETIC_SAMPLES, synthetic_loader
 from pipeline.targets import check_fit
 from trainer.distributed import World

@@ -17,8 +17,8 @@ import torch
 import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
-from pipeline.config import available_cores
 from pipeline.errors import DataError, MisuseError
+from pipeline.machine import available_cores
 from trainer.endings import leave_quietly
 
 Value = TypeVar("Value")

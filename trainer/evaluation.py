@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import nn
 
-from pipeline.decoding import Batch
+from pipeline.batches import Batch
 from trainer.distributed import World
 from trainer.scores import Evaluation
 from trainer.segmentation import Segmentation

@@ -9,8 +9,8 @@ import torch
 
 from pipeline.errors import MisuseError
 from pipeline.loader import Loader
-from pipeline.mixing import Mixing, mixing
-from pipeline.ranks import per_rank_batch_size
+from pipeline.mixup import Mixing, mixing
+from pipeline.plan.ranks import per_rank_batch_size
 from trainer.averaging import Averaged
 from trainer.checkpoint import Checkpoint, Identity, Progress, load_checkpoint, restore
 from trainer.config import MachineConfig, RecipeConfig, RunConfig, Settings

@@ -12,11 +12,11 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.batches import Batch
+from pipeline.build import val_loader
 from pipeline.config import PipelineConfig, open_dataset
-from pipeline.dataset import Dataset
-from pipeline.decoding import Batch
 from pipeline.errors import DataError, MisuseError
-from pipeline.loaders import val_loader
+from pipeline.storage.dataset import Dataset
 from trainer.checkpoint import CHECKPOINT_NAME, Identity, load_checkpoint
 from trainer.config import Settings
 from trainer.confusion import Confusion, confusion_sums, draw_confusion

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch.profiler import record_function
 
-from pipeline.decoding import Batch
-from pipeline.mixing import Mixing
+from pipeline.batches import Batch
+from pipeline.mixup import Mixing
 from trainer.update import Update
 
 # What waiting for a batch is called in a trace.

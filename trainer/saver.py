@@ -14,8 +14,8 @@ from typing import Any, Self
 
 import torch
 
+from pipeline.daemon_thread import Worker
 from pipeline.errors import DataError
-from pipeline.worker import Worker
 from trainer.checkpoint import CHECKPOINT_NAME, PARTIAL_SUFFIX, write_checkpoint
 
 BEST_NAME = "best.pt"

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
-from pipeline.manifest import VOID
+from pipeline.storage.manifest import VOID
 from trainer.scores import Evaluation
 
 # Of the auxiliary head's loss, as in torchvision's references/segmentation/train.py (criterion).

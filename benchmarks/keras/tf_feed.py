@@ -15,16 +15,16 @@ import numpy as np
 import tensorflow as tf
 from torch.utils.dlpack import from_dlpack
 
-from pipeline.augment import GEOMETRY, train_parameter_names
+from pipeline.batches import Batch
+from pipeline.build import train_stream
 from pipeline.config import PipelineConfig
-from pipeline.decoding import Batch
 from pipeline.errors import DataError, MisuseError
 from pipeline.loader import Loader
-from pipeline.loaders import train_stream
-from pipeline.plan import Plan, PlannedBatch
-from pipeline.reader import ShardReader
+from pipeline.plan.augment import GEOMETRY, train_parameter_names
+from pipeline.plan.plan import Plan, PlannedBatch
+from pipeline.storage.reader import ShardReader
 from pipeline.targets import batch_targets
-from pipeline.watch import Watch
+from pipeline.watchdog import Watch
 from trainer.data import TrainingData
 from trainer.distributed import World
 

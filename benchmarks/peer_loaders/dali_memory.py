@@ -12,11 +12,11 @@ def batches(task: Task) -> Iterator[Batch]:
     import torch
 
     from pipeline import Dataset, PipelineConfig
-    from pipeline.decoding import graph_config
-    from pipeline.graph import build_graph, source_images, source_outputs
-    from pipeline.plan import train_plan
-    from pipeline.reader import ShardReader
-    from pipeline.watch import Watch
+    from pipeline.batches import graph_config
+    from pipeline.dali.decode_graph import build_graph, source_images, source_outputs
+    from pipeline.plan.plan import train_plan
+    from pipeline.storage.reader import ShardReader
+    from pipeline.watchdog import Watch
 
     dataset, device = Dataset(str(task.folder / "shards")), torch.device(task.device)
     config = PipelineConfig(threads=task.workers, image_size=IMAGE_SIZE_PX)

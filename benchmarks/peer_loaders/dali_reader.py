@@ -17,10 +17,10 @@ def batches(task: Task) -> Iterator[Batch]:
     import torch
 
     from pipeline import Dataset, PipelineConfig
-    from pipeline.decoding import graph_config
-    from pipeline.graph import new_pipeline, transform
-    from pipeline.manifest import index_name
-    from pipeline.plan import draw_train_parameters
+    from pipeline.batches import graph_config
+    from pipeline.dali.decode_graph import new_pipeline, transform
+    from pipeline.plan.plan import draw_train_parameters
+    from pipeline.storage.manifest import index_name
 
     dataset, device = Dataset(str(task.folder / "shards")), torch.device(task.device)
     config = PipelineConfig(threads=task.workers, image_size=IMAGE_SIZE_PX)

@@ -3,7 +3,7 @@
 from functools import partial
 
 from pipeline.errors import DataError, MisuseError
-from pipeline.manifest import VOID
+from pipeline.storage.manifest import VOID
 from tools.config import ShardConfig
 from tools.download.files import FileIndex
 from tools.download.tables import Table, open_table

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from pipeline.manifest import MANIFEST_NAME
+from pipeline.storage.manifest import MANIFEST_NAME
 from tools.location import Location
 
 

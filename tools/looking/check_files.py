@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.manifest import (
+from pipeline.storage.manifest import (
     MANIFEST_NAME,
     REJECTED_NAME,
     TARGET_COMPONENTS,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.manifest import VOID
+from pipeline.storage.manifest import VOID
 from tools.images.complaints import Complaints
 from tools.images.decoding import UnsoundImageError, decode, judge
 from tools.looking.check_tables import Tables

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from pipeline.manifest import (
+from pipeline.storage.manifest import (
     MASK_DTYPE,
     SAMPLE_DTYPE,
     TARGET_COMPONENTS,

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.manifest import Shard, index_name, samples_name
+from pipeline.storage.manifest import Shard, index_name, samples_name
 from tools.looking.findings import Finding, gathered
 from tools.looking.tar_flaws import find_flaw, first_difference, header_name
 from tools.looking.tar_layout import TarLayout

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.dataset import Dataset
 from pipeline.errors import DataError
-from pipeline.manifest import (
+from pipeline.storage.dataset import Dataset
+from pipeline.storage.manifest import (
     TARGET_COMPONENTS,
     Manifest,
     Split,

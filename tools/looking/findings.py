@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from pipeline.manifest import sample_key
+from pipeline.storage.manifest import sample_key
 from tools.words import plural
 
 # The source of a row of a split's index, for people; None where it can't be told.

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from pipeline.dataset import Dataset
 from pipeline.errors import DataError
-from pipeline.manifest import IMAGE_COMPONENTS, MANIFEST_NAME, TARGET_COMPONENTS, Manifest
+from pipeline.storage.dataset import Dataset
+from pipeline.storage.manifest import IMAGE_COMPONENTS, MANIFEST_NAME, TARGET_COMPONENTS, Manifest
 from tools.writing.store import UNFINISHED
 
 _COMPONENTS = (IMAGE_COMPONENTS, *((name,) for name in IMAGE_COMPONENTS))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.manifest import Manifest
-from pipeline.rng import random_words
+from pipeline.plan.rng import random_words
+from pipeline.storage.manifest import Manifest
 from tools.looking.fonts import drawable
 from tools.looking.survey import Survey
 

@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 
 from pipeline.errors import DataError, MisuseError
-from pipeline.manifest import REJECTED_NAME, sample_key
+from pipeline.storage.manifest import REJECTED_NAME, sample_key
 from tools.images.codec import Pixels
 from tools.looking.contact_sheet import draw
 from tools.looking.opening import open_shards

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
-from pipeline.manifest import sample_key, sources_name
+from pipeline.storage.manifest import sample_key, sources_name
 from tools.looking.findings import Finding
 from tools.words import plural
 

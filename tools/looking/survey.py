@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.dataset import Dataset
 from pipeline.errors import DataError
-from pipeline.manifest import REJECTED_NAME, Manifest
+from pipeline.storage.dataset import Dataset
+from pipeline.storage.manifest import REJECTED_NAME, Manifest
 from tools.config import ShardConfig
 from tools.looking.check_tables import Tables, UnusableTableError, check_tables, open_tables
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.manifest import sample_key
+from pipeline.storage.manifest import sample_key
 from tools.looking.check_tables import Tables
 from tools.writing.tar import (
     BLOCK_BYTES,

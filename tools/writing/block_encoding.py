@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.manifest import IMAGE_COMPONENTS
+from pipeline.storage.manifest import IMAGE_COMPONENTS
 from tools.images.codec import (
     STORED_BYTES,
     Encoded,

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.manifest import TARGET_COMPONENTS
+from pipeline.storage.manifest import TARGET_COMPONENTS
 from tools.images.codec import Pixels
 from tools.images.encoding import Encoding
 from tools.images.masks import MaskColours

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.manifest import shard_name
+from pipeline.storage.manifest import shard_name
 from tools.download.sources import Sources
 from tools.words import printable
 from tools.writing.blocks import Block, Images, Recipe

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.rng import random_words
+from pipeline.plan.rng import random_words
 from tools.download.sources import SPLITS, Sources, sort_classes
 from tools.writing.splits_drawn import draw, draw_groups, strata_of
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
-from pipeline.manifest import (
+from pipeline.storage.manifest import (
     IMAGE_COMPONENTS,
     MANIFEST_NAME,
     MASK_DTYPE,

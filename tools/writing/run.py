@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 
 from pipeline.errors import DataError, MisuseError
-from pipeline.manifest import REJECTED_NAME, Manifest
+from pipeline.storage.manifest import REJECTED_NAME, Manifest
 from tools.config import ShardConfig
 from tools.narration import Advance
 from tools.words import plural

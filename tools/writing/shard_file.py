@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.manifest import IMAGE_COMPONENTS, Shard, index_name
+from pipeline.storage.manifest import IMAGE_COMPONENTS, Shard, index_name
 from tools.writing.blocks import RESULT_DTYPE, BlockResult
 from tools.writing.job import PlannedShard
 from tools.writing.store import UNFINISHED, Store

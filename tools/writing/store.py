@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import DataError, MisuseError
-from pipeline.manifest import MANIFEST_NAME, REJECTED_NAME
+from pipeline.storage.manifest import MANIFEST_NAME, REJECTED_NAME
 from tools.location import Location
 
 UNFINISHED = ".unfinished"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.manifest import IMAGE_COMPONENTS
+from pipeline.storage.manifest import IMAGE_COMPONENTS
 from tools.writing.blocks import RESULT_DTYPE, Block
 from tools.writing.tar import (
     BLOCK_BYTES,

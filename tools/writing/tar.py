@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.manifest import sample_key
+from pipeline.storage.manifest import sample_key
 
 BLOCK_BYTES = 512
 # Two blocks of zeros end a tar.

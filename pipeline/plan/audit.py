@@ -1,4 +1,4 @@
-"""python -m pipeline.audit: does each epoch hold each sample once, and how well is it shuffled?"""
+"""python -m pipeline.plan.audit: is each sample in an epoch once, and how well is it shuffled?"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.config import PipelineConfig, open_dataset
-from pipeline.dataset import SplitIndex
 from pipeline.errors import DataError
 from pipeline.options import Command, options, setting, take
-from pipeline.order import Order
-from pipeline.plan import order_of
-from pipeline.ranks import step_positions
+from pipeline.plan.order import Order
+from pipeline.plan.plan import order_of
+from pipeline.plan.ranks import step_positions
+from pipeline.storage.dataset import SplitIndex
 
 Integers = NDArray[np.int64]
 

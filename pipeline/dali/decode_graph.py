@@ -20,9 +20,9 @@ from nvidia.dali.data_node import DataNode
 from nvidia.dali.pipeline import do_not_convert
 from nvidia.dali.tensors import TensorCPU, TensorListCPU
 
-from pipeline.augment import COLOR, OPERATIONS, Parameters
-from pipeline.masks import decode_masks, fit_masks
-from pipeline.operations import operate
+from pipeline.dali.augment_ops import operate
+from pipeline.dali.masks import decode_masks, fit_masks
+from pipeline.plan.augment import COLOR, OPERATIONS, Parameters
 
 # Memory for a larger image is allocated when it comes: each of DALI's threads has a buffer.
 HINTED_PX = 4096

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.bad_samples import ATTEMPTS, BadSamples, substitute
+from pipeline.daemon_thread import Worker
+from pipeline.dali.decode_graph import GraphConfig, source_images, source_outputs
 from pipeline.errors import DataError
-from pipeline.graph import GraphConfig, source_images, source_outputs
-from pipeline.grouping import groups
-from pipeline.plan import Plan, PlannedBatch
-from pipeline.reader import Bytes
-from pipeline.supply import Integers, Supplied, Supply
-from pipeline.watch import Watch
-from pipeline.worker import Worker
+from pipeline.feed.bad_samples import ATTEMPTS, BadSamples, substitute
+from pipeline.feed.fetch import Integers, Supplied, Supply
+from pipeline.plan.plan import Plan, PlannedBatch
+from pipeline.plan.step_groups import groups
+from pipeline.storage.reader import Bytes
+from pipeline.watchdog import Watch
 
 # Batches that the kernel is told about before they are read: enough for a disk to sort requests.
 ADVISED_BATCHES = 4

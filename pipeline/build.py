@@ -8,19 +8,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.bad_samples import BadSamples
-from pipeline.cache_room import GIB
+from pipeline.batches import Source, decoded_batches, graph_config
 from pipeline.config import PipelineConfig, image_size, resolve_sizes
-from pipeline.dataset import Dataset, SplitIndex
-from pipeline.decoding import Source, decoded_batches, graph_config
-from pipeline.grouping import most_steps, runs_ready
-from pipeline.kept import choose_kept
+from pipeline.feed.bad_samples import BadSamples
+from pipeline.feed.decoded_cache import choose_kept
 from pipeline.loader import Loader
-from pipeline.manifest import TARGET_COMPONENTS
-from pipeline.plan import Plan, train_plan, val_plan
-from pipeline.ranks import per_rank_batch_size, validation_samples
+from pipeline.log import tell
+from pipeline.plan.plan import Plan, train_plan, val_plan
+from pipeline.plan.ranks import per_rank_batch_size, validation_samples
+from pipeline.plan.step_groups import most_steps, runs_ready
+from pipeline.storage.cache_eviction import GIB
+from pipeline.storage.dataset import Dataset, SplitIndex
+from pipeline.storage.manifest import TARGET_COMPONENTS
 from pipeline.targets import check_fit
-from pipeline.telling import tell
 
 
 def train_loader(

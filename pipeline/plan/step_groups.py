@@ -7,7 +7,7 @@ batch doesn't depend on the group it is decoded in.
 
 from collections.abc import Iterator
 
-from pipeline.plan import Plan
+from pipeline.plan.plan import Plan
 
 # Images in a run: with more of them the wait is too short to be measured.
 GROUP_IMAGES = 256

@@ -16,7 +16,7 @@ import nvidia.dali.fn as fn
 import nvidia.dali.types as types
 from nvidia.dali.data_node import DataNode
 
-from pipeline.auto_augment import Operation
+from pipeline.plan.auto_augment import Operation
 
 # Pillow's ImageFilter.SMOOTH.
 SMOOTH = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], np.float32) / 13

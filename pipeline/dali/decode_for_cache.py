@@ -9,7 +9,7 @@ import nvidia.dali.fn as fn
 from numpy.typing import NDArray
 from nvidia.dali.data_node import DataNode
 
-from pipeline.graph import GraphConfig, new_pipeline, reason_of
+from pipeline.dali.decode_graph import GraphConfig, new_pipeline, reason_of
 
 
 class WholeDecoder:

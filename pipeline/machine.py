@@ -36,3 +36,8 @@ def available_bytes(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cg
             continue
         free = min(free, max(0, most - now + reclaimable))
     return free
+
+
+def available_cores() -> int:
+    """The cores that this process may use, which may be fewer than the machine has."""
+    return len(os.sched_getaffinity(0))

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.dataset import SplitIndex
 from pipeline.errors import DataError
-from pipeline.shard_files import shard_files
-from pipeline.watch import Watch
+from pipeline.storage.dataset import SplitIndex
+from pipeline.storage.shard_files import shard_files
+from pipeline.watchdog import Watch
 
 Bytes = NDArray[np.uint8]
 

@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from concurrent.futures import Future
 from typing import Protocol
 
-from pipeline.cache import FileCache, Wanted
-from pipeline.dataset import SplitIndex
+from pipeline.daemon_thread import Worker
 from pipeline.errors import DataError
-from pipeline.watch import Watch
-from pipeline.worker import Worker
+from pipeline.storage.cache import FileCache, Wanted
+from pipeline.storage.dataset import SplitIndex
+from pipeline.watchdog import Watch
 
 # The usual limit of a process is 1,024 files.
 OPEN_SHARDS = 256

@@ -13,22 +13,22 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.dlpack import from_dlpack
 
-from pipeline.augment import GEOMETRY, train_parameter_names
-from pipeline.bad_samples import BadSamples
-from pipeline.blame import blame, blame_masks
 from pipeline.config import PipelineConfig
-from pipeline.dataset import Dataset, SplitIndex
-from pipeline.feed import FedBatch, Feed
-from pipeline.graph import GraphConfig, Stages, build_graph
-from pipeline.grouping import step_slices
-from pipeline.kept import KeptImages
-from pipeline.plan import Plan, PlannedBatch
-from pipeline.reader import ShardReader
-from pipeline.supply import EncodedSupply, KeptSupply, MaskedSupply, Supply
+from pipeline.daemon_thread import Worker
+from pipeline.dali.decode_for_cache import WholeDecoder
+from pipeline.dali.decode_graph import GraphConfig, Stages, build_graph
+from pipeline.feed.bad_samples import BadSamples
+from pipeline.feed.decoded_cache import KeptImages
+from pipeline.feed.feed import FedBatch, Feed
+from pipeline.feed.fetch import EncodedSupply, KeptSupply, MaskedSupply, Supply
+from pipeline.plan.augment import GEOMETRY, train_parameter_names
+from pipeline.plan.plan import Plan, PlannedBatch
+from pipeline.plan.step_groups import step_slices
+from pipeline.storage.dataset import Dataset, SplitIndex
+from pipeline.storage.reader import ShardReader
 from pipeline.targets import batch_targets, mask_targets
-from pipeline.watch import Watch
-from pipeline.whole import WholeDecoder
-from pipeline.worker import Worker
+from pipeline.undecodable import blame, blame_masks
+from pipeline.watchdog import Watch
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.augment import Parameters, train_parameters, val_parameters
 from pipeline.config import PipelineConfig, Sizes
-from pipeline.dataset import SplitIndex
 from pipeline.errors import MisuseError
-from pipeline.order import (
+from pipeline.plan.augment import Parameters, train_parameters, val_parameters
+from pipeline.plan.order import (
     Order,
     fixed_order,
     global_order,
@@ -19,8 +18,9 @@ from pipeline.order import (
     weighted_order,
     window_order,
 )
-from pipeline.ranks import step_positions, validation_samples
-from pipeline.resizing import ImageSize
+from pipeline.plan.ranks import step_positions, validation_samples
+from pipeline.progressive_resize import ImageSize
+from pipeline.storage.dataset import SplitIndex
 
 Integers = NDArray[np.int64]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.cache import FileCache, Wanted
-from pipeline.cache_room import GIB, cache_root, default_limit_bytes
 from pipeline.errors import DataError
-from pipeline.manifest import (
+from pipeline.storage.cache import FileCache, Wanted
+from pipeline.storage.cache_eviction import GIB, cache_root, default_limit_bytes
+from pipeline.storage.manifest import (
     MANIFEST_NAME,
     MASK_DTYPE,
     SAMPLE_DTYPE,
@@ -21,7 +21,7 @@ from pipeline.manifest import (
     samples_name,
     targets_name,
 )
-from pipeline.remote import RemoteFolder, is_remote
+from pipeline.storage.remote import RemoteFolder, is_remote
 
 
 class Dataset:

@@ -17,8 +17,8 @@ import nvidia.dali.types as types
 from numpy.typing import NDArray
 from nvidia.dali.data_node import DataNode
 
-from pipeline.manifest import VOID
-from pipeline.operations import move
+from pipeline.dali.augment_ops import move
+from pipeline.storage.manifest import VOID
 
 # Signature, then the chunk IHDR: width, height, bit depth, color type (PNG specification, third
 # edition, sections 5.2 and 11.2.1); color type 0 is gray.

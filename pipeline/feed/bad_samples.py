@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.dataset import SplitIndex
 from pipeline.errors import DataError
-from pipeline.rng import random_words
+from pipeline.plan.rng import random_words
+from pipeline.storage.dataset import SplitIndex
 
 Integers = NDArray[np.int64]
 

@@ -10,12 +10,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.dataset import SplitIndex
-from pipeline.kept import KeptImages
-from pipeline.masks import mask_problem
-from pipeline.reader import DAMAGED, Bytes, ShardReader
-from pipeline.watch import Watch
-from pipeline.whole import WholeDecoder
+from pipeline.dali.decode_for_cache import WholeDecoder
+from pipeline.dali.masks import mask_problem
+from pipeline.feed.decoded_cache import KeptImages
+from pipeline.storage.dataset import SplitIndex
+from pipeline.storage.reader import DAMAGED, Bytes, ShardReader
+from pipeline.watchdog import Watch
 
 Integers = NDArray[np.int64]
 

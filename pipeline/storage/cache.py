@@ -17,10 +17,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.cache_room import GIB, is_at, make_room
 from pipeline.errors import DataError
-from pipeline.remote import RemoteFolder
-from pipeline.telling import tell
+from pipeline.log import tell
+from pipeline.storage.cache_eviction import GIB, is_at, make_room
+from pipeline.storage.remote import RemoteFolder
 
 # How often to look whether another process has finished a file.
 POLL_SECONDS = 0.05

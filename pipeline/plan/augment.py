@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.auto_augment import random_operations
 from pipeline.config import PipelineConfig
-from pipeline.rng import Words, random_words, uniform
-from pipeline.windows import WINDOW_DRAWS, draws, random_holes, random_windows
+from pipeline.plan.auto_augment import random_operations
+from pipeline.plan.crops import WINDOW_DRAWS, draws, random_holes, random_windows
+from pipeline.plan.rng import Words, random_words, uniform
 
 Integers = NDArray[np.int64]
 

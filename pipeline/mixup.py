@@ -16,8 +16,8 @@ from torch.nn.functional import one_hot
 
 from pipeline.config import PipelineConfig
 from pipeline.errors import MisuseError
-from pipeline.rng import Words, random_words, uniform
-from pipeline.windows import draws
+from pipeline.plan.crops import draws
+from pipeline.plan.rng import Words, random_words, uniform
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

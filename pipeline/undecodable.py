@@ -9,11 +9,11 @@ import nvidia.dali.fn as fn
 from numpy.typing import NDArray
 from nvidia.dali.data_node import DataNode
 
-from pipeline.bad_samples import BadSamples
+from pipeline.dali.decode_graph import GraphConfig, decode, new_pipeline, reason_of
+from pipeline.dali.masks import decode_masks
 from pipeline.errors import DataError
-from pipeline.feed import FedBatch
-from pipeline.graph import GraphConfig, decode, new_pipeline, reason_of
-from pipeline.masks import decode_masks
+from pipeline.feed.bad_samples import BadSamples
+from pipeline.feed.feed import FedBatch
 
 
 def blame(

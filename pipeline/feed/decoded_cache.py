@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.dlpack import from_dlpack
 
-from pipeline.dataset import SplitIndex
-from pipeline.memory import memory_for
-from pipeline.telling import tell
+from pipeline.log import tell
+from pipeline.machine import memory_for
+from pipeline.storage.dataset import SplitIndex
 
 Integers = NDArray[np.int64]
 

@@ -8,7 +8,7 @@ of each key on are used.
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.rng import Words, uniform
+from pipeline.plan.rng import Words, uniform
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

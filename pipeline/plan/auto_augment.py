@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import PipelineConfig
-from pipeline.rng import Words
-from pipeline.windows import draws
+from pipeline.plan.crops import draws
+from pipeline.plan.rng import Words
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

@@ -1,0 +1,1 @@
+"""The DALI graph: decode, crop, resize, augment."""

@@ -1,0 +1,1 @@
+"""The bytes of each planned sample, with bad samples replaced."""

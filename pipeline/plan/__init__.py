@@ -1,0 +1,1 @@
+"""What each batch holds: pure functions of seed and position."""

@@ -1,0 +1,1 @@
+"""Shard directories: manifest, index, files here or fetched."""
