@@ -22,7 +22,7 @@ from pipeline.options import options, setting, take, within
 
 if TYPE_CHECKING:
     from benchmarks.compute_loops import Steps
-    from trainer.distributed import World
+    from trainer.distributed.collectives import World
 
 # The trainer's loop must reach this share of a bare loop's rate.
 BAR = 0.98
@@ -70,7 +70,7 @@ def main(**values: Any) -> None:
     benchmark = take(ComputeBenchmark, values)
 
     # torch takes seconds to import: --help doesn't wait for it.
-    from trainer.distributed import open_world
+    from trainer.distributed.process_group import open_world
 
     with open_world(benchmark.device) as world:
         (_measure_bare if benchmark.bare else _measure)(benchmark, world)

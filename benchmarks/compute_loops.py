@@ -14,13 +14,13 @@ from benchmarks.roofline import Work, count_work
 from pipeline.batches import Batch
 from pipeline.synthetic import synthetic_loader
 from trainer.config import MachineConfig, RecipeConfig
-from trainer.distributed import World
+from trainer.distributed.collectives import World
+from trainer.distributed.ddp import distribute
 from trainer.loop import train_steps
-from trainer.model import Classifier, build_model
-from trainer.optim import build_optimizer
-from trainer.parallel import distribute
-from trainer.precision import autocast_dtype, loss_scaler, set_float32
-from trainer.update import Update
+from trainer.model.build import Classifier, build_model
+from trainer.model.precision import autocast_dtype, loss_scaler, set_float32
+from trainer.optim.build import build_optimizer
+from trainer.train_step import Update
 
 CLASSES = 1000
 # The second step of a compiled model may record graphs.
@@ -64,7 +64,7 @@ class Trained:
 def build_trained(
     name: str, *, mode: str, image_size_px: int, precision: str, world: World
 ) -> Trained:
-    """As ``trainer.job`` builds a run's, with the default optimizer."""
+    """As ``trainer.setup`` builds a run's, with the default optimizer."""
     recipe = RecipeConfig(model=name)
     machine = MachineConfig(precision=precision, compile=_COMPILE.get(mode, "none"))
     model: Classifier = build_model(

@@ -14,8 +14,8 @@ from typing import Any
 
 from benchmarks.measure import lap
 from trainer.config import Settings
-from trainer.distributed import open_world
-from trainer.job import Job, prepare
+from trainer.distributed.process_group import open_world
+from trainer.setup import Job, prepare
 from trainer.train import training_batches, training_steps, with_threads
 
 

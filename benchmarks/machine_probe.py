@@ -28,7 +28,7 @@ from pipeline.options import options, setting, take, within
 
 if TYPE_CHECKING:
     from benchmarks.probe_contenders import OwnSteps
-    from trainer.distributed import World
+    from trainer.distributed.collectives import World
 
 # Of a message that is all latency.
 LITTLE_BYTES = 4
@@ -61,7 +61,7 @@ def main(**values: Any) -> None:
 
     # torch takes seconds to import: --help doesn't wait for it.
     from benchmarks.probe_contenders import AllReduces
-    from trainer.distributed import open_world
+    from trainer.distributed.process_group import open_world
 
     with open_world(probe.device) as world:
         if world.world_size == 1:

@@ -20,7 +20,7 @@ from benchmarks.provenance import busy_warning, environment
 from pipeline.options import setting, within
 
 if TYPE_CHECKING:
-    from trainer.distributed import World
+    from trainer.distributed.collectives import World
 
 
 @dataclass(frozen=True, kw_only=True)

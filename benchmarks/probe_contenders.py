@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.compute_loops import Steps
 from benchmarks.measure import WorldLap, world_lap
-from trainer.distributed import World
+from trainer.distributed.collectives import World
 
 
 @dataclass(kw_only=True)

@@ -63,7 +63,7 @@ def _verify(paths: tuple[Path, ...]) -> None:
 def _verified(path: Path) -> str:
     """What is to be said of a sound result or run; raises ``DataError`` for another."""
     from benchmarks.bundle import read_bundle
-    from trainer.records import read_records
+    from trainer.run.metrics_reader import read_records
 
     if path.is_dir():
         read_records(path)

@@ -18,7 +18,7 @@ from pipeline.storage.reader import ShardReader
 from pipeline.synthetic import synthetic_loader
 from pipeline.watchdog import Watch
 from trainer.data import train_batches
-from trainer.job import Job
+from trainer.setup import Job
 
 # The rungs that the loader's threads work on.
 LOADED = (MEMORY, WARM, COLD, LOADER)

@@ -14,7 +14,7 @@ from benchmarks.page_cache import disk_bytes
 from benchmarks.scaling_inputs import LOADED, Inputs
 from benchmarks.scaling_record import COLD, IN_STEP, LOADER, Rung
 from pipeline.batches import Batch
-from trainer.distributed import World
+from trainer.distributed.collectives import World
 from trainer.loop import train_steps
 
 Integers = NDArray[np.int64]

@@ -14,7 +14,7 @@ from pipeline.machine import available_cores
 from pipeline.plan.ranks import per_rank_batch_size
 from trainer.config import Settings
 from trainer.data import TrainingData, task_of
-from trainer.job import model_for
+from trainer.setup import model_for
 
 # More ranks than that are measured only where they are asked for: a CPU's share memory.
 MOST_CPU_RANKS = 8

@@ -20,10 +20,11 @@ from benchmarks.scaling_inputs import Inputs, open_inputs
 from benchmarks.scaling_laps import Laps
 from benchmarks.scaling_plan import Size
 from benchmarks.scaling_record import APART, COLD, IN_STEP, MEMORY, RUNGS, Measured
-from trainer.__main__ import entry
 from trainer.config import Settings
-from trainer.distributed import World, open_world
-from trainer.job import Job, prepare
+from trainer.distributed.collectives import World
+from trainer.distributed.exit import entry
+from trainer.distributed.process_group import open_world
+from trainer.setup import Job, prepare
 
 # Ranks, and images of a rank's step.
 Shape = tuple[int, int]

@@ -15,12 +15,12 @@ from benchmarks.scaling_launch import torchrun
 from benchmarks.scaling_plan import ScalingPlan, Size, check_model, plan_scaling
 from benchmarks.scaling_record import STRONG, size_name
 from pipeline.errors import MisuseError
-from trainer.clock import clock
 from trainer.config import Settings
 from trainer.data import open_data
-from trainer.records import read_records
-from trainer.runs import RUNS
-from trainer.tasks import TASKS
+from trainer.run.duration import clock
+from trainer.run.metrics_reader import read_records
+from trainer.run.run_dir import RUNS
+from trainer.tasks.tasks import TASKS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,8 @@ from benchmarks.measure import counted, figure
 from benchmarks.scaling_record import STRONG, Point
 from benchmarks.study import FRAMEWORKS
 from benchmarks.study_groups import Group, efficiency, ends, speed_up
-from trainer.clock import clock
-from trainer.scores import METRIC_NAMES
+from trainer.run.duration import clock
+from trainer.tasks.scores import METRIC_NAMES
 
 QUESTIONS = (
     "Does it get faster?",

@@ -10,8 +10,8 @@ from typing import Any
 from benchmarks.measure import counted
 from benchmarks.study import FRAMEWORKS
 from pipeline.errors import DataError
-from trainer.records import Record, read_records
-from trainer.runs import CONFIG_NAME
+from trainer.run.metrics_reader import Record, read_records
+from trainer.run.run_dir import CONFIG_NAME
 
 # The module that torchrun starts.
 MODULES = {"pytorch": "trainer", "keras": "benchmarks.keras"}

@@ -18,9 +18,9 @@ from benchmarks.study_answers import (
 )
 from benchmarks.study_cells import Outcome
 from benchmarks.study_groups import Group, efficiency, grouped
-from trainer.clock import clock
 from trainer.config import Settings
-from trainer.scores import METRIC_NAMES
+from trainer.run.duration import clock
+from trainer.tasks.scores import METRIC_NAMES
 
 
 def report_study(

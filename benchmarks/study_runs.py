@@ -33,7 +33,7 @@ from benchmarks.study_report import report_study
 from pipeline.errors import DataError, MisuseError
 from trainer.config import Settings
 from trainer.data import TrainingData, open_data
-from trainer.tasks import TASKS
+from trainer.tasks.tasks import TASKS
 
 # The trainer's 90 are hours on a CPU.
 CPU_EPOCHS = 10.0

@@ -117,7 +117,7 @@ def trained(benchmark: TrainingBenchmark, *, synthetic: bool = False, saves: boo
     """images/s of a run, with all that happens between steps; with `saves` that is a checkpoint
     after each line of metrics.jsonl."""
     from trainer.data import open_data
-    from trainer.records import read_records
+    from trainer.run.metrics_reader import read_records
     from trainer.train import run
 
     pipeline = _settings(benchmark).pipeline
@@ -148,7 +148,7 @@ def loaded(benchmark: TrainingBenchmark) -> float:
     warm-up."""
     from benchmarks.measure import lap
     from trainer.data import open_data, train_batches
-    from trainer.distributed import open_world
+    from trainer.distributed.process_group import open_world
 
     pipeline = _settings(benchmark).pipeline
     steps = LINES * benchmark.steps
@@ -172,7 +172,7 @@ def _bare(benchmark: TrainingBenchmark) -> float:
     """images/s of a bare loop as long as a run of the trainer, its model as new: for tens of steps
     the allocator takes pages from the system, 4 to 14 % of a step of resnet50 on two cores."""
     from benchmarks.compute_loops import CHANNELS_LAST, Steps, bare_steps, build_trained
-    from trainer.distributed import open_world
+    from trainer.distributed.process_group import open_world
 
     with open_world(benchmark.device) as world:
         model = build_trained(

@@ -1,17 +1,21 @@
-"""How much memory a rank may fill."""
+"""Memory and cores that a rank may use."""
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 # Of what is free: --cache auto leaves most to the training, --cache host or device what is usual.
 SHARES = {"auto": 0.25, "host": 0.75, "device": 0.5}
 
 
-def memory_for(asked: str, where: torch.device) -> int:
+def memory_for(asked: str, where: "torch.device") -> int:
     """Bytes that --cache `asked` may take on `where`, for this rank."""
     if where.type == "cuda":
+        import torch
+
         free, _ = torch.cuda.mem_get_info(where)
     else:
         free = available_bytes() // int(os.environ.get("LOCAL_WORLD_SIZE", 1))

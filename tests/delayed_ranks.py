@@ -9,7 +9,8 @@ from known_sleeps import are_right, measured_point, slow_exchange, slow_model
 from processes import become
 
 from benchmarks.scaling_record import APART, IN_STEP, LOADER, SYNTHETIC, WARM, Point
-from trainer.distributed import World, open_world
+from trainer.distributed.collectives import World
+from trainer.distributed.process_group import open_world
 
 # Computing takes 100 of 500 ms; the mean rank 150 of 250, which it waits for the rest of.
 EXCHANGE = {"compute": 0.2, "communication": 0.8}

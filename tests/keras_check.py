@@ -16,13 +16,14 @@ from typing import Any
 import torch
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
-import trainer.job
+import trainer.setup
 from benchmarks.keras.framework import keras_job
 from trainer.config import Settings
-from trainer.distributed import World, open_world
-from trainer.endings import StopSignal
-from trainer.job import Job, prepare
-from trainer.model import Classifier
+from trainer.distributed.collectives import World
+from trainer.distributed.process_group import open_world
+from trainer.model.build import Classifier
+from trainer.setup import Job, prepare
+from trainer.stop_signals import StopSignal
 from trainer.train import training_batches, training_steps
 
 STEPS = 3
@@ -34,7 +35,7 @@ BLOCKS = {"resnet18": (BasicBlock, [2, 1, 1, 1]), "resnet50": (Bottleneck, [2, 1
 
 
 def build_short(name: str, *, classes: int, mean: Any, std: Any, seed: int, **_: Any) -> Classifier:
-    """In place of ``trainer.model.build_model``."""
+    """In place of ``trainer.model.build.build_model``."""
     torch.manual_seed(seed)
     block, numbers = BLOCKS[name]
     return Classifier(ResNet(block, numbers, num_classes=classes), mean=mean, std=std)
@@ -80,7 +81,7 @@ def tf_data(shards: str, folder: Path) -> dict[str, Any]:
 
 
 def main(backend: str, shards: str, folder: str) -> None:
-    trainer.job.build_model = build_short
+    trainer.setup.build_model = build_short
     if backend == "torch":
         print(json.dumps([compared(shards, Path(folder), backend, ALONE, "resnet50")]))
         return

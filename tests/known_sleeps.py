@@ -12,7 +12,7 @@ from torch import nn
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 from torch.nn.parallel import DistributedDataParallel
 
-import trainer.job
+import trainer.setup
 from benchmarks import scaling_ranks
 from benchmarks.scaling_plan import Size
 from benchmarks.scaling_points import build_points
@@ -20,8 +20,8 @@ from benchmarks.scaling_ranks import RanksJob
 from benchmarks.scaling_record import Point
 from pipeline.feed.fetch import EncodedSupply
 from trainer.config import Settings
-from trainer.distributed import World
-from trainer.model import Classifier
+from trainer.distributed.collectives import World
+from trainer.model.build import Classifier
 
 # Busy machines wake a sleeper late: the share of a known sleep must come out right once in so many
 # measurements, which one that is wrong by its formula never does.
@@ -47,7 +47,7 @@ def slow_model(patch: pytest.MonkeyPatch, seconds: float) -> None:
         layers = (Sleeping(seconds), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, classes))
         return Classifier(nn.Sequential(*layers), mean=mean, std=std)
 
-    patch.setattr(trainer.job, "build_model", build)
+    patch.setattr(trainer.setup, "build_model", build)
 
 
 def slow_loader(patch: pytest.MonkeyPatch, seconds: Callable[[Any], float]) -> None:
@@ -64,7 +64,7 @@ def slow_loader(patch: pytest.MonkeyPatch, seconds: Callable[[Any], float]) -> N
 
 def slow_exchange(patch: pytest.MonkeyPatch, seconds: float) -> None:
     """Gradients are exchanged so much later, once a step."""
-    honest = trainer.job.distribute
+    honest = trainer.setup.distribute
 
     def delayed(
         group: dist.ProcessGroup | None, bucket: dist.GradBucket
@@ -79,7 +79,7 @@ def slow_exchange(patch: pytest.MonkeyPatch, seconds: float) -> None:
             parallel.register_comm_hook(world.group, delayed)
         return parallel
 
-    patch.setattr(trainer.job, "distribute", distribute)
+    patch.setattr(trainer.setup, "distribute", distribute)
 
 
 def are_right(point: Point, shares: Mapping[str, float]) -> bool:

@@ -8,10 +8,11 @@ import torch
 from torch import nn
 
 from trainer.config import MachineConfig
-from trainer.distributed import World, open_world
-from trainer.model import Classifier
-from trainer.parallel import distribute
-from trainer.update import Update
+from trainer.distributed.collectives import World
+from trainer.distributed.ddp import distribute
+from trainer.distributed.process_group import open_world
+from trainer.model.build import Classifier
+from trainer.train_step import Update
 
 WAYS: dict[str, dict[str, Any]] = {
     "plain": {},

@@ -13,7 +13,7 @@ import click
 import tiny_trainer
 import torch.distributed.run
 
-from trainer.endings import leave_saying
+from trainer.distributed.exit import leave_saying
 
 # The ranks are forks of torchrun's own process, and run the lines of the script that it is given.
 FORKED = ("--run-path", "--start-method", "fork")

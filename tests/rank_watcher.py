@@ -12,9 +12,10 @@ from typing import Any
 from pipeline.batches import Batch
 from pipeline.config import PipelineConfig
 from trainer.data import TrainingData, open_data, task_of, train_batches, val_batches
-from trainer.distributed import World, open_world
-from trainer.evaluation import evaluate
-from trainer.model import build_model
+from trainer.distributed.collectives import World
+from trainer.distributed.process_group import open_world
+from trainer.evaluation.loop import evaluate
+from trainer.model.build import build_model
 
 
 def watch(shards: str, *, global_batch_size: int, position: int, steps: int) -> dict[str, Any]:

@@ -113,7 +113,7 @@ def test_traffic_leaves_out_what_can_be_fused() -> None:
 
 
 def test_resnet50_takes_24_gflop_an_image() -> None:
-    from trainer.model import build_model
+    from trainer.model.build import build_model
 
     half = (0.5, 0.5, 0.5)
     model = build_model("resnet50", classes=1000, image_size_px=64, mean=half, std=half, seed=0)

@@ -33,7 +33,7 @@ from benchmarks.scaling_record import (
 from pipeline.feed.fetch import Supplied
 from pipeline.storage.reader import ShardReader
 from trainer.__main__ import main as train
-from trainer.distributed import open_world
+from trainer.distributed.process_group import open_world
 
 
 def invoked(*arguments: str) -> Result:

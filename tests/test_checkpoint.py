@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from pipeline.errors import DataError
-from trainer.checkpoint import (
+from trainer.checkpoints.checkpoint_file import (
     Identity,
     Progress,
     load_checkpoint,
@@ -19,7 +19,7 @@ from trainer.checkpoint import (
     snapshot,
     write_checkpoint,
 )
-from trainer.saver import Saver
+from trainer.checkpoints.retention import Saver
 
 IDENTITY = Identity(fingerprint="abc", seed=3, model="toy", classes=2)
 PROGRESS = Progress(position=640, evaluated_position=512, best={"top1": 0.5, "top5": 0.75})

@@ -10,8 +10,8 @@ import pytest
 import torch
 from processes import exit_codes, lines, start_ranks
 
-import trainer.job
-from trainer.horizon import Horizon
+import trainer.setup
+from trainer.time_budget import Horizon
 
 SIZE = 64
 TICK_SECONDS = 0.05
@@ -24,7 +24,7 @@ def tick(rank: int) -> None:
     longer."""
     ticks = itertools.count()
     step_seconds = TICK_SECONDS * (1 + rank)
-    trainer.job.Horizon = functools.partial(  # type: ignore[assignment, misc]
+    trainer.setup.Horizon = functools.partial(  # type: ignore[assignment, misc]
         Horizon, clock=lambda: step_seconds * next(ticks)
     )
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pipeline.errors import MisuseError
-from trainer.determinism import deterministic
+from trainer.distributed.determinism import deterministic
 
 
 def test_torch_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,8 @@ from processes import Torchrun, lines
 from test_train import train
 
 from trainer import evaluate
-from trainer.confusion import Confusion, confusion_sums, draw_confusion
 from trainer.evaluate import main
+from trainer.evaluation.confusion import Confusion, confusion_sums, draw_confusion
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from pathlib import Path
 import tiny_trainer
 from processes import Torchrun, exit_codes, kill, lines, start_ranks
 
-from trainer.checkpoint import CHECKPOINT_NAME
+from trainer.checkpoints.checkpoint_file import CHECKPOINT_NAME
 
 STEPS, SIZE = 150, 64
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.horizon import Horizon
+from trainer.time_budget import Horizon
 
 STEP = 32
 

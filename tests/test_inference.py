@@ -13,7 +13,7 @@ from pipeline.inference import ValidationTransform, inference_transform
 from pipeline.storage.dataset import Dataset
 from pipeline.storage.reader import ShardReader
 from pipeline.watchdog import Watch
-from trainer.model import Classifier
+from trainer.model.build import Classifier
 
 CPU = torch.device("cpu")
 

@@ -10,11 +10,11 @@ from torch import nn
 
 from pipeline.batches import Batch
 from pipeline.mixup import Mixing
-from trainer.distributed import World
-from trainer.evaluation import evaluate
+from trainer.distributed.collectives import World
+from trainer.evaluation.loop import evaluate
 from trainer.loop import train_steps
-from trainer.tasks import Classification
-from trainer.update import Update
+from trainer.tasks.tasks import Classification
+from trainer.train_step import Update
 
 CHANNELS = Classification(classes=("red", "green", "blue"))
 ALONE = World(device=torch.device("cpu"))

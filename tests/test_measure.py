@@ -28,7 +28,7 @@ from benchmarks.measure import (
     world_lap,
 )
 from pipeline.errors import DataError, MisuseError
-from trainer.distributed import World
+from trainer.distributed.collectives import World
 
 
 def test_contenders_alternate_and_warm_up_is_dropped() -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainer.clock import clock
-from trainer.display import describe
 from trainer.loop import StepRecord
-from trainer.metrics import merge, peak_memory_bytes
+from trainer.meter import merge, peak_memory_bytes
+from trainer.run.display import describe
+from trainer.run.duration import clock
 
 LAST = StepRecord(
     position=100,

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from pipeline.errors import MisuseError
-from trainer.blur import Blur
-from trainer.model import Classifier, build_model, check_single_images
-from trainer.small_resnet import small_resnet
+from trainer.model.blurpool import Blur
+from trainer.model.build import Classifier, build_model, check_single_images
+from trainer.model.cifar_resnet import small_resnet
 
 MEAN, STD = (0.1, 0.2, 0.3), (0.2, 0.25, 0.5)
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from trainer.config import RecipeConfig
-from trainer.optim import build_optimizer, build_schedule, set_learning_rate
-from trainer.schedule import SHAPES, Schedule
+from trainer.optim.build import build_optimizer, build_schedule, set_learning_rate
+from trainer.optim.schedule import SHAPES, Schedule
 
 schedules = st.builds(
     lambda peak, warmup, fall, shape: Schedule(

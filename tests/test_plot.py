@@ -9,7 +9,8 @@ from click.testing import CliRunner
 from matplotlib.figure import Figure
 
 from pipeline.errors import MisuseError
-from trainer.curves import (
+from trainer.plot import main
+from trainer.plotting.curves import (
     headline,
     learning_rate_finding,
     loss_finding,
@@ -19,9 +20,8 @@ from trainer.curves import (
     thinned,
     wait_finding,
 )
-from trainer.picture import draw_runs
-from trainer.plot import main
-from trainer.records import Record
+from trainer.plotting.figure import draw_runs
+from trainer.run.metrics_reader import Record
 
 
 def records(*, seconds: float, top1: float | None = None, steps: int = 20) -> list[Record]:

@@ -5,9 +5,9 @@ import torch
 import torchvision
 from torch import nn
 
-import trainer.precision
-from trainer.precision import autocast_dtype, loss_scaler, set_float32
-from trainer.update import Update
+import trainer.model.precision
+from trainer.model.precision import autocast_dtype, loss_scaler, set_float32
+from trainer.train_step import Update
 
 CPU = torch.device("cpu")
 
@@ -25,7 +25,7 @@ CPU = torch.device("cpu")
 def test_auto_on_cpus(
     monkeypatch: pytest.MonkeyPatch, flags: set[str], model: str, dtype: torch.dtype | None
 ) -> None:
-    monkeypatch.setattr(trainer.precision, "_cpu_flags", lambda: flags)
+    monkeypatch.setattr(trainer.model.precision, "_cpu_flags", lambda: flags)
     assert autocast_dtype("auto", CPU, torchvision.models.get_model(model)) is dtype
 
 

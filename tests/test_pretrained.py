@@ -8,7 +8,7 @@ from tiny_trainer import tiny_pixelwise
 from torch import nn
 
 from pipeline.errors import DataError
-from trainer.pretrained import load_pretrained
+from trainer.checkpoints.pretrained import load_pretrained
 
 
 def network(classes: int = 3, width: int = 4) -> nn.Module:

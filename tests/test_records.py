@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from pipeline.errors import DataError
-from trainer.checkpoint import Progress
-from trainer.display import summary_rows
-from trainer.metrics import Interval
-from trainer.metrics_file import MetricsFile
-from trainer.records import KEYS, NUMBERS, Record, read_records
-from trainer.scores import METRIC_NAMES
-from trainer.summary import Summary, summarise
+from trainer.checkpoints.checkpoint_file import Progress
+from trainer.meter import Interval
+from trainer.run.display import summary_rows
+from trainer.run.metrics_reader import KEYS, NUMBERS, Record, read_records
+from trainer.run.metrics_writer import MetricsFile
+from trainer.run.summary import Summary, summarise
+from trainer.tasks.scores import METRIC_NAMES
 
 INTERVAL = {"images": 8, "seconds": 2.0, "data_seconds_max": 0.5, "memory_bytes": 2**20}
 INTERVAL |= {"loss": 1.0, "learning_rate": 0.1, "bad_samples": 0}

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.errors import MisuseError
 from trainer.config import RunConfig
-from trainer.runs import choose_place
+from trainer.run.run_dir import choose_place
 
 
 def finished(directory: Path) -> Path:

@@ -13,7 +13,7 @@ from test_train import stop_after, train
 from pipeline.errors import MisuseError
 from trainer.config import LogConfig
 from trainer.loop import DATA_SPAN, StepRecord
-from trainer.tracing import TRACE_NAME, traced
+from trainer.profiler import TRACE_NAME, traced
 
 
 def steps_in(trace: Path) -> list[int]:

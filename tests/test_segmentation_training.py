@@ -22,11 +22,11 @@ from pipeline.build import val_loader
 from pipeline.config import open_dataset
 from pipeline.errors import MisuseError
 from trainer.__main__ import main
-from trainer.distributed import open_world
+from trainer.distributed.process_group import open_world
 from trainer.evaluate import main as evaluate
-from trainer.evaluation import ImageByImage, add_up
-from trainer.judgement import open_run
-from trainer.model import Segmenter, build_model
+from trainer.evaluation.evaluate_run import open_run
+from trainer.evaluation.loop import ImageByImage, add_up
+from trainer.model.build import Segmenter, build_model
 from trainer.plot import main as plot
 
 SETTINGS: dict[str, Any] = {

@@ -13,7 +13,7 @@ import pytest
 import torch
 from processes import exit_codes, lines, start_ranks
 
-import trainer.saver
+import trainer.checkpoints.retention
 import trainer.train
 
 STEPS, SIZE = 12, 64
@@ -61,7 +61,7 @@ def in_evaluation(said: Path, speaker: int, rank: int) -> None:
 
 
 def in_saving(said: Path, speaker: int, rank: int) -> None:
-    original = trainer.saver.write_checkpoint
+    original = trainer.checkpoints.retention.write_checkpoint
 
     def write(*arguments: Any) -> None:
         if not said.exists():
@@ -69,7 +69,7 @@ def in_saving(said: Path, speaker: int, rank: int) -> None:
             time.sleep(0.5)
         original(*arguments)
 
-    trainer.saver.write_checkpoint = write
+    trainer.checkpoints.retention.write_checkpoint = write
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])

@@ -15,9 +15,9 @@ from sklearn.metrics import (
 from torch.nn.functional import cross_entropy
 
 from pipeline.storage.manifest import VOID
-from trainer.scores import Evaluation
-from trainer.segmentation import Segmentation
-from trainer.tasks import Classification, MultiLabel, Regression, Task
+from trainer.tasks.scores import Evaluation
+from trainer.tasks.segmentation import Segmentation
+from trainer.tasks.tasks import Classification, MultiLabel, Regression, Task
 
 NAMES = ("a", "b", "c")
 

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from trainer.averaging import Averaged, decay_at
-from trainer.update import Update
+from trainer.model.ema import Averaged, decay_at
+from trainer.train_step import Update
 
 
 def network() -> nn.Module:

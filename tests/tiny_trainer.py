@@ -12,8 +12,8 @@ from torch import nn
 from torch.nn.functional import interpolate
 from torchvision.models._api import BUILTIN_MODELS, register_model
 
-from trainer.__main__ import entry
 from trainer.config import Settings
+from trainer.distributed.exit import entry
 from trainer.train import run
 
 MODEL = "tiny"

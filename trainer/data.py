@@ -12,9 +12,9 @@ from pipeline.plan.ranks import per_rank_batch_size
 from pipeline.storage.dataset import Dataset
 from pipeline.synthetic import SYNTHETIC_FINGERPRINT, SYNTHETIC_SAMPLES, synthetic_loader
 from pipeline.targets import check_fit
-from trainer.distributed import World
-from trainer.segmentation import Segmentation
-from trainer.tasks import TASKS, Classification, MultiLabel, Regression, Task
+from trainer.distributed.collectives import World
+from trainer.tasks.segmentation import Segmentation
+from trainer.tasks.tasks import TASKS, Classification, MultiLabel, Regression, Task
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ import click
 
 from pipeline.errors import MisuseError
 from pipeline.options import options, setting, take
-from trainer.__main__ import entry
+from trainer.distributed.exit import entry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ def main(directory: str | None, **values: Any) -> None:
         raise MisuseError("Give the directory of one run: --run runs/x.")
 
     # torch and DALI take seconds to import: neither --help nor a misspelt option waits for them.
-    from trainer.judgement import judge
+    from trainer.evaluation.evaluate_run import judge
 
     judge(
         str(*given),

@@ -12,7 +12,7 @@ from torch.profiler import record_function
 
 from pipeline.batches import Batch
 from pipeline.mixup import Mixing
-from trainer.update import Update
+from trainer.train_step import Update
 
 # What waiting for a batch is called in a trace.
 DATA_SPAN = "wait for data"

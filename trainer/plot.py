@@ -24,11 +24,11 @@ def main(runs: tuple[Path, ...], out: Path) -> None:
     if out.suffix not in FORMATS:
         raise MisuseError(f"--out {out}: give a name that ends in {', '.join(FORMATS)}.")
 
-    from trainer.curves import headline, open_runs
+    from trainer.plotting.curves import headline, open_runs
 
     opened = open_runs(runs)
 
-    from trainer.picture import draw_runs
+    from trainer.plotting.figure import draw_runs
 
     draw_runs(opened, out)
     click.echo(f"{headline(opened)}.\nThe picture: {out.resolve()}")

@@ -5,23 +5,23 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from pipeline.loader import Loader
-from trainer.checkpoint import snapshot
+from trainer.checkpoints.checkpoint_file import snapshot
+from trainer.checkpoints.retention import Saver
 from trainer.config import Settings
 from trainer.data import val_batches
-from trainer.determinism import deterministic
-from trainer.distributed import World, open_world
-from trainer.endings import StopSignal
-from trainer.evaluation import evaluate
-from trainer.greeting import farewell, greeting
-from trainer.job import Job, prepare
-from trainer.journal import Journal
+from trainer.distributed.collectives import World
+from trainer.distributed.ddp import average_buffers
+from trainer.distributed.determinism import deterministic
+from trainer.distributed.process_group import open_world
+from trainer.evaluation.loop import evaluate
 from trainer.loop import StepRecord, train_steps
-from trainer.metrics import Interval, Meter, NonFiniteLossError
-from trainer.model import average_buffers
-from trainer.nonfinite import nonfinite_loss
-from trainer.runs import write_config
-from trainer.saver import Saver
-from trainer.tracing import TRACE_NAME, traced
+from trainer.messages import farewell, greeting, nonfinite_loss
+from trainer.meter import Interval, Meter, NonFiniteLossError
+from trainer.profiler import TRACE_NAME, traced
+from trainer.run.run_dir import write_config
+from trainer.run.run_logger import Journal
+from trainer.setup import Job, prepare
+from trainer.stop_signals import StopSignal
 
 
 def run(settings: Settings, *, adapt: Callable[[Job], Job] = lambda job: job) -> None:

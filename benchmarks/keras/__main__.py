@@ -10,8 +10,8 @@ import click
 
 from pipeline.options import Command, options, setting, take
 from pipeline.profile_file import profile_file
-from trainer.__main__ import entry
 from trainer.config import CONFIGS, Settings
+from trainer.distributed.exit import entry
 from trainer.recipes import recipe_option
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from trainer.distributed import World
+from trainer.distributed.collectives import World
 
 # TensorFlow ends the process at a tensor that doesn't begin at a multiple of this.
 ALIGNMENT_BYTES = 64

@@ -5,7 +5,7 @@ from dataclasses import replace
 from benchmarks.keras.exchange import open_exchange
 from benchmarks.keras.limits import check_settings
 from pipeline.errors import MisuseError
-from trainer.job import Job
+from trainer.setup import Job
 
 
 def keras_job(job: Job, *, backend: str, feed: str) -> Job:

@@ -15,7 +15,7 @@ from keras import layers
 from torch import nn
 from torchvision.models import ResNet
 
-from trainer.model import Classifier
+from trainer.model.build import Classifier
 
 
 def build_network(

@@ -26,7 +26,7 @@ from pipeline.storage.reader import ShardReader
 from pipeline.targets import batch_targets
 from pipeline.watchdog import Watch
 from trainer.data import TrainingData
-from trainer.distributed import World
+from trainer.distributed.collectives import World
 
 
 def tf_batches(

@@ -12,9 +12,9 @@ from torch import nn
 
 from benchmarks.keras.exchange import Exchange, Train
 from benchmarks.keras.network import build_network, torch_weights
-from trainer.job import Job
-from trainer.model import Classifier
-from trainer.update import Update
+from trainer.model.build import Classifier
+from trainer.setup import Job
+from trainer.train_step import Update
 
 # The metric that is the loss alone; Keras adds the decay of the weights to what it calls loss.
 WITHOUT_DECAY = "without_decay"

@@ -8,8 +8,8 @@ from typing import Any
 from benchmarks.bundle import read_bundle
 from benchmarks.kinds import kind_of
 from pipeline.errors import DataError
-from trainer.curves import Run, open_runs
-from trainer.records import METRICS_NAME
+from trainer.plotting.curves import Run, open_runs
+from trainer.run.metrics_reader import METRICS_NAME
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,9 +10,9 @@ from benchmarks.reporting.bars import BAR_INCHES, MARGIN_INCHES
 from benchmarks.reporting.drawing import Panel
 from benchmarks.reporting.page import Table
 from tools.looking.palette import BLUE, CYCLE, ORANGE, PURPLE
-from trainer.clock import clock
-from trainer.curves import Run, headline, wait_finding
-from trainer.scores import METRIC_NAMES
+from trainer.plotting.curves import Run, headline, wait_finding
+from trainer.run.duration import clock
+from trainer.tasks.scores import METRIC_NAMES
 
 TIME_COLOURS = {"waiting for data": BLUE, "computing": ORANGE, "the rest": PURPLE}
 

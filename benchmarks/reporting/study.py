@@ -15,8 +15,8 @@ from benchmarks.reporting.inputs import Inputs, Result
 from benchmarks.reporting.page import Section, Table
 from benchmarks.reporting.tables import UNKNOWN
 from tools.looking.palette import BLUE, CYCLE, GRAY, ORANGE, PURPLE
-from trainer.clock import clock
-from trainer.scores import METRIC_NAMES
+from trainer.run.duration import clock
+from trainer.tasks.scores import METRIC_NAMES
 
 # One of a bundle's "configurations" (``benchmarks.study_groups.Group.as_record``).
 Configuration = Mapping[str, Any]

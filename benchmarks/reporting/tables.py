@@ -6,8 +6,8 @@ from typing import Any
 from benchmarks.measure import figure
 from benchmarks.reporting.inputs import Result
 from benchmarks.reporting.page import Table
-from trainer.clock import clock
-from trainer.scores import METRIC_NAMES
+from trainer.run.duration import clock
+from trainer.tasks.scores import METRIC_NAMES
 
 # Of each result rather than of the machine.
 _OWN = ("command", "time", "commit", "dirty", "load_before")

@@ -8,7 +8,7 @@ from benchmarks.measure import counted, figure
 from benchmarks.reporting.inputs import Inputs, Result
 from benchmarks.rung_names import AUGMENT, DECODE, FULL, READ
 from benchmarks.scaling_record import LOADER, SYNTHETIC, WARM, Point, read_points
-from trainer.curves import Run
+from trainer.plotting.curves import Run
 
 # Less of a run's time than this spent waiting for data, and the loader is no limit worth a word.
 STARVED = 0.05

@@ -1,0 +1,1 @@
+"""Checkpoints: the file, which of them stay, and pretrained weights."""

@@ -1,0 +1,1 @@
+"""Ranks: the process group, its collectives, DDP, and how they exit."""

@@ -1,0 +1,1 @@
+"""Evaluation over all ranks, and of a finished run."""
