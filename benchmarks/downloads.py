@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
-from tools.download.names import IMAGE_SUFFIXES
+from tools.download.name_index import IMAGE_SUFFIXES
 
 CLASSES = 2
 

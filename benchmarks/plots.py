@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from tools.looking.palette import BLUE, GRAY, GREEN, ORANGE, PURPLE, RED
+from tools.showing.palette import BLUE, GRAY, GREEN, ORANGE, PURPLE, RED
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from click.testing import CliRunner, Result
 
-from tools.looking.check_cli import main
+from tools.checking.cli import main
 
 TASKS = {
     "classification": {},

@@ -10,8 +10,8 @@ from tools.images.codec import (
     Pixels,
     encode_file,
 )
-from tools.images.complaints import Complaints
 from tools.images.encoding import Encoding
+from tools.images.stderr_capture import Complaints
 
 
 def picture(height: int, width: int, channels: int = 3, seed: int = 0) -> Pixels:

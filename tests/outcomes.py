@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 from tools.images import decoding
 from tools.images.codec import Encoded, UnsoundImageError, encode_file
-from tools.images.complaints import Complaints
 from tools.images.encoding import Encoding
+from tools.images.stderr_capture import Complaints
 from tools.workers import WorkerDiedError, Workers
 from tools.writing.block_encoding import prepare_worker
 

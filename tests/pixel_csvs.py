@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.config import ShardConfig
-from tools.download.files import index_files
-from tools.download.kaggle import find_parts
+from tools.download.detect import find_parts
+from tools.download.file_index import index_files
+from tools.download.pixel_table import PixelTable
 from tools.download.sources import Sources
-from tools.pixel_tables.gathering import gather_pixels
-from tools.pixel_tables.tables import PixelTable
+from tools.pixel_tables.collect import gather_pixels
 from tools.workers import Workers
 
 Unpack = Callable[[str], Path]

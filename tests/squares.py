@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.images.codec import Pixels
-from tools.writing.blocks import Images
+from tools.images.image_source import Images
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ MAY_IMPORT = {
 }
 COMMANDS = (
     "tools.cli",
-    "tools.looking.check_cli",
-    "tools.looking.show_cli",
+    "tools.checking.cli",
+    "tools.showing.cli",
     "trainer.__main__",
     "trainer.evaluate",
     "trainer.plot",

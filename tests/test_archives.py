@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DataError
-from tools.download.files import FileIndex, index_files
+from tools.download.file_index import FileIndex, index_files
 
 STORED, DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
 CONTENTS = {f"train/{n}.png": bytes([n]) * (n * 100) for n in range(1, 6)}

@@ -16,7 +16,7 @@ from checking import TASKS, check, flip, found, rewritten
 from click.testing import CliRunner
 from handmade import mask, picture, restated, write_shards
 
-from tools.looking.check_cli import main
+from tools.checking.cli import main
 
 ROOT = Path(__file__).parents[1]
 

@@ -10,10 +10,10 @@ from handmade import write_shards
 
 from pipeline.storage.dataset import Dataset
 from pipeline.storage.manifest import sample_key
-from tools.looking.check_tables import Tables
-from tools.looking.check_tars import TarTask, check_tar
-from tools.looking.source_names import SourceNames
-from tools.looking.tar_layout import TarLayout
+from tools.checking.source_names import SourceNames
+from tools.checking.tables import Tables
+from tools.checking.tar_layout import TarLayout
+from tools.checking.tars import TarTask, check_tar
 
 FLIPS = 120
 

@@ -163,7 +163,7 @@ def test_class_names_give_names_and_order(tmp_path: Path) -> None:
     files = {"names.csv": "label,name\n7,dog\n3,cat\n9,owl\n"}
     download(tmp_path, files)
     from tools.download.class_names import name_classes, read_class_names
-    from tools.download.files import index_files
+    from tools.download.file_index import index_files
 
     sources = table(tmp_path, "id,label\n1,3\n2,7\n3,5\n4,7\n", labels="train.csv")
     names = read_class_names(index_files(str(tmp_path)), "names.csv")

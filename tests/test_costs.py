@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from tools.images.codec import Pixels, encode_pixels
-from tools.images.costs import MAX_PIXELS, Cost, Costs, choose, cost_of, costs_table
 from tools.images.encoding import Encoding
+from tools.images.encoding_costs import MAX_PIXELS, Cost, Costs, choose, cost_of, costs_table
 
 
 def photograph(side: int = 128, seed: int = 0) -> Pixels:

@@ -21,8 +21,8 @@ RESULTS = sorted((ROOT / "benchmarks" / "results").rglob("*.md"))
 PACKAGES = ("pipeline", "tools", "trainer", "benchmarks")
 TOOLS = {
     "tools/shard": "tools.cli",
-    "tools/check": "tools.looking.check_cli",
-    "tools/show": "tools.looking.show_cli",
+    "tools/check": "tools.checking.cli",
+    "tools/show": "tools.showing.cli",
 }
 # These take no more than a second on the digits.
 QUICK = ("tools/check", "tools/show", "python -m pipeline.plan.audit")

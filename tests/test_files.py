@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from pipeline.errors import DataError, MisuseError
 from tests.test_archives import packed
-from tools.download.files import index_files
-from tools.download.names import NameIndex, PathTable
+from tools.download.file_index import index_files
+from tools.download.name_index import NameIndex, PathTable
 
 PATHS = [
     "data/test/1.png",

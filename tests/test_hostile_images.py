@@ -25,9 +25,9 @@ from pillow_reading import pillow_reading
 from sklearn.datasets import load_digits
 
 from tools.images.codec import Encoded, Pixels, UnsoundImageError, encode_file
-from tools.images.complaints import Complaints
 from tools.images.encoding import Encoding
-from tools.images.memory import memory_bounded
+from tools.images.memory_limit import memory_bounded
+from tools.images.stderr_capture import Complaints
 
 # Decoders of JPEG and CMYK round differently, and so does scaling 16 bits.
 TOLERANCE = 2

@@ -16,8 +16,8 @@ from tools.images.codec import (
 from tools.images.decoding import eight_bit, flatten
 from tools.images.formats import identify
 from tools.images.headers import read_header
+from tools.images.non_images import describe_stranger
 from tools.images.orientation import exif_orientation, xmp_orientation
-from tools.images.strangers import describe_stranger
 
 
 def test_headers() -> None:

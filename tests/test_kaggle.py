@@ -8,11 +8,11 @@ import pytest
 
 from pipeline.errors import DataError, MisuseError
 from tools.config import ShardConfig
-from tools.download.files import index_files
-from tools.download.gathering import gather_files
-from tools.download.kaggle import find_parts
+from tools.download.collect import gather_files
+from tools.download.detect import find_parts
+from tools.download.file_index import index_files
+from tools.download.name_patterns import split_word
 from tools.download.sources import SPLITS, Sources
-from tools.words import split_word
 
 
 def download(folder: Path, files: dict[str, str]) -> Path:

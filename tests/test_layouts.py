@@ -17,11 +17,11 @@ from pipeline.storage.dataset import Dataset, SplitIndex
 from pipeline.storage.manifest import Manifest, sources_name
 from tools.cli import main
 from tools.config import ShardConfig
-from tools.download.files import index_files
-from tools.download.gathering import gather_files
-from tools.download.kaggle import find_parts
+from tools.download.collect import gather_files
+from tools.download.detect import find_parts
+from tools.download.file_index import index_files
+from tools.download.pixel_table import PixelTable
 from tools.download.sources import Sources
-from tools.pixel_tables.tables import PixelTable
 
 LAYOUTS = TABLES | FOLDERS | TASKS
 

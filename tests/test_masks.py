@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from pillow_reading import written
 
-from tools.images.complaints import Complaints
 from tools.images.decoding import Pixels, UnsoundImageError
 from tools.images.masks import MaskColours, encode_mask, nearest_classes
+from tools.images.stderr_capture import Complaints
 
 COLOURS = ((0, 0, 0), (255, 255, 255), (255, 0, 0), (0, 128, 255))
 CLASSES = MaskColours(colours=COLOURS)

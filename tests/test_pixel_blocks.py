@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pixel_csvs import NAMED, find, write
 
+from tools.download.pixel_rows import RowForm, parse_cells
 from tools.pixel_tables import parsing
+from tools.pixel_tables.chunks import cut, parse_piece
 from tools.pixel_tables.parsing import parse_block, parse_lines
-from tools.pixel_tables.pieces import cut, parse_piece
-from tools.pixel_tables.rows import RowForm, parse_cells
 
 
 def test_pieces_of_any_size_give_the_same_rows(

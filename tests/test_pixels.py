@@ -25,8 +25,8 @@ from pixel_csvs import (
 )
 
 from pipeline.errors import DataError, MisuseError
+from tools.download.pixel_table import first_rows
 from tools.download.sources import SPLITS
-from tools.pixel_tables.tables import first_rows
 from tools.workers import Workers
 
 

@@ -22,7 +22,7 @@ from click.testing import CliRunner, Result
 from pipeline.errors import DataError
 from pipeline.storage.dataset import Dataset
 from tools.cli import main
-from tools.download.files import index_files
+from tools.download.file_index import index_files
 
 ROOT = Path(__file__).parents[1]
 KILLS = int(os.environ.get("SHARDLINE_KILLS", "8"))

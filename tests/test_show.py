@@ -16,13 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.storage.dataset import Dataset
-from tools.looking import showing
-from tools.looking.fonts import drawable, shortened
-from tools.looking.picking import COLUMNS, pick
-from tools.looking.sheet_layout import Layout
-from tools.looking.show_cli import main
-from tools.looking.survey import Survey, made_with, reasons
-from tools.looking.thumbnails import square
+from tools.showing import show as showing
+from tools.showing.cli import main
+from tools.showing.dataset_summary import Survey, made_with, reasons
+from tools.showing.fonts import drawable, shortened
+from tools.showing.sample_choice import COLUMNS, pick
+from tools.showing.sheet_layout import Layout
+from tools.showing.thumbnails import square
 
 ROOT = Path(__file__).parents[1]
 REGRESSION = {"classes": (), "targets": ("beauty", "weight")}

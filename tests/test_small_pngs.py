@@ -8,7 +8,7 @@ import pytest
 
 from tools.images.codec import encode_pixels
 from tools.images.encoding import Encoding
-from tools.images.small_pngs import stored_pngs
+from tools.images.uncompressed_pngs import stored_pngs
 from tools.pixel_tables.spool import SpooledPixels
 from tools.writing import block_encoding
 from tools.writing.block_encoding import encode_block

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.squares import Squares
+from tools.download.name_patterns import split_of_cell, split_word
 from tools.download.sources import SPLITS, Sources, sort_classes
-from tools.words import split_of_cell, split_word
 from tools.writing.plan import Plan, make_plan
-from tools.writing.splits_drawn import strata_of, validation_quotas
+from tools.writing.split_sampling import strata_of, validation_quotas
 
 
 def planned(

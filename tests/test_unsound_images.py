@@ -6,7 +6,7 @@ import pytest
 from image_files import JPEG, PNG, PROGRESSIVE, SMALL_PNG, encode, picture, with_precision, write
 
 from tools.images.codec import UnsoundImageError
-from tools.images.complaints import Complaints
+from tools.images.stderr_capture import Complaints
 
 
 @pytest.mark.parametrize("data", [JPEG, PROGRESSIVE, PNG, SMALL_PNG])

@@ -25,7 +25,7 @@ from tools.writing.block_encoding import encode_block, prepare_worker
 from tools.writing.blocks import Block, Recipe
 from tools.writing.engines import DEADLY, rescue
 from tools.writing.plan import make_plan
-from tools.writing.run import Run
+from tools.writing.shard_run import Run
 from tools.writing.store import Store
 from tools.writing.tar import member_headers
 

@@ -22,7 +22,7 @@ def main(**values: Any) -> None:
     # Arrow; the fork server loads them at the same time as this process.
     from tools.workers import start_fork_server
 
-    start_fork_server(("tools.writing.block_encoding", "tools.pixel_tables.gathering"))
+    start_fork_server(("tools.writing.block_encoding", "tools.pixel_tables.collect"))
     with needs_packages():
         from tools.sharding import make_shards
     make_shards(config)

@@ -20,25 +20,25 @@ import numpy as np
 from pipeline.errors import DataError
 from pipeline.storage.manifest import Manifest
 from tools.config import ShardConfig
+from tools.console import Narrator
 from tools.download.class_names import name_classes, read_class_names
-from tools.download.files import FileIndex, index_files
-from tools.download.gathering import FilePart, gather_files
-from tools.download.kaggle import find_parts
-from tools.download.layouts import Part
+from tools.download.collect import FilePart, gather_files
+from tools.download.detect import find_parts
+from tools.download.file_index import FileIndex, index_files
+from tools.download.parts import Part
+from tools.download.pixel_table import PixelTable
 from tools.download.sources import Sources
-from tools.images.costs import choose, costs_table
 from tools.images.encoding import Encoding
-from tools.narration import Narrator, describe_found, describe_plan, describe_result
-from tools.pixel_tables.gathering import gather_pixels
-from tools.pixel_tables.tables import PixelTable
-from tools.preview import preview
+from tools.images.encoding_costs import choose, costs_table
+from tools.messages import describe_found, describe_plan, describe_result, preview
+from tools.pixel_tables.collect import gather_pixels
 from tools.workers import Workers
 from tools.writing.block_encoding import prepare_worker
 from tools.writing.blocks import Recipe
-from tools.writing.job import Job, measured_every, plan_shards, spread
 from tools.writing.plan import Plan, make_plan
-from tools.writing.run import Run
 from tools.writing.sampling import SAMPLED_IMAGES, sample_bytes, sample_costs
+from tools.writing.shard_plan import Job, measured_every, plan_shards, spread
+from tools.writing.shard_run import Run
 from tools.writing.store import Store, is_full
 
 # As a shell reports a command that SIGINT ended.

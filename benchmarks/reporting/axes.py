@@ -5,7 +5,7 @@ from typing import Any
 
 from matplotlib.ticker import NullLocator, PercentFormatter
 
-from tools.looking.palette import GRAY
+from tools.showing.palette import GRAY
 
 IDEAL: Any = {"color": GRAY, "linestyle": ":", "linewidth": 1.4}
 # Narrower parts of a bar have no room for a figure.

@@ -13,7 +13,7 @@ from benchmarks.reporting.inputs import Inputs, Result
 from benchmarks.reporting.verdict import as_times, rates
 from benchmarks.rung_names import COLD, FULL, READ
 from benchmarks.rung_names import RUNGS as RUNG_NAMES
-from tools.looking.palette import BLUE, GREEN, ORANGE, SKY
+from tools.showing.palette import BLUE, GREEN, ORANGE, SKY
 
 BAR_INCHES, MARGIN_INCHES = 0.36, 0.85
 

@@ -12,7 +12,7 @@ from benchmarks.reporting.axes import IDEAL, efficiency_axes, ranks_axis
 from benchmarks.reporting.drawing import Panel
 from benchmarks.reporting.inputs import Inputs
 from benchmarks.reporting.scaling import PART_COLOURS
-from tools.looking.palette import GRAY
+from tools.showing.palette import GRAY
 
 # Limits are told apart by their shape, too.
 MARKERS = {"input": "v", "compute": "o", "communication": "s"}

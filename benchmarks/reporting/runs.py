@@ -9,7 +9,7 @@ from benchmarks.reporting.axes import stacked_shares
 from benchmarks.reporting.bars import BAR_INCHES, MARGIN_INCHES
 from benchmarks.reporting.drawing import Panel
 from benchmarks.reporting.page import Table
-from tools.looking.palette import BLUE, CYCLE, ORANGE, PURPLE
+from tools.showing.palette import BLUE, CYCLE, ORANGE, PURPLE
 from trainer.plotting.curves import Run, headline, wait_finding
 from trainer.run.duration import clock
 from trainer.tasks.scores import METRIC_NAMES

@@ -13,7 +13,7 @@ from benchmarks.reporting.bars import BAR_INCHES, MARGIN_INCHES, bars, height
 from benchmarks.reporting.drawing import Panel
 from benchmarks.reporting.inputs import Inputs
 from benchmarks.scaling_record import LOADER, PARTS, RUNGS, SYNTHETIC, Point, read_points
-from tools.looking.palette import BLUE, GREEN, ORANGE, PURPLE, RED, SKY
+from tools.showing.palette import BLUE, GREEN, ORANGE, PURPLE, RED, SKY
 
 PART_COLOURS = {
     "compute": ORANGE,

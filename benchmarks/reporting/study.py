@@ -14,7 +14,7 @@ from benchmarks.reporting.drawing import Panel
 from benchmarks.reporting.inputs import Inputs, Result
 from benchmarks.reporting.page import Section, Table
 from benchmarks.reporting.tables import UNKNOWN
-from tools.looking.palette import BLUE, CYCLE, GRAY, ORANGE, PURPLE
+from tools.showing.palette import BLUE, CYCLE, GRAY, ORANGE, PURPLE
 from trainer.run.duration import clock
 from trainer.tasks.scores import METRIC_NAMES
 

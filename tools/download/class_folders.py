@@ -10,11 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import MisuseError
-from tools.download.files import FileIndex, folder_of, under
-from tools.download.gathering import FileSources
-from tools.download.splits_found import folders_differ, split_of_folder
+from tools.download.collect import FileSources
+from tools.download.file_index import FileIndex, folder_of, under
+from tools.download.name_patterns import (
+    class_of_folder,
+    is_class_folder,
+    is_container,
+    is_mask_name,
+    split_word,
+)
+from tools.download.split_columns import folders_differ, split_of_folder
 from tools.download.targets import Labels, Targets
-from tools.words import class_of_folder, is_class_folder, is_container, is_mask_name, split_word
 
 # cat.0.jpg, "Apple (12).png": a word, then a number.
 _NUMBERED_WORD = re.compile(r"([^\W\d_][^\d/]*?)[\s._-]*\(?\d+\)?\.\w+")

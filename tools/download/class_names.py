@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError, MisuseError
-from tools.download.files import FileIndex
+from tools.download.file_index import FileIndex
 from tools.download.sources import Sources
 from tools.download.tables import find_delimiter
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.errors import MisuseError
-from tools.download.files import FileIndex, ancestors, folder_of, under
-from tools.download.names import IMAGE_SUFFIXES, suffix_of
+from tools.download.file_index import FileIndex, ancestors, folder_of, under
+from tools.download.name_index import IMAGE_SUFFIXES, suffix_of
+from tools.download.name_patterns import is_mask_name, split_word
 from tools.download.tables import Table
 from tools.download.templates import Template, only, parse_template
-from tools.words import is_mask_name, split_word
 
 # A column of plain numbers may be anything; other texts that are names of files aren't by chance,
 # even if a part of the download is all there is.

@@ -7,7 +7,7 @@ import numpy as np
 
 from tools.download.archives import Member, members
 from tools.download.image_files import ENTRY_DTYPE, Entries
-from tools.download.names import IMAGE_SUFFIXES, Names, PathTable, suffix_of
+from tools.download.name_index import IMAGE_SUFFIXES, Names, PathTable, suffix_of
 from tools.download.storage import Refusal, Storage
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".json"})

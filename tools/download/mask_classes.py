@@ -5,7 +5,7 @@ from functools import partial
 from pipeline.errors import DataError, MisuseError
 from pipeline.storage.manifest import VOID
 from tools.config import ShardConfig
-from tools.download.files import FileIndex
+from tools.download.file_index import FileIndex
 from tools.download.tables import Table, open_table
 from tools.images.masks import MaskColours
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.download.names import Names
+from tools.download.name_index import Names
+from tools.images.image_source import Images
 from tools.images.masks import MaskColours
-from tools.writing.blocks import Images
 
 SPLITS = ("train", "val", "test")
 

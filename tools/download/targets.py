@@ -6,8 +6,8 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.download.files import FileIndex
-from tools.download.labels import Value
+from tools.download.file_index import FileIndex
+from tools.download.label_parsing import Value
 from tools.download.sources import LabelCodes, sort_classes
 from tools.images.masks import MaskColours
 

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from tools.images.complaints import Complaints
 from tools.images.decoding import Pixels as Pixels
 from tools.images.decoding import UnsoundImageError as UnsoundImageError
 from tools.images.decoding import decode, judge, normalised, verify
 from tools.images.encoding import SMALL_PX, Encoding
 from tools.images.headers import Header
+from tools.images.stderr_capture import Complaints
 
 Triple = tuple[int, int, int]
 

@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.images.complaints import Complaints
 from tools.images.formats import identify
 from tools.images.headers import JPEG_END, PNG_END, Header
-from tools.images.memory import memory_bounded
-from tools.images.strangers import describe_stranger
+from tools.images.memory_limit import memory_bounded
+from tools.images.non_images import describe_stranger
+from tools.images.stderr_capture import Complaints
 
 Pixels = NDArray[np.uint8]
 

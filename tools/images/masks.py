@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.images.codec import write_pixels
-from tools.images.complaints import Complaints
 from tools.images.decoding import Pixels, UnsoundImageError, decode, eight_bit, judge, upright
+from tools.images.stderr_capture import Complaints
 
 # Of the distinct colours whose distances to all classes are held at once, to bound the memory.
 _COLOURS_AT_ONCE = 2**14

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.pixel_tables.rows import NEWLINE, SPACE, RowForm, Rows, is_sound, parse_cells
+from tools.download.pixel_rows import NEWLINE, SPACE, RowForm, Rows, is_sound, parse_cells
 
 # The arrays of a block then stay in a core's cache of 1 MiB; at four times it a third is left.
 BLOCK_BYTES = 2**18

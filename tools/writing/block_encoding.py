@@ -20,16 +20,16 @@ from tools.images.codec import (
     encode_pixels,
     psnr_decibel,
 )
-from tools.images.complaints import Complaints
 from tools.images.decoding import judge, upright_size
 from tools.images.encoding import SMALL_PX
 from tools.images.masks import encode_mask
-from tools.images.small_pngs import stored_pngs
+from tools.images.stderr_capture import Complaints
+from tools.images.uncompressed_pngs import stored_pngs
 from tools.pixel_tables.spool import SpooledPixels
 from tools.workers import time_limit
 from tools.writing.blocks import RESULT_DTYPE, Block, BlockResult, Recipe
-from tools.writing.stretches import Sample, assemble, payloads, shown_classes
 from tools.writing.tar import BLOCK_BYTES, equal_members
+from tools.writing.tar_segment import Sample, assemble, payloads, shown_classes
 
 # PSNR is measured on every so many planned sources: it costs a decode.
 PSNR_EVERY = 256

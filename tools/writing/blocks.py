@@ -1,16 +1,15 @@
 """A block: consecutive sources of a shard, and the stretch of its tar that becomes of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.storage.manifest import TARGET_COMPONENTS
-from tools.images.codec import Pixels
 from tools.images.encoding import Encoding
+from tools.images.image_source import Images
 from tools.images.masks import MaskColours
 
 # One row an accepted sample. Offsets are in bytes of the stretch of tar; `source_bytes` is the size
@@ -37,26 +36,6 @@ RESULT_DTYPE = np.dtype(
         ("squares", "<i8", 3),
     ]
 )
-
-
-class Images(Protocol):
-    """Where the images of some sources come from; picklable and small."""
-
-    def __len__(self) -> int: ...
-
-    @property
-    def mean_bytes(self) -> int:
-        """About the mean size of a source."""
-        ...
-
-    def take(self, numbers: NDArray[np.int64]) -> "Images":
-        """The images of the sources `numbers`, in that order."""
-        ...
-
-    def load(self, max_bytes: int) -> Iterator[tuple[int, bytes | Pixels | str]]:
-        """For each source its size in bytes, and a file's contents, pixels, or the reason why it
-        can't be used."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)

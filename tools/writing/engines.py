@@ -14,8 +14,8 @@ from pipeline.errors import DataError
 from tools.workers import WorkerDiedError, Workers
 from tools.writing.block_encoding import encode_block, prepare_worker
 from tools.writing.blocks import Block, BlockResult, merge, nothing
-from tools.writing.job import Job, PlannedShard
 from tools.writing.shard_file import ShardRecord, write_shard
+from tools.writing.shard_plan import Job, PlannedShard
 from tools.writing.store import Store
 
 DEADLY = "decoding it kills the process, or takes longer than a minute"

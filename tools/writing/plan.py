@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from pipeline.plan.rng import random_words
 from tools.download.sources import SPLITS, Sources, sort_classes
-from tools.writing.splits_drawn import draw, draw_groups, strata_of
+from tools.writing.split_sampling import draw, draw_groups, strata_of
 
 Integers = NDArray[np.int64]
 

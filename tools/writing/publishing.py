@@ -29,11 +29,11 @@ from pipeline.storage.manifest import (
     targets_name,
 )
 from tools.config import ShardConfig
-from tools.words import natural_key, printable
-from tools.writing.job import Job
+from tools.text import natural_key, printable
+from tools.writing.dataset_stats import Tally, spread
 from tools.writing.shard_file import ShardRecord, read_rows
+from tools.writing.shard_plan import Job
 from tools.writing.store import Store
-from tools.writing.tally import Tally, spread
 
 _SOURCES_SCHEMA = pa.schema([("key", pa.string()), ("source", pa.string())])
 

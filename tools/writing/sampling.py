@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from tools.images.codec import Pixels
-from tools.images.costs import Costs, cost_of
 from tools.images.encoding import Encoding
+from tools.images.encoding_costs import Costs, cost_of
+from tools.images.image_source import Images
 from tools.workers import WorkerDiedError, Workers
 from tools.writing.block_encoding import encode_block
-from tools.writing.blocks import Images
 from tools.writing.engines import rescue
-from tools.writing.job import Job
+from tools.writing.shard_plan import Job
 
 SAMPLED_IMAGES = 24
 

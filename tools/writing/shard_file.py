@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.storage.manifest import IMAGE_COMPONENTS, Shard, index_name
 from tools.writing.blocks import RESULT_DTYPE, BlockResult
-from tools.writing.job import PlannedShard
+from tools.writing.shard_plan import PlannedShard
 from tools.writing.store import UNFINISHED, Store
 from tools.writing.tar import END, index_text
 

@@ -1,0 +1,1 @@
+"""tools/check: is every byte of a shard directory accounted for?"""

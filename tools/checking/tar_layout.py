@@ -1,0 +1,121 @@
+"""What the index says of one tar: a tar is a pure function of it, but for the images and masks,
+of which it has the checksums."""
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.storage.manifest import sample_key
+from tools.checking.tables import Tables
+from tools.writing.tar import (
+    BLOCK_BYTES,
+    index_text,
+    label_payloads,
+    member_headers,
+    npy_payloads,
+    padded,
+)
+
+Integers = NDArray[np.int64]
+
+# Samples whose headers are made at a time.
+_CHUNK = 4096
+
+
+class Member(NamedTuple):
+    """A file in a tar: its name, its header, size and zlib's crc32 of its content."""
+
+    name: str
+    header: bytes
+    size_bytes: int
+    crc32: int
+
+
+class Contents(NamedTuple):
+    """One component of n samples: int64 (n,) sizes in bytes and uint32 (n,) crc32."""
+
+    sizes: Integers
+    crcs: NDArray[np.uint32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TarLayout:
+    """Where each of n samples lies, and what lies there: the component `target`, then the image,
+    which is one of `image_components`. `digits`: width of a label in ASCII."""
+
+    rows: Tables
+    target: str
+    image_components: tuple[str, ...]
+    digits: int
+
+    @cached_property
+    def keys(self) -> Integers:
+        return self.rows.samples["key"].astype(np.int64)
+
+    @cached_property
+    def offsets(self) -> Integers:
+        """First bytes of the images."""
+        return self.rows.samples["offset"].astype(np.int64)
+
+    @cached_property
+    def images(self) -> Contents:
+        return Contents(self.rows.samples["size"].astype(np.int64), self.rows.samples["crc32"])
+
+    @cached_property
+    def targets(self) -> Contents:
+        masks = self.rows.masks
+        if masks is not None:
+            return Contents(masks["size"].astype(np.int64), masks["crc32"])
+        if self.rows.targets is not None:
+            payloads = npy_payloads(self.rows.targets)
+        else:
+            payloads = label_payloads(self.rows.samples["label"], self.digits)
+        crcs = np.array([zlib.crc32(row) for row in payloads], np.uint32)
+        return Contents(np.full(*payloads.shape), crcs)
+
+    @property
+    def begins(self) -> Integers:
+        """First bytes of the samples, headers and all."""
+        return self.offsets - 2 * BLOCK_BYTES - padded(self.targets.sizes)
+
+    @property
+    def ends(self) -> Integers:
+        return self.offsets + padded(self.images.sizes)
+
+    def members(self) -> Iterator[tuple[Member, dict[str, Member]]]:
+        """Of each sample the target, and the image under each of `image_components`."""
+        for start in range(0, len(self.rows), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            images = {
+                name: self._members(part, self.images, name) for name in self.image_components
+            }
+            for target in self._members(part, self.targets, self.target):
+                yield target, {name: next(members) for name, members in images.items()}
+
+    def index_text(self, components: list[str]) -> str:
+        """The contents of the ``.idx``, given the component of each image."""
+        columns = {
+            "key": self.keys,
+            "target_offset": self.offsets - BLOCK_BYTES - padded(self.targets.sizes),
+            "target_size": self.targets.sizes,
+            "offset": self.offsets,
+            "size": self.images.sizes,
+        }
+        rows = np.empty(len(self.rows), [(name, np.int64) for name in columns])
+        for name, column in columns.items():
+            rows[name] = column
+        return index_text(self.target, rows, components)
+
+    def _members(self, part: slice, contents: Contents, component: str) -> Iterator[Member]:
+        keys, sizes = self.keys[part], contents.sizes[part]
+        headers = member_headers(keys, sizes, [component] * len(keys))
+        rows = zip(
+            keys.tolist(), headers, sizes.tolist(), contents.crcs[part].tolist(), strict=True
+        )
+        for key, header, size, crc in rows:
+            yield Member(f"{sample_key(key)}.{component}", header.tobytes(), size, crc)

@@ -1,0 +1,61 @@
+"""What a command prints: sentences, tables and progress."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from tools.text import printable
+
+
+class Advance(Protocol):
+    """Called with how much more is done: sources, or bytes."""
+
+    def __call__(self, count: int, /) -> None: ...
+
+
+class Narrator:
+    """Plain sentences; names from the data are never read as markup."""
+
+    def __init__(self) -> None:
+        self.console = Console(markup=False, highlight=False, emoji=False)
+
+    def say(self, text: str) -> None:
+        self.console.print(printable(text), soft_wrap=True)
+
+    def show(self, table: Table) -> None:
+        self.console.print(table)
+
+    @contextmanager
+    def progress(self, verb: str, total: int, *, unit: str, scale: int = 1) -> Iterator[Advance]:
+        """A bar with rate and time left, on a terminal; nothing elsewhere. The rate is in `unit`
+        of `scale` each."""
+        bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        began = time.monotonic()
+        with bar:
+            task = bar.add_task(verb, total=total, rate="")
+
+            def advance(count: int) -> None:
+                done = bar.tasks[0].completed + count
+                rate = done / scale / max(time.monotonic() - began, 1e-3)
+                bar.update(task, advance=count, rate=f"{rate:,.0f} {unit}/s")
+
+            yield advance

@@ -1,0 +1,1 @@
+"""tools/show: what a shard directory holds, in tables and one picture."""

@@ -1,0 +1,53 @@
+"""``tools/show`` and the console script ``shard-show``."""
+
+from pathlib import Path
+
+import click
+
+from pipeline.machine import available_cores
+from tools.commands import interruptible, needs_packages
+
+
+@click.command(name="show")
+@click.argument("shards", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("shards.png"),
+    show_default=True,
+    metavar="PNG",
+    help="Picture to draw.",
+)
+@click.option("--split", help="Split on the contact sheet.  [default: the first]")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of the choice of samples.",
+)
+@click.option("--all-classes", is_flag=True, help="List every class.")
+def main(shards: Path, out: Path, split: str | None, seed: int, all_classes: bool) -> None:
+    """Show what is in the folder SHARDS.
+
+    Prints splits, classes, sizes, how the shards were made and what was rejected; draws one picture
+    with a contact sheet of samples and the histograms of sizes, bytes and classes.
+    """
+    with interruptible():
+        from tools.workers import start_fork_server
+
+        start_fork_server(("tools.showing.thumbnails",))
+        with needs_packages():
+            from tools.showing.show import show_shards
+        show_shards(
+            shards,
+            out=out,
+            split=split,
+            seed=seed,
+            all_classes=all_classes,
+            workers=available_cores(),
+        )
+
+
+if __name__ == "__main__":
+    main(prog_name="tools/show")

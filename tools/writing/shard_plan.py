@@ -1,0 +1,128 @@
+"""Everything that determines the shards, and how it falls into shards and blocks."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.storage.manifest import shard_name
+from tools.download.sources import Sources
+from tools.images.image_source import Images
+from tools.text import printable
+from tools.writing.blocks import Block, Recipe
+from tools.writing.plan import Plan
+
+# Bytes of sources in a block, about: enough to make sending it cheap, few enough to keep several.
+BLOCK_BYTES = 8 * 2**20
+MAX_BLOCK_IMAGES = 1024
+# Pixels of at least so many training images enter mean and deviation: the deviation is then known
+# to about 1 %.
+MEASURED_IMAGES = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedShard:
+    """The shard `number` of `split`: keys [first, end)."""
+
+    split: str
+    number: int
+    first: int
+    end: int
+
+    @property
+    def name(self) -> str:
+        return shard_name(self.split, self.number)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """`identity` stands for the download as it was when it was indexed."""
+
+    identity: str
+    sources: Sources
+    plan: Plan
+    recipe: Recipe
+    shards: tuple[PlannedShard, ...]
+
+    def numbers(self, split: str, keys: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The sources behind the keys of a split."""
+        return self.plan.order[self.plan.bounds[split][0] + keys]
+
+    def name(self, split: str, key: int) -> str:
+        """Where the source behind a key lies, for people."""
+        name = self.sources.names[int(self.plan.order[self.plan.bounds[split][0] + key])]
+        return printable(name)
+
+    def blocks(self, shard: PlannedShard, folder: Path) -> Iterator[Block]:
+        """The blocks of a shard, whose parts go to a folder of its own in `folder`."""
+        own = folder / shard.name.removesuffix(".tar")
+        own.mkdir()
+        step = block_images(self.sources.images)
+        for first in range(shard.first, shard.end, step):
+            keys = np.arange(first, min(first + step, shard.end))
+            yield self._block_of(self.numbers(shard.split, keys), first, own)
+
+    def block_count(self, shard: PlannedShard) -> int:
+        return -(-(shard.end - shard.first) // block_images(self.sources.images))
+
+    def sample_blocks(self, count: int, folder: Path, *, per_block: int) -> Iterator[Block]:
+        """Blocks of about `count` sources spread evenly over the plan."""
+        chosen = spread(self.plan.order, count)
+        for first in range(0, len(chosen), per_block):
+            yield self._block_of(chosen[first : first + per_block], first, folder)
+
+    def fingerprint(self) -> str:
+        """A hash over the download, what was made of its labels, and the shards."""
+        found = hashlib.sha256(self.identity.encode())
+        sources, plan = self.sources, self.plan
+        for array in (plan.order, plan.labels, sources.targets, sources.groups):
+            found.update(b"" if array is None else np.ascontiguousarray(array).data)
+        found.update(repr((plan.classes, plan.bounds, self.recipe, self.shards)).encode())
+        return found.hexdigest()
+
+    def _block_of(self, numbers: NDArray[np.int64], first: int, folder: Path) -> Block:
+        sources = self.sources
+        return Block(
+            first=first,
+            images=sources.images.take(numbers),
+            labels=self.plan.labels[numbers],
+            recipe=self.recipe,
+            folder=folder,
+            targets=None if sources.targets is None else sources.targets[numbers],
+            masks=None if sources.masks is None else sources.masks.take(numbers),
+        )
+
+
+def spread(order: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """About `count` of `order`, evenly spaced."""
+    return order[:: max(1, len(order) // count)][:count]
+
+
+def plan_shards(
+    bounds: dict[str, tuple[int, int]], sample_bytes: float, shard_bytes: int
+) -> tuple[PlannedShard, ...]:
+    """Shards of equal numbers of samples, of about `shard_bytes` each if a sample takes
+    `sample_bytes`; `bounds` as in ``Plan``."""
+    shards = []
+    for split, (first, end) in bounds.items():
+        count = end - first
+        number = min(count, max(1, round(count * sample_bytes / shard_bytes)))
+        edges = np.linspace(0, count, number + 1).round().astype(int).tolist()
+        shards += [
+            PlannedShard(split=split, number=n, first=edges[n], end=edges[n + 1])
+            for n in range(number)
+        ]
+    return tuple(shards)
+
+
+def measured_every(training_images: int) -> int:
+    """Of every how many sources the pixels are measured."""
+    return max(1, training_images // MEASURED_IMAGES)
+
+
+def block_images(images: Images) -> int:
+    """How many images make a block; it changes speed and memory, never the bytes."""
+    return max(1, min(MAX_BLOCK_IMAGES, BLOCK_BYTES // max(1, images.mean_bytes)))
