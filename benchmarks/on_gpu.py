@@ -14,9 +14,9 @@ from typing import Any
 
 import click
 
-from benchmarks.peer_data import DEFAULT_FOLDER as DATA_FOLDER
-from benchmarks.peer_data import FORMATS, prepare_format
-from benchmarks.provenance import ROOT
+from benchmarks.datasets.photographs import DEFAULT_FOLDER as DATA_FOLDER
+from benchmarks.datasets.photographs import FORMATS, prepare_format
+from benchmarks.measuring.provenance import ROOT
 from pipeline.errors import DataError, MisuseError
 from pipeline.options import options, setting, take
 

@@ -18,8 +18,9 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.command import FROM_ENVIRONMENT
-from benchmarks.measure import Measurement, alternate, report
+from benchmarks.measuring.alternate import Measurement, alternate
+from benchmarks.measuring.config import FROM_ENVIRONMENT
+from benchmarks.measuring.table import report
 from pipeline.options import options, setting, take
 
 BATCH_SIZE = 256

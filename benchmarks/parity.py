@@ -15,7 +15,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.command import FROM_ENVIRONMENT
+from benchmarks.measuring.config import FROM_ENVIRONMENT
 from pipeline.config import PipelineConfig
 from pipeline.options import Command, options, setting, take
 
@@ -176,8 +176,8 @@ def _print(
     from rich.console import Console
     from rich.table import Table
 
-    from benchmarks.bundle import publish
-    from benchmarks.provenance import environment
+    from benchmarks.measuring.provenance import environment
+    from benchmarks.measuring.result_file import publish
 
     pixels = Table("pixels", "mean", "largest", "beyond 1", title="Validation, levels of 255")
     for row in differences:

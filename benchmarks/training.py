@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmarks.command import FROM_ENVIRONMENT
-from benchmarks.measure import Measurement, Measuring, alternate, ratio, report
+from benchmarks.measuring.alternate import Measurement, alternate, ratio
+from benchmarks.measuring.config import FROM_ENVIRONMENT, Measuring
+from benchmarks.measuring.table import report
 from pipeline.options import options, setting, take, within
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def rate(records: Sequence[Mapping[str, Any]]) -> float:
 def loaded(benchmark: TrainingBenchmark) -> float:
     """images/s of the trainer's batches, that nobody trains on, by as many threads; the first are
     warm-up."""
-    from benchmarks.measure import lap
+    from benchmarks.measuring.laps import lap
     from trainer.data import open_data, train_batches
     from trainer.distributed.process_group import open_world
 
@@ -171,7 +172,7 @@ def loaded(benchmark: TrainingBenchmark) -> float:
 def _bare(benchmark: TrainingBenchmark) -> float:
     """images/s of a bare loop as long as a run of the trainer, its model as new: for tens of steps
     the allocator takes pages from the system, 4 to 14 % of a step of resnet50 on two cores."""
-    from benchmarks.compute_loops import CHANNELS_LAST, Steps, bare_steps, build_trained
+    from benchmarks.compute.steps import CHANNELS_LAST, Steps, bare_steps, build_trained
     from trainer.distributed.process_group import open_world
 
     with open_world(benchmark.device) as world:

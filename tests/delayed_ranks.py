@@ -8,7 +8,7 @@ import pytest
 from known_sleeps import are_right, measured_point, slow_exchange, slow_model
 from processes import become
 
-from benchmarks.scaling_record import APART, IN_STEP, LOADER, SYNTHETIC, WARM, Point
+from benchmarks.scaling.record import APART, IN_STEP, LOADER, SYNTHETIC, WARM, Point
 from trainer.distributed.collectives import World
 from trainer.distributed.process_group import open_world
 

@@ -17,7 +17,7 @@ import torch
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 import trainer.setup
-from benchmarks.keras.framework import keras_job
+from benchmarks.keras.job import keras_job
 from trainer.config import Settings
 from trainer.distributed.collectives import World
 from trainer.distributed.process_group import open_world

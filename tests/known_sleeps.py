@@ -13,11 +13,11 @@ from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_
 from torch.nn.parallel import DistributedDataParallel
 
 import trainer.setup
-from benchmarks import scaling_ranks
-from benchmarks.scaling_plan import Size
-from benchmarks.scaling_points import build_points
-from benchmarks.scaling_ranks import RanksJob
-from benchmarks.scaling_record import Point
+from benchmarks.scaling import ranks as scaling_ranks
+from benchmarks.scaling.analysis import build_points
+from benchmarks.scaling.plan import Size
+from benchmarks.scaling.ranks import RanksJob
+from benchmarks.scaling.record import Point
 from pipeline.feed.fetch import EncodedSupply
 from trainer.config import Settings
 from trainer.distributed.collectives import World

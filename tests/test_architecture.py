@@ -26,7 +26,7 @@ COMMANDS = (
     "benchmarks.frameworks",
     "benchmarks.keras",
     "benchmarks.loader",
-    "benchmarks.machine_probe",
+    "benchmarks.predict.network_probe",
     "benchmarks.peers",
     "benchmarks.predict",
     "benchmarks.report",

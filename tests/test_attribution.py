@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.attribution import StepTimes, attribute, efficiency, limit, losses
-from benchmarks.scaling_points import build_points
-from benchmarks.scaling_record import (
+from benchmarks.scaling.analysis import build_points
+from benchmarks.scaling.record import (
     APART,
     COLD,
     IN_STEP,
@@ -24,6 +23,7 @@ from benchmarks.scaling_record import (
     Rung,
     read_points,
 )
+from benchmarks.scaling.stall_ladder import StepTimes, attribute, efficiency, limit, losses
 
 seconds = st.floats(1e-6, 1e3)
 step_times = st.builds(

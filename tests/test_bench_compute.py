@@ -11,12 +11,12 @@ from click.testing import CliRunner, Result
 from processes import Torchrun
 from torch import nn
 
-from benchmarks import compute
-from benchmarks.bundle import read_bundle, verify
-from benchmarks.compute_figures import find_ceiling, peak_tflops
-from benchmarks.measure import Measurement
-from benchmarks.peaks import PEAKS, peak_of
-from benchmarks.roofline import Traffic, count_work
+from benchmarks.compute import __main__ as compute
+from benchmarks.compute.device_peaks import PEAKS, peak_of
+from benchmarks.compute.utilization import find_ceiling, peak_tflops
+from benchmarks.compute.work import Traffic, count_work
+from benchmarks.measuring.alternate import Measurement
+from benchmarks.measuring.result_file import read_bundle, verify
 
 TINY = ("--model", "squeezenet1_1", "--image-size", "32", "--seconds", "0.01", "--runs", "2")
 SMALL = (*TINY, "--device", "cpu")

@@ -12,11 +12,13 @@ from click.testing import CliRunner, Result
 from handmade import write_shards
 from known_sleeps import ATTEMPTS
 
-from benchmarks import loader, loader_rungs, loader_tune
-from benchmarks.bundle import verify
-from benchmarks.measure import figure
-from benchmarks.page_cache import disk_bytes, drop, resident_share
-from benchmarks.rung_names import COLD, FULL, HAND_OVER, READ, RUNGS
+from benchmarks.loader import __main__ as loader
+from benchmarks.loader import by_stage as loader_rungs
+from benchmarks.loader import tuning as loader_tune
+from benchmarks.loader.config import COLD, FULL, HAND_OVER, READ, RUNGS
+from benchmarks.measuring.page_cache import disk_bytes, drop, resident_share
+from benchmarks.measuring.result_file import verify
+from benchmarks.measuring.text import figure
 from pipeline import batches as decoding
 from pipeline.storage.reader import ShardReader
 

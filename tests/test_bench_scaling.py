@@ -14,12 +14,14 @@ from click.testing import CliRunner, Result
 from known_sleeps import are_right, measured_point, slow_loader, slow_model
 from processes import exit_codes, free_port
 
-from benchmarks import scaling, scaling_inputs, scaling_trainings
-from benchmarks.bundle import read_bundle
-from benchmarks.held import HeldSupply
-from benchmarks.pinning import cpu_share, gpu_share, parse_cores
-from benchmarks.scaling_plan import default_batch_size, default_global_batch_size, default_ranks
-from benchmarks.scaling_record import (
+from benchmarks.measuring.result_file import read_bundle
+from benchmarks.scaling import __main__ as scaling
+from benchmarks.scaling import inputs as scaling_inputs
+from benchmarks.scaling import to_end as scaling_trainings
+from benchmarks.scaling.cpu_affinity import cpu_share, gpu_share, parse_cores
+from benchmarks.scaling.in_memory import HeldSupply
+from benchmarks.scaling.plan import default_batch_size, default_global_batch_size, default_ranks
+from benchmarks.scaling.record import (
     APART,
     COLD,
     IN_STEP,

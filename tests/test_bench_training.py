@@ -8,7 +8,7 @@ import pytest
 import tiny_trainer
 from click.testing import CliRunner
 
-from benchmarks.measure import Measurement
+from benchmarks.measuring.alternate import Measurement
 from benchmarks.training import (
     BARE,
     LOADER,

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import report
-from benchmarks.plots import RunFigures, draw_run
+from benchmarks.demo.figure import RunFigures, draw_run
+from benchmarks.report import __main__ as report
 
 
 def figures(loader_rate: float) -> RunFigures:

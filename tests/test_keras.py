@@ -12,11 +12,16 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import frameworks
-from benchmarks.environments import KERAS_FOLDER, KERAS_PACKAGES, PeerEnvironment, installed
-from benchmarks.frameworks import FRAMEWORKS, main
-from benchmarks.measure import Measurement
-from benchmarks.provenance import ROOT
+from benchmarks.frameworks import __main__ as frameworks
+from benchmarks.frameworks.__main__ import FRAMEWORKS, main
+from benchmarks.measuring.alternate import Measurement
+from benchmarks.measuring.provenance import ROOT
+from benchmarks.measuring.virtualenvs import (
+    KERAS_FOLDER,
+    KERAS_PACKAGES,
+    PeerEnvironment,
+    installed,
+)
 
 # Of float32's: a loss is a mean of few numbers, the sums in it come in another order.
 TOLERANCE = 1e-5

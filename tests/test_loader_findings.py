@@ -6,8 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.decoder_use import parse_use
-from benchmarks.health import (
+from benchmarks.loader.by_stage import find_limit, stage_shares
+from benchmarks.loader.config import COLD, FULL, RUNGS
+from benchmarks.loader.gpu_decoder_utilization import parse_use
+from benchmarks.loader.health_checks import (
     files_finding,
     format_findings,
     order_finding,
@@ -15,11 +17,9 @@ from benchmarks.health import (
     size_finding,
     threads_finding,
 )
-from benchmarks.loader_rungs import find_limit, stage_shares
-from benchmarks.loader_sweeps import find_fastest
-from benchmarks.loader_tune import choose, say_gain
-from benchmarks.measure import Measurement
-from benchmarks.rung_names import COLD, FULL, RUNGS
+from benchmarks.loader.sweeps import find_fastest
+from benchmarks.loader.tuning import choose, say_gain
+from benchmarks.measuring.alternate import Measurement
 from tools.images.headers import Header, read_header
 
 

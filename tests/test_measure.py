@@ -14,19 +14,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import provenance
-from benchmarks.bundle import publish, read_bundle, seal, verify
-from benchmarks.interval import median_interval, spread
-from benchmarks.measure import (
-    Measurement,
-    Measuring,
-    alternate,
-    figure,
-    lap,
-    ratio,
-    report,
-    world_lap,
-)
+from benchmarks.measuring import provenance
+from benchmarks.measuring.alternate import Measurement, alternate, ratio
+from benchmarks.measuring.config import Measuring
+from benchmarks.measuring.intervals import median_interval, spread
+from benchmarks.measuring.laps import lap, world_lap
+from benchmarks.measuring.result_file import publish, read_bundle, seal, verify
+from benchmarks.measuring.table import report
+from benchmarks.measuring.text import figure
 from pipeline.errors import DataError, MisuseError
 from trainer.distributed.collectives import World
 

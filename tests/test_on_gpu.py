@@ -9,7 +9,11 @@ from benchmarks.on_gpu import GpuRun, Part, main, parts, run
 
 
 def test_every_part_takes_its_options(tmp_path: Path) -> None:
-    from benchmarks import compute, loader, peers, report, scaling
+    from benchmarks.compute import __main__ as compute
+    from benchmarks.loader import __main__ as loader
+    from benchmarks.peers import __main__ as peers
+    from benchmarks.report import __main__ as report
+    from benchmarks.scaling import __main__ as scaling
     from trainer import __main__ as trainer
 
     commands = {

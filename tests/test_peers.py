@@ -14,10 +14,12 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from benchmarks.entrants import Entrant
-from benchmarks.measure import Measurement
-from benchmarks.peer_data import prepare_format
-from benchmarks.peer_loaders.contract import (
+from benchmarks.datasets.photographs import prepare_format
+from benchmarks.measuring.alternate import Measurement
+from benchmarks.measuring.worker_process import LoaderFailedError, orderly_termination
+from benchmarks.peers.__main__ import bars_of, columns_of, finding, main
+from benchmarks.peers.loader_process import LoaderLap, racer
+from benchmarks.peers.loaders.contract import (
     PEERS,
     Batch,
     NotDeliveredError,
@@ -25,10 +27,9 @@ from benchmarks.peer_loaders.contract import (
     check_epoch,
     checked_size,
 )
-from benchmarks.peer_loaders.serve import lap
-from benchmarks.peer_loaders.transforms import random_window
-from benchmarks.peers import bars_of, columns_of, finding, main
-from benchmarks.racing import LoaderFailedError, LoaderLap, orderly_termination, racer
+from benchmarks.peers.loaders.serve import lap
+from benchmarks.peers.loaders.transforms import random_window
+from benchmarks.peers.peer_run import Entrant
 
 IMAGES, BATCH_SIZE = 40, 16
 # Installed here as well; the others are looked at by the command's --check.

@@ -8,15 +8,16 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from benchmarks import compute
-from benchmarks.bundle import read_bundle, seal, verify
-from benchmarks.machine_probe import BUCKET, LITTLE, fit_link, measured_network
-from benchmarks.measure import Measurement, report
-from benchmarks.networks import LINKS, Network
-from benchmarks.one_rank import read_one_rank
-from benchmarks.predict import main
-from benchmarks.scaling_points import build_points
-from benchmarks.scaling_record import (
+from benchmarks.compute import __main__ as compute
+from benchmarks.measuring.alternate import Measurement
+from benchmarks.measuring.result_file import read_bundle, seal, verify
+from benchmarks.measuring.table import report
+from benchmarks.predict.__main__ import main
+from benchmarks.predict.baseline import read_one_rank
+from benchmarks.predict.network_probe import BUCKET, LITTLE, fit_link, measured_network
+from benchmarks.predict.networks import LINKS, Network
+from benchmarks.scaling.analysis import build_points
+from benchmarks.scaling.record import (
     APART,
     IN_STEP,
     LOADER,

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.networks import LINKS, Link, Network, parse_link
-from benchmarks.prediction import (
+from benchmarks.predict.networks import LINKS, Link, Network, parse_link
+from benchmarks.predict.step_model import (
     BUCKET_BYTES,
     COMMUNICATION,
     COMPUTE,

@@ -13,15 +13,16 @@ from click.testing import CliRunner, Result
 from test_plot import records, write
 from test_predict import predicted, scaling
 
-from benchmarks.measure import Measurement, report
-from benchmarks.report import main
-from benchmarks.reporting.contents import build_page
-from benchmarks.reporting.drawing import Panel, as_svg
-from benchmarks.reporting.inputs import read_inputs
-from benchmarks.reporting.page import Page
-from benchmarks.rung_names import AUGMENT, COLD, DECODE, FULL, HAND_OVER, READ
-from benchmarks.scaling_record import APART, IN_STEP, LOADER, SYNTHETIC, WARM
-from benchmarks.scaling_record import COLD as COLD_FILES
+from benchmarks.loader.config import AUGMENT, COLD, DECODE, FULL, HAND_OVER, READ
+from benchmarks.measuring.alternate import Measurement
+from benchmarks.measuring.table import report
+from benchmarks.report.__main__ import main
+from benchmarks.report.inputs import read_inputs
+from benchmarks.report.page import Page
+from benchmarks.report.panels import Panel, as_svg
+from benchmarks.report.sections import build_page
+from benchmarks.scaling.record import APART, IN_STEP, LOADER, SYNTHETIC, WARM
+from benchmarks.scaling.record import COLD as COLD_FILES
 
 STAGES = {READ: 0.1, DECODE: 0.6, AUGMENT: 0.2, HAND_OVER: 0.05, FULL: 0.05}
 
@@ -198,7 +199,7 @@ FORMATS = {"as it is": 100.0, "JPEG q90, 256 px": 200.0, "PNG": 40.0}
 def test_the_verdict_says_what_would_lift_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int, ways: str
 ) -> None:
-    monkeypatch.setattr("benchmarks.provenance.available_cores", lambda: 2 * threads - 1)
+    monkeypatch.setattr("benchmarks.measuring.provenance.available_cores", lambda: 2 * threads - 1)
     model = compute(tmp_path / "compute.json", 5600.0)
     found = page(loader(tmp_path / "loader.json", 4100.0, threads=threads), model)
     sentence = "Input-bound: the loader gives 4,100 images/s, the model could take 5,600; "

@@ -12,15 +12,16 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from benchmarks import contenders
-from benchmarks.bare import list_sources, recode
-from benchmarks.bars import Bar
-from benchmarks.contenders import Race, run_all
-from benchmarks.cost import CommandFailedError, measure
-from benchmarks.downloads import link_images, make_pixel_csv
-from benchmarks.environments import DEFAULT_FOLDER, PeerEnvironment, installed, prepare
-from benchmarks.measure import alternate, figure
-from benchmarks.sharding import PARTS, PEERS, REENCODE, main
+from benchmarks.datasets.downloads import link_images, make_pixel_csv
+from benchmarks.measuring.alternate import alternate
+from benchmarks.measuring.targets import Bar
+from benchmarks.measuring.text import figure
+from benchmarks.measuring.virtualenvs import DEFAULT_FOLDER, PeerEnvironment, installed, prepare
+from benchmarks.sharding import contenders
+from benchmarks.sharding.__main__ import PARTS, PEERS, REENCODE, main
+from benchmarks.sharding.bare import list_sources, recode
+from benchmarks.sharding.contenders import Race, run_all
+from benchmarks.sharding.process_cost import CommandFailedError, measure
 from pipeline.errors import DataError
 from tests.conftest import make_shards
 
@@ -116,7 +117,7 @@ def test_litdata_leaves_other_peoples_files(
     (scratch / "data").mkdir(parents=True)
     (scratch / "data" / "precious").touch()
     src = link_images(digits_kaggle, tmp_path / "images", 10)
-    arguments = ("benchmarks.peer_writers", "litdata", "keep", str(src), str(out))
+    arguments = ("benchmarks.sharding.peer_writers", "litdata", "keep", str(src), str(out))
     measure(peers.command(*arguments), environment=peers.variables(scratch))
     assert (out / "index.json").exists()
     assert [path.name for path in scratch.rglob("*")] == ["data", "precious"]

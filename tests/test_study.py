@@ -10,18 +10,21 @@ import pytest
 from click.testing import CliRunner, Result
 from test_predict import scaling
 
-from benchmarks import scaling_trainings, study_runs
-from benchmarks.bundle import read_bundle, seal
-from benchmarks.scaling_record import LOADER, STRONG, SYNTHETIC, WARM, Parts, Point
-from benchmarks.study import main
-from benchmarks.study_answers import (
+from benchmarks.measuring.result_file import read_bundle, seal
+from benchmarks.scaling import to_end as scaling_trainings
+from benchmarks.scaling.record import LOADER, STRONG, SYNTHETIC, WARM, Parts, Point
+from benchmarks.study import run as study_runs
+from benchmarks.study.__main__ import main
+from benchmarks.study.answers import (
     answer_accuracy,
     answer_faster,
     answer_node,
     answer_plateau,
     verdict,
 )
-from benchmarks.study_cells import (
+from benchmarks.study.configurations import efficiency, grouped
+from benchmarks.study.folder import alone_in
+from benchmarks.study.trials import (
     Cell,
     Outcome,
     check_settings,
@@ -29,8 +32,6 @@ from benchmarks.study_cells import (
     plan_cells,
     read_outcome,
 )
-from benchmarks.study_folder import alone_in
-from benchmarks.study_groups import efficiency, grouped
 from pipeline.errors import DataError
 from trainer.__main__ import main as train
 
@@ -247,7 +248,7 @@ def test_a_study_goes_on_where_it_stopped(
     assert at_once == ["ladder"]
 
 
-HOLD = "import sys, time; from benchmarks.study_folder import alone_in\n"
+HOLD = "import sys, time; from benchmarks.study.folder import alone_in\n"
 HOLD += "with alone_in(__import__('pathlib').Path(sys.argv[1])): print('held', flush=True); input()"
 
 

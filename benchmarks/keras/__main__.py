@@ -1,6 +1,6 @@
 """The trainer with Keras's steps: ``python -m benchmarks.keras``, under torchrun on several ranks.
 
-It runs where Keras is installed; ``benchmarks.environments`` makes such a place.
+It runs where Keras is installed; ``benchmarks.measuring.virtualenvs`` makes such a place.
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ def main(**values: Any) -> None:
     """Train a torchvision ResNet on a directory of shards by Keras's steps, on the CPU."""
     settings, config = Settings.of(**values), take(KerasConfig, values)
 
-    from benchmarks.keras.framework import keras_job
+    from benchmarks.keras.job import keras_job
     from trainer.train import run
 
     run(settings, adapt=lambda job: keras_job(job, backend=config.backend, feed=config.feed))

@@ -1,0 +1,1 @@
+"""bench-compute: the training steps without input."""

@@ -1,0 +1,1 @@
+"""Data sets that benchmarks run on: downloads, photographs, re-encoded shards."""

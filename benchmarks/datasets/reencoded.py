@@ -1,0 +1,81 @@
+"""The same images stored in several ways by tools/shard."""
+
+import csv
+import math
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.measuring.provenance import ROOT
+from pipeline.errors import DataError
+from pipeline.storage.dataset import SplitIndex
+from pipeline.storage.reader import ShardReader
+from pipeline.watchdog import Watch
+from tools.images.headers import PNG_START
+
+IMAGES = 512
+QUALITY = 90
+
+
+@contextmanager
+def shards_by_format(index: SplitIndex, image_size_px: int) -> Iterator[Mapping[str, Path]]:
+    """Folders of shards, which go away again, of the first IMAGES samples of a split."""
+    samples = np.arange(min(IMAGES, len(index)))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _export(index, samples, folder / "download")
+        yield {
+            form: _shard(folder / "download", folder / str(number), encoding)
+            for number, (form, encoding) in enumerate(_encodings(index, image_size_px).items())
+        }
+
+
+def _encodings(index: SplitIndex, image_size_px: int) -> dict[str, list[str]]:
+    """Options of tools/shard by what they make; shrinking where there is something to shrink."""
+    jpeg = ["--encode", "jpeg", "--quality", str(QUALITY)]
+    encodings = {"as it is": ["--encode", "keep"], f"JPEG q{QUALITY}": jpeg}
+    rows = index.samples
+    # The shorter side that validation resizes to: image size / 0.875.
+    side_px = math.ceil(image_size_px / 0.875)
+    if np.median(np.minimum(rows["height"], rows["width"])) > side_px:
+        encodings[f"JPEG q{QUALITY}, {side_px} px"] = [*jpeg, "--shortest-side", str(side_px)]
+    return encodings | {"PNG": ["--encode", "png"]}
+
+
+def _export(index: SplitIndex, samples: np.ndarray, folder: Path) -> None:
+    """The images as files, their labels as train.csv."""
+    (folder / "train").mkdir(parents=True)
+    for sample, data in zip(samples, stored_images(index, samples), strict=True):
+        suffix = "png" if data.startswith(PNG_START) else "jpg"
+        (folder / "train" / f"{sample}.{suffix}").write_bytes(data)
+    with (folder / "train.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["id", "label"])
+        rows.writerows(zip(samples, index.samples["label"][samples], strict=True))
+
+
+def stored_images(index: SplitIndex, samples: np.ndarray) -> list[bytes]:
+    """The images of `samples` as they lie in the shards. Raises ``DataError``."""
+    with closing(ShardReader(index, verify=False, watch=Watch(0, rank=0))) as reader:
+        encoded, _ = reader.read(samples)
+    return [data.tobytes() for data in encoded]
+
+
+def _shard(download: Path, out: Path, encoding: list[str]) -> Path:
+    columns = ("--labels", "train.csv", "--image-column", "id", "--label-column", "label")
+    command = [sys.executable, "-m", "tools.cli", "--src", str(download), "--out", str(out)]
+    ended = subprocess.run(
+        [*command, *columns, "--val", "0", *encoding],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if ended.returncode:
+        raise DataError(f"The images can't be stored anew: {ended.stderr.strip()}")
+    return out

@@ -1,0 +1,1 @@
+"""`make demo`: from a Kaggle folder to a trained network and one figure."""

@@ -1,0 +1,1 @@
+"""bench-frameworks: the training steps beside those of Keras."""

@@ -1,0 +1,1 @@
+"""bench-loader: the input pipeline without a model."""

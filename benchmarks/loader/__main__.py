@@ -1,0 +1,34 @@
+"""bench-loader: the input pipeline alone, on a shard directory: which stage is the limit?"""
+
+from typing import Any
+
+import click
+
+from benchmarks.loader.config import LoaderBenchmark
+from benchmarks.measuring.config import FROM_ENVIRONMENT
+from pipeline.config import PipelineConfig
+from pipeline.options import Command, options, take
+from pipeline.profile_file import profile_file
+
+
+@click.command(cls=Command, context_settings=FROM_ENVIRONMENT)
+@profile_file
+@options(LoaderBenchmark, PipelineConfig)
+def main(**values: Any) -> None:
+    """Measure the input pipeline alone, without a model: rung by rung, from warm and cold files."""
+    benchmark, config = take(LoaderBenchmark, values), take(PipelineConfig, values)
+
+    # torch and DALI take seconds to import: --help doesn't wait for them.
+    if benchmark.sweep is not None:
+        from benchmarks.loader.sweeps import measure_sweep as measure
+    elif benchmark.doctor:
+        from benchmarks.loader.doctor import measure_health as measure
+    elif benchmark.tune:
+        from benchmarks.loader.tuning import measure_tuning as measure
+    else:
+        from benchmarks.loader.by_stage import measure_rungs as measure
+    measure(benchmark, config)
+
+
+if __name__ == "__main__":
+    main()

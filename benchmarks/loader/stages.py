@@ -1,0 +1,80 @@
+"""The input pipeline from its first stage on, rung by rung, each the pipeline's own code with the
+later stages left off:
+
+    read bytes     order, parameters, reading ahead, crc32: the feed that DALI calls
+    + decode       DALI decodes the windows
+    + augment      the whole graph
+    + hand-over    torch tensors
+    full           the Loader
+
+An opener takes a position in the stream of samples and yields the samples of each batch.
+"""
+
+import itertools
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.loader.config import RUNGS
+from pipeline.batches import Source, decoded_batches, decoded_images, open_feed
+from pipeline.build import TrainStream
+from pipeline.dali.decode_graph import Stages, windows
+from pipeline.loader import Loader
+from pipeline.plan.plan import Plan, PlannedBatch
+from pipeline.plan.step_groups import step_slices
+from pipeline.watchdog import Watch
+
+Integers = NDArray[np.int64]
+Opener = Callable[[int], Generator[Integers]]
+
+
+def rungs(stream: TrainStream, loader: Loader) -> Mapping[str, Opener]:
+    """Openers by the names in RUNGS; all read the same samples."""
+    source, plan = stream.source, stream.plan
+    windows_alone = replace(
+        source, graph=replace(source.graph, parameter_names=("start", "shape"), operations=0)
+    )
+    openers: tuple[Opener, ...] = (
+        lambda position: _read(source, plan(position)),
+        lambda position: _decoded(windows_alone, plan(position), windows),
+        lambda position: _decoded(source, plan(position)),
+        lambda position: _samples(decoded_batches(source, plan(position))),
+        lambda position: loaded(loader, position),
+    )
+    return dict(zip(RUNGS, openers, strict=True))
+
+
+def loaded(loader: Loader, position: int) -> Generator[Integers]:
+    """The samples of a loader's batches from a position on."""
+    loader.load_state_dict(loader.state_dict() | {"position": position})
+    for batch in loader:
+        yield batch.samples
+
+
+def _read(source: Source, plan: Plan) -> Generator[Integers]:
+    watch = Watch(source.config.stall_timeout, source.rank)
+    with closing(open_feed(source, plan, watch)) as feed:
+        for run in itertools.count():
+            feed(run)
+            yield from _by_step(feed.delivered().planned, source)
+
+
+def _decoded(source: Source, plan: Plan, stages: Stages | None = None) -> Generator[Integers]:
+    with closing(decoded_images(source, plan, stages)) as runs:
+        for planned, _ in runs:
+            yield from _by_step(planned, source)
+
+
+def _by_step(planned: PlannedBatch, source: Source) -> Iterator[Integers]:
+    samples = planned.samples
+    return (samples[part] for part in step_slices(len(samples), source.batch_size))
+
+
+def _samples(batches: Generator[Any]) -> Generator[Integers]:
+    with closing(batches):
+        for batch in batches:
+            yield batch.samples

@@ -1,0 +1,1 @@
+"""How every benchmark measures: alternating runs, medians with intervals, one result file."""

@@ -1,0 +1,17 @@
+"""Counts and figures as people read them."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
+
+
+def counted(count: int, what: str) -> str:
+    """1 rank, 1,024 ranks."""
+    return f"{count:,} {what}{'s' * (count != 1)}"
+
+
+def figure(value: float) -> str:
+    """A figure for people: three digits at least, thousands parted."""
+    digits = 0 if abs(value) >= 1000 else 1 if abs(value) >= 100 else 2 if abs(value) >= 10 else 3
+    return f"{value:,.{digits}f}"

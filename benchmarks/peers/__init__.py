@@ -1,0 +1,1 @@
+"""Our loader beside others, each in a process of its own."""

@@ -1,0 +1,62 @@
+"""DALI's own webdataset reader and the loader's graph, in sequence: the same windows of the same
+samples that the loader would draw, unshuffled."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.peers.loaders.contract import IMAGE_SIZE_PX, Batch, Task
+
+
+def batches(task: Task) -> Iterator[Batch]:
+    """Raises ``RuntimeError`` if the reader's labels are not those of the samples that the windows
+    were drawn for."""
+    import nvidia.dali.fn as fn
+    import torch
+
+    from pipeline import Dataset, PipelineConfig
+    from pipeline.batches import graph_config
+    from pipeline.dali.decode_graph import new_pipeline, transform
+    from pipeline.plan.plan import draw_train_parameters
+    from pipeline.storage.manifest import index_name
+
+    dataset, device = Dataset(str(task.folder / "shards")), torch.device(task.device)
+    config = PipelineConfig(threads=task.workers, image_size=IMAGE_SIZE_PX)
+    index = dataset.split("train")
+    paths = [task.folder / "shards" / shard.name for shard in index.split.shards]
+    graph = graph_config(dataset, config, device, task.batch_size, training=True)
+
+    def sequence(step: int) -> NDArray[np.int64]:
+        return np.arange(step * task.batch_size, (step + 1) * task.batch_size)
+
+    def parameters(step: int) -> tuple[Any, ...]:
+        epochs, samples = np.divmod(sequence(step), len(index))
+        drawn = draw_train_parameters(index, config, epochs, samples, IMAGE_SIZE_PX)
+        return tuple(getattr(drawn, name) for name in graph.parameter_names)
+
+    def outputs() -> tuple[Any, ...]:
+        encoded, labels = fn.readers.webdataset(
+            paths=[str(path) for path in paths],
+            index_paths=[str(path.with_name(index_name(path.name))) for path in paths],
+            ext=[";".join(dataset.manifest.image_components), "cls"],
+        )
+        drawn = fn.external_source(parameters, num_outputs=len(graph.parameter_names), batch=True)
+        named = dict(zip(graph.parameter_names, drawn, strict=True))
+        return *transform(encoded, named, graph), labels
+
+    pipeline = new_pipeline(outputs, graph)
+    pipeline.build()
+    step = 0
+    while task.endless or step * task.batch_size < task.samples:
+        images, texts = pipeline.run()
+        labels = np.array([int(bytes(text)) for text in map(np.asarray, texts.as_cpu())])
+        expected = index.samples["label"][sequence(step) % len(index)]
+        if not np.array_equal(labels, expected):
+            raise RuntimeError(f"DALI's reader gave other samples than expected in step {step}.")
+        yield (
+            torch.utils.dlpack.from_dlpack(images.as_tensor()).permute(0, 3, 1, 2),
+            torch.from_numpy(labels),
+        )
+        step += 1

@@ -1,0 +1,1 @@
+"""bench-predict: scaling predicted from the rates of one rank."""

@@ -1,0 +1,1 @@
+"""tools/shard beside other writers and beside the codec alone."""
