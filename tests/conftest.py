@@ -4,7 +4,6 @@ Archives lie in the folder that SHARDLINE_DATA names, or in ../shared/data besid
 """
 
 import multiprocessing
-import os
 import tarfile
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -15,15 +14,11 @@ from pathlib import Path
 import fsspec
 import pytest
 import torch
-from click.testing import CliRunner
 from hypothesis import settings
 
+from tests.helpers.data import archive_of, make_shards
 from tools.workers import Workers
 from tools.writing.block_encoding import prepare_worker
-
-ARCHIVES = Path(
-    os.environ.get("SHARDLINE_DATA", Path(__file__).parents[1].parent / "shared" / "data")
-)
 
 # Examples are not timed: machines that run tests are busy.
 settings.register_profile("shardline", deadline=None)
@@ -76,23 +71,6 @@ def photographs(
     source = shared_data("imagenet_sample")
     out = tmp_path_factory.mktemp("photographs") / "shards"
     return make_shards(source, out, "--encode", "keep", "--label-column", "class_id")
-
-
-def archive_of(name: str) -> Path:
-    """That of real images; the test is skipped where it is absent."""
-    found = sorted(ARCHIVES.glob(f"{name}.tar*"))
-    if not found:
-        pytest.skip(f"needs {name}.tar* in {ARCHIVES}")
-    return found[0]
-
-
-def make_shards(source: Path, out: Path, *arguments: str) -> Path:
-    """Run tools/shard in this process."""
-    from tools.cli import main
-
-    result = CliRunner().invoke(main, ["--src", str(source), "--out", str(out), *arguments])
-    assert result.exit_code == 0, result.output
-    return out
 
 
 @pytest.fixture(scope="module")

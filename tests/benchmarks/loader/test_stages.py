@@ -1,0 +1,202 @@
+"""bench-loader says the truth about where the time goes; how fast it is, no test asserts."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.loader import __main__ as loader
+from benchmarks.loader import by_stage as loader_rungs
+from benchmarks.loader import tuning as loader_tune
+from benchmarks.loader.config import COLD, FULL, HAND_OVER, READ, RUNGS
+from benchmarks.measuring.page_cache import disk_bytes, drop, resident_share
+from benchmarks.measuring.result_file import verify
+from benchmarks.measuring.text import figure
+from pipeline import batches as decoding
+from pipeline.storage.reader import ShardReader
+from tests.helpers.cli import invoke
+from tests.helpers.handmade import write_shards
+from tests.helpers.known_sleeps import ATTEMPTS
+
+
+def measured(shards: Path, *arguments: str) -> tuple[list[str], dict[str, Any]]:
+    """What is printed above the JSON line, and that, of a short measurement."""
+    fixed = ("--shards", str(shards), "--seconds", "0.02", "--runs", "3")
+    result = invoke(loader.main, *fixed, *arguments)
+    assert result.exit_code == 0, result.output
+    *lines, last = result.output.splitlines()
+    record = json.loads(last)
+    verify(record, "stdout")
+    assert lines[-1] == record["finding"]
+    return lines, record
+
+
+def test_the_rungs(digits_shards: Path, tmp_path: Path) -> None:
+    output = tmp_path / "rungs.json"
+    lines, record = measured(
+        digits_shards, "--threads", "3", "--batch-size", "16", "--output", str(output)
+    )
+    assert json.loads(output.read_text()) == record
+    assert list(record["values"])[:5] == list(RUNGS)
+    assert all(len(values) == 3 for values in record["values"].values())
+    assert record["threads"] == 3 and record["settings"]["batch_size"] == 16
+    assert record["fits_in_page_cache"] is True
+    assert record["environment"]["nvidia-dali-cuda120"]
+    assert any(figure(record["median"][FULL]) in line for line in lines)
+    assert sum(record["share_of_time"].values()) == pytest.approx(1)
+    for figures in record["figures"].values():
+        assert figures["gpu_jpeg_decoder_use"] is None or 0 <= figures["gpu_jpeg_decoder_use"] <= 1
+        assert figures["batch_seconds_p50"] <= figures["batch_seconds_p99"]
+        assert figures["images_per_cpu_second"] > 0 and figures["first_batch_seconds"] > 0
+
+
+@pytest.mark.parametrize(
+    ("read_seconds", "hand_over_seconds", "shares", "limit"),
+    [
+        (0.1, 0, {READ: 1, HAND_OVER: 0}, "Reading is the limit"),
+        # Batches are read while others are handed over: a batch takes as long as the longer.
+        (0.06, 0.15, {READ: 0.4, HAND_OVER: 0.6}, "Handing over to torch is the limit"),
+    ],
+)
+def test_known_sleeps_are_found(
+    read_seconds: float,
+    hand_over_seconds: float,
+    shares: dict[str, float],
+    limit: str,
+    digits_shards: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of so many seconds for each batch."""
+    slow(monkeypatch, ShardReader, "read", read_seconds)
+    slow(monkeypatch, decoding, "_hand_over", hand_over_seconds)
+    monkeypatch.setattr(loader_rungs, "can_be_cold", lambda resident: False)
+    short = ("--prefetch", "1", "--read-ahead", "1", "--runs", "1", "--warmup", "0")
+    expected = pytest.approx(shares, abs=0.03)
+    for _ in range(ATTEMPTS):
+        _, record = measured(digits_shards, "--batch-size", "16", *short)
+        found = {name: record["share_of_time"][name] for name in shares}
+        if found == expected:
+            break
+    assert found == expected
+    assert record["finding"].startswith(limit)
+    assert f"{max(found.values()):.0%} of the time in that stage" in record["finding"]
+    assert record["median"][FULL] == pytest.approx(16 / max(read_seconds, hand_over_seconds), 0.1)
+
+
+def slow(patch: pytest.MonkeyPatch, owner: Any, name: str, seconds: float) -> None:
+    """What `owner` calls `name` takes so much longer."""
+    honest: Callable[..., Any] = getattr(owner, name)
+
+    def slowed(*arguments: Any) -> Any:
+        time.sleep(seconds)
+        return honest(*arguments)
+
+    patch.setattr(owner, name, slowed)
+
+
+def test_cold_files_are_told_from_warm_ones(digits_shards: Path) -> None:
+    """By the bytes that the kernel had a disk read."""
+    _, record = measured(digits_shards, "--runs", "2")
+    if COLD[FULL] not in record["median"]:
+        pytest.skip("files stay in the page cache here (tmpfs)")
+    figures = record["figures"]
+    if not figures[COLD[READ]]["disk_bytes_share"]:
+        pytest.skip("the kernel counts no reads here (a network file system)")
+    for name in COLD:
+        assert figures[name]["disk_bytes_share"] < 0.05 < figures[COLD[name]]["disk_bytes_share"]
+
+
+def test_the_page_cache(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(os.urandom(2**20))
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    assert resident_share([path]) == 1
+    drop([path])
+    if resident_share([path]) == 1:
+        pytest.skip("files stay in the page cache here (tmpfs)")
+    assert resident_share([path]) == 0
+    before = disk_bytes()
+    path.read_bytes()
+    assert resident_share([path]) == 1
+    if before is not None and disk_bytes() != before:
+        assert (disk_bytes() or 0) - before >= 2**20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (("--runs", "0"), 2, "--runs must be at least 1, not 0"),
+        (("--threads", "0"), 2, "--threads must be at least 1, not 0"),
+        (("--batch-size", "none"), 2, "'none' is not a valid integer"),
+        (("--shards", "nowhere"), 1, "nowhere holds no complete shards"),
+        (("--doctor", "--tune"), 2, "--sweep, --doctor and --tune are done one at a time"),
+        (("--sweep", "colour"), 2, "'colour' is not one of"),
+    ],
+)
+def test_bench_loader_refuses(arguments: tuple[str, ...], code: int, sentence: str) -> None:
+    result = invoke(loader.main, *arguments)
+    assert result.exit_code == code
+    assert sentence in result.output
+    assert result.output.count("Error:") == 1
+
+
+@pytest.mark.parametrize(
+    ("sweep", "rows"),
+    [
+        ("threads", ["threads 1", "threads 2", "threads 3"]),
+        ("cache", ["cache none", "cache host"]),
+    ],
+)
+def test_sweeps(sweep: str, rows: list[str], digits_shards: Path) -> None:
+    lines, record = measured(digits_shards, "--sweep", sweep, "--threads", "3", "--runs", "2")
+    assert list(record["median"])[: len(rows)] == rows
+    assert record["finding"].startswith("Fastest is")
+    assert all(any(row in line for line in lines) for row in rows)
+
+
+def test_the_same_images_in_several_formats(tmp_path: Path) -> None:
+    shards = write_shards(tmp_path / "shards")
+    _, record = measured(shards, "--sweep", "format", "--runs", "1", "--batch-size", "8")
+    assert set(record["median"]) == {"as it is", "JPEG q90", "PNG"}
+
+
+def test_the_decoder_s_load_needs_a_gpu(digits_shards: Path) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    result = invoke(loader.main, "--shards", str(digits_shards), "--sweep", "hw-decoder-load")
+    assert result.exit_code == 2
+    assert "needs a GPU" in result.output
+
+
+def test_tuning_writes_a_profile_that_is_taken(
+    digits_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loader_tune, "SEARCH_RUNS", 1)
+    profile = tmp_path / "profile.json"
+    _, record = measured(digits_shards, "--tune", "--profile-out", str(profile), "--runs", "2")
+    found = json.loads(profile.read_text())
+    assert found == record["profile"]
+    assert found.keys() >= {"threads", "prefetch", "read_ahead"}
+    assert {"threads", "prefetch", "read_ahead"} <= record["tried"][0].keys()
+    assert len(record["gain"]) == 2
+    taken = invoke(loader.main, "--profile-file", str(profile), "--shards", "nowhere")
+    assert taken.exit_code == 1
+
+
+def test_the_doctor(digits_shards: Path) -> None:
+    lines, record = measured(digits_shards, "--doctor", "--shuffle", "off", "--threads", "99")
+    facts = [finding["fact"] for finding in record["findings"]]
+    assert "100% of 256 images are PNG" in facts
+    for word in ("PNG", "--shuffle off", "99 threads", "files open", "/dev/shm", "page cache"):
+        assert any(word in fact for fact in facts)
+    for finding in record["findings"]:
+        mark = " ! " if finding["advice"] else "ok "
+        assert any(line.startswith(mark) and finding["fact"] in line for line in lines)
+    assert "is the limit" in record["finding"]

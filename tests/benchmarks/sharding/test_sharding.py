@@ -1,0 +1,235 @@
+"""The benchmark of tools/shard: equal work for all, and true ratios; no test asserts a time."""
+
+import json
+import subprocess
+import sys
+import tarfile
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from benchmarks.datasets.downloads import link_images, make_pixel_csv
+from benchmarks.measuring.alternate import alternate
+from benchmarks.measuring.targets import Bar
+from benchmarks.measuring.text import figure
+from benchmarks.measuring.virtualenvs import DEFAULT_FOLDER, PeerEnvironment, installed, prepare
+from benchmarks.sharding import contenders
+from benchmarks.sharding.__main__ import PARTS, PEERS, REENCODE, main
+from benchmarks.sharding.bare import list_sources, recode
+from benchmarks.sharding.contenders import Race, run_all
+from benchmarks.sharding.process_cost import CommandFailedError, measure
+from pipeline.errors import DataError
+from tests.helpers.data import make_shards
+
+TINY = ("--images", "20", "--small-images", "30", "--csv-rows", "20", "--largest", "4000")
+BARE = {
+    "reencode": "cv2 recode, 2 processes",
+    "workers": "tools/shard, 1 worker",
+    "keep": "cv2 decode, 2 processes",
+    "header": "shutil.copyfile, 2 processes",
+    "pixels": "pyarrow.csv reading alone",
+}
+
+
+def ran(*arguments: str) -> Result:
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def record_of(result: Result) -> dict[str, Any]:
+    (line,) = (line for line in result.output.splitlines() if line.startswith("{"))
+    assert result.output.endswith(f"{line}\n")
+    record: dict[str, Any] = json.loads(line)
+    return record
+
+
+@pytest.fixture
+def cold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No round warms up: figures don't matter."""
+    monkeypatch.setattr(contenders, "alternate", partial(alternate, warmup=0))
+
+
+@pytest.fixture(scope="session")
+def peers() -> PeerEnvironment:
+    if not set(PEERS) <= installed(DEFAULT_FOLDER).keys():
+        pytest.skip("needs the peers' environment, which benchmarks.sharding makes")
+    return prepare(DEFAULT_FOLDER, list(PEERS))
+
+
+@pytest.mark.parametrize(("part", "bare"), BARE.items())
+def test_a_part_compares_the_tool_with_the_least(
+    digits_kaggle: Path, cold: None, part: str, bare: str
+) -> None:
+    result = ran("--src", str(digits_kaggle), "--part", part, "--runs", "2", "--no-peers", *TINY)
+    record = record_of(result)
+    tool = "tools/shard, 2 workers"
+    assert {bare, tool} <= record["median"].keys() and not record["absent"]
+    assert all(len(values) == 2 for values in record["values"].values())
+    (bar,) = record["bars"]
+    assert bar["of"] == bare
+    assert bar["value"] == record["median"][tool] / record["median"][bare]
+    assert f"bar {bar['bound']:g} of {bare}: {bar['value']:.2f}, " in result.output
+    if bare in record["work_alone"]:
+        assert record["work_alone"][bare] > record["median"][bare]
+        assert bar["strict"] == record["median"][tool] / record["work_alone"][bare]
+    for rate in record["median"].values():
+        assert figure(rate) in result.output
+
+
+@pytest.mark.parametrize("part", ["memory-files", "memory-rows"])
+def test_memory_has_a_row_a_size(digits_kaggle: Path, part: str) -> None:
+    record = record_of(ran("--src", str(digits_kaggle), "--part", part, *TINY))
+    sizes = [int(name.split()[0].replace(",", "")) for name in record["median"]]
+    assert sizes == [4, 40, 400, 4000]
+    peaks = list(record["median"].values())
+    growths = [after / before for before, after in pairwise(peaks)]
+    assert [bar["value"] for bar in record["bars"]] == growths
+    for name, peak in record["median"].items():
+        assert 20 < record["without_files"][name] < peak
+
+
+@pytest.mark.parametrize(("part", "bars"), [("reencode", 2), ("small", 2)])
+def test_peers_do_the_same_work(
+    peers: PeerEnvironment, digits_kaggle: Path, cold: None, part: str, bars: int
+) -> None:
+    record = record_of(ran("--src", str(digits_kaggle), "--part", part, "--runs", "1", *TINY))
+    assert set(PEERS.values()) < record["median"].keys() and not record["absent"]
+    assert record["peers"].keys() > PEERS.keys() and len(record["bars"]) == bars
+    assert all(record["written_bytes"][name] > 1000 for name in PEERS.values())
+    if part == "reencode":
+        fastest = max(PEERS.values(), key=record["median"].__getitem__)
+        assert record["bars"][1]["of"] == fastest
+    else:
+        written = [record["written_bytes"][n] for n in ("tools/shard, 2 workers", *PEERS.values())]
+        assert record["bars"][1]["value"] == written[0] / written[1]
+
+
+def test_litdata_leaves_other_peoples_files(
+    peers: PeerEnvironment, digits_kaggle: Path, tmp_path: Path
+) -> None:
+    """By default it empties "data" in the folder for temporary files."""
+    scratch, out = tmp_path / "scratch", tmp_path / "out"
+    (scratch / "data").mkdir(parents=True)
+    (scratch / "data" / "precious").touch()
+    src = link_images(digits_kaggle, tmp_path / "images", 10)
+    arguments = ("benchmarks.sharding.peer_writers", "litdata", "keep", str(src), str(out))
+    measure(peers.command(*arguments), environment=peers.variables(scratch))
+    assert (out / "index.json").exists()
+    assert [path.name for path in scratch.rglob("*")] == ["data", "precious"]
+
+
+def test_a_peer_that_cannot_be_installed_says_why(
+    digits_kaggle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", "")
+    where = ("--src", str(digits_kaggle), "--environment", str(tmp_path / "peers"))
+    result = ran(*where, "--part", "reencode", "--runs", "1", *TINY)
+    record = json.loads(result.output.splitlines()[-1])
+    assert record["absent"].keys() == set(PEERS.values())
+    assert record["median"].keys() == {BARE["reencode"], "tools/shard, 2 workers"}
+    for name in PEERS.values():
+        assert f"{name}: not installed: ERROR: " in result.output
+
+
+def test_a_peer_that_fails_is_left_out(digits_kaggle: Path, tmp_path: Path) -> None:
+    """Our own environment in the place of theirs: it holds webdataset alone."""
+    src = link_images(digits_kaggle, tmp_path / "images", 10)
+    own = PeerEnvironment(folder=Path(sys.prefix), missing={}, versions={})
+    race = Race(src=src, amount=10, scratch=tmp_path)
+    entered = [race.peer(peer, peer, "keep", own) for peer in ("webdataset", "litdata")]
+    measured = run_all(entered, runs=2)
+    assert measured.keys() == {"webdataset"} and len(measured["webdataset"].values) == 2
+    assert entered[0].written_bytes > 10 * 4 * 512 and not entered[0].failure
+    assert "No module named 'litdata'" in entered[1].failure
+
+
+def test_a_tool_that_fails_ends_it(tmp_path: Path) -> None:
+    race = Race(src=tmp_path / "nowhere", amount=1, scratch=tmp_path)
+    with pytest.raises(DataError, match=r"tools/shard, 1 worker failed: .*nowhere"):
+        race.tool(workers=1)()
+
+
+def test_all_encode_alike(digits_kaggle: Path, tmp_path: Path) -> None:
+    src = link_images(digits_kaggle, tmp_path / "images", 40)
+    shards = make_shards(src, tmp_path / "shards", *REENCODE)
+    stored = set()
+    for path in shards.glob("*.tar"):
+        with tarfile.open(path) as tar:
+            stored |= {
+                tar.extractfile(member).read()  # type: ignore[union-attr]
+                for member in tar
+                if member.name.endswith(".jpg")
+            }
+    assert stored == {recode(path) for path, _ in list_sources(str(src))}
+
+
+def test_downloads_are_as_large_as_asked(digits_kaggle: Path, tmp_path: Path) -> None:
+    src = link_images(digits_kaggle, tmp_path / "images", 2000)
+    labels = [label for _, label in list_sources(str(src))]
+    assert (labels.count(0), labels.count(1)) == (1000, 1000)
+    original = next(digits_kaggle.rglob("*.png"))
+    assert original.stat().st_nlink == 1
+    table = make_pixel_csv(tmp_path / "pixels", 2000, 8) / "train.csv"
+    lines = table.read_text().splitlines()
+    assert len(lines) == 2001 and {line.count(",") for line in lines} == {64}
+
+
+def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["--src", str(tmp_path), "--part", "keep"])
+    assert result.exit_code == 1
+    assert f"{tmp_path} holds no images" in result.output
+
+
+def test_the_cost_of_all_processes_counts() -> None:
+    """Also of one that outlives its parent."""
+    orphan = "import time\nwhile time.process_time() < 0.3: pass\nprint('late')"
+    parent = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {orphan!r}])"
+    cost = measure([sys.executable, "-c", parent])
+    assert cost.cpu_seconds >= 0.3
+    assert cost.output == "late\n"
+    assert cost.peak_bytes == 0
+
+
+def test_memory_of_children_counts() -> None:
+    child = "import time; held = bytearray(200 * 2**20); time.sleep(1)"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    cost = measure([sys.executable, "-c", parent], memory=True)
+    assert 200 * 2**20 < cost.peak_own_bytes < cost.peak_bytes < 260 * 2**20
+
+
+def test_a_command_that_fails_says_how() -> None:
+    with pytest.raises(CommandFailedError, match="no, thanks"):
+        measure([sys.executable, "-c", "import sys; sys.exit('no, thanks')"])
+
+
+@pytest.mark.parametrize(
+    ("bar", "sentence"),
+    [
+        (Bar(of="x", bound=0.95, value=0.934), "bar 0.95 of x: 0.93, under"),
+        (Bar(of="x", bound=3, value=3.2), "bar 3 of x: 3.20, met"),
+        (Bar(of="x", bound=0.75, value=0.8, at_most=True), "bar at most 0.75 of x: 0.80, over"),
+        (
+            Bar(of="x", bound=0.5, value=0.6, strict=0.55),
+            "bar 0.5 of x: 0.60, met; 0.55 of its work alone",
+        ),
+    ],
+)
+def test_a_bar_says_where_it_stands(bar: Bar, sentence: str) -> None:
+    assert str(bar) == sentence
+
+
+def test_every_part_is_tested() -> None:
+    assert PARTS.keys() == BARE.keys() | {"small", "memory-files", "memory-rows"}
+
+
+def test_help_starts_no_measurement() -> None:
+    command = [sys.executable, "-m", "benchmarks.sharding", "--help"]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "--part" in run.stdout

@@ -1,0 +1,127 @@
+"""torchrun, and ranks as it starts them, in processes where everything is imported already."""
+
+import json
+import os
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+import click
+import torch.distributed.run
+
+from tests.helpers import tiny_trainer
+from trainer.distributed.exit import leave_saying
+
+# The ranks are forks of torchrun's own process, and run the lines of the script that it is given.
+FORKED = ("--run-path", "--start-method", "fork")
+
+
+def start_ranks(
+    loaded: ForkServerContext,
+    count: int,
+    *,
+    prepare: Callable[[int], None] | None = None,
+    **settings: Any,
+) -> list[ForkServerProcess]:
+    """Train with `settings` on `count` ranks, which call `prepare`, of a module, with their number
+    before."""
+    port = free_port()
+    processes = [
+        loaded.Process(target=_train, args=(rank, count, port, prepare, settings))
+        for rank in range(count)
+    ]
+    for process in processes:
+        process.start()
+    return processes
+
+
+def _train(
+    rank: int,
+    count: int,
+    port: int,
+    prepare: Callable[[int], None] | None,
+    settings: dict[str, Any],
+) -> None:
+    become(rank, count, port)
+    if prepare:
+        prepare(rank)
+    try:
+        tiny_trainer.train(**settings)
+    except click.ClickException as error:
+        leave_saying(error)
+
+
+def become(rank: int, count: int, port: int) -> None:
+    """Make this process one of `count` ranks, with a core of its own."""
+    pin(rank)
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+    os.environ |= {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+
+
+class Torchrun:
+    """torchrun on `ranks`, which are forks of its process; all work in `folder`."""
+
+    def __init__(
+        self, loaded: ForkServerContext, ranks: int, *words: object, folder: Path, restarts: int = 0
+    ) -> None:
+        options = ("--standalone", "--nproc_per_node", ranks, "--max-restarts", restarts)
+        self._output = folder / "torchrun.txt"
+        self.process = loaded.Process(
+            target=run_torchrun, args=([*options, *FORKED, *words], folder, self._output)
+        )
+        self.process.start()
+
+    def end(self) -> tuple[int | None, str]:
+        """Exit code and what was printed, once it has ended."""
+        self.process.join()
+        return self.process.exitcode, self._output.read_text()
+
+
+def run_torchrun(words: Sequence[object], folder: Path, output: Path) -> None:
+    """Be torchrun, which prints to a file."""
+    os.chdir(folder)
+    print_to(output)
+    torch.distributed.run.main([str(word) for word in words])
+
+
+def print_to(path: Path) -> None:
+    """What this process and those below it print goes to a file."""
+    file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
+    for standard in (1, 2):
+        os.dup2(file, standard)
+
+
+def pin(number: int) -> None:
+    """Let this process have one core: threads that wait for each other are slow on a busy one."""
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[number % len(cores)]})
+
+
+def exit_codes(processes: list[ForkServerProcess]) -> list[int | None]:
+    """Once all have ended."""
+    for process in processes:
+        process.join()
+    return [process.exitcode for process in processes]
+
+
+def kill(processes: list[ForkServerProcess]) -> None:
+    for process in processes:
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+    exit_codes(processes)
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+def lines(out: Path, kind: str) -> list[dict[str, Any]]:
+    """Those of a run's metrics.jsonl."""
+    records = map(json.loads, (out / "metrics.jsonl").read_text().splitlines())
+    return [record for record in records if record["kind"] == kind]

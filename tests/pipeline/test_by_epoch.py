@@ -1,0 +1,171 @@
+"""Other people's loops: epochs, lengths, state, and nothing left behind."""
+
+import gc
+import os
+import subprocess
+import sys
+import threading
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.batches import Batch
+from pipeline.build import train_loader, val_loader
+from pipeline.config import PipelineConfig
+from pipeline.loader import Epochs, Loader
+from pipeline.storage.dataset import Dataset
+from pipeline.synthetic import synthetic_loader
+
+CPU = torch.device("cpu")
+ROOT = Path(__file__).parents[2]
+GLOBAL_BATCH_SIZE = 50
+
+
+def counting_loader(samples: int, global_batch_size: int, position: int = 0) -> Loader:
+    """Batches of one sample each: the position that they begin at."""
+
+    def batches(start: int):  # type: ignore[no-untyped-def]
+        while True:
+            yield Batch(torch.empty(0), torch.empty(0), np.array([start]))
+            start += global_batch_size
+
+    return Loader(
+        batches,
+        steps=lambda _: None,
+        advance=global_batch_size,
+        samples=samples,
+        seed=0,
+        fingerprint="",
+        position=position,
+    )
+
+
+def starts(epochs: Epochs) -> list[int]:
+    return [int(batch.samples[0]) for batch in epochs]
+
+
+@given(st.integers(1, 200), st.integers(1, 60), st.integers(0, 500), st.integers(0, 5), st.data())
+def test_each_batch_belongs_to_the_epoch_it_begins_in(
+    samples: int, global_batch_size: int, position: int, epoch: int, data: st.DataObject
+) -> None:
+    epochs = counting_loader(samples, global_batch_size, position).by_epoch()
+    grid = np.arange(position % global_batch_size, 20 * samples + 2000, global_batch_size)
+    left = data.draw(st.integers(0, 3))
+    whole = grid[grid // samples == epochs.epoch]
+    assert len(epochs) == len(whole)
+    first = [int(batch.samples[0]) for batch in islice(epochs, left)]
+    rest = starts(epochs) if epochs.epoch == position // samples else []
+    assert first + rest == whole[whole >= position].tolist()
+    epochs.set_epoch(epoch)
+    if epochs.epoch == epoch:  # else the batch size is larger than the epoch, and skips it
+        assert starts(epochs) == grid[grid // samples == epoch].tolist()
+
+
+def loader_of(shards: Path, **settings: int | None) -> Loader:
+    return train_loader(
+        Dataset(shards),
+        PipelineConfig(threads=1, seed=2),
+        global_batch_size=GLOBAL_BATCH_SIZE,
+        device=CPU,
+        **settings,  # type: ignore[arg-type]
+    )
+
+
+def test_epochs_are_the_stream_cut(digits_shards: Path) -> None:
+    samples = Dataset(digits_shards).manifest.splits["train"].samples
+    with loader_of(digits_shards, end_position=3 * samples) as loader:
+        stream = [batch.samples for batch in loader]
+    epochs = loader_of(digits_shards, end_position=3 * samples).by_epoch()
+    parts = [[batch.samples for batch in epochs] for _ in range(3)]
+    epochs.close()
+    assert np.array_equal(
+        np.concatenate(stream), np.concatenate([batch for part in parts for batch in part])
+    )
+    assert [len(part) for part in parts] == [33, 32, 33]
+    epochs.set_epoch(1)
+    again = [batch.samples for batch in epochs]
+    epochs.close()
+    assert np.array_equal(again, parts[1])
+
+
+def test_an_epochs_state_is_the_loader_s(digits_shards: Path) -> None:
+    with loader_of(digits_shards) as loader:
+        epochs = loader.by_epoch()
+        list(islice(epochs, 40))
+        state = epochs.state_dict()
+        expected = next(iter(epochs)).samples
+    other = loader_of(digits_shards).by_epoch()
+    next(iter(other))
+    other.load_state_dict(state)
+    assert np.array_equal(next(iter(other)).samples, expected)
+    other.close()
+
+
+def test_lengths(digits_shards: Path) -> None:
+    samples = Dataset(digits_shards).manifest.splits["train"].samples
+    assert samples == 1617
+    with loader_of(digits_shards, end_position=2 * samples) as loader:
+        assert len(loader) == 65
+        for taken, _ in enumerate(islice(loader, 5), 1):
+            assert len(loader) == 65 - taken
+    with pytest.raises(TypeError, match="no end"):
+        len(loader_of(digits_shards))
+    validation = val_loader(
+        Dataset(digits_shards), PipelineConfig(threads=1), batch_size=50, device=CPU
+    )
+    assert len(validation) == 4
+    synthetic = synthetic_loader(
+        batch_size=6, world_size=2, image_size=40, classes=3, device=CPU, end_position=30
+    )
+    assert len(synthetic) == len(list(synthetic)) == 3
+
+
+def held() -> tuple[int, int, int]:
+    gc.collect()
+    shared = len(os.listdir("/dev/shm"))  # noqa: PTH208
+    return threading.active_count(), len(os.listdir("/proc/self/fd")), shared  # noqa: PTH208
+
+
+def tasks() -> int:
+    return len(os.listdir("/proc/self/task"))  # noqa: PTH208
+
+
+@pytest.mark.parametrize("cache", ["none", "host"])
+def test_fifty_loaders_leave_nothing_behind(digits_shards: Path, cache: str) -> None:
+    def cycle() -> None:
+        config = PipelineConfig(threads=2, cache=cache)
+        with train_loader(
+            Dataset(digits_shards), config, global_batch_size=16, device=CPU
+        ) as loader:
+            list(islice(loader, 2))
+
+    cycle()
+    before, threads = held(), tasks()
+    for _ in range(50):
+        cycle()
+    assert held() == before
+    assert tasks() <= threads
+
+
+def test_names_come_from_the_package_and_cost_nothing_before() -> None:
+    script = (
+        "import sys, pipeline\n"
+        "assert not {'torch', 'nvidia.dali', 'numpy', 'fsspec'} & set(sys.modules)\n"
+        "from pipeline import Dataset, PipelineConfig\n"
+        "assert not {'torch', 'nvidia.dali', 'fsspec'} & set(sys.modules)\n"
+        "from pipeline import Batch, Loader, train_loader, val_loader\n"
+        "assert set(pipeline.__all__) <= set(dir(pipeline))\n"
+        "try:\n"
+        "    pipeline.nonsense\n"
+        "except AttributeError as error:\n"
+        "    assert 'nonsense' in str(error)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr

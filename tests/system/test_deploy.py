@@ -1,0 +1,74 @@
+"""The templates for schedulers say what the command understands."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import yaml
+
+from trainer.__main__ import main
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+# Why: docs/nodes.md.
+ALONE = "TORCH_DISABLE_SHARE_RDZV_TCP_STORE"
+OPTIONS = {option for parameter in main.params for option in parameter.opts}
+
+
+def trainer_options(words: list[str]) -> list[str]:
+    after = words[words.index("trainer") + 1 :]
+    return [word for word in after if word.startswith("--")]
+
+
+def test_the_batch_script() -> None:
+    script = DEPLOY / "slurm.sbatch"
+    subprocess.run(["bash", "-n", script], check=True)
+    command = re.sub(r"\\\n", " ", script.read_text())
+    (line,) = re.findall(r"^srun .*", command, re.MULTILINE)
+    options = trainer_options(line.split())
+    assert {"--out", "--resume", "--checkpoint-minutes"} <= {*options} <= OPTIONS
+    assert "#SBATCH --signal=USR1@" in script.read_text()
+    assert f"export {ALONE}=1" in script.read_text()
+
+
+def test_the_batch_script_queues_what_is_not_done(tmp_path: Path) -> None:
+    """Run for real, with commands of Slurm that write down what they are asked."""
+    bin_folder = tmp_path / "bin"
+    bin_folder.mkdir()
+    for name, text in (
+        (
+            "srun",
+            'mkdir -p runs/7-0; touch runs/7-0/checkpoint.pt; echo "$LINE" >> '
+            "runs/7-0/metrics.jsonl; exit $CODE",
+        ),
+        ("scontrol", 'echo "$@" >> asked.txt'),
+    ):
+        (bin_folder / name).write_text(f"#!/bin/sh\n{text}\n")
+        (bin_folder / name).chmod(0o755)
+    environment = {
+        "PATH": f"{bin_folder}:/usr/bin:/bin",
+        **{"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "0", "SLURM_JOB_ID": "8"},
+        **{"SLURM_NNODES": "2", "SLURM_JOB_NODELIST": "a[1-2]"},
+    }
+    for line, code, asked in (('{"kind": "train"}', 1, True), ('{"kind": "summary"}', 0, False)):
+        (tmp_path / "asked.txt").unlink(missing_ok=True)
+        result = subprocess.run(
+            ["bash", DEPLOY / "slurm.sbatch"],
+            cwd=tmp_path,
+            env=environment | {"LINE": line, "CODE": str(code)},
+        )
+        assert result.returncode == code
+        assert ("requeue 8" in (tmp_path / "asked.txt").read_text()) == asked
+
+
+def test_the_job_of_kubernetes() -> None:
+    job = yaml.safe_load((DEPLOY / "kubernetes.yaml").read_text())
+    assert (job["apiVersion"], job["kind"]) == ("kubeflow.org/v1", "PyTorchJob")
+    worker = job["spec"]["pytorchReplicaSpecs"]["Worker"]
+    assert worker["replicas"] == job["spec"]["elasticPolicy"]["minReplicas"]
+    (container,) = worker["template"]["spec"]["containers"]
+    # The operator looks for a container of this name.
+    assert container["name"] == "pytorch"
+    assert {*trainer_options(container["command"])} <= OPTIONS
+    assert {"name": ALONE, "value": "1"} in container["env"]
+    volumes = {volume["name"] for volume in worker["template"]["spec"]["volumes"]}
+    assert {mount["name"] for mount in container["volumeMounts"]} == volumes

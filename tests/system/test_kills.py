@@ -1,0 +1,88 @@
+"""Killed at any moment and started again, a run ends with the bits of the undisturbed one.
+
+SHARDLINE_KILLS sets the number of kills.
+"""
+
+import os
+import random
+import time
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tests.helpers.processes import lines, start_ranks
+
+KILLS = int(os.environ.get("SHARDLINE_KILLS", "3"))
+STEPS = 80 * KILLS
+GLOBAL_BATCH_SIZE = 64
+
+
+def test_killed_and_resumed_is_undisturbed(
+    digits_shards: Path, tmp_path: Path, loaded: ForkServerContext
+) -> None:
+    settings = {
+        "shards": str(digits_shards),
+        "epochs": STEPS * GLOBAL_BATCH_SIZE / 1617,
+        "global_batch_size": GLOBAL_BATCH_SIZE,
+        "checkpoint_minutes": 0.002,
+        "val_every": 2.0,
+        "log_every": 7,
+        "threads": 1,
+    }
+
+    def start(out: Path) -> Any:
+        (process,) = start_ranks(loaded, 1, **settings, out=str(out))
+        return process
+
+    whole = start(tmp_path / "whole")
+    whole.join()
+    assert whole.exitcode == 0
+    times = [line["time"] for line in lines(tmp_path / "whole", "train")]
+
+    moments, resumed = random.Random(KILLS), set()
+    for kill in range(KILLS):
+        process = start(tmp_path / "parts")
+        wait_for_training(process, tmp_path / "parts")
+        if kill % 2:  # the others may die before anything new is saved
+            wait_for_checkpoint(process, tmp_path / "parts")
+        process.join(moments.uniform(0, 0.5) * (times[-1] - times[0]) / KILLS)
+        assert process.exitcode is None, f"the run ended after {kill} kills"
+        process.kill()
+        process.join()
+        resumed.add(position(tmp_path / "parts"))
+    last = start(tmp_path / "parts")
+    last.join()
+    assert last.exitcode == 0
+    assert len(resumed) > 1
+    ends = [read(tmp_path / name) for name in ("whole", "parts")]
+    assert ends[0]["progress"] == ends[1]["progress"]
+    for part in ("network", "optimizer"):
+        torch.testing.assert_close(ends[0][part], ends[1][part], rtol=0, atol=0)
+
+
+def wait_for_training(process: Any, out: Path) -> None:
+    """Until it has opened what it logs to, which it does just before the first step."""
+    metrics, began = out / "metrics.jsonl", time.time()
+    while process.is_alive() and not (metrics.exists() and metrics.stat().st_mtime > began):
+        time.sleep(0.01)
+
+
+def wait_for_checkpoint(process: Any, out: Path) -> None:
+    """Until it has saved once more than the processes before it."""
+    before = position(out)
+    while process.is_alive() and position(out) == before:
+        time.sleep(0.01)
+
+
+def read(out: Path) -> dict[str, Any]:
+    state: dict[str, Any] = torch.load(out / "checkpoint.pt", weights_only=True)
+    return state
+
+
+def position(out: Path) -> int | None:
+    """That of the newest checkpoint, None before the first."""
+    if not (out / "checkpoint.pt").exists():
+        return None
+    return int(read(out)["progress"]["position"])

@@ -1,0 +1,114 @@
+"""Every command and every example of the README and of its pages runs as it stands there."""
+
+import os
+import re
+import runpy
+import shlex
+import shutil
+import signal
+import sys
+import time
+from importlib.metadata import entry_points
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch.distributed.run
+
+import trainer.__main__
+from tests.helpers.pages import PAGES, ROOT, blocks, commands
+from tests.helpers.processes import FORKED, print_to
+
+TEXTS = [(ROOT / page).read_text() for page in PAGES]
+# Commands of benchmarks stand there as for a user; a test needs their course, not their figures.
+BRIEFLY = {"BENCH_RUNS": "1", "BENCH_WARMUP": "0", "BENCH_SECONDS": "0.05"}
+
+
+# Each once, in the order of the pages: they build on each other.
+COMMANDS = [*dict.fromkeys(command for text in TEXTS for command in commands(text))]
+
+
+@pytest.fixture(scope="module")
+def folder(digits_kaggle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the reader stands: kaggle/ and tools/ in sight, shards/ once they are made."""
+    folder = tmp_path_factory.mktemp("reader")
+    shutil.copytree(digits_kaggle, folder / "kaggle")
+    (folder / "tools").symlink_to(ROOT / "tools")
+    return folder
+
+
+def be(command: str, folder: Path, output: Path) -> None:
+    """Become what the command starts, without importing again what this process has imported."""
+    print_to(output)
+    os.chdir(folder)
+    os.environ |= BRIEFLY | {"VIRTUAL_ENV": sys.prefix}
+    os.environ["PATH"] = f"{Path(sys.prefix, 'bin')}{os.pathsep}{os.environ['PATH']}"
+    words = shlex.split(command)
+    if words[:2] == ["python", "-m"]:
+        sys.argv = words[2:]
+        runpy.run_module(words[2], run_name="__main__", alter_sys=True)
+    elif words[0] == "torchrun" and "4" in words:  # with 2 ranks it is started as it stands there
+        *options, flag, module = words[1:]
+        assert (flag, module) == ("-m", "trainer")
+        torch.distributed.run.main([*options, *FORKED, trainer.__main__.__file__])
+    elif words[0].startswith("bench-"):
+        sys.argv = words
+        (script,) = entry_points(group="console_scripts", name=words[0])
+        script.load()()
+    else:
+        os.execvp(words[0], words)
+
+
+def test_the_front_page_names_the_three_commands() -> None:
+    for command in (
+        "tools/shard --src kaggle/ --out shards/",
+        "bench-loader --threads 16",
+        "torchrun --nproc_per_node 4 -m trainer",
+    ):
+        assert command in commands(TEXTS[0])
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command(command: str, folder: Path, tmp_path: Path, loaded: ForkServerContext) -> None:
+    if command.startswith("tools/shard"):
+        shutil.rmtree(folder / "shards", ignore_errors=True)
+    output = tmp_path / "output"
+    process = loaded.Process(target=be, args=(command, folder, output))
+    process.start()
+    if not re.search("-m trainer( |$)", command):
+        process.join()
+        assert process.exitcode == 0, output.read_text()
+        return
+    # The recipes last for hours here: let a run begin, then stop it as a person would.
+    while not (output.exists() and "files in" in output.read_text()):
+        assert process.is_alive(), output.read_text()
+        time.sleep(0.05)
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGINT)
+    process.join()
+    said = output.read_text()
+    assert "Stopped by SIGINT" in said
+    if "torchrun" not in command:  # which reports a signal with a traceback of its own
+        assert process.exitcode == 128 + signal.SIGINT
+        assert "Traceback" not in said
+    saved = re.search(r"saved in\s+(\S+\.pt)\.", said)
+    assert saved and (folder / saved[1]).is_file()
+
+
+@pytest.mark.filterwarnings("ignore")  # of frameworks about themselves
+@pytest.mark.parametrize("example", [block for text in TEXTS for block in blocks(text, "python")])
+def test_example(
+    example: str, digits_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frameworks = re.findall(r"^(?:import|from) (lightning|accelerate)\b", example, re.MULTILINE)
+    for framework in frameworks:
+        pytest.importorskip(framework)
+    (tmp_path / "shards").symlink_to(digits_shards)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(example, names)
+    batches = names["trainer"].train_dataloader if "trainer" in names else names.get("batches")
+    state = names["state"] if batches is None else batches.state_dict()
+    epochs = 2 if frameworks else 10
+    assert 0 <= state["position"] - epochs * 1617 < 256

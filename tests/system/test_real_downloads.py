@@ -1,0 +1,105 @@
+"""Real downloads as shards: the same images in every form, bad rows rejected by name."""
+
+import tarfile
+from pathlib import Path
+
+import pyarrow.parquet as parquet
+
+from pipeline.storage.dataset import Dataset
+from tests.helpers.data import archive_of
+from tests.helpers.shard_runs import Unpack, made, samples, shard
+
+
+def test_five_forms_of_cifar_are_the_same_images(shared_data: Unpack, tmp_path: Path) -> None:
+    source = shared_data("cifar10_kaggle_png200")
+    forms = {
+        "ids": ["--labels", "trainLabels.csv"],
+        "no_header": ["--labels", "labels_noheader.csv"],
+        "folders": ["--labels", "class_folders"],
+        "interleaved": ["--labels", "pixels_rgb_interleaved.csv"],
+        "planar": ["--labels", "pixels_rgb_planar.csv", "--pixel-layout", "planar"],
+    }
+    found = {
+        name: samples(made(source, tmp_path / name, *options)) for name, options in forms.items()
+    }
+    assert sum(found["ids"].values()) == 200
+    assert all(form == found["ids"] for form in found.values())
+    stopped = shard(source, tmp_path / "any")
+    assert stopped.exit_code == 2 and not (tmp_path / "any").exists()
+    assert all(option in stopped.output for option in ("trainLabels.csv", "class_folders"))
+
+
+def test_imagenet_photographs_stay_as_they_are(shared_data: Unpack, tmp_path: Path) -> None:
+    source = shared_data("imagenet_sample")
+    stopped = shard(source, tmp_path / "shards")
+    assert stopped.exit_code == 2
+    assert "--label-column wnid\n  --label-column class_id" in stopped.output
+    dataset = made(source, tmp_path / "shards", "--label-column", "class_id")
+    index = dataset.split("train")
+    assert len(index) == 600 and dataset.manifest.classes[:3] == ("0", "1", "2")
+    names = parquet.read_table(tmp_path / "shards" / "train.sources.parquet").column("source")
+    (tar,) = [(tmp_path / "shards" / shard.name).read_bytes() for shard in index.split.shards]
+    changed = [
+        name
+        for name, row in zip(names.to_pylist(), index.samples, strict=True)
+        if tar[row["offset"] : row["offset"] + row["size"]] != (source / name).read_bytes()
+    ]
+    # Those that an EXIF tag turns.
+    assert len(changed) <= 1
+
+
+def test_mnist_has_its_own_validation(tmp_path: Path) -> None:
+    """Of every 400th of its 70,000 images."""
+    with tarfile.open(archive_of("mnist_pngs")) as archive:
+        for number, member in enumerate(archive):
+            if number % 400 == 0 or member.name.endswith(".csv"):
+                archive.extract(member, tmp_path, filter="data")
+    part = tmp_path / "mnist_pngs"
+    for table in part.glob("*.csv"):
+        header, *rows = table.read_text().splitlines()
+        rows = [row for row in rows if (part / row.split(",")[0]).exists()]
+        table.write_text("\n".join([header, *rows]) + "\n")
+    result = shard(part, tmp_path / "shards")
+    assert "the labelled test serving as val" in result.output
+    manifest = Dataset(tmp_path / "shards").manifest
+    assert manifest.splits["train"].samples >= 100 and manifest.splits["val"].samples >= 20
+    assert manifest.classes == tuple("0123456789") and manifest.image_components == ("png",)
+
+
+def test_a_row_cut_short_is_rejected_by_name(shared_data: Unpack, tmp_path: Path) -> None:
+    name = "digit_recognizer_train_1537rows_truncated_last.csv"
+    result = shard(shared_data("csv_pixels"), tmp_path / "shards", "--labels", name)
+    assert result.exit_code == 0 and "Rejected 1 source" in result.output
+    assert f"{name} row 1539" in (tmp_path / "shards" / "rejected.csv").read_text()
+    whole = made(
+        shared_data("csv_pixels"),
+        tmp_path / "whole",
+        "--labels",
+        name.replace("_truncated_last", ""),
+    )
+    assert samples(whole) == samples(Dataset(tmp_path / "shards"))
+
+
+def test_bad_pixels_are_rejected_by_row_and_value(tmp_path: Path) -> None:
+    good = ",".join(["7"] * 16)
+    rows = [f"{n % 2},{good}" for n in range(40)]
+    rows[3] = "1," + good.replace("7", "300", 1)
+    rows[7] = "1," + good.replace("7", "x", 1)
+    rows[9] = "," + good
+    rows[11] = ""
+    header = "label," + ",".join(f"pixel{n}" for n in range(16))
+    (tmp_path / "train.csv").write_text("\r\n".join([header, *rows]))
+    made(tmp_path, tmp_path / "shards", "--max-rejected", "0.1")
+    assert (tmp_path / "shards" / "rejected.csv").read_text().splitlines()[1:] == [
+        "train.csv row 5,\"column 'pixel0' is '300', not an integer from 0 to 255\"",
+        "train.csv row 9,\"column 'pixel0' is 'x', not an integer from 0 to 255\"",
+        "train.csv row 11,no label",
+    ]
+    assert {path.name.split(".")[0].split("-")[0] for path in (tmp_path / "shards").iterdir()} == {
+        "dataset",
+        "rejected",
+        "train",
+        "val",
+    }
+    sources = parquet.read_table(tmp_path / "shards" / "train.sources.parquet").column("source")
+    assert len(sources) == 32 and "train.csv row 13" not in sources.to_pylist()

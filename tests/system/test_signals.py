@@ -1,0 +1,97 @@
+"""SIGTERM at any moment: saved, out within 10 seconds, with 128 + 15, at 1, 2 and 4 ranks."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from functools import partial
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import trainer.checkpoints.retention
+import trainer.train
+from tests.helpers.processes import exit_codes, lines, start_ranks
+
+STEPS, SIZE = 12, 64
+SECONDS = 10
+
+
+def terminate(said: Path) -> None:
+    """Tell this process to end, and write down when."""
+    said.write_text(str(time.monotonic()))
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def in_training(said: Path, speaker: int, rank: int) -> None:
+    original = trainer.train.train_steps
+
+    def steps(*arguments: Any, **settings: Any) -> Iterator[Any]:
+        for number, record in enumerate(original(*arguments, **settings), start=1):
+            if number == 3:
+                terminate(said)
+            yield record
+
+    if rank == speaker:
+        trainer.train.train_steps = steps
+
+
+def in_evaluation(said: Path, speaker: int, rank: int) -> None:
+    original = trainer.train.evaluate
+
+    def evaluate(batches: Any, *arguments: Any, **settings: Any) -> Any:
+        seen = []
+
+        def interrupted() -> Iterator[Any]:
+            for batch in batches:
+                seen.append(batch)
+                if len(seen) == 2 and rank == speaker:
+                    terminate(said)
+                yield batch
+
+        evaluation = original(interrupted(), *arguments, **settings)
+        # Those that heard nothing have not gone on with the third.
+        assert len(seen) == 2
+        return evaluation
+
+    trainer.train.evaluate = evaluate
+
+
+def in_saving(said: Path, speaker: int, rank: int) -> None:
+    original = trainer.checkpoints.retention.write_checkpoint
+
+    def write(*arguments: Any) -> None:
+        if not said.exists():
+            terminate(said)
+            time.sleep(0.5)
+        original(*arguments)
+
+    trainer.checkpoints.retention.write_checkpoint = write
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_sigterm_saves_and_ends(
+    digits_shards: Path, tmp_path: Path, loaded: ForkServerContext, ranks: int
+) -> None:
+    out = tmp_path / "run"
+    settings = {"shards": str(digits_shards), "out": str(out), "threads": 1, "log_every": 1}
+    settings |= {"epochs": (STEPS * SIZE - 1) / 1617, "global_batch_size": SIZE, "val_every": 0.2}
+    # One rank alone hears of it; of a checkpoint that is being written, the one that writes.
+    for moment in (in_training, in_evaluation, in_saving):
+        said = tmp_path / moment.__name__
+        prepare = partial(moment, said, ranks - 1)
+        processes = start_ranks(loaded, ranks, prepare=prepare, **settings)
+        codes = exit_codes(processes)
+        assert time.monotonic() - float(said.read_text()) < SECONDS
+        assert codes == [128 + signal.SIGTERM] * ranks
+        position = torch.load(out / "checkpoint.pt", weights_only=True)["progress"]["position"]
+        assert position == lines(out, "train")[-1]["position"]
+        assert bool(lines(out, "evaluation")) == (moment is in_saving)
+    assert exit_codes(start_ranks(loaded, ranks, **settings)) == [0] * ranks
+    steps = lines(out, "train")
+    assert [step["position"] for step in steps] == list(range(SIZE, STEPS * SIZE + 1, SIZE))
+    assert sum(step["images"] for step in steps) == STEPS * SIZE
+    assert [line["samples"] for line in lines(out, "evaluation")] == [180] * 3

@@ -1,0 +1,68 @@
+"""Which mask belongs to which image, and which colour to which class."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import DataError, MisuseError
+from tests.helpers.downloads import download, gather
+
+FOUR = {f"train/{n}.png": "" for n in (1, 2, 3, 4)}
+
+
+@pytest.mark.parametrize(
+    ("files", "options"),
+    [
+        ({"a/images/1.png": "", "a/masks/1.tif": ""}, {}),
+        ({"images/train/1.png": "", "masks/train/1.png": ""}, {}),
+        ({"x/1.png": "", "x_labels/1_L.png": ""}, {}),
+        ({"1.jpg": "", "1_segmentation.png": ""}, {}),
+        ({"1.jpg": "", "1m.png": ""}, {"mask_template": "{stem}m.png"}),
+        ({"a/b/1.jpg": "", "c/1.png": ""}, {"mask_template": "{folder}/../../c/{stem}.png"}),
+    ],
+)
+def test_pairs_of_image_and_mask(
+    tmp_path: Path, files: dict[str, str], options: dict[str, str]
+) -> None:
+    sources = gather(download(tmp_path, files), **options)
+    image, mask = files
+    assert sources.task == "segmentation" and list(sources.names) == [image]
+    assert sources.masks is not None
+    assert list(sources.masks.paths) == [mask]  # type: ignore[attr-defined]
+
+
+def test_masks_in_two_folders_of_images_are_refused(tmp_path: Path) -> None:
+    files = {f"{folder}/1.png": "" for folder in ("images", "imgs", "masks")}
+    folder = download(tmp_path, files)
+    with pytest.raises(MisuseError, match="--images images\n  --images imgs"):
+        gather(folder)
+    assert list(gather(folder, images="imgs").names) == ["imgs/1.png"]
+
+
+def test_masks_that_are_not_there_are_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="--mask-template, or by a table with --mask-column"):
+        gather(download(tmp_path, FOUR), task="segmentation")
+
+
+def test_colours_of_masks(tmp_path: Path) -> None:
+    files = {"images/1.png": "", "masks/1.png": "", "colours.csv": "name,r,g,b\na,0,0,0\nb,9,9,9\n"}
+    sources = gather(download(tmp_path, files), mask_colours="colours.csv")
+    assert sources.classes == ("a", "b") and sources.mask_colours is not None
+    assert sources.mask_colours.colours == ((0, 0, 0), (9, 9, 9))
+    download(tmp_path, {"colours.csv": "name,r,g,b\na,0,0,0\nb,9,9,999\n"})
+    with pytest.raises(DataError, match=r"colours\.csv row 3: 9, 9, 999 is no colour"):
+        gather(tmp_path, mask_colours="colours.csv")
+    rows = "".join(f"{n},{n},0,0\n" for n in range(256))
+    download(tmp_path, {"colours.csv": "name,r,g,b\n" + rows})
+    with pytest.raises(DataError, match=r"holds 256 classes, and a mask has room for 255"):
+        gather(tmp_path, mask_colours="colours.csv")
+
+
+def test_classes_and_masks_are_two_readings(tmp_path: Path) -> None:
+    files = {
+        f"{c}/{n}{end}.png": "" for c in ("ill", "well") for n in "12" for end in ("", "_mask")
+    }
+    folder = download(tmp_path, files)
+    with pytest.raises(MisuseError, match=r"--labels \.\n  --task segmentation"):
+        gather(folder)
+    assert len(gather(folder, task="segmentation")) == 4

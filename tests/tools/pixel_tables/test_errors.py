@@ -1,0 +1,128 @@
+"""What can't be read in a pixel table is named by row and value."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from pipeline.errors import DataError, MisuseError
+from tests.helpers.pixel_csvs import (
+    FORMS,
+    NAMED,
+    ROWS,
+    find,
+    gather,
+    label_first,
+    packed,
+    table,
+    write,
+)
+from tools.workers import Workers
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "words"),
+    [
+        ({"task": "segmentation"}, MisuseError, "no masks"),
+        ({"task": "multi-label"}, MisuseError, "of 0 and 1 for each label"),
+        ({"label_column": ("label", "letter")}, MisuseError, "name a single one"),
+        ({"labels": "train.csv", "label_column": ("breed",)}, MisuseError, "no column 'breed'"),
+    ],
+)
+def test_misuse(
+    tmp_path: Path, arguments: dict[str, Any], kind: type[click.ClickException], words: str
+) -> None:
+    text = table(["letter", *NAMED], lambda n, v: ["abcd"[n % 4], *label_first(n, v)])
+    with pytest.raises(kind, match=words):
+        [part.describe() for part in find(write(tmp_path, text), **arguments)]
+
+
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        (label_first, "row 3: column 'pixel1' holds '0.5', and pixels are integers"),
+        (packed, "row 3: column 'pixels' holds '0.5', and pixels are integers"),
+    ],
+)
+def test_fractions_are_refused(tmp_path: Path, cells: Any, words: str) -> None:
+    def row(number: int, values: list[str]) -> Sequence[str]:
+        return list(cells(number, ["0", "0.5" if number == 1 else "1", *values[2:]]))
+
+    columns = NAMED if cells is label_first else ["label", "pixels"]
+    with pytest.raises(DataError, match=words):
+        find(write(tmp_path, table(columns, row)))[0].describe()
+
+
+def test_numbers_that_are_no_pixels(tmp_path: Path) -> None:
+    """Features of images: neither named like pixels nor integers."""
+    rows = [",".join([f"{n}.png", *["0.25"] * 16]) for n in range(9)]
+    folder = write(tmp_path, "\n".join([",".join(["id", *"abcdefghijklmnop"]), *rows]))
+    with pytest.raises(DataError):
+        find(folder)
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        ("256", "column 'pixel3' is '256', not an integer from 0 to 255"),
+        ("299", "column 'pixel3' is '299', not an integer from 0 to 255"),
+        ("1000", "column 'pixel3' is '1000', not an integer from 0 to 255"),
+        ("-1", "column 'pixel3' is '-1', not an integer from 0 to 255"),
+        ("", "column 'pixel3' is '', not an integer from 0 to 255"),
+        ("x", "column 'pixel3' is 'x', not an integer from 0 to 255"),
+        ("1,2", "the row is cut short or too long: 18 cells, not 17"),
+        (".0", None),
+        ("0.0", None),
+    ],
+)
+def test_a_bad_value_is_named(
+    tmp_path: Path, workers: Workers, cell: str, reason: str | None
+) -> None:
+    def row(number: int, values: list[str]) -> list[str]:
+        bad = [*values[:3], cell, *values[4:]]
+        return label_first(number, bad if number == 5 else values)
+
+    sources = gather(write(tmp_path, table(NAMED, row)), workers)
+    assert sources.rejected == ((("train.csv row 7", reason),) if reason else ())
+    assert len(sources) == ROWS - len(sources.rejected)
+
+
+def test_a_bad_value_among_many_in_a_cell_is_named(tmp_path: Path, workers: Workers) -> None:
+    def row(number: int, values: list[str]) -> list[str]:
+        bad = {3: [*values[:7], "x", *values[8:]], 4: values[:15]}.get(number, values)
+        return packed(number, bad)
+
+    sources = gather(write(tmp_path, table(["emotion", "pixels"], row)), workers)
+    assert sources.rejected == (
+        ("train.csv row 5", "value 8 of column 'pixels' is 'x', not an integer from 0 to 255"),
+        ("train.csv row 6", "column 'pixels' holds 15 values, not 16"),
+    )
+
+
+def test_what_else_makes_no_source(tmp_path: Path, workers: Workers) -> None:
+    lines = FORMS["digit recognizer"].encode().splitlines()
+    lines[2] = lines[2][1:]
+    lines[4] = b"caf\xe9" + lines[4][1:]
+    lines[-1] = lines[-1][:20]
+    write(tmp_path, "")
+    (tmp_path / "train.csv").write_bytes(b"\n".join(lines))
+    with pytest.raises(DataError, match=r"not UTF-8 \(line 5, byte 0xe9\)"):
+        gather(tmp_path, workers)
+    good = FORMS["digit recognizer"].splitlines()[1].encode()
+    lines = [lines[0], *[good] * 6000, *lines[2:]]
+    (tmp_path / "train.csv").write_bytes(b"\n".join(lines))
+    sources = gather(tmp_path, workers)
+    assert len(sources) == 6000 + 8
+    assert [reason.split(":")[0] for _, reason in sources.rejected] == [
+        "no label",
+        "the row is not UTF-8 (byte 0xe9)",
+        "the row is cut short or too long",
+    ]
+
+
+def test_nothing_is_left(tmp_path: Path, workers: Workers) -> None:
+    text = table(NAMED, lambda n, v: ["", *v])
+    with pytest.raises(DataError, match=r"no row is an image .* first: train.csv row 2: no label"):
+        gather(write(tmp_path, text), workers)

@@ -1,0 +1,280 @@
+"""tools/show: the numbers it prints are those of the data, the picture shows what it says."""
+
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.storage.dataset import Dataset
+from tests.helpers.handmade import restated, write_shards
+from tools.showing import show as showing
+from tools.showing.cli import main
+from tools.showing.dataset_summary import Survey, made_with, reasons
+from tools.showing.fonts import drawable, shortened
+from tools.showing.sample_choice import COLUMNS, pick
+from tools.showing.sheet_layout import Layout
+from tools.showing.thumbnails import square
+
+ROOT = Path(__file__).parents[3]
+REGRESSION = {"classes": (), "targets": ("beauty", "weight")}
+
+
+def show(shards: Path, out: Path, *arguments: str) -> Result:
+    result = CliRunner().invoke(main, [str(shards), "--out", str(out), *arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def shown(shards: Path, out: Path, *arguments: str) -> str:
+    result = show(shards, out, *arguments)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def cells(output: str) -> list[list[str]]:
+    return [re.split(r"\s{2,}", line.strip()) for line in output.splitlines()]
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is printed counts: the picture stays empty."""
+    monkeypatch.setattr(showing, "draw", lambda survey, layout, tiles, path: path.touch())
+
+
+def survey(shards: Path) -> Survey:
+    return Survey.of(Dataset(shards))
+
+
+def test_digits_are_shown_as_they_are(digits_shards: Path, tmp_path: Path) -> None:
+    output = shown(digits_shards, tmp_path / "digits.png")
+    rows = cells(output)
+    assert ["train", "1,617", "1", "3.2"] in rows and ["height, px", "8", "8", "8"] in rows
+    train, val = (Dataset(digits_shards).manifest.splits[name] for name in ("train", "val"))
+    for name in range(10):
+        counts = (train.class_counts[name], val.class_counts[name])
+        assert [str(name), *map(str, counts), f"{sum(counts) / 1797:.2%}"] in rows
+    assert "as by default" in output and "No source was rejected." in output
+    picture = cv2.imread(str(tmp_path / "digits.png"))
+    assert picture is not None and picture.shape[1] == 1860
+
+
+def test_the_picture_holds_the_pixels_of_the_samples(digits_shards: Path, tmp_path: Path) -> None:
+    """Each tile of the sheet is the sample that the choice names, every pixel a square."""
+    shown(digits_shards, tmp_path / "digits.png", "--seed", "3")
+    picture = cv2.imread(str(tmp_path / "digits.png"), cv2.IMREAD_GRAYSCALE)
+    found = survey(digits_shards)
+    sheet = pick(found, "train", seed=3)
+    layout = Layout(sheet=sheet, legend=False)
+    tar = (digits_shards / "train-000000.tar").read_bytes()
+    factor = layout.side_px // 8
+    edge = (layout.side_px - 8 * factor) // 2 + factor // 2
+    for number in range(0, len(sheet.rows), 7):
+        row = found.splits["train"].samples[sheet.rows[number]]
+        data = np.frombuffer(tar, np.uint8)[row["offset"] : row["offset"] + row["size"]]
+        left, top = layout.place(number)
+        tile = picture[top + edge :: factor, left + edge :: factor][:8, :8]
+        assert np.array_equal(tile, cv2.imdecode(data, cv2.IMREAD_GRAYSCALE))
+        assert row["label"] == number // COLUMNS
+
+
+@pytest.mark.parametrize(
+    ("task", "arguments"),
+    [("multi-label", {}), ("regression", REGRESSION), ("segmentation", {})],
+)
+def test_other_tasks(task: str, arguments: dict[str, tuple[str, ...]], tmp_path: Path) -> None:
+    shards = write_shards(tmp_path / "shards", task, **arguments)  # type: ignore[arg-type]
+    rows = cells(shown(shards, tmp_path / "a.png"))
+    assert ["train", "24", "2", "0.1"] in rows
+    manifest = Dataset(shards).manifest
+    for name, count in zip(manifest.classes, manifest.splits["train"].class_counts, strict=True):
+        assert [name, str(count), f"{count / 24:.2%}"] in rows
+    if task == "regression":
+        assert ["beauty", "0", "1.929", "3.857"] in rows
+    shown(shards, tmp_path / "b.png")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_a_mask_lies_over_its_image(tmp_path: Path) -> None:
+    shards = write_shards(tmp_path / "shards", "segmentation")
+    shown(shards, tmp_path / "a.png")
+    picture = cv2.imread(str(tmp_path / "a.png")).astype(int)
+    sheet = pick(survey(shards), "train", seed=0)
+    layout = Layout(sheet=sheet, legend=True)
+    keys = np.load(shards / "train.samples.npy")["key"][sheet.rows]
+    blue = {1: [], 2: []}  # type: dict[int, list[float]]
+    for number, key in enumerate(keys.tolist()):
+        left, top = layout.place(number)
+        middle = picture[top : top + layout.side_px, left : left + layout.side_px]
+        quarter = layout.side_px * 7 // 16
+        middle = middle[quarter:-quarter, quarter:-quarter].mean(axis=(0, 1))
+        blue[1 + key % 2].append(float(middle[0] - middle[2]))
+    # Class 1 is blue, class 2 orange.
+    assert np.mean(blue[1]) > 40 and np.mean(blue[2]) < -40
+
+
+@pytest.mark.parametrize("count", [2, 10, 11, 30, 200])
+def test_the_choice_is_fair(count: int, tmp_path: Path) -> None:
+    classes = [f"class {n}" for n in range(count)]
+    shards = write_shards(tmp_path / "shards", classes=classes, samples=max(60, 2 * count))
+    found = survey(shards)
+    sheet = pick(found, "train", seed=0)
+    rows = sheet.rows[sheet.rows >= 0]
+    labels = Counter(found.splits["train"].samples["label"][rows].tolist())
+    available = found.class_counts[0]
+    most = max(labels.values())
+    assert all(labels[n] in (most, available[n]) for n in labels)
+    assert len(labels) == min(84, np.count_nonzero(available))
+    assert len(set(rows.tolist())) == len(rows) and len(sheet.rows) <= 120
+    assert not np.array_equal(sheet.rows, pick(found, "train", seed=1).rows)
+
+
+def test_every_class_of_a_multi_label_set_is_shown(tmp_path: Path) -> None:
+    shards = write_shards(tmp_path / "shards", "multi-label", samples=60, classes=list("abcdefgh"))
+    found = survey(shards)
+    sheet = pick(found, "train", seed=0)
+    targets = found.splits["train"].targets
+    assert targets is not None and (targets[sheet.rows] > 0).any(axis=0).all()
+    assert all(
+        set(caption.split(", ")) - {"(none)"} == {"abcdefgh"[n] for n in np.flatnonzero(row)}
+        for caption, row in zip(sheet.captions, targets[sheet.rows], strict=True)
+    )
+
+
+def test_many_classes_are_capped(tmp_path: Path, undrawn: None) -> None:
+    shards = write_shards(tmp_path / "shards", classes=[f"c{n:03d}" for n in range(30)], samples=90)
+    output = shown(shards, tmp_path / "a.png")
+    assert (
+        "... 10 more: --all-classes" in output and len(re.findall(r"^ ?c\d{3}", output, re.M)) == 20
+    )
+    output = shown(shards, tmp_path / "a.png", "--all-classes")
+    assert len(re.findall(r"^ ?c\d{3}", output, re.M)) == 30
+
+
+def test_names_that_no_font_and_no_markup_should_touch(tmp_path: Path) -> None:
+    classes = ("[red]x[/red]", "$a^{", "\u4e00\u4e8c", "a\nb")
+    shards = write_shards(tmp_path / "shards", classes=classes)
+    output = shown(shards, tmp_path / "a.png")
+    assert all(name in output for name in classes[:3])
+
+
+def test_reasons_are_grouped(tmp_path: Path, undrawn: None) -> None:
+    rejected = [
+        *((f"a/{n}.jpg", f"{n}00 x 90,000 px is too large") for n in range(5)),
+        ("b.csv row 3", "column 'pixel0' is 'x', not an integer from 0 to 255"),
+        ("b.csv row 9", "column 'pixel7' is '300', not an integer from 0 to 255"),
+        ("c.jpg", "the JPEG is cut off: 3 bytes are left"),
+    ]
+    shards = write_shards(tmp_path / "shards", rejected=rejected)
+    found = reasons(shards)
+    assert [(group.count, group.text) for group in found] == [
+        (5, "... x ... px is too large"),
+        (2, "column ... is ..., not an integer from ... to ..."),
+        (1, "the JPEG is cut off: 3 bytes are left"),
+    ]
+    assert found[0].examples == ("a/0.jpg", "a/1.jpg", "a/2.jpg")
+    output = shown(shards, tmp_path / "a.png")
+    assert "a/0.jpg, a/1.jpg, a/2.jpg, ..." in output and "c.jpg" in output
+
+
+def test_what_the_shards_were_made_with() -> None:
+    arguments = {
+        "encode": "keep",
+        "quality": 92,
+        "label_column": ["a b", "c"],
+        "header": False,
+        "pixel_size": [28, 28],
+        "val": None,
+        "later": 3,
+    }
+    assert made_with(arguments) == (
+        '--encode keep --label-column "a b" --label-column c --no-header --pixel-size 28 28 '
+        "--later 3"
+    )
+
+
+def test_damaged_samples_are_left_out_and_checked_for(tmp_path: Path, undrawn: None) -> None:
+    shards = write_shards(tmp_path / "shards")
+    tar = shards / "train-000001.tar"
+    os.truncate(tar, tar.stat().st_size // 2)
+    output = shown(shards, tmp_path / "a.png")
+    assert re.search(r"Of its samples \d can't be shown, the first is \d{9} of train", output)
+    assert f"tools/check {shards}" in output and (tmp_path / "a.png").exists()
+
+
+def test_a_damaged_index_points_to_the_check(tmp_path: Path) -> None:
+    shards = write_shards(tmp_path / "shards")
+    table = np.load(shards / "train.samples.npy")
+    table["label"][3] = 7
+    np.save(shards / "train.samples.npy", table)
+    result = show(restated(shards), tmp_path / "a.png")
+    assert result.exit_code == 1 and f"tools/check {shards}" in result.output
+    assert "sample 000000004: its label is 7" in result.output
+    (shards / "train.samples.npy").unlink()
+    assert show(shards, tmp_path / "a.png").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("out", "arguments", "code", "words"),
+    [
+        ("nowhere/a.png", [], 2, "there is no folder"),
+        ("a.csv", [], 2, "must end in .png"),
+        ("folder.png", [], 2, "is a folder"),
+        ("a.png", ["--split", "test"], 2, "--split test: there is only train"),
+        ("a.png", ["--seed", "-1"], 2, "--seed"),
+    ],
+)
+def test_misuse(out: str, arguments: list[str], code: int, words: str, tmp_path: Path) -> None:
+    shards = write_shards(tmp_path / "shards")
+    (tmp_path / "folder.png").mkdir()
+    result = show(shards, tmp_path / out, *arguments)
+    assert (result.exit_code, words in result.output) == (code, True), result.output
+    assert not (tmp_path / "a.png").exists()
+
+
+def test_what_is_no_dataset_gets_a_sentence(tmp_path: Path) -> None:
+    result = show(tmp_path, tmp_path / "a.png")
+    assert result.exit_code == 1 and "holds no complete shards" in result.output
+    assert CliRunner().invoke(main, []).exit_code == 2
+
+
+def test_a_folder_that_can_not_be_written(tmp_path: Path) -> None:
+    shards = write_shards(tmp_path / "shards")
+    result = show(shards, Path("/proc/a.png"))
+    assert result.exit_code == 1 and "--out /proc/a.png can't be written" in result.output
+
+
+def test_the_executable_works_from_anywhere(tmp_path: Path) -> None:
+    write_shards(tmp_path / "shards")
+    environment = {**os.environ, "VIRTUAL_ENV": sys.prefix}
+    command = [ROOT / "tools" / "show", "shards/"]
+    subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=True)
+    assert (tmp_path / "shards.png").exists()
+    assert not list(tmp_path.glob(".*"))
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(64, 220))
+def test_any_image_becomes_a_square(height: int, width: int, side_px: int) -> None:
+    image = np.arange(height * width * 3, dtype=np.uint32).astype(np.uint8)
+    assert square(image.reshape(height, width, 3), side_px).shape == (side_px, side_px, 3)
+
+
+@given(st.text(max_size=40), st.integers(1, 50))
+def test_texts_fit_and_can_be_drawn(text: str, characters: int) -> None:
+    assert len(shortened(text, characters)) <= max(2, characters)
+    made = drawable(text, "class 1")
+    assert made == "class 1" or made == " ".join(text.split())
+
+
+def test_photographs(photographs: Path, tmp_path: Path) -> None:
+    output = shown(photographs, tmp_path / "a.png")
+    assert "shards: classification, 600 samples of 600 classes" in " ".join(output.split())
+    assert "... 580 more: --all-classes" in output and "--label-column class_id" in output

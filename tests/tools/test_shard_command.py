@@ -1,0 +1,193 @@
+"""The whole command: bad input, ends of all kinds, the same bytes every time."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as parquet
+import pytest
+from click.testing import CliRunner
+
+from pipeline.storage.dataset import Dataset
+from tests.helpers.shard_runs import contents, made, photographs, shard
+from tools.cli import main
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_workers_do_not_change_the_bytes(tmp_path: Path) -> None:
+    source = photographs(tmp_path / "src", count=60)
+    arguments = ["--encode", "jpeg", "--shard-size", "0.05", "--longest-side", "64"]
+    made(source, tmp_path / "one", "--workers", "1", *arguments)
+    made(source, tmp_path / "two", "--workers", "2", *arguments)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    made(source, tmp_path / "seed", "--seed", "1", *arguments)
+    assert contents(tmp_path / "one") != contents(tmp_path / "seed")
+
+
+def test_what_is_said_and_recorded(tmp_path: Path) -> None:
+    source = photographs(tmp_path / "src", count=40)
+    result = shard(source, tmp_path / "shards", "--val", "0.25", "--quality", "90")
+    assert "class folders in ./" in result.output
+    assert (
+        "40 labelled images of 2 classes ('cat', 'dog') become 30 train and 10 val" in result.output
+    )
+    assert "Re-encoded 40 images as JPEG" in result.output and "PSNR" in result.output
+    assert f"tools/show {tmp_path / 'shards'}" in result.output
+    record = json.loads((tmp_path / "shards" / "dataset.json").read_text())["made_by"]
+    assert record["tool"].startswith("shardline ")
+    assert record["arguments"]["quality"] == 90 and "workers" not in record["arguments"]
+    assert not {"src", "out"} & set(record["arguments"])
+
+
+def test_unsound_images_are_counted_and_too_many_stop(tmp_path: Path) -> None:
+    source = photographs(tmp_path / "src", ".jpg", count=40)
+    for name in ("cat/1.jpg", "dog/3.jpg"):
+        path = source / name
+        path.write_bytes(path.read_bytes()[:-200])
+    out = tmp_path / "shards"
+    result = shard(source, out)
+    assert result.exit_code == 1
+    assert "more than --max-rejected 0.01" in result.output and "cut off" in result.output
+    assert (out / "rejected.csv").exists() and not (out / "dataset.json").exists()
+    result = shard(source, out, "--max-rejected", "0.05")
+    assert result.exit_code == 0 and "Rejected 2 sources" in result.output
+    assert Dataset(out).manifest.rejected == 2
+    assert {line.split(",")[0] for line in (out / "rejected.csv").read_text().splitlines()[1:]} == {
+        "cat/1.jpg",
+        "dog/3.jpg",
+    }
+
+
+def test_nothing_left_is_an_error(tmp_path: Path) -> None:
+    source = photographs(tmp_path / "src", ".jpg", count=4)
+    for path in source.rglob("*.jpg"):
+        path.write_bytes(b"<html>404</html>")
+    result = shard(source, tmp_path / "shards", "--max-rejected", "1")
+    assert result.exit_code == 1 and "no sample is left to train on" in result.output
+    assert (tmp_path / "shards" / "rejected.csv").exists()
+    assert not (tmp_path / "shards" / "dataset.json").exists()
+
+
+def test_a_class_of_one_goes_to_train(tmp_path: Path) -> None:
+    source = photographs(tmp_path / "src", count=20)
+    (source / "unicorn").mkdir()
+    shutil.copy(source / "dog" / "0.png", source / "unicorn" / "0.png")
+    result = shard(source, tmp_path / "shards", "--val", "0.5")
+    assert "1 class with a single image: train has it" in result.output
+    splits = Dataset(tmp_path / "shards").manifest.splits
+    assert splits["train"].class_counts[2] == 1 and splits["val"].class_counts[2] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--src", "nowhere"], 2, "--src nowhere is not a folder"),
+        (["--val", "1.5"], 2, "--val is 1.5"),
+        (["--quality", "0"], 2, "--quality is 0"),
+        (["--workers", "0"], 2, "--workers is 0"),
+        (["--shard-size", "0"], 2, "--shard-size is 0"),
+        (["--label-column", "breed"], 2, "no CSV has a column 'breed'"),
+        (["--labels", "missing.csv"], 2, "missing.csv"),
+        (["--encode", "gif"], 2, "gif"),
+        (["--image-column", "id", "--label-column", "id"], 2, "no CSV has a column 'id'"),
+    ],
+)
+def test_misuse(tmp_path: Path, arguments: list[str], code: int, words: str) -> None:
+    source = photographs(tmp_path / "src", count=2)
+    result = shard(source, tmp_path / "shards", *arguments)
+    assert (result.exit_code, words in result.output) == (code, True), result.output
+    assert not (tmp_path / "shards").exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["--src", "."], ["--out", "shards"]])
+def test_source_and_output_are_asked_for(arguments: list[str]) -> None:
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2 and "Missing option '--" in result.output
+
+
+def test_one_column_is_not_both(tmp_path: Path) -> None:
+    source = photographs(tmp_path / "src", count=6)
+    rows = [f"{path.stem},{path.parent.name}" for path in source.rglob("*.png")]
+    (source / "labels.csv").write_text("\n".join(["id,animal", *rows]))
+    result = shard(source, tmp_path / "shards", "--image-column", "id", "--label-column", "id")
+    assert result.exit_code == 2 and "it can't be --label-column too" in result.output
+
+
+def test_an_empty_folder_and_a_full_one(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    result = shard(tmp_path / "empty", tmp_path / "shards")
+    assert result.exit_code == 1 and "holds no images and no CSV" in result.output
+    source = photographs(tmp_path / "src", count=12)
+    before = contents(made(source, tmp_path / "shards").directory)
+    result = shard(source, tmp_path / "shards")
+    assert result.exit_code == 2 and "already holds a dataset" in result.output
+    assert contents(tmp_path / "shards") == before
+
+
+def test_shards_inside_the_download_are_no_input(tmp_path: Path) -> None:
+    source = photographs(tmp_path, count=12)
+    made(source, source / "shards")
+    shutil.rmtree(source / "shards")
+    assert made(source, source / "shards").manifest.splits["train"].samples == 11
+
+
+def test_the_executable_works_from_anywhere(tmp_path: Path) -> None:
+    photographs(tmp_path / "kaggle", count=12)
+    environment = {**os.environ, "VIRTUAL_ENV": sys.prefix}
+    command = [ROOT / "tools" / "shard", "--src", "kaggle/", "--out", "shards/"]
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    assert Dataset(tmp_path / "shards").manifest.splits["train"].samples == 11
+
+
+def test_a_full_disk_ends_with_a_sentence(tmp_path: Path) -> None:
+    source = photographs(tmp_path / "src", count=40)
+    out = tmp_path / "shards"
+    command = [sys.executable, "-m", "tools.cli", "--src", source, "--out", out]
+    ended = subprocess.run(
+        ["sh", "-c", 'ulimit -f 20; exec "$@"', "sh", *command],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 1 and "no dataset was written" in ended.stderr, ended.stderr
+    assert "Traceback" not in ended.stderr and not out.exists()
+
+
+def test_an_interrupt_ends_with_a_sentence(tmp_path: Path) -> None:
+    source = photographs(tmp_path / "src", count=8, side=1500)
+    # Enough work for many seconds, so that the signal comes in the middle of it.
+    for path in list(source.rglob("*.png")):
+        for number in range(50):
+            path.with_stem(f"{path.stem}_{number}").hardlink_to(path)
+    out = tmp_path / "shards"
+    command = [sys.executable, "-m", "tools.cli", "--src", source, "--out", out, "--workers", "1"]
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        # A shell's background job begins with SIGINT ignored, and so would everything below it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    while not list(out.glob(".unfinished/scratch/*/*.tar")):
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate()
+    assert process.returncode == 130 and "Interrupted: no dataset was written" in said
+    assert not out.exists()
+
+
+def test_names_that_are_no_utf8_are_escaped(tmp_path: Path) -> None:
+    source = photographs(tmp_path / "src", count=12)
+    odd = os.fsencode(source / "cat") + b"/caf\xe9.png"
+    os.link(source / "cat" / "1.png", odd)
+    made(source, tmp_path / "shards", "--val", "0")
+    names = parquet.read_table(tmp_path / "shards" / "train.sources.parquet").column("source")
+    assert r"cat/caf\xe9.png" in names.to_pylist()
