@@ -1,9 +1,12 @@
-"""The one-way flow: benchmarks -> trainer -> pipeline <- tools, and a light --help."""
+"""Imports go one way, between packages, folders and modules; --help loads nothing heavy."""
 
 import ast
 import subprocess
 import sys
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -69,6 +72,74 @@ def test_packages_do_without(package: str, forbidden: tuple[str, ...]) -> None:
             assert not any(f"{module}.".startswith(f"{name}.") for name in forbidden), path
 
 
+def test_no_modules_import_each_other() -> None:
+    assert circle_in(module_imports()) is None
+
+
+def test_no_folders_import_each_other() -> None:
+    """A folder and the one that holds it count as one."""
+    folders = defaultdict(set)
+    for module, imported in module_imports().items():
+        for other in imported:
+            ours, theirs = folder_of(module), folder_of(other)
+            if not f"{ours}.".startswith(f"{theirs}.") and not f"{theirs}.".startswith(f"{ours}."):
+                folders[ours].add(theirs)
+    assert circle_in(folders) is None
+
+
+def test_only_benchmarks_of_tools_import_tools() -> None:
+    allowed = ("benchmarks.sharding", "benchmarks.datasets", "benchmarks.demo")
+    for module, imported in module_imports().items():
+        if module.startswith("benchmarks.") and not module.startswith(allowed):
+            assert not {other for other in imported if other.startswith("tools.")}, module
+
+
+@pytest.mark.parametrize(
+    ("imports", "circle"),
+    [
+        ({"a": {"b"}, "b": {"c"}, "c": set()}, None),
+        ({"a": {"b"}, "b": {"a"}}, {"a", "b"}),
+        ({"a": {"b"}, "b": {"c"}, "c": {"d"}, "d": {"b"}}, {"b", "c", "d"}),
+    ],
+)
+def test_a_circle_is_found(imports: dict[str, set[str]], circle: set[str] | None) -> None:
+    assert circle_in(imports) == circle
+
+
+def circle_in(imports: Mapping[str, Set[str]]) -> set[str] | None:
+    """Those that import each other, None if there are none."""
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        return set(error.args[1])
+    return None
+
+
+def module_imports() -> dict[str, set[str]]:
+    """Each module of the project, with those that it imports anywhere in its text."""
+    paths = {name: path for package in MAY_IMPORT for name, path in modules_of(package)}
+    return {
+        name: {found for text in imported_modules(path) if (found := nearest(text, paths))} - {name}
+        for name, path in paths.items()
+    }
+
+
+def modules_of(package: str) -> Iterator[tuple[str, Path]]:
+    for path in (ROOT / package).rglob("*.py"):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+
+
+def nearest(name: str, modules: Mapping[str, Path]) -> str | None:
+    """The module that `name`, a module or something in it, belongs to."""
+    parent = name.rpartition(".")[0]
+    return name if name in modules else parent if parent in modules else None
+
+
+def folder_of(module: str) -> str:
+    return module if (ROOT / module.replace(".", "/")).is_dir() else module.rpartition(".")[0]
+
+
 def ask_for_help(command: str) -> "subprocess.CompletedProcess[str]":
     script = (
         "import runpy, sys\n"
@@ -88,7 +159,7 @@ def ask_for_help(command: str) -> "subprocess.CompletedProcess[str]":
 
 @pytest.fixture(scope="module")
 def helped() -> "dict[str, subprocess.CompletedProcess[str]]":
-    """What each command said: two at a time."""
+    """The output of each command: two at a time."""
     with ThreadPoolExecutor(2) as pool:
         return dict(zip(COMMANDS, pool.map(ask_for_help, COMMANDS), strict=True))
 
