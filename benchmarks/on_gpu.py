@@ -18,7 +18,7 @@ from benchmarks.datasets.photographs import DEFAULT_FOLDER as DATA_FOLDER
 from benchmarks.datasets.photographs import FORMATS, prepare_format
 from benchmarks.measuring.provenance import ROOT
 from pipeline.errors import DataError, MisuseError
-from pipeline.options import options, setting, take
+from pipeline.options import options, pick_fields, setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ def main(**values: Any) -> None:
     """Run the tests that need a GPU, then measure the input, the compute, and both together."""
     # Each part runs in the project's folder.
     folders = {name: str(Path(values[name]).absolute()) for name in ("src", "out", "data")}
-    asked = take(GpuRun, values | folders)
+    asked = pick_fields(GpuRun, values | folders)
     out = Path(asked.out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise MisuseError(f"--out {out} holds something already: give a new or empty folder.")
@@ -89,7 +89,7 @@ def main(**values: Any) -> None:
 
 
 def parts(asked: GpuRun, shards: dict[str, Path]) -> list[Part]:
-    """In the order of what is learnt from each."""
+    """In the order of what is learned from each."""
     measuring = ("--runs", str(asked.runs), "--seconds", str(asked.seconds))
     batch = ("--batch-size", str(asked.batch_size))
     photographs = ("--src", asked.src, "--data", asked.data, "--images", str(asked.images))

@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.measuring.alternate import Measurement, alternate
 from benchmarks.measuring.config import FROM_ENVIRONMENT
 from benchmarks.measuring.table import report
-from pipeline.options import options, setting, take
+from pipeline.options import options, pick_fields, setting
 
 BATCH_SIZE = 256
 # As few pixels as DALI decodes: what remains is ours.
@@ -40,7 +40,7 @@ class OverheadsBenchmark:
 @options(OverheadsBenchmark)
 def main(**values: Any) -> None:
     """Measure what the loader costs beside decoding, on fabricated indexes."""
-    benchmark = take(OverheadsBenchmark, values)
+    benchmark = pick_fields(OverheadsBenchmark, values)
     with tempfile.TemporaryDirectory() as folder:
         small, large = (fabricate(Path(folder) / str(count), count) for count in (SMALL, LARGE))
         report(
@@ -90,7 +90,7 @@ def per_batch(shards: Path, batches: int) -> dict[str, Callable[[], float]]:
     from pipeline.plan.plan import PlannedBatch, train_plan
     from pipeline.storage.dataset import Dataset
     from pipeline.storage.reader import ShardReader
-    from pipeline.watchdog import Watch
+    from pipeline.watchdog import StallWatchdog
 
     config, dataset = PipelineConfig(threads=1), Dataset(shards)
     index = dataset.split("train")
@@ -106,7 +106,7 @@ def per_batch(shards: Path, batches: int) -> dict[str, Callable[[], float]]:
         world_size=1,
     )
     planned = plan.batch_at(0)
-    reader = ShardReader(index, verify=True, watch=Watch(300, rank=0))
+    reader = ShardReader(index, verify=True, watch=StallWatchdog(300, rank=0))
     images, _ = reader.read(planned.samples)
     spare = images[0].base
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from benchmarks.measuring.config import FROM_ENVIRONMENT
 from pipeline.config import PipelineConfig
-from pipeline.options import Command, options, setting, take
+from pipeline.options import Command, options, pick_fields, setting
 
 Floats = NDArray[np.float64]
 
@@ -55,7 +55,7 @@ class Agreement:
 @options(ParityBenchmark, PipelineConfig)
 def main(**values: Any) -> None:
     """Compare pixels and crops with torchvision's."""
-    benchmark, config = take(ParityBenchmark, values), take(PipelineConfig, values)
+    benchmark, config = pick_fields(ParityBenchmark, values), pick_fields(PipelineConfig, values)
     differences = compare_pixels(config, benchmark.split, benchmark.images)
     agreements = [
         agreement
@@ -102,7 +102,7 @@ def validation_views(config: PipelineConfig, split: str) -> Iterator[dict[str, N
     from pipeline.inference import inference_transform
     from pipeline.storage.dataset import Dataset
     from pipeline.storage.reader import ShardReader
-    from pipeline.watchdog import Watch
+    from pipeline.watchdog import StallWatchdog
 
     dataset = Dataset(config.shards)
     index, sizes = dataset.split(split), resolve_sizes(config, dataset.manifest)
@@ -111,7 +111,7 @@ def validation_views(config: PipelineConfig, split: str) -> Iterator[dict[str, N
     )
     ours = inference_transform(dataset.manifest, config)
     loader = val_loader(dataset, config, batch_size=50, device=torch.device("cpu"), split=split)
-    watch = Watch(config.stall_timeout, rank=0)
+    watch = StallWatchdog(config.stall_timeout, rank=0)
     with loader, closing(ShardReader(index, verify=True, watch=watch)) as reader:
         for batch in loader:
             encoded, _ = reader.read(batch.samples)

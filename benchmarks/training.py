@@ -14,7 +14,7 @@ import click
 from benchmarks.measuring.alternate import Measurement, alternate, ratio
 from benchmarks.measuring.config import FROM_ENVIRONMENT, Measuring
 from benchmarks.measuring.table import report
-from pipeline.options import options, setting, take, within
+from pipeline.options import options, pick_fields, setting
 
 if TYPE_CHECKING:
     from trainer.config import Settings
@@ -32,26 +32,22 @@ LINES = 4
 class TrainingBenchmark(Measuring):
     shards: str = setting("shards", "Directory of shards, an fsspec URL too.")
     model: str = setting("resnet50", "Any torchvision classifier, by its name there.")
-    image_size: int = setting(224, "Side of the images in px.")
-    batch_size: int = setting(8, "Images of a step.")
-    steps: int = setting(2, "Steps between two lines of metrics.jsonl, of which a run has 4.")
+    image_size: int = setting(224, "Side of the images in px.", low=1)
+    batch_size: int = setting(8, "Images of a step.", low=1)
+    steps: int = setting(
+        2, "Steps between two lines of metrics.jsonl, of which a run has 4.", low=1
+    )
     device: str = setting("auto", "As the trainer's.", type=click.Choice(["auto", "cpu", "cuda"]))
     saving: bool = setting(
         False, "Measure what a checkpoint takes of the steps' time instead; needs no shards."
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        within("--image-size", self.image_size, 1)
-        within("--batch-size", self.batch_size, 1)
-        within("--steps", self.steps, 1)
 
 
 @click.command(context_settings=FROM_ENVIRONMENT)
 @options(TrainingBenchmark)
 def main(**values: Any) -> None:
     """Measure the whole trainer on one rank, by what it writes into metrics.jsonl."""
-    benchmark = take(TrainingBenchmark, values)
+    benchmark = pick_fields(TrainingBenchmark, values)
     (_measure_saving if benchmark.saving else _measure)(benchmark)
 
 
@@ -195,7 +191,7 @@ def _settings(benchmark: TrainingBenchmark, **values: Any) -> "Settings":
     from trainer.config import Settings
 
     quiet = {"val_every": 0.0, "checkpoint_minutes": 0.0, "checkpoint_every": 0.0}
-    return Settings.of(
+    return Settings.from_options(
         shards=benchmark.shards,
         model=benchmark.model,
         image_size=benchmark.image_size,

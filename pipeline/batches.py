@@ -14,21 +14,21 @@ from numpy.typing import NDArray
 from torch.utils.dlpack import from_dlpack
 
 from pipeline.config import PipelineConfig
-from pipeline.daemon_thread import Worker
-from pipeline.dali.decode_for_cache import WholeDecoder
+from pipeline.daemon_thread import DaemonThread
+from pipeline.dali.decode_for_cache import FullImageDecoder
 from pipeline.dali.decode_graph import GraphConfig, Stages, build_graph
 from pipeline.feed.bad_samples import BadSamples
-from pipeline.feed.decoded_cache import KeptImages
+from pipeline.feed.decoded_cache import DecodedCache
 from pipeline.feed.feed import FedBatch, Feed
-from pipeline.feed.fetch import EncodedSupply, KeptSupply, MaskedSupply, Supply
+from pipeline.feed.fetch import CachedFetcher, EncodedFetcher, Fetcher, MaskedSupply
 from pipeline.plan.augment import GEOMETRY, train_parameter_names
 from pipeline.plan.plan import Plan, PlannedBatch
 from pipeline.plan.step_groups import step_slices
 from pipeline.storage.dataset import Dataset, SplitIndex
 from pipeline.storage.reader import ShardReader
 from pipeline.targets import batch_targets, mask_targets
-from pipeline.undecodable import blame, blame_masks
-from pipeline.watchdog import Watch
+from pipeline.undecodable import find_invalid_masks, find_undecodable
+from pipeline.watchdog import StallWatchdog
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Batch:
     """What a step gets: B samples of this rank.
 
     Attributes:
-        images: uint8 (B, 3, H, W) on the device, in channels-last memory, not normalised. On a CPU
+        images: uint8 (B, 3, H, W) on the device, in channels-last memory, not normalized. On a CPU
             a part of what was decoded in one run, about 256 images; their memory is freed together.
         targets: on the device; classification: int64 (B,), labels; multi-label and regression:
             float32 (B, targets); segmentation: uint8 (B, H, W), the class of each pixel, VOID where
@@ -61,7 +61,7 @@ class Batch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class BatchContext:
     """What all iterations of a loader have in common; `rank` is for messages.
 
     DALI decodes groups of at most `group` steps, of `batch_size` samples each but for the last.
@@ -74,10 +74,10 @@ class Source:
     config: PipelineConfig
     device: torch.device
     bad: BadSamples
-    kept: KeptImages | None
+    kept: DecodedCache | None
     rank: int
 
-    def supply(self, watch: Watch) -> Supply:
+    def supply(self, watch: StallWatchdog) -> Fetcher:
         """Images, encoded or kept."""
         reader = ShardReader(
             self.index,
@@ -88,9 +88,9 @@ class Source:
         if self.graph.masks:
             return MaskedSupply(reader, self.index)
         if self.kept is None:
-            return EncodedSupply(reader)
-        decoder = WholeDecoder(self.graph, on_device=self.graph.decoded == "device")
-        return KeptSupply(reader, self.kept, decoder, watch)
+            return EncodedFetcher(reader)
+        decoder = FullImageDecoder(self.graph, on_device=self.graph.decoded == "device")
+        return CachedFetcher(reader, self.kept, decoder, watch)
 
 
 class _RunFailedError(Exception):
@@ -101,7 +101,7 @@ class _RunFailedError(Exception):
         self.redo = redo
 
 
-def decoded_batches(source: Source, plan: Plan) -> Generator[Batch]:
+def decoded_batches(source: BatchContext, plan: Plan) -> Generator[Batch]:
     """Run the plan through DALI and hand its steps over to torch; see ``decoded_images``."""
     with closing(decoded_images(source, plan)) as runs:
         for planned, outputs in runs:
@@ -109,7 +109,7 @@ def decoded_batches(source: Source, plan: Plan) -> Generator[Batch]:
 
 
 def decoded_images(
-    source: Source, plan: Plan, stages: Stages | None = None
+    source: BatchContext, plan: Plan, stages: Stages | None = None
 ) -> Generator[tuple[PlannedBatch, tuple[Any, ...]]]:
     """Run the plan through DALI: what each group of steps takes and the graph's outputs, DALI's
     lists of tensors. Samples that are bad are remembered in the source, and others take their
@@ -134,7 +134,9 @@ def decoded_images(
             redone = max(redone, done + failure.redo)
 
 
-def open_feed(source: Source, plan: Plan, watch: Watch, *, group: int | None = None) -> Feed:
+def open_feed(
+    source: BatchContext, plan: Plan, watch: StallWatchdog, *, group: int | None = None
+) -> Feed:
     """What DALI calls for each group of the plan, the source's by default."""
     return Feed(
         source.supply(watch),
@@ -148,12 +150,12 @@ def open_feed(source: Source, plan: Plan, watch: Watch, *, group: int | None = N
 
 
 def _run(
-    source: Source, plan: Plan, group: int, stages: Stages | None
+    source: BatchContext, plan: Plan, group: int, stages: Stages | None
 ) -> Generator[tuple[FedBatch, tuple[Any, ...]]]:
     """One pipeline for the whole plan; raises ``_RunFailedError``."""
     device = source.device
     stream = torch.cuda.current_stream(device) if device.type == "cuda" else None
-    watch = Watch(source.config.stall_timeout, source.rank)
+    watch = StallWatchdog(source.config.stall_timeout, source.rank)
     feed = open_feed(source, plan, watch, group=group)
     with closing(feed), _dali_thread(watch) as thread:
         pipeline = build_graph(feed, source.graph, stages)
@@ -167,17 +169,19 @@ def _run(
             except RuntimeError as error:
                 failed = feed.waiting()
                 if group == 1:
-                    blame(failed, source.graph, source.bad, error)
+                    find_undecodable(failed, source.graph, source.bad, error)
                     raise _RunFailedError(redo=0) from error
                 raise _RunFailedError(redo=len(failed[0].steps)) from error
             batch = feed.delivered()
-            if source.graph.masks and blame_masks(batch, outputs[2], source.bad):
+            if source.graph.masks and find_invalid_masks(batch, outputs[2], source.bad):
                 raise _RunFailedError(redo=0)
             step = batch.steps.stop
             yield batch, outputs
 
 
-def _hand_over(planned: PlannedBatch, outputs: tuple[Any, ...], source: Source) -> list[Batch]:
+def _hand_over(
+    planned: PlannedBatch, outputs: tuple[Any, ...], source: BatchContext
+) -> list[Batch]:
     """The batches of a group's steps, parts of the same tensors."""
     images, *masks = (from_dlpack(output.as_tensor()) for output in outputs[:2])
     pixels = images.permute(0, 3, 1, 2)
@@ -190,9 +194,9 @@ def _hand_over(planned: PlannedBatch, outputs: tuple[Any, ...], source: Source) 
 
 
 @contextmanager
-def _dali_thread(watch: Watch) -> Iterator[Worker]:
+def _dali_thread(watch: StallWatchdog) -> Iterator[DaemonThread]:
     """A thread to run DALI in, since nothing can wake one that is stuck in there."""
-    thread = Worker("shardline-dali")
+    thread = DaemonThread("shardline-dali")
     try:
         yield thread
     finally:
@@ -210,7 +214,7 @@ def graph_config(
 ) -> GraphConfig:
     """The graph for `dataset` as `config` says, on `device`, for runs of `batch_size` samples.
 
-    What is erased becomes the channels' mean: 0 once the model has normalised it.
+    What is erased becomes the channels' mean: 0 once the model has normalized it.
     """
     red, green, blue = (float(round(255 * mean)) for mean in dataset.manifest.mean)
     on_gpu = device.type == "cuda"

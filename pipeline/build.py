@@ -8,15 +8,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.batches import Source, decoded_batches, graph_config
+from pipeline.batches import BatchContext, decoded_batches, graph_config
 from pipeline.config import PipelineConfig, image_size, resolve_sizes
 from pipeline.feed.bad_samples import BadSamples
 from pipeline.feed.decoded_cache import choose_kept
 from pipeline.loader import Loader
-from pipeline.log import tell
+from pipeline.log import warn
 from pipeline.plan.plan import Plan, train_plan, val_plan
 from pipeline.plan.ranks import per_rank_batch_size, validation_samples
-from pipeline.plan.step_groups import most_steps, runs_ready
+from pipeline.plan.step_groups import max_group_size, prefetch_groups
 from pipeline.storage.cache_eviction import GIB
 from pipeline.storage.dataset import Dataset, SplitIndex
 from pipeline.storage.manifest import TARGET_COMPONENTS
@@ -67,7 +67,7 @@ class TrainStream:
     """What the batches of training are made from: `plan` is that of the steps from a position on,
     `samples` are the positions in an epoch."""
 
-    source: Source
+    source: BatchContext
     plan: Callable[[int], Plan]
     samples: int
 
@@ -160,7 +160,7 @@ def _opened(dataset: Dataset, config: PipelineConfig, split: str) -> SplitIndex:
 def _warn_of_thrashing(index: SplitIndex) -> None:
     total = sum(shard.bytes for shard in index.split.shards)
     if index.cache is not None and total > index.cache.limit_bytes:
-        tell(
+        warn(
             f"The shards of {index.name} take {total / GIB:.2g} GiB, --cache-size allows "
             f"{index.cache.limit_bytes / GIB:.2g} GiB: under --shuffle global each batch fetches "
             f"shards anew. Give --shuffle window, or a larger --cache-size."
@@ -177,17 +177,17 @@ def _source(
     rank: int,
     *,
     training: bool,
-) -> Source:
+) -> BatchContext:
     """What iterations over `samples` of a split share."""
     kept = choose_kept(config.cache, index, samples, device, rank=rank)
     group = group_steps(dataset, config, device, batch_size)
-    return Source(
+    return BatchContext(
         index=index,
         batch_size=batch_size,
         group=group,
         graph=graph_config(
             dataset,
-            replace(config, prefetch=runs_ready(config.prefetch, group)),
+            replace(config, prefetch=prefetch_groups(config.prefetch, group)),
             device,
             batch_size * group,
             training=training,
@@ -208,7 +208,7 @@ def group_steps(
     manifest = dataset.manifest
     stored_px = manifest.heights[1] * manifest.widths[1]
     side_px = max(config.progressive_resize or (resolve_sizes(config, manifest).image_size_px,))
-    return most_steps(
+    return max_group_size(
         batch_size=batch_size,
         image_bytes=3 * max(stored_px, side_px**2),
         read_ahead=config.read_ahead,

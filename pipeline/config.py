@@ -7,14 +7,14 @@ import click
 
 from pipeline.errors import MisuseError
 from pipeline.machine import available_cores
-from pipeline.options import setting, within
+from pipeline.options import Options, flag_of, setting
 from pipeline.progressive_resize import ImageSize, StartEnd, check_progressive, progressive_size
 from pipeline.storage.dataset import Dataset
 from pipeline.storage.manifest import Manifest
 
 
 @dataclass(frozen=True, kw_only=True)
-class PipelineConfig:
+class PipelineConfig(Options):
     shards: str = setting(
         "shards",
         "Directory that tools/shard wrote, or its URL (s3://bucket/shards).",
@@ -24,63 +24,76 @@ class PipelineConfig:
         None, "Folder for shards fetched from a URL.  [default: ~/.cache, or as XDG says]"
     )
     cache_size: float | None = setting(
-        None, "GiB that fetched shards may take.  [default: half of the disk's free space]"
+        None, "GiB that fetched shards may take.  [default: half of the disk's free space]", above=0
     )
-    seed: int = setting(0, "Seed of order and augmentation.", section="Order")
+    seed: int = setting(
+        0, "Seed of order and augmentation.", section="Order", low=0, high=2**63 - 1
+    )
     shuffle: str = setting(
         "global",
         "Each epoch's order: all samples, those of a window of shards, or as they lie.",
         type=click.Choice(["global", "window", "off"]),
     )
-    shuffle_window: int = setting(8, "Shards in a window of --shuffle window.")
+    shuffle_window: int = setting(8, "Shards in a window of --shuffle window.", low=1)
     sample_weights: str = setting(
         "none",
         "inverse-frequency: drawn with replacement, every class as often as the others.",
         type=click.Choice(["none", "inverse-frequency"]),
     )
-    repeats: int = setting(1, "How often a sample comes in a row, each time augmented anew.")
+    repeats: int = setting(1, "How often a sample comes in a row, each time augmented anew.", low=1)
     image_size: int | None = setting(
         None,
         "Side of the training image in px.  [default: 224, less where the images are small]",
         section="Images",
+        low=1,
     )
     val_resize: int | None = setting(
         None,
         "Shorter side in px before the central crop of validation.  "
         "[default: image size / 0.875, or the image size where images are small]",
+        low=1,
     )
     crop_area: tuple[float, float] = setting(
-        (0.08, 1.0), "Range of the random crop's share of the image.", section="Augmentation"
+        (0.08, 1.0),
+        "Range of the random crop's share of the image.",
+        section="Augmentation",
+        above=0,
+        high=1,
     )
     crop_ratio: tuple[float, float] = setting(
-        (0.75, 4 / 3), "Range of the random crop's width / height."
+        (0.75, 4 / 3), "Range of the random crop's width / height.", above=0
     )
-    flip_probability: float = setting(0.5, "Probability of a flip left to right.")
+    flip_probability: float = setting(0.5, "Probability of a flip left to right.", low=0, high=1)
     color_jitter: float = setting(
-        0.0, "Brightness, contrast and saturation are multiplied by up to 1 +- this."
+        0.0, "Brightness, contrast and saturation are multiplied by up to 1 +- this.", low=0, high=1
     )
-    hue_jitter: float = setting(0.0, "Hue is turned by up to +- this many degrees.")
+    hue_jitter: float = setting(
+        0.0, "Hue is turned by up to +- this many degrees.", low=0, high=180
+    )
     auto_augment: str = setting(
         "none",
         "trivial: one operation of TrivialAugment's an image, of any strength; rand: RandAugment.",
         type=click.Choice(["none", "trivial", "rand"]),
     )
-    rand_augment_operations: int = setting(2, "Operations an image gets from RandAugment.")
-    rand_augment_magnitude: int = setting(9, "Their strength, from 0 to 30.")
+    rand_augment_operations: int = setting(2, "Operations an image gets from RandAugment.", low=1)
+    rand_augment_magnitude: int = setting(9, "Their strength, from 0 to 30.", low=0, high=30)
     erase_probability: float = setting(
-        0.0, "Probability that a random part of the image becomes the mean color."
+        0.0, "Probability that a random part of the image becomes the mean color.", low=0, high=1
     )
     erase_area: tuple[float, float] = setting(
-        (0.02, 0.33), "Range of the erased part's share of the image."
+        (0.02, 0.33), "Range of the erased part's share of the image.", above=0, high=1
     )
     erase_ratio: tuple[float, float] = setting(
-        (0.3, 3.3), "Range of the erased part's height / width."
+        (0.3, 3.3), "Range of the erased part's height / width.", above=0
     )
     mixup_alpha: float = setting(
-        0.0, "Pairs of images are mixed, in shares from Beta(this, this); 0: not."
+        0.0, "Pairs of images are mixed, in shares from Beta(this, this); 0: not.", low=0, high=1
     )
     cutmix_alpha: float = setting(
-        0.0, "Pairs swap a window, its share from Beta(this, this); 0: not. With MixUp: half each."
+        0.0,
+        "Pairs swap a window, its share from Beta(this, this); 0: not. With MixUp: half each.",
+        low=0,
+        high=1,
     )
     progressive_resize: tuple[int, int] | None = setting(
         None,
@@ -88,14 +101,15 @@ class PipelineConfig:
         "--image-size.",
         type=StartEnd(),
     )
-    progressive_epochs: int = setting(10, "Epochs until --progressive-resize comes to END.")
+    progressive_epochs: int = setting(10, "Epochs until --progressive-resize comes to END.", low=1)
     threads: int | None = setting(
         None,
         "Threads of DALI per rank.  [default: cores / ranks on this machine]",
         section="Loading",
+        low=1,
     )
-    prefetch: int = setting(2, "Batches that DALI keeps ready.")
-    read_ahead: int = setting(4, "Batches whose bytes are read before DALI asks for them.")
+    prefetch: int = setting(2, "Batches that DALI keeps ready.", low=1)
+    read_ahead: int = setting(4, "Batches whose bytes are read before DALI asks for them.", low=1)
     verify: str = setting(
         "crc",
         "crc: check each sample's crc32 as it is read.",
@@ -109,46 +123,28 @@ class PipelineConfig:
         type=click.Choice(["none", "host", "device", "auto"]),
     )
     stall_timeout: float = setting(
-        300.0, "Stop with an error if a batch is missed for so many seconds; 0: never."
+        300.0, "Stop with an error if a batch is missed for so many seconds; 0: never.", low=0
     )
     max_bad: float = setting(
         0.01,
         "Stop when more than this fraction of a split's samples is damaged; others take the "
         "places of those.",
+        low=0,
+        high=1,
     )
-    hw_decoder_load: float = setting(0.65, "Share of JPEGs for the GPU's hardware decoder.")
+    hw_decoder_load: float = setting(
+        0.65, "Share of JPEGs for the GPU's hardware decoder.", low=0, high=1
+    )
 
     def __post_init__(self) -> None:
-        within("--seed", self.seed, 0, 2**63 - 1)
-        within("--flip-probability", self.flip_probability, 0, 1)
-        within("--color-jitter", self.color_jitter, 0, 1)
-        within("--hue-jitter", self.hue_jitter, 0, 180)
-        within("--rand-augment-magnitude", self.rand_augment_magnitude, 0, 30)
-        within("--erase-probability", self.erase_probability, 0, 1)
-        within("--mixup-alpha", self.mixup_alpha, 0, 1)
-        within("--cutmix-alpha", self.cutmix_alpha, 0, 1)
-        within("--hw-decoder-load", self.hw_decoder_load, 0, 1)
-        within("--max-bad", self.max_bad, 0, 1)
-        within("--stall-timeout", self.stall_timeout, 0)
-        if self.cache_size is not None and self.cache_size <= 0:
-            raise MisuseError(f"--cache-size must be positive, not {self.cache_size:g}.")
-        _range("--crop-area", self.crop_area, 1)
-        _range("--crop-ratio", self.crop_ratio, math.inf)
-        _range("--erase-area", self.erase_area, 1)
-        _range("--erase-ratio", self.erase_ratio, math.inf)
-        for flag, value in (
-            ("--shuffle-window", self.shuffle_window),
-            ("--repeats", self.repeats),
-            ("--rand-augment-operations", self.rand_augment_operations),
-            ("--progressive-epochs", self.progressive_epochs),
-            ("--image-size", self.image_size),
-            ("--val-resize", self.val_resize),
-            ("--threads", self.threads),
-            ("--prefetch", self.prefetch),
-            ("--read-ahead", self.read_ahead),
-        ):
-            if value is not None:
-                within(flag, value, 1)
+        super().__post_init__()
+        for name in ("crop_area", "crop_ratio", "erase_area", "erase_ratio"):
+            smallest, largest = getattr(self, name)
+            if smallest > largest:
+                raise MisuseError(
+                    f"{flag_of(name)} must be two numbers in ascending order, not {smallest} "
+                    f"{largest}."
+                )
         if self.image_size and self.val_resize and self.val_resize < self.image_size:
             raise MisuseError(
                 f"--val-resize {self.val_resize} is smaller than --image-size {self.image_size}."
@@ -156,7 +152,7 @@ class PipelineConfig:
         if self.repeats > 1 and (self.mixup_alpha or self.cutmix_alpha):
             raise MisuseError(
                 f"--repeats {self.repeats} lets copies of one image follow each other, and "
-                f"--mixup-alpha and --cutmix-alpha mix neighbours: take one of them."
+                f"--mixup-alpha and --cutmix-alpha mix neighbors: take one of them."
             )
         if self.progressive_resize:
             check_progressive(*self.progressive_resize)
@@ -206,9 +202,3 @@ def image_size(config: PipelineConfig, manifest: Manifest, *, epoch_positions: i
     return progressive_size(
         start_px, end_px, epochs=config.progressive_epochs, epoch_positions=epoch_positions
     )
-
-
-def _range(flag: str, value: tuple[float, float], high: float) -> None:
-    if not 0 < value[0] <= value[1] <= high:
-        limit = "" if high == math.inf else f" <= {high}"
-        raise MisuseError(f"{flag} must be two numbers 0 < low <= high{limit}, not {value}.")

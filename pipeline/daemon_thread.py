@@ -11,7 +11,7 @@ Result = TypeVar("Result")
 Job = tuple["Future[Any]", Callable[[], Any]]
 
 
-class Worker:
+class DaemonThread:
     """Does what is submitted, in order; with several threads, begins it in order.
 
     An executor of the standard library is joined when the process ends, which hangs for ever where

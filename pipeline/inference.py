@@ -10,9 +10,9 @@ from pipeline.storage.manifest import Manifest
 
 class ValidationTransform(nn.Module):
     """Shorter side to ``sizes.resize_px``, the central square of ``sizes.image_size_px``, then
-    normalised.
+    normalized.
 
-    Before it is normalised, no pixel differed from DALI's by more than one level of 255, and one in
+    Before it is normalized, no pixel differed from DALI's by more than one level of 255, and one in
     8,000 by that much, on 500 photographs (``python -m benchmarks.parity``).
 
     Args:
@@ -36,7 +36,7 @@ class ValidationTransform(nn.Module):
         return (self.pixels(image).float() - self.mean) / self.std
 
     def pixels(self, image: torch.Tensor) -> torch.Tensor:
-        """The same, not normalised: uint8, as a model takes it that normalises by itself."""
+        """The same, not normalized: uint8, as a model takes it that normalizes by itself."""
         height, width = image.shape[1:]
         shorter = min(height, width)
         resized = [self.resize_px * side // shorter for side in (height, width)]

@@ -7,7 +7,7 @@ them apart.
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, Self
 
-from pipeline.batches import Batch, Source
+from pipeline.batches import Batch, BatchContext
 from pipeline.errors import DataError
 
 
@@ -37,7 +37,7 @@ class Loader:
         seed: int,
         fingerprint: str,
         position: int = 0,
-        source: Source | None = None,
+        source: BatchContext | None = None,
     ) -> None:
         self._batches, self._steps, self._source = batches, steps, source
         self._advance, self._samples = advance, samples

@@ -5,7 +5,7 @@ import logging
 _LOG = logging.getLogger("shardline")
 
 
-def tell(sentence: str) -> None:
+def warn(sentence: str) -> None:
     """Log `sentence` as a warning: bare on standard error, unless the program has set up logging
     otherwise."""
     _LOG.warning(sentence)

@@ -1,6 +1,6 @@
 """MixUp and CutMix on the device, after the batch, the same at any world size.
 
-Neighbours in the stream are pairs: positions (p, p + 1), counted from the first of a rank's batch.
+Neighbors in the stream are pairs: positions (p, p + 1), counted from the first of a rank's batch.
 All world sizes agree on them as long as each rank's batch is even. How a pair is mixed is a
 function of (seed, p): each keeps a share drawn from Beta(alpha, alpha) of every pixel (Zhang et al.
 2018, "mixup", arXiv:1710.09412), or all but a window that the two swap, its size drawn so (Yun et
@@ -119,9 +119,9 @@ def _windows(place: Floats, share: Floats, height: int, width: int) -> Integers:
     """(top, bottom, left, right), int64 (P, 4), around a place (y, x) in fractions; `share` of the
     image lies outside before what sticks out is cut off."""
     size = np.array([height, width])
-    centre = np.floor(place * size)
+    center = np.floor(place * size)
     half = np.floor(np.sqrt(1 - share)[:, None] * size / 2)
-    start, end = (centre - half).clip(0), np.minimum(centre + half, size)
+    start, end = (center - half).clip(0), np.minimum(center + half, size)
     return np.stack([start[:, 0], end[:, 0], start[:, 1], end[:, 1]], axis=1).astype(np.int64)
 
 

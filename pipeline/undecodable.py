@@ -16,7 +16,7 @@ from pipeline.feed.bad_samples import BadSamples
 from pipeline.feed.feed import FedBatch
 
 
-def blame(
+def find_undecodable(
     fed: Sequence[FedBatch], graph: GraphConfig, bad: BadSamples, error: RuntimeError
 ) -> None:
     """Find the samples that DALI can't decode, each alone with its window; raises ``DataError``
@@ -39,7 +39,7 @@ def blame(
     ) from error
 
 
-def blame_masks(batch: FedBatch, highest: Any, bad: BadSamples) -> bool:
+def find_invalid_masks(batch: FedBatch, highest: Any, bad: BadSamples) -> bool:
     """Whether masks of `batch` hold values that are no class: their samples are bad then.
 
     `highest` is the graph's output. Raises ``DataError`` where there are too many.

@@ -11,7 +11,7 @@ from pipeline.errors import DataError
 Result = TypeVar("Result")
 
 
-class Watch:
+class StallWatchdog:
     """Its loader's threads tell it what they do; who waits for a batch waits here.
 
     A batch is missed only by a consumer that asks for it, so a slow consumer is no stall. An

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from pipeline.options import Command, options, take
+from pipeline.options import Command, options, pick_fields
 from tools.commands import needs_packages
 from tools.config import ShardConfig
 
@@ -17,7 +17,7 @@ def main(**values: Any) -> None:
     Finds out where the images and labels are, says what it found and what it will do, and writes
     tars, an index and dataset.json. Every guess has an option that overrides it.
     """
-    config = take(ShardConfig, values)
+    config = pick_fields(ShardConfig, values)
     # The imports are here and not above for the sake of --help, which needs neither OpenCV nor
     # Arrow; the fork server loads them at the same time as this process.
     from tools.workers import start_fork_server

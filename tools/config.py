@@ -7,7 +7,7 @@ import click
 
 from pipeline.errors import MisuseError
 from pipeline.machine import available_cores
-from pipeline.options import setting
+from pipeline.options import Options, setting
 from pipeline.storage.manifest import TARGET_COMPONENTS
 from tools.images.encoding import Encoding
 
@@ -16,7 +16,7 @@ SHAPELESS = ("src", "out", "workers", "engine", "max_rejected", "dry_run")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShardConfig:
+class ShardConfig(Options):
     """Options of ``tools/shard``; raises ``MisuseError`` for values that make no sense."""
 
     src: str = setting(
@@ -63,7 +63,7 @@ class ShardConfig:
         metavar="PATH",
     )
     task: str = setting(
-        "auto", "What is to be learnt.", type=click.Choice(["auto", *TARGET_COMPONENTS])
+        "auto", "What is to be learned.", type=click.Choice(["auto", *TARGET_COMPONENTS])
     )
     mask_column: str | None = setting(None, "Column that names the mask file.", section="Masks")
     mask_template: str | None = setting(
@@ -72,13 +72,14 @@ class ShardConfig:
         "{folder}, {stem}, {name} and {suffix}.",
         metavar="TEMPLATE",
     )
-    mask_colours: str | None = setting(
+    mask_colors: str | None = setting(
         None,
-        "CSV name,r,g,b of the masks' colours.  [default: class_dict.csv if there is "
+        "CSV name,r,g,b of the masks' colors.  [default: class_dict.csv if there is "
         "one, else dark and bright]",
         metavar="PATH",
+        aliases={"--mask-colours": None},
     )
-    mask_threshold: int = setting(128, "From here on a gray mask is bright.")
+    mask_threshold: int = setting(128, "From here on a gray mask is bright.", low=0, high=255)
     pixel_layout: str = setting(
         "interleaved",
         "Order of RGB values in a row of a pixel CSV: RGBRGB... or all R, all G, all B.",
@@ -86,7 +87,7 @@ class ShardConfig:
         section="Tables of pixels",
     )
     pixel_size: tuple[int, int] | None = setting(
-        None, "Height and width of the images of a pixel CSV.  [default: square]"
+        None, "Height and width of the images of a pixel CSV.  [default: square]", low=1
     )
     split_column: str | None = setting(
         None,
@@ -101,8 +102,12 @@ class ShardConfig:
         "Fraction of the images for validation, 0 for none; given, it replaces the download's "
         "own division.  [default: the download's own, else 0.1]",
         metavar="FRACTION",
+        low=0,
+        high=1,
     )
-    seed: int = setting(0, "Seed of the shuffle and of the validation split.")
+    seed: int = setting(
+        0, "Seed of the shuffle and of the validation split.", low=0, high=2**63 - 1
+    )
     encode: str = setting(
         "auto",
         "auto: JPEG stays, PNG photographs become JPEG, small images PNG. keep: as they are. "
@@ -110,20 +115,20 @@ class ShardConfig:
         type=click.Choice(["auto", "keep", "jpeg", "png"]),
         section="Stored images",
     )
-    quality: int = setting(92, "JPEG quality, 1 to 100.")
+    quality: int = setting(92, "JPEG quality, 1 to 100.", low=1, high=100)
     longest_side: int | None = setting(
-        None, "Shrink until the longest side has at most so many pixels.", metavar="PX"
+        None, "Shrink until the longest side has at most so many pixels.", metavar="PX", low=1
     )
     shortest_side: int | None = setting(
-        None, "Shrink until the shortest side has at most so many pixels.", metavar="PX"
+        None, "Shrink until the shortest side has at most so many pixels.", metavar="PX", low=1
     )
     alpha: str = setting(
         "white",
         "What lies behind transparent pixels, or drop the transparency.",
         type=click.Choice(["white", "black", "drop"]),
     )
-    max_pixels: float = setting(100.0, "Reject larger images, in millions of pixels.")
-    max_bytes: float = setting(256.0, "Reject larger files, in MiB.")
+    max_pixels: float = setting(100.0, "Reject larger images, in millions of pixels.", above=0)
+    max_bytes: float = setting(256.0, "Reject larger files, in MiB.", above=0)
     verify: str = setting(
         "decode",
         "Decode each image that is stored as it is, or trust its header.",
@@ -131,43 +136,29 @@ class ShardConfig:
     )
     follow_links: bool = setting(False, "Follow links that leave --src.")
     workers: int | None = setting(
-        None, "Processes that encode.  [default: every core]", section="Work"
+        None, "Processes that encode.  [default: every core]", section="Work", low=1
     )
     engine: str = setting(
         "local",
         "Processes of this machine, or the tasks of a Ray cluster.",
         type=click.Choice(["local", "ray"]),
     )
-    shard_size: float = setting(256.0, "Size of a shard, about, in MiB.", metavar="MIB")
+    shard_size: float = setting(256.0, "Size of a shard, about, in MiB.", metavar="MIB", above=0)
     max_rejected: float = setting(
-        0.01, "Stop when more than this fraction of the sources is unusable.", metavar="FRACTION"
+        0.01,
+        "Stop when more than this fraction of the sources is unusable.",
+        metavar="FRACTION",
+        low=0,
+        high=1,
     )
 
     def __post_init__(self) -> None:
-        for name in ("val", "max_rejected"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value <= 1:
-                _refuse(name, value, "a fraction from 0 to 1")
-        if self.val == 1:
-            _refuse("val", self.val, "less than 1, or nothing is left to train on")
-        if not 0 <= self.seed < 2**63:
-            _refuse("seed", self.seed, "from 0 to 2^63 - 1")
+        super().__post_init__()
         for name in ("src", "out"):
             if not getattr(self, name):
-                _refuse(name, "empty", "a folder or a URL")
-        if not 1 <= self.quality <= 100:
-            _refuse("quality", self.quality, "from 1 to 100")
-        for name in ("longest_side", "shortest_side", "workers"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                _refuse(name, value, "at least 1")
-        if self.pixel_size is not None and min(self.pixel_size) < 1:
-            _refuse("pixel_size", self.pixel_size, "at least 1 by 1")
-        for name in ("shard_size", "max_pixels", "max_bytes"):
-            if not getattr(self, name) > 0:
-                _refuse(name, getattr(self, name), "more than 0")
-        if not 0 <= self.mask_threshold <= 255:
-            _refuse("mask_threshold", self.mask_threshold, "from 0 to 255")
+                raise MisuseError(f"--{name} is empty: give a folder or a URL.")
+        if self.val == 1:
+            raise MisuseError("--val 1 leaves nothing to train on: give less than 1.")
 
     @property
     def processes(self) -> int:
@@ -194,8 +185,3 @@ class ShardConfig:
     def shaping(self) -> dict[str, Any]:
         """The arguments that shape the bytes, as the manifest records them."""
         return {name: value for name, value in vars(self).items() if name not in SHAPELESS}
-
-
-def _refuse(name: str, value: object, wanted: str) -> None:
-    option = "--" + name.replace("_", "-")
-    raise MisuseError(f"{option} is {value}, it must be {wanted}.")

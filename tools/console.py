@@ -18,26 +18,28 @@ from rich.table import Table
 from tools.text import printable
 
 
-class Advance(Protocol):
+class ProgressCallback(Protocol):
     """Called with how much more is done: sources, or bytes."""
 
     def __call__(self, count: int, /) -> None: ...
 
 
-class Narrator:
-    """Plain sentences; names from the data are never read as markup."""
+class Output:
+    """Prints sentences, tables and progress; names from the data are never read as markup."""
 
     def __init__(self) -> None:
         self.console = Console(markup=False, highlight=False, emoji=False)
 
-    def say(self, text: str) -> None:
+    def print(self, text: str) -> None:
         self.console.print(printable(text), soft_wrap=True)
 
-    def show(self, table: Table) -> None:
+    def table(self, table: Table) -> None:
         self.console.print(table)
 
     @contextmanager
-    def progress(self, verb: str, total: int, *, unit: str, scale: int = 1) -> Iterator[Advance]:
+    def progress(
+        self, verb: str, total: int, *, unit: str, scale: int = 1
+    ) -> Iterator[ProgressCallback]:
         """A bar with rate and time left, on a terminal; nothing elsewhere. The rate is in `unit`
         of `scale` each."""
         bar = Progress(

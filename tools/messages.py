@@ -9,13 +9,13 @@ from tools.config import ShardConfig
 from tools.download.file_index import FileIndex
 from tools.download.image_files import ImageFiles
 from tools.download.image_tables import MaskTable
-from tools.download.mask_classes import colours_table
+from tools.download.mask_classes import colors_table
 from tools.download.mask_pairs import MaskFiles
 from tools.download.parts import Part
 from tools.download.pixel_table import PixelTable
 from tools.download.sources import Sources
 from tools.text import plural
-from tools.writing.dataset_stats import Tally
+from tools.writing.dataset_stats import DatasetStats
 from tools.writing.plan import Plan
 
 _SHOWN_CLASSES = 5
@@ -38,16 +38,16 @@ def describe_found(parts: Sequence[Part], index: FileIndex, config: ShardConfig)
             else "interleaved (R, G, B, R, G, B ...)"
         )
         other = "interleaved" if _is_planar(parts) else "planar"
-        text += f" Pixels are read as {layout}; if colours look wrong, say --pixel-layout {other}."
+        text += f" Pixels are read as {layout}; if colors look wrong, say --pixel-layout {other}."
     used = {part.table.name if isinstance(part, PixelTable) else part.name for part in parts}
     used |= {
-        index.table_named(path) or "" for path in (config.class_names, config.mask_colours) if path
+        index.table_named(path) or "" for path in (config.class_names, config.mask_colors) if path
     }
     if any(isinstance(part, MaskFiles | MaskTable) for part in parts):
-        colours = colours_table(index, config)
-        if colours is not None:
-            text += f" The masks' classes and colours are those of {colours}."
-            used.add(colours)
+        colors = colors_table(index, config)
+        if colors is not None:
+            text += f" The masks' classes and colors are those of {colors}."
+            used.add(colors)
     left = [table for table in index.tables if table not in used]
     if left:
         more = f" and {len(left) - _SHOWN_TABLES} more" if len(left) > _SHOWN_TABLES else ""
@@ -101,7 +101,7 @@ def _counted(sources: Sources, plan: Plan) -> str:
         return f"{plural(len(sources), 'image')} with {_listed(sources.target_names)} (regression)"
     classes = f"{plural(len(plan.classes), 'class')} ({_listed(plan.classes)})"
     if sources.task == "classification":
-        return f"{plural(len(sources), 'labelled image')} of {classes}"
+        return f"{plural(len(sources), 'labeled image')} of {classes}"
     what = "with masks" if sources.task == "segmentation" else "with any"
     return f"{plural(len(sources), 'image')} {what} of {classes} ({sources.task})"
 
@@ -111,7 +111,9 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(repr(name) for name in names[:_SHOWN_CLASSES]) + more
 
 
-def describe_result(manifest: Manifest, tally: Tally, *, out: str, seconds: float) -> list[str]:
+def describe_result(
+    manifest: Manifest, tally: DatasetStats, *, out: str, seconds: float
+) -> list[str]:
     """The last lines."""
     lines = []
     if tally.lossy:
@@ -148,7 +150,7 @@ def _division(sources: Sources, plan: Plan, config: ShardConfig) -> str:
     if config.val is not None:
         return f"{drawn} from all the download's splits together, as --val says"
     if 2 in np.unique(sources.splits) and "test" not in plan.bounds:
-        return "the download's own train and test, the labelled test serving as val"
+        return "the download's own train and test, the labeled test serving as val"
     return "the download's own"
 
 

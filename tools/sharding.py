@@ -20,7 +20,7 @@ import numpy as np
 from pipeline.errors import DataError
 from pipeline.storage.manifest import Manifest
 from tools.config import ShardConfig
-from tools.console import Narrator
+from tools.console import Output
 from tools.download.class_names import name_classes, read_class_names
 from tools.download.collect import FilePart, gather_files
 from tools.download.detect import find_parts
@@ -37,7 +37,7 @@ from tools.writing.block_encoding import prepare_worker
 from tools.writing.blocks import Recipe
 from tools.writing.plan import Plan, make_plan
 from tools.writing.sampling import SAMPLED_IMAGES, sample_bytes, sample_costs
-from tools.writing.shard_plan import Job, measured_every, plan_shards, spread
+from tools.writing.shard_plan import ShardPlan, measured_every, plan_shards, spread
 from tools.writing.shard_run import Run
 from tools.writing.store import Store, is_full
 
@@ -48,11 +48,11 @@ INTERRUPTED_EXIT_CODE = 130
 def make_shards(config: ShardConfig) -> Manifest | None:
     """Do what `config` says, telling what is done; None after a dry run. Raises ``DataError`` or
     ``MisuseError``."""
-    narrator = Narrator()
+    output = Output()
     try:
-        return _make_shards(config, narrator)
+        return _make_shards(config, output)
     except KeyboardInterrupt:
-        narrator.say(f"Interrupted: {_kept(config)}")
+        output.print(f"Interrupted: {_kept(config)}")
         raise click.exceptions.Exit(INTERRUPTED_EXIT_CODE) from None
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
@@ -60,7 +60,7 @@ def make_shards(config: ShardConfig) -> Manifest | None:
         raise DataError(f"{error.strerror or error}{where}.{room} {_kept(config)}") from error
 
 
-def _make_shards(config: ShardConfig, narrator: Narrator) -> Manifest | None:
+def _make_shards(config: ShardConfig, output: Output) -> Manifest | None:
     began = time.monotonic()
     store = Store(config.out)
     skip = [] if store.local is None else [store.local]
@@ -68,26 +68,26 @@ def _make_shards(config: ShardConfig, narrator: Narrator) -> Manifest | None:
         config.src, images=config.images, follow_links=config.follow_links, skip=skip
     )
     parts = find_parts(index, config)
-    narrator.say(describe_found(parts, index, config))
+    output.print(describe_found(parts, index, config))
     with ExitStack() as stack:
         workers = stack.enter_context(Workers(config.processes, prepare=prepare_worker))
         folder = stack.enter_context(_working_folder(store, config))
-        sources = _gather(parts, index, config, workers, folder, narrator)
+        sources = _gather(parts, index, config, workers, folder, output)
         plan = make_plan(sources, val=config.val, seed=config.seed)
-        narrator.say(describe_plan(sources, plan, config))
-        encoding = _settle_encoding(sources, plan, config, workers, narrator)
+        output.print(describe_plan(sources, plan, config))
+        encoding = _settle_encoding(sources, plan, config, workers, output)
         shard_bytes = config.shard_bytes
         job = make_job(index.identity, sources, plan, encoding, shard_bytes, workers, folder)
         if config.dry_run:
             for line in preview(sources, plan):
-                narrator.say(line)
+                output.print(line)
             return None
         run = Run(job, config, store)
-        with narrator.progress("writing", len(sources), unit="images") as advance:
+        with output.progress("writing", len(sources), unit="images") as advance:
             manifest = run.write(workers, advance)
     seconds = time.monotonic() - began
     for line in describe_result(manifest, run.tally, out=config.out, seconds=seconds):
-        narrator.say(line)
+        output.print(line)
     return manifest
 
 
@@ -108,12 +108,12 @@ def _gather(
     config: ShardConfig,
     workers: Workers,
     folder: Path,
-    narrator: Narrator,
+    output: Output,
 ) -> Sources:
     if isinstance(parts[0], PixelTable):
         tables = cast(Sequence[PixelTable], parts)
         size_bytes = sum(index.size_bytes(part.table.name) for part in tables)
-        with narrator.progress("reading", size_bytes, unit="MB", scale=10**6) as advance:
+        with output.progress("reading", size_bytes, unit="MB", scale=10**6) as advance:
             sources = gather_pixels(tables, workers, folder / "pixels.spool", advance)
     else:
         sources = gather_files(cast(Sequence[FilePart], parts), index)
@@ -123,15 +123,15 @@ def _gather(
 
 
 def _settle_encoding(
-    sources: Sources, plan: Plan, config: ShardConfig, workers: Workers, narrator: Narrator
+    sources: Sources, plan: Plan, config: ShardConfig, workers: Workers, output: Output
 ) -> Encoding:
     """Tell what each way of storing costs; what `auto` settles on is told too."""
     numbers = spread(plan.order, SAMPLED_IMAGES)
     costs = sample_costs(sources.images.take(numbers), config.encoding, workers)
     encoding, reason = choose(costs, config.encoding)
-    narrator.show(costs_table(costs))
+    output.table(costs_table(costs))
     if reason:
-        narrator.say(reason)
+        output.print(reason)
     return encoding
 
 
@@ -143,7 +143,7 @@ def make_job(
     shard_bytes: int,
     workers: Workers,
     folder: Path,
-) -> Job:
+) -> ShardPlan:
     """Fix what each shard holds. `folder`: for a sample of the images, encoded to know how large
     they become."""
     training = np.diff(plan.bounds.get("train", (0, 0))).item()
@@ -152,9 +152,9 @@ def make_job(
         classes=len(plan.classes),
         encoding=encoding,
         measured_every=measured_every(training),
-        mask_colours=sources.mask_colours,
+        mask_colors=sources.mask_colors,
     )
-    job = Job(identity=identity, sources=sources, plan=plan, recipe=recipe, shards=())
+    job = ShardPlan(identity=identity, sources=sources, plan=plan, recipe=recipe, shards=())
     shards = plan_shards(plan.bounds, sample_bytes(job, workers, folder), shard_bytes)
     return replace(job, shards=shards)
 

@@ -17,7 +17,7 @@ from trainer.recipes import recipe_option
 @options(*CONFIGS)
 def main(**values: Any) -> None:
     """Train a torchvision model on a directory of shards."""
-    settings = Settings.of(**values)
+    settings = Settings.from_options(**values)
 
     # torch and DALI take seconds to import: neither --help nor a misspelt option waits for them.
     from trainer.train import run

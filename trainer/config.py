@@ -9,7 +9,7 @@ import click
 
 from pipeline.config import PipelineConfig
 from pipeline.errors import MisuseError
-from pipeline.options import setting, take
+from pipeline.options import Options, pick_fields, setting
 
 # The batch that `learning_rate` is stated for; others scale it linearly (Goyal et al. 2017,
 # arXiv:1706.02677).
@@ -17,8 +17,8 @@ REFERENCE_BATCH_SIZE = 256
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecipeConfig:
-    """What is learnt, and how. The figures are those of He et al. 2019, "Bag of Tricks",
+class RecipeConfig(Options):
+    """What is learned, and how. The figures are those of He et al. 2019, "Bag of Tricks",
     arXiv:1812.01187."""
 
     # Its settings are those of the fields already.
@@ -37,61 +37,54 @@ class RecipeConfig:
     )
     blurpool: bool = setting(False, "Blur what convolutions with strides read.")
     epochs: float = setting(
-        90.0, "Length of the run in passes over the training split.", section="Recipe"
+        90.0, "Length of the run in passes over the training split.", section="Recipe", above=0
     )
-    global_batch_size: int = setting(256, "Samples of a step over all ranks.")
+    global_batch_size: int = setting(256, "Samples of a step over all ranks.", low=1)
     learning_rate: float = setting(
-        0.1, "Highest learning rate at batch 256; scaled linearly with the global batch."
+        0.1, "Highest learning rate at batch 256; scaled linearly with the global batch.", above=0
     )
     optimizer: str = setting(
         "sgd",
         "sgd: with Nesterov's momentum; lars: for large batches.",
         type=click.Choice(["sgd", "adamw", "lars"]),
     )
-    momentum: float = setting(0.9, "Momentum; AdamW's first beta.")
-    weight_decay: float = setting(1e-4, "Weight decay; none on norms and biases.")
+    # Nesterov's form is defined for a momentum above 0 alone.
+    momentum: float = setting(0.9, "Momentum; AdamW's first beta.", above=0, below=1)
+    weight_decay: float = setting(1e-4, "Weight decay; none on norms and biases.", low=0)
     label_smoothing: float = setting(
-        0.1, "Share of the target spread over all classes, where an image has one."
+        0.1, "Share of the target spread over all classes, where an image has one.", low=0, below=1
     )
     warmup_epochs: float | None = setting(
-        None, "Epochs of linear warm-up.  [default: 5, at most a tenth of the run]"
+        None, "Epochs of linear warm-up.  [default: 5, at most a tenth of the run]", low=0
     )
     schedule: str = setting(
         "cosine",
         "How the learning rate falls after the warm-up; step: to a tenth after each third.",
         type=click.Choice(["cosine", "linear", "step"]),
     )
-    clip_norm: float | None = setting(
-        None, "Gradients whose norm over all weights is longer are cut to it.  [default: never]"
+    grad_clip_norm: float | None = setting(
+        None,
+        "Gradients whose norm over all weights is longer are cut to it.  [default: never]",
+        above=0,
+        aliases={"--clip-norm": None},
     )
-    accumulate: int = setting(
-        1, "Parts that a rank's share of a step is computed in, where memory is short."
+    accumulate_steps: int = setting(
+        1,
+        "Parts that a rank's share of a step is computed in, where memory is short.",
+        low=1,
+        aliases={"--accumulate": None},
     )
     sync_bn: bool = setting(False, "Batch norm over the batch of all ranks; on GPUs alone.")
     ema_decay: float | None = setting(
         None,
         "Keep an average of the weights that holds on to this share of itself a step, and evaluate "
         "that.  [default: none]",
+        above=0,
+        below=1,
     )
 
     def __post_init__(self) -> None:
-        _positive("--epochs", self.epochs)
-        _positive("--global-batch-size", self.global_batch_size)
-        _positive("--learning-rate", self.learning_rate)
-        _positive("--accumulate", self.accumulate)
-        if self.clip_norm is not None:
-            _positive("--clip-norm", self.clip_norm)
-        _not_negative("--weight-decay", self.weight_decay)
-        _not_negative("--warmup-epochs", self.warmup_epochs or 0.0)
-        # Nesterov's form is defined for a momentum above 0 alone.
-        if not 0 < self.momentum < 1:
-            raise MisuseError(f"--momentum must lie between 0 and 1, not {self.momentum}.")
-        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
-            raise MisuseError(f"--ema-decay must lie between 0 and 1, not {self.ema_decay}.")
-        if not 0 <= self.label_smoothing < 1:
-            raise MisuseError(
-                f"--label-smoothing must be from 0 to below 1, not {self.label_smoothing}."
-            )
+        super().__post_init__()
         if self.warmup_epochs is not None and self.warmup_epochs > self.epochs:
             raise MisuseError(
                 f"--warmup-epochs {self.warmup_epochs} is longer than the run "
@@ -108,7 +101,7 @@ class RecipeConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
+class RunConfig(Options):
     """Where the run lies, when it is evaluated and saved."""
 
     max_minutes: float | None = setting(
@@ -116,23 +109,32 @@ class RunConfig:
         "Length of the run in wall time, in place of --epochs: the learning rate falls to zero at "
         "the deadline, warm-up is a tenth at most; the last evaluation comes after it.",
         section="Run",
+        above=0,
     )
     target_top1: float | None = setting(
-        None, "Stop at the first evaluation whose top-1 reaches this fraction."
+        None, "Stop at the first evaluation whose top-1 reaches this fraction.", above=0, high=1
     )
-    val_every: float = setting(1.0, "Epochs between evaluations; 0: at the end alone.")
+    val_every: float = setting(1.0, "Epochs between evaluations; 0: at the end alone.", low=0)
     checkpoint_every: float = setting(
-        1.0, "Epochs between checkpoints, beside those that follow an evaluation; 0: none."
+        1.0, "Epochs between checkpoints, beside those that follow an evaluation; 0: none.", low=0
     )
     checkpoint_minutes: float = setting(
-        10.0, "Minutes of training between checkpoints, beside the others; 0: none."
+        10.0, "Minutes of training between checkpoints, beside the others; 0: none.", low=0
     )
-    keep_checkpoints: int = setting(3, "How many of the last checkpoints stay, beside the best.")
-    flip_test: bool = setting(
-        False, "Evaluate means over images and their mirror images, too; reported apart."
+    keep_checkpoints: int = setting(
+        3, "How many of the last checkpoints stay, beside the best.", low=1
+    )
+    tta: str = setting(
+        "none",
+        "Test-time augmentation: also report metrics of predictions averaged over each image and "
+        "its horizontal flip.",
+        type=click.Choice(["none", "flip"]),
+        aliases={"--flip-test": "flip"},
     )
     rank_timeout: float = setting(
-        360.0, "Seconds that a rank waits for the others before the run ends with an error."
+        360.0,
+        "Seconds that a rank waits for the others before the run ends with an error.",
+        above=0,
     )
     out: str | None = setting(None, "Directory of the run.  [default: runs/<date-time>]")
     resume: str = setting(
@@ -142,28 +144,17 @@ class RunConfig:
         metavar="auto|never|PATH",
     )
 
-    def __post_init__(self) -> None:
-        _not_negative("--val-every", self.val_every)
-        if self.max_minutes is not None:
-            _positive("--max-minutes", self.max_minutes)
-        if self.target_top1 is not None and not 0 < self.target_top1 <= 1:
-            raise MisuseError(f"--target-top1 must lie in (0, 1], not {self.target_top1}.")
-        _not_negative("--checkpoint-every", self.checkpoint_every)
-        _not_negative("--checkpoint-minutes", self.checkpoint_minutes)
-        _positive("--keep-checkpoints", self.keep_checkpoints)
-        _positive("--rank-timeout", self.rank_timeout)
-
 
 @dataclass(frozen=True, kw_only=True)
-class LogConfig:
+class LogConfig(Options):
     """What is told of the run."""
 
-    log_every: int = setting(10, "Steps between lines of metrics.jsonl.", section="Log")
+    log_every: int = setting(10, "Steps between lines of metrics.jsonl.", section="Log", low=1)
     tensorboard: bool = setting(False, "Write the numbers of metrics.jsonl for TensorBoard, too.")
     profile: bool = setting(False, "Write a Chrome trace of rank 0's steps 14 to 18.")
 
     def __post_init__(self) -> None:
-        _positive("--log-every", self.log_every)
+        super().__post_init__()
         if self.tensorboard and find_spec("tensorboard") is None:
             raise MisuseError(
                 "--tensorboard: TensorBoard is not installed: pip install -c constraints.txt -e "
@@ -172,7 +163,7 @@ class LogConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MachineConfig:
+class MachineConfig(Options):
     """What the run is computed on, and how."""
 
     precision: str = setting(
@@ -218,28 +209,18 @@ class Settings:
     pipeline: PipelineConfig
 
     @classmethod
-    def of(cls, **values: Any) -> "Settings":
+    def from_options(cls, **values: Any) -> "Settings":
         """From the fields' values by name, defaults for the others; ``MisuseError`` for values that
         make no sense."""
         return cls(
-            recipe=take(RecipeConfig, values),
-            run=take(RunConfig, values),
-            log=take(LogConfig, values),
-            machine=take(MachineConfig, values),
-            pipeline=take(PipelineConfig, values),
+            recipe=pick_fields(RecipeConfig, values),
+            run=pick_fields(RunConfig, values),
+            log=pick_fields(LogConfig, values),
+            machine=pick_fields(MachineConfig, values),
+            pipeline=pick_fields(PipelineConfig, values),
         )
 
-    def plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Every setting by its name."""
         parts = dataclasses.asdict(self).values()
         return {name: value for part in parts for name, value in part.items()}
-
-
-def _positive(flag: str, value: float) -> None:
-    if not 0 < value < float("inf"):
-        raise MisuseError(f"{flag} must be positive and finite, not {value}.")
-
-
-def _not_negative(flag: str, value: float) -> None:
-    if not 0 <= value < float("inf"):
-        raise MisuseError(f"{flag} must be 0 or more, not {value}.")

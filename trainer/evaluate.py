@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from pipeline.errors import MisuseError
-from pipeline.options import options, setting, take
+from pipeline.options import options, pick_fields, setting
 from trainer.distributed.exit import entry
 
 
@@ -40,10 +40,10 @@ class EvaluateConfig:
 @click.argument("directory", required=False)
 @options(EvaluateConfig)
 def main(directory: str | None, **values: Any) -> None:
-    """Evaluate a run's checkpoint on a split, in the run's precision and with its --flip-test: a
+    """Evaluate a run's checkpoint on a split, in the run's precision and with its --tta flip: a
     table, confusion.png in the run where there are classes, and all figures as JSON in the last
     line. DIRECTORY is another way to give --run."""
-    config = take(EvaluateConfig, values)
+    config = pick_fields(EvaluateConfig, values)
     given = {directory, config.run} - {None}
     if config.checkpoint:
         given = given or {str(Path(config.checkpoint).parent)}
@@ -51,9 +51,9 @@ def main(directory: str | None, **values: Any) -> None:
         raise MisuseError("Give the directory of one run: --run runs/x.")
 
     # torch and DALI take seconds to import: neither --help nor a misspelt option waits for them.
-    from trainer.evaluation.evaluate_run import judge
+    from trainer.evaluation.evaluate_run import evaluate_run
 
-    judge(
+    evaluate_run(
         str(*given),
         checkpoint=config.checkpoint,
         shards=config.shards,

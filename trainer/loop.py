@@ -12,7 +12,7 @@ from torch.profiler import record_function
 
 from pipeline.batches import Batch
 from pipeline.mixup import Mixing
-from trainer.train_step import Update
+from trainer.train_step import TrainStep
 
 # What waiting for a batch is called in a trace.
 DATA_SPAN = "wait for data"
@@ -29,7 +29,7 @@ class StepRecord:
             device.
         learning_rate: that the step was made with.
         data_seconds: time waiting for the batch.
-        compute_seconds: the rest; on a GPU without `synchronise`, the time to enqueue it.
+        compute_seconds: the rest; on a GPU without `synchronize`, the time to enqueue it.
     """
 
     position: int
@@ -42,14 +42,14 @@ class StepRecord:
 
 def train_steps(
     batches: Iterable[Batch],
-    update: Update,
+    update: TrainStep,
     *,
     schedule: Callable[[float], float],
     global_batch_size: int,
     position: int = 0,
     seed: int = 0,
     mix: Mixing | None = None,
-    synchronise: bool = False,
+    synchronize: bool = False,
 ) -> Iterator[StepRecord]:
     """Make a step of each batch, from `position` on.
 
@@ -73,7 +73,7 @@ def train_steps(
         # The hash of integers is the same in every process.
         torch.manual_seed(hash((seed, position)))
         loss = update(images, targets, learning_rate, step=position // global_batch_size)
-        if synchronise and batch.images.is_cuda:
+        if synchronize and batch.images.is_cuda:
             torch.cuda.synchronize(batch.images.device)
         position += global_batch_size
         yield StepRecord(

@@ -9,7 +9,7 @@ from pipeline.errors import DataError
 from trainer.checkpoints.retention import advice
 from trainer.data import train_batches
 from trainer.run.run_dir import NONFINITE_NAME, write_nonfinite
-from trainer.setup import Job
+from trainer.setup import TrainingRun
 
 # Settings that may change on the way without a word.
 UNREMARKABLE = {
@@ -19,7 +19,7 @@ UNREMARKABLE = {
 }
 
 
-def greeting(job: Job) -> str:
+def greeting(job: TrainingRun) -> str:
     """What is about to run, in a sentence a line."""
     recipe, world, data = job.settings.recipe, job.world, job.data
     parameters = sum(parameter.numel() for parameter in job.model.parameters())
@@ -35,14 +35,14 @@ def greeting(job: Job) -> str:
         lines.append("There is no validation split: nothing will be evaluated.")
     if job.checkpoint:
         lines.append(f"Going on from {job.place.resumed} at epoch {job.epoch:.2f}.")
-        lines += _changes(job.checkpoint.config, job.settings.plain())
+        lines += _changes(job.checkpoint.config, job.settings.to_dict())
         if job.horizon.ended:
             flag = "--max-minutes" if job.horizon.is_timed else "--epochs"
             lines.append(f"There is nothing left to do: raise {flag} to train on.")
     return "\n".join(lines)
 
 
-def _length(job: Job) -> str:
+def _length(job: TrainingRun) -> str:
     minutes = job.settings.run.max_minutes
     if minutes is None:
         return f"to epoch {job.settings.recipe.epochs:g}"
@@ -58,7 +58,7 @@ def _changes(saved: dict[str, Any], current: dict[str, Any]) -> list[str]:
     ]
 
 
-def farewell(job: Job, signal_number: int) -> str:
+def farewell(job: TrainingRun, signal_number: int) -> str:
     """Why the run ends early, and how to go on."""
     return (
         f"Stopped by {signal.Signals(signal_number).name} at epoch {job.epoch:.2f}, saved in "
@@ -71,7 +71,7 @@ def farewell(job: Job, signal_number: int) -> str:
 NAMED_SAMPLES = 3
 
 
-def nonfinite_loss(job: Job, position: int) -> click.ClickException:
+def nonfinite_loss(job: TrainingRun, position: int) -> click.ClickException:
     """The step that ends at `position`, its samples and where to go on; all ranks call this."""
     size = job.settings.recipe.global_batch_size
     samples = _samples(job, position - size, position)
@@ -87,7 +87,7 @@ def nonfinite_loss(job: Job, position: int) -> click.ClickException:
     )
 
 
-def _samples(job: Job, position: int, end_position: int) -> list[str]:
+def _samples(job: TrainingRun, position: int, end_position: int) -> list[str]:
     """Where the samples of one step lie, over all ranks."""
     if job.data.dataset is None:
         return []
@@ -102,4 +102,4 @@ def _samples(job: Job, position: int, end_position: int) -> list[str]:
     index = job.data.dataset.split("train")
     with batches:
         own = [index.describe(int(sample)) for batch in batches for sample in batch.samples]
-    return job.world.gather_rows(own)
+    return job.world.all_gather_objects(own)

@@ -91,10 +91,10 @@ class Meter:
         losses = torch.stack([record.loss for record in records]).tolist()
         broken = [r.position for r, loss in zip(records, losses, strict=True) if not isfinite(loss)]
         # Positions are counted down, so that the largest is the first.
-        first = -self._world.largest([-min(broken, default=inf)])[0]
+        first = -self._world.all_reduce_max([-min(broken, default=inf)])[0]
         if isfinite(first):
             raise NonFiniteLossError(int(first))
-        rows = self._world.gather(
+        rows = self._world.all_gather(
             [
                 sum(losses) / len(losses),
                 sum(record.images for record in records),

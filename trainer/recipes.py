@@ -103,7 +103,7 @@ def recipe_lines(settings: Settings) -> list[str]:
     name = settings.recipe.recipe
     if name is None:
         return []
-    recipe, actual = read_recipe(name), settings.plain()
+    recipe, actual = read_recipe(name), settings.to_dict()
     defaults = vars(RecipeConfig()) | vars(PipelineConfig())
     page = [_flag(field, value) for field, value in recipe.items() if value != defaults[field]]
     typed = [

@@ -22,22 +22,22 @@ from trainer.checkpoints.pretrained import load_pretrained
 from trainer.config import MachineConfig, RecipeConfig, RunConfig, Settings
 from trainer.data import TrainingData, end_position, open_data, task_of, train_batches
 from trainer.distributed.collectives import World
-from trainer.distributed.ddp import distribute, share_statistics
+from trainer.distributed.ddp import convert_sync_batchnorm, wrap_ddp
 from trainer.model.build import Classifier, build_model, check_single_images
-from trainer.model.ema import Averaged
+from trainer.model.ema import ModelEma
 from trainer.model.precision import autocast_dtype, loss_scaler, set_float32
 from trainer.optim.build import build_optimizer, build_schedule
 from trainer.optim.schedule import Schedule
 from trainer.recipes import recipe_lines
-from trainer.run.run_dir import Place, choose_place, launch
+from trainer.run.run_dir import RunDir, launch, resolve_run_dir
 from trainer.tasks.segmentation import Segmentation
 from trainer.tasks.tasks import Task, task_record
 from trainer.time_budget import Horizon
-from trainer.train_step import Update
+from trainer.train_step import TrainStep
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class TrainingRun:
     """`progress` and `horizon` alone change as the run goes.
 
     `update` changes `model`, through DDP where there are several ranks; `notes` are what is
@@ -48,9 +48,9 @@ class Job:
     world: World
     data: TrainingData
     task: Task
-    place: Place
+    place: RunDir
     model: Classifier
-    update: Update
+    update: TrainStep
     mix: Mixing | None
     checkpoint: Checkpoint | None
     progress: Progress
@@ -118,25 +118,25 @@ class Job:
         }
 
 
-def prepare(settings: Settings, world: World) -> Job:
+def build_run(settings: Settings, world: World) -> TrainingRun:
     """Build the model and, where there is a checkpoint to go on from, restore it."""
     recipe, machine, pipeline = settings.recipe, settings.machine, settings.pipeline
-    with world.same_fate():
+    with world.fail_together():
         batch_size = per_rank_batch_size(recipe.global_batch_size, world.world_size)
         _check_parts(recipe, machine, batch_size)
         data = open_data(pipeline, synthetic=machine.synthetic)
         task = task_of(data, label_smoothing=recipe.label_smoothing)
         mix = mixing(pipeline, classes=data.classes, batch_size=batch_size, rank=world.rank)
         model = model_for(settings, data, task)
-        if batch_size == recipe.accumulate and not recipe.sync_bn:
+        if batch_size == recipe.accumulate_steps and not recipe.sync_bn:
             check_single_images(model, (data.image_size_px, *(pipeline.progressive_resize or ())))
         model = model.to(world.device)
         if recipe.sync_bn:
-            model = share_statistics(model, world)
+            model = convert_sync_batchnorm(model, world)
     place = _agree_on_place(settings.run, world)
     optimizer = build_optimizer(model, recipe)
     checkpoint, notes = None, recipe_lines(settings)
-    with world.same_fate():
+    with world.fail_together():
         if settings.run.target_top1 is not None and task.best_by != "top1":
             raise MisuseError("--target-top1 is for classification, these shards are not.")
         if place.resumed:
@@ -147,22 +147,22 @@ def prepare(settings: Settings, world: World) -> Job:
     progress = checkpoint.progress if checkpoint else Progress()
     dtype = autocast_dtype(machine.precision, world.device, model)
     set_float32(machine.precision)
-    return Job(
+    return TrainingRun(
         settings=settings,
         world=world,
         data=data,
         task=task,
         place=place,
         model=model,
-        update=Update(
+        update=TrainStep(
             # The average copies the model as it is before it is compiled.
             averaged=_averaged(model, recipe.ema_decay, checkpoint),
-            model=distribute(model, world, machine),
+            model=wrap_ddp(model, world, machine),
             optimizer=optimizer,
             loss=task.loss,
             dtype=dtype,
-            accumulate=recipe.accumulate,
-            clip_norm=recipe.clip_norm,
+            accumulate_steps=recipe.accumulate_steps,
+            grad_clip_norm=recipe.grad_clip_norm,
             scaler=_scaler(world.device, dtype, checkpoint),
         ),
         mix=mix,
@@ -208,11 +208,11 @@ def _horizon(settings: Settings, data: TrainingData, progress: Progress) -> Hori
 
 def _averaged(
     model: Classifier, decay: float | None, checkpoint: Checkpoint | None
-) -> Averaged[Classifier] | None:
+) -> ModelEma[Classifier] | None:
     """The average so far; of the weights as they are where none was kept."""
     if decay is None:
         return None
-    averaged = Averaged(model, decay)
+    averaged = ModelEma(model, decay)
     if checkpoint and checkpoint.ema:
         averaged.model.network.load_state_dict(checkpoint.ema)
     return averaged
@@ -228,19 +228,19 @@ def _scaler(
 
 
 def _check_parts(recipe: RecipeConfig, machine: MachineConfig, batch_size: int) -> None:
-    if recipe.accumulate > 1 and machine.static_graph:
+    if recipe.accumulate_steps > 1 and machine.static_graph:
         # torch 2.14's DDP fails on an assertion of its own.
-        raise MisuseError("--static-graph doesn't go with --accumulate: take one of them.")
-    if batch_size % recipe.accumulate:
+        raise MisuseError("--static-graph doesn't go with --accumulate-steps: take one of them.")
+    if batch_size % recipe.accumulate_steps:
         raise MisuseError(
-            f"--accumulate {recipe.accumulate} does not divide the {batch_size} samples that each "
-            f"rank has of a step: take a divisor."
+            f"--accumulate-steps {recipe.accumulate_steps} does not divide the {batch_size} "
+            f"samples that each rank has of a step: take a divisor."
         )
 
 
-def _agree_on_place(config: RunConfig, world: World) -> Place:
-    with world.same_fate():
-        places = [choose_place(config)] if world.rank == 0 else []
+def _agree_on_place(config: RunConfig, world: World) -> RunDir:
+    with world.fail_together():
+        places = [resolve_run_dir(config)] if world.rank == 0 else []
     return world.broadcast(places)[0]
 
 

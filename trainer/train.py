@@ -19,14 +19,16 @@ from trainer.messages import farewell, greeting, nonfinite_loss
 from trainer.meter import Interval, Meter, NonFiniteLossError
 from trainer.profiler import TRACE_NAME, traced
 from trainer.run.run_dir import write_config
-from trainer.run.run_logger import Journal
-from trainer.setup import Job, prepare
+from trainer.run.run_logger import RunLogger
+from trainer.setup import TrainingRun, build_run
 from trainer.stop_signals import StopSignal
 
 
-def run(settings: Settings, *, adapt: Callable[[Job], Job] = lambda job: job) -> None:
+def run(
+    settings: Settings, *, customize: Callable[[TrainingRun], TrainingRun] = lambda job: job
+) -> None:
     """Train to the end, or until SIGTERM, SIGINT or SIGUSR1: then save and exit with 128 + its
-    number. `adapt` may give the job another model and update, or other batches.
+    number. `customize` may give the job another model and update, or other batches.
 
     Raises ``DataError`` and ``MisuseError``; what keeps a run from starting is raised in rank 0
     alone, the others leave silently.
@@ -36,10 +38,10 @@ def run(settings: Settings, *, adapt: Callable[[Job], Job] = lambda job: job) ->
         _world(settings) as world,
         deterministic(settings.machine.deterministic),
     ):
-        job = prepare(with_threads(settings, world), world)
-        with world.same_fate():
-            job = adapt(job)
-        with open_journal(job) as journal:
+        job = build_run(with_threads(settings, world), world)
+        with world.fail_together():
+            job = customize(job)
+        with open_run_logger(job) as journal:
             journal.say(greeting(job))
             with _validation(job) as validation, _saver(job) as saver:
                 _train(job, journal, stop, validation, saver)
@@ -66,11 +68,11 @@ def with_threads(settings: Settings, world: World) -> Settings:
     return dataclasses.replace(settings, pipeline=pipeline)
 
 
-def open_journal(job: Job) -> Journal:
+def open_run_logger(job: TrainingRun) -> RunLogger:
     """Write config.json, and open what is written as the run goes."""
     if job.world.rank == 0:
-        write_config(job.place.directory, {**job.settings.plain(), "resolved": job.resolved})
-    return Journal(
+        write_config(job.place.directory, {**job.settings.to_dict(), "resolved": job.resolved})
+    return RunLogger(
         job.place,
         rank=job.world.rank,
         samples=job.data.samples,
@@ -82,10 +84,10 @@ def open_journal(job: Job) -> Journal:
 
 def _stopped_by(stop: StopSignal, world: World) -> int:
     """The signal that some rank has heard, 0 if none has."""
-    return int(world.largest([stop.number or 0])[0])
+    return int(world.all_reduce_max([stop.number or 0])[0])
 
 
-def _saver(job: Job) -> Saver:
+def _saver(job: TrainingRun) -> Saver:
     config = job.settings.run
     return Saver(
         job.place.directory,
@@ -96,7 +98,7 @@ def _saver(job: Job) -> Saver:
 
 
 @contextmanager
-def _validation(job: Job) -> Iterator[Loader | None]:
+def _validation(job: TrainingRun) -> Iterator[Loader | None]:
     """One loader for all evaluations, so that what it keeps lasts; None without a split."""
     batches = val_batches(
         job.data,
@@ -109,7 +111,7 @@ def _validation(job: Job) -> Iterator[Loader | None]:
 
 
 def _train(
-    job: Job, journal: Journal, stop: StopSignal, validation: Loader | None, saver: Saver
+    job: TrainingRun, journal: RunLogger, stop: StopSignal, validation: Loader | None, saver: Saver
 ) -> None:
     """Step, log, evaluate and save until the end or a signal."""
     config, world, progress = job.settings.run, job.world, job.progress
@@ -127,7 +129,7 @@ def _train(
         for record in _watched(job, journal, training_steps(job, batches)):
             progress.position = record.position
             meter.add(record)
-            stopped, saves, elapsed = world.largest(
+            stopped, saves, elapsed = world.all_reduce_max(
                 [stop.number or 0, saver.is_due(), job.horizon.elapsed_seconds()]
             )
             job.horizon.move(record.position, elapsed)
@@ -135,7 +137,9 @@ def _train(
             evaluates = not stopped and _evaluates(job)
             pauses = stopped or saves or evaluates or _is_due(job, config.checkpoint_every)
             if pauses or meter.steps == job.settings.log.log_every:
-                journal.interval(_interval(job, meter), world.gather_rows(batches.bad_samples()))
+                journal.interval(
+                    _interval(job, meter), world.all_gather_objects(batches.bad_samples())
+                )
             if pauses:
                 evaluated = not evaluates or _evaluate(job, journal, stop, validation)
                 _save(job, saver)
@@ -144,14 +148,14 @@ def _train(
                 meter.start()
 
 
-def _interval(job: Job, meter: Meter) -> Interval:
+def _interval(job: TrainingRun, meter: Meter) -> Interval:
     try:
         return meter.stop()
     except NonFiniteLossError as error:
         raise nonfinite_loss(job, error.position) from error
 
 
-def training_batches(job: Job) -> Loader:
+def training_batches(job: TrainingRun) -> Loader:
     """From where the run stands to its end, or endless where that is a deadline."""
     return job.open_batches(
         job.data,
@@ -163,7 +167,7 @@ def training_batches(job: Job) -> Loader:
     )
 
 
-def training_steps(job: Job, batches: Loader) -> Iterator[StepRecord]:
+def training_steps(job: TrainingRun, batches: Loader) -> Iterator[StepRecord]:
     """A step of each batch."""
     return train_steps(
         batches,
@@ -176,21 +180,23 @@ def training_steps(job: Job, batches: Loader) -> Iterator[StepRecord]:
     )
 
 
-def _watched(job: Job, journal: Journal, steps: Iterator[StepRecord]) -> Iterator[StepRecord]:
+def _watched(
+    job: TrainingRun, journal: RunLogger, steps: Iterator[StepRecord]
+) -> Iterator[StepRecord]:
     """The steps, of which rank 0 traces a few if it was asked for."""
     if job.settings.log.profile and job.world.rank == 0:
         return traced(steps, job.place.directory / TRACE_NAME, journal.say)
     return steps
 
 
-def _evaluates(job: Job) -> bool:
+def _evaluates(job: TrainingRun) -> bool:
     """Is an evaluation due? One that would take more than what is left before a deadline gives way
     to the last one, after it."""
     leaves_time = job.horizon.ended or job.horizon.leaves(job.horizon.evaluation_seconds)
     return leaves_time and _is_due(job, job.settings.run.val_every)
 
 
-def _is_due(job: Job, every_epochs: float) -> bool:
+def _is_due(job: TrainingRun, every_epochs: float) -> bool:
     """Did the last step cross a multiple of `every_epochs`, or end the run?"""
     position = job.progress.position
     if job.horizon.ended or not every_epochs:
@@ -199,13 +205,15 @@ def _is_due(job: Job, every_epochs: float) -> bool:
     return (position - job.settings.recipe.global_batch_size) // period < position // period
 
 
-def _evaluate(job: Job, journal: Journal, stop: StopSignal, validation: Loader | None) -> bool:
+def _evaluate(
+    job: TrainingRun, journal: RunLogger, stop: StopSignal, validation: Loader | None
+) -> bool:
     """Evaluate where there is a validation split; False if a signal broke it off."""
     progress = job.progress
     if validation is None:
         progress.evaluated_position = progress.position
         return True
-    (began,) = job.world.largest([job.horizon.elapsed_seconds()])
+    (began,) = job.world.all_reduce_max([job.horizon.elapsed_seconds()])
     model = job.averaged or job.model
     average_buffers(model, job.world)
     evaluation = evaluate(
@@ -214,12 +222,12 @@ def _evaluate(job: Job, journal: Journal, stop: StopSignal, validation: Loader |
         job.world,
         job.task,
         dtype=job.dtype,
-        flips=job.settings.run.flip_test,
+        flips=job.settings.run.tta == "flip",
         stopped=lambda: stop.number is not None,
     )
     if evaluation is None:
         return False
-    (elapsed,) = job.world.largest([job.horizon.elapsed_seconds()])
+    (elapsed,) = job.world.all_reduce_max([job.horizon.elapsed_seconds()])
     job.horizon.evaluation_seconds = elapsed - began
     job.horizon.move(progress.position, elapsed)
     journal.evaluation(progress.position, evaluation)
@@ -230,7 +238,7 @@ def _evaluate(job: Job, journal: Journal, stop: StopSignal, validation: Loader |
     return True
 
 
-def _save(job: Job, saver: Saver) -> None:
+def _save(job: TrainingRun, saver: Saver) -> None:
     job.progress.spent_seconds = job.horizon.spent_seconds
     average_buffers(job.model, job.world)
     if job.averaged:
@@ -243,7 +251,7 @@ def _save(job: Job, saver: Saver) -> None:
             optimizer=job.optimizer,
             progress=job.progress,
             identity=job.identity,
-            config=job.settings.plain(),
+            config=job.settings.to_dict(),
         ),
         best=job.progress.best_position == job.progress.position,
     )

@@ -12,7 +12,7 @@ from torch.amp import GradScaler
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
-from trainer.model.ema import Averaged
+from trainer.model.ema import ModelEma
 from trainer.optim.build import set_learning_rate
 
 # Logits in float32 and targets of a batch -> their mean loss, a scalar.
@@ -20,15 +20,15 @@ Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Update:
+class TrainStep:
     """One call is one step.
 
     Attributes:
         model: DDP or what it wraps.
         dtype: autocast's; None for float32.
-        accumulate: parts of equal size that a batch is computed in; the step is that of the whole
-            batch, but that batch norm sees each part alone.
-        clip_norm: length that the gradient over all weights is cut to.
+        accumulate_steps: microbatches of equal size that a batch is computed in; the step is that
+            of the whole batch, but that batch norm sees each microbatch alone.
+        grad_clip_norm: length that the gradient over all weights is cut to.
         averaged: follows the weights.
         scaler: float16's; a step whose gradients overflow is left out, and the scale halved. With
             LARS it waits for the device.
@@ -38,9 +38,9 @@ class Update:
     optimizer: torch.optim.Optimizer
     loss: Loss = cross_entropy
     dtype: torch.dtype | None = None
-    accumulate: int = 1
-    clip_norm: float | None = None
-    averaged: Averaged[Any] | None = None
+    accumulate_steps: int = 1
+    grad_clip_norm: float | None = None
+    averaged: ModelEma[Any] | None = None
     scaler: GradScaler = field(default_factory=lambda: GradScaler(enabled=False))
 
     def __call__(
@@ -50,15 +50,19 @@ class Update:
         for it."""
         set_learning_rate(self.optimizer, learning_rate)
         parts = list(
-            zip(images.chunk(self.accumulate), targets.chunk(self.accumulate), strict=True)
+            zip(
+                images.chunk(self.accumulate_steps),
+                targets.chunk(self.accumulate_steps),
+                strict=True,
+            )
         )
         losses = [
             self._add_gradient(part, share=1 / len(parts), last=number == len(parts))
             for number, part in enumerate(parts, start=1)
         ]
-        if self.clip_norm is not None:
+        if self.grad_clip_norm is not None:
             self.scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm)
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.grad_clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)

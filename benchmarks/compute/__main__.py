@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benchmarks.measuring.config import FROM_ENVIRONMENT
-from pipeline.options import options, take
+from pipeline.options import options, pick_fields
 
 if TYPE_CHECKING:
     pass
@@ -19,7 +19,7 @@ from benchmarks.compute.config import ComputeBenchmark
 def main(**values: Any) -> None:
     """Measure the trainer's steps without input, by batch size and mode, on one rank or, under
     torchrun -m benchmarks.compute, on several."""
-    benchmark = take(ComputeBenchmark, values)
+    benchmark = pick_fields(ComputeBenchmark, values)
 
     # torch takes seconds to import: --help doesn't wait for it.
     from trainer.distributed.process_group import open_world

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from benchmarks.measuring.config import Measuring
-from pipeline.options import setting, within
+from pipeline.options import setting
 
 if TYPE_CHECKING:
     pass
@@ -21,9 +21,9 @@ MODES = ("contiguous", "channels-last", "compiled", "graphs")
 @dataclass(frozen=True, kw_only=True)
 class ComputeBenchmark(Measuring):
     model: str = setting("resnet50", "Any torchvision classifier, by its name there.")
-    image_size: int = setting(224, "Side of the images in px.")
+    image_size: int = setting(224, "Side of the images in px.", low=1)
     batch_size: tuple[int, ...] = setting(
-        (), "Images of a rank's step; may be given several times.  [default: a sweep]"
+        (), "Images of a rank's step; may be given several times.  [default: a sweep]", low=1
     )
     mode: tuple[str, ...] = setting(
         (),
@@ -37,14 +37,7 @@ class ComputeBenchmark(Measuring):
         type=click.Choice(["auto", "fp32", "tf32", "bf16", "fp16"]),
     )
     device: str = setting("auto", "As the trainer's.", type=click.Choice(["auto", "cpu", "cuda"]))
-    seconds: float = setting(1.0, "Least length of a run.")
+    seconds: float = setting(1.0, "Least length of a run.", low=0.001)
     bare: bool = setting(
         False, "Measure the trainer's steps beside bare forward, backward and update instead."
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        within("--image-size", self.image_size, 1)
-        for size in self.batch_size:
-            within("--batch-size", size, 1)
-        within("--seconds", self.seconds, 0.001)

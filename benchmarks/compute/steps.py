@@ -15,12 +15,12 @@ from pipeline.batches import Batch
 from pipeline.synthetic import synthetic_loader
 from trainer.config import MachineConfig, RecipeConfig
 from trainer.distributed.collectives import World
-from trainer.distributed.ddp import distribute
+from trainer.distributed.ddp import wrap_ddp
 from trainer.loop import train_steps
 from trainer.model.build import Classifier, build_model
 from trainer.model.precision import autocast_dtype, loss_scaler, set_float32
 from trainer.optim.build import build_optimizer
-from trainer.train_step import Update
+from trainer.train_step import TrainStep
 
 CLASSES = 1000
 # The second step of a compiled model may record graphs.
@@ -35,10 +35,10 @@ _COMPILE = {COMPILED: "default", GRAPHS: "reduce-overhead"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trained:
+class PreparedModel:
     """A model with what changes it, in one of MODES."""
 
-    update: Update
+    update: TrainStep
     mode: str
     world: World
     image_size_px: int
@@ -63,7 +63,7 @@ class Trained:
 
 def build_trained(
     name: str, *, mode: str, image_size_px: int, precision: str, world: World
-) -> Trained:
+) -> PreparedModel:
     """As ``trainer.setup`` builds a run's, with the default optimizer."""
     recipe = RecipeConfig(model=name)
     machine = MachineConfig(precision=precision, compile=_COMPILE.get(mode, "none"))
@@ -75,9 +75,9 @@ def build_trained(
     dtype = autocast_dtype(precision, world.device, model)
     set_float32(precision)
     work = count_work(model, image_size_px=image_size_px, device=world.device, dtype=dtype)
-    return Trained(
-        update=Update(
-            model=distribute(model, world, machine),
+    return PreparedModel(
+        update=TrainStep(
+            model=wrap_ddp(model, world, machine),
             optimizer=build_optimizer(model, recipe),
             dtype=dtype,
             scaler=loss_scaler(world.device, dtype),
@@ -101,7 +101,7 @@ class Steps:
             optimizer keeps of them; None on the CPU.
     """
 
-    trained: Trained
+    trained: PreparedModel
     batch_size: int
     seconds: float
     steps: int = 0
@@ -139,7 +139,7 @@ class Steps:
         own = time.perf_counter() - started
         if device.type == "cuda":
             self.peak_bytes = torch.cuda.max_memory_allocated(device) - before
-        slowest = max(row[0] for row in self.trained.world.gather([own]))
+        slowest = max(row[0] for row in self.trained.world.all_gather([own]))
         self.steps = max(1, math.ceil(self.seconds / slowest))
 
     def _run(self) -> Generator[int]:
@@ -161,7 +161,7 @@ class Steps:
             torch.cuda.synchronize(self.trained.world.device)
 
 
-def _own_bytes(update: Update) -> int:
+def _own_bytes(update: TrainStep) -> int:
     """Of weights, buffers and what the optimizer keeps of them so far."""
     kept = (each for state in update.optimizer.state.values() for each in state.values())
     tensors = (*update.model.parameters(), *update.model.buffers(), *kept)
@@ -183,7 +183,7 @@ def bare_steps(steps: Steps) -> Callable[[], float]:
     return run
 
 
-def _bare(update: Update, batch: Any, steps: int) -> int:
+def _bare(update: TrainStep, batch: Any, steps: int) -> int:
     for _ in range(steps):
         with torch.autocast(batch.images.device.type, update.dtype, enabled=bool(update.dtype)):
             logits = update.model(batch.images)

@@ -29,7 +29,7 @@ class Work:
 
 class Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up the bytes that operators read and write, pointwise ones left out: a good compiler
-    fuses those into their neighbours. Caches that keep a tensor between two operators would make
+    fuses those into their neighbors. Caches that keep a tensor between two operators would make
     it less."""
 
     def __init__(self) -> None:

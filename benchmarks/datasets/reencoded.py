@@ -15,7 +15,7 @@ from benchmarks.measuring.provenance import ROOT
 from pipeline.errors import DataError
 from pipeline.storage.dataset import SplitIndex
 from pipeline.storage.reader import ShardReader
-from pipeline.watchdog import Watch
+from pipeline.watchdog import StallWatchdog
 from tools.images.headers import PNG_START
 
 IMAGES = 512
@@ -61,7 +61,7 @@ def _export(index: SplitIndex, samples: np.ndarray, folder: Path) -> None:
 
 def stored_images(index: SplitIndex, samples: np.ndarray) -> list[bytes]:
     """The images of `samples` as they lie in the shards. Raises ``DataError``."""
-    with closing(ShardReader(index, verify=False, watch=Watch(0, rank=0))) as reader:
+    with closing(ShardReader(index, verify=False, watch=StallWatchdog(0, rank=0))) as reader:
         encoded, _ = reader.read(samples)
     return [data.tobytes() for data in encoded]
 

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from tools.showing.palette import BLUE, GRAY, GREEN, ORANGE, PURPLE, RED
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from pipeline.chart_style import BLUE, GRAY, GREEN, ORANGE, PURPLE, RED, STYLE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,14 +73,9 @@ class RunFigures:
 
 def draw_run(figures: RunFigures, path: Path) -> None:
     """Draw rates, learning curve and wall time into one PNG."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    with plt.rc_context({"axes.spines.top": False, "axes.spines.right": False, "font.size": 12}):
-        figure = plt.figure(figsize=(11, 6.2), layout="constrained")
-        figure.suptitle(figures.verdict(), fontweight="bold")
+    with rc_context(STYLE):
+        figure = Figure(figsize=(11, 6.2), layout="constrained")
+        figure.suptitle(figures.verdict(), fontsize=13, fontweight="bold")
         panels = figure.subplot_mosaic(
             [["rates", "curve"], ["time", "time"]], height_ratios=[3, 1.3]
         )
@@ -85,7 +83,6 @@ def draw_run(figures: RunFigures, path: Path) -> None:
         _draw_curve(panels["curve"], figures)
         _draw_time(panels["time"], figures)
         figure.savefig(path, dpi=150)
-        plt.close(figure)
 
 
 def _draw_rates(axes: Any, figures: RunFigures) -> None:

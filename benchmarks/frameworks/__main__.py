@@ -22,13 +22,13 @@ from benchmarks.measuring.table import figure_columns, report
 from benchmarks.measuring.virtualenvs import KERAS_FOLDER, PeerEnvironment, prepare_keras
 from benchmarks.measuring.worker_process import (
     LoaderFailedError,
-    Racer,
-    orderly_termination,
+    WorkerProcess,
+    exit_on_sigterm,
     started,
 )
 from pipeline.config import PipelineConfig
 from pipeline.errors import DataError
-from pipeline.options import Command, options, setting, take, within
+from pipeline.options import Command, options, pick_fields, setting
 from pipeline.profile_file import profile_file
 from trainer.config import MachineConfig, RecipeConfig, Settings
 
@@ -65,12 +65,11 @@ class FrameworksBenchmark(Measuring):
     frameworks: tuple[str, ...] = setting(
         (), "Who is measured.  [default: all]", type=(click.Choice([*FRAMEWORKS]),)
     )
-    seconds: float = setting(3.0, "Least length of a run.")
+    seconds: float = setting(3.0, "Least length of a run.", low=0.01)
     environment: str = setting(str(KERAS_FOLDER), "Where TensorFlow and Keras are installed, once.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        within("--seconds", self.seconds, 0.01)
 
     @property
     def keys(self) -> list[str]:
@@ -78,14 +77,14 @@ class FrameworksBenchmark(Measuring):
 
 
 @dataclass(kw_only=True)
-class Contender:
+class Candidate:
     """A framework's process; `failure` says why it could not be measured, the others go on."""
 
     framework: Framework
     failure: str = ""
     laps: list[dict[str, float]] = field(default_factory=list)
 
-    def lap(self, racer: Racer, seconds: float) -> float:
+    def lap(self, racer: WorkerProcess, seconds: float) -> float:
         if self.failure:
             return math.nan
         try:
@@ -113,8 +112,8 @@ class Contender:
 @options(FrameworksBenchmark, RecipeConfig, MachineConfig, PipelineConfig)
 def main(**values: Any) -> None:
     """Measure the trainer's steps beside Keras's, of the same network and batches, on the CPU."""
-    benchmark = take(FrameworksBenchmark, values)
-    settings = Settings.of(**{**values, "epochs": _EPOCHS, "device": "cpu"})
+    benchmark = pick_fields(FrameworksBenchmark, values)
+    settings = Settings.from_options(**{**values, "epochs": _EPOCHS, "device": "cpu"})
     chosen = {key: FRAMEWORKS[key] for key in benchmark.keys}
     environment = None
     if any(each.backend for each in chosen.values()):
@@ -129,11 +128,11 @@ def race(
     environment: PeerEnvironment | None,
 ) -> None:
     """Measure and report. Raises ``DataError`` if nobody could be measured."""
-    contenders = [Contender(framework=framework) for framework in frameworks]
+    contenders = [Candidate(framework=framework) for framework in frameworks]
     for each in contenders:
         if each.framework.backend and environment:
             each.failure = "; ".join(environment.missing.values())
-    with orderly_termination(), ExitStack() as stack:
+    with exit_on_sigterm(), ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         laps = {}
         for each in contenders:
@@ -156,7 +155,7 @@ def race(
         facts={
             "figures": figures,
             "absent": absent,
-            "settings": asdict(benchmark) | settings.plain(),
+            "settings": asdict(benchmark) | settings.to_dict(),
             "keras": dict(environment.versions) if environment else {},
         },
         columns=figure_columns(figures, _FORMATS),
@@ -186,7 +185,7 @@ def _command(
     stated = {
         "backend": framework.backend,
         "feed": framework.feed,
-        "settings": {**settings.plain(), "out": out},
+        "settings": {**settings.to_dict(), "out": out},
     }
     arguments = ("benchmarks.frameworks.worker", json.dumps(stated))
     if framework.backend is None or environment is None:

@@ -15,18 +15,18 @@ from typing import Any
 from benchmarks.measuring.laps import lap
 from trainer.config import Settings
 from trainer.distributed.process_group import open_world
-from trainer.setup import Job, prepare
+from trainer.setup import TrainingRun, build_run
 from trainer.train import training_batches, training_steps, with_threads
 
 
 class Steps:
     """The sizes of the steps' batches, with what else is told of the steps."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: TrainingRun) -> None:
         self.data_seconds, self.first_loss = 0.0, 0.0
         self.images = self._run(job)
 
-    def _run(self, job: Job) -> Iterator[int]:
+    def _run(self, job: TrainingRun) -> Iterator[int]:
         with training_batches(job) as batches:
             for record in training_steps(job, batches):
                 self.data_seconds += record.data_seconds
@@ -49,9 +49,9 @@ def main(text: str) -> None:
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     plain = {name: tuple(v) if isinstance(v, list) else v for name, v in values["settings"].items()}
-    settings = Settings.of(**plain)
+    settings = Settings.from_options(**plain)
     with open_world(settings.machine.device) as world:
-        job = prepare(with_threads(settings, world), world)
+        job = build_run(with_threads(settings, world), world)
         if values["backend"] is not None:
             from benchmarks.keras.job import keras_job
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from pipeline.options import Command, options, setting, take
+from pipeline.options import Command, options, pick_fields, setting
 from pipeline.profile_file import profile_file
 from trainer.config import CONFIGS, Settings
 from trainer.distributed.exit import entry
@@ -33,12 +33,12 @@ class KerasConfig:
 @options(KerasConfig, *CONFIGS)
 def main(**values: Any) -> None:
     """Train a torchvision ResNet on a directory of shards by Keras's steps, on the CPU."""
-    settings, config = Settings.of(**values), take(KerasConfig, values)
+    settings, config = Settings.from_options(**values), pick_fields(KerasConfig, values)
 
     from benchmarks.keras.job import keras_job
     from trainer.train import run
 
-    run(settings, adapt=lambda job: keras_job(job, backend=config.backend, feed=config.feed))
+    run(settings, customize=lambda job: keras_job(job, backend=config.backend, feed=config.feed))
 
 
 if __name__ == "__main__":

@@ -143,7 +143,7 @@ def _announce(world: World) -> None:
         address = f"{host}:{free.getsockname()[1]}"
     os.environ["TF_CONFIG"] = json.dumps(
         {
-            "cluster": {"worker": world.gather_rows([address])},
+            "cluster": {"worker": world.all_gather_objects([address])},
             "task": {"type": "worker", "index": world.rank},
         }
     )

@@ -5,10 +5,10 @@ from dataclasses import replace
 from benchmarks.keras.backends import open_exchange
 from benchmarks.keras.limits import check_settings
 from pipeline.errors import MisuseError
-from trainer.setup import Job
+from trainer.setup import TrainingRun
 
 
-def keras_job(job: Job, *, backend: str, feed: str) -> Job:
+def keras_job(job: TrainingRun, *, backend: str, feed: str) -> TrainingRun:
     """`job` with Keras's steps on `backend`, "tensorflow" or "torch", fed by "shardline" or
     "tf.data".
 

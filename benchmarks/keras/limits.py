@@ -21,7 +21,7 @@ def check_settings(settings: Settings, *, task: str) -> None:
         )
     wrong = {
         "--optimizer": recipe.optimizer != "sgd",
-        "--accumulate": recipe.accumulate > 1,
+        "--accumulate-steps": recipe.accumulate_steps > 1,
         "--ema-decay": recipe.ema_decay is not None,
         "--blurpool": recipe.blurpool,
         "--sync-bn": recipe.sync_bn,

@@ -21,7 +21,7 @@ from trainer.model.build import Classifier
 def build_network(
     classifier: Classifier, *, image_size_px: int, weight_decay: float
 ) -> keras.Model:
-    """`classifier` with its weights and its normalisation: uint8 images in the backend's layout ->
+    """`classifier` with its weights and its normalization: uint8 images in the backend's layout ->
     float32 logits (B, classes).
 
     The decay of matrices is half their squared length in the loss, which gives SGD the gradient

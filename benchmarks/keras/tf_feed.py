@@ -24,7 +24,7 @@ from pipeline.plan.augment import GEOMETRY, train_parameter_names
 from pipeline.plan.plan import Plan, PlannedBatch
 from pipeline.storage.reader import ShardReader
 from pipeline.targets import batch_targets
-from pipeline.watchdog import Watch
+from pipeline.watchdog import StallWatchdog
 from trainer.data import TrainingData
 from trainer.distributed.collectives import World
 
@@ -59,7 +59,9 @@ def tf_batches(
 
     def batches(start: int) -> Generator[Batch]:
         plan = stream.plan(start)
-        reader = ShardReader(index, verify=pipeline.verify == "crc", watch=Watch(0, world.rank))
+        reader = ShardReader(
+            index, verify=pipeline.verify == "crc", watch=StallWatchdog(0, world.rank)
+        )
         with closing(reader):
             for step, images in enumerate(_decoded(plan, reader, threads)):
                 planned = plan.batch_at(step)

@@ -13,8 +13,8 @@ from torch import nn
 from benchmarks.keras.backends import Exchange, Train
 from benchmarks.keras.network import build_network, torch_weights
 from trainer.model.build import Classifier
-from trainer.setup import Job
-from trainer.train_step import Update
+from trainer.setup import TrainingRun
+from trainer.train_step import TrainStep
 
 # The metric that is the loss alone; Keras adds the decay of the weights to what it calls loss.
 WITHOUT_DECAY = "without_decay"
@@ -51,7 +51,7 @@ class KerasModel(Classifier):
 
 
 @dataclass(frozen=True, kw_only=True)
-class KerasUpdate(Update):
+class KerasUpdate(TrainStep):
     """One call is one step of `keras_network`; `optimizer`, torch's, stands still."""
 
     keras_network: keras.Model
@@ -67,7 +67,7 @@ class KerasUpdate(Update):
         return torch.tensor(float(found[WITHOUT_DECAY]))
 
 
-def with_keras(job: Job, exchange: Exchange) -> Job:
+def with_keras(job: TrainingRun, exchange: Exchange) -> TrainingRun:
     """`job`, whose weights, seeded, pretrained or from a checkpoint, Keras takes over."""
     recipe = job.settings.recipe
     if job.dtype is torch.bfloat16:
@@ -81,7 +81,7 @@ def with_keras(job: Job, exchange: Exchange) -> Job:
                 recipe.peak_learning_rate,
                 momentum=recipe.momentum,
                 nesterov=True,
-                global_clipnorm=recipe.clip_norm,
+                global_clipnorm=recipe.grad_clip_norm,
             ),
             loss=(loss := _loss(job.data.classes, recipe.label_smoothing)),
             metrics=[keras.metrics.MeanMetricWrapper(loss, name=WITHOUT_DECAY)],

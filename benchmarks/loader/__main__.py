@@ -7,7 +7,7 @@ import click
 from benchmarks.loader.config import LoaderBenchmark
 from benchmarks.measuring.config import FROM_ENVIRONMENT
 from pipeline.config import PipelineConfig
-from pipeline.options import Command, options, take
+from pipeline.options import Command, options, pick_fields
 from pipeline.profile_file import profile_file
 
 
@@ -16,7 +16,7 @@ from pipeline.profile_file import profile_file
 @options(LoaderBenchmark, PipelineConfig)
 def main(**values: Any) -> None:
     """Measure the input pipeline alone, without a model: rung by rung, from warm and cold files."""
-    benchmark, config = take(LoaderBenchmark, values), take(PipelineConfig, values)
+    benchmark, config = pick_fields(LoaderBenchmark, values), pick_fields(PipelineConfig, values)
 
     # torch and DALI take seconds to import: --help doesn't wait for them.
     if benchmark.sweep is not None:

@@ -15,7 +15,7 @@ from benchmarks.loader.config import (
 )
 from benchmarks.loader.setup import Setup, open_setup
 from benchmarks.loader.stages import rungs
-from benchmarks.loader.timed_batches import COLUMNS, Draws
+from benchmarks.loader.timed_batches import COLUMNS, TimedBatches
 from benchmarks.measuring.alternate import Measurement, alternate
 from benchmarks.measuring.page_cache import can_be_cold, resident_when_dropped
 from benchmarks.measuring.table import figure_columns, report
@@ -66,7 +66,7 @@ def measure_rungs(benchmark: LoaderBenchmark, config: PipelineConfig) -> None:
     )
 
 
-def rung_contenders(setup: Setup, *, can_be_cold: bool) -> dict[str, Draws]:
+def rung_contenders(setup: Setup, *, can_be_cold: bool) -> dict[str, TimedBatches]:
     """In the order of a round: cold ones, a warming one, then the rungs."""
     config, batch_size = setup.config, setup.benchmark.batch_size
     stream = train_stream(

@@ -6,7 +6,7 @@ import click
 
 from benchmarks.measuring.config import Measuring
 from pipeline.errors import MisuseError
-from pipeline.options import setting, within
+from pipeline.options import setting
 
 SWEEPS = ("threads", "batch", "hw-decoder-load", "cache", "format")
 
@@ -25,14 +25,12 @@ class LoaderBenchmark(Measuring):
     profile_out: str = setting(
         "profile.json", "File that --tune writes, for --profile-file of later runs."
     )
-    batch_size: int = setting(64, "Images in a batch.")
-    seconds: float = setting(0.5, "Length of a run.")
+    batch_size: int = setting(64, "Images in a batch.", low=1)
+    seconds: float = setting(0.5, "Length of a run.", low=0.01)
     split: str = setting("train", "Split to read.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        within("--batch-size", self.batch_size, 1)
-        within("--seconds", self.seconds, 0.01)
         if (self.sweep is not None) + self.doctor + self.tune > 1:
             raise MisuseError("--sweep, --doctor and --tune are done one at a time.")
 

@@ -12,12 +12,12 @@ import torch
 from benchmarks.loader.config import LoaderBenchmark
 from benchmarks.loader.gpu_decoder_utilization import DecoderUse
 from benchmarks.loader.stages import Opener, loaded
-from benchmarks.loader.timed_batches import Draws
+from benchmarks.loader.timed_batches import TimedBatches
 from pipeline.build import group_steps, train_loader
 from pipeline.config import PipelineConfig, open_dataset, resolve_sizes
 from pipeline.loader import Loader
 from pipeline.machine import available_bytes
-from pipeline.plan.step_groups import steps_ahead
+from pipeline.plan.step_groups import max_lookahead
 from pipeline.storage.dataset import Dataset, SplitIndex
 
 # Passes of read-ahead in a split from which on its first one hardly counts.
@@ -46,9 +46,9 @@ class Setup:
 
     def draws(
         self, opener: Opener, config: PipelineConfig, batch_size: int, *, cold: bool = False
-    ) -> Draws:
+    ) -> TimedBatches:
         cuda = self.device.type == "cuda"
-        return Draws(
+        return TimedBatches(
             open=opener,
             seconds=self.benchmark.seconds,
             stored_bytes=self.index.samples["size"],
@@ -59,7 +59,7 @@ class Setup:
             cold=self.files if cold else (),
         )
 
-    def whole(self, config: PipelineConfig, batch_size: int) -> Draws:
+    def whole(self, config: PipelineConfig, batch_size: int) -> TimedBatches:
         """The whole loader as a contender."""
         loader = self.loader(config, batch_size)
         return self.draws(lambda position: loaded(loader, position), config, batch_size)
@@ -70,7 +70,7 @@ class Setup:
     def _prepared(self, config: PipelineConfig, batch_size: int, cold: bool) -> int:
         """Batches to be drawn before a lap, since they are no work of it."""
         group = self._group(config, batch_size)
-        ready = steps_ahead(config.prefetch, config.read_ahead, group)
+        ready = max_lookahead(config.prefetch, config.read_ahead, group)
         passes = len(self.index) / (batch_size * ready)
         # Of few samples all have been read ahead before they are dropped for the first time.
         return math.ceil(len(self.index) / batch_size) if cold and passes < _MANY else ready

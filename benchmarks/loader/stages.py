@@ -20,13 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.loader.config import RUNGS
-from pipeline.batches import Source, decoded_batches, decoded_images, open_feed
+from pipeline.batches import BatchContext, decoded_batches, decoded_images, open_feed
 from pipeline.build import TrainStream
 from pipeline.dali.decode_graph import Stages, windows
 from pipeline.loader import Loader
 from pipeline.plan.plan import Plan, PlannedBatch
 from pipeline.plan.step_groups import step_slices
-from pipeline.watchdog import Watch
+from pipeline.watchdog import StallWatchdog
 
 Integers = NDArray[np.int64]
 Opener = Callable[[int], Generator[Integers]]
@@ -55,21 +55,21 @@ def loaded(loader: Loader, position: int) -> Generator[Integers]:
         yield batch.samples
 
 
-def _read(source: Source, plan: Plan) -> Generator[Integers]:
-    watch = Watch(source.config.stall_timeout, source.rank)
+def _read(source: BatchContext, plan: Plan) -> Generator[Integers]:
+    watch = StallWatchdog(source.config.stall_timeout, source.rank)
     with closing(open_feed(source, plan, watch)) as feed:
         for run in itertools.count():
             feed(run)
             yield from _by_step(feed.delivered().planned, source)
 
 
-def _decoded(source: Source, plan: Plan, stages: Stages | None = None) -> Generator[Integers]:
+def _decoded(source: BatchContext, plan: Plan, stages: Stages | None = None) -> Generator[Integers]:
     with closing(decoded_images(source, plan, stages)) as runs:
         for planned, _ in runs:
             yield from _by_step(planned, source)
 
 
-def _by_step(planned: PlannedBatch, source: Source) -> Iterator[Integers]:
+def _by_step(planned: PlannedBatch, source: BatchContext) -> Iterator[Integers]:
     samples = planned.samples
     return (samples[part] for part in step_slices(len(samples), source.batch_size))
 

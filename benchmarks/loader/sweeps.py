@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.datasets.reencoded import shards_by_format
 from benchmarks.loader.config import LoaderBenchmark
 from benchmarks.loader.setup import Setup, open_setup
-from benchmarks.loader.timed_batches import COLUMNS, Draws
+from benchmarks.loader.timed_batches import COLUMNS, TimedBatches
 from benchmarks.measuring.alternate import Measurement, alternate, ratio
 from benchmarks.measuring.table import figure_columns, report
 from benchmarks.measuring.text import figure
@@ -21,7 +21,7 @@ HW_DECODER_LOADS = (0.0, 0.25, 0.5, 0.65, 0.8, 1.0)
 # A cache is filled before it is measured, with as much of the first pass as comes in so long.
 FILL_SECONDS = 10.0
 
-Contenders = dict[str, Draws]
+Contenders = dict[str, TimedBatches]
 
 
 def measure_sweep(benchmark: LoaderBenchmark, config: PipelineConfig) -> None:
@@ -90,7 +90,7 @@ def by_cache(setup: Setup) -> Iterator[Contenders]:
     yield contenders
 
 
-def fill(draws: Draws, samples: int) -> None:
+def fill(draws: TimedBatches, samples: int) -> None:
     """Draw one pass, or as much of it as comes in FILL_SECONDS: runs begin at the same position."""
     start, drawn = time.monotonic(), 0
     with closing(draws.open(0)) as batches:

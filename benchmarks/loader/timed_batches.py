@@ -40,7 +40,7 @@ class Run(Lap):
 
 
 @dataclass(kw_only=True)
-class Draws:
+class TimedBatches:
     """A contender: each call opens it at the same position, draws what was prepared ahead, then
     measures a lap, and returns images/s.
 

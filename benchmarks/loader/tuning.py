@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.loader.config import LoaderBenchmark
 from benchmarks.loader.setup import Setup, open_setup
-from benchmarks.loader.timed_batches import Draws
+from benchmarks.loader.timed_batches import TimedBatches
 from benchmarks.measuring.alternate import Measurement, alternate, ratio
 from benchmarks.measuring.table import report
 from pipeline.config import PipelineConfig
@@ -139,7 +139,7 @@ def _start(setup: Setup) -> dict[str, Any]:
     return start | ({"hw_decoder_load": config.hw_decoder_load} if on_gpu else {})
 
 
-def _p99(draws: Draws) -> float:
+def _p99(draws: TimedBatches) -> float:
     return draws.figures(SEARCH_RUNS)["batch_seconds_p99"] or 0.0
 
 

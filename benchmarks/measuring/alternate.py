@@ -42,7 +42,7 @@ def alternate(
     """Call each contender in turn, `warmup` + `runs` rounds; each call returns a rate. `shows` how
     far it is, on a terminal.
 
-    Alternating lets what drifts (clock, page cache, neighbours) fall on all contenders alike.
+    Alternating lets what drifts (clock, page cache, neighbors) fall on all contenders alike.
     """
     values: dict[str, list[float]] = {name: [] for name in contenders}
     rounds = track(

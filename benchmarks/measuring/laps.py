@@ -60,7 +60,9 @@ def world_lap(work: Callable[[], int], world: "World", synchronize: Callable[[],
     synchronize()
     own = time.perf_counter() - start
     world.barrier()
-    rows = world.gather([images, time.perf_counter() - start, time.process_time() - cpu_start, own])
+    rows = world.all_gather(
+        [images, time.perf_counter() - start, time.process_time() - cpu_start, own]
+    )
     counts, walls, cpus, owns = zip(*rows, strict=True)
     return WorldLap(
         images=int(sum(counts)),

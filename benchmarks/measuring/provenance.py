@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.machine import available_cores
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 # Before it measures anything: the mean number of running programs over the last minute.
 LOAD_BEFORE = os.getloadavg()[0]
 # So many for each core make a word worth.

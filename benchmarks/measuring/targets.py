@@ -5,7 +5,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bar:
+class Target:
     """`value` should be at least `bound` times `of`, or at most that where `at_most`.
 
     `strict` is the value against the work of `of` alone, without the start of its processes.

@@ -17,7 +17,7 @@ class LoaderFailedError(Exception):
     """A loader's process ended; the text is the last line that it printed."""
 
 
-class Racer:
+class WorkerProcess:
     """A loader's process, which leads a session. Between laps it and what it started are stopped,
     so that nothing is decoded ahead in others' time."""
 
@@ -57,7 +57,7 @@ class Racer:
 
 
 @contextmanager
-def started(command: Sequence[str], variables: Mapping[str, str]) -> Iterator[Racer]:
+def started(command: Sequence[str], variables: Mapping[str, str]) -> Iterator[WorkerProcess]:
     """A process that answers each line on its stdin by one on its stdout, both JSON."""
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
@@ -69,7 +69,7 @@ def started(command: Sequence[str], variables: Mapping[str, str]) -> Iterator[Ra
             env=variables,
             start_new_session=True,
         )
-        running = Racer(process, log)
+        running = WorkerProcess(process, log)
         try:
             yield running
         finally:
@@ -77,7 +77,7 @@ def started(command: Sequence[str], variables: Mapping[str, str]) -> Iterator[Ra
 
 
 @contextmanager
-def orderly_termination() -> Iterator[None]:
+def exit_on_sigterm() -> Iterator[None]:
     """SIGTERM leaves by way of what ends the loaders, or those that stand still would stay."""
 
     def leave(number: int, frame: object) -> None:

@@ -20,16 +20,16 @@ from benchmarks.datasets.photographs import FORMATS, prepare_format
 from benchmarks.measuring.alternate import Measurement, alternate, ratio
 from benchmarks.measuring.config import FROM_ENVIRONMENT, Measuring
 from benchmarks.measuring.table import report
-from benchmarks.measuring.targets import Bar
+from benchmarks.measuring.targets import Target
 from benchmarks.measuring.virtualenvs import DEFAULT_FOLDER as ENVIRONMENT_FOLDER
 from benchmarks.measuring.virtualenvs import PeerEnvironment, prepare
-from benchmarks.measuring.worker_process import orderly_termination
+from benchmarks.measuring.worker_process import exit_on_sigterm
 from benchmarks.peers.loader_process import LoaderLap
 from benchmarks.peers.loaders.contract import EQUAL, PEERS, Task
-from benchmarks.peers.peer_run import Entrant, Length
-from pipeline.errors import DataError
+from benchmarks.peers.peer_run import Length, PeerRun
+from pipeline.errors import DataError, MisuseError
 from pipeline.machine import available_cores
-from pipeline.options import options, setting, take, within
+from pipeline.options import options, pick_fields, setting
 
 OURS, CEILING = "shardline", "dali-memory"
 # Our rate should be so many times theirs; on CPUs also that of the fastest of equal pixels.
@@ -64,23 +64,23 @@ class PeersBenchmark(Measuring):
         False, "Don't measure: check that each delivers an epoch, every image once."
     )
     device: str = setting("cpu", "Where batches are wanted.", type=click.Choice(["cpu", "cuda"]))
-    images: int = setting(4800, "Images, repeated.")
-    batch_size: int = setting(64, "Images in a batch.")
-    workers: int | None = setting(None, "Threads or processes of each.  [default: every core]")
+    images: int = setting(4800, "Images, repeated.", low=1)
+    batch_size: int = setting(64, "Images in a batch.", low=1)
+    workers: int | None = setting(
+        None, "Threads or processes of each.  [default: every core]", low=1
+    )
     runs: int = setting(5, "Runs that count, of each contender.")
-    seconds: float = setting(1.6, "Length of a run.")
-    drop_seconds: float = setting(0.7, "What passes of a run before it counts.")
+    seconds: float = setting(1.6, "Length of a run.", low=0.01)
+    drop_seconds: float = setting(0.7, "What passes of a run before it counts.", low=0)
     data: str = setting(str(DATA_FOLDER), "Where the images are made, once.")
     environment: str = setting(str(ENVIRONMENT_FOLDER), "Where the peers are installed, once.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        within("--batch-size", self.batch_size, 1)
-        within("--images", self.images, self.batch_size)
-        within("--seconds", self.seconds, 0.01)
-        within("--drop-seconds", self.drop_seconds, 0)
-        if self.workers is not None:
-            within("--workers", self.workers, 1)
+        if self.images < self.batch_size:
+            raise MisuseError(
+                f"--images {self.images} is less than --batch-size {self.batch_size}."
+            )
 
     @property
     def keys(self) -> list[str]:
@@ -93,7 +93,7 @@ class PeersBenchmark(Measuring):
 @options(PeersBenchmark)
 def main(**values: Any) -> None:
     """Measure the loader beside its peers, alternating."""
-    benchmark = take(PeersBenchmark, values)
+    benchmark = pick_fields(PeersBenchmark, values)
     packages = dict.fromkeys(name for key in benchmark.keys for name in PEERS[key].packages)
     environment = prepare(Path(benchmark.environment), list(packages)) if packages else None
     folder = prepare_format(
@@ -108,7 +108,7 @@ def main(**values: Any) -> None:
 
 def enter(
     key: str, folder: Path, benchmark: PeersBenchmark, environment: PeerEnvironment | None
-) -> Entrant:
+) -> PeerRun:
     """The peer, its images stored as it wants them."""
     task = Task(
         folder=folder,
@@ -119,7 +119,7 @@ def enter(
         endless=not benchmark.check,
     )
     packages, missing = PEERS[key].packages, environment.missing if environment else {}
-    entrant = Entrant(
+    entrant = PeerRun(
         key=key,
         task=task,
         environment=environment if packages else None,
@@ -129,7 +129,7 @@ def enter(
     return entrant
 
 
-def check(entrants: Sequence[Entrant]) -> None:
+def check(entrants: Sequence[PeerRun]) -> None:
     """Raises ``DataError`` if a loader that is here delivers something else."""
     here = [entrant for entrant in entrants if not entrant.failure]
     for entrant in entrants:
@@ -141,11 +141,11 @@ def check(entrants: Sequence[Entrant]) -> None:
 
 
 def race(
-    entrants: Sequence[Entrant], benchmark: PeersBenchmark, environment: PeerEnvironment | None
+    entrants: Sequence[PeerRun], benchmark: PeersBenchmark, environment: PeerEnvironment | None
 ) -> None:
     """Measure and report. Raises ``DataError`` if nobody could be measured."""
     length = Length(drop_seconds=benchmark.drop_seconds, seconds=benchmark.seconds)
-    with orderly_termination(), ExitStack() as stack:
+    with exit_on_sigterm(), ExitStack() as stack:
         contenders = {
             entrant.peer.name: partial(entrant.cold, length)
             if benchmark.page_cache == "cold"
@@ -180,8 +180,8 @@ def race(
 
 
 def bars_of(
-    entrants: Sequence[Entrant], rates: Mapping[str, Measurement], device: str
-) -> list[Bar]:
+    entrants: Sequence[PeerRun], rates: Mapping[str, Measurement], device: str
+) -> list[Target]:
     """Of the ratios of runs that followed each other, the median."""
     running = {entrant.key: rates[entrant.peer.name] for entrant in entrants}
     if OURS not in running:
@@ -190,12 +190,12 @@ def bars_of(
     if device == "cpu" and (fastest := _fastest(running)):
         bounds = {fastest: 1.0} | bounds
     return [
-        Bar(of=running[key].name, bound=bound, value=ratio(running[OURS], running[key]).median)
+        Target(of=running[key].name, bound=bound, value=ratio(running[OURS], running[key]).median)
         for key, bound in bounds.items()
     ]
 
 
-def finding(entrants: Sequence[Entrant], rates: Mapping[str, Measurement]) -> str | None:
+def finding(entrants: Sequence[PeerRun], rates: Mapping[str, Measurement]) -> str | None:
     """The first beside the fastest peer of equal pixels; None, the report's own, without either."""
     running = {entrant.key: rates[entrant.peer.name] for entrant in entrants}
     fastest = _fastest(running)
@@ -214,7 +214,7 @@ def _fastest(running: Mapping[str, Measurement]) -> str | None:
     return max(equal, key=lambda key: running[key].median, default=None)
 
 
-def summary(entrants: Sequence[Entrant]) -> dict[str, dict[str, float]]:
+def summary(entrants: Sequence[PeerRun]) -> dict[str, dict[str, float]]:
     """Medians over the runs, by the peers' names."""
 
     def median(value: Callable[[LoaderLap], float]) -> dict[str, float]:
@@ -232,7 +232,7 @@ def summary(entrants: Sequence[Entrant]) -> dict[str, dict[str, float]]:
     }
 
 
-def columns_of(entrants: Sequence[Entrant]) -> dict[str, dict[str, str]]:
+def columns_of(entrants: Sequence[PeerRun]) -> dict[str, dict[str, str]]:
     found = summary(entrants)
     named = {
         "images/CPU s": ("images_per_cpu_second", "{:,.0f}"),

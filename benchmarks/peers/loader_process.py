@@ -12,7 +12,12 @@ from pathlib import Path
 
 from benchmarks.measuring.provenance import ROOT
 from benchmarks.measuring.virtualenvs import PeerEnvironment
-from benchmarks.measuring.worker_process import LoaderFailedError, Racer, _last_line, started
+from benchmarks.measuring.worker_process import (
+    LoaderFailedError,
+    WorkerProcess,
+    _last_line,
+    started,
+)
 from benchmarks.peers.loaders.contract import Task
 
 
@@ -27,7 +32,7 @@ class LoaderLap:
 
 
 @contextmanager
-def racer(peer: str, task: Task, environment: PeerEnvironment | None) -> Iterator[Racer]:
+def racer(peer: str, task: Task, environment: PeerEnvironment | None) -> Iterator[WorkerProcess]:
     """The loader's process in `environment`, ours if that is None."""
     with tempfile.TemporaryDirectory() as scratch:
         command, variables = _command("laps", peer, task, environment, Path(scratch))
@@ -64,7 +69,7 @@ def _command(
 
 
 def timed_lap(
-    process: Racer, *, drop_seconds: float, seconds: float, most_images: float
+    process: WorkerProcess, *, drop_seconds: float, seconds: float, most_images: float
 ) -> LoaderLap:
     """Raises ``LoaderFailedError``."""
     asked = {"drop_seconds": drop_seconds, "seconds": seconds, "most_images": most_images}

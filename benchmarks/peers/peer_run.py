@@ -11,7 +11,7 @@ import click
 
 from benchmarks.measuring import page_cache
 from benchmarks.measuring.virtualenvs import PeerEnvironment
-from benchmarks.measuring.worker_process import LoaderFailedError, Racer
+from benchmarks.measuring.worker_process import LoaderFailedError, WorkerProcess
 from benchmarks.peers.loader_process import LoaderLap, racer, run_alone, timed_lap
 from benchmarks.peers.loaders.contract import PEERS, Peer, Task
 
@@ -25,7 +25,7 @@ class Length:
 
 
 @dataclass(kw_only=True)
-class Entrant:
+class PeerRun:
     """A peer on one format.
 
     Attributes:
@@ -87,7 +87,7 @@ class Entrant:
         with racer(self.key, self.task, self.environment) as running:
             return self._lap(running, length, most_images=self.task.samples)
 
-    def _lap(self, running: Racer, length: Length, *, most_images: float) -> float:
+    def _lap(self, running: WorkerProcess, length: Length, *, most_images: float) -> float:
         if (share := page_cache.resident_share(self.files)) is not None:
             self.cached_shares.append(share)
         lap: LoaderLap | None = self._attempt(

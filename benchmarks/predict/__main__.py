@@ -10,7 +10,7 @@ from benchmarks.measuring.config import FROM_ENVIRONMENT
 from benchmarks.predict.config import Prediction, _show_links
 from benchmarks.predict.networks import GLOO, LINKS, NVLINK, Link, Network
 from pipeline.errors import MisuseError
-from pipeline.options import options, take
+from pipeline.options import options, pick_fields
 
 
 @click.command(context_settings=FROM_ENVIRONMENT)
@@ -27,7 +27,7 @@ from pipeline.options import options, take
 def main(results: tuple[Path, ...], **values: Any) -> None:
     """Predict images/s and the first limit at 2 to 1,024 ranks from RESULTS: files that
     bench-scaling, or bench-compute and bench-loader, wrote with --output."""
-    asked = take(Prediction, values)
+    asked = pick_fields(Prediction, values)
     inside, between = asked.link_within(), asked.link_between()
 
     from benchmarks.predict.baseline import read_one_rank

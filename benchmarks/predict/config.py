@@ -6,13 +6,13 @@ import click
 
 from benchmarks.predict.networks import LINKS, Link, parse_link
 from pipeline.errors import MisuseError
-from pipeline.options import setting, within
+from pipeline.options import Options, setting
 
 MOST_RANKS = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prediction:
+class Prediction(Options):
     within: str | None = setting(
         None,
         "Link between ranks of a node: GB/s,us a hop, or a name.  [default: nvlink-4 for GPUs, "
@@ -32,29 +32,24 @@ class Prediction:
         metavar="FILE",
     )
     ranks_per_node: int | None = setting(
-        None, "Ranks on a node.  [default: GPUs, or else cores, of the machine that was measured]"
+        None,
+        "Ranks on a node.  [default: GPUs, or else cores, of the machine that was measured]",
+        low=1,
     )
     cores_per_node: int | None = setting(
-        None, "Cores that a node's loaders share.  [default: those of the machine]"
+        None, "Cores that a node's loaders share.  [default: those of the machine]", low=1
     )
-    max_ranks: int = setting(MOST_RANKS, "The most ranks that are predicted.")
+    max_ranks: int = setting(MOST_RANKS, "The most ranks that are predicted.", low=1)
     batch_size: int | None = setting(
-        None, "Images of a rank's step, of those measured.  [default: the fastest]"
+        None, "Images of a rank's step, of those measured.  [default: the fastest]", low=1
     )
     gradient_mb: float | None = setting(
-        None, "Gradients of a step in 10^6 bytes.  [default: as the result says]"
+        None, "Gradients of a step in 10^6 bytes.  [default: as the result says]", low=1e-6
     )
     output: str | None = setting(None, "File for the result, as one line of JSON.")
 
     def __post_init__(self) -> None:
-        for flag, value in (
-            ("--ranks-per-node", self.ranks_per_node),
-            ("--cores-per-node", self.cores_per_node),
-            ("--max-ranks", self.max_ranks),
-            ("--gradient-mb", self.gradient_mb),
-        ):
-            if value is not None:
-                within(flag, value, 1e-6 if flag == "--gradient-mb" else 1)
+        super().__post_init__()
         ways = (self.measure_network, self.within is not None, self.network_of is not None)
         if sum(ways) > 1:
             raise MisuseError(

@@ -25,7 +25,7 @@ from benchmarks.predict.baseline import OneRank
 from benchmarks.predict.networks import GIGA, MICRO, Link, Network
 from benchmarks.predict.step_model import BUCKET_BYTES
 from pipeline.errors import DataError, MisuseError
-from pipeline.options import options, setting, take, within
+from pipeline.options import options, pick_fields, setting
 
 if TYPE_CHECKING:
     from benchmarks.predict.probe_steps import OwnSteps
@@ -39,18 +39,13 @@ ALONE, AT_ONCE = "step, one rank", "step, all ranks at once"
 
 @dataclass(frozen=True, kw_only=True)
 class Probe(Measuring):
-    megabytes: float = setting(102.0, "Size of the gradients, in 10^6 bytes.")
-    seconds: float = setting(1.0, "Least length of a run.")
+    megabytes: float = setting(102.0, "Size of the gradients, in 10^6 bytes.", low=1e-5)
+    seconds: float = setting(1.0, "Least length of a run.", low=0.001)
     device: str = setting("auto", "As the trainer's.", type=click.Choice(["auto", "cpu", "cuda"]))
     model: str = setting("resnet18", "Model whose steps are made.")
-    image_size: int = setting(224, "Side of the images in px.")
-    batch_size: int = setting(4, "Images of a rank's step.")
+    image_size: int = setting(224, "Side of the images in px.", low=1)
+    batch_size: int = setting(4, "Images of a rank's step.", low=1)
     precision: str = setting("auto", "As the trainer's.")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        within("--megabytes", self.megabytes, 1e-5)
-        within("--seconds", self.seconds, 0.001)
 
 
 @click.command(context_settings=FROM_ENVIRONMENT)
@@ -58,7 +53,7 @@ class Probe(Measuring):
 def main(**values: Any) -> None:
     """Measure what the ranks that torchrun started share: the all-reduce of a few bytes and of a
     bucket of gradients, and steps on one rank and on all at once."""
-    probe = take(Probe, values)
+    probe = pick_fields(Probe, values)
 
     # torch takes seconds to import: --help doesn't wait for it.
     from benchmarks.predict.probe_steps import AllReduces

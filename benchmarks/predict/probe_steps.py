@@ -45,7 +45,7 @@ class AllReduces:
 
     def _work(self) -> int:
         for _ in range(self._times):
-            self.world.average_([self._tensor])
+            self.world.all_reduce_mean_([self._tensor])
         return 0
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from matplotlib.ticker import NullLocator, PercentFormatter
 
-from tools.showing.palette import GRAY
+from pipeline.chart_style import GRAY
 
 IDEAL: Any = {"color": GRAY, "linestyle": ":", "linewidth": 1.4}
 # Narrower parts of a bar have no room for a figure.
@@ -34,16 +34,16 @@ def stacked_shares(
     axes: Any,
     names: Sequence[str],
     parts: Mapping[str, Sequence[float]],
-    colours: Mapping[str, str],
+    colors: Mapping[str, str],
     label: str,
 ) -> None:
     """A bar for each of `names`, from 0 to the whole, of `parts`: part -> its share in each."""
     left = [0.0] * len(names)
     for part, widths in parts.items():
-        axes.barh(names, widths, left=left, color=colours[part], label=part, height=0.62)
+        axes.barh(names, widths, left=left, color=colors[part], label=part, height=0.62)
         for place, (width, start) in enumerate(zip(widths, left, strict=True)):
             if width >= _ROOM:
-                # Black is read on all of these colours, whatever the page's is.
+                # Black is read on all of these colors, whatever the page's is.
                 where = (start + width / 2, place)
                 axes.annotate(f"{width:.0%}", where, ha="center", va="center", color="black")
         left = [start + width for start, width in zip(left, widths, strict=True)]

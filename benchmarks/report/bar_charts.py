@@ -13,7 +13,7 @@ from benchmarks.measuring.text import figure
 from benchmarks.report.headline import as_times, rates
 from benchmarks.report.inputs import Inputs, Result
 from benchmarks.report.panels import Draw, Panel
-from tools.showing.palette import BLUE, GREEN, ORANGE, SKY
+from pipeline.chart_style import BLUE, GREEN, ORANGE, SKY
 
 BAR_INCHES, MARGIN_INCHES = 0.36, 0.85
 
@@ -28,12 +28,12 @@ def rates_panel(inputs: Inputs) -> Panel | None:
     title = f"The {slowest} gives {figure(known[slowest])} images/s"
     if other != slowest:
         title += f", the {other} {as_times(known[other] / known[slowest])} as many"
-    colours = {"loader alone": BLUE, "model alone": ORANGE, "training": GREEN}
+    colors = {"loader alone": BLUE, "model alone": ORANGE, "training": GREEN}
     return Panel(
         name="rates",
         title=title,
         shows="Bars of images per second: " + _listed(known),
-        draw=bars(known, colours=[colours[name] for name in known]),
+        draw=bars(known, colors=[colors[name] for name in known]),
         height_inches=height(len(known)),
     )
 
@@ -57,7 +57,7 @@ def rungs_panel(inputs: Inputs) -> Panel | None:
         draw=bars(
             {name: median[name] for name in rows},
             spans={name: result.span(name) for name in rows},
-            colours=[SKY if name in COLD.values() else BLUE for name in rows],
+            colors=[SKY if name in COLD.values() else BLUE for name in rows],
         ),
         height_inches=height(len(rows)),
     )
@@ -75,12 +75,12 @@ def compute_panel(inputs: Inputs) -> Panel | None:
         name="compute",
         title=f"{result.bundle['settings']['model']} takes at most {figure(result.median[best])} "
         f"images/s, with {best}{share}",
-        colour=ORANGE,
+        color=ORANGE,
     )
 
 
 def result_panel(
-    result: Result, *, name: str, title: str | None = None, colour: str = BLUE
+    result: Result, *, name: str, title: str | None = None, color: str = BLUE
 ) -> Panel:
     """Whatever was measured, row by row; the title is by default the result's own finding."""
     median = result.median
@@ -91,7 +91,7 @@ def result_panel(
         draw=bars(
             median,
             spans={row: result.span(row) for row in median},
-            colours=[colour] * len(median),
+            colors=[color] * len(median),
             unit=result.bundle["unit"],
         ),
         height_inches=height(len(median)),
@@ -101,7 +101,7 @@ def result_panel(
 def bars(
     rows: Mapping[str, float],
     *,
-    colours: Sequence[str],
+    colors: Sequence[str],
     spans: Mapping[str, tuple[float, float]] | None = None,
     unit: str = "images/s",
 ) -> Draw:
@@ -109,7 +109,7 @@ def bars(
 
     def draw(axes: Any) -> None:
         values = list(rows.values())
-        axes.barh(range(len(rows)), values, color=colours, height=0.68)
+        axes.barh(range(len(rows)), values, color=colors, height=0.68)
         ends = list(values)
         if spans:
             edges = [spans[name] for name in rows]

@@ -12,29 +12,18 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from PIL import Image
 
+from pipeline.chart_style import STYLE
+
 Draw = Callable[[Any], None]
 
 WIDTH_INCHES = 5.6
-# Stands for the page's own colour of text, whatever that is.
+# Stands for the page's own color of text, whatever that is.
 _INK = "#010203"
-_STYLE: Any = {
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "grid.alpha": 0.25,
-    "lines.linewidth": 1.8,
-    "lines.markersize": 5,
-    "legend.frameon": False,
-    "text.parse_math": False,
-    "svg.hashsalt": "shardline",  # the same plot is the same text
-}
+# The same plot is the same text.
+_STYLE = STYLE | {"svg.hashsalt": "shardline"}
 _TITLE_LETTERS = 62
 # Enough for the edges of letters, and a third of the bytes.
-_COLOURS = 48
+_COLORS = 48
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +38,9 @@ class Panel:
 
 
 def as_svg(panel: Panel) -> str:
-    """To stand in a page, which has the title and gives its colour to text and axes."""
-    colours = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
-    ink: Any = {**dict.fromkeys(colours, _INK), "grid.color": _INK}
+    """To stand in a page, which has the title and gives its color to text and axes."""
+    colors = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
+    ink: Any = {**dict.fromkeys(colors, _INK), "grid.color": _INK}
     with rc_context({**_STYLE, **ink}):
         file = io.StringIO()
         metadata: Any = dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -75,7 +64,7 @@ def write_png(panel: Panel, folder: Path) -> Path:
         file = io.BytesIO()
         figure.savefig(file, dpi=130)
     with Image.open(file) as picture:
-        picture.convert("RGB").quantize(_COLOURS).save(path, optimize=True)
+        picture.convert("RGB").quantize(_COLORS).save(path, optimize=True)
     return path
 
 

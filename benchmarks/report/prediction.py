@@ -11,8 +11,8 @@ from benchmarks.measuring.text import figure
 from benchmarks.report.axes import IDEAL, efficiency_axes, ranks_axis
 from benchmarks.report.inputs import Inputs
 from benchmarks.report.panels import Panel
-from benchmarks.report.scaling import PART_COLOURS
-from tools.showing.palette import GRAY
+from benchmarks.report.scaling import PART_COLORS
+from pipeline.chart_style import GRAY
 
 # Limits are told apart by their shape, too.
 MARKERS = {"input": "v", "compute": "o", "communication": "s"}
@@ -84,7 +84,7 @@ def _draw_limits(axes: Any, sizes: Sequence[Any], values: Sequence[float]) -> No
             if size["limit"] == limit
         ]
         if found:
-            look: Any = {"color": PART_COLOURS[limit], "label": f"predicted, limit: {limit}"}
+            look: Any = {"color": PART_COLORS[limit], "label": f"predicted, limit: {limit}"}
             axes.plot(*zip(*found, strict=True), marker, **look)
 
 

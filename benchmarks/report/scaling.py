@@ -13,9 +13,9 @@ from benchmarks.report.bar_charts import BAR_INCHES, MARGIN_INCHES, bars, height
 from benchmarks.report.inputs import Inputs
 from benchmarks.report.panels import Panel
 from benchmarks.scaling.record import LOADER, PARTS, RUNGS, SYNTHETIC, Point, read_points
-from tools.showing.palette import BLUE, GREEN, ORANGE, PURPLE, RED, SKY
+from pipeline.chart_style import BLUE, GREEN, ORANGE, PURPLE, RED, SKY
 
-PART_COLOURS = {
+PART_COLORS = {
     "compute": ORANGE,
     "waiting": PURPLE,
     "communication": GREEN,
@@ -135,7 +135,7 @@ def _shares(points: Sequence[Point]) -> Panel:
             axes,
             [point.name for point in points],
             {part: widths for part, widths in parts.items() if max(widths) >= _SEEN},
-            PART_COLOURS,
+            PART_COLORS,
             "share of a step, warm files",
         )
 
@@ -163,7 +163,7 @@ def _ladder(point: Point) -> Panel:
         draw=bars(
             rates,
             spans={name: _span(point.rates(name)) for name in rates},
-            colours=[BLUE if name == LOADER else GREEN for name in rates],
+            colors=[BLUE if name == LOADER else GREEN for name in rates],
         ),
         height_inches=height(len(rates)),
     )

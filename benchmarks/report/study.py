@@ -14,7 +14,7 @@ from benchmarks.report.inputs import Inputs, Result
 from benchmarks.report.page import Section, Table
 from benchmarks.report.panels import Panel
 from benchmarks.report.tables import UNKNOWN
-from tools.showing.palette import BLUE, CYCLE, GRAY, ORANGE, PURPLE
+from pipeline.chart_style import BLUE, CYCLE, GRAY, ORANGE, PURPLE
 from trainer.run.duration import clock
 from trainer.tasks.scores import METRIC_NAMES
 
@@ -153,9 +153,9 @@ def _time(found: Sequence[Configuration]) -> Panel:
 
     def draw(axes: Any) -> None:
         names, left = [each["name"] for each in found], [0.0] * len(found)
-        for part, (field, colour) in parts.items():
+        for part, (field, color) in parts.items():
             widths = [statistics.median(_known(each, field)) for each in found]
-            axes.barh(names, widths, left=left, color=colour, label=part, height=0.62)
+            axes.barh(names, widths, left=left, color=color, label=part, height=0.62)
             left = [start + width for start, width in zip(left, widths, strict=True)]
         rest = [max(0.0, whole - start) for whole, start in zip(totals, left, strict=True)]
         label = "evaluations, checkpoints"

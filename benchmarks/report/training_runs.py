@@ -9,12 +9,12 @@ from benchmarks.report.axes import stacked_shares
 from benchmarks.report.bar_charts import BAR_INCHES, MARGIN_INCHES
 from benchmarks.report.page import Table
 from benchmarks.report.panels import Panel
-from tools.showing.palette import BLUE, CYCLE, ORANGE, PURPLE
+from pipeline.chart_style import BLUE, CYCLE, ORANGE, PURPLE
 from trainer.plotting.curves import Run, headline, wait_finding
 from trainer.run.duration import clock
 from trainer.tasks.scores import METRIC_NAMES
 
-TIME_COLOURS = {"waiting for data": BLUE, "computing": ORANGE, "the rest": PURPLE}
+TIME_COLORS = {"waiting for data": BLUE, "computing": ORANGE, "the rest": PURPLE}
 
 
 def run_panels(runs: Sequence[Run]) -> list[Panel]:
@@ -69,8 +69,8 @@ def _time(runs: Sequence[Run]) -> Panel:
         stacked_shares(
             axes,
             [run.name for run in runs],
-            {part: [each[part] for each in shares] for part in TIME_COLOURS},
-            TIME_COLOURS,
+            {part: [each[part] for each in shares] for part in TIME_COLORS},
+            TIME_COLORS,
             "share of the wall time of training",
         )
 

@@ -8,7 +8,7 @@ from click.core import ParameterSource
 from benchmarks.measuring.config import FROM_ENVIRONMENT
 from benchmarks.scaling.config import ScalingBenchmark
 from pipeline.errors import MisuseError
-from pipeline.options import Command, options, take
+from pipeline.options import Command, options, pick_fields
 from pipeline.profile_file import profile_file
 from trainer.config import CONFIGS, Settings
 from trainer.recipes import recipe_option
@@ -28,12 +28,12 @@ def main(context: click.Context, /, **values: Any) -> None:
     smallest size, or so much more that all sizes divide it. With --max-minutes or --to-end whole
     trainings are compared instead, one at each size.
     """
-    benchmark, settings = take(ScalingBenchmark, values), Settings.of(**values)
+    benchmark, settings = pick_fields(ScalingBenchmark, values), Settings.from_options(**values)
     if settings.machine.synthetic:
         raise MisuseError("bench-scaling measures real input: leave out --synthetic.")
     typed = {
         name: value
-        for name, value in settings.plain().items()
+        for name, value in settings.to_dict().items()
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT
     }
 

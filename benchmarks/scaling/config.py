@@ -8,7 +8,7 @@ import click
 from benchmarks.measuring.config import Measuring
 from benchmarks.scaling.record import MODES
 from pipeline.errors import MisuseError
-from pipeline.options import setting, within
+from pipeline.options import setting
 
 
 class Ranks(click.ParamType[tuple[int, ...]]):
@@ -46,13 +46,16 @@ class ScalingBenchmark(Measuring):
         None,
         "Images of a rank's step in weak scaling.  [default: 128 on a GPU; on a CPU 2 at 224 px, "
         "up to 32 where images are smaller]",
+        low=1,
     )
-    seconds: float = setting(0.35, "Least length of a run.")
+    seconds: float = setting(0.35, "Least length of a run.", low=0.001)
     cores_per_rank: int | None = setting(
-        None, "Cores that a rank is kept to.  [default: 1; its GPU's share of those beside it]"
+        None,
+        "Cores that a rank is kept to.  [default: 1; its GPU's share of those beside it]",
+        low=1,
     )
     nnodes: int = setting(
-        1, "Machines, on each of which this command is started, as torchrun's --nnodes."
+        1, "Machines, on each of which this command is started, as torchrun's --nnodes.", low=1
     )
     rdzv_endpoint: str | None = setting(
         None, "HOST:PORT where they meet, as torchrun's --rdzv-endpoint.", metavar="HOST:PORT"
@@ -63,14 +66,6 @@ class ScalingBenchmark(Measuring):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        within("--seconds", self.seconds, 0.001)
-        within("--nnodes", self.nnodes, 1)
-        for flag, value in (
-            ("--batch-size", self.batch_size),
-            ("--cores-per-rank", self.cores_per_rank),
-        ):
-            if value is not None:
-                within(flag, value, 1)
         if self.nnodes > 1:
             _ = self.meeting
 

@@ -5,29 +5,29 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.batches import Source
-from pipeline.feed.fetch import Supplied, Supply
+from pipeline.batches import BatchContext
+from pipeline.feed.fetch import Fetched, Fetcher
 from pipeline.storage.reader import Bytes
-from pipeline.watchdog import Watch
+from pipeline.watchdog import StallWatchdog
 
 Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeldSource(Source):
+class InMemorySource(BatchContext):
     """A source whose samples are read when they are first taken, and stay in `held`: images, with
     their masks where they have some."""
 
     held: dict[int, tuple[Bytes, ...]] = field(default_factory=dict)
 
-    def supply(self, watch: Watch) -> Supply:
+    def supply(self, watch: StallWatchdog) -> Fetcher:
         return HeldSupply(super().supply(watch), self.held, masks=self.graph.masks)
 
 
 class HeldSupply:
     """Samples from `held`; those that it lacks come from `supply`."""
 
-    def __init__(self, supply: Supply, held: dict[int, tuple[Bytes, ...]], *, masks: bool) -> None:
+    def __init__(self, supply: Fetcher, held: dict[int, tuple[Bytes, ...]], *, masks: bool) -> None:
         self._supply, self._held, self._masks = supply, held, masks
         self.close = supply.close
 
@@ -40,7 +40,7 @@ class HeldSupply:
     def forget(self, samples: Integers) -> None:
         pass
 
-    def take(self, samples: Integers, spare: Bytes | None = None) -> Supplied:
+    def take(self, samples: Integers, spare: Bytes | None = None) -> Fetched:
         wanted = samples.tolist()
         missing = [place for place, sample in enumerate(wanted) if sample not in self._held]
         bad = {}
@@ -55,4 +55,4 @@ class HeldSupply:
         images, *masks = (
             [own and own[component] for own in found] for component in range(1 + self._masks)
         )
-        return Supplied(images, bad, masks=masks[0] if masks else [])
+        return Fetched(images, bad, masks=masks[0] if masks else [])

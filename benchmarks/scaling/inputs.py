@@ -8,17 +8,17 @@ from pathlib import Path
 from torch.nn.parallel import DistributedDataParallel
 
 from benchmarks.measuring.page_cache import drop
-from benchmarks.scaling.in_memory import HeldSource
+from benchmarks.scaling.in_memory import InMemorySource
 from benchmarks.scaling.record import APART, COLD, IN_STEP, LOADER, MEMORY, REPLAYED, WARM
 from pipeline.batches import Batch, decoded_batches
 from pipeline.build import TrainStream, train_stream
 from pipeline.loader import Loader
-from pipeline.plan.step_groups import steps_ahead
+from pipeline.plan.step_groups import max_lookahead
 from pipeline.storage.reader import ShardReader
 from pipeline.synthetic import synthetic_loader
-from pipeline.watchdog import Watch
+from pipeline.watchdog import StallWatchdog
 from trainer.data import train_batches
-from trainer.setup import Job
+from trainer.setup import TrainingRun
 
 # The rungs that the loader's threads work on.
 LOADED = (MEMORY, WARM, COLD, LOADER)
@@ -36,10 +36,10 @@ class Inputs:
         files: the split's tars that lie on this machine.
     """
 
-    job: Job
+    job: TrainingRun
     loader: Loader
     stream: TrainStream
-    held: HeldSource
+    held: InMemorySource
     replayed: Batch
     synthetic: Batch
     files: list[Path]
@@ -48,7 +48,7 @@ class Inputs:
     def ahead(self) -> int:
         """The most steps that the loader is ahead."""
         config = self.job.settings.pipeline
-        return steps_ahead(config.prefetch, config.read_ahead, self.group)
+        return max_lookahead(config.prefetch, config.read_ahead, self.group)
 
     @property
     def group(self) -> int:
@@ -106,13 +106,13 @@ class Inputs:
     def _read(self, steps: int) -> None:
         source, plan = self.stream.source, self.stream.plan(0)
         ahead = source.config.prefetch + source.config.read_ahead + 1
-        watch = Watch(source.config.stall_timeout, source.rank)
+        watch = StallWatchdog(source.config.stall_timeout, source.rank)
         with closing(ShardReader(source.index, verify=False, watch=watch)) as reader:
             for step in range(steps + ahead):
                 reader.read(plan.batch_at(step).samples)
 
 
-def open_inputs(job: Job) -> Inputs:
+def open_inputs(job: TrainingRun) -> Inputs:
     """For the world and the global batch of `job`."""
     settings, world, dataset = job.settings, job.world, job.data.dataset
     assert dataset is not None
@@ -140,7 +140,7 @@ def open_inputs(job: Job) -> Inputs:
         job=job,
         loader=loader,
         stream=stream,
-        held=HeldSource(**vars(stream.source)),
+        held=InMemorySource(**vars(stream.source)),
         replayed=replayed,
         synthetic=_random_like(replayed),
         files=[path for path in paths if path.exists()],

@@ -57,7 +57,7 @@ def _measured(benchmark: ScalingBenchmark, plan: ScalingPlan) -> list[Measured] 
         job, result = Path(folder, "job.json"), Path(folder, "result.json")
         RanksJob(
             sizes=plan.sizes,
-            settings=plan.settings.plain(),
+            settings=plan.settings.to_dict(),
             seconds=benchmark.seconds,
             runs=benchmark.runs,
             warmup=benchmark.warmup,
@@ -84,7 +84,7 @@ def _facts(benchmark: ScalingBenchmark, plan: ScalingPlan, data: TrainingData) -
         "split_bytes": split_bytes,
         "fits_in_page_cache": split_bytes <= available_bytes(),
         "settings": asdict(benchmark)
-        | plan.settings.plain()
+        | plan.settings.to_dict()
         | {"ranks": plan.ranks, "batch_size": plan.batch_size}
         | {"global_batch_size": plan.global_batch_size},
     }

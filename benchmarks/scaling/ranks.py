@@ -24,7 +24,7 @@ from trainer.config import Settings
 from trainer.distributed.collectives import World
 from trainer.distributed.exit import entry
 from trainer.distributed.process_group import open_world
-from trainer.setup import Job, prepare
+from trainer.setup import TrainingRun, build_run
 
 # Ranks, and images of a rank's step.
 Shape = tuple[int, int]
@@ -68,7 +68,7 @@ class RanksJob:
 def main(path: Path) -> None:
     """Measure what the file PATH asks for."""
     job = RanksJob.read(path)
-    settings = Settings.of(**job.settings)
+    settings = Settings.from_options(**job.settings)
     device, timeout = settings.machine.device, settings.run.rank_timeout
     on_gpu = device != "cpu" and torch.cuda.is_available()
     cores = pin(
@@ -86,7 +86,7 @@ def measure(job: RanksJob, settings: Settings, whole: World, cores: list[int]) -
     threads = settings.pipeline.threads or len(cores)
     settings = replace(settings, pipeline=replace(settings.pipeline, threads=threads))
     world_sizes = dict.fromkeys(size.world_size for size in job.sizes)
-    worlds = {ranks: whole.first(ranks) for ranks in world_sizes}
+    worlds = {ranks: whole.subgroup(ranks) for ranks in world_sizes}
     inputs: dict[Shape, Inputs | None] = {}
     names: dict[Shape, tuple[str, ...]] = {}
     for shape in dict.fromkeys(size.shape for size in job.sizes):
@@ -111,7 +111,7 @@ def measure(job: RanksJob, settings: Settings, whole: World, cores: list[int]) -
         if rung in names[shape]
     }
     alternate(contenders, runs=job.runs, warmup=job.warmup, shows=whole.rank == 0)
-    rank_cores = whole.gather_rows([tuple(cores)])
+    rank_cores = whole.all_gather_objects([tuple(cores)])
     return [
         Measured(
             mode=size.mode,
@@ -131,7 +131,7 @@ def _open(settings: Settings, world: World, shape: Shape, folder: str) -> Inputs
     ranks, batch_size = shape
     out = str(Path(folder, f"{ranks}-{batch_size}"))
     return open_inputs(
-        prepare(
+        build_run(
             replace(
                 settings,
                 recipe=replace(settings.recipe, global_batch_size=ranks * batch_size),
@@ -156,7 +156,7 @@ def _rungs(inputs: Inputs) -> tuple[str, ...]:
     return tuple(rung for rung in RUNGS if rung not in left_out)
 
 
-def _gradient_bytes(job: Job) -> int:
+def _gradient_bytes(job: TrainingRun) -> int:
     weights = [each for each in job.model.parameters() if each.requires_grad]
     if job.settings.machine.compress_gradients:
         return sum(2 * each.numel() for each in weights)

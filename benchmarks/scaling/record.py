@@ -125,7 +125,7 @@ PARTS = tuple(field.name for field in fields(Parts))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gate:
+class ValidityCheck:
     """Something that must hold for the figures to be trusted; `sentence` says what was found."""
 
     name: str
@@ -174,7 +174,7 @@ class Point(Measured):
     losses: Parts
     limit: str
     sentence: str
-    gates: tuple[Gate, ...]
+    gates: tuple[ValidityCheck, ...]
 
     def as_record(self) -> dict[str, Any]:
         return asdict(self) | {"global_batch_size": self.global_batch_size}
@@ -203,7 +203,7 @@ def _point(record: Mapping[str, Any]) -> Point:
         losses=Parts(**record["losses"]),
         limit=record["limit"],
         sentence=record["sentence"],
-        gates=tuple(Gate(**gate) for gate in record["gates"]),
+        gates=tuple(ValidityCheck(**gate) for gate in record["gates"]),
     )
 
 

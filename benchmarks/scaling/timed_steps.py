@@ -138,7 +138,7 @@ class Laps:
         for _ in range(group):
             next(steps)
         self._synchronize()
-        (slowest,) = self.world.largest([(time.perf_counter() - started) / group])
+        (slowest,) = self.world.all_reduce_max([(time.perf_counter() - started) / group])
         long_enough = math.ceil(self.seconds / slowest)
         if loaded:
             self.lead = max(LEAST_LEAD, min(self.inputs.ahead, long_enough // 2))
@@ -164,7 +164,7 @@ class Laps:
         read = math.nan if before is None or after is None else after - before
         sizes = self.inputs.stream.source.index.samples["size"]
         stored = sum(int(sizes[samples].sum()) for samples in seen)
-        rows = self.world.gather([data_seconds, read, stored, *waits])
+        rows = self.world.all_gather([data_seconds, read, stored, *waits])
         table = np.array(rows).T
         (data, disk, size), waited = table[:3], table[3:]
         return Run(

@@ -77,7 +77,7 @@ def measure_trainings(
         [Measurement(name=each.name, values=(each.images_per_second,)) for each in trainings],
         facts={
             "trainings": [asdict(each) for each in trainings],
-            "settings": asdict(benchmark) | plan.settings.plain(),
+            "settings": asdict(benchmark) | plan.settings.to_dict(),
             "dataset": data.fingerprint,
         },
         columns=_columns(trainings),

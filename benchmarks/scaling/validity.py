@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from benchmarks.measuring.intervals import median_interval, spread
 from benchmarks.measuring.text import figure
-from benchmarks.scaling.record import LOADER, SYNTHETIC, WARM, Gate, Measured
+from benchmarks.scaling.record import LOADER, SYNTHETIC, WARM, Measured, ValidityCheck
 from benchmarks.scaling.stall_ladder import STARVED, attribute, step_times
 
 # (highest - lowest) / median of a rung's runs, from which on its median says little.
@@ -13,7 +13,7 @@ WIDE = 0.25
 
 def check_gates(
     measured: Measured, baseline: Measured, efficiencies: Sequence[float], *, cores: int
-) -> tuple[Gate, ...]:
+) -> tuple[ValidityCheck, ...]:
     """All gates, in the order of what to mend first. `efficiencies` are those of each run; `cores`
     those of a machine that its ranks may use."""
     return (
@@ -25,23 +25,23 @@ def check_gates(
     )
 
 
-def _enough_cores(measured: Measured, cores: int) -> Gate:
+def _enough_cores(measured: Measured, cores: int) -> ValidityCheck:
     ranks = -(-measured.world_size // measured.nodes)
-    return Gate(
+    return ValidityCheck(
         name="each rank has a core",
         holds=ranks <= cores,
         sentence=f"Ranks on a machine: {ranks}; cores there: {cores}.",
     )
 
 
-def _narrow(measured: Measured) -> Gate:
+def _narrow(measured: Measured) -> ValidityCheck:
     rungs = measured.rungs
     # A loader that is faster than the model is part of no share.
     counts = rungs[LOADER].median_seconds > rungs[SYNTHETIC].median_seconds
     names = (SYNTHETIC, WARM, *[LOADER] * counts)
     spreads = {name: spread(rungs[name].step_seconds) for name in names}
     widest = max(spreads, key=lambda name: spreads[name])
-    return Gate(
+    return ValidityCheck(
         name="runs agree",
         holds=spreads[widest] <= WIDE,
         sentence=f"The runs of {widest!r} lie within {spreads[widest]:.0%} of their median; "
@@ -49,12 +49,12 @@ def _narrow(measured: Measured) -> Gate:
     )
 
 
-def _synthetic_is_fastest(measured: Measured) -> Gate:
+def _synthetic_is_fastest(measured: Measured) -> ValidityCheck:
     synthetic, warm = (measured.rungs[name] for name in (SYNTHETIC, WARM))
     pairs = zip(synthetic.step_seconds, warm.step_seconds, strict=True)
     ratio = median_interval([of / beside for of, beside in pairs])
     rates = (figure(measured.images_per_second(name)) for name in (SYNTHETIC, WARM))
-    return Gate(
+    return ValidityCheck(
         name="synthetic batches are fastest",
         # What is left of a difference that holds in nearly all runs is no chance.
         holds=ratio.low <= 1,
@@ -62,9 +62,9 @@ def _synthetic_is_fastest(measured: Measured) -> Gate:
     )
 
 
-def _baseline_is_fed(baseline: Measured) -> Gate:
+def _baseline_is_fed(baseline: Measured) -> ValidityCheck:
     starved = attribute(step_times(baseline.rungs)).shares.input
-    return Gate(
+    return ValidityCheck(
         name="the baseline is not input-bound",
         holds=starved <= STARVED,
         sentence=f"{baseline.name} loses {starved:.0%} of its step to input: "
@@ -76,9 +76,9 @@ def _baseline_is_fed(baseline: Measured) -> Gate:
     )
 
 
-def _efficiency_is_possible(measured: Measured, efficiencies: Sequence[float]) -> Gate:
+def _efficiency_is_possible(measured: Measured, efficiencies: Sequence[float]) -> ValidityCheck:
     interval = median_interval(efficiencies)
-    return Gate(
+    return ValidityCheck(
         name="efficiency is at most 100 %",
         holds=interval.low <= 1,
         sentence=f"The efficiency of {measured.name} is {interval.low:.1%} to {interval.high:.1%}"

@@ -19,9 +19,9 @@ from benchmarks.measuring import virtualenvs as environments
 from benchmarks.measuring.alternate import Measurement
 from benchmarks.measuring.config import FROM_ENVIRONMENT
 from benchmarks.measuring.table import report
-from benchmarks.measuring.targets import Bar
+from benchmarks.measuring.targets import Target
 from benchmarks.sharding.bare import QUALITY
-from benchmarks.sharding.contenders import Contender, Race, run_all
+from benchmarks.sharding.contenders import Candidate, Download, run_all
 from benchmarks.sharding.report import rate_bar, show
 
 PEERS = {
@@ -52,7 +52,7 @@ class Setup:
     environment: environments.PeerEnvironment | None
 
     @cached_property
-    def photographs(self) -> Race:
+    def photographs(self) -> Download:
         return self.race(
             link_images(self.src, self.scratch / "photographs", self.images), self.images
         )
@@ -62,10 +62,10 @@ class Setup:
         """Of the peers."""
         return dict(self.environment.versions) if self.environment else {}
 
-    def race(self, src: Path, amount: float) -> Race:
-        return Race(src=src, amount=amount, scratch=self.scratch)
+    def race(self, src: Path, amount: float) -> Download:
+        return Download(src=src, amount=amount, scratch=self.scratch)
 
-    def peers(self, race: Race, work: str) -> list[Contender]:
+    def peers(self, race: Download, work: str) -> list[Candidate]:
         if self.environment is None:
             return []
         return [race.peer(name, peer, work, self.environment) for peer, name in PEERS.items()]
@@ -125,7 +125,7 @@ def small(setup: Setup) -> None:
     if peers and peers[0].name in measured:
         shards = peers[0]
         size_ratio = tool.written_bytes / shards.written_bytes
-        bytes_bar = Bar(
+        bytes_bar = Target(
             of=f"the bytes of {shards.name}", bound=0.75, value=size_ratio, at_most=True
         )
         bars = [rate_bar(3, tool, shards, measured), bytes_bar]
@@ -155,7 +155,7 @@ def memory(setup: Setup, kind: str, make: Callable[[Path, int, int], Path]) -> N
         own[row.name] = cost.peak_own_bytes / 1e6
         for before in measured[-1:]:
             growth = row.median / before.median
-            bars.append(Bar(of=before.name, bound=FLAT, value=growth, at_most=True))
+            bars.append(Target(of=before.name, bound=FLAT, value=growth, at_most=True))
         measured.append(row)
     facts = {"without_files": own, "bars": [bar.record() for bar in bars]}
     columns = {"without mapped files": {name: f"{size:,.1f}" for name, size in own.items()}}

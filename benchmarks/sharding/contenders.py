@@ -18,7 +18,7 @@ from pipeline.errors import DataError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Race:
+class Download:
     """One download, of `amount` in the unit of the rates; what contenders write lies in `scratch`
     and goes away."""
 
@@ -26,30 +26,30 @@ class Race:
     amount: float
     scratch: Path
 
-    def tool(self, *arguments: str, workers: int = 2) -> "Contender":
+    def tool(self, *arguments: str, workers: int = 2) -> "Candidate":
         """``tools/shard`` as a user runs it: plan, checksums and renaming are in its time."""
         command = [str(ROOT / "tools" / "shard"), "--src", str(self.src), *arguments]
-        return Contender(
+        return Candidate(
             name=f"tools/shard, {workers} worker{'s' * (workers > 1)}",
             race=self,
             command=lambda out: [*command, "--workers", str(workers), "--out", f"{out}/shards"],
             variables=lambda folder: os.environ | {"VIRTUAL_ENV": sys.prefix},
         )
 
-    def bare(self, name: str, work: str, processes: int = 2) -> "Contender":
+    def bare(self, name: str, work: str, processes: int = 2) -> "Candidate":
         """A work of ``benchmarks.sharding.bare``."""
         module = [sys.executable, "-P", "-m", "benchmarks.sharding.bare", work, str(self.src)]
-        return Contender(
+        return Candidate(
             name=name,
             race=self,
             command=lambda out: [*module, str(out), str(processes)],
             variables=lambda folder: os.environ | {"PYTHONPATH": str(ROOT)},
         )
 
-    def peer(self, name: str, peer: str, work: str, environment: PeerEnvironment) -> "Contender":
+    def peer(self, name: str, peer: str, work: str, environment: PeerEnvironment) -> "Candidate":
         """A peer of ``peer_writers``; where it can't be measured, the others go on."""
         module = environment.command("benchmarks.sharding.peer_writers", peer, work, str(self.src))
-        return Contender(
+        return Candidate(
             name=name,
             race=self,
             command=lambda out: [*module, str(out)],
@@ -60,12 +60,12 @@ class Race:
 
 
 @dataclass(kw_only=True)
-class Contender:
+class Candidate:
     """A command, given an empty folder to write to, and what it took. `failure` says why one that
     is not `required` could not be measured."""
 
     name: str
-    race: Race
+    race: Download
     command: Callable[[Path], Sequence[str]]
     variables: Callable[[Path], Mapping[str, str]]
     required: bool = True
@@ -115,7 +115,7 @@ class Contender:
         return self.race.amount / statistics.median(known) if known else None
 
 
-def run_all(contenders: Sequence[Contender], runs: int) -> dict[str, Measurement]:
+def run_all(contenders: Sequence[Candidate], runs: int) -> dict[str, Measurement]:
     """Alternate, drop a warm-up round; the rates of those that could be measured."""
     measured = alternate({each.name: each for each in contenders}, runs=runs)
     for each in contenders:

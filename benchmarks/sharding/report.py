@@ -5,17 +5,17 @@ from typing import Any
 
 from benchmarks.measuring.alternate import Measurement
 from benchmarks.measuring.table import report
-from benchmarks.measuring.targets import Bar
-from benchmarks.sharding.contenders import Contender
+from benchmarks.measuring.targets import Target
+from benchmarks.sharding.contenders import Candidate
 
 
 def rate_bar(
-    bound: float, contender: Contender, of: Contender, measured: Mapping[str, Measurement]
-) -> Bar:
+    bound: float, contender: Candidate, of: Candidate, measured: Mapping[str, Measurement]
+) -> Target:
     """The rate of `contender` against that of another."""
     rate = measured[contender.name].median
     alone = of.work_rate
-    return Bar(
+    return Target(
         of=of.name,
         bound=bound,
         value=rate / measured[of.name].median,
@@ -26,9 +26,9 @@ def rate_bar(
 def show(
     title: str,
     unit: str,
-    contenders: Sequence[Contender],
+    contenders: Sequence[Candidate],
     measured: Mapping[str, Measurement],
-    bars: Sequence[Bar],
+    bars: Sequence[Target],
     versions: Mapping[str, str],
 ) -> None:
     """The table, the bars, and who could not be measured; then the JSON line."""

@@ -8,7 +8,7 @@ from click.core import ParameterSource
 from benchmarks.measuring.config import FROM_ENVIRONMENT
 from benchmarks.study.config import Study
 from pipeline.errors import MisuseError
-from pipeline.options import Command, options, take
+from pipeline.options import Command, options, pick_fields
 from pipeline.profile_file import profile_file
 from trainer.config import CONFIGS, Settings
 from trainer.recipes import recipe_option
@@ -37,12 +37,12 @@ def main(context: click.Context, /, data: str | None, **values: Any) -> None:
         values["shards"] = data
         typed.add("shards")
     values["out"] = values["out"] or "study"
-    study, settings = take(Study, values), Settings.of(**values)
+    study, settings = pick_fields(Study, values), Settings.from_options(**values)
     if study.mode or study.to_end:
         raise MisuseError("A study trains to the end, in strong scaling: leave that out.")
     if settings.machine.synthetic:
         raise MisuseError("bench-study trains on real input: leave out --synthetic.")
-    plain = settings.plain()
+    plain = settings.to_dict()
 
     # torch takes seconds to import: --help doesn't wait for it.
     from benchmarks.study.run import run_study

@@ -19,7 +19,7 @@ WAIT_SECONDS = 60.0
 
 
 @contextmanager
-def alone_in(
+def lock_folder(
     folder: Path, *, machines: int = 1, wait_seconds: float = WAIT_SECONDS
 ) -> Iterator[int]:
     """The file descriptor of a lock on `folder`, which is made; who inherits it holds it, too: of a

@@ -53,7 +53,7 @@ def report_study(
             "configurations": [group.as_record(efficiencies[group.name]) for group in groups],
             "metric": metric,
             "answers": dict(zip(QUESTIONS, answers, strict=True)),
-            "settings": asdict(study) | settings.plain(),
+            "settings": asdict(study) | settings.to_dict(),
         },
         columns={
             "efficiency": {name: f"{value:.0%}" for name, value in efficiencies.items()},

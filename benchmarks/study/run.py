@@ -11,7 +11,7 @@ import click
 from benchmarks.keras.limits import check_settings as check_keras
 from benchmarks.measuring.result_file import read_bundle
 from benchmarks.measuring.virtualenvs import prepare_keras
-from benchmarks.measuring.worker_process import orderly_termination
+from benchmarks.measuring.worker_process import exit_on_sigterm
 from benchmarks.predict.__main__ import main as predict
 from benchmarks.predict.networks import parse_link
 from benchmarks.report.__main__ import main as report_page
@@ -20,11 +20,11 @@ from benchmarks.scaling.plan import ScalingPlan, Size, check_model, plan_scaling
 from benchmarks.scaling.record import STRONG, read_points
 from benchmarks.scaling.to_end import train
 from benchmarks.study.config import Study
-from benchmarks.study.folder import alone_in, same_settings
+from benchmarks.study.folder import lock_folder, same_settings
 from benchmarks.study.report import report_study
 from benchmarks.study.trials import (
     MODULES,
-    Cell,
+    Trial,
     check_settings,
     is_done,
     plan_cells,
@@ -61,7 +61,7 @@ class StudyPlan:
         return self.data.dataset.manifest.task
 
     @property
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[Trial]:
         study = self.study
         return plan_cells(self.folder, study.frameworks, self.sizes.ranks, study.seeds)
 
@@ -73,7 +73,7 @@ def run_study(study: Study, settings: Settings, typed: Mapping[str, Any]) -> Non
     """
     plan = _plan(study, settings, typed)
     _check(plan)
-    with orderly_termination(), alone_in(plan.folder, machines=study.nnodes) as lock:
+    with exit_on_sigterm(), lock_folder(plan.folder, machines=study.nnodes) as lock:
         pythons = _pythons(study)
         for number, cell in enumerate(plan.cells):
             name = f"{number + 1} of {len(plan.cells)}: {cell}"
@@ -99,7 +99,7 @@ def _plan(study: Study, settings: Settings, typed: Mapping[str, Any]) -> StudyPl
     told["model"] = sizes.settings.recipe.model
     if not sizes.gpus and not {"epochs", "max_minutes", "target_top1"} & typed.keys():
         told["epochs"] = CPU_EPOCHS
-    planned = Settings.of(**{**sizes.settings.plain(), **told})
+    planned = Settings.from_options(**{**sizes.settings.to_dict(), **told})
     return StudyPlan(
         study=study,
         sizes=replace(sizes, settings=planned),
@@ -120,7 +120,7 @@ def _check(plan: StudyPlan) -> None:
         check_keras(plan.settings, task=plan.task)
     check_model(plan.settings, plan.data)
     for cell in plan.cells:
-        check_settings(cell, plan.settings.plain(), plan.data.fingerprint)
+        check_settings(cell, plan.settings.to_dict(), plan.data.fingerprint)
 
 
 def _pythons(study: Study) -> dict[str, str]:
@@ -134,7 +134,9 @@ def _pythons(study: Study) -> dict[str, str]:
     return pythons
 
 
-def _train(plan: StudyPlan, cell: Cell, pythons: Mapping[str, str], number: int, lock: int) -> None:
+def _train(
+    plan: StudyPlan, cell: Trial, pythons: Mapping[str, str], number: int, lock: int
+) -> None:
     batch_size = plan.sizes.global_batch_size // cell.ranks
     cell.directory.parent.mkdir(parents=True, exist_ok=True)
     train(
@@ -165,7 +167,7 @@ def _ladder(plan: StudyPlan) -> Path:
         batch_size=plan.study.batch_size or sizes.global_batch_size // sizes.ranks[-1],
         output=str(path),
     )
-    wanted = {**plan.settings.plain(), **told}
+    wanted = {**plan.settings.to_dict(), **told}
     wanted = {name: value for name, value in wanted.items() if name not in _OF_TRAININGS}
     wanted |= {name: getattr(study, name) for name in ("ranks", "batch_size", "seconds", "runs")}
     if not same_settings(path, wanted):

@@ -20,7 +20,7 @@ _FREE = {"out", "resume", "shards", "cache_dir", "threads", "recipe"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class Trial:
     """One training: of a framework, on so many ranks, from a seed; its run lies in `directory`."""
 
     framework: str
@@ -51,7 +51,7 @@ class Outcome:
         starts: processes that it took, more than one where it was stopped.
     """
 
-    cell: Cell
+    cell: Trial
     seconds: float
     start_seconds: float
     data_seconds: float
@@ -67,10 +67,10 @@ class Outcome:
 
 def plan_cells(
     folder: Path, frameworks: Sequence[str], ranks: Sequence[int], seeds: Sequence[int]
-) -> list[Cell]:
+) -> list[Trial]:
     """Seed by seed, so that a study that is stopped has each configuration once before twice."""
     return [
-        Cell(
+        Trial(
             framework=framework,
             ranks=size,
             seed=seed,
@@ -82,14 +82,14 @@ def plan_cells(
     ]
 
 
-def is_done(cell: Cell) -> bool:
+def is_done(cell: Trial) -> bool:
     """Whether its training has come to its end."""
     with suppress(DataError):
         return bool(read_records(cell.directory)[-1]["kind"] == "summary")
     return False
 
 
-def check_settings(cell: Cell, settings: Mapping[str, Any], fingerprint: str) -> None:
+def check_settings(cell: Trial, settings: Mapping[str, Any], fingerprint: str) -> None:
     """Raise ``DataError`` if a cell was begun with other settings, or on other shards than those of
     `fingerprint`."""
     try:
@@ -109,7 +109,7 @@ def check_settings(cell: Cell, settings: Mapping[str, Any], fingerprint: str) ->
             )
 
 
-def read_outcome(cell: Cell, *, metric: str, target: float | None) -> Outcome:
+def read_outcome(cell: Trial, *, metric: str, target: float | None) -> Outcome:
     """Of evaluations by `metric`. Raises ``DataError`` where there is no finished run."""
     records = read_records(cell.directory)
     summary = records[-1]

@@ -12,7 +12,7 @@ from nvidia.dali.data_node import DataNode
 from pipeline.dali.decode_graph import GraphConfig, new_pipeline, reason_of
 
 
-class WholeDecoder:
+class FullImageDecoder:
     """Encoded images -> uint8 (height, width, 3), on the device or in host memory.
 
     A window of one has the same bits as a window decoded alone, on the CPU.

@@ -29,7 +29,7 @@ HINTED_PX = 4096
 # What DALI allocates for a thread by default.
 DALI_PADDING_BYTES = 2**24
 
-Source = Callable[[int], tuple[Any, ...]]
+FeedCallback = Callable[[int], tuple[Any, ...]]
 Outputs = tuple[DataNode, ...]
 # (images, parameters by name, the graph's config) -> images, and what ``masks.py`` says: the
 # operators between feed and output.
@@ -83,7 +83,9 @@ class GraphConfig:
         }
 
 
-def build_graph(source: Source, config: GraphConfig, stages: Stages | None = None) -> Pipeline:
+def build_graph(
+    source: FeedCallback, config: GraphConfig, stages: Stages | None = None
+) -> Pipeline:
     """The pipeline, built.
 
     `source` is called with 0, 1, 2 ... and returns the images (``source_images``, or a plain list
@@ -103,7 +105,7 @@ def build_graph(source: Source, config: GraphConfig, stages: Stages | None = Non
     return pipeline
 
 
-def inputs(source: Source, config: GraphConfig) -> tuple[DataNode, dict[str, DataNode]]:
+def inputs(source: FeedCallback, config: GraphConfig) -> tuple[DataNode, dict[str, DataNode]]:
     """What `source` returns, as nodes: the images, and the parameters by name."""
     names = config.input_names
     if config.decoded != "device":

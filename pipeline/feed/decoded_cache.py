@@ -7,14 +7,14 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.dlpack import from_dlpack
 
-from pipeline.log import tell
+from pipeline.log import warn
 from pipeline.machine import memory_for
 from pipeline.storage.dataset import SplitIndex
 
 Integers = NDArray[np.int64]
 
 
-class KeptImages:
+class DecodedCache:
     """Places for the images of some samples, uint8 (height, width, 3) each, in one piece of memory.
 
     Every rank has its own: under a shuffle of all samples each may need any of them. The system
@@ -99,12 +99,12 @@ def image_bytes(index: SplitIndex, samples: Integers) -> Integers:
 
 def choose_kept(
     asked: str, index: SplitIndex, chosen: Integers, device: torch.device, *, rank: int
-) -> KeptImages | None:
+) -> DecodedCache | None:
     """Memory for the images of the `chosen` samples as --cache says, None if they aren't to be kept
     or don't fit; rank 0 says which."""
     if asked == "none" or not len(chosen):
         return None
-    say = tell if rank == 0 else lambda sentence: None
+    say = warn if rank == 0 else lambda sentence: None
     if asked == "device" and device.type != "cuda":
         say("--cache device needs a GPU, and there is none: nothing is kept.")
         return None
@@ -117,7 +117,7 @@ def choose_kept(
         say(f"{name}, more than the {have}: nothing is kept.")
         return None
     try:
-        kept = KeptImages(index, chosen, where)
+        kept = DecodedCache(index, chosen, where)
     except (MemoryError, torch.OutOfMemoryError):
         say(f"{name}, which can't be had: nothing is kept.")
         return None

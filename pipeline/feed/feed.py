@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.daemon_thread import Worker
+from pipeline.daemon_thread import DaemonThread
 from pipeline.dali.decode_graph import GraphConfig, source_images, source_outputs
 from pipeline.errors import DataError
 from pipeline.feed.bad_samples import ATTEMPTS, BadSamples, substitute
-from pipeline.feed.fetch import Integers, Supplied, Supply
+from pipeline.feed.fetch import Fetched, Fetcher, Integers
 from pipeline.plan.plan import Plan, PlannedBatch
 from pipeline.plan.step_groups import groups
 from pipeline.storage.reader import Bytes
-from pipeline.watchdog import Watch
+from pipeline.watchdog import StallWatchdog
 
 # Batches that the kernel is told about before they are read: enough for a disk to sort requests.
 ADVISED_BATCHES = 4
@@ -53,18 +53,18 @@ class Feed:
 
     def __init__(
         self,
-        supply: Supply,
+        supply: Fetcher,
         plan: Plan,
         graph: GraphConfig,
         *,
         group: int,
         read_ahead: int,
         bad: BadSamples,
-        watch: Watch,
+        watch: StallWatchdog,
     ) -> None:
         self._supply, self._bad, self._watch = supply, bad, watch
         self._plan, self._graph, self._read_ahead = plan, graph, read_ahead
-        self._thread = Worker("shardline-feed")
+        self._thread = DaemonThread("shardline-feed")
         self._advised: deque[tuple[PlannedBatch, Integers]] = deque()  # the thread's alone
         self._unplanned, self._unsubmitted = groups(plan, group), groups(plan, group)
         self._planned_steps = self._taken_steps = 0  # the thread's alone
@@ -141,11 +141,11 @@ class Feed:
             self._advised.append((planned, self._supply.advise(planned.samples)))
             self._planned_steps = steps.stop
 
-    def _remember(self, samples: Integers, taken: Supplied) -> None:
+    def _remember(self, samples: Integers, taken: Fetched) -> None:
         for place, reason in taken.bad.items():
             self._bad.add(int(samples[place]), reason)
 
-    def _exchange(self, planned: PlannedBatch, places: list[int], taken: Supplied) -> PlannedBatch:
+    def _exchange(self, planned: PlannedBatch, places: list[int], taken: Fetched) -> PlannedBatch:
         """The batch with good samples at `places`, whose images and masks are put into `taken`."""
         samples = []
         for place in places:
@@ -156,7 +156,7 @@ class Feed:
             samples.append(good)
         return self._plan.with_samples(planned, places, samples)
 
-    def _good(self, visit: int, sample: int) -> tuple[int, Supplied]:
+    def _good(self, visit: int, sample: int) -> tuple[int, Fetched]:
         """The first good sample to take the place of `sample`, and what is supplied of it."""
         for attempt in range(ATTEMPTS):
             other = substitute(

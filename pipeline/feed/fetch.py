@@ -10,18 +10,18 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.dali.decode_for_cache import WholeDecoder
+from pipeline.dali.decode_for_cache import FullImageDecoder
 from pipeline.dali.masks import mask_problem
-from pipeline.feed.decoded_cache import KeptImages
+from pipeline.feed.decoded_cache import DecodedCache
 from pipeline.storage.dataset import SplitIndex
 from pipeline.storage.reader import DAMAGED, Bytes, ShardReader
-from pipeline.watchdog import Watch
+from pipeline.watchdog import StallWatchdog
 
 Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Supplied:
+class Fetched:
     """`images`, and `masks` where there are some, are what the graph takes of each sample, except
     at the places in `bad`, which says why those can't be used. `buffer` may be handed back when
     nobody reads them any more."""
@@ -32,7 +32,7 @@ class Supplied:
     masks: list[Any] = field(default_factory=list)
 
 
-class Supply(Protocol):
+class Fetcher(Protocol):
     def advise(self, samples: Integers) -> Integers:
         """`samples` will be taken soon; those among them that are to be told to ``forget`` then."""
 
@@ -42,13 +42,13 @@ class Supply(Protocol):
     def forget(self, samples: Integers) -> None:
         """What was advised has been taken."""
 
-    def take(self, samples: Integers, spare: Bytes | None = None) -> Supplied:
+    def take(self, samples: Integers, spare: Bytes | None = None) -> Fetched:
         """The images of `samples`, put into `spare` where a buffer is of use."""
 
     def close(self) -> None: ...
 
 
-class EncodedSupply:
+class EncodedFetcher:
     """Images as they are stored; the graph decodes their windows."""
 
     def __init__(self, reader: ShardReader) -> None:
@@ -60,21 +60,21 @@ class EncodedSupply:
         self._reader.advise(samples)
         return samples
 
-    def take(self, samples: Integers, spare: Bytes | None = None) -> Supplied:
+    def take(self, samples: Integers, spare: Bytes | None = None) -> Fetched:
         views, damaged = self._reader.read(samples, spare)
         buffer = views[0].base
         assert isinstance(buffer, np.ndarray)
-        return Supplied(views, dict.fromkeys(damaged, DAMAGED), buffer)
+        return Fetched(views, dict.fromkeys(damaged, DAMAGED), buffer)
 
 
-class MaskedSupply(EncodedSupply):
+class MaskedSupply(EncodedFetcher):
     """Images and masks as they are stored, those of `index`; the reader gives both."""
 
     def __init__(self, reader: ShardReader, index: SplitIndex) -> None:
         super().__init__(reader)
         self._rows = index.samples
 
-    def take(self, samples: Integers, spare: Bytes | None = None) -> Supplied:
+    def take(self, samples: Integers, spare: Bytes | None = None) -> Fetched:
         both, count = super().take(samples, spare), len(samples)
         masks = both.images[count:]
         bad = {place: why for place, why in both.bad.items() if place < count}
@@ -84,17 +84,21 @@ class MaskedSupply(EncodedSupply):
             damaged = both.bad.get(count + place)
             if problem := (damaged and f"of its mask: {damaged}") or mask_problem(mask, size):
                 bad.setdefault(place, problem)
-        return Supplied(both.images[:count], bad, both.buffer, masks)
+        return Fetched(both.images[:count], bad, both.buffer, masks)
 
 
-class KeptSupply:
+class CachedFetcher:
     """Images decoded whole when they are first taken, and kept where `kept` has a place for them.
 
     A sample is bad here if any part of it can't be decoded, not only this visit's window.
     """
 
     def __init__(
-        self, reader: ShardReader, kept: KeptImages, decoder: WholeDecoder, watch: Watch
+        self,
+        reader: ShardReader,
+        kept: DecodedCache,
+        decoder: FullImageDecoder,
+        watch: StallWatchdog,
     ) -> None:
         self._reader, self._kept, self._decoder, self._watch = reader, kept, decoder, watch
         self.forget, self.wants_more_advice = reader.forget, reader.wants_more_advice
@@ -106,14 +110,14 @@ class KeptSupply:
             self._reader.advise(missing)
         return missing
 
-    def take(self, samples: Integers, spare: Bytes | None = None) -> Supplied:
+    def take(self, samples: Integers, spare: Bytes | None = None) -> Fetched:
         places = np.flatnonzero(~self._kept.has(samples)).tolist()
         fresh, bad = self._decode(samples, places, spare) if places else ({}, {})
         images = [
             fresh.get(place) if place in bad or place in fresh else self._kept.image(sample)
             for place, sample in enumerate(samples.tolist())
         ]
-        return Supplied(images, bad)
+        return Fetched(images, bad)
 
     def _decode(
         self, samples: Integers, places: list[int], spare: Bytes | None

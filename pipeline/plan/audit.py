@@ -12,7 +12,7 @@ from rich.table import Table
 
 from pipeline.config import PipelineConfig, open_dataset
 from pipeline.errors import DataError
-from pipeline.options import Command, options, setting, take
+from pipeline.options import Command, options, pick_fields, setting
 from pipeline.plan.order import Order
 from pipeline.plan.plan import order_of
 from pipeline.plan.ranks import step_positions
@@ -116,7 +116,7 @@ def _shards_per_step(shards: NDArray[np.uint32], step: int) -> tuple[float, floa
 def main(**values: Any) -> None:
     """Prove that each epoch is each sample once, on each of 1 to 8 ranks that can share a step
     equally, and measure the shuffle."""
-    asked, config = take(AuditConfig, values), take(PipelineConfig, values)
+    asked, config = pick_fields(AuditConfig, values), pick_fields(PipelineConfig, values)
     index = open_dataset(config).split(asked.split)
     order = order_of(index, config)
     console = Console()

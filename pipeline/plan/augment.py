@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.config import PipelineConfig
 from pipeline.plan.auto_augment import random_operations
-from pipeline.plan.crops import WINDOW_DRAWS, draws, random_holes, random_windows
+from pipeline.plan.crops import WINDOW_DRAWS, draws, random_erase_boxes, random_windows
 from pipeline.plan.rng import Words, random_words, uniform
 
 Integers = NDArray[np.int64]
@@ -111,14 +111,14 @@ def _optional(keys: Words, config: PipelineConfig, image_size_px: int) -> dict[s
     """The parameters of what `config` switches on."""
     out: dict[str, Any] = {}
     if config.color_jitter:
-        factors = 1 + np.float32(config.color_jitter) * _around_0(draws(keys, _COLOR, 3))
+        factors = 1 + np.float32(config.color_jitter) * _to_signed(draws(keys, _COLOR, 3))
         out |= zip(COLOR, factors.T.copy(), strict=True)
     if config.hue_jitter:
-        out["hue"] = np.float32(config.hue_jitter) * _around_0(uniform(keys, _HUE))
+        out["hue"] = np.float32(config.hue_jitter) * _to_signed(uniform(keys, _HUE))
     if config.operations:
         out |= random_operations(keys, _OPERATIONS, config, image_size_px)
     if config.erase_probability:
-        hole = random_holes(
+        hole = random_erase_boxes(
             keys,
             _HOLE,
             image_size_px=image_size_px,
@@ -130,7 +130,7 @@ def _optional(keys: Words, config: PipelineConfig, image_size_px: int) -> dict[s
     return out
 
 
-def _around_0(draws: NDArray[np.float64]) -> NDArray[np.float32]:
+def _to_signed(draws: NDArray[np.float64]) -> NDArray[np.float32]:
     """[0, 1) -> [-1, 1)."""
     return 2 * draws.astype(np.float32) - 1
 

@@ -86,19 +86,19 @@ def matrices(operation: Integers, magnitude: Floats, image_size_px: int) -> Floa
     """From a pixel of the result to that of the image, (..., 2, 3), as DALI counts: (0, 0) is the
     corner of the first pixel. The identity where the operation isn't geometric.
 
-    Shears leave the corner in place, rotations the centre.
+    Shears leave the corner in place, rotations the center.
     """
 
     def only(chosen: Operation) -> Floats:
         return np.where(operation == chosen, magnitude, 0.0)
 
     angle = np.deg2rad(only(Operation.ROTATE))
-    cos, sin, centre = np.cos(angle), np.sin(angle), image_size_px / 2
+    cos, sin, center = np.cos(angle), np.sin(angle), image_size_px / 2
     right = np.trunc(only(Operation.TRANSLATE_X))
     down = np.trunc(only(Operation.TRANSLATE_Y))
     rows = [
-        [cos, only(Operation.SHEAR_X) - sin, centre * (1 - cos + sin) - right],
-        [only(Operation.SHEAR_Y) + sin, cos, centre * (1 - cos - sin) - down],
+        [cos, only(Operation.SHEAR_X) - sin, center * (1 - cos + sin) - right],
+        [only(Operation.SHEAR_Y) + sin, cos, center * (1 - cos - sin) - down],
     ]
     return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
 

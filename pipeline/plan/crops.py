@@ -35,7 +35,7 @@ def random_windows(
     """
     height, width = _drawn_shapes(keys, first, heights * widths, area, ratio)
     fits = (width > 0) & (height > 0) & (width <= widths[:, None]) & (height <= heights[:, None])
-    found, height, width = _first_that_fits(fits, height, width)
+    found, height, width = _first_valid(fits, height, width)
     central_height, central_width = _central_windows(heights, widths, ratio)
     height = np.where(found, height, central_height)
     width = np.where(found, width, central_width)
@@ -45,7 +45,7 @@ def random_windows(
     return np.stack([top, left], axis=1).astype(np.int64), np.stack([height, width], axis=1)
 
 
-def random_holes(
+def random_erase_boxes(
     keys: Words,
     first: int,
     *,
@@ -62,7 +62,7 @@ def random_holes(
     pixels = np.full(len(keys), image_size_px**2, np.int64)
     width, height = _drawn_shapes(keys, first, pixels, area, ratio)
     fits = (width < image_size_px) & (height < image_size_px)
-    found, height, width = _first_that_fits(fits, height, width)
+    found, height, width = _first_valid(fits, height, width)
     found &= uniform(keys, first + WINDOW_DRAWS) < probability
     shape = np.stack([height, width], axis=1) * found[:, None]
     start = draws(keys, first + 2 * ATTEMPTS, 2) * (image_size_px - shape + 1)
@@ -89,7 +89,7 @@ def _drawn_shapes(
     return height, width
 
 
-def _first_that_fits(
+def _first_valid(
     fits: NDArray[np.bool_], height: Integers, width: Integers
 ) -> tuple[NDArray[np.bool_], Integers, Integers]:
     """Whether an attempt fits, and the height and width of the first that does; each (B,)."""

@@ -15,7 +15,7 @@ GROUP_IMAGES = 256
 GROUP_BYTES = 2**28
 
 
-def most_steps(
+def max_group_size(
     *, batch_size: int, image_bytes: int, read_ahead: int, on_gpu: bool, checked: bool
 ) -> int:
     """How many steps a group may have.
@@ -31,15 +31,15 @@ def most_steps(
     return max(1, min(images // batch_size, read_ahead))
 
 
-def runs_ready(prefetch: int, most: int) -> int:
+def prefetch_groups(prefetch: int, most: int) -> int:
     """The runs that hold `prefetch` steps ready, two at least, unless only one step is asked for:
     DALI decodes one while the steps of the other are taken."""
     return min(prefetch, max(2, -(-prefetch // most)))
 
 
-def steps_ahead(prefetch: int, read_ahead: int, most: int) -> int:
+def max_lookahead(prefetch: int, read_ahead: int, most: int) -> int:
     """The most steps that are decoded, being decoded, or read when one is taken."""
-    return runs_ready(prefetch, most) * most + most + read_ahead
+    return prefetch_groups(prefetch, most) * most + most + read_ahead
 
 
 def groups(plan: Plan, most: int) -> Iterator[range]:

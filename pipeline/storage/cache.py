@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import DataError
-from pipeline.log import tell
+from pipeline.log import warn
 from pipeline.storage.cache_eviction import GIB, is_at, make_room
 from pipeline.storage.remote import RemoteFolder
 
@@ -177,7 +177,7 @@ class FileCache:
         excess = make_room(self._root, needed_bytes, self.limit_bytes)
         if excess > 0 and not self._told:
             self._told = True
-            tell(
+            warn(
                 f"{self._root} grows by {excess / GIB:.2g} GiB beyond --cache-size, since all that "
                 f"is in it is in use: give a larger --cache-size, or a smaller --shuffle-window."
             )

@@ -31,7 +31,7 @@ IMAGE_COMPONENTS = ("jpg", "png")
 # What a mask says where it says nothing.
 VOID = 255
 
-# What is learnt -> the component that says it. A mask is an 8-bit gray PNG of class indices or
+# What is learned -> the component that says it. A mask is an 8-bit gray PNG of class indices or
 # VOID, of its image's height and width; target.npy holds float32 (targets,).
 TARGET_COMPONENTS = {
     "classification": "cls",

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.errors import DataError
 from pipeline.storage.dataset import SplitIndex
 from pipeline.storage.shard_files import shard_files
-from pipeline.watchdog import Watch
+from pipeline.watchdog import StallWatchdog
 
 Bytes = NDArray[np.uint8]
 
@@ -35,7 +35,7 @@ class ShardReader:
     """
 
     def __init__(
-        self, index: SplitIndex, *, verify: bool, watch: Watch, masks: bool = False
+        self, index: SplitIndex, *, verify: bool, watch: StallWatchdog, masks: bool = False
     ) -> None:
         self._index, self._verify, self._watch, self._masks = index, verify, watch, masks
         self._files = shard_files(index, watch)

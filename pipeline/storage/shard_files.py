@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from concurrent.futures import Future
 from typing import Protocol
 
-from pipeline.daemon_thread import Worker
+from pipeline.daemon_thread import DaemonThread
 from pipeline.errors import DataError
 from pipeline.storage.cache import FileCache, Wanted
 from pipeline.storage.dataset import SplitIndex
-from pipeline.watchdog import Watch
+from pipeline.watchdog import StallWatchdog
 
 # The usual limit of a process is 1,024 files.
 OPEN_SHARDS = 256
@@ -38,7 +38,7 @@ class ShardFiles(Protocol):
     def close(self) -> None: ...
 
 
-def shard_files(index: SplitIndex, watch: Watch) -> ShardFiles:
+def shard_files(index: SplitIndex, watch: StallWatchdog) -> ShardFiles:
     return LocalFiles(index) if index.cache is None else FetchedFiles(index, index.cache, watch)
 
 
@@ -80,9 +80,9 @@ class LocalFiles:
 class FetchedFiles:
     """Tars at a URL, fetched whole into the cache by threads. As many are held there as fit."""
 
-    def __init__(self, index: SplitIndex, cache: FileCache, watch: Watch) -> None:
+    def __init__(self, index: SplitIndex, cache: FileCache, watch: StallWatchdog) -> None:
         self._index, self._cache, self._watch = index, cache, watch
-        self._fetching = Worker("shardline-fetch", FETCHING_THREADS)
+        self._fetching = DaemonThread("shardline-fetch", FETCHING_THREADS)
         self._files: OrderedDict[int, Future[int]] = OrderedDict()
         self._expected: Counter[int] = Counter()
         self._closed = False

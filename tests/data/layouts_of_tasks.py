@@ -53,7 +53,7 @@ TASKS: dict[str, Layout] = {
         classes=("road", "background"),
         said=(
             "1 row without a mask left out",
-            "The masks' classes and colours are those of class_dict.csv.",
+            "The masks' classes and colors are those of class_dict.csv.",
         ),
     ),
     "deepglobe-roads, no table": Layout(

@@ -28,7 +28,7 @@ def gather(folder: Path, **arguments: Any) -> Sources:
     return gather_files(parts, index)  # type: ignore[arg-type]
 
 
-def labelled(sources: Sources) -> dict[str, str]:
+def labeled(sources: Sources) -> dict[str, str]:
     return {
         name: sources.classes[label]
         for name, label in zip(sources.names, sources.labels, strict=True)

@@ -27,7 +27,7 @@ from pipeline.storage.manifest import (
 
 
 def picture(number: int, height: int, width: int) -> NDArray[np.uint8]:
-    """Smooth colours, others for each number: uint8 (height, width, 3)."""
+    """Smooth colors, others for each number: uint8 (height, width, 3)."""
     coarse = np.random.default_rng(number).integers(0, 256, (4, 4, 3), np.uint8)
     return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
 
@@ -35,9 +35,9 @@ def picture(number: int, height: int, width: int) -> NDArray[np.uint8]:
 def mask(number: int, height: int, width: int, classes: int) -> NDArray[np.uint8]:
     """A disc of one class on class 0, with a rim that is 255: uint8 (height, width)."""
     pixels = np.zeros((height, width), np.uint8)
-    centre, radius = (width // 2, height // 2), min(height, width) // 3
-    cv2.circle(pixels, centre, radius + 2, 255, -1)
-    cv2.circle(pixels, centre, radius, 1 + number % (classes - 1), -1)
+    center, radius = (width // 2, height // 2), min(height, width) // 3
+    cv2.circle(pixels, center, radius + 2, 255, -1)
+    cv2.circle(pixels, center, radius, 1 + number % (classes - 1), -1)
     return pixels
 
 

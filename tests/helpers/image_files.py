@@ -11,7 +11,7 @@ from tools.images.codec import (
     encode_file,
 )
 from tools.images.encoding import Encoding
-from tools.images.stderr_capture import Complaints
+from tools.images.stderr_capture import StderrCapture
 
 
 def picture(height: int, width: int, channels: int = 3, seed: int = 0) -> Pixels:
@@ -30,7 +30,7 @@ def read(data: bytes) -> Pixels:
 
 
 def encode(data: bytes, *, in_full: bool = True, **arguments: object) -> Encoded:
-    with Complaints() as complaints:
+    with StderrCapture() as complaints:
         return encode_file(data, Encoding(**arguments), complaints, in_full=in_full)  # type: ignore[arg-type]
 
 

@@ -22,7 +22,7 @@ from trainer.config import Settings
 from trainer.distributed.collectives import World
 from trainer.distributed.process_group import open_world
 from trainer.model.build import Classifier
-from trainer.setup import Job, prepare
+from trainer.setup import TrainingRun, build_run
 from trainer.stop_signals import StopSignal
 from trainer.train import training_batches, training_steps
 
@@ -41,12 +41,12 @@ def build_short(name: str, *, classes: int, mean: Any, std: Any, seed: int, **_:
     return Classifier(ResNet(block, numbers, num_classes=classes), mean=mean, std=std)
 
 
-def job_of(shards: str, folder: Path, world: World, **values: Any) -> Job:
+def job_of(shards: str, folder: Path, world: World, **values: Any) -> TrainingRun:
     plain = {"shards": shards, "precision": "fp32", "threads": 1, "global_batch_size": 16}
-    return prepare(Settings.of(**{**plain, **values}, out=str(folder)), world)
+    return build_run(Settings.from_options(**{**plain, **values}, out=str(folder)), world)
 
 
-def losses(job: Job) -> list[float]:
+def losses(job: TrainingRun) -> list[float]:
     with training_batches(job) as batches:
         records = itertools.islice(training_steps(job, batches), STEPS)
         return [record.loss.item() for record in records]
@@ -95,7 +95,7 @@ def main(backend: str, shards: str, folder: str) -> None:
             found.append(tf_data(shards, own))
         else:
             found.append(compared(shards, own, backend, ALONE, "resnet18"))
-        gathered = world.gather_rows([found])
+        gathered = world.all_gather_objects([found])
     if world.rank == 0:
         print(json.dumps([each for own in gathered for each in own]))
 

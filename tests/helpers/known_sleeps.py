@@ -18,7 +18,7 @@ from benchmarks.scaling.analysis import build_points
 from benchmarks.scaling.plan import Size
 from benchmarks.scaling.ranks import RanksJob
 from benchmarks.scaling.record import Point
-from pipeline.feed.fetch import EncodedSupply
+from pipeline.feed.fetch import EncodedFetcher
 from trainer.config import Settings
 from trainer.distributed.collectives import World
 from trainer.model.build import Classifier
@@ -53,18 +53,18 @@ def slow_model(patch: pytest.MonkeyPatch, seconds: float) -> None:
 def slow_loader(patch: pytest.MonkeyPatch, seconds: Callable[[Any], float]) -> None:
     """The thread that prepares batches sleeps before each, for as long as `seconds` says of its
     samples."""
-    honest = EncodedSupply.take
+    honest = EncodedFetcher.take
 
-    def take(self: EncodedSupply, samples: Any, spare: Any = None) -> Any:
+    def take(self: EncodedFetcher, samples: Any, spare: Any = None) -> Any:
         time.sleep(seconds(samples))
         return honest(self, samples, spare)
 
-    patch.setattr(EncodedSupply, "take", take)
+    patch.setattr(EncodedFetcher, "take", take)
 
 
 def slow_exchange(patch: pytest.MonkeyPatch, seconds: float) -> None:
     """Gradients are exchanged so much later, once a step."""
-    honest = trainer.setup.distribute
+    honest = trainer.setup.wrap_ddp
 
     def delayed(
         group: dist.ProcessGroup | None, bucket: dist.GradBucket
@@ -73,13 +73,13 @@ def slow_exchange(patch: pytest.MonkeyPatch, seconds: float) -> None:
             time.sleep(seconds)
         return allreduce_hook(group, bucket)
 
-    def distribute(model: Classifier, world: World, config: Any) -> nn.Module:
+    def wrap_ddp(model: Classifier, world: World, config: Any) -> nn.Module:
         parallel = honest(model, world, config)
         if isinstance(parallel, DistributedDataParallel):
             parallel.register_comm_hook(world.group, delayed)
         return parallel
 
-    patch.setattr(trainer.setup, "distribute", distribute)
+    patch.setattr(trainer.setup, "distribute", wrap_ddp)
 
 
 def are_right(point: Point, shares: Mapping[str, float]) -> bool:
@@ -118,6 +118,6 @@ def _measured(shards: Path, folder: Path, world: World, rungs: Sequence[str]) ->
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scaling_ranks, "RUNGS", rungs)
-        measured = scaling_ranks.measure(job, Settings.of(**settings), world, [0])
+        measured = scaling_ranks.measure(job, Settings.from_options(**settings), world, [0])
     (point,) = build_points(measured, cores=world.world_size, fits_in_page_cache=True)
     return point

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from tools.images import decoding
 from tools.images.codec import Encoded, UnsoundImageError, encode_file
 from tools.images.encoding import Encoding
-from tools.images.stderr_capture import Complaints
+from tools.images.stderr_capture import StderrCapture
 from tools.workers import WorkerDiedError, Workers
 from tools.writing.block_encoding import prepare_worker
 
@@ -14,7 +14,7 @@ Outcome = Encoded | str
 
 def outcome(data: bytes, encoding: Encoding) -> Outcome:
     """What is stored, or why not; any other exception is this test's failure."""
-    with Complaints() as complaints:
+    with StderrCapture() as complaints:
         try:
             return encode_file(data, encoding, complaints)
         except UnsoundImageError as error:

@@ -9,28 +9,28 @@ from torch import nn
 
 from trainer.config import MachineConfig
 from trainer.distributed.collectives import World
-from trainer.distributed.ddp import distribute
+from trainer.distributed.ddp import wrap_ddp
 from trainer.distributed.process_group import open_world
 from trainer.model.build import Classifier
-from trainer.train_step import Update
+from trainer.train_step import TrainStep
 
 WAYS: dict[str, dict[str, Any]] = {
     "plain": {},
-    "accumulated": {"accumulate": 2},
+    "accumulated": {"accumulate_steps": 2},
     "static": {"static_graph": True},
     "compressed": {"compress_gradients": True},
 }
 
 
-def weights(world: World, *, accumulate: int = 1, **machine: Any) -> torch.Tensor:
+def weights(world: World, *, accumulate_steps: int = 1, **machine: Any) -> torch.Tensor:
     """After 4 steps of 16 images over all ranks."""
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.Flatten(), nn.Linear(72, 5))
     model = Classifier(network, mean=(0.5,) * 3, std=(0.2,) * 3)
-    update = Update(
-        model=distribute(model, world, MachineConfig(**machine)),
+    update = TrainStep(
+        model=wrap_ddp(model, world, MachineConfig(**machine)),
         optimizer=torch.optim.SGD(model.parameters(), lr=1.0),
-        accumulate=accumulate,
+        accumulate_steps=accumulate_steps,
     )
     generator = torch.Generator().manual_seed(1)
     for _ in range(4):

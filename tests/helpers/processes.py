@@ -13,7 +13,7 @@ import click
 import torch.distributed.run
 
 from tests.helpers import tiny_trainer
-from trainer.distributed.exit import leave_saying
+from trainer.distributed.exit import exit_with_message
 
 # The ranks are forks of torchrun's own process, and run the lines of the script that it is given.
 FORKED = ("--run-path", "--start-method", "fork")
@@ -51,7 +51,7 @@ def _train(
     try:
         tiny_trainer.train(**settings)
     except click.ClickException as error:
-        leave_saying(error)
+        exit_with_message(error)
 
 
 def become(rank: int, count: int, port: int) -> None:

@@ -24,7 +24,7 @@ def train(shards: Path, out: Path, *, steps: float = STEPS, **settings: Any) -> 
     epochs = steps * GLOBAL_BATCH_SIZE / sum(samples["class_counts"])
     fast = {"model": "resnet8", "precision": "fp32", "log_every": 2}
     run(
-        Settings.of(
+        Settings.from_options(
             **fast | settings,
             out=str(out),
             epochs=epochs,

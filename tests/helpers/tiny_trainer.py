@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.functional import interpolate
 from torchvision.models._api import BUILTIN_MODELS, register_model
 
+from trainer.__main__ import main
 from trainer.config import Settings
 from trainer.distributed.exit import entry
 from trainer.train import run
@@ -61,8 +62,8 @@ for builder, module in ((tiny, "tiny"), (tiny_pixelwise, "segmentation.tiny")):
 
 
 def train(**values: Any) -> None:
-    run(Settings.of(**{"model": MODEL} | values))
+    run(Settings.from_options(**{"model": MODEL} | values))
 
 
 if __name__ == "__main__":
-    entry()
+    entry(main)

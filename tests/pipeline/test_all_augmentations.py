@@ -95,7 +95,7 @@ def test_the_trainer_takes_it(digits_shards: Path, tmp_path: Path) -> None:
     """One epoch at 32 px and the first steps at 64."""
     out = tmp_path / "run"
     run(
-        Settings.of(
+        Settings.from_options(
             model=tiny_trainer.MODEL,
             epochs=1.1,
             global_batch_size=64,

@@ -12,7 +12,7 @@ from pipeline.config import PipelineConfig, Sizes
 from pipeline.inference import ValidationTransform, inference_transform
 from pipeline.storage.dataset import Dataset
 from pipeline.storage.reader import ShardReader
-from pipeline.watchdog import Watch
+from pipeline.watchdog import StallWatchdog
 from trainer.model.build import Classifier
 
 CPU = torch.device("cpu")
@@ -26,7 +26,7 @@ def decoded(data: np.ndarray) -> torch.Tensor:
 def assert_validations_pixels(shards: Path, split: str, config: PipelineConfig) -> None:
     dataset = Dataset(shards)
     transform = inference_transform(dataset.manifest, config)
-    reader = ShardReader(dataset.split(split), verify=True, watch=Watch(300, rank=0))
+    reader = ShardReader(dataset.split(split), verify=True, watch=StallWatchdog(300, rank=0))
     with val_loader(dataset, config, batch_size=64, device=CPU, split=split) as loader:
         batch = next(iter(loader))
     encoded, _ = reader.read(batch.samples)
@@ -47,12 +47,12 @@ def test_photographs(photographs: Path) -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), [(333, 500), (500, 333), (20, 700), (64, 64)])
-def test_the_result_is_normalised_as_the_model_does(height: int, width: int) -> None:
+def test_the_result_is_normalized_as_the_model_does(height: int, width: int) -> None:
     mean, std = (0.5, 0.4, 0.3), (0.2, 0.1, 0.0)
     sizes = Sizes(image_size_px=64, resize_px=72)
     transform = ValidationTransform(sizes, mean=mean, std=std)
     image = torch.randint(256, (3, height, width), dtype=torch.uint8)
-    normalised = transform(image)
-    assert normalised.shape == (3, 64, 64) and normalised.dtype == torch.float32
+    normalized = transform(image)
+    assert normalized.shape == (3, 64, 64) and normalized.dtype == torch.float32
     by_the_model = Classifier(torch.nn.Identity(), mean=mean, std=std)(transform.pixels(image))
-    assert torch.allclose(normalised, by_the_model, atol=1e-3)
+    assert torch.allclose(normalized, by_the_model, atol=1e-3)

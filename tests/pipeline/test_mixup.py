@@ -1,4 +1,4 @@
-"""MixUp and CutMix: pairs of neighbours, the same at any world size."""
+"""MixUp and CutMix: pairs of neighbors, the same at any world size."""
 
 import numpy as np
 import pytest

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from pipeline.config import PipelineConfig, resolve_sizes
 from pipeline.errors import MisuseError
-from pipeline.options import Command, defaults_option, options, setting, take
+from pipeline.options import Command, Options, defaults_option, options, pick_fields, setting
 from pipeline.profile_file import profile_file
 from pipeline.storage.dataset import Dataset
 from pipeline.storage.manifest import Manifest
@@ -30,7 +30,7 @@ def filled(*arguments: str) -> Example:
     @click.command()
     @options(Example)
     def command(**values: Any) -> None:
-        taken.append(take(Example, values))
+        taken.append(pick_fields(Example, values))
 
     result = CliRunner().invoke(command, arguments)
     assert result.exit_code == 0, result.output
@@ -58,11 +58,52 @@ def test_help_lists_options_by_section() -> None:
     @click.command(cls=Command)
     @options(Parts)
     def command(**values: Any) -> None:
-        take(Parts, values)
+        pick_fields(Parts, values)
 
     told = CliRunner().invoke(command, ["--help"]).output
     words = ("Options:", "--first", "--help", "Later:", "--second", "--third")
     assert sorted(words, key=told.index) == list(words)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Renamed(Options):
+    clip: float | None = setting(None, "Clip.", above=0, below=2, aliases={"--cut": None})
+    tta: str = setting("none", "Test-time augmentation.", aliases={"--flip-test": "flip"})
+
+
+def test_earlier_names_are_accepted_and_not_shown() -> None:
+    @click.command()
+    @options(Renamed)
+    def command(**values: Any) -> None:
+        click.echo(repr(pick_fields(Renamed, values)))
+
+    for arguments, expected in (
+        ("--cut 0.5 --flip-test", Renamed(clip=0.5, tta="flip")),
+        ("--clip 0.5 --tta flip", Renamed(clip=0.5, tta="flip")),
+        ("", Renamed()),
+    ):
+        result = CliRunner().invoke(command, arguments.split())
+        assert result.output.strip() == repr(expected)
+    shown = CliRunner().invoke(command, ["--help"]).output
+    assert "--clip" in shown and "--cut" not in shown and "--flip-test" not in shown
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        ({"cut": 0.5, "flip_test": True}, Renamed(clip=0.5, tta="flip")),
+        ({"cut": None, "flip_test": False}, Renamed()),
+        ({"clip": 1.5, "other": 1}, Renamed(clip=1.5)),
+    ],
+)
+def test_stored_settings_may_have_earlier_names(stored: dict[str, Any], expected: Renamed) -> None:
+    assert pick_fields(Renamed, stored) == expected
+
+
+@pytest.mark.parametrize("value", [0.0, 2.0, -1.0, float("nan"), float("inf")])
+def test_a_number_outside_its_bounds_is_refused(value: float) -> None:
+    with pytest.raises(MisuseError, match="--clip must be above 0 and below 2, not "):
+        Renamed(clip=value)
 
 
 def preset(*arguments: str) -> Result:
@@ -74,7 +115,7 @@ def preset(*arguments: str) -> Result:
     @defaults_option("--size", sizes.__getitem__, "Size.", type=click.Choice(list(sizes)))
     @options(Example)
     def command(**values: Any) -> None:
-        click.echo(repr(take(Example, values)))
+        click.echo(repr(pick_fields(Example, values)))
 
     return CliRunner().invoke(command, arguments)
 
@@ -120,10 +161,10 @@ def test_a_profile_that_is_none_is_refused(tmp_path: Path, text: str | None, sen
     [
         ({"seed": -1}, "--seed must be from 0"),
         ({"flip_probability": 1.5}, "--flip-probability must be from 0 to 1, not 1.5"),
-        ({"crop_area": (0.5, 1.5)}, "--crop-area must be two numbers"),
-        ({"crop_ratio": (0.0, 1.0)}, "--crop-ratio must be two numbers"),
+        ({"crop_area": (0.5, 1.5)}, "--crop-area must be above 0 and at most 1, not 1.5"),
+        ({"crop_ratio": (0.0, 1.0)}, "--crop-ratio must be above 0, not 0.0"),
         ({"rand_augment_magnitude": 31}, "--rand-augment-magnitude must be from 0 to 30, not 31"),
-        ({"erase_area": (0.5, 0.1)}, "--erase-area must be two numbers"),
+        ({"erase_area": (0.5, 0.1)}, "--erase-area must be two numbers in ascending order"),
         ({"mixup_alpha": 1.5}, "--mixup-alpha must be from 0 to 1, not 1.5"),
         ({"progressive_epochs": 0}, "--progressive-epochs must be at least 1, not 0"),
         ({"threads": 0}, "--threads must be at least 1, not 0"),

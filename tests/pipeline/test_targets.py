@@ -1,4 +1,4 @@
-"""Shards of other tasks than one class an image: their targets reach batches, are learnt, and what
+"""Shards of other tasks than one class an image: their targets reach batches, are learned, and what
 doesn't go with them is refused."""
 
 import csv
@@ -76,9 +76,9 @@ def test_damaged_samples_of_validation_have_no_targets(shards: Path, tmp_path: P
     assert targets.isnan().sum() == 2 * targets.shape[1]
 
 
-def test_is_learnt(shards: Path, tmp_path: Path) -> None:
+def test_is_learned(shards: Path, tmp_path: Path) -> None:
     run(
-        Settings.of(
+        Settings.from_options(
             shards=str(shards),
             out=str(tmp_path),
             model=tiny_trainer.MODEL,

@@ -15,17 +15,17 @@ import torch
 
 from pipeline.build import train_loader
 from pipeline.config import PipelineConfig
-from pipeline.daemon_thread import Worker
+from pipeline.daemon_thread import DaemonThread
 from pipeline.errors import DataError
 from pipeline.loader import Loader
 from pipeline.storage.dataset import Dataset
-from pipeline.watchdog import Watch
+from pipeline.watchdog import StallWatchdog
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_a_worker_does_things_in_order_and_ends() -> None:
-    worker, done = Worker("test"), []
+    worker, done = DaemonThread("test"), []
     futures = [worker.submit(lambda n=n: done.append(n) or n) for n in range(100)]
     assert [future.result() for future in futures] == done == list(range(100))
     worker.close(finally_do=lambda: done.append(-1))
@@ -33,7 +33,7 @@ def test_a_worker_does_things_in_order_and_ends() -> None:
 
 
 def test_a_worker_hands_errors_on() -> None:
-    worker = Worker("test")
+    worker = DaemonThread("test")
 
     def fail() -> None:
         raise StopIteration("end")
@@ -45,7 +45,7 @@ def test_a_worker_hands_errors_on() -> None:
 
 
 def test_a_stuck_worker_is_left_behind() -> None:
-    worker, let_go = Worker("test"), threading.Event()
+    worker, let_go = DaemonThread("test"), threading.Event()
     stuck, behind = worker.submit(let_go.wait), worker.submit(lambda: None)
     worker.close(wait=False)
     for future in (stuck, behind):
@@ -54,7 +54,7 @@ def test_a_stuck_worker_is_left_behind() -> None:
 
 
 def test_a_watch_counts_from_the_last_move() -> None:
-    watch, worker, let_go = Watch(0.3, rank=3), Worker("test"), threading.Event()
+    watch, worker, let_go = StallWatchdog(0.3, rank=3), DaemonThread("test"), threading.Event()
     watch.move("reading a.tar")
 
     def slow_but_moving() -> int:
@@ -75,13 +75,13 @@ def test_a_watch_counts_from_the_last_move() -> None:
 
 
 def test_a_timeout_of_the_system_is_not_a_stall() -> None:
-    worker = Worker("test")
+    worker = DaemonThread("test")
 
     def fail() -> None:
         raise TimeoutError("Connection timed out")
 
     with pytest.raises(TimeoutError, match="Connection timed out"):
-        Watch(60, rank=0).wait(worker.submit(fail))
+        StallWatchdog(60, rank=0).wait(worker.submit(fail))
     worker.close()
 
 

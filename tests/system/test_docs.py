@@ -55,7 +55,7 @@ def test_a_command_of_a_page_can_be_given(line: str) -> None:
     command, arguments = parsed(line)
     context = command.make_context(command.name, arguments)
     if command is train:
-        Settings.of(**context.params)
+        Settings.from_options(**context.params)
 
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith(QUICK)])

@@ -17,7 +17,7 @@ from pipeline.plan.augment import train_parameters, val_parameters
 from pipeline.plan.order import repeated, weighted_order, window_order
 from pipeline.storage.dataset import Dataset
 from pipeline.storage.reader import ShardReader
-from pipeline.watchdog import Watch
+from pipeline.watchdog import StallWatchdog
 from tests.helpers.read_shards import permute, words
 
 READER = Path(__file__).parents[1] / "helpers" / "read_shards.py"
@@ -41,7 +41,7 @@ def test_a_reader_made_from_the_pages_sees_an_epoch_of_the_loader(digits_shards:
         end_position=2 * len(index),
     ) as loader:
         (batch,) = loader
-    reader = ShardReader(index, verify=True, watch=Watch(0, 0))
+    reader = ShardReader(index, verify=True, watch=StallWatchdog(0, 0))
     images, damaged = reader.read(batch.samples)
     reader.close()
     assert not damaged

@@ -96,7 +96,7 @@ def test_sigterm_to_torchrun_saves_once(
     ("arguments", "message"),
     [
         (["--shards", "nowhere"], "Error: nowhere holds no complete shards"),
-        (["--epochs", "0"], "Error: --epochs must be positive"),
+        (["--epochs", "0"], "Error: --epochs must be above 0"),
     ],
 )
 def test_one_rank_speaks_for_all(

@@ -60,7 +60,7 @@ def test_mnist_has_its_own_validation(tmp_path: Path) -> None:
         rows = [row for row in rows if (part / row.split(",")[0]).exists()]
         table.write_text("\n".join([header, *rows]) + "\n")
     result = shard(part, tmp_path / "shards")
-    assert "the labelled test serving as val" in result.output
+    assert "the labeled test serving as val" in result.output
     manifest = Dataset(tmp_path / "shards").manifest
     assert manifest.splits["train"].samples >= 100 and manifest.splits["val"].samples >= 20
     assert manifest.classes == tuple("0123456789") and manifest.image_components == ("png",)

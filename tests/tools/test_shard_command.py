@@ -35,7 +35,7 @@ def test_what_is_said_and_recorded(tmp_path: Path) -> None:
     result = shard(source, tmp_path / "shards", "--val", "0.25", "--quality", "90")
     assert "class folders in ./" in result.output
     assert (
-        "40 labelled images of 2 classes ('cat', 'dog') become 30 train and 10 val" in result.output
+        "40 labeled images of 2 classes ('cat', 'dog') become 30 train and 10 val" in result.output
     )
     assert "Re-encoded 40 images as JPEG" in result.output and "PSNR" in result.output
     assert f"tools/show {tmp_path / 'shards'}" in result.output
@@ -88,10 +88,10 @@ def test_a_class_of_one_goes_to_train(tmp_path: Path) -> None:
     ("arguments", "code", "words"),
     [
         (["--src", "nowhere"], 2, "--src nowhere is not a folder"),
-        (["--val", "1.5"], 2, "--val is 1.5"),
-        (["--quality", "0"], 2, "--quality is 0"),
-        (["--workers", "0"], 2, "--workers is 0"),
-        (["--shard-size", "0"], 2, "--shard-size is 0"),
+        (["--val", "1.5"], 2, "--val must be from 0 to 1, not 1.5"),
+        (["--quality", "0"], 2, "--quality must be from 1 to 100, not 0"),
+        (["--workers", "0"], 2, "--workers must be at least 1, not 0"),
+        (["--shard-size", "0"], 2, "--shard-size must be above 0, not 0.0"),
         (["--label-column", "breed"], 2, "no CSV has a column 'breed'"),
         (["--labels", "missing.csv"], 2, "missing.csv"),
         (["--encode", "gif"], 2, "gif"),

@@ -14,7 +14,7 @@ from trainer.distributed.collectives import World
 from trainer.evaluation.loop import evaluate
 from trainer.loop import train_steps
 from trainer.tasks.tasks import Classification
-from trainer.train_step import Update
+from trainer.train_step import TrainStep
 
 CHANNELS = Classification(classes=("red", "green", "blue"))
 ALONE = World(device=torch.device("cpu"))
@@ -40,9 +40,9 @@ class Toy(nn.Module):
         return self.layers(images.float() / 255 - 0.5)
 
 
-def updates(model: nn.Module, **settings: Any) -> Update:
+def updates(model: nn.Module, **settings: Any) -> TrainStep:
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0, momentum=0.9)
-    return Update(model=model, optimizer=optimizer, **settings)
+    return TrainStep(model=model, optimizer=optimizer, **settings)
 
 
 def test_learns_and_records_each_step() -> None:

@@ -18,7 +18,7 @@ def parsed(*arguments: str) -> Settings:
     @recipe_option
     @options(*CONFIGS)
     def command(**values: Any) -> None:
-        taken.append(Settings.of(**values))
+        taken.append(Settings.from_options(**values))
 
     result = CliRunner().invoke(command, arguments)
     assert result.exit_code == 0, result.output
@@ -29,8 +29,8 @@ def parsed(*arguments: str) -> Settings:
 def test_a_recipe_fills_the_defaults(name: str) -> None:
     settings = parsed("--recipe", name)
     assert settings.recipe.recipe == name
-    assert RECIPES[name].items() <= settings.plain().items()
-    assert settings == Settings.of(recipe=name, **RECIPES[name])
+    assert RECIPES[name].items() <= settings.to_dict().items()
+    assert settings == Settings.from_options(recipe=name, **RECIPES[name])
     (line,) = recipe_lines(settings)
     assert line.startswith(f"Recipe {name}: ")
 

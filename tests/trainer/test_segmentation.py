@@ -1,4 +1,4 @@
-"""Masks are learnt, scored alike at any number of ranks, judged and drawn."""
+"""Masks are learned, scored alike at any number of ranks, judged and drawn."""
 
 import json
 import re
@@ -38,7 +38,7 @@ SETTINGS: dict[str, Any] = {
     "threads": 1,
     "device": "cpu",
     "precision": "fp32",
-    "flip_test": True,
+    "tta": "flip",
 }
 
 
@@ -52,9 +52,9 @@ def discs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         image = rng.integers(90, 160, (48, 48, 3), np.uint8)
         mask = np.zeros((48, 48), np.uint8)
         for value, shade in ((1, 20), (2, 235)):
-            centre = rng.integers(10, 38, 2).tolist()
-            cv2.circle(image, centre, 9, (shade,) * 3, -1)
-            cv2.circle(mask, centre, 9, value, -1)
+            center = rng.integers(10, 38, 2).tolist()
+            cv2.circle(image, center, 9, (shade,) * 3, -1)
+            cv2.circle(mask, center, 9, value, -1)
         cv2.imwrite(str(folder / "kaggle" / "images" / f"{number}.png"), image)
         cv2.imwrite(str(folder / "kaggle" / "masks" / f"{number}.png"), mask)
     rows = "name,r,g,b\nground,0,0,0\ndark,1,1,1\nbright,2,2,2\n"
@@ -75,7 +75,7 @@ def trained(discs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_is_learnt_and_the_best_is_kept(trained: Path) -> None:
+def test_is_learned_and_the_best_is_kept(trained: Path) -> None:
     evaluations, (summary,) = lines(trained, "evaluation"), lines(trained, "summary")
     # All ground has an IoU of about 0.79 for one class of three, and 0 for the others.
     assert evaluations[0]["mean_iou"] < evaluations[-1]["mean_iou"] > 0.6

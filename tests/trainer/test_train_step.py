@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from trainer.model.ema import Averaged, decay_at
-from trainer.train_step import Update
+from trainer.model.ema import ModelEma, decay_at
+from trainer.train_step import TrainStep
 
 
 def network() -> nn.Module:
@@ -20,8 +20,8 @@ def batch(size: int = 12) -> tuple[torch.Tensor, torch.Tensor]:
     return images, torch.randint(3, (size,), generator=generator)
 
 
-def plain(model: nn.Module, **settings: object) -> Update:
-    return Update(
+def plain(model: nn.Module, **settings: object) -> TrainStep:
+    return TrainStep(
         model=model,
         optimizer=torch.optim.SGD(model.parameters(), lr=1.0),
         **settings,  # type: ignore[arg-type]
@@ -33,7 +33,7 @@ def test_accumulated_parts_are_one_step(parts: int) -> None:
     whole, split = network(), network()
     for _ in range(3):
         loss = plain(whole)(*batch(), 0.5)
-        torch.testing.assert_close(plain(split, accumulate=parts)(*batch(), 0.5), loss)
+        torch.testing.assert_close(plain(split, accumulate_steps=parts)(*batch(), 0.5), loss)
     for expected, weight in zip(whole.parameters(), split.parameters(), strict=True):
         torch.testing.assert_close(weight, expected)
 
@@ -41,14 +41,14 @@ def test_accumulated_parts_are_one_step(parts: int) -> None:
 def test_a_clipped_step_has_the_norm_that_was_asked_for() -> None:
     model = network()
     before = nn.utils.parameters_to_vector(model.parameters()).clone()
-    plain(model, clip_norm=0.01)(*batch(), 1.0)
+    plain(model, grad_clip_norm=0.01)(*batch(), 1.0)
     step = nn.utils.parameters_to_vector(model.parameters()) - before
     assert step.detach().norm().item() == pytest.approx(0.01, rel=1e-3)
 
 
 def test_short_gradients_are_not_clipped() -> None:
     clipped, free = network(), network()
-    plain(clipped, clip_norm=1e6)(*batch(), 1.0)
+    plain(clipped, grad_clip_norm=1e6)(*batch(), 1.0)
     plain(free)(*batch(), 1.0)
     for expected, weight in zip(free.parameters(), clipped.parameters(), strict=True):
         torch.testing.assert_close(weight, expected)
@@ -66,7 +66,7 @@ def test_the_loss_is_that_before_the_step() -> None:
 
 def test_the_average_follows_the_formula() -> None:
     model = nn.Sequential(nn.Linear(1, 1, bias=False), nn.BatchNorm1d(1))
-    averaged = Averaged(model, 0.5)
+    averaged = ModelEma(model, 0.5)
     weight, expected = model[0].weight, model[0].weight.item()
     for step in range(8):
         with torch.no_grad():
@@ -89,7 +89,7 @@ def test_the_first_steps_count_more() -> None:
 
 def test_an_update_moves_the_average() -> None:
     model = network()
-    averaged = Averaged(model, 0.9)
+    averaged = ModelEma(model, 0.9)
     update = plain(model, averaged=averaged)
     for step in range(3):
         update(*batch(), 0.5, step=step)

@@ -41,7 +41,7 @@ from tools.checking.tables import (
 )
 from tools.checking.tar_layout import TarLayout
 from tools.checking.tars import TarTask, check_tar, unreadable
-from tools.console import Advance, Narrator
+from tools.console import Output, ProgressCallback
 from tools.text import plural
 from tools.workers import Workers
 from tools.writing.block_encoding import prepare_worker
@@ -53,10 +53,10 @@ def check_shards(directory: Path, *, decode: bool, workers: int, limit: int) -> 
     `decode`: decode every image and mask, too.
     """
     dataset = open_shards(directory)
-    narrator = Narrator()
-    check = _Check(dataset, Report(narrator.say, limit))
+    output = Output()
+    check = _Check(dataset, Report(output.print, limit))
     try:
-        _run(check, dataset.manifest, narrator, decode=decode, workers=workers)
+        _run(check, dataset.manifest, output, decode=decode, workers=workers)
     except OSError as error:
         where = error.filename or directory
         raise DataError(f"{where} can't be read: {error.strerror}.") from error
@@ -70,23 +70,23 @@ def check_shards(directory: Path, *, decode: bool, workers: int, limit: int) -> 
             f"of {directory}, which has {samples} in {shards}. Copy those files again, or make the "
             f"shards again with tools/shard."
         )
-    narrator.say(
+    output.print(
         f"{samples} in {shards} are what tools/shard wrote"
         + (", and every image can be decoded." if decode else ".")
     )
 
 
 def _run(
-    check: "_Check", manifest: Manifest, narrator: Narrator, *, decode: bool, workers: int
+    check: "_Check", manifest: Manifest, output: Output, *, decode: bool, workers: int
 ) -> None:
     check.files()
     size_bytes = sum(shard.bytes for split in manifest.splits.values() for shard in split.shards)
     with Workers(workers, prepare=prepare_worker) as crew:
-        with narrator.progress("checking", size_bytes, unit="MB", scale=10**6) as advance:
+        with output.progress("checking", size_bytes, unit="MB", scale=10**6) as advance:
             check.tars(crew, advance)
         if decode:
             count = sum(map(len, check.tables.values()))
-            with narrator.progress("decoding", count, unit="images") as advance:
+            with output.progress("decoding", count, unit="images") as advance:
                 check.images(crew, advance)
 
 
@@ -119,7 +119,7 @@ class _Check:
                 self._add(check_counts(split, tables, manifest))
             self._add(check_sizes(list(self.tables.values()), manifest))
 
-    def tars(self, crew: Workers, advance: Advance) -> None:
+    def tars(self, crew: Workers, advance: ProgressCallback) -> None:
         """Every tar and its ``.idx``."""
         tasks = list(self._tar_tasks())
         names = {task.shard.sha256: task.shard.name for task in tasks}
@@ -135,7 +135,7 @@ class _Check:
             self._flawed.setdefault(task.split, set()).update(result.flawed)
             advance(task.shard.bytes)
 
-    def images(self, crew: Workers, advance: Advance) -> None:
+    def images(self, crew: Workers, advance: ProgressCallback) -> None:
         """Every image and mask that is not known to be bad."""
         died = partial(rescue, workers=crew)
         for split, tables in self.tables.items():

@@ -15,7 +15,7 @@ from pipeline.storage.manifest import VOID
 from tools.checking.findings import Finding
 from tools.checking.tables import Tables
 from tools.images.decoding import UnsoundImageError, decode, judge
-from tools.images.stderr_capture import Complaints
+from tools.images.stderr_capture import StderrCapture
 from tools.workers import WorkerDiedError, Workers, time_limit
 from tools.writing.block_encoding import IMAGE_SECONDS
 
@@ -64,7 +64,7 @@ def image_blocks(block: ImageBlock) -> Iterator[ImageBlock]:
 def check_images(block: ImageBlock) -> ImageResult:
     """What is wrong with the pixels of some samples."""
     findings, shown = [], np.zeros(block.classes, np.int64)
-    with Complaints() as complaints, (block.directory / block.shard).open("rb") as file:
+    with StderrCapture() as complaints, (block.directory / block.shard).open("rb") as file:
         for number, row in enumerate(block.rows.samples):
             try:
                 size = _check_image(_decode(file.fileno(), row, complaints), row)
@@ -94,7 +94,7 @@ def rescue(block: ImageBlock, workers: Workers) -> ImageResult:
     )
 
 
-def _decode(file: int, row: np.void, complaints: Complaints) -> NDArray[Any]:
+def _decode(file: int, row: np.void, complaints: StderrCapture) -> NDArray[Any]:
     data = os.pread(file, int(row["size"]), int(row["offset"]))
     with time_limit(IMAGE_SECONDS):
         return decode(data, judge(data, sys.maxsize), complaints)

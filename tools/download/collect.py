@@ -47,7 +47,7 @@ class FilePart(Protocol):
     def describe(self) -> str: ...
 
     def targets(self, index: FileIndex) -> Targets:
-        """An empty collection of what its sources are to be learnt for."""
+        """An empty collection of what its sources are to be learned for."""
         ...
 
     def collect(self, index: FileIndex, into: "FileSources") -> None:

@@ -38,7 +38,7 @@ def find_parts(index: FileIndex, config: ShardConfig) -> list[Part]:
     """The parts of the download, train first; several only if they are its splits.
 
     Raises ``MisuseError`` where more than one reading is possible or what was asked for doesn't
-    exist, ``DataError`` where nothing is recognised.
+    exist, ``DataError`` where nothing is recognized.
     """
     if config.label_pattern is not None:
         return [asked_pattern(index, config.label_pattern)]
@@ -115,14 +115,14 @@ def _masks(index: FileIndex, config: ShardConfig) -> MaskFiles | None:
     pairs = find_pairs(index)
     if not len(pairs):
         return None
-    classes, colours = mask_classes(index, config)
+    classes, colors = mask_classes(index, config)
     return MaskFiles(
         pairs=pairs,
         rule=f"their names (first: {index.images[pairs[0, 0]]} and {index.images[pairs[0, 1]]})",
         option="--task segmentation",
         divided=are_divided(index, pairs),
         classes=classes,
-        colours=colours,
+        colors=colors,
     )
 
 
@@ -131,14 +131,14 @@ def _masks_by_template(index: FileIndex, config: ShardConfig) -> MaskFiles:
     if config.task not in ("auto", "segmentation"):
         raise MisuseError(f"--mask-template is for segmentation, not for --task {config.task}.")
     pairs = pairs_by_template(index, config.mask_template)
-    classes, colours = mask_classes(index, config)
+    classes, colors = mask_classes(index, config)
     return MaskFiles(
         pairs=pairs,
         rule=f"the template {config.mask_template}",
         option=f"--mask-template '{config.mask_template}'",
         divided=are_divided(index, pairs),
         classes=classes,
-        colours=colours,
+        colors=colors,
     )
 
 

@@ -11,7 +11,7 @@ from tools.download.label_parsing import LabelRule, Numbers, OneHot, UnusableRow
 from tools.download.split_columns import SplitColumn, split_of_folder
 from tools.download.tables import Table
 from tools.download.targets import Labels, LabelSets, MaskNumbers, Measures, Targets
-from tools.images.masks import MaskColours
+from tools.images.masks import MaskColors
 from tools.text import plural
 
 
@@ -166,14 +166,14 @@ class MaskTable(_TablePart):
     rows: RowReader
     masks: ImageNames
     classes: tuple[str, ...]
-    colours: MaskColours
+    colors: MaskColors
 
     def describe(self) -> str:
         masks = f"masks{self.masks.describe(self.table)}"
         return f"{self.rows.describe()}, {masks}{self.rows.describe_splits()}"
 
     def targets(self, index: FileIndex) -> Targets:
-        return MaskNumbers(self.classes, self.colours, index)
+        return MaskNumbers(self.classes, self.colors, index)
 
     def collect(self, index: FileIndex, into: FileSources) -> None:
         for line, cells, image in self.rows.named(index, into, self.masks.columns):

@@ -1,4 +1,4 @@
-"""How the cells of a row say what is to be learnt."""
+"""How the cells of a row say what is to be learned."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The classes of masks and their colours: class_dict.csv or a threshold."""
+"""The classes of masks and their colors: class_dict.csv or a threshold."""
 
 from functools import partial
 
@@ -7,38 +7,38 @@ from pipeline.storage.manifest import VOID
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex
 from tools.download.tables import Table, open_table
-from tools.images.masks import MaskColours
+from tools.images.masks import MaskColors
 
 CLASS_DICT_NAME = "class_dict.csv"
 
 
-def mask_classes(index: FileIndex, config: ShardConfig) -> tuple[tuple[str, ...], MaskColours]:
-    """Classes in the order of the values of a mask, and their colours.
+def mask_classes(index: FileIndex, config: ShardConfig) -> tuple[tuple[str, ...], MaskColors]:
+    """Classes in the order of the values of a mask, and their colors.
 
     Raises ``MisuseError`` where the file asked for is not there or there are several, ``DataError``
-    where it holds no colours.
+    where it holds no colors.
     """
-    name = colours_table(index, config)
+    name = colors_table(index, config)
     if name is not None:
         return _read(index, name)
-    return ("background", "foreground"), MaskColours(colours=None, threshold=config.mask_threshold)
+    return ("background", "foreground"), MaskColors(colors=None, threshold=config.mask_threshold)
 
 
-def colours_table(index: FileIndex, config: ShardConfig) -> str | None:
-    """The CSV of classes and colours; raises ``MisuseError`` as ``mask_classes`` does."""
-    if config.mask_colours is not None:
-        name = index.table_named(config.mask_colours)
+def colors_table(index: FileIndex, config: ShardConfig) -> str | None:
+    """The CSV of classes and colors; raises ``MisuseError`` as ``mask_classes`` does."""
+    if config.mask_colors is not None:
+        name = index.table_named(config.mask_colors)
         if name is None:
-            raise MisuseError(f"--mask-colours {config.mask_colours}: there is no such CSV.")
+            raise MisuseError(f"--mask-colors {config.mask_colors}: there is no such CSV.")
         return name
     found = [name for name in index.tables if name.lower().split("/")[-1] == CLASS_DICT_NAME]
     if len(found) > 1:
-        listed = "".join(f"\n  --mask-colours {name}" for name in found)
-        raise MisuseError(f"Several files say the colours of masks. Pick one:{listed}")
+        listed = "".join(f"\n  --mask-colors {name}" for name in found)
+        raise MisuseError(f"Several files say the colors of masks. Pick one:{listed}")
     return found[0] if found else None
 
 
-def _read(index: FileIndex, name: str) -> tuple[tuple[str, ...], MaskColours]:
+def _read(index: FileIndex, name: str) -> tuple[tuple[str, ...], MaskColors]:
     table = open_table(name, partial(index.open, name), is_header=_is_header)
     rows = [] if table is None else [(line, cells) for line, cells in table.rows()]
     if table is None or len(rows) < 2:
@@ -49,7 +49,7 @@ def _read(index: FileIndex, name: str) -> tuple[tuple[str, ...], MaskColours]:
             f"it stands for pixels that don't count: leave some out."
         )
     places = _places(table)
-    names, colours = [], []
+    names, colors = [], []
     for line, cells in rows:
         try:
             red, green, blue = (int(cells[place]) for place in places[1:])
@@ -60,11 +60,11 @@ def _read(index: FileIndex, name: str) -> tuple[tuple[str, ...], MaskColours]:
                 f"from 0 to 255."
             ) from error
         if min(red, green, blue) < 0 or max(red, green, blue) > 255:
-            raise DataError(f"{name} row {line}: {red}, {green}, {blue} is no colour, 0 to 255.")
-        colours.append((red, green, blue))
-    if len(set(names)) < len(names) or len(set(colours)) < len(colours):
-        raise DataError(f"{name} names a class or a colour twice.")
-    return tuple(names), MaskColours(colours=tuple(colours))
+            raise DataError(f"{name} row {line}: {red}, {green}, {blue} is no color, 0 to 255.")
+        colors.append((red, green, blue))
+    if len(set(names)) < len(names) or len(set(colors)) < len(colors):
+        raise DataError(f"{name} names a class or a color twice.")
+    return tuple(names), MaskColors(colors=tuple(colors))
 
 
 def _places(table: Table) -> tuple[int, ...]:

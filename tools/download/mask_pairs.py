@@ -17,7 +17,7 @@ from tools.download.name_patterns import besides_masks, is_mask_name
 from tools.download.split_columns import folders_differ, split_of_folder
 from tools.download.targets import MaskNumbers, Targets
 from tools.download.templates import Template, parse_template
-from tools.images.masks import MaskColours
+from tools.images.masks import MaskColors
 
 # int64 (n, 2): numbers of image and mask.
 Pairs = NDArray[np.int64]
@@ -41,7 +41,7 @@ class MaskFiles:
     option: str
     divided: bool
     classes: tuple[str, ...]
-    colours: MaskColours
+    colors: MaskColors
     name = ""
     grouped = False
     split = None
@@ -51,7 +51,7 @@ class MaskFiles:
         return f"{len(self.pairs):,} images and their masks by {self.rule}{splits}"
 
     def targets(self, index: FileIndex) -> Targets:
-        return MaskNumbers(self.classes, self.colours, index)
+        return MaskNumbers(self.classes, self.colors, index)
 
     def collect(self, index: FileIndex, into: FileSources) -> None:
         for image, mask in self.pairs.tolist():

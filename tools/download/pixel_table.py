@@ -1,4 +1,4 @@
-"""Tables with an image a row: recognised by their width, or by a cell that holds a whole image."""
+"""Tables with an image a row: recognized by their width, or by a cell that holds a whole image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -131,7 +131,7 @@ def read_as_pixels(table: Table, config: ShardConfig) -> PixelTable | None:
     roles = _roles(table, config, packed)
     values = packed[1] if packed else len(roles.pixels)
     shape = image_shape(values, config.pixel_size)
-    if problem := _problem(table, values, shape, labelled=bool(roles.labels or roles.candidates)):
+    if problem := _problem(table, values, shape, labeled=bool(roles.labels or roles.candidates)):
         if config.labels is not None:
             raise MisuseError(f"{table.name}: {problem}.")
         return None
@@ -184,14 +184,14 @@ def _roles(table: Table, config: ShardConfig, packed: tuple[int, int] | None) ->
 
 
 def _problem(
-    table: Table, values: int, shape: tuple[int, ...] | None, *, labelled: bool
+    table: Table, values: int, shape: tuple[int, ...] | None, *, labeled: bool
 ) -> str | None:
     if shape is None:
         return (
             f"{plural(values, 'value')} beside the label are no square image, gray or RGB: say "
             f"--pixel-size HEIGHT WIDTH"
         )
-    if not labelled:
+    if not labeled:
         return (
             f"it holds images of {shape[1]} x {shape[0]} pixels and no column of labels (a test "
             f"set?): give the table that has them as --labels, or the column as --label-column"

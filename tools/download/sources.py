@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 
 from tools.download.name_index import Names
 from tools.images.image_source import Images
-from tools.images.masks import MaskColours
+from tools.images.masks import MaskColors
 
 SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """Labelled sources, in the order of the download.
+    """Labeled sources, in the order of the download.
 
     `names` says where each lies, for people, and `places` what named it, where a table did: its
     name and row. `task` is a key of TARGET_COMPONENTS, and with it
@@ -23,7 +23,7 @@ class Sources:
     - classification: `labels`, int32 (n,), are indices into `classes`; they are -1 for other tasks;
     - multi-label: `targets`, float32 (n, classes), are 0 or 1;
     - regression: `targets`, float32 (n, k), of the columns `target_names`;
-    - segmentation: `masks` are the mask files, and `mask_colours` how they become classes.
+    - segmentation: `masks` are the mask files, and `mask_colors` how they become classes.
 
     `classes` are in order if `ordered`, else the plan sorts them. `splits`, int8 (n,), are indices
     into SPLITS, or None if the download isn't divided; `groups`, int32 (n,), number what must stay
@@ -40,7 +40,7 @@ class Sources:
     targets: NDArray[np.float32] | None = None
     target_names: tuple[str, ...] = ()
     masks: Images | None = None
-    mask_colours: MaskColours | None = None
+    mask_colors: MaskColors | None = None
     splits: NDArray[np.int8] | None
     groups: NDArray[np.int32] | None = None
     rejected: tuple[tuple[str, str], ...]

@@ -80,8 +80,8 @@ class TableReader:
         )
         if reading.masks is not None:
             masks = settle_folders(index, table, reading.masks, masks=True)
-            classes, colours = mask_classes(index, config)
-            return MaskTable(rows=rows, masks=masks, classes=classes, colours=colours)
+            classes, colors = mask_classes(index, config)
+            return MaskTable(rows=rows, masks=masks, classes=classes, colors=colors)
         return LabelTable(rows=rows, rule=self._rule(reading), leak=self._leak(reading, rows))
 
     def _rule(self, reading: Reading) -> LabelRule:

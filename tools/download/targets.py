@@ -1,4 +1,4 @@
-"""What the gathered sources are to be learnt for, task by task, in arrays."""
+"""What the gathered sources are to be learned for, task by task, in arrays."""
 
 from array import array
 from typing import Any, Protocol, cast
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tools.download.file_index import FileIndex
 from tools.download.label_parsing import Value
 from tools.download.sources import LabelCodes, sort_classes
-from tools.images.masks import MaskColours
+from tools.images.masks import MaskColors
 
 
 class Targets(Protocol):
@@ -131,10 +131,10 @@ class Measures(_NoFiles):
 
 
 class MaskNumbers:
-    """A mask each, by its number in the index; `classes` are named by `colours`."""
+    """A mask each, by its number in the index; `classes` are named by `colors`."""
 
-    def __init__(self, classes: tuple[str, ...], colours: MaskColours, index: FileIndex) -> None:
-        self._classes, self._colours, self._index = classes, colours, index
+    def __init__(self, classes: tuple[str, ...], colors: MaskColors, index: FileIndex) -> None:
+        self._classes, self._colors, self._index = classes, colors, index
         self._numbers = array("q")
 
     def add(self, value: Value | int) -> None:
@@ -156,7 +156,7 @@ class MaskNumbers:
             "classes": self._classes,
             "ordered": True,
             "masks": index.take(self.files()),
-            "mask_colours": self._colours,
+            "mask_colors": self._colors,
         }
 
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from tools.images.decoding import Pixels as Pixels
 from tools.images.decoding import UnsoundImageError as UnsoundImageError
-from tools.images.decoding import decode, judge, normalised, verify
+from tools.images.decoding import decode, judge, normalized, verify
 from tools.images.encoding import SMALL_PX, Encoding
 from tools.images.headers import Header
-from tools.images.stderr_capture import Complaints
+from tools.images.stderr_capture import StderrCapture
 
 Triple = tuple[int, int, int]
 
@@ -55,7 +55,7 @@ class Encoded(NamedTuple):
 
 
 def encode_file(
-    data: bytes, encoding: Encoding, complaints: Complaints, *, in_full: bool = True
+    data: bytes, encoding: Encoding, complaints: StderrCapture, *, in_full: bool = True
 ) -> Encoded:
     """Judge a file's bytes and encode them; raises ``UnsoundImageError``.
 
@@ -71,7 +71,7 @@ def encode_file(
         raw = decode(data, header, complaints)
         if keeps:
             return untouched(data, header, raw)
-        pixels = normalised(raw, header, encoding.alpha)
+        pixels = normalized(raw, header, encoding.alpha)
     except MemoryError as error:
         raise UnsoundImageError("it takes more memory than its size explains") from error
     return encode_pixels(pixels, encoding, source_format=header.format)
@@ -133,7 +133,7 @@ def psnr_decibel(encoded: Encoded) -> float:
 
 def counted_rows(pixels: Pixels) -> Pixels:
     """What enters mean and deviation: all rows, every fourth of photographs. All of them would cost
-    a tenth of encoding, and neighbours say nearly the same."""
+    a tenth of encoding, and neighbors say nearly the same."""
     return pixels[::4] if pixels.shape[0] > SMALL_PX else pixels
 
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from tools.images.formats import identify
 from tools.images.headers import JPEG_END, PNG_END, Header
 from tools.images.memory_limit import memory_bounded
-from tools.images.non_images import describe_stranger
-from tools.images.stderr_capture import Complaints
+from tools.images.non_images import describe_non_image
+from tools.images.stderr_capture import StderrCapture
 
 Pixels = NDArray[np.uint8]
 
@@ -48,7 +48,7 @@ def judge(data: bytes, max_pixels: int) -> Header:
     name, header = identify(data)
     if header is None:
         damaged = f"the {name} is damaged or cut off within its header"
-        raise UnsoundImageError(damaged if name else describe_stranger(data))
+        raise UnsoundImageError(damaged if name else describe_non_image(data))
     if not 0 < header.height * header.width <= max_pixels:
         raise UnsoundImageError(_size_flaw(header, max_pixels))
     if header.flaw:
@@ -69,7 +69,7 @@ def _size_flaw(header: Header, max_pixels: int) -> str:
     return f"{size} are more than --max-pixels {max_pixels / 1e6:g} allows"
 
 
-def verify(data: bytes, header: Header, complaints: Complaints, *, in_full: bool) -> None:
+def verify(data: bytes, header: Header, complaints: StderrCapture, *, in_full: bool) -> None:
     """Raise ``UnsoundImageError`` for a JPEG or PNG that is cut off or, `in_full`, damaged. The
     pixels are not of interest."""
     if not in_full:
@@ -80,7 +80,7 @@ def verify(data: bytes, header: Header, complaints: Complaints, *, in_full: bool
         decode(data, header, complaints)
 
 
-def decode(data: bytes, header: Header, complaints: Complaints) -> NDArray[Any]:
+def decode(data: bytes, header: Header, complaints: StderrCapture) -> NDArray[Any]:
     """Decode in full, EXIF ignored; raises ``UnsoundImageError`` for what is damaged."""
     raw = _decode(data, header, complaints, cv2.IMREAD_UNCHANGED)
     if header.format in ("jpeg", "png") and raw.shape[:2] != (header.height, header.width):
@@ -88,7 +88,7 @@ def decode(data: bytes, header: Header, complaints: Complaints) -> NDArray[Any]:
     return raw
 
 
-def _decode(data: bytes, header: Header, complaints: Complaints, flags: int) -> NDArray[Any]:
+def _decode(data: bytes, header: Header, complaints: StderrCapture, flags: int) -> NDArray[Any]:
     if header.format == "jpeg":
         _check_end(data, header)
     try:
@@ -129,7 +129,7 @@ def _check_end(data: bytes, header: Header) -> None:
         )
 
 
-def normalised(raw: NDArray[Any], header: Header, alpha: str) -> Pixels:
+def normalized(raw: NDArray[Any], header: Header, alpha: str) -> Pixels:
     """Decoded pixels as they are stored: upright, uint8, (h, w) or BGR (h, w, 3). `alpha` as in
     ``Encoding``."""
     clear = None if header.transparent is None else raw == header.transparent
@@ -149,7 +149,7 @@ def eight_bit(raw: NDArray[Any]) -> Pixels:
 
 
 def flatten(pixels: Pixels, alpha: str, kind: str = "straight") -> Pixels:
-    """(h, w, 4) over white or black, or its colours alone; the rest stays. `alpha` as in
+    """(h, w, 4) over white or black, or its colors alone; the rest stays. `alpha` as in
     ``Encoding``, `kind` as `alpha` in ``Header``."""
     if pixels.ndim == 2 or pixels.shape[2] == 3:
         return pixels
@@ -161,8 +161,8 @@ def flatten(pixels: Pixels, alpha: str, kind: str = "straight") -> Pixels:
     rows = max(1, _STRIPE_PIXELS // pixels.shape[1])
     for first in range(0, len(pixels), rows):
         stripe = pixels[first : first + rows].astype(np.uint16)
-        colour, opacity = stripe[:, :, :3], stripe[:, :, 3:]
-        seen = colour * opacity if kind == "straight" else np.minimum(colour, opacity) * 255
+        color, opacity = stripe[:, :, :3], stripe[:, :, 3:]
+        seen = color * opacity if kind == "straight" else np.minimum(color, opacity) * 255
         flat[first : first + rows] = (seen + _background(alpha) * (255 - opacity) + 127) // 255
     return flat
 

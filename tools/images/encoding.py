@@ -12,7 +12,7 @@ SMALL_PX = 64
 @dataclass(frozen=True, kw_only=True)
 class Encoding:
     """How to store: `mode` auto, keep, jpeg or png; JPEG quality; limits of the sides in pixels;
-    what lies behind transparent pixels, white, black or drop (their own colour); limits of an image
+    what lies behind transparent pixels, white, black or drop (their own color); limits of an image
     in pixels and of a file in bytes; `verify`: by decode or header, of what is stored as it was;
     `photographs`: what `auto` makes of
     images that are no JPEG and not small, "jpg" or "png"."""

@@ -16,10 +16,10 @@ from tools.images.codec import (
     read_pixels,
     untouched,
 )
-from tools.images.decoding import decode, judge, normalised
+from tools.images.decoding import decode, judge, normalized
 from tools.images.encoding import SMALL_PX, Encoding
 from tools.images.headers import Header
-from tools.images.stderr_capture import Complaints
+from tools.images.stderr_capture import StderrCapture
 
 # Images are measured until so many pixels are spent, which takes half a second of one core.
 MAX_PIXELS = 5_000_000
@@ -107,7 +107,7 @@ def cost_of(images: Iterable[bytes | Pixels], encoding: Encoding) -> Costs:
 
 def _open(images: Iterable[bytes | Pixels], encoding: Encoding) -> Iterator[_Picture]:
     left_pixels = MAX_PIXELS
-    with Complaints() as complaints:
+    with StderrCapture() as complaints:
         for image in images:
             if left_pixels <= 0:
                 return
@@ -116,7 +116,7 @@ def _open(images: Iterable[bytes | Pixels], encoding: Encoding) -> Iterator[_Pic
                 try:
                     header = judge(image, encoding.max_pixels)
                     raw = decode(image, header, complaints)
-                    picture = _Picture(image, header, normalised(raw, header, encoding.alpha))
+                    picture = _Picture(image, header, normalized(raw, header, encoding.alpha))
                 except UnsoundImageError:
                     continue
             if picture is not None:

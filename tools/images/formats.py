@@ -48,16 +48,16 @@ def _read_bmp(data: bytes) -> Header:
     pixels_at, header_bytes = struct.unpack_from("<II", data, 10)
     if header_bytes == 12:
         width, height, _, depth = struct.unpack_from("<HHHH", data, 18)
-        packing = colours = 0
+        packing = colors = 0
     else:
         width, height, _, depth, packing = struct.unpack_from("<iiHHI", data, 18)
-        colours = struct.unpack_from("<I", data, 46)[0] if depth <= 8 else 0
+        colors = struct.unpack_from("<I", data, 46)[0] if depth <= 8 else 0
     return Header(
         format="bmp",
         height=abs(height),
         width=abs(width),
         flaw="the BMP says that its pixels begin in its header"
-        if pixels_at < 14 + header_bytes + 4 * colours
+        if pixels_at < 14 + header_bytes + 4 * colors
         else "",
         # Without a mask for it, the fourth byte of a pixel is padding.
         alpha="straight" if depth == 32 and packing == _BITFIELDS else "unused",
@@ -121,7 +121,7 @@ def _riff_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _read_avif(data: bytes) -> Header | None:
-    """Its properties: a size for each of colour, alpha and tiles, of which the largest counts."""
+    """Its properties: a size for each of color, alpha and tiles, of which the largest counts."""
     start = data.index(b"ipco")
     end = start - 4 + int.from_bytes(data[start - 4 : start], "big")
     height = width = mirror = turns = 0

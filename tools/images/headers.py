@@ -135,8 +135,8 @@ def _jpeg_flaw(data: bytes, precision: int, height: int, scans_from: int | None)
 
 
 def _read_png(data: bytes) -> Header:
-    width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
-    plain, exif, xmp, transparent = depth == 8 and colour in (_GRAY, _RGB), None, None, None
+    width, height, depth, color = struct.unpack_from(">IIBB", data, 16)
+    plain, exif, xmp, transparent = depth == 8 and color in (_GRAY, _RGB), None, None, None
     at = len(PNG_START)
     while at + 8 <= len(data):
         name, start = data[at + 4 : at + 8], at + 8
@@ -148,7 +148,7 @@ def _read_png(data: bytes) -> Header:
                 exif = exif_orientation(data[start:end])
             elif name == b"iTXt" and data.startswith(_XMP_KEY, start):
                 xmp = xmp_orientation(data[start:end])
-            elif name == b"tRNS" and colour == _GRAY:
+            elif name == b"tRNS" and color == _GRAY:
                 (value,) = struct.unpack_from(">H", data, start)
                 transparent = value if depth == 16 else value * 255 // (2**depth - 1)
         at = end + 4

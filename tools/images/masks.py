@@ -11,21 +11,21 @@ from numpy.typing import NDArray
 
 from tools.images.codec import write_pixels
 from tools.images.decoding import Pixels, UnsoundImageError, decode, eight_bit, judge, upright
-from tools.images.stderr_capture import Complaints
+from tools.images.stderr_capture import StderrCapture
 
-# Of the distinct colours whose distances to all classes are held at once, to bound the memory.
-_COLOURS_AT_ONCE = 2**14
+# Of the distinct colors whose distances to all classes are held at once, to bound the memory.
+_COLORS_AT_ONCE = 2**14
 
 
 @dataclass(frozen=True, kw_only=True)
-class MaskColours:
+class MaskColors:
     """How the pixels of a mask file become class indices.
 
-    `colours`: RGB of each class, 255 at most, the nearest counts, of equally near ones the first;
+    `colors`: RGB of each class, 255 at most, the nearest counts, of equally near ones the first;
     or None: a gray value from `threshold` on is class 1, below it class 0.
     """
 
-    colours: tuple[tuple[int, int, int], ...] | None
+    colors: tuple[tuple[int, int, int], ...] | None
     threshold: int = 128
 
 
@@ -35,9 +35,9 @@ _DARK = 32
 
 def encode_mask(
     data: bytes,
-    colours: MaskColours,
+    colors: MaskColors,
     size: tuple[int, int],
-    complaints: Complaints,
+    complaints: StderrCapture,
     *,
     stored_size: tuple[int, int] | None = None,
 ) -> tuple[bytes, Pixels]:
@@ -47,26 +47,26 @@ def encode_mask(
     stored at, if that differs. Raises ``UnsoundImageError``.
     """
     pixels = _read(data, size, complaints)
-    if colours.colours is None:
+    if colors.colors is None:
         gray = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
         brightest = int(np.max(np.asarray(gray)))
-        if 0 < brightest < min(_DARK, colours.threshold):
+        if 0 < brightest < min(_DARK, colors.threshold):
             raise UnsoundImageError(
-                f"its brightest pixel is {brightest}, below --mask-threshold {colours.threshold}: "
+                f"its brightest pixel is {brightest}, below --mask-threshold {colors.threshold}: "
                 f"if its values number the classes, name them in a CSV name,r,g,b and give that as "
-                f"--mask-colours"
+                f"--mask-colors"
             )
-        indices = (np.asarray(gray) >= colours.threshold).astype(np.uint8)
+        indices = (np.asarray(gray) >= colors.threshold).astype(np.uint8)
     else:
-        indices = nearest_classes(pixels, colours.colours)
+        indices = nearest_classes(pixels, colors.colors)
     if stored_size is not None and stored_size != size:
-        # The pixel centres of INTER_AREA, by which images shrink; INTER_NEAREST has corners.
+        # The pixel centers of INTER_AREA, by which images shrink; INTER_NEAREST has corners.
         shrunk = cv2.resize(indices, stored_size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
         indices = np.asarray(shrunk, np.uint8)
     return write_pixels(indices, "png", quality=0), indices
 
 
-def _read(data: bytes, size: tuple[int, int], complaints: Complaints) -> Pixels:
+def _read(data: bytes, size: tuple[int, int], complaints: StderrCapture) -> Pixels:
     """Upright gray (h, w) or BGR (h, w, 3) of a mask of `size`."""
     header = judge(data, max_pixels=sys.maxsize)
     # Before it is decoded; which way round it lies is seen afterwards.
@@ -92,27 +92,27 @@ def _refuse_size(found: tuple[int, int], wanted: tuple[int, int]) -> NoReturn:
     )
 
 
-def nearest_classes(pixels: Pixels, colours: tuple[tuple[int, int, int], ...]) -> Pixels:
+def nearest_classes(pixels: Pixels, colors: tuple[tuple[int, int, int], ...]) -> Pixels:
     """The class whose RGB is nearest to each pixel: uint8 (h, w) of gray (h, w) or BGR (h, w, 3).
 
-    A colour's distances are computed once: masks hold few, and noisy ones the same again.
+    A color's distances are computed once: masks hold few, and noisy ones the same again.
     """
-    table = _known_classes(colours)
+    table = _known_classes(colors)
     codes = _codes(pixels)
     found = table[codes]
     new = np.unique(codes[found == 0])
     if len(new):
-        for first in range(0, len(new), _COLOURS_AT_ONCE):
-            some = new[first : first + _COLOURS_AT_ONCE]
+        for first in range(0, len(new), _COLORS_AT_ONCE):
+            some = new[first : first + _COLORS_AT_ONCE]
             rgb = np.stack([some >> 16, some >> 8 & 255, some & 255], axis=1)[:, None]
-            distances = ((rgb - np.array(colours, np.int32)) ** 2).sum(axis=2)
+            distances = ((rgb - np.array(colors, np.int32)) ** 2).sum(axis=2)
             table[some] = distances.argmin(axis=1) + 1
         found = table[codes]
     return (found - 1).astype(np.uint8)
 
 
 def _codes(pixels: Pixels) -> NDArray[np.int32]:
-    """Each pixel's colour as one number, 0xRRGGBB."""
+    """Each pixel's color as one number, 0xRRGGBB."""
     if pixels.ndim == 2:
         return pixels.astype(np.int32) * 0x010101
     wide = pixels.astype(np.int32)
@@ -120,6 +120,6 @@ def _codes(pixels: Pixels) -> NDArray[np.int32]:
 
 
 @lru_cache(maxsize=1)
-def _known_classes(colours: tuple[tuple[int, int, int], ...]) -> NDArray[np.uint16]:
+def _known_classes(colors: tuple[tuple[int, int, int], ...]) -> NDArray[np.uint16]:
     """Class + 1 by 0xRRGGBB, 0 where that isn't known yet."""
     return np.zeros(2**24, np.uint16)

@@ -31,7 +31,7 @@ _SHOWN_CHARACTERS = 30
 _SHOWN_BYTES = 8
 
 
-def describe_stranger(data: bytes) -> str:
+def describe_non_image(data: bytes) -> str:
     """What a file is that no image reader knows, as in "an HTML page, not an image"."""
     if not data:
         return "the file is empty"

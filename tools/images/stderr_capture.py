@@ -5,7 +5,7 @@ import tempfile
 from typing import Self
 
 
-class Complaints:
+class StderrCapture:
     """Within the context, file descriptor 2 goes to a file from which ``take`` reads."""
 
     def __enter__(self) -> Self:

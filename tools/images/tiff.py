@@ -7,7 +7,7 @@ from tools.images.headers import Header
 Tags = dict[int, int]
 
 # Numbers of the TIFF 6.0 specification and its supplements.
-_SUBFILE, _WIDTH, _HEIGHT, _BITS, _PACKING, _COLOURS = 254, 256, 257, 258, 259, 262
+_SUBFILE, _WIDTH, _HEIGHT, _BITS, _PACKING, _COLORS = 254, 256, 257, 258, 259, 262
 _SAMPLES, _TILE_WIDTH, _TILE_HEIGHT, _EXTRA_SAMPLE, _NUMBERS = 277, 322, 323, 338, 339
 _PREMULTIPLIED, _STRAIGHT = 1, 2
 _SIGNED, _FLOATING = 2, 3
@@ -39,21 +39,21 @@ def _alpha(tags: Tags) -> str:
     extra = tags.get(_EXTRA_SAMPLE)
     if tags.get(_SAMPLES) != 4 or extra not in (_PREMULTIPLIED, _STRAIGHT):
         return "unused"
-    # libtiff multiplies 8-bit colours itself.
+    # libtiff multiplies 8-bit colors itself.
     return "premultiplied" if extra == _PREMULTIPLIED or tags.get(_BITS) == 8 else "straight"
 
 
 def _flaw(tags: Tags) -> str:
-    colours, bits = tags.get(_COLOURS, 1), tags.get(_BITS, 1)
+    colors, bits = tags.get(_COLORS, 1), tags.get(_BITS, 1)
     if tags.get(_NUMBERS) == _FLOATING:
         return "a TIFF of floating-point pixels: convert it to 8 or 16 bits first"
     if tags.get(_NUMBERS) == _SIGNED:
         return "a TIFF of signed pixels: convert it to 8 or 16 bits without sign first"
-    if colours in _CIELAB:
-        return "a TIFF in L*a*b* colours: convert it to RGB first"
-    if colours in _GRAY and tags.get(_SAMPLES, 1) == 2:
+    if colors in _CIELAB:
+        return "a TIFF in L*a*b* colors: convert it to RGB first"
+    if colors in _GRAY and tags.get(_SAMPLES, 1) == 2:
         return "a TIFF of gray with transparency: save it as PNG first"
-    if (colours == _PALETTE and bits < 4) or (colours in _GRAY and 1 < bits < 8):
+    if (colors == _PALETTE and bits < 4) or (colors in _GRAY and 1 < bits < 8):
         return f"a TIFF of {bits}-bit pixels: convert it to 8 bits first"
     if tags.get(_TILE_WIDTH, 1) * tags.get(_TILE_HEIGHT, 1) > _MAX_TILE_PIXELS:
         return f"a TIFF in tiles of {tags[_TILE_WIDTH]} x {tags[_TILE_HEIGHT]} px"

@@ -31,8 +31,8 @@ def stored_pngs(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     before = b"IDAT" + _zlib_header(length) + block
     data = np.concatenate([_repeated(before, count), lines, _four_bytes(sums)], axis=1)
     checks = np.array([zlib.crc32(chunk.data) for chunk in data], ">u4")
-    colour = _GRAY if pixels.ndim == 3 else _RGB
-    header = _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0))
+    color = _GRAY if pixels.ndim == 3 else _RGB
+    header = _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, color, 0, 0, 0))
     begin = _SIGNATURE + header + struct.pack(">I", data.shape[1] - 4)
     end = _chunk(b"IEND", b"")
     return np.concatenate(

@@ -108,14 +108,14 @@ class _Gathered:
             groups=groups[0] if groups else None,
             rejected=tuple(self._rejected),
         )
-        return self._labelled(sources, first)
+        return self._labeled(sources, first)
 
     def _of(self, kind: str) -> list[NDArray[Any]]:
         """The columns of this kind."""
         pairs = zip(self._kinds, self._columns, strict=True)
         return [np.concatenate(arrays) for own, arrays in pairs if own == kind]
 
-    def _labelled(self, sources: Sources, part: PixelTable) -> Sources:
+    def _labeled(self, sources: Sources, part: PixelTable) -> Sources:
         names = tuple(part.table.columns[n] for n in part.labels)
         if part.one_hot:
             return _one_hot(sources, np.stack(self._of("hot"), axis=1), names)

@@ -10,6 +10,7 @@ from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from pipeline.chart_style import STYLE
 from tools.images.codec import Pixels
 from tools.showing.dataset_summary import Survey
 from tools.showing.fonts import FONT, drawable, shortened
@@ -21,25 +22,15 @@ from tools.showing.histograms import (
     draw_sizes,
     draw_targets,
 )
-from tools.showing.palette import mask_colours
 from tools.showing.sample_choice import names
 from tools.showing.sheet_layout import CHARTS_PX, MARGIN_PX, TITLE_PX, WIDTH_PX, Layout
+from tools.showing.tiles import mask_colors
 from tools.text import plural
 
 DPI = 150
 _AXIS_PX = 64
 _CHART_GAP_PX = 60
-_STYLE: Any = {
-    "font.family": FONT,
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.titlelocation": "left",
-    "axes.titleweight": "bold",
-    "axes.edgecolor": "#777777",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "text.parse_math": False,
-}
+_STYLE = STYLE | {"font.family": FONT, "font.size": 9, "axes.titlesize": 10}
 
 
 def draw(survey: Survey, layout: Layout, tiles: Sequence[Pixels | None], path: Path) -> None:
@@ -108,8 +99,8 @@ def _draw_words(
     for number, row in enumerate(sheet.rows.tolist()):
         left, top = layout.place(number)
         if row >= 0 and tiles[number] is None:
-            centre = {"ha": "center", "va": "center", "color": "#777777"}
-            page.text(left + side / 2, top + side / 2, "damaged", **centre)
+            center = {"ha": "center", "va": "center", "color": "#777777"}
+            page.text(left + side / 2, top + side / 2, "damaged", **center)
         if sheet.captions:
             caption = shortened(sheet.captions[number], side // 9)
             page.text(left + side / 2, top + side + 5, caption, ha="center", fontsize=7.5)
@@ -122,25 +113,25 @@ def _draw_words(
 
 def _draw_class(page: _Page, survey: Survey, layout: Layout, line: int, label: int) -> None:
     _, top = layout.place(line * layout.sheet.columns)
-    centre = top + layout.side_px / 2
+    center = top + layout.side_px / 2
     name = shortened(names(survey.manifest)[label], 15)
     counts = survey.class_counts[:, label].tolist()
     said = ", ".join(f"{n:,} {split}" for split, n in zip(survey.splits, counts, strict=True))
-    page.text(MARGIN_PX, centre - 4, name, fontsize=13, weight="bold", va="bottom")
-    page.text(MARGIN_PX, centre + 6, said, fontsize=8, color="#555555")
+    page.text(MARGIN_PX, center - 4, name, fontsize=13, weight="bold", va="bottom")
+    page.text(MARGIN_PX, center + 6, said, fontsize=8, color="#555555")
 
 
 def _draw_legend(page: _Page, survey: Survey) -> None:
     left = float(MARGIN_PX)
-    colours = mask_colours(len(survey.manifest.classes))
-    for name, colour in zip(names(survey.manifest), colours, strict=True):
-        if colour is None:
+    colors = mask_colors(len(survey.manifest.classes))
+    for name, color in zip(names(survey.manifest), colors, strict=True):
+        if color is None:
             continue
         name = shortened(name, 24)
         if left > WIDTH_PX - 300:
             page.text(left, TITLE_PX, "...", fontsize=10)
             return
-        shade = tuple(value / 255 for value in colour)
+        shade = tuple(value / 255 for value in color)
         page.text(left, TITLE_PX, "\u25a0", fontsize=12, color=shade)
         page.text(left + 28, TITLE_PX, name, fontsize=10)
         left += 64 + 14 * len(name)

@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
+from pipeline.chart_style import BLUE, CYCLE, ORANGE
 from tools.showing.dataset_summary import Survey, byte_unit, spread_of
 from tools.showing.fonts import drawable, shortened
-from tools.showing.palette import BLUE, CYCLE, ORANGE
 from tools.showing.sample_choice import names
 from tools.text import plural
 
@@ -55,12 +55,12 @@ def draw_classes(axes: Any, survey: Survey) -> None:
     named = len(classes) <= NAMED_CLASSES
     order = np.arange(len(classes)) if named else np.argsort(-totals, kind="stable")
     places, below = np.arange(len(classes)), np.zeros(len(classes), np.int64)
-    for split, own, colour in zip(survey.splits, counts[:, order], CYCLE, strict=False):
+    for split, own, color in zip(survey.splits, counts[:, order], CYCLE, strict=False):
         if named:
-            axes.barh(places, own, left=below, color=colour, label=split)
+            axes.barh(places, own, left=below, color=color, label=split)
         else:
             axes.fill_between(
-                places, below, below + own, step="mid", color=colour, label=split, linewidth=0
+                places, below, below + own, step="mid", color=color, label=split, linewidth=0
             )
         below = below + own
     if named:
@@ -90,7 +90,7 @@ def draw_targets(axes: Any, survey: Survey) -> None:
 
 
 def _integer_bins(axes: Any, values: NDArray[Any], scale: int = 1) -> list[float]:
-    """Edges of bins for integers that are shown divided by `scale`, each as wide as its neighbours,
+    """Edges of bins for integers that are shown divided by `scale`, each as wide as its neighbors,
     on an axis that is logarithmic where that is called for."""
     least, most = int(values.min()), int(values.max())
     if most > _LOGARITHMIC * least > 0 and most - least > _BINS:

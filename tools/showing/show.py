@@ -11,7 +11,7 @@ from rich.table import Table
 from pipeline.errors import DataError, MisuseError
 from pipeline.storage.manifest import REJECTED_NAME, sample_key
 from tools.checking.opening import open_shards
-from tools.console import Narrator
+from tools.console import Output
 from tools.images.codec import Pixels
 from tools.showing.contact_sheet import draw
 from tools.showing.dataset_summary import Survey, byte_unit, made_with, reasons, spread_of
@@ -35,22 +35,22 @@ def show_shards(
     _require_place(out)
     survey = Survey.of(open_shards(directory))
     split = _split_to_draw(survey, split)
-    narrator = Narrator()
+    output = Output()
     for part in describe(survey, all_classes=all_classes):
         if isinstance(part, str):
-            narrator.say(part)
+            output.print(part)
         else:
-            narrator.console.print(part)
+            output.console.print(part)
     sheet = pick(survey, split, seed=seed)
     layout = Layout(sheet=sheet, legend=survey.manifest.task == "segmentation")
     tiles = draw_tiles(survey, layout, workers)
     _write(survey, layout, tiles, out)
-    narrator.say(f"The picture: {out}")
+    output.print(f"The picture: {out}")
     places = zip(sheet.rows.tolist(), tiles, strict=True)
     damaged = [row for row, tile in places if tile is None and row >= 0]
     if damaged:
         key = sample_key(int(survey.splits[split].samples["key"][damaged[0]]))
-        narrator.say(
+        output.print(
             f"Of its samples {len(damaged)} can't be shown, the first is {key} of {split}. What "
             f"is wrong says: tools/check {directory}"
         )

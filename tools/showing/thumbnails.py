@@ -14,38 +14,38 @@ from numpy.typing import NDArray
 
 from tools.images.codec import Pixels
 from tools.images.decoding import UnsoundImageError, decode, judge
-from tools.images.stderr_capture import Complaints
+from tools.images.stderr_capture import StderrCapture
 from tools.workers import WorkerDiedError, Workers, time_limit
 from tools.writing.block_encoding import IMAGE_SECONDS
 
 # Up to this side pixels are shown as squares.
 _PIXELATED_PX = 64
-# How much of a mask's colour lies over the image.
+# How much of a mask's color lies over the image.
 _BLEND = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class ThumbnailTask:
     """A sample: SAMPLE_DTYPE `row`, by task MASK_DTYPE `mask`, and the tar it is in; `side_px` of
-    the square; RGB `colours` of the mask's classes, None for what is left as it is."""
+    the square; RGB `colors` of the mask's classes, None for what is left as it is."""
 
     tar: Path
     row: NDArray[np.void]
     mask: NDArray[np.void] | None
     side_px: int
-    colours: Sequence[tuple[int, int, int] | None] = ()
+    colors: Sequence[tuple[int, int, int] | None] = ()
 
 
 def thumbnail(task: ThumbnailTask) -> Pixels | None:
     """RGB uint8 (side, side, 3), white where nothing is; None if the sample is damaged."""
     try:
-        with Complaints() as complaints, task.tar.open("rb") as file:
-            image = _colour(_decode(file.fileno(), task.row, complaints))
+        with StderrCapture() as complaints, task.tar.open("rb") as file:
+            image = _color(_decode(file.fileno(), task.row, complaints))
             if task.mask is not None:
                 mask = _decode(file.fileno(), task.mask, complaints)
                 if mask.shape != image.shape[:2]:
                     return None
-                image = _blended(image, mask, task.colours)
+                image = _blended(image, mask, task.colors)
     except (OSError, OverflowError, UnsoundImageError):
         return None
     return square(image, task.side_px)
@@ -80,7 +80,7 @@ def _framed(image: Pixels, side_px: int) -> Pixels:
     return out
 
 
-def _decode(file: int, row: NDArray[np.void], complaints: Complaints) -> NDArray[Any]:
+def _decode(file: int, row: NDArray[np.void], complaints: StderrCapture) -> NDArray[Any]:
     data = os.pread(file, int(row["size"]), int(row["offset"]))
     if zlib.crc32(data) != row["crc32"]:
         raise UnsoundImageError("it is not what was written")
@@ -88,18 +88,18 @@ def _decode(file: int, row: NDArray[np.void], complaints: Complaints) -> NDArray
         return decode(data, judge(data, sys.maxsize), complaints)
 
 
-def _colour(pixels: NDArray[Any]) -> Pixels:
+def _color(pixels: NDArray[Any]) -> Pixels:
     code = cv2.COLOR_GRAY2RGB if pixels.ndim == 2 else cv2.COLOR_BGR2RGB
     return np.asarray(cv2.cvtColor(pixels, code), np.uint8)
 
 
 def _blended(
-    image: Pixels, mask: NDArray[np.uint8], colours: Sequence[tuple[int, int, int] | None]
+    image: Pixels, mask: NDArray[np.uint8], colors: Sequence[tuple[int, int, int] | None]
 ) -> Pixels:
     out = image.copy()
-    for value, colour in enumerate(colours):
-        if colour is not None:
+    for value, color in enumerate(colors):
+        if color is not None:
             shown = mask == value
-            mixed = image[shown] * (1 - _BLEND) + np.array(colour) * _BLEND
+            mixed = image[shown] * (1 - _BLEND) + np.array(color) * _BLEND
             out[shown] = mixed.astype(np.uint8)
     return out

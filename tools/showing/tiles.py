@@ -2,9 +2,9 @@
 
 from functools import partial
 
+from pipeline.chart_style import CYCLE
 from tools.images.codec import Pixels
 from tools.showing.dataset_summary import Survey
-from tools.showing.palette import mask_colours
 from tools.showing.sheet_layout import Layout
 from tools.showing.thumbnails import ThumbnailTask, rescue, thumbnail
 from tools.workers import Workers
@@ -30,5 +30,16 @@ def _task(survey: Survey, layout: Layout, row: int) -> ThumbnailTask:
         row=tables.samples[row],
         mask=None if tables.masks is None else tables.masks[row],
         side_px=layout.side_px,
-        colours=mask_colours(len(survey.manifest.classes)) if masked else (),
+        colors=mask_colors(len(survey.manifest.classes)) if masked else (),
     )
+
+
+def mask_colors(classes: int) -> list[tuple[int, int, int] | None]:
+    """RGB of the classes of a mask; the first is mostly the background, and left as it is."""
+    shades = [_rgb(CYCLE[n % len(CYCLE)]) for n in range(classes - 1)]
+    return [None, *shades]
+
+
+def _rgb(color: str) -> tuple[int, int, int]:
+    red, green, blue = (int(color[n : n + 2], 16) for n in (1, 3, 5))
+    return red, green, blue

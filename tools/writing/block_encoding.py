@@ -23,13 +23,13 @@ from tools.images.codec import (
 from tools.images.decoding import judge, upright_size
 from tools.images.encoding import SMALL_PX
 from tools.images.masks import encode_mask
-from tools.images.stderr_capture import Complaints
+from tools.images.stderr_capture import StderrCapture
 from tools.images.uncompressed_pngs import stored_pngs
 from tools.pixel_tables.spool import SpooledPixels
 from tools.workers import time_limit
 from tools.writing.blocks import RESULT_DTYPE, Block, BlockResult, Recipe
 from tools.writing.tar import BLOCK_BYTES, equal_members
-from tools.writing.tar_segment import Sample, assemble, payloads, shown_classes
+from tools.writing.tar_segment import Sample, build_segment, class_counts_text, payloads
 
 # PSNR is measured on every so many planned sources: it costs a decode.
 PSNR_EVERY = 256
@@ -42,7 +42,7 @@ def encode_block(block: Block) -> BlockResult:
     if _is_small(block):
         return _encode_small(block)
     samples, rejected = [], []
-    with Complaints() as complaints:
+    with StderrCapture() as complaints:
         for key, size_bytes, image, mask in _load(block):
             with time_limit(IMAGE_SECONDS):
                 sample = _sample(key, size_bytes, image, mask, block.recipe, complaints)
@@ -50,8 +50,8 @@ def encode_block(block: Block) -> BlockResult:
                 rejected.append((key, sample))
             else:
                 samples.append(sample)
-    stretch, rows = assemble(block, samples)
-    return _result(block, stretch, rows, rejected, shown_classes(block, samples))
+    stretch, rows = build_segment(block, samples)
+    return _result(block, stretch, rows, rejected, class_counts_text(block, samples))
 
 
 def _is_small(block: Block) -> bool:
@@ -89,7 +89,7 @@ def _encode_small(block: Block) -> BlockResult:
         rows[name][measured] = sums if sums.ndim == 2 else sums[:, None]
     rows["counted"][measured] = pixels.shape[1] * pixels.shape[2]
     samples = [Sample(key, "png", b"", ()) for key in keys.tolist()]
-    return _result(block, stretch.data, rows, [], shown_classes(block, samples))
+    return _result(block, stretch.data, rows, [], class_counts_text(block, samples))
 
 
 def _result(
@@ -131,7 +131,7 @@ def _sample(
     image: bytes | Pixels | str,
     mask: bytes | str | None,
     recipe: Recipe,
-    complaints: Complaints,
+    complaints: StderrCapture,
 ) -> Sample | str:
     """The sample, or why there is none."""
     if isinstance(image, str):
@@ -145,7 +145,7 @@ def _sample(
     except UnsoundImageError as error:
         return str(error)
     facts = _facts(key, source_bytes, encoded, recipe)
-    if recipe.mask_colours is None:
+    if recipe.mask_colors is None:
         return Sample(key, encoded.component, encoded.data, facts)
     if not isinstance(mask, bytes):
         return f"its mask: {mask}"
@@ -153,7 +153,7 @@ def _sample(
         assert isinstance(image, bytes)
         size = upright_size(judge(image, recipe.encoding.max_pixels))
         stored = (encoded.height, encoded.width)
-        data, indices = encode_mask(mask, recipe.mask_colours, size, complaints, stored_size=stored)
+        data, indices = encode_mask(mask, recipe.mask_colors, size, complaints, stored_size=stored)
     except UnsoundImageError as error:
         return f"its mask: {error}"
     shown = np.unique(indices).tolist()

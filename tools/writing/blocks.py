@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pipeline.storage.manifest import TARGET_COMPONENTS
 from tools.images.encoding import Encoding
 from tools.images.image_source import Images
-from tools.images.masks import MaskColours
+from tools.images.masks import MaskColors
 
 # One row an accepted sample. Offsets are in bytes of the stretch of tar; `source_bytes` is the size
 # before; `sums` and `squares` are exact sums over `counted` of its pixels for R, G, B (0 where they
@@ -47,7 +47,7 @@ class Recipe:
     classes: int
     encoding: Encoding
     measured_every: int = 1
-    mask_colours: MaskColours | None = None
+    mask_colors: MaskColors | None = None
 
     @property
     def digits(self) -> int:

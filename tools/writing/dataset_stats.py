@@ -10,7 +10,7 @@ Triple = tuple[float, float, float]
 
 
 @dataclass
-class Tally:
+class DatasetStats:
     """Sums over accepted samples, in the order of the plan. Integers, so they are exact."""
 
     heights: Counter[int] = field(default_factory=Counter)

@@ -15,7 +15,7 @@ from tools.workers import WorkerDiedError, Workers
 from tools.writing.block_encoding import encode_block, prepare_worker
 from tools.writing.blocks import Block, BlockResult, merge, nothing
 from tools.writing.shard_file import ShardRecord, write_shard
-from tools.writing.shard_plan import Job, PlannedShard
+from tools.writing.shard_plan import PlannedShard, ShardPlan
 from tools.writing.store import Store
 
 DEADLY = "decoding it kills the process, or takes longer than a minute"
@@ -31,7 +31,7 @@ class Done(Protocol):
 
 
 def make_locally(
-    job: Job, shards: Sequence[PlannedShard], store: Store, workers: Workers, done: Done
+    job: ShardPlan, shards: Sequence[PlannedShard], store: Store, workers: Workers, done: Done
 ) -> Iterator[ShardRecord]:
     """Make `shards`; blocks of the next are encoded while one is being finished."""
     with store.scratch() as folder:
@@ -45,7 +45,7 @@ def make_locally(
 
 
 def make_on_ray(
-    job: Job, shards: Sequence[PlannedShard], store: Store, done: Done
+    job: ShardPlan, shards: Sequence[PlannedShard], store: Store, done: Done
 ) -> Iterator[ShardRecord]:
     """Make `shards` as tasks of the cluster that RAY_ADDRESS names, or of one on this machine.
 
@@ -95,7 +95,7 @@ def _told(results: Iterable[BlockResult], shard: PlannedShard, done: Done) -> It
         yield result
 
 
-def _make_one(job: Job, shard: PlannedShard, store: Store) -> ShardRecord:
+def _make_one(job: ShardPlan, shard: PlannedShard, store: Store) -> ShardRecord:
     """Runs in a Ray task; decodes in a child of it, which may die."""
     (record,) = make_locally(job, [shard], store, _one_worker(), lambda sources, rejected: None)
     return record

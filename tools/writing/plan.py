@@ -30,7 +30,7 @@ def make_plan(sources: Sources, *, val: float | None, seed: int) -> Plan:
     """Divide and shuffle.
 
     The download's own division holds unless `val` is given. A test split takes the place of a
-    missing validation split: it is labelled, and training never sees it. A drawn split is even by
+    missing validation split: it is labeled, and training never sees it. A drawn split is even by
     class, and leaves groups whole where there are any.
     """
     classes = sources.classes if sources.ordered else sort_classes(sources.classes)

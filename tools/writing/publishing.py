@@ -30,16 +30,20 @@ from pipeline.storage.manifest import (
 )
 from tools.config import ShardConfig
 from tools.text import natural_key, printable
-from tools.writing.dataset_stats import Tally, spread
+from tools.writing.dataset_stats import DatasetStats, spread
 from tools.writing.shard_file import ShardRecord, read_rows
-from tools.writing.shard_plan import Job
+from tools.writing.shard_plan import ShardPlan
 from tools.writing.store import Store
 
 _SOURCES_SCHEMA = pa.schema([("key", pa.string()), ("source", pa.string())])
 
 
 def publish(
-    job: Job, config: ShardConfig, records: Sequence[ShardRecord], store: Store, tally: Tally
+    job: ShardPlan,
+    config: ShardConfig,
+    records: Sequence[ShardRecord],
+    store: Store,
+    tally: DatasetStats,
 ) -> Manifest:
     """Write all that isn't in a shard, the manifest last; `tally` counts the samples. Raises
     ``DataError`` where nothing is left to train on."""
@@ -68,7 +72,7 @@ def publish(
     return manifest
 
 
-def all_rejected(job: Job, records: Sequence[ShardRecord]) -> list[tuple[str, str]]:
+def all_rejected(job: ShardPlan, records: Sequence[ShardRecord]) -> list[tuple[str, str]]:
     """Every source that made no sample, and why."""
     found = list(job.sources.rejected)
     for record in records:
@@ -105,7 +109,7 @@ class _Files:
 
 
 def _write_split(
-    job: Job, split: str, records: Sequence[ShardRecord], files: _Files, tally: Tally
+    job: ShardPlan, split: str, records: Sequence[ShardRecord], files: _Files, tally: DatasetStats
 ) -> Split:
     """The tables of a split, written shard by shard: memory doesn't grow with their number."""
     count = sum(record.samples for record in records)
@@ -175,11 +179,11 @@ def _mask_rows(rows: NDArray[np.void]) -> NDArray[np.void]:
 
 
 def _manifest(
-    job: Job,
+    job: ShardPlan,
     config: ShardConfig,
     splits: dict[str, Split],
     files: dict[str, str],
-    tally: Tally,
+    tally: DatasetStats,
     *,
     rejected: int,
 ) -> Manifest:

@@ -13,7 +13,7 @@ from tools.images.image_source import Images
 from tools.workers import WorkerDiedError, Workers
 from tools.writing.block_encoding import encode_block
 from tools.writing.engines import rescue
-from tools.writing.shard_plan import Job
+from tools.writing.shard_plan import ShardPlan
 
 SAMPLED_IMAGES = 24
 
@@ -31,7 +31,7 @@ def sample_costs(images: Images, encoding: Encoding, workers: Workers) -> Costs:
     return costs
 
 
-def sample_bytes(job: Job, workers: Workers, folder: Path) -> float:
+def sample_bytes(job: ShardPlan, workers: Workers, folder: Path) -> float:
     """About how many bytes of tar a sample takes, by some that are encoded in `folder`."""
     share = -(-SAMPLED_IMAGES // workers.count)
     blocks = job.sample_blocks(SAMPLED_IMAGES, folder, per_block=share)

@@ -38,7 +38,7 @@ class PlannedShard:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class ShardPlan:
     """`identity` stands for the download as it was when it was indexed."""
 
     identity: str

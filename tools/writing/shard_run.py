@@ -6,26 +6,26 @@ from collections.abc import Callable, Iterator, Sequence
 from pipeline.errors import DataError, MisuseError
 from pipeline.storage.manifest import REJECTED_NAME, Manifest
 from tools.config import ShardConfig
-from tools.console import Advance
+from tools.console import ProgressCallback
 from tools.text import plural
 from tools.workers import Workers
-from tools.writing.dataset_stats import Tally
+from tools.writing.dataset_stats import DatasetStats
 from tools.writing.engines import make_locally, make_on_ray
 from tools.writing.publishing import publish, tool_version, write_rejected
 from tools.writing.shard_file import ShardRecord, read_record, record_name
-from tools.writing.shard_plan import Job, PlannedShard
+from tools.writing.shard_plan import PlannedShard, ShardPlan
 from tools.writing.store import PLAN_NAME, Store
 
 
 class Run:
     """Makes the shards of `job` in `store`; `tally` counts the samples at the end."""
 
-    def __init__(self, job: Job, config: ShardConfig, store: Store) -> None:
-        self.tally = Tally()
+    def __init__(self, job: ShardPlan, config: ShardConfig, store: Store) -> None:
+        self.tally = DatasetStats()
         self._job, self._config, self._store = job, config, store
         self._rejected = list(job.sources.rejected)
 
-    def write(self, workers: Workers, advance: Advance) -> Manifest:
+    def write(self, workers: Workers, advance: ProgressCallback) -> Manifest:
         """Make what is missing, and publish. Raises ``DataError`` where too many sources are
         rejected or no sample is left to train on; the list of the rejected is written then too.
         Raises ``MisuseError`` where the store holds half-done work of another kind."""

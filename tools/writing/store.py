@@ -1,4 +1,4 @@
-"""The output: a folder here or at an fsspec URL. Complete, or recognisably not.
+"""The output: a folder here or at an fsspec URL. Complete, or recognizably not.
 
     OUT/train-000000.tar       a finished shard, put there all at once
     OUT/.unfinished/           what a later run needs to go on; gone when the dataset is complete

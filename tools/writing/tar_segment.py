@@ -32,7 +32,7 @@ class Sample(NamedTuple):
     shown: Sequence[int] = ()
 
 
-def assemble(block: Block, samples: Sequence[Sample]) -> tuple[bytes, NDArray[np.void]]:
+def build_segment(block: Block, samples: Sequence[Sample]) -> tuple[bytes, NDArray[np.void]]:
     """The stretch of tar, and RESULT_DTYPE rows."""
     if not samples:
         return b"", np.empty(0, RESULT_DTYPE)
@@ -78,7 +78,7 @@ def payloads(block: Block, keys: NDArray[np.int64]) -> NDArray[np.uint8]:
     return label_payloads(block.labels[chosen], block.recipe.digits)
 
 
-def shown_classes(block: Block, samples: Sequence[Sample]) -> NDArray[np.int64]:
+def class_counts_text(block: Block, samples: Sequence[Sample]) -> NDArray[np.int64]:
     """In how many of `samples` each class is."""
     classes = block.recipe.classes
     chosen = [sample.key - block.first for sample in samples]

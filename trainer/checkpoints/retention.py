@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import torch
 
-from pipeline.daemon_thread import Worker
+from pipeline.daemon_thread import DaemonThread
 from pipeline.errors import DataError
 from trainer.checkpoints.checkpoint_file import CHECKPOINT_NAME, PARTIAL_SUFFIX, write_checkpoint
 
@@ -35,7 +35,7 @@ class Saver:
         self._directory, self._keep, self._writes = directory, keep, writes
         self._seconds = 60 * minutes
         self._saved = time.monotonic()
-        self._worker = Worker("checkpoint") if writes else None
+        self._worker = DaemonThread("checkpoint") if writes else None
         self._pending: Future[None] | None = None
 
     def is_due(self) -> bool:

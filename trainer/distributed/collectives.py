@@ -15,7 +15,7 @@ import torch.distributed as dist
 
 from pipeline.errors import DataError
 from pipeline.machine import available_cores
-from trainer.distributed.exit import leave_quietly
+from trainer.distributed.exit import exit_silently
 
 Value = TypeVar("Value")
 Row = TypeVar("Row")
@@ -40,7 +40,7 @@ class World:
         """This rank's share of the cores that the process may use."""
         return max(1, available_cores() // self.local_world_size)
 
-    def first(self, ranks: int) -> "World | None":
+    def subgroup(self, ranks: int) -> "World | None":
         """The first `ranks` ranks as a world of their own, None on the others; all ranks must
         ask."""
         group: Any = None
@@ -48,7 +48,7 @@ class World:
             group = dist.new_group(list(range(ranks)))
         return replace(self, world_size=ranks, group=group) if self.rank < ranks else None
 
-    def gather(self, values: Sequence[float]) -> list[list[float]]:
+    def all_gather(self, values: Sequence[float]) -> list[list[float]]:
         """The values of every rank, in float64; each rank gives as many."""
         own = torch.tensor(values, dtype=torch.float64)
         if self.world_size == 1:
@@ -57,7 +57,7 @@ class World:
         dist.all_gather(rows, own, group=self.group)
         return [row.tolist() for row in rows]
 
-    def gather_rows(self, rows: Sequence[Row]) -> list[Row]:
+    def all_gather_objects(self, rows: Sequence[Row]) -> list[Row]:
         """The rows of all ranks, in their order; ranks may give different numbers of them."""
         if self.world_size == 1:
             return list(rows)
@@ -67,11 +67,11 @@ class World:
 
     def sum(self, values: Sequence[float]) -> list[float]:
         """The sums over ranks, added in the order of the ranks."""
-        return [sum(column) for column in zip(*self.gather(values), strict=True)]
+        return [sum(column) for column in zip(*self.all_gather(values), strict=True)]
 
-    def largest(self, values: Sequence[float]) -> list[float]:
+    def all_reduce_max(self, values: Sequence[float]) -> list[float]:
         """The largest of the ranks' values, each by its place."""
-        return [max(column) for column in zip(*self.gather(values), strict=True)]
+        return [max(column) for column in zip(*self.all_gather(values), strict=True)]
 
     def broadcast(self, value: Value) -> Value:
         """Rank 0's `value`."""
@@ -81,7 +81,7 @@ class World:
         dist.broadcast_object_list(values, src=0, group=self.group)
         return values[0]
 
-    def average_(self, tensors: Iterable[torch.Tensor]) -> None:
+    def all_reduce_mean_(self, tensors: Iterable[torch.Tensor]) -> None:
         """Set each tensor, on `device`, to its mean over the ranks."""
         if self.world_size > 1:
             for tensor in tensors:
@@ -89,10 +89,10 @@ class World:
                 tensor /= self.world_size
 
     def barrier(self) -> None:
-        self.gather([0.0])
+        self.all_gather([0.0])
 
     @contextmanager
-    def same_fate(self) -> Iterator[None]:
+    def fail_together(self) -> Iterator[None]:
         """If the block fails with a ``ClickException`` on any rank, all ranks leave: rank 0 raises
         it, the others exit silently with its code."""
         failure: click.ClickException | None = None
@@ -110,5 +110,5 @@ class World:
         for rank, fate in enumerate(fates):
             if fate is not None:
                 if self.rank > 0:
-                    leave_quietly(fate[1])
+                    exit_silently(fate[1])
                 raise failure or DataError(f"Rank {rank}: {fate[0]}")

@@ -13,7 +13,7 @@ from trainer.distributed.collectives import World
 from trainer.model.build import Classifier
 
 
-def share_statistics(model: Classifier, world: World) -> Classifier:
+def convert_sync_batchnorm(model: Classifier, world: World) -> Classifier:
     """`model` with each batch norm over the batch of all ranks (``--sync-bn``).
 
     Raises ``MisuseError`` without CUDA, for which alone torch has it.
@@ -28,7 +28,7 @@ def share_statistics(model: Classifier, world: World) -> Classifier:
     return shared
 
 
-def distribute(model: Classifier, world: World, config: MachineConfig) -> nn.Module:
+def wrap_ddp(model: Classifier, world: World, config: MachineConfig) -> nn.Module:
     """`model` with gradients averaged over the ranks; itself where there is one rank.
 
     Buffers stay each rank's own: ``average_buffers`` makes them equal when they are looked at.
@@ -63,4 +63,4 @@ def average_buffers(model: nn.Module, world: World) -> None:
 
     They are linear in what the ranks saw, so it doesn't matter when or how often this is done.
     """
-    world.average_(buffer for buffer in model.buffers() if buffer.is_floating_point())
+    world.all_reduce_mean_(buffer for buffer in model.buffers() if buffer.is_floating_point())

@@ -13,7 +13,7 @@ import click
 LINGER_SECONDS = 3.0
 
 
-def leave_saying(error: click.ClickException) -> NoReturn:
+def exit_with_message(error: click.ClickException) -> NoReturn:
     """Print the sentence, hand it to torchrun, whose own report comes last, and exit."""
     error.show()
     report = os.environ.get("TORCHELASTIC_ERROR_FILE")
@@ -26,7 +26,7 @@ def leave_saying(error: click.ClickException) -> NoReturn:
     raise SystemExit(error.exit_code)
 
 
-def leave_quietly(exit_code: int) -> NoReturn:
+def exit_silently(exit_code: int) -> NoReturn:
     """Exit without a word, after rank 0 had the time to say it, or when torchrun asks for it."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     time.sleep(LINGER_SECONDS)
@@ -39,9 +39,9 @@ def entry(command: click.Command) -> None:
         command(standalone_mode=False)
     except click.UsageError as error:
         if os.environ.get("RANK", "0") != "0":
-            leave_quietly(error.exit_code)
-        leave_saying(error)
+            exit_silently(error.exit_code)
+        exit_with_message(error)
     except click.ClickException as error:
-        leave_saying(error)
+        exit_with_message(error)
     except click.Abort:
         raise SystemExit(130) from None

@@ -14,7 +14,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from pipeline.errors import DataError, MisuseError
 from trainer.distributed.collectives import World
-from trainer.distributed.exit import leave_quietly
+from trainer.distributed.exit import exit_silently
 
 # Keys of the store that all ranks share.
 _FAILURES, _EXIT_CODE = "shardline/failures", "shardline/exit_code"
@@ -63,7 +63,7 @@ def open_world(device: str, *, timeout_seconds: float = RANK_TIMEOUT_SECONDS) ->
     dist.init_process_group(backend, store=store, rank=rank, world_size=world_size, timeout=timeout)
     lingers = False
     try:
-        with _one_voice(store, world, timeout_seconds):
+        with _report_once(store, world, timeout_seconds):
             yield world
     except (click.ClickException, RuntimeError):
         lingers = rank == 0 and not _store_outlives_rank_0()
@@ -91,7 +91,7 @@ def _store_outlives_rank_0() -> bool:
 
 
 @contextmanager
-def _one_voice(store: Any, world: World, timeout_seconds: float) -> Iterator[None]:
+def _report_once(store: Any, world: World, timeout_seconds: float) -> Iterator[None]:
     """Of ranks that fail in the middle of a run the first says why; the others, whom it leaves
     alone in a collective, exit silently with its code. A rank that can't say so is named."""
     try:
@@ -99,18 +99,18 @@ def _one_voice(store: Any, world: World, timeout_seconds: float) -> Iterator[Non
     except click.ClickException as error:
         with _store_lost(world, timeout_seconds):
             if store.add(_FAILURES, 1) > 1:
-                leave_quietly(error.exit_code)
+                exit_silently(error.exit_code)
             store.set(_EXIT_CODE, str(error.exit_code))
         raise
     except RuntimeError as error:
         with _store_lost(world, timeout_seconds):
             if store.check([_EXIT_CODE]):
-                leave_quietly(int(store.get(_EXIT_CODE)))
+                exit_silently(int(store.get(_EXIT_CODE)))
             if not _is_of_a_collective(error):
                 raise
             store.set(f"{_ALIVE}/{world.rank}", "")
             if store.add(_FAILURES, 1) > 1:
-                leave_quietly(DataError.exit_code)
+                exit_silently(DataError.exit_code)
             time.sleep(ANSWER_SECONDS)
             lost = [r for r in range(world.world_size) if not store.check([f"{_ALIVE}/{r}"])]
         raise _died(", ".join(map(str, lost)) or "?", timeout_seconds) from error
@@ -124,7 +124,7 @@ def _store_lost(world: World, timeout_seconds: float) -> Iterator[None]:
         yield
     except dist.DistNetworkError as error:
         if world.local_rank > 1:
-            leave_quietly(DataError.exit_code)
+            exit_silently(DataError.exit_code)
         raise _died("0", timeout_seconds) from error
 
 

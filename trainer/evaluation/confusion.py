@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pipeline.chart_style import BLUE, STYLE
 from trainer.checkpoints.checkpoint_file import PARTIAL_SUFFIX
 
 # Up to so many classes the picture is the whole matrix, and up to so many with its figures.
@@ -27,7 +28,7 @@ class Confusion:
     unit: str = "samples"
 
     def accuracies(self) -> dict[str, float]:
-        """Class -> share of its samples that were recognised; without the classes that the split
+        """Class -> share of its samples that were recognized; without the classes that the split
         doesn't show."""
         samples, right = self.counts.sum(1).tolist(), self.counts.diagonal().tolist()
         return {
@@ -64,14 +65,16 @@ def confusion_sums(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 def draw_confusion(confusion: Confusion, path: Path) -> None:
     """Write a PNG: the matrix, or of many classes the pairs that are confused most."""
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     matrix = len(confusion.classes) <= MATRIX_CLASSES
     side = 3.2 + 0.34 * len(confusion.classes) if matrix else 8.0
-    figure = Figure(figsize=(side + 0.6, side), dpi=120, layout="constrained")
-    (_draw_matrix if matrix else _draw_pairs)(figure.subplots(), confusion)
     partial = path.with_suffix(PARTIAL_SUFFIX)
-    figure.savefig(partial, format="png")
+    with rc_context(STYLE):
+        figure = Figure(figsize=(side + 0.6, side), dpi=120, layout="constrained")
+        (_draw_matrix if matrix else _draw_pairs)(figure.subplots(), confusion)
+        figure.savefig(partial, format="png")
     partial.replace(path)
 
 
@@ -97,7 +100,7 @@ def _draw_matrix(axes: Any, confusion: Confusion) -> None:
 def _draw_pairs(axes: Any, confusion: Confusion) -> None:
     pairs = confusion.pairs(PAIRS)
     names = [f"{_short(one)} → {_short(other)}" for one, other, _, _ in pairs]
-    bars = axes.barh(range(len(pairs)), [share for *_, share in pairs], color="#0072B2")
+    bars = axes.barh(range(len(pairs)), [share for *_, share in pairs], color=BLUE)
     axes.bar_label(bars, [f" {count:,}" for _, _, count, _ in pairs], fontsize=8)
     axes.set_yticks(range(len(pairs)), names, fontsize=8)
     axes.invert_yaxis()
@@ -108,7 +111,7 @@ def _draw_pairs(axes: Any, confusion: Confusion) -> None:
 
 def _title(confusion: Confusion) -> str:
     total = int(confusion.counts.sum())
-    return f"{int(confusion.counts.trace()):,} of {total:,} {confusion.unit} recognised"
+    return f"{int(confusion.counts.trace()):,} of {total:,} {confusion.unit} recognized"
 
 
 def _short(name: str) -> str:

@@ -90,7 +90,7 @@ def open_run(directory: Path) -> TrainedRun:
     path = directory / CONFIG_NAME
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        settings, resolved = Settings.of(**values), values["resolved"]
+        settings, resolved = Settings.from_options(**values), values["resolved"]
         task_from_record(resolved["task"])
     except OSError as error:
         raise DataError(
@@ -107,13 +107,13 @@ def open_run(directory: Path) -> TrainedRun:
     return TrainedRun(directory=directory, settings=settings, resolved=resolved)
 
 
-def judge(
+def evaluate_run(
     directory: str, *, checkpoint: str | None, shards: str | None, split: str, device: str
 ) -> None:
     """Evaluate a checkpoint of the run, by default the newest, and show the result on rank 0.
     Raises ``DataError`` and ``MisuseError``."""
     with open_world(device) as world:
-        with world.same_fate():
+        with world.fail_together():
             run = open_run(Path(directory))
             path = Path(checkpoint) if checkpoint else run.newest
             pipeline = run.pipeline
@@ -135,8 +135,8 @@ def judge(
                 split=split,
             )
         with batches:
-            flips = run.settings.run.flip_test
-            result = judged(run.task, batches, model, world, dtype=dtype, flips=flips)
+            flips = run.settings.run.tta == "flip"
+            result = evaluate_split(run.task, batches, model, world, dtype=dtype, flips=flips)
         if world.rank == 0:
             if result is None:
                 raise DataError(f"{dataset.location} has no sample in its split {split}.")
@@ -145,7 +145,7 @@ def judge(
             show(*result, said=said, picture=run.directory / CONFUSION_NAME)
 
 
-def judged(
+def evaluate_split(
     task: Task,
     batches: Iterable[Batch],
     model: Classifier,

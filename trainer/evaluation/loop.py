@@ -41,7 +41,7 @@ def scoring(model: nn.Module, task: Task, *, flips: bool) -> tuple[nn.Module, Su
     """What ``add_up`` runs and counts, for ``evaluation_of`` to read."""
     if isinstance(task, Segmentation):
         model = ImageByImage(model)
-    return (WithFlips(model), _of_halves(task.sums)) if flips else (model, task.sums)
+    return (FlipTta(model), _of_halves(task.sums)) if flips else (model, task.sums)
 
 
 def evaluation_of(totals: list[float] | None, task: Task, *, flips: bool) -> Evaluation | None:
@@ -69,7 +69,7 @@ class ImageByImage(nn.Module):
         return torch.cat([self.model(image) for image in images.chunk(len(images))])
 
 
-class WithFlips(nn.Module):
+class FlipTta(nn.Module):
     """(B, 3, H, W) -> (B, 2 K): the K outputs of `model`, and their means over images and mirror
     images; (B, 2 K, H, W) where each pixel has its own."""
 
@@ -109,7 +109,7 @@ def add_up(
         while True:
             batch = next(coming, None)
             # Ranks that had all of theirs go on asking, so that one stopped stops the others.
-            interrupted, goes_on = world.largest([stopped(), batch is not None])
+            interrupted, goes_on = world.all_reduce_max([stopped(), batch is not None])
             if interrupted or not goes_on:
                 break
             if batch is None:
@@ -120,7 +120,7 @@ def add_up(
             totals = own if totals is None else totals + own
     model.train()
     # A rank that had no batch doesn't know how many totals there are.
-    rows = world.gather_rows([None if totals is None else totals.tolist()])
+    rows = world.all_gather_objects([None if totals is None else totals.tolist()])
     known = [row for row in rows if row is not None]
     if interrupted or not known:
         return None

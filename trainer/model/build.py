@@ -12,7 +12,7 @@ from torch import nn
 
 from pipeline.errors import MisuseError
 from trainer.model.blurpool import add_blur
-from trainer.model.cifar_resnet import SMALL_RESNETS, small_resnet
+from trainer.model.cifar_resnet import SMALL_RESNETS, cifar_resnet
 
 # torch's default. With MobileNetV3's 0.01 the initial statistics last for thousands of steps; runs
 # on masks have hundreds, and their evaluations would see one class everywhere.
@@ -20,7 +20,7 @@ BATCH_NORM_MOMENTUM = 0.1
 
 
 class Classifier(nn.Module):
-    """`network` behind the normalisation of its input.
+    """`network` behind the normalization of its input.
 
     Args:
         mean, std: per RGB channel, in fractions of 255.
@@ -105,8 +105,8 @@ def check_single_images(model: Classifier, sizes_px: Sequence[int]) -> None:
         except ValueError as error:
             raise MisuseError(
                 f"This model can't learn from one image of {side_px} x {side_px} px at a time "
-                f"({error}): give each rank 2 or more by --global-batch-size and --accumulate "
-                f"or, for most models, larger ones by --image-size."
+                f"({error}): give each rank 2 or more by --global-batch-size and "
+                f"--accumulate-steps or, for most models, larger ones by --image-size."
             ) from error
 
 
@@ -132,7 +132,7 @@ def _check_name(name: str, pixelwise: bool) -> None:
 
 def _network(name: str, *, classes: int, image_size_px: int, pixelwise: bool) -> nn.Module:
     if name in SMALL_RESNETS:
-        return small_resnet(name, classes=classes)
+        return cifar_resnet(name, classes=classes)
     arguments = _special_arguments(name, image_size_px, pixelwise)
     network: nn.Module = torchvision.models.get_model(
         name, weights=None, num_classes=classes, **arguments

@@ -11,7 +11,7 @@ CHANNELS = (16, 32, 64)
 SMALL_RESNETS = {f"resnet{6 * blocks + 2}": blocks for blocks in (1, 2, 3, 5, 7, 9, 18)}
 
 
-def small_resnet(name: str, *, classes: int) -> nn.Sequential:
+def cifar_resnet(name: str, *, classes: int) -> nn.Sequential:
     """The network `name` of SMALL_RESNETS: float (B, 3, H, W) -> logits (B, classes).
 
     Where channels grow the shortcut is a 1 x 1 convolution, the paper's option B; each block begins

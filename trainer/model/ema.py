@@ -9,7 +9,7 @@ from torch import nn
 Model = TypeVar("Model", bound=nn.Module)
 
 
-class Averaged(Generic[Model]):
+class ModelEma(Generic[Model]):
     """`model` is a copy whose floating-point weights and statistics follow those of `source`:
     average = decay * average + (1 - decay) * weight, after each step (Polyak & Juditsky 1992).
 

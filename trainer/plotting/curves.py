@@ -7,10 +7,10 @@ from pathlib import Path
 from pipeline.errors import MisuseError
 from trainer.run.duration import clock
 from trainer.run.metrics_reader import Record, read_records
-from trainer.run.summary import Summary, Throughput, summarise, throughput
+from trainer.run.summary import Summary, Throughput, summarize, throughput
 from trainer.tasks.scores import METRIC_NAMES
 
-# More points than these are no easier to read: neighbours are drawn as one.
+# More points than these are no easier to read: neighbors are drawn as one.
 POINTS = 120
 
 # Sentences name so many runs.
@@ -64,7 +64,7 @@ def _open(directory: Path, name: str) -> Run:
         intervals=[record for record in records if record["kind"] == "train"],
         evaluations=[record for record in evaluations if score in record],
         score=score,
-        summary=summarise(records, samples=_samples(records)),
+        summary=summarize(records, samples=_samples(records)),
     )
 
 
@@ -74,7 +74,7 @@ def _samples(records: Sequence[Record]) -> int:
 
 
 def thinned(intervals: Sequence[Record], most: int = POINTS) -> list[Record]:
-    """At most `most` intervals: neighbours are one whose loss is the mean over their images, and
+    """At most `most` intervals: neighbors are one whose loss is the mean over their images, and
     whose rates are those of their common time."""
     size = -(-len(intervals) // most)
     groups = [intervals[first : first + size] for first in range(0, len(intervals), size or 1)]

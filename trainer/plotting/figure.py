@@ -1,7 +1,6 @@
 """Curves of several runs in one picture: a row a quantity, against samples and against wall time.
 
-A title says the finding, an axis has its unit. The colours are those of Okabe and Ito, which the
-colour-blind tell apart.
+A title says the finding, an axis has its unit.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,6 +19,7 @@ from matplotlib.ticker import (
     PercentFormatter,
 )
 
+from pipeline.chart_style import CYCLE, GRAY, STYLE
 from pipeline.errors import DataError
 from trainer.plotting.curves import (
     Run,
@@ -34,23 +34,8 @@ from trainer.plotting.curves import (
 from trainer.run.metrics_reader import Record
 from trainer.tasks.scores import METRIC_NAMES
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442")
-LINES = ("-", "--", ":", "-.")  # a fresh one each time the colours begin again
-GRAY = "#666666"
+LINES = ("-", "--", ":", "-.")  # a fresh one each time the colors begin again
 RESTART: Any = {"linewidth": 1, "linestyle": (0, (1, 2))}
-_STYLE: Any = {
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.titlelocation": "left",
-    "axes.titleweight": "bold",
-    "axes.edgecolor": "#777777",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.3,
-    "lines.linewidth": 1.6,
-    "text.parse_math": False,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +53,7 @@ class Row:
 def draw_runs(runs: Sequence[Run], path: Path) -> None:
     """Write the picture; its format is what the name's end says."""
     rows = _rows(runs)
-    with rc_context(_STYLE):
+    with rc_context(STYLE | {"axes.grid": True}):
         figure = Figure(
             figsize=(11, 1 + 2.1 * sum(row.height for row in rows)), layout="constrained"
         )
@@ -157,8 +142,8 @@ def _draw(axes: Any, row: Row, runs: Sequence[Run], x: Callable[[Record], float]
 
 
 def _look(number: int) -> dict[str, Any]:
-    line = LINES[number // len(COLOURS) % len(LINES)]
-    return {"color": COLOURS[number % len(COLOURS)], "linestyle": line}
+    line = LINES[number // len(CYCLE) % len(LINES)]
+    return {"color": CYCLE[number % len(CYCLE)], "linestyle": line}
 
 
 def _draw_legend(figure: Figure, runs: Sequence[Run]) -> None:

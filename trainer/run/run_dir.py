@@ -33,7 +33,7 @@ RUN_FILES = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class RunDir:
     """Where a run writes, and the checkpoint that it goes on from, None for a new run."""
 
     directory: Path
@@ -44,7 +44,7 @@ class Place:
         return self.directory / CHECKPOINT_NAME
 
 
-def choose_place(config: RunConfig) -> Place:
+def resolve_run_dir(config: RunConfig) -> RunDir:
     """Follow --out and --resume, and make the directory.
 
     Raises ``MisuseError`` where two runs would mix.
@@ -59,9 +59,9 @@ def choose_place(config: RunConfig) -> Place:
             raise MisuseError(f"--resume {config.resume}: there is no checkpoint {checkpoint}.")
         directory = Path(config.out) if config.out else checkpoint.parent
         if directory.resolve() != checkpoint.parent.resolve():
-            _refuse_used(directory)
-            _refuse_strangers(directory)
-        place = Place(directory=directory, resumed=checkpoint)
+            _require_unused(directory)
+            _require_run_files_only(directory)
+        place = RunDir(directory=directory, resumed=checkpoint)
     try:
         place.directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -69,7 +69,7 @@ def choose_place(config: RunConfig) -> Place:
     return place
 
 
-def _place_by_out(config: RunConfig) -> Place:
+def _place_by_out(config: RunConfig) -> RunDir:
     given = Path(config.out) if config.out else _restarted_directory()
     if given is None and int(os.environ.get("GROUP_WORLD_SIZE", "1")) > 1:
         raise MisuseError(
@@ -77,13 +77,13 @@ def _place_by_out(config: RunConfig) -> Place:
             "see: a node that is started again goes on from there."
         )
     if given is None:
-        return Place(directory=_fresh_directory(), resumed=None)
-    place = Place(directory=given, resumed=None)
+        return RunDir(directory=_fresh_directory(), resumed=None)
+    place = RunDir(directory=given, resumed=None)
     if config.resume == "never":
-        _refuse_used(place.directory)
+        _require_unused(place.directory)
     elif place.checkpoint.exists():
-        return Place(directory=place.directory, resumed=place.checkpoint)
-    _refuse_strangers(place.directory)
+        return RunDir(directory=place.directory, resumed=place.checkpoint)
+    _require_run_files_only(place.directory)
     return place
 
 
@@ -112,7 +112,7 @@ def _fresh_directory() -> Path:
     return directory
 
 
-def _refuse_strangers(directory: Path) -> None:
+def _require_run_files_only(directory: Path) -> None:
     if directory.exists() and not directory.is_dir():
         raise MisuseError(f"--out {directory} is a file: give a folder.")
     for entry in sorted(directory.glob("*")):
@@ -125,7 +125,7 @@ def _refuse_strangers(directory: Path) -> None:
             )
 
 
-def _refuse_used(directory: Path) -> None:
+def _require_unused(directory: Path) -> None:
     for name in RUN_FILES:
         if any(directory.glob(name)):
             raise MisuseError(

@@ -7,18 +7,18 @@ from trainer.checkpoints.checkpoint_file import Progress
 from trainer.meter import Interval
 from trainer.run.display import Display
 from trainer.run.metrics_writer import MetricsFile
-from trainer.run.run_dir import BAD_SAMPLES_NAME, Place, write_bad_samples
-from trainer.run.summary import summarise
+from trainer.run.run_dir import BAD_SAMPLES_NAME, RunDir, write_bad_samples
+from trainer.run.summary import summarize
 from trainer.run.tensorboard import TensorBoard
 from trainer.tasks.scores import Evaluation
 
 
-class Journal:
+class RunLogger:
     """Args: a run over `samples` a pass goes from `position` to `end_position`."""
 
     def __init__(
         self,
-        place: Place,
+        place: RunDir,
         *,
         rank: int,
         samples: int,
@@ -78,7 +78,7 @@ class Journal:
     def summary(self, progress: Progress) -> None:
         """The table and the record that end a run, of all processes it took."""
         if self._file and self._file.records:
-            summary = summarise(self._file.records, samples=self._samples)
+            summary = summarize(self._file.records, samples=self._samples)
             best = {f"best_{name}": value for name, value in progress.best.items()}
             self._write("summary", position=progress.position, **summary.as_record(), **best)
             self._display.summary(summary, progress, self._place.directory)

@@ -1,6 +1,6 @@
 """What a whole run came to, from its records: rates, times to accuracies, memory.
 
-records of metrics.jsonl -> summarise -> the table at the end and the record of kind "summary"
+records of metrics.jsonl -> summarize -> the table at the end and the record of kind "summary"
 """
 
 from collections.abc import Iterable, Sequence
@@ -72,7 +72,7 @@ class Summary:
         return values
 
 
-def summarise(records: Sequence[Record], *, samples: int) -> Summary:
+def summarize(records: Sequence[Record], *, samples: int) -> Summary:
     """Of a run's `records`, at least one, with `samples` samples an epoch."""
     intervals = [record for record in records if record["kind"] == "train"]
     parts: dict[str, list[Record]] = {"warmup": [], "first_epoch": [], "later_epochs": []}

@@ -1,4 +1,4 @@
-"""What is learnt: the head's outputs, the loss, and what an evaluation counts, for each task that
+"""What is learned: the head's outputs, the loss, and what an evaluation counts, for each task that
 tools/shard stores.
 
 An evaluation adds up ``Task.sums`` over batches and ranks, in float64, which counts exactly up to
@@ -21,7 +21,7 @@ LOGIT_LIMIT = 16.0
 
 
 class Task(Protocol):
-    """What is learnt of an image.
+    """What is learned of an image.
 
     `outputs` (B, `outputs`) are the model's, float32, (B, `outputs`, H, W) where each pixel has its
     own; targets are those of ``pipeline.Batch``.

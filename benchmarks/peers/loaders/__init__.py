@@ -6,8 +6,8 @@ Images are uint8 tensors (B, 3, 224, 224). Pixels are "equal" where windows are 
 torchvision's ``RandomResizedCrop`` draws them, decoded as libjpeg-turbo does by default, resized in
 RGB, bilinearly and antialiased, and half of them flipped: then two loaders differ by rounding.
 
-Nobody normalises. In uint8 a batch is four times smaller on its way to the device, where the
-model's first operation normalises it for less than anyone could before. That spares most those
+Nobody normalizes. In uint8 a batch is four times smaller on its way to the device, where the
+model's first operation normalizes it for less than anyone could before. That spares most those
 peers whose batches go from process to process.
 
 A module loads what it needs when it is called: most run in the peers' own environment.

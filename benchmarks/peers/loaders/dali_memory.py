@@ -16,7 +16,7 @@ def batches(task: Task) -> Iterator[Batch]:
     from pipeline.dali.decode_graph import build_graph, source_images, source_outputs
     from pipeline.plan.plan import train_plan
     from pipeline.storage.reader import ShardReader
-    from pipeline.watchdog import Watch
+    from pipeline.watchdog import StallWatchdog
 
     dataset, device = Dataset(str(task.folder / "shards")), torch.device(task.device)
     config = PipelineConfig(threads=task.workers, image_size=IMAGE_SIZE_PX)
@@ -32,7 +32,7 @@ def batches(task: Task) -> Iterator[Batch]:
         world_size=1,
     )
     graph = graph_config(dataset, config, device, task.batch_size, training=True)
-    reader = ShardReader(index, verify=True, watch=Watch(0, rank=0))
+    reader = ShardReader(index, verify=True, watch=StallWatchdog(0, rank=0))
     planned = [plan.batch_at(step) for step in range(plan.steps or 0)]
     stored = [source_images(reader.read(batch.samples)[0], graph) for batch in planned]
     reader.close()

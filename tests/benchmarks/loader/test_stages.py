@@ -135,7 +135,7 @@ def test_the_page_cache(tmp_path: Path) -> None:
         (("--batch-size", "none"), 2, "'none' is not a valid integer"),
         (("--shards", "nowhere"), 1, "nowhere holds no complete shards"),
         (("--doctor", "--tune"), 2, "--sweep, --doctor and --tune are done one at a time"),
-        (("--sweep", "colour"), 2, "'colour' is not one of"),
+        (("--sweep", "color"), 2, "'color' is not one of"),
     ],
 )
 def test_bench_loader_refuses(arguments: tuple[str, ...], code: int, sentence: str) -> None:

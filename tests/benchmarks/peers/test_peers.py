@@ -16,7 +16,7 @@ from click.testing import Result
 
 from benchmarks.datasets.photographs import prepare_format
 from benchmarks.measuring.alternate import Measurement
-from benchmarks.measuring.worker_process import LoaderFailedError, orderly_termination
+from benchmarks.measuring.worker_process import LoaderFailedError, exit_on_sigterm
 from benchmarks.peers.__main__ import bars_of, columns_of, finding, main
 from benchmarks.peers.loader_process import LoaderLap, racer
 from benchmarks.peers.loaders.contract import (
@@ -29,7 +29,7 @@ from benchmarks.peers.loaders.contract import (
 )
 from benchmarks.peers.loaders.serve import lap
 from benchmarks.peers.loaders.transforms import random_window
-from benchmarks.peers.peer_run import Entrant
+from benchmarks.peers.peer_run import PeerRun
 from tests.helpers.cli import invoke
 
 IMAGES, BATCH_SIZE = 40, 16
@@ -152,7 +152,7 @@ def test_a_loader_stands_still_between_its_laps(stored: Path) -> None:
 def test_loaders_end_with_a_benchmark_that_is_ended(stored: Path) -> None:
     with (
         pytest.raises(SystemExit, match="143"),
-        orderly_termination(),
+        exit_on_sigterm(),
         racer("shardline", task_of(stored, endless=True), None) as running,
     ):
         os.kill(os.getpid(), signal.SIGTERM)
@@ -167,9 +167,9 @@ def test_a_loader_that_fails_says_why(tmp_path: Path) -> None:
         running.lap(drop_seconds=0, seconds=1, most_images=10)
 
 
-def entrant_of(key: str, images: int) -> Entrant:
+def entrant_of(key: str, images: int) -> PeerRun:
     lap = LoaderLap(images=images, seconds=2.0, cpu_seconds=4.0, read_bytes=500 * images)
-    entrant = Entrant(key=key, task=task_of(Path()), environment=None, laps=[lap] * 3)
+    entrant = PeerRun(key=key, task=task_of(Path()), environment=None, laps=[lap] * 3)
     entrant.cached_shares = [0.25] * 3
     return entrant
 

@@ -29,7 +29,7 @@ from benchmarks.scaling.record import (
     Point,
     read_points,
 )
-from pipeline.feed.fetch import Supplied
+from pipeline.feed.fetch import Fetched
 from pipeline.storage.reader import ShardReader
 from tests.helpers import delayed_ranks
 from tests.helpers.cli import invoke
@@ -159,12 +159,12 @@ def test_images_are_held_with_their_masks(masks: bool) -> None:
     class Once:
         """Sample 2 is bad."""
 
-        def take(self, samples: Any) -> Supplied:
+        def take(self, samples: Any) -> Fetched:
             assert not taken.intersection(samples.tolist())
             taken.update(samples.tolist())
             views = [np.full(1, sample, np.uint8) for sample in samples]
             bad = dict.fromkeys(np.flatnonzero(samples == 2).tolist(), "why")
-            return Supplied(views, bad, masks=[view + 100 for view in views] if masks else [])
+            return Fetched(views, bad, masks=[view + 100 for view in views] if masks else [])
 
         def close(self) -> None: ...
 

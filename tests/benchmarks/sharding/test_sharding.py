@@ -14,13 +14,13 @@ from click.testing import CliRunner, Result
 
 from benchmarks.datasets.downloads import link_images, make_pixel_csv
 from benchmarks.measuring.alternate import alternate
-from benchmarks.measuring.targets import Bar
+from benchmarks.measuring.targets import Target
 from benchmarks.measuring.text import figure
 from benchmarks.measuring.virtualenvs import DEFAULT_FOLDER, PeerEnvironment, installed, prepare
 from benchmarks.sharding import contenders
 from benchmarks.sharding.__main__ import PARTS, PEERS, REENCODE, main
 from benchmarks.sharding.bare import list_sources, recode
-from benchmarks.sharding.contenders import Race, run_all
+from benchmarks.sharding.contenders import Download, run_all
 from benchmarks.sharding.process_cost import CommandFailedError, measure
 from pipeline.errors import DataError
 from tests.helpers.data import make_shards
@@ -142,7 +142,7 @@ def test_a_peer_that_fails_is_left_out(digits_kaggle: Path, tmp_path: Path) -> N
     """Our own environment in the place of theirs: it holds webdataset alone."""
     src = link_images(digits_kaggle, tmp_path / "images", 10)
     own = PeerEnvironment(folder=Path(sys.prefix), missing={}, versions={})
-    race = Race(src=src, amount=10, scratch=tmp_path)
+    race = Download(src=src, amount=10, scratch=tmp_path)
     entered = [race.peer(peer, peer, "keep", own) for peer in ("webdataset", "litdata")]
     measured = run_all(entered, runs=2)
     assert measured.keys() == {"webdataset"} and len(measured["webdataset"].values) == 2
@@ -151,7 +151,7 @@ def test_a_peer_that_fails_is_left_out(digits_kaggle: Path, tmp_path: Path) -> N
 
 
 def test_a_tool_that_fails_ends_it(tmp_path: Path) -> None:
-    race = Race(src=tmp_path / "nowhere", amount=1, scratch=tmp_path)
+    race = Download(src=tmp_path / "nowhere", amount=1, scratch=tmp_path)
     with pytest.raises(DataError, match=r"tools/shard, 1 worker failed: .*nowhere"):
         race.tool(workers=1)()
 
@@ -212,16 +212,16 @@ def test_a_command_that_fails_says_how() -> None:
 @pytest.mark.parametrize(
     ("bar", "sentence"),
     [
-        (Bar(of="x", bound=0.95, value=0.934), "bar 0.95 of x: 0.93, under"),
-        (Bar(of="x", bound=3, value=3.2), "bar 3 of x: 3.20, met"),
-        (Bar(of="x", bound=0.75, value=0.8, at_most=True), "bar at most 0.75 of x: 0.80, over"),
+        (Target(of="x", bound=0.95, value=0.934), "bar 0.95 of x: 0.93, under"),
+        (Target(of="x", bound=3, value=3.2), "bar 3 of x: 3.20, met"),
+        (Target(of="x", bound=0.75, value=0.8, at_most=True), "bar at most 0.75 of x: 0.80, over"),
         (
-            Bar(of="x", bound=0.5, value=0.6, strict=0.55),
+            Target(of="x", bound=0.5, value=0.6, strict=0.55),
             "bar 0.5 of x: 0.60, met; 0.55 of its work alone",
         ),
     ],
 )
-def test_a_bar_says_where_it_stands(bar: Bar, sentence: str) -> None:
+def test_a_bar_says_where_it_stands(bar: Target, sentence: str) -> None:
     assert str(bar) == sentence
 
 

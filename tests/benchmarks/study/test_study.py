@@ -22,10 +22,10 @@ from benchmarks.study.answers import (
     verdict,
 )
 from benchmarks.study.configurations import efficiency, grouped
-from benchmarks.study.folder import alone_in
+from benchmarks.study.folder import lock_folder
 from benchmarks.study.trials import (
-    Cell,
     Outcome,
+    Trial,
     check_settings,
     is_done,
     plan_cells,
@@ -41,7 +41,7 @@ def outcome(framework: str, ranks: int, seed: int = 0, **values: Any) -> Outcome
     plain: dict[str, Any] = {"seconds": 100.0, "epochs": 3.0, "images_per_second": 50.0}
     plain |= {"start_seconds": 1.0, "data_seconds": 1.0, "compute_seconds": 90.0, "starts": 1}
     plain |= {"score": 0.9, "best": 0.9, "evaluated": 10_000, "target_seconds": None}
-    cell = Cell(framework=framework, ranks=ranks, seed=seed, directory=Path())
+    cell = Trial(framework=framework, ranks=ranks, seed=seed, directory=Path())
     return Outcome(cell=cell, **{**plain, **values})
 
 
@@ -52,7 +52,7 @@ def test_each_configuration_comes_once_before_one_comes_twice(tmp_path: Path) ->
     assert str(cells[3]) == "Keras, 2 ranks, seed 0"
 
 
-def write_run(cell: Cell, *records: dict[str, Any], **settings: Any) -> None:
+def write_run(cell: Trial, *records: dict[str, Any], **settings: Any) -> None:
     cell.directory.mkdir(parents=True)
     common = {"process": 1, "position": 10, "epoch": 2.0}
     lines = [json.dumps({**common, **record}) + "\n" for record in records]
@@ -202,7 +202,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         started.append("ladder")
         path = scaling(Path(study.output), {1: {SYNTHETIC: 100, LOADER: 60, WARM: 105}})
         of_ladder = {name: getattr(study, name) for name in ("ranks", "batch_size", "seconds")}
-        stated = settings.plain() | told | of_ladder | {"runs": study.runs}
+        stated = settings.to_dict() | told | of_ladder | {"runs": study.runs}
         bundle = {**read_bundle(path), "settings": stated}
         del bundle["sha256"]
         path.write_text(json.dumps(seal(bundle)))
@@ -256,10 +256,10 @@ def test_a_folder_is_one_study_s(tmp_path: Path) -> None:
     with other:
         assert other.stdout is not None and other.stdout.readline() == "held\n"
         refused = pytest.raises(DataError, match="is held by a study that still runs")
-        with refused, alone_in(folder, wait_seconds=0):
+        with refused, lock_folder(folder, wait_seconds=0):
             pass
         other.kill()
-    with alone_in(folder, wait_seconds=0) as lock:
+    with lock_folder(folder, wait_seconds=0) as lock:
         assert lock > 2
 
 

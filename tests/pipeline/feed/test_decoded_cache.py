@@ -13,7 +13,7 @@ import pipeline.feed.decoded_cache
 from pipeline.batches import Batch
 from pipeline.build import train_loader, val_loader
 from pipeline.config import PipelineConfig
-from pipeline.dali.decode_for_cache import WholeDecoder
+from pipeline.dali.decode_for_cache import FullImageDecoder
 from pipeline.dali.decode_graph import GraphConfig
 from pipeline.errors import DataError
 from pipeline.feed.decoded_cache import image_bytes
@@ -265,7 +265,9 @@ def test_an_undecodable_image_is_found_among_others() -> None:
     import cv2
 
     _, png = cv2.imencode(".png", np.arange(48, dtype=np.uint8).reshape(4, 4, 3))
-    images, bad = WholeDecoder(config, on_device=False)({0: png, 4: np.zeros(50, np.uint8), 9: png})
+    images, bad = FullImageDecoder(config, on_device=False)(
+        {0: png, 4: np.zeros(50, np.uint8), 9: png}
+    )
     assert set(images) == {0, 9} and set(bad) == {4}
     assert "DALI can't decode it" in bad[4]
     expected = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)[..., ::-1]

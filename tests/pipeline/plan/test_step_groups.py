@@ -17,7 +17,7 @@ from pipeline.build import train_loader, val_loader
 from pipeline.config import PipelineConfig, Sizes
 from pipeline.loader import Loader
 from pipeline.plan.plan import Plan, val_plan
-from pipeline.plan.step_groups import groups, most_steps, runs_ready, step_slices
+from pipeline.plan.step_groups import groups, max_group_size, prefetch_groups, step_slices
 from pipeline.progressive_resize import progressive_size
 from pipeline.storage.dataset import Dataset
 from tests.helpers.damage import damage, some
@@ -52,7 +52,7 @@ def test_groups_are_all_steps_once(plan: Plan, steps: int | None, most: int, epo
 def test_a_group_is_bounded_by_images_bytes_and_what_is_read_ahead() -> None:
     def most(batch_size: int, **others: int) -> int:
         fixed = {"image_bytes": 2**19, "read_ahead": 16, "on_gpu": False, "checked": True}
-        return most_steps(batch_size=batch_size, **(fixed | others))  # type: ignore[arg-type]
+        return max_group_size(batch_size=batch_size, **(fixed | others))  # type: ignore[arg-type]
 
     assert [most(size) for size in (1, 16, 32, 64, 100, 128, 129, 256, 1000)] == [
         *(16, 16, 8, 4, 2, 2, 1, 1, 1)
@@ -64,7 +64,7 @@ def test_a_group_is_bounded_by_images_bytes_and_what_is_read_ahead() -> None:
 
 @given(prefetch=st.integers(1, 40), most=st.integers(1, 16))
 def test_as_many_steps_are_ready_as_asked_for(prefetch: int, most: int) -> None:
-    runs = runs_ready(prefetch, most)
+    runs = prefetch_groups(prefetch, most)
     assert prefetch <= runs * most and 1 <= runs <= prefetch
     assert runs == prefetch if most == 1 else runs <= 2 or (runs - 1) * most < prefetch
 

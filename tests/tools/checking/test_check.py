@@ -82,7 +82,7 @@ def test_a_missing_shard_and_a_missing_table(small: Path) -> None:
     }
 
 
-def test_swapped_shards_are_recognised(small: Path) -> None:
+def test_swapped_shards_are_recognized(small: Path) -> None:
     first, second = small / "train-000000.tar", small / "train-000001.tar"
     first.rename(small / "spare")
     second.rename(first)
@@ -153,7 +153,7 @@ def test_masks_hold_no_strange_values(tmp_path: Path, monkeypatch: pytest.Monkey
         pixels[0, 0] = 7 if number == 4 else 0
         return pixels
 
-    monkeypatch.setattr("handmade.mask", strange)
+    monkeypatch.setattr("tests.helpers.handmade.mask", strange)
     shards = write_shards(tmp_path / "shards", "segmentation")
     assert check(shards).exit_code == 0
     lines = found(shards, "--decode")

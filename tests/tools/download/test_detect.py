@@ -6,7 +6,7 @@ import click
 import pytest
 
 from pipeline.errors import DataError, MisuseError
-from tests.helpers.downloads import download, gather, labelled
+from tests.helpers.downloads import download, gather, labeled
 from tools.download.name_patterns import split_word
 from tools.download.sources import SPLITS
 
@@ -29,7 +29,7 @@ FOUND = {"train/1.png": "cat", "train/2.png": "dog", "train/10.png": "cat"}
 )
 def test_label_tables(tmp_path: Path, table: str) -> None:
     files = {**IMAGES, "labels.csv": table, "notes.csv": "", ".hidden/3.png": ""}
-    assert labelled(gather(download(tmp_path, files))) == FOUND
+    assert labeled(gather(download(tmp_path, files))) == FOUND
 
 
 def test_labels_stay_text(tmp_path: Path) -> None:
@@ -40,13 +40,13 @@ def test_labels_stay_text(tmp_path: Path) -> None:
 
 def test_dotted_names(tmp_path: Path) -> None:
     files = {"x/1.0.2.jpg": "", "x/1.0.3.jpg": "", "t.csv": "uid,label\n1.0.2,a\n1.0.3,b\n"}
-    assert labelled(gather(download(tmp_path, files))) == {"x/1.0.2.jpg": "a", "x/1.0.3.jpg": "b"}
+    assert labeled(gather(download(tmp_path, files))) == {"x/1.0.2.jpg": "a", "x/1.0.3.jpg": "b"}
 
 
 def test_rows_that_make_no_source(tmp_path: Path) -> None:
     table = "id,label\n1,cat\n2,\n77,dog\n1,dog\n10"
     sources = gather(download(tmp_path, {**IMAGES, "labels.csv": table}))
-    assert labelled(sources) == {"train/1.png": "cat"}
+    assert labeled(sources) == {"train/1.png": "cat"}
     assert dict(sources.rejected) == {
         "labels.csv row 3": "no label ('2')",
         "labels.csv row 4": "id without file: no image is called '77'",
@@ -66,7 +66,7 @@ def test_a_quote_that_is_not_closed_stops(tmp_path: Path) -> None:
 def test_a_row_with_a_cell_too_many_is_rejected(tmp_path: Path) -> None:
     table = "id,label\n1,cat,\n2,dog,cat\n10,cat\n"
     sources = gather(download(tmp_path, {**IMAGES, "labels.csv": table}))
-    assert labelled(sources) == {"train/1.png": "cat", "train/10.png": "cat"}
+    assert labeled(sources) == {"train/1.png": "cat", "train/10.png": "cat"}
     assert dict(sources.rejected) == {"labels.csv row 3": "the row has 3 cells, not 2"}
 
 
@@ -95,7 +95,7 @@ def test_tables_named_for_their_splits(tmp_path: Path) -> None:
         "sampleSubmission.csv": "id,label\n1,cat\n2,cat\n",
     }
     sources = gather(download(tmp_path, files))
-    assert labelled(sources) == {**FOUND, "test/1.png": "dog", "test/2.png": "cat"}
+    assert labeled(sources) == {**FOUND, "test/1.png": "dog", "test/2.png": "cat"}
     assert sources.splits is not None
     assert [SPLITS[n] for n in sources.splits] == ["train"] * 3 + ["test"] * 2
 
@@ -104,7 +104,7 @@ def test_tables_named_for_their_splits(tmp_path: Path) -> None:
 def test_class_folders(tmp_path: Path, above: str) -> None:
     files = {f"{above}big cat/1.png": "", f"{above}big cat/2.png": "", f"{above}dog/1.png": ""}
     sources = gather(download(tmp_path, files))
-    assert sorted(labelled(sources).values()) == ["big cat", "big cat", "dog"]
+    assert sorted(labeled(sources).values()) == ["big cat", "big cat", "dog"]
     assert sources.splits is None
 
 
@@ -120,7 +120,7 @@ def test_class_folders_in_splits(tmp_path: Path, names: tuple[str, str]) -> None
 
 def test_a_table_that_names_files_in_class_folders_wins(tmp_path: Path) -> None:
     files = {"train/a/1.png": "", "train/b/2.png": "", "train.csv": "path,y\na/1.png,x\nb/2.png,z"}
-    assert sorted(labelled(gather(download(tmp_path, files))).values()) == ["x", "z"]
+    assert sorted(labeled(gather(download(tmp_path, files))).values()) == ["x", "z"]
 
 
 def test_a_choice_of_labels_is_refused_with_the_options(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_choice_of_labels_is_refused_with_the_options(tmp_path: Path) -> None:
         gather(folder)
     for option in ("--labels a.csv", "--labels b.csv", "--labels folders"):
         assert option in refusal.value.message
-    assert labelled(gather(folder, labels="b.csv")) == FOUND
+    assert labeled(gather(folder, labels="b.csv")) == FOUND
     assert len(gather(folder, labels="folders")) == 2
 
 
@@ -150,7 +150,7 @@ def test_a_choice_of_folders_is_refused_with_the_options(tmp_path: Path) -> None
     folder = download(tmp_path, {**files, "t.csv": "id,label\n1,a\n2,b\n"})
     with pytest.raises(MisuseError, match="--images left\n  --images right"):
         gather(folder)
-    assert labelled(gather(folder, images="right")) == {"right/1.png": "a", "right/2.png": "b"}
+    assert labeled(gather(folder, images="right")) == {"right/1.png": "a", "right/2.png": "b"}
 
 
 @pytest.mark.parametrize(

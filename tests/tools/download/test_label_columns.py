@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import DataError, MisuseError
-from tests.helpers.downloads import download, gather, labelled
+from tests.helpers.downloads import download, gather, labeled
 from tools.download.class_names import parse_class_names
 from tools.download.sources import SPLITS, Sources
 from tools.download.templates import parse_template
@@ -73,7 +73,7 @@ def test_one_hot_columns(tmp_path: Path) -> None:
     single = "id,b,a\n1,0,1\n2,1,0\n3,0.0,1.0\n4,1,0\n"
     sources = table(tmp_path, single)
     assert sources.task == "classification" and sources.classes == ("a", "b")
-    assert sorted(set(labelled(sources).values())) == ["a", "b"]
+    assert sorted(set(labeled(sources).values())) == ["a", "b"]
     several = single.replace("4,1,0", "4,1,1")
     sources = table(tmp_path, several)
     assert sources.task == "multi-label" and sources.classes == ("b", "a") and sources.ordered
@@ -116,7 +116,7 @@ def test_an_id_with_several_files_is_refused_with_the_template(tmp_path: Path) -
     folder = download(tmp_path, {**files, "train.csv": "Id,Target\na0-b1,1\nc2-d3,2\n"})
     with pytest.raises(MisuseError, match=r'several files: .*--path-template "\{Id\}_blue.png"'):
         gather(folder)
-    found = labelled(gather(folder, path_template="{Id}_red.png"))
+    found = labeled(gather(folder, path_template="{Id}_red.png"))
     assert found == {"train/a0-b1_red.png": "1", "train/c2-d3_red.png": "2"}
 
 
@@ -169,7 +169,7 @@ def test_class_names_give_names_and_order(tmp_path: Path) -> None:
     names = read_class_names(index_files(str(tmp_path)), "names.csv")
     named = name_classes(sources, names)
     assert named.classes == ("dog", "cat", "owl") and named.ordered
-    assert labelled(named) == {"train/1.png": "cat", "train/2.png": "dog", "train/4.png": "dog"}
+    assert labeled(named) == {"train/1.png": "cat", "train/2.png": "dog", "train/4.png": "dog"}
     assert named.rejected == (("train.csv row 4", "its label '5' is not in names.csv"),)
 
 

@@ -1,4 +1,4 @@
-"""Which mask belongs to which image, and which colour to which class."""
+"""Which mask belongs to which image, and which color to which class."""
 
 from pathlib import Path
 
@@ -44,18 +44,18 @@ def test_masks_that_are_not_there_are_asked_for(tmp_path: Path) -> None:
         gather(download(tmp_path, FOUR), task="segmentation")
 
 
-def test_colours_of_masks(tmp_path: Path) -> None:
-    files = {"images/1.png": "", "masks/1.png": "", "colours.csv": "name,r,g,b\na,0,0,0\nb,9,9,9\n"}
-    sources = gather(download(tmp_path, files), mask_colours="colours.csv")
-    assert sources.classes == ("a", "b") and sources.mask_colours is not None
-    assert sources.mask_colours.colours == ((0, 0, 0), (9, 9, 9))
-    download(tmp_path, {"colours.csv": "name,r,g,b\na,0,0,0\nb,9,9,999\n"})
-    with pytest.raises(DataError, match=r"colours\.csv row 3: 9, 9, 999 is no colour"):
-        gather(tmp_path, mask_colours="colours.csv")
+def test_colors_of_masks(tmp_path: Path) -> None:
+    files = {"images/1.png": "", "masks/1.png": "", "colors.csv": "name,r,g,b\na,0,0,0\nb,9,9,9\n"}
+    sources = gather(download(tmp_path, files), mask_colors="colors.csv")
+    assert sources.classes == ("a", "b") and sources.mask_colors is not None
+    assert sources.mask_colors.colors == ((0, 0, 0), (9, 9, 9))
+    download(tmp_path, {"colors.csv": "name,r,g,b\na,0,0,0\nb,9,9,999\n"})
+    with pytest.raises(DataError, match=r"colors\.csv row 3: 9, 9, 999 is no color"):
+        gather(tmp_path, mask_colors="colors.csv")
     rows = "".join(f"{n},{n},0,0\n" for n in range(256))
-    download(tmp_path, {"colours.csv": "name,r,g,b\n" + rows})
+    download(tmp_path, {"colors.csv": "name,r,g,b\n" + rows})
     with pytest.raises(DataError, match=r"holds 256 classes, and a mask has room for 255"):
-        gather(tmp_path, mask_colours="colours.csv")
+        gather(tmp_path, mask_colors="colors.csv")
 
 
 def test_classes_and_masks_are_two_readings(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.helpers.downloads import download, gather, labelled
+from tests.helpers.downloads import download, gather, labeled
 from tools.download.tables import find_delimiter
 
 Unpack = Callable[[str], Path]
@@ -29,7 +29,7 @@ def test_tables_as_they_are_written(tmp_path: Path, text: bytes) -> None:
     download(tmp_path, FOUR)
     (tmp_path / "train.csv").write_bytes(text)
     sources = gather(tmp_path, label_column=("label",))
-    assert list(labelled(sources).values()) == ["a", "b", "a", "b"]
+    assert list(labeled(sources).values()) == ["a", "b", "a", "b"]
 
 
 def test_delimiters() -> None:
@@ -106,5 +106,5 @@ def test_real_tables(
         np.testing.assert_array_equal(sources.targets, expected)
     else:
         (column,) = options.get("label_column", ("PredictionString",))  # type: ignore[misc]
-        assert list(labelled(sources).values()) == [row[column].strip() for row in some]
+        assert list(labeled(sources).values()) == [row[column].strip() for row in some]
     assert classes is None or sources.classes == classes

@@ -26,7 +26,7 @@ from tools.images.codec import (
 from tools.images.decoding import eight_bit, flatten
 from tools.images.formats import identify
 from tools.images.headers import read_header
-from tools.images.non_images import describe_stranger
+from tools.images.non_images import describe_non_image
 from tools.images.orientation import exif_orientation, xmp_orientation
 
 
@@ -72,7 +72,7 @@ def test_headers() -> None:
 def test_no_header_is_beyond_reading(beginning: bytes, length: int, rest: bytes) -> None:
     for data in (beginning[:length] + rest + beginning[length + len(rest) :], rest):
         name, header = identify(data)
-        assert name or describe_stranger(data)
+        assert name or describe_non_image(data)
         assert header is None or (header.height >= 0 and header.width >= 0)
 
 

@@ -21,10 +21,10 @@ def photograph(side: int = 128, seed: int = 0) -> Pixels:
 
 
 def lettering(side: int = 128) -> Pixels:
-    """Sharp coloured letters on white: PNG is small, JPEG rings."""
+    """Sharp colored letters on white: PNG is small, JPEG rings."""
     page = np.full((side, side, 3), 255, np.uint8)
-    for row, colour in enumerate(((255, 0, 0), (0, 0, 255), (0, 160, 0), (0, 0, 0))):
-        cv2.putText(page, "Kaggle &%", (2, 28 + 28 * row), 0, 0.7, colour, 2, cv2.LINE_8)
+    for row, color in enumerate(((255, 0, 0), (0, 0, 255), (0, 160, 0), (0, 0, 0))):
+        cv2.putText(page, "Kaggle &%", (2, 28 + 28 * row), 0, 0.7, color, 2, cv2.LINE_8)
     return page
 
 

@@ -27,14 +27,14 @@ from tests.helpers.pillow_reading import pillow_reading
 from tools.images.codec import Encoded, Pixels, UnsoundImageError, encode_file
 from tools.images.encoding import Encoding
 from tools.images.memory_limit import memory_bounded
-from tools.images.stderr_capture import Complaints
+from tools.images.stderr_capture import StderrCapture
 
 # Decoders of JPEG and CMYK round differently, and so does scaling 16 bits.
 TOLERANCE = 2
 # What Pillow reads and this tool refuses, by file of decoder_edge_dev.
 REFUSED = {
     r"16bit\.s\.tif|8bit\.s\.tif": "signed pixels",
-    r"hopper\.Lab\.tif|lab.*\.tif": "L*a*b* colours",
+    r"hopper\.Lab\.tif|lab.*\.tif": "L*a*b* colors",
     r"hopper_lzma\.tif": "packed by LZMA",
     r"crash-0da.*\.tif|hopper_gray_4bpp\.tif|multipage-lastframe\.tif": "-bit pixels",
     r"tiff_strip_cmyk_16l_jpeg\.tif|hopper_rle8_row_overflow\.bmp": "a kind that OpenCV",
@@ -119,9 +119,9 @@ def photographs(shared_data: Callable[[str], Path]) -> list[Pixels]:
 def seeds_of_fuzz(shared_data: Callable[[str], Path]) -> list[bytes]:
     """About 200 small images of all formats."""
     digits = [(image * 15.9).astype(np.uint8) for image in load_digits().images[:20]]
-    colour = [cv2.applyColorMap(cv2.resize(digit, (40, 30)), 2) for digit in digits]
+    color = [cv2.applyColorMap(cv2.resize(digit, (40, 30)), 2) for digit in digits]
     suffixes = (".png", ".jpg", ".gif", ".webp", ".bmp", ".tiff", ".avif")
-    pictures = [*colour, *photographs(shared_data)]
+    pictures = [*color, *photographs(shared_data)]
     seeds = [
         cv2.imencode(suffix, picture)[1].tobytes()
         for number, picture in enumerate(pictures)
@@ -182,7 +182,7 @@ def test_the_cheap_verification_finds_the_same_damage(shared_data: Callable[[str
         for interval in (0, 3)
     ]
     texts = []
-    with Complaints() as complaints:
+    with StderrCapture() as complaints:
         for data in (changed for seed in seeds for changed in mutations(seed, 30, rng)):
             pair = []
             for in_full in (True, False):

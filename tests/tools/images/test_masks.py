@@ -9,12 +9,12 @@ from PIL import Image
 
 from tests.helpers.pillow_reading import written
 from tools.images.decoding import Pixels, UnsoundImageError
-from tools.images.masks import MaskColours, encode_mask, nearest_classes
-from tools.images.stderr_capture import Complaints
+from tools.images.masks import MaskColors, encode_mask, nearest_classes
+from tools.images.stderr_capture import StderrCapture
 
-COLOURS = ((0, 0, 0), (255, 255, 255), (255, 0, 0), (0, 128, 255))
-CLASSES = MaskColours(colours=COLOURS)
-BRIGHT = MaskColours(colours=None)
+COLORS = ((0, 0, 0), (255, 255, 255), (255, 0, 0), (0, 128, 255))
+CLASSES = MaskColors(colors=COLORS)
+BRIGHT = MaskColors(colors=None)
 SIZE = (40, 60)
 
 
@@ -24,12 +24,12 @@ def truth() -> Pixels:
 
 
 def painted(indices: Pixels) -> Image.Image:
-    return Image.fromarray(np.array(COLOURS, np.uint8)[indices])
+    return Image.fromarray(np.array(COLORS, np.uint8)[indices])
 
 
-def encode(data: bytes, colours: MaskColours = CLASSES, **arguments: object) -> Pixels:
-    with Complaints() as complaints:
-        png, indices = encode_mask(data, colours, SIZE, complaints, **arguments)  # type: ignore[arg-type]
+def encode(data: bytes, colors: MaskColors = CLASSES, **arguments: object) -> Pixels:
+    with StderrCapture() as complaints:
+        png, indices = encode_mask(data, colors, SIZE, complaints, **arguments)  # type: ignore[arg-type]
     stored = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
     assert indices.dtype == np.uint8
     np.testing.assert_array_equal(stored, indices)
@@ -38,7 +38,7 @@ def encode(data: bytes, colours: MaskColours = CLASSES, **arguments: object) -> 
 
 @pytest.mark.parametrize("name", ["PNG", "BMP", "TIFF", "GIF"])
 @pytest.mark.parametrize("mode", ["RGB", "P", "RGBA"])
-def test_colours_become_classes(name: str, mode: str) -> None:
+def test_colors_become_classes(name: str, mode: str) -> None:
     image = painted(truth()).quantize(8) if mode == "P" else painted(truth()).convert(mode)
     np.testing.assert_array_equal(encode(written(image, name)), truth())
 
@@ -51,24 +51,24 @@ def test_the_noise_of_jpeg_does_not_matter() -> None:
 @given(st.integers(1, 40), st.integers(0, 2**32 - 1))
 def test_nearest_is_exact(count: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    colours = rng.integers(0, 256, (count, 3))
+    colors = rng.integers(0, 256, (count, 3))
     pixels = rng.integers(0, 256, (7, 9, 3), np.uint8)
-    distances = ((pixels[:, :, None, ::-1].astype(int) - colours) ** 2).sum(axis=3)
-    found = nearest_classes(pixels, tuple(map(tuple, colours.tolist())))
+    distances = ((pixels[:, :, None, ::-1].astype(int) - colors) ** 2).sum(axis=3)
+    found = nearest_classes(pixels, tuple(map(tuple, colors.tolist())))
     np.testing.assert_array_equal(found, distances.argmin(axis=2))
 
 
 def test_a_large_noisy_mask_is_exact_too() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (400, 500, 3), np.uint8)
-    found = nearest_classes(pixels, COLOURS)
+    found = nearest_classes(pixels, COLORS)
     row = pixels[37, :, None, ::-1].astype(int)
-    np.testing.assert_array_equal(found[37], ((row - COLOURS) ** 2).sum(axis=2).argmin(axis=1))
+    np.testing.assert_array_equal(found[37], ((row - COLORS) ** 2).sum(axis=2).argmin(axis=1))
 
 
 def test_256_classes() -> None:
     gray = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    colours = tuple((n, n, n) for n in range(256))
-    np.testing.assert_array_equal(nearest_classes(gray, colours), gray)
+    colors = tuple((n, n, n) for n in range(256))
+    np.testing.assert_array_equal(nearest_classes(gray, colors), gray)
 
 
 @pytest.mark.parametrize(("threshold", "bright"), [(128, 1), (100, 2), (0, 3), (255, 0)])
@@ -76,11 +76,11 @@ def test_a_threshold(threshold: int, bright: int) -> None:
     gray = np.zeros(SIZE, np.uint8)
     gray[:, 20:40], gray[:, 40:] = 100, 254
     found = encode(
-        written(Image.fromarray(gray), "PNG"), MaskColours(colours=None, threshold=threshold)
+        written(Image.fromarray(gray), "PNG"), MaskColors(colors=None, threshold=threshold)
     )
     assert found.sum() == bright * 800
     sixteen = Image.fromarray(gray * np.uint16(257))
-    again = encode(written(sixteen, "PNG"), MaskColours(colours=None, threshold=threshold))
+    again = encode(written(sixteen, "PNG"), MaskColors(colors=None, threshold=threshold))
     np.testing.assert_array_equal(again, found)
 
 
@@ -121,7 +121,7 @@ def test_a_mask_of_class_numbers_is_not_taken_for_darkness() -> None:
     indices[2:] = 2
     data = bytes(cv2.imencode(".png", indices)[1])
     with (
-        Complaints() as complaints,
-        pytest.raises(UnsoundImageError, match=r"is 2.*--mask-colours"),
+        StderrCapture() as complaints,
+        pytest.raises(UnsoundImageError, match=r"is 2.*--mask-colors"),
     ):
-        encode_mask(data, MaskColours(colours=None), (6, 8), complaints)
+        encode_mask(data, MaskColors(colors=None), (6, 8), complaints)

@@ -15,7 +15,7 @@ from tests.helpers.image_files import (
     write,
 )
 from tools.images.codec import UnsoundImageError
-from tools.images.stderr_capture import Complaints
+from tools.images.stderr_capture import StderrCapture
 
 
 @pytest.mark.parametrize("data", [JPEG, PROGRESSIVE, PNG, SMALL_PNG])
@@ -86,7 +86,7 @@ def test_verification_without_pixels(data: bytes) -> None:
 
 
 def test_complaints_are_taken_once(capfd: pytest.CaptureFixture[str]) -> None:
-    with Complaints() as complaints:
+    with StderrCapture() as complaints:
         cv2.imdecode(np.frombuffer(JPEG[: len(JPEG) // 2] + b"\xff\xd9", np.uint8), 1)
         assert "premature end" in complaints.take()
         assert complaints.take() == ""

@@ -47,7 +47,7 @@ def test_a_table_in_a_zip(tmp_path: Path, workers: Workers) -> None:
 
 
 @pytest.mark.parametrize("layout", ["interleaved", "planar"])
-def test_colours(tmp_path: Path, workers: Workers, layout: str) -> None:
+def test_colors(tmp_path: Path, workers: Workers, layout: str) -> None:
     values = RGB.reshape(-1, 4, 4, 3)
     written = (values.transpose(0, 3, 1, 2) if layout == "planar" else values).reshape(ROWS, -1)
     rows = [",".join(map(str, [*row, label])) for row, label in zip(written, LABELS, strict=True)]

@@ -1,4 +1,4 @@
-"""DDP's options change how gradients travel, not what is learnt."""
+"""DDP's options change how gradients travel, not what is learned."""
 
 import json
 from multiprocessing.context import ForkServerContext

@@ -9,7 +9,7 @@ from torch import nn
 from pipeline.errors import MisuseError
 from trainer.model.blurpool import Blur
 from trainer.model.build import Classifier, build_model, check_single_images
-from trainer.model.cifar_resnet import small_resnet
+from trainer.model.cifar_resnet import cifar_resnet
 
 MEAN, STD = (0.1, 0.2, 0.3), (0.2, 0.25, 0.5)
 
@@ -29,11 +29,11 @@ def test_builds_for_the_images_at_hand(name: str, image_size_px: int) -> None:
     assert model(images).shape == (2, 7)
 
 
-def test_normalises_as_torchvision_does() -> None:
+def test_normalizes_as_torchvision_does() -> None:
     images = torch.randint(256, (2, 3, 4, 4), dtype=torch.uint8)
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
-    normalised = Classifier(nn.Identity(), mean=MEAN, std=STD)(images)
-    torch.testing.assert_close(normalised, (images / 255 - mean) / std)
+    normalized = Classifier(nn.Identity(), mean=MEAN, std=STD)(images)
+    torch.testing.assert_close(normalized, (images / 255 - mean) / std)
 
 
 def test_a_constant_channel_stays_finite() -> None:
@@ -80,7 +80,7 @@ def test_a_batch_norm_needs_more_than_one_value_of_a_channel() -> None:
     [("resnet20", 0.27), ("resnet32", 0.46), ("resnet44", 0.66), ("resnet56", 0.85)],
 )
 def test_small_resnets_have_the_papers_parameters(name: str, millions: float) -> None:
-    network = small_resnet(name, classes=10)
+    network = cifar_resnet(name, classes=10)
     # The paper's shortcuts (option A) have no weights.
     own = {title: each for title, each in network.named_modules() if "downsample" not in title}
     count = sum(p.numel() for each in own.values() for p in each.parameters(recurse=False))

@@ -7,7 +7,7 @@ from torch import nn
 
 import trainer.model.precision
 from trainer.model.precision import autocast_dtype, loss_scaler, set_float32
-from trainer.train_step import Update
+from trainer.train_step import TrainStep
 
 CPU = torch.device("cpu")
 
@@ -43,7 +43,9 @@ def test_types_learn_alike(dtype: torch.dtype | None) -> None:
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(32, 3))
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0, fused=True)
     scaler = loss_scaler(CPU, dtype)
-    update = Update(model=model, optimizer=optimizer, dtype=dtype, scaler=scaler, clip_norm=1.0)
+    update = TrainStep(
+        model=model, optimizer=optimizer, dtype=dtype, scaler=scaler, grad_clip_norm=1.0
+    )
     images, labels = torch.randn(12, 3, 4, 4), torch.arange(12) % 3
     losses = [update(images, labels, 0.1).item() for _ in range(20)]
     assert losses[-1] < 0.7 * losses[0]
@@ -56,8 +58,8 @@ def test_an_overflow_is_a_step_left_out_and_half_the_scale() -> None:
     before = model.weight.detach().clone()
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**120)
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
-    update = Update(
-        model=model, optimizer=optimizer, dtype=torch.float16, scaler=scaler, clip_norm=1.0
+    update = TrainStep(
+        model=model, optimizer=optimizer, dtype=torch.float16, scaler=scaler, grad_clip_norm=1.0
     )
     loss = update(torch.ones(2, 1), torch.tensor([0, 1]), 0.1)
     assert loss.isfinite()

@@ -14,7 +14,7 @@ from trainer.meter import Interval
 from trainer.run.display import summary_rows
 from trainer.run.metrics_reader import KEYS, NUMBERS, Record, read_records
 from trainer.run.metrics_writer import MetricsFile
-from trainer.run.summary import Summary, summarise
+from trainer.run.summary import Summary, summarize
 from trainer.tasks.scores import METRIC_NAMES
 
 INTERVAL = {"images": 8, "seconds": 2.0, "data_seconds_max": 0.5, "memory_bytes": 2**20}
@@ -65,7 +65,7 @@ def test_a_summary_sets_cold_and_warm_apart() -> None:
         interval(40, seconds=4.0, process=1, bad_samples=1),
         interval(48, process=1, elapsed_seconds=100.0, bad_samples=2),
     ]
-    summary = summarise(records, samples=16)
+    summary = summarize(records, samples=16)
     assert summary.warmup and summary.first_epoch and summary.later_epochs and summary.total
     assert (summary.warmup.images, summary.warmup.seconds) == (16, 24.0)
     assert (summary.first_epoch.images, summary.first_epoch.images_per_second) == (16, 2.0)
@@ -85,7 +85,7 @@ def test_a_summary_sets_cold_and_warm_apart() -> None:
 
 
 def test_a_run_of_one_interval_has_no_more_parts() -> None:
-    summary = summarise([interval(8)], samples=16)
+    summary = summarize([interval(8)], samples=16)
     assert summary.warmup == summary.total
     assert summary.first_epoch is summary.later_epochs is None
     assert "first_epoch" in summary.as_record()
