@@ -47,6 +47,7 @@ def main(**values: Any) -> None:
             f"Python per batch of {BATCH_SIZE}",
             "CPU ms",
             alternate(per_batch(small, benchmark.batches), runs=benchmark.runs),
+            kind="benchmarks.overheads",
             facts={"samples": SMALL, "limit_ms": 1},
         )
         starts = {
@@ -65,6 +66,7 @@ def main(**values: Any) -> None:
                 Measurement(name=name, values=tuple(run["seconds"] for run in runs))
                 for name, runs in seen.items()
             ],
+            kind="benchmarks.overheads",
             facts=_memory(seen),
         )
 

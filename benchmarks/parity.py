@@ -188,6 +188,7 @@ def _print(
     console = Console(width=120)
     console.print(pixels, crops)
     record = {
+        "kind": "benchmarks.parity",
         "benchmark": "parity",
         **asdict(benchmark),
         "pixels": [asdict(row) for row in differences],

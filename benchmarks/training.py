@@ -71,6 +71,7 @@ def _measure(benchmark: TrainingBenchmark) -> None:
         f"training: {benchmark.model} at {benchmark.image_size} px, batch {benchmark.batch_size}",
         "images/s",
         rows,
+        kind="benchmarks.training",
         facts={"settings": asdict(benchmark), "ratios": {row.name: row.values for row in ratios}},
         finding=f"Round by round: {'; '.join(said)}.",
         output=benchmark.output,
@@ -91,6 +92,7 @@ def _measure_saving(benchmark: TrainingBenchmark) -> None:
         f"checkpoints: {benchmark.model}, every {benchmark.steps} steps",
         "images/s",
         rows,
+        kind="benchmarks.training",
         facts={"settings": asdict(benchmark), "checkpoint_seconds": taken.values},
         finding=f"A checkpoint takes {taken.median:.3f} s ({_span(taken)}) of the steps' time: "
         f"{taken.median / MINUTE_SECONDS:.2%} at one a minute (bar {SAVING_BAR:.0%}).",

@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from benchmarks.measuring.alternate import Measurement, alternate
+from benchmarks.measuring.result_file import COMPUTE
 from benchmarks.measuring.table import figure_columns, report
 from benchmarks.measuring.text import counted, figure
 from pipeline.errors import DataError, MisuseError
@@ -81,6 +82,14 @@ def _report(
         f"{counted(world.world_size, 'rank')} on {name}",
         "images/s",
         rows,
+        kind=COMPUTE,
+        rows={
+            row.name: {
+                "mode": contenders[row.name].trained.mode,
+                "batch_size": contenders[row.name].batch_size,
+            }
+            for row in rows
+        },
         facts={
             "device": name,
             "world_size": world.world_size,
@@ -116,6 +125,7 @@ def _measure_bare(benchmark: ComputeBenchmark, world: "World") -> None:
         f"compute: {benchmark.model} at {benchmark.image_size} px, batch {size[0]}, {mode[0]}",
         "images/s",
         rows,
+        kind="bench-compute --bare",
         facts={"ratio": trainer / bare, "bar": BAR, "steps": steps.steps},
         finding=f"The trainer's loop gives {figure(trainer)} images/s, {trainer / bare:.3f} of a "
         f"bare loop's {figure(bare)}.",

@@ -152,6 +152,7 @@ def race(
         f"{recipe.model}, batch {recipe.global_batch_size}, {settings.machine.precision}, cpu",
         "images/s",
         measured,
+        kind="bench-frameworks",
         facts={
             "figures": figures,
             "absent": absent,

@@ -10,7 +10,7 @@ from benchmarks.loader.config import (
     FULL,
     HAND_OVER,
     READ,
-    RUNGS,
+    STAGES,
     LoaderBenchmark,
 )
 from benchmarks.loader.setup import Setup, open_setup
@@ -18,13 +18,14 @@ from benchmarks.loader.stages import rungs
 from benchmarks.loader.timed_batches import COLUMNS, TimedBatches
 from benchmarks.measuring.alternate import Measurement, alternate
 from benchmarks.measuring.page_cache import can_be_cold, resident_when_dropped
+from benchmarks.measuring.result_file import BY_STAGE
 from benchmarks.measuring.table import figure_columns, report
 from benchmarks.measuring.text import figure
 from pipeline.build import train_stream
 from pipeline.config import PipelineConfig
 
-# What a rung adds to the one before, as a limit is called.
-STAGES = {
+# What a stage adds to the one before, as a limit is called.
+LIMITS = {
     READ: "Reading",
     DECODE: "Decoding",
     AUGMENT: "Augmenting",
@@ -44,13 +45,14 @@ def measure_rungs(benchmark: LoaderBenchmark, config: PipelineConfig) -> None:
         contenders = rung_contenders(setup, can_be_cold=can_be_cold(still_resident))
         measured = alternate(contenders, runs=benchmark.runs, warmup=benchmark.warmup)
     rows = {each.name: each for each in measured if each.name != _WARMING}
-    rows = {name: rows[name] for name in (*RUNGS, *COLD.values()) if name in rows}
+    rows = {name: rows[name] for name in (*STAGES, *COLD.values()) if name in rows}
     figures = {name: contenders[name].figures(benchmark.runs) for name in rows}
-    shares = stage_shares({name: rows[name].median for name in RUNGS})
+    shares = stage_shares({name: rows[name].median for name in STAGES})
     report(
         f"loader: {setup.title}",
         "images/s",
         list(rows.values()),
+        kind=BY_STAGE,
         facts=facts
         | {
             "figures": figures,
@@ -96,11 +98,11 @@ def stage_shares(rates: Mapping[str, float]) -> dict[str, float]:
 
     A rung that comes out faster than the one before, by chance or since stages overlap, adds none.
     """
-    seconds = [1 / rates[name] for name in RUNGS]
+    seconds = [1 / rates[name] for name in STAGES]
     added = [
         max(after - before, 0.0) for before, after in zip([0.0, *seconds], seconds, strict=False)
     ]
-    return {name: each / sum(added) for name, each in zip(RUNGS, added, strict=True)}
+    return {name: each / sum(added) for name, each in zip(STAGES, added, strict=True)}
 
 
 def find_limit(rows: Mapping[str, Measurement], shares: Mapping[str, float]) -> str:
@@ -109,7 +111,7 @@ def find_limit(rows: Mapping[str, Measurement], shares: Mapping[str, float]) -> 
     limit = max(shares, key=lambda name: shares[name])
     span = f"{figure(full.interval.low)} to {figure(full.interval.high)}"
     sentence = (
-        f"{STAGES[limit]} is the limit: {figure(full.median)} images/s ({span}) in full, "
+        f"{LIMITS[limit]} is the limit: {figure(full.median)} images/s ({span}) in full, "
         f"{shares[limit]:.0%} of the time in that stage"
     )
     if limit != READ:

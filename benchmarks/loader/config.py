@@ -35,7 +35,7 @@ class LoaderBenchmark(Measuring):
             raise MisuseError("--sweep, --doctor and --tune are done one at a time.")
 
 
-READ, DECODE, AUGMENT, HAND_OVER, FULL = RUNGS = (
+READ, DECODE, AUGMENT, HAND_OVER, FULL = STAGES = (
     *("read bytes", "+ decode", "+ augment", "+ hand-over"),
     "full",
 )

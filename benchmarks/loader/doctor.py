@@ -5,7 +5,7 @@ from dataclasses import asdict
 from rich.console import Console
 
 from benchmarks.loader.by_stage import find_limit, rung_contenders, stage_shares
-from benchmarks.loader.config import RUNGS, LoaderBenchmark
+from benchmarks.loader.config import STAGES, LoaderBenchmark
 from benchmarks.loader.health_checks import Finding, data_findings, machine_findings
 from benchmarks.loader.setup import open_setup
 from benchmarks.loader.timed_batches import COLUMNS
@@ -35,11 +35,12 @@ def measure_health(benchmark: LoaderBenchmark, config: PipelineConfig) -> None:
         contenders = rung_contenders(setup, can_be_cold=False)
         rows = alternate(contenders, runs=RUNS)
         figures = {name: each.figures(RUNS) for name, each in contenders.items()}
-    shares = stage_shares({name: row.median for name, row in zip(RUNGS, rows, strict=True)})
+    shares = stage_shares({name: row.median for name, row in zip(STAGES, rows, strict=True)})
     report(
         f"loader, expected: {setup.title}",
         "images/s",
         rows,
+        kind="bench-loader --doctor",
         facts=facts
         | {
             "findings": [asdict(finding) for finding in findings],

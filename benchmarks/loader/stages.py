@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.loader.config import RUNGS
+from benchmarks.loader.config import STAGES
 from pipeline.batches import BatchContext, decoded_batches, decoded_images, open_feed
 from pipeline.build import TrainStream
 from pipeline.dali.decode_graph import Stages, windows
@@ -33,7 +33,7 @@ Opener = Callable[[int], Generator[Integers]]
 
 
 def rungs(stream: TrainStream, loader: Loader) -> Mapping[str, Opener]:
-    """Openers by the names in RUNGS; all read the same samples."""
+    """Openers by the names in STAGES; all read the same samples."""
     source, plan = stream.source, stream.plan
     windows_alone = replace(
         source, graph=replace(source.graph, parameter_names=("start", "shape"), operations=0)
@@ -45,7 +45,7 @@ def rungs(stream: TrainStream, loader: Loader) -> Mapping[str, Opener]:
         lambda position: _samples(decoded_batches(source, plan(position))),
         lambda position: loaded(loader, position),
     )
-    return dict(zip(RUNGS, openers, strict=True))
+    return dict(zip(STAGES, openers, strict=True))
 
 
 def loaded(loader: Loader, position: int) -> Generator[Integers]:

@@ -11,6 +11,7 @@ from benchmarks.loader.config import LoaderBenchmark
 from benchmarks.loader.setup import Setup, open_setup
 from benchmarks.loader.timed_batches import COLUMNS, TimedBatches
 from benchmarks.measuring.alternate import Measurement, alternate, ratio
+from benchmarks.measuring.result_file import SWEEP
 from benchmarks.measuring.table import figure_columns, report
 from benchmarks.measuring.text import figure
 from pipeline.config import PipelineConfig, open_dataset
@@ -34,6 +35,7 @@ def measure_sweep(benchmark: LoaderBenchmark, config: PipelineConfig) -> None:
             f"loader by {benchmark.sweep}: {setup.title}",
             "images/s",
             rows,
+            kind=SWEEP,
             facts=facts | {"figures": figures},
             columns=figure_columns(figures, COLUMNS),
             notes=setup.warnings(facts),

@@ -45,6 +45,7 @@ def measure_tuning(benchmark: LoaderBenchmark, config: PipelineConfig) -> None:
             f"loader tuned: {setup.title}",
             "images/s",
             rows,
+            kind="bench-loader --tune",
             facts=facts
             | {
                 "figures": figures,

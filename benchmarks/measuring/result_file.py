@@ -1,6 +1,7 @@
 """Results as they are kept: one JSON object, sealed by a hash so that an edited one is noticed.
 
     format, version   FORMAT, VERSION
+    kind              the command that measured: one of KINDS, or another name
     benchmark         what was measured, for people
     finding           what came out, in one sentence
     unit              of the figures in `median`, `interval` and `values`
@@ -9,6 +10,7 @@
     confidence        contender -> at least 0.95, less where there were fewer than 6 runs
     spread            contender -> (highest - lowest) / median
     values            contender -> the raw figure of each run in order, warm-up dropped
+    rows              contender -> what was measured, by field: {"batch_size": 64, ...}
     environment       machine, versions, command, commit: ``provenance.environment``
     sha256            in hex, of the canonical text of all the rest
 
@@ -25,7 +27,23 @@ from typing import Any
 from pipeline.errors import DataError
 
 FORMAT = "shardline measurement"
-VERSION = 1
+VERSION = 2
+
+BY_STAGE, SWEEP, COMPUTE, SCALING, TRAININGS, PREDICTION, STUDY = KINDS = (
+    *("bench-loader", "bench-loader --sweep", "bench-compute"),
+    *("bench-scaling", "bench-scaling --to-end", "bench-predict", "bench-study"),
+)
+ANOTHER = "another benchmark"
+# Version 1 didn't say its kind: what that benchmark states, but none of those after it.
+_VERSION_1_MARKS = {
+    STUDY: {"configurations"},
+    SCALING: {"points"},
+    TRAININGS: {"trainings"},
+    PREDICTION: {"predictions"},
+    COMPUTE: {"world_size", "figures"},
+    BY_STAGE: {"share_of_time", "threads"},
+    SWEEP: {"split_bytes", "threads"},
+}
 
 
 def seal(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,10 +60,10 @@ def verify(bundle: Mapping[str, Any], origin: str | Path) -> None:
     """Raise ``DataError``, which names `origin`, unless the bundle is as it was sealed."""
     if bundle.get("format") != FORMAT:
         raise DataError(f"{origin} is no result of a benchmark: it doesn't say {FORMAT!r}.")
-    if bundle.get("version") != VERSION:
+    if bundle.get("version") not in (1, VERSION):
         raise DataError(
-            f"{origin} is of version {bundle.get('version')!r}, this shardline reads version "
-            f"{VERSION}: measure again."
+            f"{origin} is of version {bundle.get('version')!r}, this shardline reads "
+            f"versions 1 and {VERSION}: measure again."
         )
     content = {name: value for name, value in bundle.items() if name != "sha256"}
     if bundle.get("sha256") != _sha256(content):
@@ -73,7 +91,22 @@ def read_bundle(path: Path) -> dict[str, Any]:
     if not isinstance(bundle, dict):
         raise DataError(f"{path} is no result of a benchmark: it holds no JSON object.")
     verify(bundle, path)
-    return bundle
+    if bundle["version"] == 1:
+        bundle = _from_version_1(bundle)
+    return {"kind": ANOTHER, "rows": {}} | bundle
+
+
+def _from_version_1(bundle: Mapping[str, Any]) -> dict[str, Any]:
+    """With kind and rows, which version 2 states. Rows of bench-compute were called
+    "channels-last, batch 64"."""
+    marks = _VERSION_1_MARKS.items()
+    kind = next((kind for kind, own in marks if own <= bundle.keys()), ANOTHER)
+    rows: dict[str, Any] = {}
+    if kind == COMPUTE:
+        for row in bundle["median"]:
+            mode, _, batch_size = row.partition(", batch ")
+            rows[row] = {"mode": mode, "batch_size": int(batch_size)}
+    return {**bundle, "kind": kind, "rows": rows}
 
 
 def publish(facts: Mapping[str, Any], output: str | None) -> None:
@@ -94,25 +127,3 @@ def publish(facts: Mapping[str, Any], output: str | None) -> None:
 def _sha256(content: Mapping[str, Any]) -> str:
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-RUNGS, SWEEP, COMPUTE, SCALING, TRAININGS, PREDICTION, STUDY = KINDS = (
-    *("bench-loader", "bench-loader --sweep", "bench-compute"),
-    *("bench-scaling", "bench-scaling --to-end", "bench-predict", "bench-study"),
-)
-
-# What that benchmark states, but none of those after it.
-_MARKS = {
-    STUDY: {"configurations"},
-    SCALING: {"points"},
-    TRAININGS: {"trainings"},
-    PREDICTION: {"predictions"},
-    COMPUTE: {"world_size", "figures"},
-    RUNGS: {"share_of_time", "threads"},
-    SWEEP: {"split_bytes", "threads"},
-}
-
-
-def kind_of(bundle: Mapping[str, Any]) -> str | None:
-    """One of KINDS; None for benchmarks of other things."""
-    return next((kind for kind, marks in _MARKS.items() if marks <= bundle.keys()), None)

@@ -24,6 +24,8 @@ def report(
     unit: str,
     measurements: Sequence[Measurement],
     *,
+    kind: str,
+    rows: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     facts: Mapping[str, Any],
     columns: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
     ratios: bool = True,
@@ -34,8 +36,11 @@ def report(
     """Print a table, with `ratios` to the first row where there are several, `notes` and the
     `finding` (by default the last row beside the first); then the bundle, to `output` too.
 
-    `columns`: more of the table, header -> row -> text. `facts`: more of the bundle; they may have
-    none of its own names.
+    Args:
+        kind: the command that measured, one of ``result_file.KINDS`` or another name.
+        rows: what each row measured, name -> field -> value, where others read it.
+        columns: more of the table, header -> row -> text.
+        facts: more of the result; they may have none of its own names.
     """
     finding = finding or default_finding(unit, measurements)
     _show_table(title, unit, measurements, columns, ratios and len(measurements) > 1)
@@ -44,6 +49,7 @@ def report(
             print(line)
     intervals = {row.name: row.interval for row in measurements}
     record = {
+        "kind": kind,
         "benchmark": title,
         "finding": finding,
         "unit": unit,
@@ -52,6 +58,7 @@ def report(
         "confidence": {name: each.confidence for name, each in intervals.items()},
         "spread": {row.name: spread(row.values) for row in measurements},
         "values": {row.name: row.values for row in measurements},
+        "rows": dict(rows),
         "environment": environment(),
     }
     if taken := record.keys() & facts.keys():

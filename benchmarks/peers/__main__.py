@@ -69,7 +69,7 @@ class PeersBenchmark(Measuring):
     workers: int | None = setting(
         None, "Threads or processes of each.  [default: every core]", low=1
     )
-    runs: int = setting(5, "Runs that count, of each contender.")
+    runs: int = setting(5, "Runs that count, of each contender.", low=1)
     seconds: float = setting(1.6, "Length of a run.", low=0.01)
     drop_seconds: float = setting(0.7, "What passes of a run before it counts.", low=0)
     data: str = setting(str(DATA_FOLDER), "Where the images are made, once.")
@@ -165,6 +165,7 @@ def race(
         f"{benchmark.format}, {benchmark.page_cache} page cache, {benchmark.device}",
         "images/s",
         list(rates.values()),
+        kind="benchmarks.peers",
         facts={
             **summary(ran),
             "bars": [bar.record() for bar in bars],

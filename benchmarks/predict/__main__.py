@@ -59,10 +59,10 @@ def main(results: tuple[Path, ...], **values: Any) -> None:
 
 
 def _network_of(path: Path) -> Network:
-    from benchmarks.measuring.result_file import PREDICTION, kind_of, read_bundle
+    from benchmarks.measuring.result_file import PREDICTION, read_bundle
 
     bundle = read_bundle(path)
-    if kind_of(bundle) != PREDICTION:
+    if bundle["kind"] != PREDICTION:
         raise MisuseError(f"--network-of {path}: give a result of bench-predict.")
     found = bundle["network"]
     return Network(

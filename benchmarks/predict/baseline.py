@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.loader.config import FULL
-from benchmarks.measuring.result_file import COMPUTE, RUNGS, SCALING, kind_of, read_bundle
+from benchmarks.measuring.result_file import BY_STAGE, COMPUTE, SCALING, read_bundle
 from benchmarks.predict.step_model import Rank
 from benchmarks.scaling.record import LOADER, SYNTHETIC, WARM, WEAK, read_points
 from pipeline.errors import MisuseError
@@ -58,14 +58,14 @@ def read_one_rank(
         batch_size: of a rank, of those that bench-compute measured; by default the fastest.
         gradient_bytes: in place of what the bundle says.
     """
-    found: dict[str | None, list[Bundle]] = {}
+    found: dict[str, list[Bundle]] = {}
     for path in paths:
         bundle = read_bundle(path)
-        kind = kind_of(bundle)
-        if kind not in (SCALING, COMPUTE, RUNGS):
-            raise MisuseError(f"{path} is of {kind or 'another benchmark'}: {_WANTED}")
+        kind = bundle["kind"]
+        if kind not in (SCALING, COMPUTE, BY_STAGE):
+            raise MisuseError(f"{path} is of {kind}: {_WANTED}")
         found.setdefault(kind, []).append(bundle)
-    scaling, computes, loaders = (found.get(kind, []) for kind in (SCALING, COMPUTE, RUNGS))
+    scaling, computes, loaders = (found.get(kind, []) for kind in (SCALING, COMPUTE, BY_STAGE))
     if len(scaling) == 1 and not computes and not loaders:
         return _of_scaling(scaling[0], gradient_bytes)
     alone = [bundle for bundle in computes if bundle["world_size"] == 1]
@@ -138,7 +138,7 @@ def _of_compute(
     return OneRank(
         runs=tuple(
             Rank(
-                batch_size=_batch_size(row),
+                batch_size=alone["rows"][row]["batch_size"],
                 compute_rate=rate,
                 loader_rate=loader_rate,
                 gradient_bytes=size,
@@ -163,19 +163,11 @@ def _of_compute(
 
 def _row(compute: Bundle, batch_size: int | None) -> str:
     """The fastest row of a bundle of bench-compute, of those with that batch size."""
-    rows: dict[str, float] = {
-        row: rate
-        for row, rate in compute["median"].items()
-        if batch_size in (None, _batch_size(row))
-    }
+    sizes: dict[str, int] = {row: fields["batch_size"] for row, fields in compute["rows"].items()}
+    rows = [row for row, size in sizes.items() if batch_size in (None, size)]
     if not rows:
-        known = sorted({_batch_size(row) for row in compute["median"]})
+        known = sorted(set(sizes.values()))
         raise MisuseError(
             f"--batch-size {batch_size} was not measured, but {', '.join(map(str, known))}."
         )
-    return max(rows, key=lambda row: rows[row])
-
-
-def _batch_size(row: str) -> int:
-    """Rows are called "channels-last, batch 64"."""
-    return int(row.split()[-1])
+    return max(rows, key=lambda row: float(compute["median"][row]))

@@ -114,6 +114,7 @@ def _report(
         f"what {world.world_size} ranks share: {kind}",
         "times/s",
         rows,
+        kind="benchmarks.predict.network_probe",
         facts={
             "link": asdict(link),
             "slowdown": slowdown,

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from benchmarks.measuring.alternate import Measurement
+from benchmarks.measuring.result_file import PREDICTION
 from benchmarks.measuring.table import report
 from benchmarks.measuring.text import counted, figure
 from benchmarks.predict.baseline import MeasuredSize, OneRank
@@ -69,6 +70,7 @@ def report_prediction(
         f"{counted(network.ranks_per_node, 'rank')} a node",
         "images/s",
         rows,
+        kind=PREDICTION,
         facts={
             "predictions": [
                 {"limit": size.limit, "efficiency": size.efficiency, **asdict(size.median)}

@@ -6,9 +6,8 @@ from typing import Any
 from matplotlib import rcParams
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from benchmarks.loader.config import COLD, FULL, READ
-from benchmarks.loader.config import RUNGS as RUNG_NAMES
-from benchmarks.measuring.result_file import COMPUTE, RUNGS
+from benchmarks.loader.config import COLD, FULL, READ, STAGES
+from benchmarks.measuring.result_file import BY_STAGE, COMPUTE
 from benchmarks.measuring.text import figure
 from benchmarks.report.headline import as_times, rates
 from benchmarks.report.inputs import Inputs, Result
@@ -40,10 +39,10 @@ def rates_panel(inputs: Inputs) -> Panel | None:
 
 def rungs_panel(inputs: Inputs) -> Panel | None:
     """The loader from its first stage on, warm and cold."""
-    result = inputs.last(RUNGS)
+    result = inputs.last(BY_STAGE)
     if result is None:
         return None
-    rows = [name for name in (*RUNG_NAMES, *COLD.values()) if name in result.median]
+    rows = [name for name in (*STAGES, *COLD.values()) if name in result.median]
     shares: Mapping[str, float] = result.bundle["share_of_time"]
     slowest = max(shares, key=lambda name: shares[name])
     stage = "reading" if slowest == READ else slowest.removeprefix("+ ")

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from benchmarks.loader.config import AUGMENT, DECODE, FULL, READ
-from benchmarks.measuring.result_file import COMPUTE, RUNGS, SCALING, STUDY, SWEEP
+from benchmarks.measuring.result_file import BY_STAGE, COMPUTE, SCALING, STUDY, SWEEP
 from benchmarks.measuring.text import counted, figure
 from benchmarks.report.inputs import Inputs, Result
 from benchmarks.scaling.record import LOADER, SYNTHETIC, WARM, Point, read_points
@@ -44,7 +44,7 @@ def rates(inputs: Inputs) -> Rates:
     if point := largest_point(inputs):
         alone = (point.images_per_second(rung) for rung in (LOADER, SYNTHETIC, WARM))
         return Rates(**dict(zip(("loader", "model", "both"), alone, strict=True)))
-    loader, compute = inputs.last(RUNGS), inputs.last(COMPUTE)
+    loader, compute = inputs.last(BY_STAGE), inputs.last(COMPUTE)
     return Rates(
         loader=loader.median[FULL] if loader else None,
         model=max(compute.median.values()) if compute else None,
@@ -92,7 +92,7 @@ def lift(inputs: Inputs, found: Rates) -> str:
 
 def _more_threads(inputs: Inputs, times: float) -> list[str]:
     """The loader's rate grows with its threads until the cores are used up."""
-    point, scaling, loader = largest_point(inputs), inputs.last(SCALING), inputs.last(RUNGS)
+    point, scaling, loader = largest_point(inputs), inputs.last(SCALING), inputs.last(BY_STAGE)
     if point and scaling and point.rank_cores[0]:
         threads, result, of = len(point.rank_cores[0]), scaling, " a rank"
     elif loader and not point:
@@ -112,7 +112,7 @@ def _faster_input(inputs: Inputs) -> list[str]:
         for name, say in (("cache", _cached), ("format", _stored))
         if (sweep := sweeps.get(name)) and (way := say(sweep))
     ]
-    loader = inputs.last(RUNGS)
+    loader = inputs.last(BY_STAGE)
     if ways or loader is None:
         return ways
     stages: dict[str, float] = loader.bundle["share_of_time"]

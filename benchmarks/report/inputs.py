@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring.result_file import kind_of, read_bundle
+from benchmarks.measuring.result_file import KINDS, read_bundle
 from pipeline.errors import DataError
 from trainer.plotting.curves import Run, open_runs
 from trainer.run.metrics_reader import METRICS_NAME
@@ -13,10 +13,10 @@ from trainer.run.metrics_reader import METRICS_NAME
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """A bundle, by the name of its file; `kind` is one of ``kinds.KINDS``, or None."""
+    """A bundle, by the name of its file; `kind` says which benchmark measured."""
 
     name: str
-    kind: str | None
+    kind: str
     bundle: Mapping[str, Any]
 
     @property
@@ -42,11 +42,14 @@ class Inputs:
 
     def last(self, kind: str) -> Result | None:
         """The one that was given last, of several."""
-        found = self.all(kind)
-        return found[-1] if found else None
+        return next((result for result in reversed(self.results) if result.kind == kind), None)
 
-    def all(self, kind: str | None) -> list[Result]:
+    def all(self, kind: str) -> list[Result]:
         return [result for result in self.results if result.kind == kind]
+
+    def others(self) -> list[Result]:
+        """Those of no kind that the page has a section for."""
+        return [result for result in self.results if result.kind not in KINDS]
 
 
 def expand(paths: Sequence[Path]) -> list[Path]:
@@ -74,4 +77,4 @@ def _read_result(path: Path) -> Result:
     for name in ("benchmark", "finding", "unit", "median", "interval", "environment"):
         if name not in bundle:
             raise DataError(f"{path} doesn't state {name!r}: it is no result that can be shown.")
-    return Result(name=path.stem, kind=kind_of(bundle), bundle=bundle)
+    return Result(name=path.stem, kind=bundle["kind"], bundle=bundle)

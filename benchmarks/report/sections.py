@@ -1,10 +1,10 @@
 """Which sections a page has, from what was given."""
 
 from benchmarks.measuring.result_file import (
+    BY_STAGE,
     COMPUTE,
     KINDS,
     PREDICTION,
-    RUNGS,
     SCALING,
     STUDY,
     SWEEP,
@@ -92,7 +92,7 @@ def _scaling(inputs: Inputs) -> Section | None:
 
 
 def _loader(inputs: Inputs) -> Section | None:
-    result, panel = inputs.last(RUNGS), rungs_panel(inputs)
+    result, panel = inputs.last(BY_STAGE), rungs_panel(inputs)
     panels = [panel] if panel else []
     tables = [("Figures of the stages", figures_table(result))] if result else []
     for number, sweep in enumerate(inputs.all(SWEEP)):
@@ -148,7 +148,7 @@ def _trainings(inputs: Inputs) -> Section | None:
 
 
 def _others(inputs: Inputs) -> Section | None:
-    results = inputs.all(None)
+    results = inputs.others()
     if not results:
         return None
     return Section(
@@ -177,7 +177,7 @@ def _absent(inputs: Inputs) -> str | None:
         # Whole in itself: its ladder has loader and model.
         return None
     known = {
-        "the loader (bench-loader)": inputs.last(RUNGS),
+        "the loader (bench-loader)": inputs.last(BY_STAGE),
         "the model alone (bench-compute)": inputs.last(COMPUTE),
         "more ranks (bench-scaling)": inputs.last(SCALING),
         "a prediction (bench-predict)": inputs.last(PREDICTION),

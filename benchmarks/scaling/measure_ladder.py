@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from benchmarks.measuring.alternate import Measurement
+from benchmarks.measuring.result_file import SCALING
 from benchmarks.measuring.table import report
 from benchmarks.scaling.analysis import build_points
 from benchmarks.scaling.config import ScalingBenchmark
@@ -40,6 +41,7 @@ def measure_ladder(
         f"scaling: {plan.settings.recipe.model} at {data.image_size_px} px on {facts['device']}",
         "images/s",
         [Measurement(name=point.name, values=point.rates()) for point in points],
+        kind=SCALING,
         facts=facts | {"points": [point.as_record() for point in points]},
         columns=point_columns(points),
         ratios=False,

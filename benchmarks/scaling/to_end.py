@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.measuring.alternate import Measurement
+from benchmarks.measuring.result_file import TRAININGS
 from benchmarks.measuring.table import report
 from benchmarks.measuring.text import figure
 from benchmarks.scaling.config import ScalingBenchmark
@@ -75,6 +76,7 @@ def measure_trainings(
         f"trainings: {plan.settings.recipe.model} at {data.image_size_px} px",
         "images/s",
         [Measurement(name=each.name, values=(each.images_per_second,)) for each in trainings],
+        kind=TRAININGS,
         facts={
             "trainings": [asdict(each) for each in trainings],
             "settings": asdict(benchmark) | plan.settings.to_dict(),

@@ -160,7 +160,15 @@ def memory(setup: Setup, kind: str, make: Callable[[Path, int, int], Path]) -> N
     facts = {"without_files": own, "bars": [bar.record() for bar in bars]}
     columns = {"without mapped files": {name: f"{size:,.1f}" for name, size in own.items()}}
     title = f"peak memory of all processes together, {kind}, {TINY_PX} x {TINY_PX} px"
-    report(title, "MB", measured, facts=facts, columns=columns, notes=[str(bar) for bar in bars])
+    report(
+        title,
+        "MB",
+        measured,
+        kind="benchmarks.sharding",
+        facts=facts,
+        columns=columns,
+        notes=[str(bar) for bar in bars],
+    )
 
 
 PARTS: dict[str, Callable[[Setup], None]] = {

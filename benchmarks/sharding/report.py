@@ -52,4 +52,12 @@ def show(
         "MB written": {each.name: f"{each.written_bytes / 1e6:,.0f}" for each in ran},
     }
     notes = [*map(str, bars), *(f"{name}: {why}" for name, why in absent.items())]
-    report(title, unit, list(measured.values()), facts=facts, columns=columns, notes=notes)
+    report(
+        title,
+        unit,
+        list(measured.values()),
+        kind="benchmarks.sharding",
+        facts=facts,
+        columns=columns,
+        notes=notes,
+    )

@@ -116,15 +116,16 @@ def _why(point: Point) -> str:
 
 def answer_node(prediction: Mapping[str, Any], ranks: int) -> str:
     """bench-predict's figures of twice the ranks, beside those of as many as were measured."""
-    medians: Mapping[str, float] = prediction["median"]
-    here, there = counted(ranks, "rank"), counted(2 * ranks, "rank")
-    if here not in medians or there not in medians:
-        return f"Not predicted for {there}."
-    limits = dict(zip(medians, prediction["predictions"], strict=True))
+    sizes = [size["ranks"] for size in prediction["predictions"]]
+    rates = dict(zip(sizes, prediction["median"].values(), strict=True))
+    limits = {size["ranks"]: size["limit"] for size in prediction["predictions"]}
+    if not {ranks, 2 * ranks} <= rates.keys():
+        return f"Not predicted for {counted(2 * ranks, 'rank')}."
     return (
-        f"A second node of {here} is predicted to give {figure(medians[there])} images/s instead "
-        f"of {figure(medians[here])}, {medians[there] / medians[here]:.2f} times as many, with the "
-        f"same batch a rank; the first limit there is {limits[there]['limit']}."
+        f"A second node of {counted(ranks, 'rank')} is predicted to give "
+        f"{figure(rates[2 * ranks])} images/s instead of {figure(rates[ranks])}, "
+        f"{rates[2 * ranks] / rates[ranks]:.2f} times as many, with the same batch a rank; the "
+        f"first limit there is {limits[2 * ranks]}."
     )
 
 

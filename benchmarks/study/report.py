@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measuring.alternate import Measurement
+from benchmarks.measuring.result_file import STUDY
 from benchmarks.measuring.table import report
 from benchmarks.scaling.record import Point
 from benchmarks.study.answers import (
@@ -49,6 +50,7 @@ def report_study(
         f"study: {settings.recipe.model}, global batch {settings.recipe.global_batch_size}",
         "images/s",
         [Measurement(name=group.name, values=group.rates) for group in groups],
+        kind=STUDY,
         facts={
             "configurations": [group.as_record(efficiencies[group.name]) for group in groups],
             "metric": metric,

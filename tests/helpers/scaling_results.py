@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measuring.alternate import Measurement
-from benchmarks.measuring.result_file import verify
+from benchmarks.measuring.result_file import SCALING, verify
 from benchmarks.measuring.table import report
 from benchmarks.predict.__main__ import main
 from benchmarks.scaling.analysis import build_points
@@ -61,5 +61,5 @@ def scaling(path: Path, by_ranks: Mapping[int, Mapping[str, float]]) -> Path:
         "precision": "auto",
         "device": "CPU",
     }
-    report("scaling", "images/s", rows, facts=facts, output=str(path))
+    report("scaling", "images/s", rows, kind=SCALING, facts=facts, output=str(path))
     return path

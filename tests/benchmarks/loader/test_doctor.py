@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.loader.by_stage import find_limit, stage_shares
-from benchmarks.loader.config import COLD, FULL, RUNGS
+from benchmarks.loader.config import COLD, FULL, STAGES
 from benchmarks.loader.gpu_decoder_utilization import parse_use
 from benchmarks.loader.health_checks import (
     files_finding,
@@ -28,7 +28,7 @@ def row(name: str, *values: float) -> Measurement:
 
 
 def test_shares_of_time() -> None:
-    rates = dict(zip(RUNGS, (1000, 500, 250, 260, 250), strict=True))
+    rates = dict(zip(STAGES, (1000, 500, 250, 260, 250), strict=True))
     shares = stage_shares(rates)
     # 1, 1 and 2 ms; the last two differ by chance.
     assert list(shares.values()) == pytest.approx(
@@ -40,7 +40,7 @@ RATES = (900, 300, 280, 280, 280)
 
 
 def test_the_limit_in_a_sentence() -> None:
-    rows = {name: row(name, rate, rate) for name, rate in zip(RUNGS, RATES, strict=True)}
+    rows = {name: row(name, rate, rate) for name, rate in zip(STAGES, RATES, strict=True)}
     shares = stage_shares({name: each.median for name, each in rows.items()})
     sentence = find_limit(rows, shares)
     assert sentence == (

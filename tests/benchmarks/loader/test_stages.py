@@ -12,7 +12,7 @@ import pytest
 from benchmarks.loader import __main__ as loader
 from benchmarks.loader import by_stage as loader_rungs
 from benchmarks.loader import tuning as loader_tune
-from benchmarks.loader.config import COLD, FULL, HAND_OVER, READ, RUNGS
+from benchmarks.loader.config import COLD, FULL, HAND_OVER, READ, STAGES
 from benchmarks.measuring.page_cache import disk_bytes, drop, resident_share
 from benchmarks.measuring.result_file import verify
 from benchmarks.measuring.text import figure
@@ -41,7 +41,7 @@ def test_the_rungs(digits_shards: Path, tmp_path: Path) -> None:
         digits_shards, "--threads", "3", "--batch-size", "16", "--output", str(output)
     )
     assert json.loads(output.read_text()) == record
-    assert list(record["values"])[:5] == list(RUNGS)
+    assert list(record["values"])[:5] == list(STAGES)
     assert all(len(values) == 3 for values in record["values"].values())
     assert record["threads"] == 3 and record["settings"]["batch_size"] == 16
     assert record["fits_in_page_cache"] is True

@@ -55,7 +55,7 @@ def test_a_lap_of_the_world_lies_between_barriers(monkeypatch: pytest.MonkeyPatc
     order: list[str] = []
     other = [24.0, 7.0, 5.0, 6.0]
     monkeypatch.setattr(World, "barrier", lambda world: order.append("barrier"))
-    monkeypatch.setattr(World, "gather", lambda world, values: [list(values), other])
+    monkeypatch.setattr(World, "all_gather", lambda world, values: [list(values), other])
 
     def work() -> int:
         order.append("work")
@@ -119,7 +119,15 @@ def test_a_report_ends_with_a_sentence_and_a_bundle(
 ) -> None:
     monkeypatch.setattr(provenance, "LOAD_BEFORE", 100.0)
     output = tmp_path / "results" / "race.json"
-    report("race", "laps/s", ROWS, facts={"threads": 2}, notes=["A note."], output=str(output))
+    report(
+        "race",
+        "laps/s",
+        ROWS,
+        kind="race",
+        facts={"threads": 2},
+        notes=["A note."],
+        output=str(output),
+    )
     *table, note, busy, finding, line = capsys.readouterr().out.splitlines()
     assert note == "A note." and busy.startswith("The load was 100.0 on")
     assert finding == "b: 21.00 laps/s (20.00 to 22.00), 1.91 times a."
@@ -140,7 +148,7 @@ def test_an_idle_machine_is_worth_no_word(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_report_s_facts_hide_nothing() -> None:
     with pytest.raises(ValueError, match="unit"):
-        report("race", "laps/s", ROWS, facts={"unit": "s"})
+        report("race", "laps/s", ROWS, kind="race", facts={"unit": "s"})
 
 
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

@@ -18,7 +18,7 @@ from benchmarks.datasets.photographs import prepare_format
 from benchmarks.measuring.alternate import Measurement
 from benchmarks.measuring.worker_process import LoaderFailedError, exit_on_sigterm
 from benchmarks.peers.__main__ import bars_of, columns_of, finding, main
-from benchmarks.peers.loader_process import LoaderLap, racer
+from benchmarks.peers.loader_process import LoaderLap, racer, timed_lap
 from benchmarks.peers.loaders.contract import (
     PEERS,
     Batch,
@@ -143,7 +143,9 @@ def test_windows_are_those_of_torchvision() -> None:
 
 def test_a_loader_stands_still_between_its_laps(stored: Path) -> None:
     with racer("shardline", task_of(stored, endless=True), None) as running:
-        laps = [running.lap(drop_seconds=0, seconds=0.2, most_images=10**9) for _ in range(2)]
+        laps = [
+            timed_lap(running, drop_seconds=0, seconds=0.2, most_images=10**9) for _ in range(2)
+        ]
         stat = Path(f"/proc/{running.pid}/stat").read_text()
     assert stat.rpartition(")")[2].split()[0] == "T"
     assert all(each.images >= BATCH_SIZE and each.cpu_seconds > 0 for each in laps)
@@ -164,7 +166,7 @@ def test_a_loader_that_fails_says_why(tmp_path: Path) -> None:
         racer("shardline", task_of(tmp_path), None) as running,
         pytest.raises(LoaderFailedError, match=r"shards holds no complete shards"),
     ):
-        running.lap(drop_seconds=0, seconds=1, most_images=10)
+        timed_lap(running, drop_seconds=0, seconds=1, most_images=10)
 
 
 def entrant_of(key: str, images: int) -> PeerRun:
@@ -220,7 +222,7 @@ def test_the_command_measures_cold_and_ends_with_a_bundle(noise: Path, stored: P
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
-        (("--images", "15"), 2, "--images must be at least 16, not 15"),
+        (("--images", "15"), 2, "--images 15 is less than --batch-size 16"),
         (("--runs", "0"), 2, "--runs must be at least 1, not 0"),
         (("--peers", "nobody"), 2, "'nobody' is not one of 'shardline'"),
         (("--format", "gif"), 2, "'gif' is not one of 'jpeg'"),

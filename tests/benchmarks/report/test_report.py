@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks.loader.config import AUGMENT, COLD, DECODE, FULL, HAND_OVER, READ
 from benchmarks.measuring.alternate import Measurement
+from benchmarks.measuring.result_file import BY_STAGE, COMPUTE, SWEEP, TRAININGS
 from benchmarks.measuring.table import report
 from benchmarks.report.__main__ import main
 from benchmarks.report.inputs import read_inputs
@@ -27,13 +28,15 @@ from tests.helpers.scaling_results import predicted, scaling
 STAGES = {READ: 0.1, DECODE: 0.6, AUGMENT: 0.2, HAND_OVER: 0.05, FULL: 0.05}
 
 
-def measured(path: Path, rates: Mapping[str, float], **facts: Any) -> Path:
+def measured(
+    path: Path, rates: Mapping[str, float], *, kind: str = "another", **facts: Any
+) -> Path:
     """A result as a benchmark writes it."""
     rows = [
         Measurement(name=name, values=(rate, 1.02 * rate, 0.99 * rate))
         for name, rate in rates.items()
     ]
-    report(path.stem, "images/s", rows, facts=facts, output=str(path))
+    report(path.stem, "images/s", rows, kind=kind, facts=facts, output=str(path))
     return path
 
 
@@ -43,6 +46,7 @@ def loader(path: Path, full: float, *, threads: int = 8, **facts: Any) -> Path:
     return measured(
         path,
         rates | {COLD[FULL]: full / 2},
+        kind=BY_STAGE,
         threads=threads,
         share_of_time=STAGES,
         settings={"sweep": None},
@@ -54,6 +58,7 @@ def compute(path: Path, rate: float) -> Path:
     return measured(
         path,
         {"channels-last, batch 32": rate / 2, "channels-last, batch 64": rate},
+        kind=COMPUTE,
         world_size=1,
         figures={f"channels-last, batch {size}": {"mfu": 0.5} for size in (32, 64)},
         settings={"model": "resnet50"},
@@ -61,7 +66,7 @@ def compute(path: Path, rate: float) -> Path:
 
 
 def sweep(path: Path, name: str, rates: Mapping[str, float]) -> Path:
-    return measured(path, rates, settings={"sweep": name}, threads=8, split_bytes=1000)
+    return measured(path, rates, kind=SWEEP, settings={"sweep": name}, threads=8, split_bytes=1000)
 
 
 def trainings(path: Path) -> Path:
@@ -73,7 +78,7 @@ def trainings(path: Path) -> Path:
         {**known, "images_per_second": rate, "final": score, "best": score}
         for rate, score in zip(rates.values(), scores, strict=True)
     ]
-    return measured(path, rates, trainings=rows)
+    return measured(path, rates, kind=TRAININGS, trainings=rows)
 
 
 def page(*paths: Path) -> Page:
