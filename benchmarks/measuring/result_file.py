@@ -93,7 +93,7 @@ def read_bundle(path: Path) -> dict[str, Any]:
     verify(bundle, path)
     if bundle["version"] == 1:
         bundle = _from_version_1(bundle)
-    return {"kind": ANOTHER, "rows": {}} | bundle
+    return {"kind": ANOTHER, "rows": {}, **bundle}
 
 
 def _from_version_1(bundle: Mapping[str, Any]) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def slow_exchange(patch: pytest.MonkeyPatch, seconds: float) -> None:
             parallel.register_comm_hook(world.group, delayed)
         return parallel
 
-    patch.setattr(trainer.setup, "distribute", wrap_ddp)
+    patch.setattr(trainer.setup, "wrap_ddp", wrap_ddp)
 
 
 def are_right(point: Point, shares: Mapping[str, float]) -> bool:
