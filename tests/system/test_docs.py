@@ -101,3 +101,9 @@ def test_the_page_of_errors_quotes_what_the_code_says() -> None:
     texts = said()
     assert len(quoted) > 20
     assert [sentence for sentence in quoted if sentence not in texts] == []
+
+
+def test_the_map_names_every_folder() -> None:
+    named = set(re.findall(r"^\| `(\w[\w/]*)/` \|", (ROOT / "docs" / "parts.md").read_text(), re.M))
+    folders = {path.parent for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
+    assert named == {str(folder.relative_to(ROOT)) for folder in folders}
