@@ -6,7 +6,6 @@ from typing import Any
 import click
 
 from pipeline.errors import MisuseError
-from pipeline.machine import available_cores
 from pipeline.options import Options, setting
 from pipeline.storage.manifest import TARGET_COMPONENTS
 from tools.images.encoding import Encoding
@@ -32,7 +31,7 @@ class ShardConfig(Options):
         section="Labels and images",
     )
     images: str | None = setting(
-        None, "Folder of the images, relative to --src; ignore the images elsewhere.", metavar="DIR"
+        None, "Use only the images in this folder, relative to --src.", metavar="DIR"
     )
     image_column: str | None = setting(
         None, "Column with the name of the image file: a column name, or a number from 1."
@@ -42,9 +41,7 @@ class ShardConfig(Options):
         "Column with the label: a column name, or a number from 1. Repeat it for one-hot columns "
         "or for several regression targets.",
     )
-    header: bool | None = setting(
-        None, "Whether the first row of the CSV has the column names.  [default: detected]"
-    )
+    header: bool | None = setting(None, "Whether the CSV has a header row.  [default: detected]")
     path_template: str | None = setting(
         None,
         'Path of the image, made from columns, as in "{classname}/{img}.jpg". "{id[0]}" is the '
@@ -53,8 +50,7 @@ class ShardConfig(Options):
     )
     label_pattern: str | None = setting(
         None,
-        r"Regular expression whose group matches the label in an image's path, as in "
-        r"'(\w+)\.\d+\.jpg'.",
+        r"Regular expression whose group is the label in an image's path: '(\w+)\.\d+\.jpg'.",
         metavar="REGEX",
     )
     label_separator: str | None = setting(
@@ -71,9 +67,7 @@ class ShardConfig(Options):
     task: str = setting(
         "auto", "Task of the labels.", type=click.Choice(["auto", *TARGET_COMPONENTS])
     )
-    mask_column: str | None = setting(
-        None, "Column with the name of the mask file.", section="Masks"
-    )
+    mask_column: str | None = setting(None, "Column with the mask's file name.", section="Masks")
     mask_template: str | None = setting(
         None,
         'Path of the mask, made from the image\'s path, as in "{folder}/{stem}_mask.png"; the '
@@ -141,9 +135,7 @@ class ShardConfig(Options):
         "Background for transparent pixels, or drop the alpha channel.",
         type=click.Choice(["white", "black", "drop"]),
     )
-    max_pixels: float = setting(
-        100.0, "Reject images with more pixels than this, in millions.", above=0
-    )
+    max_pixels: float = setting(100.0, "Reject images above this size, in megapixels.", above=0)
     max_bytes: float = setting(256.0, "Reject files larger than this, in MiB.", above=0)
     verify: str = setting(
         "decode",
@@ -159,9 +151,7 @@ class ShardConfig(Options):
         "Run the encoding in processes of this machine, or as tasks of a Ray cluster.",
         type=click.Choice(["local", "ray"]),
     )
-    shard_size: float = setting(
-        256.0, "Approximate size of a shard, in MiB.", metavar="MIB", above=0
-    )
+    shard_size: float = setting(256.0, "Approximate shard size, in MiB.", metavar="MIB", above=0)
     max_rejected: float = setting(
         0.01,
         "Stop when more than this fraction of the sources is rejected.",
@@ -177,16 +167,6 @@ class ShardConfig(Options):
                 raise MisuseError(f"--{name} is empty: pass a folder or a URL.")
         if self.val == 1:
             raise MisuseError("--val 1 leaves no image to train on: pass a fraction below 1.")
-
-    @property
-    def processes(self) -> int:
-        """Number of worker processes."""
-        return self.workers or available_cores()
-
-    @property
-    def shard_bytes(self) -> int:
-        """Approximate size of a shard."""
-        return int(self.shard_size * 2**20)
 
     @property
     def encoding(self) -> Encoding:

@@ -18,6 +18,7 @@ import click
 import numpy as np
 
 from pipeline.errors import DataError
+from pipeline.machine import available_cores
 from pipeline.storage.manifest import Manifest
 from tools.commands import INTERRUPTED_EXIT_CODE
 from tools.config import ShardConfig
@@ -73,15 +74,16 @@ def _make_shards(config: ShardConfig, output: Output) -> Manifest | None:
     parts = find_parts(index, config)
     output.print(describe_parts(parts, index, config))
     with (
-        Workers(config.processes, prepare=prepare_worker) as workers,
+        Workers(config.workers or available_cores(), prepare=prepare_worker) as workers,
         _working_folder(store, config) as folder,
     ):
         sources = _collect_sources(parts, index, config, workers, folder, output)
         plan = make_plan(sources, val=config.val, seed=config.seed)
         output.print(describe_plan(sources, plan, config))
         encoding = _choose_encoding(sources, plan, config, workers, output)
+        shard_bytes = int(config.shard_size * 2**20)
         shard_plan = make_shard_plan(
-            index.identity, sources, plan, encoding, config.shard_bytes, workers, folder
+            index.identity, sources, plan, encoding, shard_bytes, workers, folder
         )
         if config.dry_run:
             for line in preview(sources, plan):

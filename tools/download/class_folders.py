@@ -41,7 +41,8 @@ class ClassFolders(FilePart):
 
     def collect(self, index: FileIndex, sources: FileSources) -> None:
         for number in self.images:
-            label = class_of_folder(name_of(class_folder(index.images[number])))
+            folder = class_folder(folder_of(index.images[number]))
+            label = class_of_folder(name_of(folder))
             sources.add(number, label, split=self.split)
 
 
@@ -69,14 +70,10 @@ class NamePattern(FilePart):
                 sources.add(number, label.strip(), split=split)
 
 
-def class_folder(path: str) -> str:
-    """The folder that is the class of an image: the nearest one that is not called images, data ...
-    and does not repeat the name of its parent."""
-    return _class_folder(folder_of(path))
-
-
 @lru_cache(maxsize=2**16)
-def _class_folder(folder: str) -> str:
+def class_folder(folder: str) -> str:
+    """The class folder of the images in `folder`: the nearest one that is not called images, data
+    ... and does not repeat the name of its parent."""
     while "/" in folder:
         above, _, name = folder.rpartition("/")
         repeated = class_of_folder(name_of(above)) == name
@@ -91,17 +88,14 @@ def find_class_folders(index: FileIndex, folder: str) -> list[ClassFolders]:
     images: dict[str, array[int]] = {}
     classes: dict[str, set[str]] = {}
     for number in index.numbers:
-        parent = class_folder(index.images[number])
+        parent = class_folder(folder_of(index.images[number]))
         if under(parent, folder) and parent != folder and is_class_folder(name_of(parent)):
             above = folder_of(parent)
             images.setdefault(above, array("q")).append(number)
             classes.setdefault(above, set()).add(parent)
     return [
         ClassFolders(
-            option=f"--labels {above or '.'}",
-            folder=above,
-            images=numbers,
-            split=split_word(above),
+            option=f"--labels {above or '.'}", folder=above, images=numbers, split=split_word(above)
         )
         for above, numbers in sorted(images.items())
         if len(classes[above]) > 1
@@ -110,8 +104,8 @@ def find_class_folders(index: FileIndex, folder: str) -> list[ClassFolders]:
 
 def folder_classes(index: FileIndex, trees: Sequence[ClassFolders]) -> frozenset[str]:
     """The classes of all `trees`."""
-    folders = {class_folder(index.images[number]) for tree in trees for number in tree.images}
-    return frozenset(class_of_folder(name_of(folder)) for folder in folders)
+    folders = {folder_of(index.images[number]) for tree in trees for number in tree.images}
+    return frozenset(class_of_folder(name_of(class_folder(folder))) for folder in folders)
 
 
 def has_mask_folder(index: FileIndex, tree: ClassFolders, masks: NDArray[np.int64]) -> bool:
@@ -119,7 +113,7 @@ def has_mask_folder(index: FileIndex, tree: ClassFolders, masks: NDArray[np.int6
     is_mask = np.isin(np.frombuffer(tree.images, np.int64), masks)
     has_images: dict[str, bool] = {}
     for number, mask in zip(tree.images, is_mask.tolist(), strict=True):
-        folder = class_folder(index.images[number])
+        folder = class_folder(folder_of(index.images[number]))
         has_images[folder] = has_images.get(folder, False) or not mask
     return not all(has_images.values())
 

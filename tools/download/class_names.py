@@ -106,11 +106,7 @@ def name_classes(sources: Sources, classes: ClassNames) -> Sources:
         targets[:, codes[codes >= 0]] = kept.targets[:, codes >= 0]
         fields = {"targets": targets}
     return replace(
-        kept,
-        classes=classes.names,
-        ordered=True,
-        rejected=(*kept.rejected, *rejected),
-        **fields,
+        kept, classes=classes.names, ordered=True, rejected=(*kept.rejected, *rejected), **fields
     )
 
 

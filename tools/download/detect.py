@@ -146,7 +146,7 @@ def _mask_files(
 def _explain(index: FileIndex, tables: Sequence[Table], config: ShardConfig) -> Exception:
     """Why no part was found."""
     for option, column in config.named_columns():
-        if not any(table.has(column) for table in tables):
+        if all(table.find(column) is None for table in tables):
             columns = "; ".join(
                 f"{table.name} has {join_names(table.columns, 12, quote=True)}" for table in tables
             )

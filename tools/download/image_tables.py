@@ -7,17 +7,11 @@ from pipeline.errors import DataError
 from tools.download.collect import FilePart, FileSources
 from tools.download.file_index import FileIndex, folder_of
 from tools.download.image_names import ImageNames
-from tools.download.label_parsing import LabelRule, MultiHot, UnusableRowError
+from tools.download.label_parsing import LabelRule, UnusableRowError
 from tools.download.name_patterns import is_group_column
 from tools.download.split_columns import SplitColumn, split_of_folder
 from tools.download.tables import Table
-from tools.download.targets import (
-    ClassTargets,
-    MaskTargets,
-    MultiLabelTargets,
-    RegressionTargets,
-    Targets,
-)
+from tools.download.targets import MaskTargets, Targets, label_targets
 from tools.images.masks import MaskColors
 from tools.text import join_names, plural
 
@@ -105,11 +99,7 @@ class LabelTable(ImageTable):
         )
 
     def targets(self, index: FileIndex) -> Targets:
-        if self.rule.task == "regression":
-            return RegressionTargets(self.rule.names)
-        if self.rule.task == "classification":
-            return ClassTargets()
-        return MultiLabelTargets(self.rule.names if isinstance(self.rule, MultiHot) else ())
+        return label_targets(self.rule)
 
     def collect(self, index: FileIndex, sources: FileSources) -> None:
         for line, cells, image in self.rows(index, sources, self.rule.columns):

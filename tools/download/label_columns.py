@@ -55,10 +55,7 @@ def label_candidates(table: Table, excluded: Collection[int]) -> list[int]:
 
 
 def choose_label_rule(
-    table: Table,
-    candidates: Sequence[int],
-    config: ShardConfig,
-    classes: Set[str] = frozenset(),
+    table: Table, candidates: Sequence[int], config: ShardConfig, classes: Set[str] = frozenset()
 ) -> LabelRule:
     """How to read the labels; `classes` are the names of class folders in the download.
 

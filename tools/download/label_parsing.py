@@ -2,15 +2,16 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from tools.text import join_names
 
 # A label, several labels, or numbers.
 Value = str | tuple[str, ...] | tuple[float, ...]
 
+Number = TypeVar("Number", bound=float)
 _FLAGS = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
 
 
@@ -33,6 +34,18 @@ class LabelRule(ABC):
     @abstractmethod
     def describe(self) -> str:
         """A phrase such as "labels in column 'breed'"."""
+
+    def _parse_cells(
+        self, cells: Sequence[str], parse: Callable[[str], Number | None], expected: str
+    ) -> list[Number]:
+        """The number in each column; raises ``UnusableRowError`` where `parse` returns None."""
+        numbers = []
+        for column, name in zip(self.columns, self.names, strict=True):
+            number = parse(cells[column])
+            if number is None:
+                raise UnusableRowError(f"column {name!r} is {cells[column]!r}, not {expected}")
+            numbers.append(number)
+        return numbers
 
 
 class WholeCell(LabelRule):
@@ -83,14 +96,8 @@ class MultiHot(LabelRule):
     task = "multi-label"
 
     def read(self, cells: Sequence[str]) -> Value:
-        labels = []
-        for column, name in zip(self.columns, self.names, strict=True):
-            flag = parse_flag(cells[column])
-            if flag is None:
-                raise UnusableRowError(f"column {name!r} is {cells[column]!r}, not 0 or 1")
-            if flag:
-                labels.append(name)
-        return tuple(labels)
+        flags = self._parse_cells(cells, parse_flag, "0 or 1")
+        return tuple(name for name, flag in zip(self.names, flags, strict=True) if flag)
 
     def describe(self) -> str:
         return f"several labels a row in the 0/1 columns {join_names(self.names, quote=True)}"
@@ -118,13 +125,7 @@ class Numbers(LabelRule):
     task = "regression"
 
     def read(self, cells: Sequence[str]) -> Value:
-        numbers = []
-        for column, name in zip(self.columns, self.names, strict=True):
-            number = parse_number(cells[column])
-            if number is None:
-                raise UnusableRowError(f"column {name!r} is {cells[column]!r}, not a number")
-            numbers.append(number)
-        return tuple(numbers)
+        return tuple(self._parse_cells(cells, parse_number, "a number"))
 
     def describe(self) -> str:
         return f"numbers in columns {join_names(self.names, quote=True)}"

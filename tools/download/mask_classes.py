@@ -60,17 +60,14 @@ def _read_colors(index: FileIndex, name: str) -> tuple[tuple[str, ...], MaskColo
     names, colors = [], []
     for line, cells in rows:
         try:
-            red, green, blue = (int(cells[column]) for column in columns[1:])
+            # ``bytes`` raises for values outside of 0 to 255.
+            red, green, blue = bytes(int(cells[column]) for column in columns[1:])
             names.append(cells[columns[0]].strip())
         except (ValueError, IndexError) as error:
             raise DataError(
                 f"{name} row {line}: {', '.join(cells)} is not name, r, g, b with numbers from 0 "
                 f"to 255."
             ) from error
-        if min(red, green, blue) < 0 or max(red, green, blue) > 255:
-            raise DataError(
-                f"{name} row {line}: {red}, {green}, {blue} is not a color of 0 to 255."
-            )
         colors.append((red, green, blue))
     if len(set(names)) < len(names) or len(set(colors)) < len(colors):
         raise DataError(f"{name} has a class or a color twice.")

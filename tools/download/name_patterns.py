@@ -4,14 +4,9 @@ import re
 from functools import lru_cache
 
 _SPLIT_WORDS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-    "test": "test",
-    "testing": "test",
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
 }
 # Words that a cell may add to the name of a split, as in "train_set".
 _SPLIT_SUFFIXES = frozenset({"set", "data", "split"})

@@ -68,7 +68,7 @@ class RowFormat:
         return column + (self.values - 1 if self.packed and column > self.pixels[0] else 0)
 
 
-class ParsedRows(NamedTuple):
+class Rows(NamedTuple):
     """The rows of `line_count` lines. `pixels`: uint8 (n, values); `texts`: a list of n for each
     text column; `lines`: int64 (n,), from 0; `rejected`: (line, reason)."""
 
@@ -79,7 +79,7 @@ class ParsedRows(NamedTuple):
     line_count: int
 
 
-def parse_cells(data: bytes, form: RowFormat) -> ParsedRows:
+def parse_cells(data: bytes, form: RowFormat) -> Rows:
     """Parse row by row; blank lines are skipped."""
     # The default limit of the csv module is 128 KiB a cell.
     csv.field_size_limit(sys.maxsize)
@@ -95,7 +95,7 @@ def parse_cells(data: bytes, form: RowFormat) -> ParsedRows:
             numbers.append(number)
             pixels.append(row[0])
             texts.append(row[1])
-    return ParsedRows(
+    return Rows(
         pixels=np.frombuffer(b"".join(pixels), np.uint8).reshape(-1, form.values),
         texts=[list(column) for column in zip(*texts, strict=True)] or [[] for _ in form.texts],
         lines=np.array(numbers, np.int64),

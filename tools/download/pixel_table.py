@@ -152,8 +152,10 @@ class _Roles(NamedTuple):
 
 def _find_roles(table: Table, config: ShardConfig, packed: tuple[int, int] | None) -> _Roles:
     labels = table.option_columns(config, "label_column")
-    split = _column_if_any(table, config.split_column)
-    group = _column_if_any(table, config.group_column)
+    split, group = (
+        None if name is None else table.find(name)
+        for name in (config.split_column, config.group_column)
+    )
     named = [n for n in (*labels, split, group) if n is not None]
     pixels = [packed[0]] if packed else [n for n in pixel_columns_by_name(table) if n not in named]
     if not pixels:
@@ -165,11 +167,6 @@ def _find_roles(table: Table, config: ShardConfig, packed: tuple[int, int] | Non
     candidates = label_candidates(table, [n for n in others if n != split])
     labels = labels or _certain_labels(table, candidates, config.task)
     return _Roles(tuple(pixels), tuple(labels), tuple(candidates), split, group)
-
-
-def _column_if_any(table: Table, name: str | None) -> int | None:
-    """The column with this name, if the table has it."""
-    return table.column(name, option="") if name is not None and table.has(name) else None
 
 
 def _is_numeric(cells: Sequence[str]) -> bool:

@@ -1,7 +1,7 @@
 """The labeled sources of a download, in the one form that all layouts are converted to."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,19 +94,17 @@ class RowNames(Sequence[str]):
         return f"{self._tables[self._table[number]]} row {self._line[number]}"
 
 
-@dataclass
-class LabelCodes:
+class LabelCodes(dict[str, int]):
     """Numbers label texts in the order of their first use."""
 
-    codes: dict[str, int] = field(default_factory=dict)
-
-    def __getitem__(self, text: str) -> int:
-        return self.codes.setdefault(text, len(self.codes))
+    def __missing__(self, text: str) -> int:
+        self[text] = len(self)
+        return self[text]
 
     @property
     def texts(self) -> tuple[str, ...]:
         """The texts by number."""
-        return tuple(self.codes)
+        return tuple(self)
 
 
 def sort_classes(texts: Sequence[str]) -> tuple[str, ...]:

@@ -146,7 +146,7 @@ class TableDetector:
             return True
         if is_submission(table.name) or table.name.lower().endswith(CLASS_DICT_NAME):
             return False
-        return all(table.has(column) for _, column in self._config.named_columns())
+        return all(table.find(column) is not None for _, column in self._config.named_columns())
 
     def _detect(self, table: Table) -> TableCandidate | PixelTable | None:
         """The table as a part of the download; None if it has neither pixels nor file names, or no

@@ -40,15 +40,17 @@ class Table:
     def column(self, name: str, *, option: str) -> int:
         """Index of the column with this name, or with this number from 1; raises ``MisuseError``
         with the name of the option if there is none."""
-        if not self.has(name):
+        if (column := self.find(name)) is None:
             columns = join_names(self.columns, 12, quote=True)
             raise MisuseError(f"{self.name} has no column {name!r} ({option}); it has {columns}.")
-        return self.columns.index(name) if name in self.columns else int(name) - 1
+        return column
 
-    def has(self, name: str) -> bool:
-        """Whether there is a column with this name or number."""
-        numbered = name.isdecimal() and 1 <= int(name) <= len(self.columns)
-        return name in self.columns or numbered
+    def find(self, name: str) -> int | None:
+        """Index of the column with this name, or with this number from 1; None if there is none."""
+        if name in self.columns:
+            return self.columns.index(name)
+        number = int(name) if name.isdecimal() else 0
+        return number - 1 if 1 <= number <= len(self.columns) else None
 
     def option_columns(self, config: ShardConfig, *fields: str) -> list[int]:
         """Indices of the columns that the options `fields` name; raises ``MisuseError``."""

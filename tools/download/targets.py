@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.download.file_index import FileIndex
-from tools.download.label_parsing import Value
+from tools.download.label_parsing import LabelRule, MultiHot, Value
 from tools.download.sources import LabelCodes, sort_classes
 from tools.images.masks import MaskColors
 
@@ -152,6 +152,15 @@ class MaskTargets(Targets):
             masks=index.take(self.files()),
             mask_colors=self._colors,
         )
+
+
+def label_targets(rule: LabelRule) -> Targets:
+    """An empty collection for the targets that `rule` reads."""
+    if rule.task == "regression":
+        return RegressionTargets(rule.names)
+    if rule.task == "classification":
+        return ClassTargets()
+    return MultiLabelTargets(rule.names if isinstance(rule, MultiHot) else ())
 
 
 def _without_labels(task: str, count: int, **fields: Any) -> dict[str, Any]:

@@ -22,9 +22,7 @@ class Field:
 
     def fill(self, values: Sequence[str]) -> str:
         text = values[self.number].strip()[self.part]
-        if self.spec.endswith("d"):
-            return format(int(text), self.spec)
-        return format(text, self.spec)
+        return format(int(text) if self.spec.endswith("d") else text, self.spec)
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.download.pixel_rows import (
-    NEWLINE,
-    SPACE,
-    ParsedRows,
-    RowFormat,
-    is_valid_text,
-    parse_cells,
-)
+from tools.download.pixel_rows import NEWLINE, SPACE, RowFormat, Rows, is_valid_text, parse_cells
 
 # The arrays of such a block fit in a core's cache of 1 MiB; four times the size has a third of the
 # speed.
@@ -28,7 +21,7 @@ _MARGIN = b"\n" * 4
 _ZERO = ord("0")
 
 
-def parse_lines(data: bytes, form: RowFormat) -> Iterator[ParsedRows]:
+def parse_lines(data: bytes, form: RowFormat) -> Iterator[Rows]:
     """Parse whole lines block by block; a row that can't be parsed is rejected with a reason."""
     if data and not data.endswith(b"\n"):
         data += b"\n"
@@ -42,7 +35,7 @@ def parse_lines(data: bytes, form: RowFormat) -> Iterator[ParsedRows]:
         start = end
 
 
-def parse_block(data: bytes, form: RowFormat) -> ParsedRows | None:
+def parse_block(data: bytes, form: RowFormat) -> Rows | None:
     """Parse all rows at once; None if anything is unexpected."""
     padded = np.frombuffer(_MARGIN + data, np.uint8)
     raw = padded[len(_MARGIN) - 1 :]
@@ -64,7 +57,7 @@ def parse_block(data: bytes, form: RowFormat) -> ParsedRows | None:
         if cells is None or not all(is_valid_text(cell, kind, name) for cell in set(cells)):
             return None
         texts.append(cells)
-    return ParsedRows(pixels, texts, np.arange(count), [], count)
+    return Rows(pixels, texts, np.arange(count), [], count)
 
 
 def _texts(

@@ -50,7 +50,7 @@ def test_colors_of_masks(tmp_path: Path) -> None:
     assert sources.classes == ("a", "b") and sources.mask_colors is not None
     assert sources.mask_colors.colors == ((0, 0, 0), (9, 9, 9))
     download(tmp_path, {"colors.csv": "name,r,g,b\na,0,0,0\nb,9,9,999\n"})
-    with pytest.raises(DataError, match=r"colors\.csv row 3: 9, 9, 999 is not a color"):
+    with pytest.raises(DataError, match=r"colors\.csv row 3: b, 9, 9, 999 is not name, r, g, b"):
         collect(tmp_path, mask_colors="colors.csv")
     rows = "".join(f"{n},{n},0,0\n" for n in range(256))
     download(tmp_path, {"colors.csv": "name,r,g,b\n" + rows})
