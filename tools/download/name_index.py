@@ -4,7 +4,6 @@ import unicodedata
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -169,5 +168,9 @@ def _stem_of(path: str) -> str:
 
 def _common_folders(folders: Sequence[str], path: str) -> int:
     """The number of folders that `path` shares with `folders`, from the last folder up."""
-    pairs = zip(reversed(folders), reversed(path.split("/")[:-1]), strict=False)
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    count = 0
+    for one, other in zip(reversed(folders), path.split("/")[-2::-1], strict=False):
+        if one != other:
+            break
+        count += 1
+    return count

@@ -63,7 +63,10 @@ def split_columns(table: Table) -> list[SplitColumn]:
         column
         for column in columns
         if _holds_splits(table, column)
-        and (is_split_column(column.name) or len(_splits(table, column)) > 1)
+        and (
+            is_split_column(column.name)
+            or len({split_of_cell(column.name, cell) for cell in table.cells(column.number)}) > 1
+        )
     ]
 
 
@@ -78,14 +81,9 @@ def folders_differ(paths: Sequence[str]) -> bool:
     return len({split_of_folder(folder_of(path)) for path in paths} - {None}) > 1
 
 
-def _splits(table: Table, column: SplitColumn) -> set[str | None]:
-    """The splits of the cells in the head; None among them for a cell that is no split."""
-    return {split_of_cell(column.name, cell) for cell in set(table.cells(column.number))}
-
-
 def _holds_splits(table: Table, column: SplitColumn) -> bool:
-    splits = _splits(table, column)
-    return bool(splits) and None not in splits
+    cells = set(table.cells(column.number))
+    return bool(cells) and all(split_of_cell(column.name, cell) for cell in cells)
 
 
 def _boolean_name(table: Table, number: int) -> str:

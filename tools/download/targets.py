@@ -81,7 +81,10 @@ class MultiLabelTargets(Targets):
         self._ends = array("q", [0])
 
     def encode(self, target: Target) -> Iterable[int]:
-        return sorted({self._codes[label] for label in cast(tuple[str, ...], target)})
+        return [self._codes[label] for label in cast(tuple[str, ...], target)]
+
+    def equals(self, source: int, target: Target) -> bool:
+        return set(self._of(source)) == set(self.encode(target))
 
     def add(self, target: Target) -> None:
         super().add(target)
