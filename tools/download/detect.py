@@ -144,7 +144,7 @@ def _mask_files(
 
 
 def _explain(index: FileIndex, tables: Sequence[Table], config: ShardConfig) -> Exception:
-    """Why no part was found."""
+    """The error for a download in which no part was found."""
     for option, column in config.named_columns():
         if all(table.find(column) is None for table in tables):
             columns = "; ".join(
@@ -162,9 +162,8 @@ def _explain(index: FileIndex, tables: Sequence[Table], config: ShardConfig) -> 
     if not tables:
         empty = f" ({', '.join(index.empty)} is empty)" if index.empty else ""
         return DataError(
-            f"{images}, but no labels: no CSV{empty} and no class folders. Pass as --src a folder "
-            f"that also has the table of labels, or --label-pattern if a part of the file names "
-            f"is the label."
+            f"{images}, but no labels: no CSV{empty} and no class folders. Pass a --src that also "
+            f"has the table of labels, or --label-pattern if the file names contain the labels."
         )
     for table in tables:
         if ambiguous := find_ambiguous_cell(index, table):

@@ -47,6 +47,7 @@ class Entries:
         return len(self.rows)
 
     def take(self, numbers: NDArray[np.int64]) -> "Entries":
+        """The entries of these numbers, in this order."""
         return replace(self, rows=self.rows[numbers])
 
 
@@ -63,9 +64,12 @@ class ImageFiles:
 
     @property
     def mean_bytes(self) -> int:
+        """The mean size of a file."""
         return int(self.entries.rows["size_bytes"].mean()) if len(self) else 0
 
     def take(self, numbers: NDArray[np.int64]) -> "ImageFiles | LoadedFiles":
+        """The files of these numbers, in this order; with their contents if only this process can
+        read them."""
         paths = tuple(self.paths[n] for n in numbers.tolist())
         files = ImageFiles(self.storage, paths, self.entries.take(numbers))
         return LoadedFiles(files.load(sys.maxsize)) if self.storage.in_process else files
@@ -97,12 +101,15 @@ class LoadedFiles:
 
     @property
     def mean_bytes(self) -> int:
+        """The mean size of a file."""
         return sum(size_bytes for size_bytes, _ in self._files) // max(1, len(self))
 
     def take(self, numbers: NDArray[np.int64]) -> "LoadedFiles":
+        """The files of these numbers, in this order."""
         return LoadedFiles(self._files[n] for n in numbers.tolist())
 
     def load(self, max_bytes: int) -> Iterator[tuple[int, bytes | str]]:
+        """Yield the size in bytes of each file, and its contents or the reason to reject it."""
         for size_bytes, contents in self._files:
             fits = size_bytes <= max_bytes
             yield size_bytes, contents if fits else too_large(size_bytes)

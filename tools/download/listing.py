@@ -34,6 +34,7 @@ class EntryList:
         self._row = np.zeros(1, ENTRY_DTYPE)
 
     def add(self, path: str, row: tuple[int, ...]) -> None:
+        """Add a path and the values of its entry, see ENTRY_DTYPE."""
         self.paths.append(path)
         self._row[0] = row
         self._rows += self._row.tobytes()

@@ -119,8 +119,7 @@ class NameIndex:
     def _sorted_integers(self) -> "tuple[array[int], array[int]]":
         integers, numbers = array("q"), array("q")
         for number, path in enumerate(self._paths):
-            stem = _stem_of(path)
-            if _is_integer(stem):
+            if _is_integer(stem := _stem_of(path)):
                 integers.append(int(stem))
                 numbers.append(number)
         order = np.argsort(np.frombuffer(integers, np.int64), kind="stable")

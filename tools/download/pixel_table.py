@@ -152,10 +152,8 @@ class _Roles(NamedTuple):
 
 def _find_roles(table: Table, config: ShardConfig, packed: tuple[int, int] | None) -> _Roles:
     labels = table.option_columns(config, "label_column")
-    split, group = (
-        None if name is None else table.find(name)
-        for name in (config.split_column, config.group_column)
-    )
+    names = (config.split_column, config.group_column)
+    split, group = (None if name is None else table.find(name) for name in names)
     named = [n for n in (*labels, split, group) if n is not None]
     pixels = [packed[0]] if packed else [n for n in pixel_columns_by_name(table) if n not in named]
     if not pixels:

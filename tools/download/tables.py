@@ -70,8 +70,7 @@ class Table:
         ``DataError``."""
         # UTF-8 with or without a byte order mark.
         with io.TextIOWrapper(self.open(), encoding="utf-8-sig", newline="") as file:
-            rows = _numbered_rows(file, self)
-            yield from islice(rows, 1 if self.header else 0, None)
+            yield from islice(_numbered_rows(file, self), 1 if self.header else 0, None)
 
 
 def open_table(

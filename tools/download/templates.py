@@ -21,6 +21,7 @@ class Field:
     spec: str
 
     def fill(self, values: Sequence[str]) -> str:
+        """The text of the field; raises ``ValueError`` if the value can't be formatted."""
         text = values[self.number].strip()[self.part]
         return format(int(text) if self.spec.endswith("d") else text, self.spec)
 

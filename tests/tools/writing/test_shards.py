@@ -57,7 +57,7 @@ def write_squares(out: Path, images: Squares, *, workers: int = 2, **arguments: 
     plan = make_plan(sources, val=0.2, seed=config.seed)
     store = Store(config.out)
     with store.held(), store.scratch() as folder, Workers(workers, prepare=prepare_worker) as crew:
-        size = config.shard_bytes
+        size = int(config.shard_size * 2**20)
         job = make_shard_plan("squares", sources, plan, config.encoding, size, crew, folder)
         return Run(job, config, store).write(crew, lambda count: None)
 
