@@ -9,17 +9,17 @@ from tools.commands import needs_packages
 from tools.config import ShardConfig
 
 
-@click.command(cls=Command, name="shard", epilog="Then: tools/show OUT, bench-loader --shards OUT")
+@click.command(cls=Command, name="shard", epilog="Next: tools/show OUT, bench-loader --shards OUT")
 @options(ShardConfig)
 def main(**values: Any) -> None:
-    """Turn a Kaggle download of images into WebDataset shards.
+    """Convert a Kaggle download of images to WebDataset shards.
 
-    Finds out where the images and labels are, says what it found and what it will do, and writes
-    tars, an index and dataset.json. Every guess has an option that overrides it.
+    Detects the images and labels, prints what it detected and what it will do, and writes tar
+    files, an index and dataset.json. Options override everything that it detects.
     """
     config = pick_fields(ShardConfig, values)
-    # The imports are here and not above for the sake of --help, which needs neither OpenCV nor
-    # Arrow; the fork server loads them at the same time as this process.
+    # Imported here so that --help does not load OpenCV and Arrow. The fork server loads them at the
+    # same time as this process.
     from tools.workers import start_fork_server
 
     start_fork_server(("tools.writing.block_encoding", "tools.pixel_tables.collect"))

@@ -1,4 +1,4 @@
-"""What the commands of this folder have in common; light, for the sake of --help."""
+"""Error handling that the commands share; imports little, so that --help is fast."""
 
 import sys
 from collections.abc import Iterator
@@ -8,25 +8,25 @@ import click
 
 from pipeline.errors import DataError
 
-# As a shell reports a command that SIGINT ended.
+# The exit code by which shells report a command that SIGINT ended.
 INTERRUPTED_EXIT_CODE = 130
 
 
 @contextmanager
 def needs_packages() -> Iterator[None]:
-    """Imports within may fail for lack of a package; then ``DataError`` says which."""
+    """Import in this context; raises ``DataError`` with the name of a missing package."""
     try:
         yield
     except ModuleNotFoundError as error:
         raise DataError(
-            f"{sys.executable} lacks the package {error.name}: run `pip install -e .` in the "
-            f"repository, or activate the environment where that was done."
+            f"{sys.executable} lacks the package {error.name}. Run `pip install -e .` in the "
+            f"repository, or activate the environment that has it."
         ) from error
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Ctrl-C within ends the command, without a traceback."""
+    """Exit on Ctrl-C without a traceback."""
     try:
         yield
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""What ``tools/shard`` can be told."""
+"""Options of ``tools/shard``."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,101 +6,109 @@ from typing import Any
 import click
 
 from pipeline.errors import MisuseError
-from pipeline.machine import available_cores
 from pipeline.options import Options, setting
 from pipeline.storage.manifest import TARGET_COMPONENTS
 from tools.images.encoding import Encoding
 
-# What decides where the result goes or how fast it comes, never its bytes.
-SHAPELESS = ("src", "out", "workers", "engine", "max_rejected", "dry_run")
+# Options that change where the shards go or how fast they are made, but not their bytes.
+_RUN_OPTIONS = ("src", "out", "workers", "engine", "max_rejected", "dry_run")
+COLUMN_OPTIONS = ("label_column", "image_column", "split_column", "group_column", "mask_column")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShardConfig(Options):
-    """Options of ``tools/shard``; raises ``MisuseError`` for values that make no sense."""
+    """Options of ``tools/shard``; raises ``MisuseError`` for invalid values."""
 
     src: str = setting(
         None, "The download: a folder, a zip, or an fsspec URL (s3://...).", required=True
     )
     out: str = setting(None, "Folder or fsspec URL to write the shards to.", required=True)
-    dry_run: bool = setting(False, "Print the plan and a few resolved rows; write nothing.")
+    dry_run: bool = setting(False, "Print the plan and a few samples; write nothing.")
     labels: str | None = setting(
         None,
-        "Where the labels are, relative to --src: a CSV, or the folder above the class folders.",
+        "CSV with the labels, or folder that contains the class folders; relative to --src.",
         metavar="PATH",
         section="Labels and images",
     )
-    images: str | None = setting(None, "Folder under --src that holds the images.", metavar="DIR")
+    images: str | None = setting(
+        None, "Use only the images in this folder, relative to --src.", metavar="DIR"
+    )
     image_column: str | None = setting(
-        None, "Column that names the image file: its name, or its number counting from 1."
+        None, "Column with the name of the image file: a column name, or a number from 1."
     )
     label_column: tuple[str, ...] = setting(
         (),
-        "Column that holds the label: its name, or its number counting from 1. Several: one-hot "
-        "columns, or the numbers of a regression.",
+        "Column with the label: a column name, or a number from 1. Repeat it for one-hot columns "
+        "or for several regression targets.",
     )
-    header: bool | None = setting(None, "Whether the CSV has a header.  [default: found out]")
+    header: bool | None = setting(None, "Whether the CSV has a header row.  [default: detected]")
     path_template: str | None = setting(
         None,
-        'Image file made of columns, as in "{classname}/{img}.jpg"; "{id[0]}" is a character, '
-        '"{id[:3]}" a slice, "{number:05d}" a number of five digits.',
+        'Path of the image, made from columns, as in "{classname}/{img}.jpg". "{id[0]}" is the '
+        'first character, "{id[:3]}" the first three, "{number:05d}" a number with five digits.',
         metavar="TEMPLATE",
     )
     label_pattern: str | None = setting(
         None,
-        r"Regular expression whose group in an image's path is its label, as in '(\w+)\.\d+\.jpg'.",
+        r"Regular expression whose group is the label in an image's path: '(\w+)\.\d+\.jpg'.",
         metavar="REGEX",
     )
     label_separator: str | None = setting(
         None,
-        "Parts a cell of several labels; for classification the first of them counts.",
+        "Separator of multiple labels in a cell; classification uses the first.",
         metavar="TEXT",
     )
     class_names: str | None = setting(
         None,
-        "File under --src with the classes in their order: label, then name, in a CSV, a JSON, or "
-        "lines like those of LOC_synset_mapping.txt.",
+        "File under --src with the class names in order: a CSV of label and name, a JSON, or lines "
+        "like those of LOC_synset_mapping.txt.",
         metavar="PATH",
     )
     task: str = setting(
-        "auto", "What is to be learned.", type=click.Choice(["auto", *TARGET_COMPONENTS])
+        "auto", "Task of the labels.", type=click.Choice(["auto", *TARGET_COMPONENTS])
     )
-    mask_column: str | None = setting(None, "Column that names the mask file.", section="Masks")
+    mask_column: str | None = setting(None, "Column with the mask's file name.", section="Masks")
     mask_template: str | None = setting(
         None,
-        'Mask file by the image\'s path, as in "{folder}/{stem}_mask.png"; there are '
-        "{folder}, {stem}, {name} and {suffix}.",
+        'Path of the mask, made from the image\'s path, as in "{folder}/{stem}_mask.png"; the '
+        "fields are {folder}, {stem}, {name} and {suffix}.",
         metavar="TEMPLATE",
     )
     mask_colors: str | None = setting(
         None,
-        "CSV name,r,g,b of the masks' colors.  [default: class_dict.csv if there is "
-        "one, else dark and bright]",
+        "CSV with the columns name, r, g, b: the color of each class in the masks.  [default: "
+        "class_dict.csv if there is one, else two classes by --mask-threshold]",
         metavar="PATH",
         aliases={"--mask-colours": None},
     )
-    mask_threshold: int = setting(128, "From here on a gray mask is bright.", low=0, high=255)
+    mask_threshold: int = setting(
+        128, "Gray level from which a mask pixel is foreground.", low=0, high=255
+    )
     pixel_layout: str = setting(
         "interleaved",
-        "Order of RGB values in a row of a pixel CSV: RGBRGB... or all R, all G, all B.",
+        "Order of the values in a row of an RGB pixel CSV: interleaved is RGBRGB..., planar is "
+        "all R, all G, all B.",
         type=click.Choice(["interleaved", "planar"]),
         section="Tables of pixels",
     )
     pixel_size: tuple[int, int] | None = setting(
-        None, "Height and width of the images of a pixel CSV.  [default: square]", low=1
+        None, "Height and width of the images in a pixel CSV.  [default: square]", low=1
     )
     split_column: str | None = setting(
         None,
-        "Column that says the split.  [default: one whose cells all are train, val, test ...]",
+        "Column with the split of each image.  [default: the column whose cells are all train, "
+        "val, test ...]",
         section="Splits",
     )
     group_column: str | None = setting(
-        None, "Column of what must not be divided between splits: patient, subject, lesion."
+        None,
+        "Column with the group of each image (patient, subject, lesion); a random split does not "
+        "divide a group.",
     )
     val: float | None = setting(
         None,
-        "Fraction of the images for validation, 0 for none; given, it replaces the download's "
-        "own division.  [default: the download's own, else 0.1]",
+        "Fraction of the images for validation, 0 for none. It replaces the splits of the "
+        "download.  [default: the download's splits, else 0.1]",
         metavar="FRACTION",
         low=0,
         high=1,
@@ -110,43 +118,43 @@ class ShardConfig(Options):
     )
     encode: str = setting(
         "auto",
-        "auto: JPEG stays, PNG photographs become JPEG, small images PNG. keep: as they are. "
-        "jpeg, png: all become that.",
+        "auto: keep JPEGs, convert PNG photographs to JPEG, store small images as PNG. keep: "
+        "convert only what DALI can't read or what exceeds a limit. jpeg, png: convert all images.",
         type=click.Choice(["auto", "keep", "jpeg", "png"]),
         section="Stored images",
     )
     quality: int = setting(92, "JPEG quality, 1 to 100.", low=1, high=100)
     longest_side: int | None = setting(
-        None, "Shrink until the longest side has at most so many pixels.", metavar="PX", low=1
+        None, "Shrink images until the longest side has at most this size.", metavar="PX", low=1
     )
     shortest_side: int | None = setting(
-        None, "Shrink until the shortest side has at most so many pixels.", metavar="PX", low=1
+        None, "Shrink images until the shortest side has at most this size.", metavar="PX", low=1
     )
     alpha: str = setting(
         "white",
-        "What lies behind transparent pixels, or drop the transparency.",
+        "Background for transparent pixels, or drop the alpha channel.",
         type=click.Choice(["white", "black", "drop"]),
     )
-    max_pixels: float = setting(100.0, "Reject larger images, in millions of pixels.", above=0)
-    max_bytes: float = setting(256.0, "Reject larger files, in MiB.", above=0)
+    max_pixels: float = setting(100.0, "Reject images above this size, in megapixels.", above=0)
+    max_bytes: float = setting(256.0, "Reject files larger than this, in MiB.", above=0)
     verify: str = setting(
         "decode",
-        "Decode each image that is stored as it is, or trust its header.",
+        "Check of images that are stored unchanged: decode each one, or read only its header.",
         type=click.Choice(["decode", "header"]),
     )
-    follow_links: bool = setting(False, "Follow links that leave --src.")
+    follow_links: bool = setting(False, "Follow links that point out of --src.")
     workers: int | None = setting(
-        None, "Processes that encode.  [default: every core]", section="Work", low=1
+        None, "Number of encoding processes.  [default: one per core]", section="Work", low=1
     )
     engine: str = setting(
         "local",
-        "Processes of this machine, or the tasks of a Ray cluster.",
+        "Run the encoding in processes of this machine, or as tasks of a Ray cluster.",
         type=click.Choice(["local", "ray"]),
     )
-    shard_size: float = setting(256.0, "Size of a shard, about, in MiB.", metavar="MIB", above=0)
+    shard_size: float = setting(256.0, "Approximate shard size, in MiB.", metavar="MIB", above=0)
     max_rejected: float = setting(
         0.01,
-        "Stop when more than this fraction of the sources is unusable.",
+        "Stop when more than this fraction of the sources is rejected.",
         metavar="FRACTION",
         low=0,
         high=1,
@@ -156,20 +164,13 @@ class ShardConfig(Options):
         super().__post_init__()
         for name in ("src", "out"):
             if not getattr(self, name):
-                raise MisuseError(f"--{name} is empty: give a folder or a URL.")
+                raise MisuseError(f"--{name} is empty: pass a folder or a URL.")
         if self.val == 1:
-            raise MisuseError("--val 1 leaves nothing to train on: give less than 1.")
-
-    @property
-    def processes(self) -> int:
-        return self.workers or available_cores()
-
-    @property
-    def shard_bytes(self) -> int:
-        return int(self.shard_size * 2**20)
+            raise MisuseError("--val 1 leaves no image to train on: pass a fraction below 1.")
 
     @property
     def encoding(self) -> Encoding:
+        """How images are stored."""
         return Encoding(
             mode=self.encode,
             quality=self.quality,
@@ -183,5 +184,14 @@ class ShardConfig(Options):
 
     @property
     def shaping(self) -> dict[str, Any]:
-        """The arguments that shape the bytes, as the manifest records them."""
-        return {name: value for name, value in vars(self).items() if name not in SHAPELESS}
+        """The options that change the bytes of the shards, as dataset.json records them."""
+        return {name: value for name, value in vars(self).items() if name not in _RUN_OPTIONS}
+
+    def named_columns(self, *fields: str) -> list[tuple[str, str]]:
+        """(option, column) for each column that the options `fields` name; all by default."""
+        pairs = []
+        for field in fields or COLUMN_OPTIONS:
+            value = getattr(self, field)
+            columns = value if isinstance(value, tuple) else () if value is None else (value,)
+            pairs += [("--" + field.replace("_", "-"), column) for column in columns]
+        return pairs

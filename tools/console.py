@@ -1,4 +1,4 @@
-"""What a command prints: sentences, tables and progress."""
+"""Output of a command: sentences, tables and progress bars."""
 
 import time
 from collections.abc import Iterator
@@ -6,42 +6,40 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from tools.text import printable
 
 
 class ProgressCallback(Protocol):
-    """Called with how much more is done: sources, or bytes."""
+    """Called with the additional progress, in sources or bytes."""
 
     def __call__(self, count: int, /) -> None: ...
 
 
 class Output:
-    """Prints sentences, tables and progress; names from the data are never read as markup."""
+    """Prints sentences, tables and progress; names from the data are not parsed as markup."""
 
     def __init__(self) -> None:
         self.console = Console(markup=False, highlight=False, emoji=False)
 
     def print(self, text: str) -> None:
+        """Print a line, however long."""
         self.console.print(printable(text), soft_wrap=True)
 
     def table(self, table: Table) -> None:
+        """Print a table."""
         self.console.print(table)
 
     @contextmanager
     def progress(
         self, verb: str, total: int, *, unit: str, scale: int = 1
     ) -> Iterator[ProgressCallback]:
-        """A bar with rate and time left, on a terminal; nothing elsewhere. The rate is in `unit`
-        of `scale` each."""
+        """Show a progress bar with rate and remaining time if this is a terminal.
+
+        `total` and the calls of the result count in steps of 1, the rate in units of `scale`.
+        """
         bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -51,13 +49,13 @@ class Output:
             console=self.console,
             disable=not self.console.is_terminal,
         )
-        began = time.monotonic()
+        start = time.monotonic()
         with bar:
             task = bar.add_task(verb, total=total, rate="")
 
             def advance(count: int) -> None:
                 done = bar.tasks[0].completed + count
-                rate = done / scale / max(time.monotonic() - began, 1e-3)
+                rate = done / scale / max(time.monotonic() - start, 1e-3)
                 bar.update(task, advance=count, rate=f"{rate:,.0f} {unit}/s")
 
             yield advance

@@ -1,4 +1,4 @@
-"""What the tool says: what it found, what it will do, how far it is, what it wrote."""
+"""What ``tools/shard`` prints: what it found, what it will do, what it wrote."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,172 +6,149 @@ import numpy as np
 
 from pipeline.storage.manifest import REJECTED_NAME, Manifest
 from tools.config import ShardConfig
+from tools.download.detect import Part
 from tools.download.file_index import FileIndex
 from tools.download.image_files import ImageFiles
 from tools.download.image_tables import MaskTable
-from tools.download.mask_classes import colors_table
+from tools.download.mask_classes import find_colors_table
 from tools.download.mask_pairs import MaskFiles
-from tools.download.parts import Part
 from tools.download.pixel_table import PixelTable
 from tools.download.sources import Sources
-from tools.text import plural
+from tools.text import join_names, plural
 from tools.writing.dataset_stats import DatasetStats
 from tools.writing.plan import Plan
 
-_SHOWN_CLASSES = 5
-_SHOWN_TABLES = 5
-_UNCLASSED = ("regression", "segmentation")
 _ENCODINGS = {
-    "keep": "; images stay as they are where DALI reads them and they fit the limits",
-    "jpeg": "; all images become JPEG of quality {quality}",
-    "png": "; all images become PNG",
+    # The reason for the choice of `auto` is printed with the costs.
+    "auto": "",
+    "keep": "; images that DALI reads and that are within the limits stay unchanged",
+    "jpeg": "; all images are converted to JPEG of quality {quality}",
+    "png": "; all images are converted to PNG",
 }
+_PREVIEWED_SOURCES = 3
 
 
-def describe_found(parts: Sequence[Part], index: FileIndex, config: ShardConfig) -> str:
-    """What the download is, before anything is read in full, and which tables are left out."""
-    text = "Found " + "; ".join(part.describe() for part in parts) + "."
-    if any(isinstance(part, PixelTable) and len(part.shape) == 3 for part in parts):
-        layout = (
-            "planar (all R, all G, all B)"
-            if _is_planar(parts)
-            else "interleaved (R, G, B, R, G, B ...)"
+def describe_parts(parts: Sequence[Part], index: FileIndex, config: ShardConfig) -> str:
+    """The parts of the download, the options that correct a guess, and the unused tables."""
+    sentences = ["Found " + "; ".join(part.describe() for part in parts) + "."]
+    tables = [part for part in parts if isinstance(part, PixelTable)]
+    if any(len(table.shape) == 3 for table in tables):
+        orders = {"interleaved": "RGBRGB...", "planar": "all R, all G, all B"}
+        other = "interleaved" if tables[0].planar else "planar"
+        order = orders[config.pixel_layout]
+        sentences.append(
+            f"Pixel values are read as {config.pixel_layout} ({order}); if colors look wrong, "
+            f"pass --pixel-layout {other}."
         )
-        other = "interleaved" if _is_planar(parts) else "planar"
-        text += f" Pixels are read as {layout}; if colors look wrong, say --pixel-layout {other}."
     used = {part.table.name if isinstance(part, PixelTable) else part.name for part in parts}
     used |= {
         index.table_named(path) or "" for path in (config.class_names, config.mask_colors) if path
     }
     if any(isinstance(part, MaskFiles | MaskTable) for part in parts):
-        colors = colors_table(index, config)
+        colors = find_colors_table(index, config)
         if colors is not None:
-            text += f" The masks' classes and colors are those of {colors}."
+            sentences.append(f"{colors} gives the masks' classes and colors.")
             used.add(colors)
-    left = [table for table in index.tables if table not in used]
-    if left:
-        more = f" and {len(left) - _SHOWN_TABLES} more" if len(left) > _SHOWN_TABLES else ""
-        text += f" Not used: {', '.join(left[:_SHOWN_TABLES])}{more}."
-    if index.refused:
-        first = index.refused[0]
-        text += (
-            f" Not looked at: {plural(len(index.refused), 'file')} (first: {first.path}, "
-            f"{first.reason})."
-        )
-    return text
+    if unused := [table for table in index.tables if table not in used]:
+        sentences.append(f"Not used: {join_names(unused)}.")
+    if index.skipped:
+        path, reason = index.skipped[0].path, index.skipped[0].reason
+        files = plural(len(index.skipped), "file")
+        sentences.append(f"Skipped {files} (first: {path}, {reason}).")
+    return " ".join(sentences)
 
 
 def describe_plan(sources: Sources, plan: Plan, config: ShardConfig) -> str:
-    """What will be done."""
+    """The splits and the encoding, and warnings about what may not be intended."""
     splits = " and ".join(f"{end - first:,} {name}" for name, (first, end) in plan.bounds.items())
-    # What `auto` settles on is said with the costs.
-    encoding = _ENCODINGS.get(config.encode, "").format(quality=config.quality)
+    encoding = _ENCODINGS[config.encode].format(quality=config.quality)
     sentences = [
-        f"{_counted(sources, plan)} become {splits} ({_division(sources, plan, config)}), shuffled "
-        f"with seed {config.seed}{encoding}."
+        f"{_describe_sources(sources, plan)}: {splits} ({_describe_splits(sources, plan, config)}),"
+        f" shuffled with seed {config.seed}{encoding}."
     ]
     if plan.singles and "val" in plan.bounds:
-        sentences.append(
-            f"{plural(plan.singles, 'class')} with a single image: train has it, validation "
-            f"has none of it."
-        )
-    sentences += _doubts(sources, plan, config)
+        classes = plural(plan.singles, "class")
+        sentences.append(f"{classes} with a single image: it is in train, none is in val.")
+    sentences += _warnings(sources, plan, config)
     if sources.rejected:
-        place, reason = sources.rejected[0]
-        unusable = plural(len(sources.rejected), "source")
-        sentences.append(f"{unusable} unusable (first: {place}: {reason}).")
+        name, reason = sources.rejected[0]
+        rejected = plural(len(sources.rejected), "source")
+        sentences.append(f"Rejected {rejected} (first: {name}: {reason}).")
     return " ".join([*sentences, *sources.notes])
 
 
-def _doubts(sources: Sources, plan: Plan, config: ShardConfig) -> list[str]:
-    """What may not be meant so."""
-    doubts = []
+def _warnings(sources: Sources, plan: Plan, config: ShardConfig) -> Iterator[str]:
     resized = config.longest_side is not None or config.shortest_side is not None
     if sources.task == "regression" and resized:
-        doubts.append("Targets stay as they are: places in the image, in pixels, then don't fit.")
+        yield "Resizing does not change the targets: positions in pixels no longer fit the images."
     numbers = all(name.replace(".", "", 1).isdecimal() for name in plan.classes)
     if sources.task == "classification" and numbers and 2 * len(plan.classes) > len(sources) > 20:
-        doubts.append("Nearly every label is a number of its own: for those, --task regression.")
-    return doubts
+        yield "Nearly every label is a different number. To learn numbers, pass --task regression."
 
 
-def _counted(sources: Sources, plan: Plan) -> str:
-    """How many images of what."""
+def _describe_sources(sources: Sources, plan: Plan) -> str:
+    """A phrase such as "40 labeled images of 2 classes ('cat', 'dog')"."""
     if sources.task == "regression":
-        return f"{plural(len(sources), 'image')} with {_listed(sources.target_names)} (regression)"
-    classes = f"{plural(len(plan.classes), 'class')} ({_listed(plan.classes)})"
+        targets = join_names(sources.target_names, quote=True)
+        return f"{plural(len(sources), 'image')} with {targets} (regression)"
+    classes = f"{plural(len(plan.classes), 'class')} ({join_names(plan.classes, quote=True)})"
     if sources.task == "classification":
         return f"{plural(len(sources), 'labeled image')} of {classes}"
-    what = "with masks" if sources.task == "segmentation" else "with any"
-    return f"{plural(len(sources), 'image')} {what} of {classes} ({sources.task})"
+    labels = "masks" if sources.task == "segmentation" else "any"
+    return f"{plural(len(sources), 'image')} with {labels} of {classes} ({sources.task})"
 
 
-def _listed(names: Sequence[str]) -> str:
-    more = ", ..." if len(names) > _SHOWN_CLASSES else ""
-    return ", ".join(repr(name) for name in names[:_SHOWN_CLASSES]) + more
+def _describe_splits(sources: Sources, plan: Plan, config: ShardConfig) -> str:
+    if "val" not in plan.bounds and (sources.splits is None or config.val is not None):
+        return "no validation split"
+    by_class = sources.task in ("classification", "multi-label")
+    random = "random split" + (", stratified by class" if by_class else "")
+    random += "" if sources.groups is None else ", groups not divided"
+    if sources.splits is None:
+        return random
+    if config.val is not None:
+        return f"{random}, over all splits of the download because of --val"
+    if 2 in np.unique(sources.splits) and "test" not in plan.bounds:
+        return "the download's splits, with its labeled test as val"
+    return "the download's splits"
 
 
 def describe_result(
     manifest: Manifest, tally: DatasetStats, *, out: str, seconds: float
-) -> list[str]:
-    """The last lines."""
-    lines = []
+) -> Iterator[str]:
+    """What was re-encoded, rejected and written, a sentence each."""
     if tally.lossy:
         before, after = tally.lossy_bytes_before / 2**20, tally.lossy_bytes_after / 2**20
-        quality = (
-            f", PSNR {tally.psnr_sum / tally.psnr_count:.1f} dB on average "
-            f"({plural(tally.psnr_count, 'image')} measured)"
-            if tally.psnr_count
-            else ""
-        )
-        lines.append(
+        psnr = ""
+        if tally.psnr_count:
+            measured = plural(tally.psnr_count, "image")
+            mean = tally.psnr_sum / tally.psnr_count
+            psnr = f", mean PSNR {mean:.1f} dB (of {measured})"
+        yield (
             f"Re-encoded {plural(tally.lossy, 'image')} as JPEG: {before:,.1f} MiB before, "
-            f"{after:,.1f} MiB after{quality}."
+            f"{after:,.1f} MiB after{psnr}."
         )
     if manifest.rejected:
-        lines.append(f"Rejected {plural(manifest.rejected, 'source')}: see {out}/{REJECTED_NAME}.")
+        yield f"Rejected {plural(manifest.rejected, 'source')}: see {out}/{REJECTED_NAME}."
     splits = ", ".join(f"{split.samples:,} {name}" for name, split in manifest.splits.items())
     shards = [shard for split in manifest.splits.values() for shard in split.shards]
     mebibytes = sum(shard.bytes for shard in shards) / 2**20
-    lines.append(
+    yield (
         f"Wrote {out}: {splits} in {plural(len(shards), 'shard')}, {mebibytes:,.1f} MiB, "
         f"{tally.samples / seconds:,.0f} images/s. Next: tools/show {out}"
     )
-    return lines
-
-
-def _division(sources: Sources, plan: Plan, config: ShardConfig) -> str:
-    if "val" not in plan.bounds and (sources.splits is None or config.val is not None):
-        return "no validation split"
-    drawn = "drawn at random" if sources.task in _UNCLASSED else "drawn class by class"
-    drawn += "" if sources.groups is None else ", groups left whole"
-    if sources.splits is None:
-        return drawn
-    if config.val is not None:
-        return f"{drawn} from all the download's splits together, as --val says"
-    if 2 in np.unique(sources.splits) and "test" not in plan.bounds:
-        return "the download's own train and test, the labeled test serving as val"
-    return "the download's own"
-
-
-def _is_planar(parts: Sequence[Part]) -> bool:
-    return any(isinstance(part, PixelTable) and part.planar for part in parts)
-
-
-SHOWN_OF_A_SPLIT = 3
 
 
 def preview(sources: Sources, plan: Plan) -> Iterator[str]:
-    """A line each for the first sources of each split, in the order of the download: what named
-    it, the file, what it shows, the split."""
+    """A line for each of the first sources of each split: origin, file and target."""
     for split, (first, end) in plan.bounds.items():
-        for number in np.sort(plan.order[first:end])[:SHOWN_OF_A_SPLIT].tolist():
-            place, name = sources.place(number), sources.names[number]
-            source = name if place == name else f"{place} -> {name}"
-            yield f"  {split}: {source}: {_shown(sources, plan, number)}"
+        for number in np.sort(plan.order[first:end])[:_PREVIEWED_SOURCES].tolist():
+            origin, name = sources.origin(number), sources.names[number]
+            source = name if origin == name else f"{origin} -> {name}"
+            yield f"  {split}: {source}: {_target(sources, plan, number)}"
 
 
-def _shown(sources: Sources, plan: Plan, number: int) -> str:
+def _target(sources: Sources, plan: Plan, number: int) -> str:
     if isinstance(sources.masks, ImageFiles):
         return sources.masks.paths[number]
     if sources.targets is None:
@@ -179,5 +156,5 @@ def _shown(sources: Sources, plan: Plan, number: int) -> str:
     row = sources.targets[number].tolist()
     if sources.task == "regression":
         return ", ".join(f"{value:g}" for value in row)
-    shown = [name for name, value in zip(plan.classes, row, strict=True) if value]
-    return ", ".join(shown) or "none"
+    labels = [name for name, value in zip(plan.classes, row, strict=True) if value]
+    return ", ".join(labels) or "none"

@@ -1,37 +1,38 @@
 """From a download to a shard directory.
 
-    files -> parts -> sources -> plan -> job -> blocks -> workers -> shards -> manifest
+    files -> parts -> sources -> plan -> encoding -> shard plan -> shards -> manifest
 
-What a shard holds is fixed before it is made, and a key is the place of its source in the plan: so
-shards may be made in any order, by any number of workers, after any kill, with the same bytes.
+The contents of a shard are fixed before any is written, and the key of a sample is the index of its
+source in the plan. So workers may write the shards in any order, and a run may resume after any
+kill, with the same bytes.
 """
 
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import click
 import numpy as np
 
 from pipeline.errors import DataError
+from pipeline.machine import available_cores
 from pipeline.storage.manifest import Manifest
+from tools.commands import INTERRUPTED_EXIT_CODE
 from tools.config import ShardConfig
 from tools.console import Output
 from tools.download.class_names import name_classes, read_class_names
-from tools.download.collect import FilePart, gather_files
-from tools.download.detect import find_parts
+from tools.download.collect import FilePart, collect_files
+from tools.download.detect import Part, find_parts
 from tools.download.file_index import FileIndex, index_files
-from tools.download.parts import Part
 from tools.download.pixel_table import PixelTable
 from tools.download.sources import Sources
 from tools.images.encoding import Encoding
 from tools.images.encoding_costs import choose, costs_table
-from tools.messages import describe_found, describe_plan, describe_result, preview
-from tools.pixel_tables.collect import gather_pixels
+from tools.messages import describe_parts, describe_plan, describe_result, preview
+from tools.pixel_tables.collect import collect_pixels
 from tools.workers import Workers
 from tools.writing.block_encoding import prepare_worker
 from tools.writing.blocks import Recipe
@@ -41,23 +42,26 @@ from tools.writing.shard_plan import ShardPlan, measured_every, plan_shards, spr
 from tools.writing.shard_run import Run
 from tools.writing.store import Store, is_full
 
-# As a shell reports a command that SIGINT ended.
-INTERRUPTED_EXIT_CODE = 130
-
 
 def make_shards(config: ShardConfig) -> Manifest | None:
-    """Do what `config` says, telling what is done; None after a dry run. Raises ``DataError`` or
-    ``MisuseError``."""
+    """Make the shards of a download and print each step; None after a dry run.
+
+    Raises ``DataError`` or ``MisuseError``, and ``click.exceptions.Exit`` after Ctrl-C.
+    """
     output = Output()
+    kept = (
+        f"No dataset was written to {config.out}. The same command resumes from the finished "
+        f"shards."
+    )
     try:
         return _make_shards(config, output)
     except KeyboardInterrupt:
-        output.print(f"Interrupted: {_kept(config)}")
+        output.print(f"Interrupted. {kept}")
         raise click.exceptions.Exit(INTERRUPTED_EXIT_CODE) from None
     except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
-        room = " Make room." if is_full(error) else ""
-        raise DataError(f"{error.strerror or error}{where}.{room} {_kept(config)}") from error
+        path, reason = error.filename or config.out, error.strerror or error
+        advice = " Free space on that disk." if is_full(error) else ""
+        raise DataError(f"{path}: {reason}.{advice} {kept}") from error
 
 
 def _make_shards(config: ShardConfig, output: Output) -> Manifest | None:
@@ -68,21 +72,24 @@ def _make_shards(config: ShardConfig, output: Output) -> Manifest | None:
         config.src, images=config.images, follow_links=config.follow_links, skip=skip
     )
     parts = find_parts(index, config)
-    output.print(describe_found(parts, index, config))
-    with ExitStack() as stack:
-        workers = stack.enter_context(Workers(config.processes, prepare=prepare_worker))
-        folder = stack.enter_context(_working_folder(store, config))
-        sources = _gather(parts, index, config, workers, folder, output)
+    output.print(describe_parts(parts, index, config))
+    with (
+        Workers(config.workers or available_cores(), prepare=prepare_worker) as workers,
+        _working_folder(store, config) as folder,
+    ):
+        sources = _collect_sources(parts, index, config, workers, folder, output)
         plan = make_plan(sources, val=config.val, seed=config.seed)
         output.print(describe_plan(sources, plan, config))
-        encoding = _settle_encoding(sources, plan, config, workers, output)
-        shard_bytes = config.shard_bytes
-        job = make_job(index.identity, sources, plan, encoding, shard_bytes, workers, folder)
+        encoding = _choose_encoding(sources, plan, config, workers, output)
+        shard_bytes = int(config.shard_size * 2**20)
+        shard_plan = make_shard_plan(
+            index.identity, sources, plan, encoding, shard_bytes, workers, folder
+        )
         if config.dry_run:
             for line in preview(sources, plan):
                 output.print(line)
             return None
-        run = Run(job, config, store)
+        run = Run(shard_plan, config, store)
         with output.progress("writing", len(sources), unit="images") as advance:
             manifest = run.write(workers, advance)
     seconds = time.monotonic() - began
@@ -93,7 +100,7 @@ def _make_shards(config: ShardConfig, output: Output) -> Manifest | None:
 
 @contextmanager
 def _working_folder(store: Store, config: ShardConfig) -> Iterator[Path]:
-    """A folder for what lasts as long as the run; the output is held meanwhile."""
+    """A folder that exists as long as the run; without --dry-run the output is locked meanwhile."""
     if config.dry_run:
         with tempfile.TemporaryDirectory(prefix="shardline-") as folder:
             yield Path(folder)
@@ -102,7 +109,7 @@ def _working_folder(store: Store, config: ShardConfig) -> Iterator[Path]:
             yield scratch
 
 
-def _gather(
+def _collect_sources(
     parts: Sequence[Part],
     index: FileIndex,
     config: ShardConfig,
@@ -110,22 +117,21 @@ def _gather(
     folder: Path,
     output: Output,
 ) -> Sources:
-    if isinstance(parts[0], PixelTable):
-        tables = cast(Sequence[PixelTable], parts)
+    if tables := [part for part in parts if isinstance(part, PixelTable)]:
         size_bytes = sum(index.size_bytes(part.table.name) for part in tables)
         with output.progress("reading", size_bytes, unit="MB", scale=10**6) as advance:
-            sources = gather_pixels(tables, workers, folder / "pixels.spool", advance)
+            sources = collect_pixels(tables, workers, folder / "pixels.spool", advance)
     else:
-        sources = gather_files(cast(Sequence[FilePart], parts), index)
+        sources = collect_files([part for part in parts if isinstance(part, FilePart)], index)
     if config.class_names is None:
         return sources
     return name_classes(sources, read_class_names(index, config.class_names))
 
 
-def _settle_encoding(
+def _choose_encoding(
     sources: Sources, plan: Plan, config: ShardConfig, workers: Workers, output: Output
 ) -> Encoding:
-    """Tell what each way of storing costs; what `auto` settles on is told too."""
+    """Print the costs of each encoding and the choice of --encode auto."""
     numbers = spread(plan.order, SAMPLED_IMAGES)
     costs = sample_costs(sources.images.take(numbers), config.encoding, workers)
     encoding, reason = choose(costs, config.encoding)
@@ -135,7 +141,7 @@ def _settle_encoding(
     return encoding
 
 
-def make_job(
+def make_shard_plan(
     identity: str,
     sources: Sources,
     plan: Plan,
@@ -144,8 +150,8 @@ def make_job(
     workers: Workers,
     folder: Path,
 ) -> ShardPlan:
-    """Fix what each shard holds. `folder`: for a sample of the images, encoded to know how large
-    they become."""
+    """Fix the contents of each shard, about `shard_bytes` large. A few images are encoded in
+    `folder` to estimate the size of a sample."""
     training = np.diff(plan.bounds.get("train", (0, 0))).item()
     recipe = Recipe(
         task=sources.task,
@@ -157,7 +163,3 @@ def make_job(
     job = ShardPlan(identity=identity, sources=sources, plan=plan, recipe=recipe, shards=())
     shards = plan_shards(plan.bounds, sample_bytes(job, workers, folder), shard_bytes)
     return replace(job, shards=shards)
-
-
-def _kept(config: ShardConfig) -> str:
-    return f"no dataset was written to {config.out}; the same command goes on from what is there."

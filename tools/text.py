@@ -1,16 +1,18 @@
-"""Text for people: numbers in order, nouns in the plural, nothing unprintable."""
+"""Text for people: natural order, plurals, lists of names, nothing unprintable."""
 
 import re
+import shlex
+from collections.abc import Iterable, Sequence
 
 
 def natural_key(text: str) -> list[tuple[int, str]]:
-    """Sorts "row 9" before "row 10"."""
+    """Key that sorts "row 9" before "row 10"."""
     parts = re.split(r"(\d+)", text)
     return [(int(part), "") if number % 2 else (0, part) for number, part in enumerate(parts)]
 
 
 def printable(text: str) -> str:
-    """With escapes for bytes that are no UTF-8 and for what a terminal would obey."""
+    """Escape bytes that are not UTF-8 and control characters that a terminal would obey."""
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(
         letter if letter.isprintable() or letter == "\n" else repr(letter)[1:-1] for letter in text
@@ -18,6 +20,17 @@ def printable(text: str) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """1 class, 2 classes, 3,000 images."""
+    """Return "1 class", "2 classes" or "3,000 images"."""
     many = noun if count == 1 else noun + ("es" if noun.endswith("s") else "s")
     return f"{count:,} {many}"
+
+
+def join_names(names: Sequence[str], limit: int = 5, *, quote: bool = False) -> str:
+    """Return "a, b, c and 7 more" with at most `limit` names, `quote` for "'a', 'b'"."""
+    more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
+    return ", ".join(repr(name) if quote else name for name in names[:limit]) + more
+
+
+def option_lines(option: str, values: Iterable[str]) -> str:
+    """A new line for each value of an option, quoted to be copied into a shell."""
+    return "".join(f"\n  {option} {shlex.quote(value)}" for value in values)

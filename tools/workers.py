@@ -1,4 +1,4 @@
-"""Worker processes that may die: ordered results, bounded memory, and who killed them."""
+"""Worker processes that may die: ordered results in bounded memory, and which task killed one."""
 
 import multiprocessing
 import os
@@ -16,24 +16,26 @@ Result = TypeVar("Result")
 
 
 def start_fork_server(modules: Sequence[str]) -> None:
-    """Start the process that worker processes are copies of, and let it load `modules` meanwhile;
-    without this it starts with the first worker."""
+    """Start the fork server, which imports `modules` in the background.
+
+    Workers are forks of it. Without this call it starts with the first worker.
+    """
     forkserver.set_forkserver_preload(list(modules))
-    # Ctrl-C reaches it too, and would be a traceback while it still loads; this it inherits.
+    # Ctrl-C also reaches the fork server, which inherits this; else it prints a traceback.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     forkserver.ensure_running()
     signal.signal(signal.SIGINT, before)
 
 
 class WorkerDiedError(Exception):
-    """A worker process ended in the middle of a task."""
+    """A worker process died during a task."""
 
 
 class Workers:
-    """`count` processes. Use as a context; they end with it.
+    """A pool of `count` processes, as a context that ends them.
 
-    They come from the fork server, which holds no threads or locks of this process; `prepare` runs
-    at the start of each.
+    They are forks of the fork server, which has no threads and locks of this process. Each calls
+    `prepare` when it starts.
     """
 
     def __init__(self, count: int, *, prepare: Callable[[], None]) -> None:
@@ -55,32 +57,29 @@ class Workers:
         *,
         rescue: Callable[[Task], Result],
     ) -> Iterator[Result]:
-        """``work(task)`` of each task, in order; at most 2 `count` + 1 are under way or waiting.
+        """Yield ``work(task)`` for each task, in order; at most 2 `count` + 1 tasks are pending.
 
-        `rescue` gives the result of a task whose processes died: the tasks under way then, of which
-        one is the cause, each pass through it.
+        If a process dies, all unfinished tasks are suspects, and ``rescue(task)`` is the result of
+        each.
         """
         waiting: deque[tuple[Task, Future[Result]]] = deque()
         for task in tasks:
             waiting.append((task, self._submit(work, task)))
             if len(waiting) > 2 * self.count:
-                yield self._first(waiting, work, rescue)
+                yield self._first_result(waiting, rescue)
         while waiting:
-            yield self._first(waiting, work, rescue)
+            yield self._first_result(waiting, rescue)
 
     def alone(self, work: Callable[[Task], Result], task: Task) -> Result:
-        """``work(task)`` in a fresh process; raises ``WorkerDiedError`` if that dies."""
+        """Return ``work(task)`` from a new process; raises ``WorkerDiedError`` if it dies."""
         with self._start(1) as pool:
             try:
                 return pool.submit(work, task).result()
             except BrokenProcessPool as error:
                 raise WorkerDiedError(str(error)) from error
 
-    def _first(
-        self,
-        waiting: deque[tuple[Task, Future[Result]]],
-        work: Callable[[Task], Result],
-        rescue: Callable[[Task], Result],
+    def _first_result(
+        self, waiting: deque[tuple[Task, Future[Result]]], rescue: Callable[[Task], Result]
     ) -> Result:
         task, future = waiting.popleft()
         try:
@@ -90,8 +89,8 @@ class Workers:
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._pool = self._start(self.count)
         result = rescue(task)
-        for n, (suspect, broken) in enumerate(waiting):
-            if broken.done() and broken.exception() is None:
+        for n, (suspect, future) in enumerate(waiting):
+            if future.done() and future.exception() is None:
                 continue
             rescued: Future[Result] = Future()
             rescued.set_result(rescue(suspect))
@@ -108,12 +107,12 @@ class Workers:
 
     def _start(self, count: int) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(
-            count, mp_context=self._context, initializer=_begin, initargs=(self._prepare,)
+            count, mp_context=self._context, initializer=_start_worker, initargs=(self._prepare,)
         )
 
 
 class time_limit:  # noqa: N801 (used like a function)
-    """A context that ends this process if it takes longer, also in the middle of C code."""
+    """A context that kills this process after `seconds`, even during a call of C code."""
 
     def __init__(self, seconds: int) -> None:
         self._seconds = seconds
@@ -125,16 +124,16 @@ class time_limit:  # noqa: N801 (used like a function)
         signal.alarm(0)
 
 
-def _begin(prepare: Callable[[], None]) -> None:
-    # Ctrl-C reaches the whole process group; the parent alone decides what ends.
+def _start_worker(prepare: Callable[[], None]) -> None:
+    # Ctrl-C reaches the whole process group; the parent ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
     prepare()
 
 
-def _end_with_parent() -> None:
-    """A killed parent can't end its workers, which would wait for tasks for ever."""
+def _exit_with_parent() -> None:
+    """Exit when the parent does; else workers of a killed parent would wait for tasks."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -1,11 +1,12 @@
 """Downloads whose classes are folders, zips or parts of file names."""
 
-from tests.helpers.layout_parts import WNIDS, Layout, packed, pictures, rows
+from tests.helpers.downloads import packed
+from tests.helpers.layout_parts import WNIDS, Layout, pictures, rows
 
 FOLDERS: dict[str, Layout] = {
     "plant-seedlings": Layout(
         files=pictures("train/Black-grass/a.png", "train/Maize/b.png", "test/c.png"),
-        found={
+        targets={
             "train/Black-grass/a.png": "Black-grass",
             "train/Maize/b.png": "Maize",
         },
@@ -14,17 +15,17 @@ FOLDERS: dict[str, Layout] = {
         files=pictures(
             *(f"train/{word}.{n}.jpg" for word in ("cat", "dog") for n in (0, 10)), "test1/1.jpg"
         ),
-        found={f"train/{word}.{n}.jpg": word for word in ("cat", "dog") for n in (0, 10)},
-        said=("labels in file names",),
+        targets={f"train/{word}.{n}.jpg": word for word in ("cat", "dog") for n in (0, 10)},
+        output=("labels in file names",),
     ),
-    "dogs-vs-cats, told": Layout(
+    "dogs-vs-cats, with --label-pattern": Layout(
         files=pictures("train/cat.0.jpg", "train/dog.0.jpg"),
         options=("--label-pattern", r"(\w+)\.\d+\.jpg"),
-        found={"train/cat.0.jpg": "cat", "train/dog.0.jpg": "dog"},
+        targets={"train/cat.0.jpg": "cat", "train/dog.0.jpg": "dog"},
     ),
     "alaska2": Layout(
         files=pictures(*(f"{kind}/0000{n}.jpg" for kind in ("Cover", "JMiPOD") for n in (1, 2))),
-        found={f"{kind}/0000{n}.jpg": kind for kind in ("Cover", "JMiPOD") for n in (1, 2)},
+        targets={f"{kind}/0000{n}.jpg": kind for kind in ("Cover", "JMiPOD") for n in (1, 2)},
     ),
     "intel-images": Layout(
         files=pictures(
@@ -36,20 +37,20 @@ FOLDERS: dict[str, Layout] = {
             ),
             "seg_pred/seg_pred/3.jpg",
         ),
-        found={
+        targets={
             f"seg_{s}/seg_{s}/{c}/{s}_{n}.jpg": c
             for s in ("train", "test")
             for c in ("sea", "street")
             for n in (1, 2)
         },
         splits={"seg_test/seg_test/sea/test_1.jpg": "val"},
-        said=("1 image without a label left out (first: seg_pred/seg_pred/3.jpg)",),
+        output=("Left out 1 image without a label (first: seg_pred/seg_pred/3.jpg)",),
     ),
     "fruits-360": Layout(
         files=pictures(
             *(f"fruits/{s}/{c}/0_100.jpg" for s in ("Training", "Test") for c in ("Fig 1", "Kiwi"))
         ),
-        found={
+        targets={
             f"fruits/{s}/{c}/0_100.jpg": c for s in ("Training", "Test") for c in ("Fig 1", "Kiwi")
         },
         splits={"fruits/Test/Kiwi/0_100.jpg": "val"},
@@ -68,7 +69,7 @@ FOLDERS: dict[str, Layout] = {
             "wnids.txt": rows(*WNIDS),
             "words.txt": rows(f"{WNIDS[0]}\ttench", f"{WNIDS[1]}\tgoldfish"),
         },
-        found={
+        targets={
             **{f"train/{w}/images/{w}_{n}.JPEG": w for w in WNIDS for n in (0, 1)},
             "val/images/val_0.JPEG": WNIDS[0],
             "val/images/val_1.JPEG": WNIDS[1],
@@ -80,6 +81,6 @@ FOLDERS: dict[str, Layout] = {
             f"{name}.zip": packed(pictures(f"{name}/1.png", f"{name}/2.png"))
             for name in ("cats", "dogs")
         },
-        found={f"{c}.zip/{c}/{n}.png": c for c in ("cats", "dogs") for n in (1, 2)},
+        targets={f"{c}.zip/{c}/{n}.png": c for c in ("cats", "dogs") for n in (1, 2)},
     ),
 }

@@ -1,6 +1,7 @@
-"""Downloads whose classes stand in a table."""
+"""Downloads whose classes are in a table."""
 
-from tests.helpers.layout_parts import WNIDS, Layout, numbered, packed, pictures, rows
+from tests.helpers.downloads import packed
+from tests.helpers.layout_parts import WNIDS, Layout, numbered, pictures, rows
 
 TABLES: dict[str, Layout] = {
     "cifar-10": Layout(
@@ -9,13 +10,13 @@ TABLES: dict[str, Layout] = {
             "trainLabels.csv": rows("id,label", "1,frog", "2,truck", "3,truck", "4,deer"),
             "sampleSubmission.csv": rows("id,label", "1,cat", "2,cat"),
         },
-        found={
+        targets={
             "train/1.png": "frog",
             "train/2.png": "truck",
             "train/3.png": "truck",
             "train/4.png": "deer",
         },
-        said=("2 images without a label",),
+        output=("2 images without a label",),
     ),
     "imagenet": Layout(
         files={
@@ -37,7 +38,7 @@ TABLES: dict[str, Layout] = {
             ),
         },
         options=("--class-names", "LOC_synset_mapping.txt"),
-        found={
+        targets={
             **{
                 f"ILSVRC/Data/CLS-LOC/train/{w}/{w}_{n}.JPEG": name
                 for w, name in zip(
@@ -58,7 +59,7 @@ TABLES: dict[str, Layout] = {
             **pictures("train_images/000c1434d8d7.png", "train_images/001639a390f0.png"),
             "train.csv": rows("id_code,diagnosis", "000c1434d8d7,2", "001639a390f0,4"),
         },
-        found={"train_images/000c1434d8d7.png": "2", "train_images/001639a390f0.png": "4"},
+        targets={"train_images/000c1434d8d7.png": "2", "train_images/001639a390f0.png": "4"},
     ),
     "cassava": Layout(
         files={
@@ -68,7 +69,7 @@ TABLES: dict[str, Layout] = {
             "label_num_to_disease_map.json": '{"0": "CBB", "1": "CBSD", "3": "CMD"}',
         },
         options=("--class-names", "label_num_to_disease_map.json"),
-        found={"train_images/1000015157.jpg": "CBB", "train_images/1000201771.jpg": "CMD"},
+        targets={"train_images/1000015157.jpg": "CBB", "train_images/1000201771.jpg": "CMD"},
         classes=("CBB", "CBSD", "CMD"),
     ),
     "dog-breed": Layout(
@@ -76,7 +77,7 @@ TABLES: dict[str, Layout] = {
             **pictures("train/000bec180eb18c.jpg", "train/001513dfcb2ffa.jpg", "test/0003837.jpg"),
             "labels.csv": rows("id,breed", "000bec180eb18c,boston_bull", "001513dfcb2ffa,dingo"),
         },
-        found={"train/000bec180eb18c.jpg": "boston_bull", "train/001513dfcb2ffa.jpg": "dingo"},
+        targets={"train/000bec180eb18c.jpg": "boston_bull", "train/001513dfcb2ffa.jpg": "dingo"},
     ),
     "plant-pathology-2020": Layout(
         files={
@@ -85,14 +86,14 @@ TABLES: dict[str, Layout] = {
             "test.csv": rows("image_id", "Test_0"),
             "sample_submission.csv": rows("image_id,healthy,rust,scab", "Test_0,0.2,0.3,0.5"),
         },
-        found={"images/Train_0.jpg": "scab", "images/Train_1.jpg": "healthy"},
+        targets={"images/Train_0.jpg": "scab", "images/Train_1.jpg": "healthy"},
     ),
     "histopathologic-cancer": Layout(
         files={
             **pictures("train/f38a6374c348f9.tif", "train/c18f2d887b7ae4.tif"),
             "train_labels.csv": rows("id,label", "f38a6374c348f9,0", "c18f2d887b7ae4,1"),
         },
-        found={"train/f38a6374c348f9.tif": "0", "train/c18f2d887b7ae4.tif": "1"},
+        targets={"train/f38a6374c348f9.tif": "0", "train/c18f2d887b7ae4.tif": "1"},
     ),
     "aerial-cactus": Layout(
         files={
@@ -100,7 +101,7 @@ TABLES: dict[str, Layout] = {
             "test.zip": packed(pictures("test/000940378.jpg")),
             "train.csv": rows("id,has_cactus", "0004be2c.jpg,1", "000c8a36.jpg,0"),
         },
-        found={"train.zip/train/0004be2c.jpg": "1", "train.zip/train/000c8a36.jpg": "0"},
+        targets={"train.zip/train/0004be2c.jpg": "1", "train.zip/train/000c8a36.jpg": "0"},
     ),
     "diabetic-retinopathy": Layout(
         files={
@@ -109,7 +110,7 @@ TABLES: dict[str, Layout] = {
                 {"trainLabels.csv": rows("image,level", "10_left,0", "10_right,3")}
             ),
         },
-        found={"train.zip/train/10_left.jpeg": "0", "train.zip/train/10_right.jpeg": "3"},
+        targets={"train.zip/train/10_left.jpeg": "0", "train.zip/train/10_right.jpeg": "3"},
     ),
     "ham10000": Layout(
         files={
@@ -121,11 +122,11 @@ TABLES: dict[str, Layout] = {
             ),
         },
         options=("--label-column", "dx"),
-        found={
+        targets={
             "HAM10000_images_part_1/ISIC_01.jpg": "bkl",
             "HAM10000_images_part_2/ISIC_02.jpg": "nv",
         },
-        said=("--group-column lesion_id",),
+        output=("--group-column lesion_id",),
     ),
     "state-farm": Layout(
         files={
@@ -136,7 +137,7 @@ TABLES: dict[str, Layout] = {
             ),
         },
         options=("--path-template", "{classname}/{img}", "--group-column", "subject"),
-        found={"imgs/train/c0/img_44733.jpg": "c0", "imgs/train/c1/img_72999.jpg": "c1"},
+        targets={"imgs/train/c0/img_44733.jpg": "c0", "imgs/train/c1/img_72999.jpg": "c1"},
     ),
     "siim-melanoma": Layout(
         files={
@@ -148,7 +149,7 @@ TABLES: dict[str, Layout] = {
             ),
         },
         options=("--label-column", "target", "--group-column", "patient_id"),
-        found={"jpeg/train/ISIC_1.jpg": "0", "jpeg/train/ISIC_2.jpg": "1"},
+        targets={"jpeg/train/ISIC_1.jpg": "0", "jpeg/train/ISIC_2.jpg": "1"},
     ),
     "paddy": Layout(
         files={
@@ -157,7 +158,7 @@ TABLES: dict[str, Layout] = {
                 "image_id,label,variety,age", "100330.jpg,blast,ADT45,45", "1.jpg,hispa,IR,60"
             ),
         },
-        found={
+        targets={
             "train_images/blast/100330.jpg": "blast",
             "train_images/hispa/1.jpg": "hispa",
         },
@@ -172,7 +173,7 @@ TABLES: dict[str, Layout] = {
             ),
         },
         options=("--path-template", "{image_id[0]}/{image_id[1]}/{image_id[2:3]}/{image_id}.png"),
-        found={
+        targets={
             "train/0/0/0/000011a64c74.png": "InChI=1S/C13H20OS/c1-9(2)8-15-13,6-5",
             "train/0/0/1/001111a64c75.png": "InChI=1S/C21H30O4/c1-12(22)25-14,3",
         },
@@ -188,7 +189,7 @@ TABLES: dict[str, Layout] = {
             ),
         },
         options=("--label-column", "category_id", "--max-rejected", "1"),
-        found={"train_images/5998cfa4.jpg": "19", "train_images/588a679f.jpg": "0"},
+        targets={"train_images/5998cfa4.jpg": "19", "train_images/588a679f.jpg": "0"},
         rejected=1,
     ),
     "whale": Layout(
@@ -196,7 +197,7 @@ TABLES: dict[str, Layout] = {
             **pictures("train/0000e88ab.jpg", "train/0001f9222.jpg"),
             "train.csv": rows("Image,Id", "0000e88ab.jpg,w_f48451c", "0001f9222.jpg,new_whale"),
         },
-        found={"train/0000e88ab.jpg": "w_f48451c", "train/0001f9222.jpg": "new_whale"},
+        targets={"train/0000e88ab.jpg": "w_f48451c", "train/0001f9222.jpg": "new_whale"},
     ),
     "chinese-mnist": Layout(
         files={
@@ -209,7 +210,7 @@ TABLES: dict[str, Layout] = {
             *("--path-template", "input_{suite_id}_{sample_id}_{code}.jpg"),
             *("--label-column", "character"),
         ),
-        found={"data/data/input_1_1_10.jpg": "九", "data/data/input_1_2_11.jpg": "十"},
+        targets={"data/data/input_1_1_10.jpg": "九", "data/data/input_1_2_11.jpg": "十"},
     ),
     "splits in a column": Layout(
         files={
@@ -222,7 +223,7 @@ TABLES: dict[str, Layout] = {
                 "images/4.jpg,lab,True",
             ),
         },
-        found={f"images/{n}.jpg": "pug" if n < 3 else "lab" for n in range(1, 5)},
+        targets={f"images/{n}.jpg": "pug" if n < 3 else "lab" for n in range(1, 5)},
         splits={f"images/{n}.jpg": "train" if n % 2 else "val" for n in range(1, 5)},
     ),
     "prefix from elsewhere": Layout(
@@ -230,7 +231,7 @@ TABLES: dict[str, Layout] = {
             **pictures("data/train/1.png", "data/train/2.png", "data/test/1.png"),
             "list.csv": rows("file,y", "/home/me/train/1.png,a", "C:\\me\\train\\2.png,b"),
         },
-        found={"data/train/1.png": "a", "data/train/2.png": "b"},
+        targets={"data/train/1.png": "a", "data/train/2.png": "b"},
     ),
     "digit-recognizer": Layout(
         files={
@@ -242,6 +243,6 @@ TABLES: dict[str, Layout] = {
                 ",".join(f"pixel{n}" for n in range(16)), ",".join(map(str, range(16)))
             ),
         },
-        found={"train.csv row 2": "1", "train.csv row 3": "0", "train.csv row 4": "1"},
+        targets={"train.csv row 2": "1", "train.csv row 3": "0", "train.csv row 4": "1"},
     ),
 }

@@ -1,4 +1,4 @@
-"""Downloads of several labels, numbers or masks an image."""
+"""Downloads with several labels, numbers or a mask for each image."""
 
 from tests.helpers.layout_parts import ROADS, UIDS, UUIDS, Layout, pictures, rows
 
@@ -10,7 +10,7 @@ TASKS: dict[str, Layout] = {
         },
         options=("--label-separator", " "),
         task="multi-label",
-        found={
+        targets={
             "train_images/80.jpg": ("scab",),
             "train_images/85.jpg": ("rust", "scab"),
             "train_images/8a.jpg": ("rust",),
@@ -23,7 +23,7 @@ TASKS: dict[str, Layout] = {
         },
         options=("--path-template", "{Id}_green.png"),
         task="multi-label",
-        found={
+        targets={
             f"train/{UUIDS[0]}_green.png": ("0", "16"),
             f"train/{UUIDS[1]}_green.png": ("7",),
             f"train/{UUIDS[2]}_green.png": ("0", "25"),
@@ -49,11 +49,11 @@ TASKS: dict[str, Layout] = {
             "class_dict.csv": rows("name,r,g,b", "road,255,255,255", "background,0,0,0"),
         },
         task="segmentation",
-        found={f"train/{n}_sat.jpg": f"train/{n}_mask.png" for n in ROADS},
+        targets={f"train/{n}_sat.jpg": f"train/{n}_mask.png" for n in ROADS},
         classes=("road", "background"),
-        said=(
-            "1 row without a mask left out",
-            "The masks' classes and colors are those of class_dict.csv.",
+        output=(
+            "Left out 1 row without a mask",
+            "class_dict.csv gives the masks' classes and colors.",
         ),
     ),
     "deepglobe-roads, no table": Layout(
@@ -62,7 +62,7 @@ TASKS: dict[str, Layout] = {
             "valid/100794_sat.jpg",
         ),
         task="segmentation",
-        found={f"train/{n}_sat.jpg": f"train/{n}_mask.png" for n in ROADS},
+        targets={f"train/{n}_sat.jpg": f"train/{n}_mask.png" for n in ROADS},
         classes=("background", "foreground"),
     ),
     "massachusetts-roads": Layout(
@@ -73,7 +73,7 @@ TASKS: dict[str, Layout] = {
             ),
         },
         task="segmentation",
-        found={
+        targets={
             "tiff/train/1.tiff": "tiff/train_labels/1.tif",
             "tiff/train/2.tiff": "tiff/train_labels/2.tif",
             "tiff/val/3.tiff": "tiff/val_labels/3.tif",
@@ -93,7 +93,7 @@ TASKS: dict[str, Layout] = {
         },
         options=("--max-rejected", "1"),
         task="segmentation",
-        found={f"tiff/train/{n}.tiff": f"tiff/train_labels/{n}.tif" for n in (1, 2)},
+        targets={f"tiff/train/{n}.tiff": f"tiff/train_labels/{n}.tif" for n in (1, 2)},
         rejected=1,
     ),
     "ranzcr": Layout(
@@ -106,7 +106,7 @@ TASKS: dict[str, Layout] = {
             ),
         },
         task="multi-label",
-        found={
+        targets={
             f"train/{UIDS[0]}.jpg": ("NGT - Normal",),
             f"train/{UIDS[1]}.jpg": ("ETT - Abnormal", "NGT - Normal"),
         },
@@ -121,6 +121,6 @@ TASKS: dict[str, Layout] = {
         },
         options=("--label-column", "Pawpularity", "--task", "regression"),
         task="regression",
-        found={"train/0007de18844b0.jpg": (63.0,), "train/0009c66b9439.jpg": (42.0,)},
+        targets={"train/0007de18844b0.jpg": (63.0,), "train/0009c66b9439.jpg": (42.0,)},
     ),
 }

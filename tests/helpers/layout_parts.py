@@ -1,7 +1,5 @@
-"""What a made download consists of, and what is to be found in it."""
+"""Small downloads for tests, and what tools/shard must find in them."""
 
-import io
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ Files = dict[str, str | bytes]
 
 
 def image(name: str, shade: int = 0) -> bytes:
-    """A small picture of the format that the name says."""
+    """A small image in the format of the file name."""
     pixels = np.full((8, 8, 3), shade % 256, np.uint8)
     suffix = Path(name).suffix.lower().replace(".jpeg", ".jpg")
     return bytes(cv2.imencode(suffix, pixels)[1])
@@ -23,39 +21,24 @@ def pictures(*names: str) -> Files:
     return {name: image(name, 40 + shade) for shade, name in enumerate(names)}
 
 
-def packed(files: Files, method: int = zipfile.ZIP_DEFLATED) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", method) as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return buffer.getvalue()
-
-
-def write(folder: Path, files: Files) -> Path:
-    for name, data in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data.encode() if isinstance(data, str) else data)
-    return folder
-
-
 def rows(header: str, *lines: str) -> str:
     return "\n".join([header, *lines]) + "\n"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """`found`: file (or row of a pixel table) -> label, labels, numbers or mask. `splits`: file ->
-    split, where the download says it. `rejected` sources are counted."""
+    """`targets`: file (or row of a pixel table) -> label, labels, numbers or mask. `splits`: file
+    -> split, for downloads with splits. `rejected`: number of rejected sources. `output`: phrases
+    that a dry run prints."""
 
     files: Files
-    found: dict[str, Any]
+    targets: dict[str, Any]
     options: tuple[str, ...] = ()
     task: str = "classification"
     splits: dict[str, str] = field(default_factory=dict)
     classes: tuple[str, ...] | None = None
     rejected: int = 0
-    said: tuple[str, ...] = ()
+    output: tuple[str, ...] = ()
 
 
 def numbered(folder: str, suffix: str, count: int = 4) -> list[str]:

@@ -1,4 +1,4 @@
-"""Twelve images as CSVs of pixels, and what tools/shard gathers of them."""
+"""Twelve images as CSVs of pixels, and the sources that tools/shard collects."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from tools.download.detect import find_parts
 from tools.download.file_index import index_files
 from tools.download.pixel_table import PixelTable
 from tools.download.sources import Sources
-from tools.pixel_tables.collect import gather_pixels
+from tools.pixel_tables.collect import collect_pixels
 from tools.workers import Workers
 
 Unpack = Callable[[str], Path]
@@ -30,14 +30,14 @@ def find(folder: Path, **arguments: Any) -> list[PixelTable]:
     return parts  # type: ignore[return-value]
 
 
-def gather(folder: Path, workers: Workers, **arguments: Any) -> Sources:
+def collect(folder: Path, workers: Workers, **arguments: Any) -> Sources:
     spool = folder / "pixels.spool"
     spool.unlink(missing_ok=True)
-    return gather_pixels(find(folder, **arguments), workers, spool, lambda count: None)
+    return collect_pixels(find(folder, **arguments), workers, spool, lambda count: None)
 
 
 def images_of(sources: Sources) -> Pixels:
-    """In RGB order."""
+    """The images of all sources, (n, h, w) or (n, h, w, 3) RGB."""
     images = np.stack([np.asarray(image) for _, image in sources.images.load(2**20)])
     return images if images.ndim == 3 else images[..., ::-1]
 
@@ -55,7 +55,7 @@ def write(folder: Path, text: str, name: str = "train.csv") -> Path:
 def table(
     columns: Sequence[str] | None, cells: Callable[[int, list[str]], Sequence[str]], **form: Any
 ) -> str:
-    """The 12 images as a CSV; ``cells(number, values)`` are those of a row."""
+    """The 12 images as a CSV; ``cells(number, values)`` gives the cells of a row."""
     separator, end = form.get("separator", ","), form.get("end", "\n")
     rows = [cells(n, [str(value) for value in image]) for n, image in enumerate(IMAGES.tolist())]
     lines = [separator.join(row) for row in ([columns] if columns else []) + rows]

@@ -1,4 +1,4 @@
-"""tools/shard run in this process, and what it made."""
+"""Run tools/shard in this process, and read its shards."""
 
 import hashlib
 from collections import Counter
@@ -16,36 +16,39 @@ Unpack = Callable[[str], Path]
 
 
 def shard(src: Path, out: Path, *arguments: str) -> Result:
+    """Run the command; it may fail, but not with a traceback."""
     result = CliRunner().invoke(main, ["--src", str(src), "--out", str(out), *arguments])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result
 
 
 def made(src: Path, out: Path, *arguments: str) -> Dataset:
+    """The dataset of a run that must succeed."""
     result = shard(src, out, *arguments)
     assert result.exit_code == 0, result.output
     return Dataset(out)
 
 
 def samples(dataset: Dataset) -> Counter[tuple[int, str]]:
-    """(label, hash of the pixels) of all samples of all splits."""
-    found: Counter[tuple[int, str]] = Counter()
+    """Counts of (label, hash of the pixels) over all splits."""
+    counts: Counter[tuple[int, str]] = Counter()
     for split in dataset.manifest.splits:
         index = dataset.split(split)
         tars = [(dataset.directory / shard.name).read_bytes() for shard in index.split.shards]
         for row in index.samples:
             data = tars[row["shard"]][row["offset"] : row["offset"] + row["size"]]
             pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-            found[int(row["label"]), hashlib.md5(pixels.tobytes()).hexdigest()] += 1
-    return found
+            counts[int(row["label"]), hashlib.md5(pixels.tobytes()).hexdigest()] += 1
+    return counts
 
 
 def contents(folder: Path) -> dict[str, bytes]:
+    """The bytes of each file."""
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
 def photographs(folder: Path, suffix: str = ".png", count: int = 24, side: int = 80) -> Path:
-    """Two class folders of smooth noise."""
+    """Write smooth noise into two class folders."""
     generator = np.random.default_rng(1)
     for number in range(count):
         coarse = generator.integers(0, 256, (5, 5, 3), np.uint8)

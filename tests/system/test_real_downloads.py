@@ -1,4 +1,4 @@
-"""Real downloads as shards: the same images in every form, bad rows rejected by name."""
+"""Shards of real downloads: the same images in all forms, bad rows rejected by name."""
 
 import tarfile
 from pathlib import Path
@@ -19,21 +19,21 @@ def test_five_forms_of_cifar_are_the_same_images(shared_data: Unpack, tmp_path: 
         "interleaved": ["--labels", "pixels_rgb_interleaved.csv"],
         "planar": ["--labels", "pixels_rgb_planar.csv", "--pixel-layout", "planar"],
     }
-    found = {
+    images = {
         name: samples(made(source, tmp_path / name, *options)) for name, options in forms.items()
     }
-    assert sum(found["ids"].values()) == 200
-    assert all(form == found["ids"] for form in found.values())
-    stopped = shard(source, tmp_path / "any")
-    assert stopped.exit_code == 2 and not (tmp_path / "any").exists()
-    assert all(option in stopped.output for option in ("trainLabels.csv", "class_folders"))
+    assert sum(images["ids"].values()) == 200
+    assert all(form == images["ids"] for form in images.values())
+    failed = shard(source, tmp_path / "any")
+    assert failed.exit_code == 2 and not (tmp_path / "any").exists()
+    assert all(option in failed.output for option in ("trainLabels.csv", "class_folders"))
 
 
-def test_imagenet_photographs_stay_as_they_are(shared_data: Unpack, tmp_path: Path) -> None:
+def test_imagenet_photographs_are_stored_unchanged(shared_data: Unpack, tmp_path: Path) -> None:
     source = shared_data("imagenet_sample")
-    stopped = shard(source, tmp_path / "shards")
-    assert stopped.exit_code == 2
-    assert "--label-column wnid\n  --label-column class_id" in stopped.output
+    failed = shard(source, tmp_path / "shards")
+    assert failed.exit_code == 2
+    assert "--label-column wnid\n  --label-column class_id" in failed.output
     dataset = made(source, tmp_path / "shards", "--label-column", "class_id")
     index = dataset.split("train")
     assert len(index) == 600 and dataset.manifest.classes[:3] == ("0", "1", "2")
@@ -44,12 +44,12 @@ def test_imagenet_photographs_stay_as_they_are(shared_data: Unpack, tmp_path: Pa
         for name, row in zip(names.to_pylist(), index.samples, strict=True)
         if tar[row["offset"] : row["offset"] + row["size"]] != (source / name).read_bytes()
     ]
-    # Those that an EXIF tag turns.
+    # Images that an EXIF tag rotates are encoded again.
     assert len(changed) <= 1
 
 
-def test_mnist_has_its_own_validation(tmp_path: Path) -> None:
-    """Of every 400th of its 70,000 images."""
+def test_the_labeled_test_split_of_mnist_is_val(tmp_path: Path) -> None:
+    """Of the 70,000 images every 400th is used."""
     with tarfile.open(archive_of("mnist_pngs")) as archive:
         for number, member in enumerate(archive):
             if number % 400 == 0 or member.name.endswith(".csv"):
@@ -60,13 +60,13 @@ def test_mnist_has_its_own_validation(tmp_path: Path) -> None:
         rows = [row for row in rows if (part / row.split(",")[0]).exists()]
         table.write_text("\n".join([header, *rows]) + "\n")
     result = shard(part, tmp_path / "shards")
-    assert "the labeled test serving as val" in result.output
+    assert "with its labeled test as val" in result.output
     manifest = Dataset(tmp_path / "shards").manifest
     assert manifest.splits["train"].samples >= 100 and manifest.splits["val"].samples >= 20
     assert manifest.classes == tuple("0123456789") and manifest.image_components == ("png",)
 
 
-def test_a_row_cut_short_is_rejected_by_name(shared_data: Unpack, tmp_path: Path) -> None:
+def test_a_truncated_row_is_rejected_by_name(shared_data: Unpack, tmp_path: Path) -> None:
     name = "digit_recognizer_train_1537rows_truncated_last.csv"
     result = shard(shared_data("csv_pixels"), tmp_path / "shards", "--labels", name)
     assert result.exit_code == 0 and "Rejected 1 source" in result.output

@@ -1,4 +1,4 @@
-"""Killed, stopped and started again: the same bytes as an undisturbed run's.
+"""A run that was killed and resumed makes the same bytes as an undisturbed run.
 
 SHARDLINE_KILLS sets the number of kills.
 """
@@ -26,13 +26,13 @@ from tools.download.file_index import index_files
 
 ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("SHARDLINE_KILLS", "8"))
-# Many shards, and some work in each.
+# Many shards, with some work in each.
 ARGUMENTS = ("--encode", "jpeg", "--shard-size", "0.1", "--max-rejected", "0.1")
 
 
 @pytest.fixture(scope="module")
 def download(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Smooth noise in three class folders; a few files are broken."""
+    """Smooth noise in three class folders; two files are damaged."""
     folder = tmp_path_factory.mktemp("resume") / "kaggle"
     generator = np.random.default_rng(1)
     for number in range(240):
@@ -50,9 +50,9 @@ def download(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def undisturbed(download: Path) -> dict[str, bytes]:
     result = shard(download, download.parent / "undisturbed", "--workers", "1")
     assert result.exit_code == 0, result.output
-    found = contents(download.parent / "undisturbed")
-    assert sum(name.endswith(".tar") for name in found) > 10
-    return found
+    files = contents(download.parent / "undisturbed")
+    assert sum(name.endswith(".tar") for name in files) > 10
+    return files
 
 
 def shard(src: Path, out: Path, *arguments: str) -> Result:
@@ -97,7 +97,7 @@ def test_kills_at_random_moments(
         try:
             process.wait(timeout=chance.uniform(0.25, 1.0) * whole_seconds)
         except subprocess.TimeoutExpired:
-            # The parent alone, whose workers have to end by themselves, or all of them.
+            # Kill only the parent, whose workers must then exit, or the whole group.
             (os.kill if chance.random() < 0.5 else os.killpg)(process.pid, signal.SIGKILL)
             process.communicate()
             kills += 1
@@ -114,7 +114,7 @@ def test_kills_at_random_moments(
     assert kept, "no kill came after a finished shard"
 
 
-def test_other_arguments_do_not_go_on(download: Path, tmp_path: Path) -> None:
+def test_other_arguments_can_not_resume(download: Path, tmp_path: Path) -> None:
     out = half_done(download, tmp_path / "out")
     before = contents(out)
     result = shard(download, out, "--quality", "80")
@@ -123,7 +123,7 @@ def test_other_arguments_do_not_go_on(download: Path, tmp_path: Path) -> None:
     assert shard(download, out, "--workers", "1").exit_code == 0
 
 
-def test_a_download_that_changed_does_not_go_on(download: Path, tmp_path: Path) -> None:
+def test_a_changed_download_can_not_resume(download: Path, tmp_path: Path) -> None:
     source = Path(shutil.copytree(download, tmp_path / "kaggle"))
     out = half_done(source, tmp_path / "out")
     (source / "class0" / "0.png").unlink()
@@ -131,7 +131,7 @@ def test_a_download_that_changed_does_not_go_on(download: Path, tmp_path: Path) 
     assert result.exit_code == 2 and "the download has changed since" in result.output
 
 
-def test_finished_shards_are_not_made_again(
+def test_finished_shards_are_not_written_again(
     download: Path, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
     out = half_done(download, tmp_path / "out")
@@ -143,7 +143,7 @@ def test_finished_shards_are_not_made_again(
     assert all(path.stat().st_mtime_ns == when for path, when in finished.items())
 
 
-def test_a_higher_limit_of_rejected_goes_on(download: Path, tmp_path: Path) -> None:
+def test_a_higher_max_rejected_resumes(download: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     result = shard(download, out, "--max-rejected", "0.005")
     assert result.exit_code == 1 and "more than --max-rejected" in result.output
@@ -152,7 +152,7 @@ def test_a_higher_limit_of_rejected_goes_on(download: Path, tmp_path: Path) -> N
 
 
 def half_done(source: Path, out: Path) -> Path:
-    """A run that was killed after some shards."""
+    """The output of a run that was killed after some shards."""
     process = start(source, out)
     while len(list(out.glob(".unfinished/*.json"))) < 4:
         assert process.poll() is None
@@ -192,13 +192,13 @@ def test_an_unreadable_file_stops_the_run_and_keeps_the_work(
 
 
 def run_without(path: Path, source: Path, out: Path) -> "subprocess.CompletedProcess[str]":
-    """A run during which `path` is gone from the first shard to the end."""
+    """A run in which `path` is missing from the first shard to the end."""
     away = path.with_suffix(".away")
     process = start(source, out)
     while not list(out.glob(".unfinished/*.tar.json")):
         assert process.poll() is None
         time.sleep(0.002)
     path.rename(away)
-    _, said = process.communicate()
+    _, errors = process.communicate()
     away.rename(path)
-    return subprocess.CompletedProcess([], process.returncode, "", said)
+    return subprocess.CompletedProcess([], process.returncode, "", errors)

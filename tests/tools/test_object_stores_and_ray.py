@@ -1,4 +1,4 @@
-"""Downloads and outputs on object stores, and shards made on a Ray cluster: the same bytes."""
+"""Object stores and a Ray cluster give the same bytes as local files and processes."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ SAMPLES = 120
 
 @pytest.fixture(scope="module")
 def download(digits_kaggle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A few of the digits: each file is a request."""
+    """A few of the digits, since each file is a request to the store."""
     folder = tmp_path_factory.mktemp("few") / "kaggle"
     (folder / "train").mkdir(parents=True)
     header, *rows = (digits_kaggle / "train.csv").read_text().splitlines()
@@ -34,7 +34,7 @@ def download(digits_kaggle: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture(scope="module")
 def local(download: Path) -> dict[str, bytes]:
-    """The digits' shards, written to a folder."""
+    """The shards of the digits in a local folder."""
     out = download.parent / "shards"
     command = ["--src", str(download), "--out", str(out), *ARGUMENTS]
     result = CliRunner().invoke(main, command)
@@ -77,7 +77,7 @@ def test_s3_to_s3(download: Path, local: dict[str, bytes], s3: None) -> None:
     assert again.exit_code == 2 and "already holds a dataset" in again.output
 
 
-def test_s3_goes_on_after_a_kill(download: Path, local: dict[str, bytes], s3: None) -> None:
+def test_s3_resumes_after_a_kill(download: Path, local: dict[str, bytes], s3: None) -> None:
     command = [sys.executable, "-m", "tools.cli", "--src", str(download)]
     process = subprocess.Popen(
         [*command, "--out", "s3://kaggle/killed", *ARGUMENTS], cwd=ROOT, stdout=subprocess.DEVNULL
@@ -87,19 +87,19 @@ def test_s3_goes_on_after_a_kill(download: Path, local: dict[str, bytes], s3: No
         time.sleep(0.02)
     process.kill()
     process.wait()
-    left = files_of("s3://kaggle/killed")
-    assert ".unfinished/plan.json" in left and "dataset.json" not in left
+    files = files_of("s3://kaggle/killed")
+    assert ".unfinished/plan.json" in files and "dataset.json" not in files
     ended = run("--src", str(download), "--out", "s3://kaggle/killed")
     assert ended.returncode == 0, ended.stderr
     assert files_of("s3://kaggle/killed") == local
 
 
-def test_a_bucket_that_is_not_there_is_named(s3: None) -> None:
-    ended = CliRunner().invoke(main, ["--src", "s3://nobody/digits", "--out", "s3://kaggle/none"])
-    assert ended.exit_code == 1 and "s3://nobody/digits" in ended.output
+def test_a_missing_bucket_is_named_in_the_error(s3: None) -> None:
+    ended = CliRunner().invoke(main, ["--src", "s3://missing/digits", "--out", "s3://kaggle/none"])
+    assert ended.exit_code == 1 and "s3://missing/digits" in ended.output
 
 
-def test_ray_makes_the_same_bytes_though_a_task_is_killed(
+def test_ray_makes_the_same_bytes_after_a_task_is_killed(
     download: Path, local: dict[str, bytes], tmp_path: Path
 ) -> None:
     pytest.importorskip("ray")
@@ -119,14 +119,14 @@ def test_ray_makes_the_same_bytes_though_a_task_is_killed(
     killed = ray_tasks(process.pid)
     for pid in killed:
         os.kill(pid, signal.SIGKILL)
-    _, said = process.communicate()
-    assert killed and process.returncode == 0, said
+    _, errors = process.communicate()
+    assert killed and process.returncode == 0, errors
     assert {path.name: path.read_bytes() for path in out.iterdir()} == local
 
 
 def ray_tasks(session: int) -> list[int]:
-    """Processes of this session that make a shard on Ray."""
-    found = []
+    """Ids of the processes in this session that make a shard on Ray."""
+    pids = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             command = (folder / "cmdline").read_bytes()
@@ -134,5 +134,5 @@ def ray_tasks(session: int) -> list[int]:
         except OSError:
             continue
         if command.startswith(b"ray::_make_one") and same:
-            found.append(int(folder.name))
-    return found
+            pids.append(int(folder.name))
+    return pids

@@ -1,4 +1,4 @@
-"""The whole command: bad input, ends of all kinds, the same bytes every time."""
+"""The whole command: invalid input, failures and interrupts, the same bytes every time."""
 
 import json
 import os
@@ -30,12 +30,13 @@ def test_workers_do_not_change_the_bytes(tmp_path: Path) -> None:
     assert contents(tmp_path / "one") != contents(tmp_path / "seed")
 
 
-def test_what_is_said_and_recorded(tmp_path: Path) -> None:
+def test_the_output_and_the_recorded_arguments(tmp_path: Path) -> None:
     source = photographs(tmp_path / "src", count=40)
     result = shard(source, tmp_path / "shards", "--val", "0.25", "--quality", "90")
     assert "class folders in ./" in result.output
     assert (
-        "40 labeled images of 2 classes ('cat', 'dog') become 30 train and 10 val" in result.output
+        "40 labeled images of 2 classes ('cat', 'dog'): 30 train and 10 val (random split, "
+        "stratified by class), shuffled with seed 0." in result.output
     )
     assert "Re-encoded 40 images as JPEG" in result.output and "PSNR" in result.output
     assert f"tools/show {tmp_path / 'shards'}" in result.output
@@ -45,7 +46,7 @@ def test_what_is_said_and_recorded(tmp_path: Path) -> None:
     assert not {"src", "out"} & set(record["arguments"])
 
 
-def test_unsound_images_are_counted_and_too_many_stop(tmp_path: Path) -> None:
+def test_damaged_images_are_counted_and_too_many_stop_the_run(tmp_path: Path) -> None:
     source = photographs(tmp_path / "src", ".jpg", count=40)
     for name in ("cat/1.jpg", "dog/3.jpg"):
         path = source / name
@@ -64,7 +65,7 @@ def test_unsound_images_are_counted_and_too_many_stop(tmp_path: Path) -> None:
     }
 
 
-def test_nothing_left_is_an_error(tmp_path: Path) -> None:
+def test_a_download_without_valid_images_is_an_error(tmp_path: Path) -> None:
     source = photographs(tmp_path / "src", ".jpg", count=4)
     for path in source.rglob("*.jpg"):
         path.write_bytes(b"<html>404</html>")
@@ -79,7 +80,7 @@ def test_a_class_of_one_goes_to_train(tmp_path: Path) -> None:
     (source / "unicorn").mkdir()
     shutil.copy(source / "dog" / "0.png", source / "unicorn" / "0.png")
     result = shard(source, tmp_path / "shards", "--val", "0.5")
-    assert "1 class with a single image: train has it" in result.output
+    assert "1 class with a single image: it is in train" in result.output
     splits = Dataset(tmp_path / "shards").manifest.splits
     assert splits["train"].class_counts[2] == 1 and splits["val"].class_counts[2] == 0
 
@@ -92,13 +93,13 @@ def test_a_class_of_one_goes_to_train(tmp_path: Path) -> None:
         (["--quality", "0"], 2, "--quality must be from 1 to 100, not 0"),
         (["--workers", "0"], 2, "--workers must be at least 1, not 0"),
         (["--shard-size", "0"], 2, "--shard-size must be above 0, not 0.0"),
-        (["--label-column", "breed"], 2, "no CSV has a column 'breed'"),
+        (["--label-column", "breed"], 2, "No CSV has a column 'breed'"),
         (["--labels", "missing.csv"], 2, "missing.csv"),
         (["--encode", "gif"], 2, "gif"),
-        (["--image-column", "id", "--label-column", "id"], 2, "no CSV has a column 'id'"),
+        (["--image-column", "id", "--label-column", "id"], 2, "No CSV has a column 'id'"),
     ],
 )
-def test_misuse(tmp_path: Path, arguments: list[str], code: int, words: str) -> None:
+def test_invalid_options(tmp_path: Path, arguments: list[str], code: int, words: str) -> None:
     source = photographs(tmp_path / "src", count=2)
     result = shard(source, tmp_path / "shards", *arguments)
     assert (result.exit_code, words in result.output) == (code, True), result.output
@@ -106,23 +107,23 @@ def test_misuse(tmp_path: Path, arguments: list[str], code: int, words: str) -> 
 
 
 @pytest.mark.parametrize("arguments", [[], ["--src", "."], ["--out", "shards"]])
-def test_source_and_output_are_asked_for(arguments: list[str]) -> None:
+def test_src_and_out_are_required(arguments: list[str]) -> None:
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 2 and "Missing option '--" in result.output
 
 
-def test_one_column_is_not_both(tmp_path: Path) -> None:
+def test_one_column_can_not_be_image_and_label(tmp_path: Path) -> None:
     source = photographs(tmp_path / "src", count=6)
     rows = [f"{path.stem},{path.parent.name}" for path in source.rglob("*.png")]
     (source / "labels.csv").write_text("\n".join(["id,animal", *rows]))
     result = shard(source, tmp_path / "shards", "--image-column", "id", "--label-column", "id")
-    assert result.exit_code == 2 and "it can't be --label-column too" in result.output
+    assert result.exit_code == 2 and "can't be both --image-column" in result.output
 
 
-def test_an_empty_folder_and_a_full_one(tmp_path: Path) -> None:
+def test_an_empty_download_and_an_output_with_a_dataset(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     result = shard(tmp_path / "empty", tmp_path / "shards")
-    assert result.exit_code == 1 and "holds no images and no CSV" in result.output
+    assert result.exit_code == 1 and "contains no images and no CSV" in result.output
     source = photographs(tmp_path / "src", count=12)
     before = contents(made(source, tmp_path / "shards").directory)
     result = shard(source, tmp_path / "shards")
@@ -130,7 +131,7 @@ def test_an_empty_folder_and_a_full_one(tmp_path: Path) -> None:
     assert contents(tmp_path / "shards") == before
 
 
-def test_shards_inside_the_download_are_no_input(tmp_path: Path) -> None:
+def test_shards_inside_the_download_are_ignored(tmp_path: Path) -> None:
     source = photographs(tmp_path, count=12)
     made(source, source / "shards")
     shutil.rmtree(source / "shards")
@@ -145,7 +146,7 @@ def test_the_executable_works_from_anywhere(tmp_path: Path) -> None:
     assert Dataset(tmp_path / "shards").manifest.splits["train"].samples == 11
 
 
-def test_a_full_disk_ends_with_a_sentence(tmp_path: Path) -> None:
+def test_a_full_disk_gives_a_message(tmp_path: Path) -> None:
     source = photographs(tmp_path / "src", count=40)
     out = tmp_path / "shards"
     command = [sys.executable, "-m", "tools.cli", "--src", source, "--out", out]
@@ -155,13 +156,17 @@ def test_a_full_disk_ends_with_a_sentence(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
     )
-    assert ended.returncode == 1 and "no dataset was written" in ended.stderr, ended.stderr
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        f"Error: {out}: File too large. Free space on that disk. No dataset was written to {out}. "
+        f"The same command resumes from the finished shards.\n"
+    )
     assert "Traceback" not in ended.stderr and not out.exists()
 
 
-def test_an_interrupt_ends_with_a_sentence(tmp_path: Path) -> None:
+def test_an_interrupt_gives_a_message(tmp_path: Path) -> None:
     source = photographs(tmp_path / "src", count=8, side=1500)
-    # Enough work for many seconds, so that the signal comes in the middle of it.
+    # Enough work for many seconds, so that the signal comes before its end.
     for path in list(source.rglob("*.png")):
         for number in range(50):
             path.with_stem(f"{path.stem}_{number}").hardlink_to(path)
@@ -172,19 +177,19 @@ def test_an_interrupt_ends_with_a_sentence(tmp_path: Path) -> None:
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
-        # A shell's background job begins with SIGINT ignored, and so would everything below it.
+        # A background job of a shell starts with SIGINT ignored, and its children inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     while not list(out.glob(".unfinished/scratch/*/*.tar")):
         assert process.poll() is None
         time.sleep(0.005)
     process.send_signal(signal.SIGINT)
-    said, _ = process.communicate()
-    assert process.returncode == 130 and "Interrupted: no dataset was written" in said
+    output, _ = process.communicate()
+    assert process.returncode == 130 and "Interrupted. No dataset was written" in output
     assert not out.exists()
 
 
-def test_names_that_are_no_utf8_are_escaped(tmp_path: Path) -> None:
+def test_names_that_are_not_utf8_are_escaped(tmp_path: Path) -> None:
     source = photographs(tmp_path / "src", count=12)
     odd = os.fsencode(source / "cat") + b"/caf\xe9.png"
     os.link(source / "cat" / "1.png", odd)

@@ -1,6 +1,6 @@
-"""Zip archives, read in place: where each member's bytes lie in the file that holds them.
+"""Zip archives, read in place: the offset of each member's bytes in the file that holds them.
 
-A zip that is stored in a zip is a stretch of the outer file. One that is compressed in it is
+A zip that is stored in a zip is a range of the outer file. A zip that is compressed in a zip is
 unpacked into memory, which other processes of this machine open through /proc.
 """
 
@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import IO, BinaryIO
 
-from tools.download.storage import Refusal
+from tools.download.storage import SkippedFile
 
 STORED, DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
-# Zips in zips in zips; some are made to have no end.
+# Zips in zips in zips; some archives nest without end on purpose.
 MAX_DEPTH = 4
 _ENCRYPTED = 0x1
 LOCAL_HEADER_BYTES = 30
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
-# What ``zipfile`` raises over damaged bytes, beside ``OSError`` for a place before the beginning.
+# Raised by ``zipfile`` for damaged bytes, besides ``OSError`` for a seek before the start.
 _UNREADABLE = (
     zipfile.BadZipFile,
     NotImplementedError,
@@ -37,16 +37,20 @@ _UNREADABLE = (
 
 
 class DamagedMemberError(Exception):
-    """A member can't be unpacked; the text says why."""
+    """A member can't be unpacked; the text gives the reason."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """`path`: as in the index, "outer.zip/folder/name"; `file`: the file that holds it, and
-    `offset` its local header's there; sizes in bytes, `stored_bytes` as compressed."""
+    """A file in a zip.
+
+    `path` is its path in the index, "outer.zip/folder/name"; `archive` the file that holds its
+    bytes, and `offset` the position of its local header there. `stored_bytes` is its compressed
+    size.
+    """
 
     path: str
-    file: str
+    archive: str
     offset: int
     stored_bytes: int
     size_bytes: int
@@ -54,20 +58,20 @@ class Member:
     crc32: int
 
 
-def members(file: BinaryIO, path: str) -> Iterator[Member | Refusal]:
-    """The members of the zip at `path`, also of zips in it; what can't be read is refused."""
-    yield from _members(file, path, holder=path, base=0, depth=1)
+def members(file: BinaryIO, path: str) -> Iterator[Member | SkippedFile]:
+    """The members of the zip at `path` and of zips in it; unreadable ones as ``SkippedFile``."""
+    yield from _members(file, path, archive=path, base=0, depth=1)
 
 
 def unpack(stored: bytes, method: int, size_bytes: int, crc32: int) -> bytes:
-    """A member's contents of what is stored; raises ``DamagedMemberError``. Never makes more than
-    `size_bytes`, whatever the data would inflate to."""
-    if method == STORED:
-        data = stored
-    else:
-        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    """Unpack a member's `stored` bytes; raises ``DamagedMemberError``.
+
+    Never makes more than `size_bytes` bytes, whatever the data would inflate to.
+    """
+    data = stored
+    if method != STORED:
         try:
-            data = inflater.decompress(stored, size_bytes + 1)
+            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(stored, size_bytes + 1)
         except zlib.error as error:
             raise DamagedMemberError(f"the zip is damaged here: {error}") from error
     if len(data) != size_bytes or zlib.crc32(data) != crc32:
@@ -76,7 +80,7 @@ def unpack(stored: bytes, method: int, size_bytes: int, crc32: int) -> bytes:
 
 
 def data_offset(local_header: bytes, offset: int) -> int:
-    """Where a member's stored bytes begin, by the 30 bytes at `offset`; raises
+    """Position of a member's stored bytes, from the 30 header bytes at `offset`; raises
     ``DamagedMemberError``."""
     if len(local_header) == LOCAL_HEADER_BYTES:
         signature, name_bytes, extra_bytes = _LOCAL_HEADER.unpack(local_header)
@@ -86,88 +90,72 @@ def data_offset(local_header: bytes, offset: int) -> int:
 
 
 def inflated(file: BinaryIO, start: int, stored_bytes: int, *, stored: bool) -> IO[bytes]:
-    """A member's contents as a stream, of what is stored from `start` on; it closes `file`."""
-    stretch = _Stretch(file, start, stored_bytes, owned=True)
-    return io.BufferedReader(stretch if stored else _Inflated(stretch), 2**20)
+    """Stream the contents of the member whose bytes begin at `start`; closes `file` at the end."""
+    member = _Slice(file, start, stored_bytes, owned=True)
+    return io.BufferedReader(member if stored else _Inflated(member), 2**20)
 
 
 def _members(
-    file: BinaryIO, path: str, *, holder: str, base: int, depth: int
-) -> Iterator[Member | Refusal]:
+    file: BinaryIO, path: str, *, archive: str, base: int, depth: int
+) -> Iterator[Member | SkippedFile]:
+    """`file` begins at the byte `base` of the file `archive`."""
     try:
-        archive = zipfile.ZipFile(file)
+        contents = zipfile.ZipFile(file)
     except _UNREADABLE as error:
-        yield Refusal(path, f"not a zip that can be read ({error}); is the download complete?")
+        yield SkippedFile(path, f"not a readable zip ({error}); is the download complete?")
         return
-    for info in archive.infolist():
+    for info in contents.infolist():
         inner = f"{path}/{info.filename.replace(chr(92), '/')}"
         if info.is_dir() or "__MACOSX/" in inner or "/." in inner.replace("/..", ""):
             continue
-        if problem := _problem(info):
-            yield Refusal(inner, problem)
-        elif not inner.lower().endswith(".zip"):
+        is_zip = inner.lower().endswith(".zip")
+        if problem := _problem(info) or (_nesting_problem(info, depth) if is_zip else None):
+            yield SkippedFile(inner, problem)
+        elif is_zip:
+            try:
+                stream, name, start = _open_nested(contents, info, file, archive, base)
+            except DamagedMemberError as error:
+                yield SkippedFile(inner, str(error))
+            else:
+                yield from _members(stream, inner, archive=name, base=start, depth=depth + 1)
+        else:
             yield Member(
                 path=inner,
-                file=holder,
+                archive=archive,
                 offset=base + info.header_offset,
                 stored_bytes=info.compress_size,
                 size_bytes=info.file_size,
                 method=info.compress_type,
                 crc32=info.CRC,
             )
-        elif depth == MAX_DEPTH:
-            yield Refusal(inner, f"a zip in {depth} others")
-        else:
-            yield from _nested(archive, info, file, inner, holder=holder, base=base, depth=depth)
 
 
-def _nested(
-    archive: zipfile.ZipFile,
-    info: zipfile.ZipInfo,
-    file: BinaryIO,
-    path: str,
-    *,
-    holder: str,
-    base: int,
-    depth: int,
-) -> Iterator[Member | Refusal]:
+def _open_nested(
+    contents: zipfile.ZipFile, info: zipfile.ZipInfo, file: BinaryIO, archive: str, base: int
+) -> tuple[BinaryIO, str, int]:
+    """A zip in a zip as a stream, the file that holds its bytes, and their offset there."""
     if info.compress_type == STORED:
         file.seek(info.header_offset)
-        try:
-            start = data_offset(file.read(LOCAL_HEADER_BYTES), info.header_offset)
-        except DamagedMemberError as error:
-            yield Refusal(path, str(error))
-            return
-        stretch = io.BufferedReader(_Stretch(file, start, info.file_size))
-        yield from _members(
-            stretch,
-            path,
-            holder=holder,
-            base=base + start,
-            depth=depth + 1,
-        )
-    elif info.file_size > _free_bytes() // 2:
-        yield Refusal(path, "a compressed zip in a zip, larger than half the memory: unzip it once")
-    else:
-        memory = os.memfd_create("zip")
-        with open(memory, "wb", closefd=False) as out:
-            try:
-                with archive.open(info) as packed:
-                    shutil.copyfileobj(packed, out, 2**20)
-            except _UNREADABLE as error:
-                os.close(memory)
-                yield Refusal(path, f"the zip is damaged here: {error}")
-                return
-        # The descriptor stays open as long as the process lives: it is the file.
-        holder = f"/proc/{os.getpid()}/fd/{memory}"
-        with open(holder, "rb") as unpacked:  # noqa: PTH123
-            yield from _members(unpacked, path, holder=holder, base=0, depth=depth + 1)
+        start = data_offset(file.read(LOCAL_HEADER_BYTES), info.header_offset)
+        return io.BufferedReader(_Slice(file, start, info.file_size)), archive, base + start
+    # The descriptor stays open until the process ends, since closing it deletes the file.
+    descriptor = os.memfd_create("zip")
+    stream = open(descriptor, "w+b", closefd=False)  # noqa: SIM115
+    try:
+        with contents.open(info) as packed:
+            shutil.copyfileobj(packed, stream, 2**20)
+    except _UNREADABLE as error:
+        os.close(descriptor)
+        raise DamagedMemberError(f"the zip is damaged here: {error}") from error
+    stream.flush()
+    return stream, f"/proc/{os.getpid()}/fd/{descriptor}", 0
 
 
 def _problem(info: zipfile.ZipInfo) -> str | None:
+    """Why a member can't be read in place."""
     name = info.filename.replace("\\", "/")
     if name.startswith("/") or ".." in PurePosixPath(name).parts or name[1:2] == ":":
-        return "its name leaves the archive"
+        return "its name points out of the archive"
     if info.flag_bits & _ENCRYPTED:
         return "encrypted: unzip it with its password first"
     if info.compress_type not in (STORED, DEFLATED):
@@ -175,16 +163,21 @@ def _problem(info: zipfile.ZipInfo) -> str | None:
     return None
 
 
-def _free_bytes() -> int:
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+def _nesting_problem(info: zipfile.ZipInfo, depth: int) -> str | None:
+    """Why a zip in a zip can't be read in place."""
+    free_bytes = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if depth == MAX_DEPTH:
+        return f"a zip in {depth} other zips: unzip the outer ones first"
+    if info.compress_type != STORED and info.file_size > free_bytes // 2:
+        return "a compressed zip in a zip, larger than half of the free memory: unzip it first"
+    return None
 
 
-class _Stretch(io.RawIOBase):
-    """Bytes [start, start + size) of `file` as a file; it closes `file` if that is `owned`."""
+class _Reader(io.RawIOBase):
+    """A readable stream over `file`, which it closes if it is `owned`."""
 
-    def __init__(self, file: BinaryIO, start: int, size: int, *, owned: bool = False) -> None:
-        self._file, self._start, self._size, self._at = file, start, size, 0
-        self._owned = owned
+    def __init__(self, file: BinaryIO | io.RawIOBase, *, owned: bool) -> None:
+        self._file, self._owned = file, owned
 
     def close(self) -> None:
         if self._owned:
@@ -194,40 +187,41 @@ class _Stretch(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
+
+class _Slice(_Reader):
+    """Bytes [start, start + size) of `file` as a seekable file."""
+
+    def __init__(self, file: BinaryIO, start: int, size: int, *, owned: bool = False) -> None:
+        super().__init__(file, owned=owned)
+        self._start, self._size, self._position = start, size, 0
+
     def seekable(self) -> bool:
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
-        self._at = max(0, origin + offset)
-        return self._at
+        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        self._position = max(0, origin + offset)
+        return self._position
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        self._file.seek(self._start + self._at)
-        data = self._file.read(min(len(buffer), max(0, self._size - self._at)))
+        self._file.seek(self._start + self._position)
+        data = self._file.read(min(len(buffer), max(0, self._size - self._position))) or b""
         buffer[: len(data)] = data
-        self._at += len(data)
+        self._position += len(data)
         return len(data)
 
 
-class _Inflated(io.RawIOBase):
-    """Deflated bytes as what they inflate to, from beginning to end; it closes `packed`."""
+class _Inflated(_Reader):
+    """The inflated bytes of a deflated stream, from start to end; closes `packed`."""
 
     def __init__(self, packed: io.RawIOBase) -> None:
-        self._packed = packed
+        super().__init__(packed, owned=True)
         self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-
-    def close(self) -> None:
-        self._packed.close()
-        super().close()
-
-    def readable(self) -> bool:
-        return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         data = b""
         while not data and not self._inflater.eof:
-            packed = self._inflater.unconsumed_tail or self._packed.read(2**16)
+            packed = self._inflater.unconsumed_tail or self._file.read(2**16)
             try:
                 data = self._inflater.decompress(packed or b"", len(buffer))
             except zlib.error as error:

@@ -1,4 +1,4 @@
-"""A file that names the classes, in their order."""
+"""Class names in order, from the file of --class-names."""
 
 import csv
 import json
@@ -12,8 +12,9 @@ from pipeline.errors import DataError, MisuseError
 from tools.download.file_index import FileIndex
 from tools.download.sources import Sources
 from tools.download.tables import find_delimiter
+from tools.text import join_names
 
-# Larger files don't name classes.
+# A larger file is not a list of class names.
 _MAX_BYTES = 16 * 2**20
 _HEADER_WORDS = frozenset(
     {"label", "labels", "id", "class", "class_id", "classid", "name", "index", "code", "wnid"}
@@ -22,7 +23,7 @@ _HEADER_WORDS = frozenset(
 
 @dataclass(frozen=True)
 class ClassNames:
-    """`file` names the classes `names` of the labels `labels`, in their order."""
+    """The classes `names` of `labels`, in the order of `file`."""
 
     file: str
     labels: tuple[str, ...]
@@ -30,34 +31,39 @@ class ClassNames:
 
 
 def read_class_names(index: FileIndex, path: str) -> ClassNames:
-    """Raises ``MisuseError`` where there is no such file, ``DataError`` where it names nothing."""
+    """Read the file of --class-names; raises ``MisuseError`` if it does not exist, ``DataError`` if
+    it has no class names."""
     file = index.table_named(path)
     if file is None:
-        listed = ", ".join(index.tables[:10]) or "no CSV, JSON or text file"
-        raise MisuseError(f"--class-names {path}: there is no such file, but {listed}.")
+        files = join_names(index.tables, 10) or "no CSV, JSON or text file"
+        raise MisuseError(f"--class-names {path}: no such file; the download has {files}.")
     if index.size_bytes(file) > _MAX_BYTES:
-        raise MisuseError(f"--class-names {path}: it is too large to name classes.")
+        mebibytes = _MAX_BYTES / 2**20
+        raise MisuseError(
+            f"--class-names {path}: the file is larger than {mebibytes:g} MiB, too large for a "
+            f"list of class names."
+        )
     with index.open(file) as stream:
         text = stream.read().decode("utf-8-sig", "replace")
     return parse_class_names(file, text)
 
 
 def parse_class_names(file: str, text: str) -> ClassNames:
-    """By the file's extension: JSON, CSV of two columns, or lines of a label and a name."""
+    """Parse by the extension of `file`: JSON, CSV of two columns, or lines of label and name."""
     if file.lower().endswith(".json"):
-        pairs = _of_json(file, text)
+        pairs = _parse_json(file, text)
     elif file.lower().endswith((".csv", ".tsv")):
-        pairs = _of_csv(file, text)
+        pairs = _parse_csv(file, text)
     else:
-        pairs = [_of_line(line) for line in text.splitlines() if line.strip()]
+        pairs = [_parse_line(line) for line in text.splitlines() if line.strip()]
     if not pairs:
-        raise DataError(f"{file} names no classes.")
+        raise DataError(f"{file} has no class names.")
     labels = tuple(label.strip() for label, _ in pairs)
     if len(set(labels)) < len(labels):
-        twice = next(label for label in labels if labels.count(label) > 1)
-        raise DataError(f"{file} names the class {twice!r} twice.")
+        repeated = next(label for label in labels if labels.count(label) > 1)
+        raise DataError(f"{file} has the label {repeated!r} twice.")
     names = [name.strip() for _, name in pairs]
-    # Two breeds may be called alike; classes may not.
+    # Names must be unique, and two labels may have the same name, such as "crane".
     return ClassNames(
         file,
         labels,
@@ -69,86 +75,76 @@ def parse_class_names(file: str, text: str) -> ClassNames:
 
 
 def name_classes(sources: Sources, classes: ClassNames) -> Sources:
-    """`sources` with these classes in this order; those whose label is not among them are rejected,
-    named by row and value. Where the labels are the names themselves, these count.
+    """`sources` with these classes in this order; sources with another label are rejected. The
+    labels of the sources may be labels of `classes`, or names.
 
-    Raises ``MisuseError`` where the task has no labels, ``DataError`` where no label is known.
+    Raises ``MisuseError`` if the task has no labels, ``DataError`` if no label is known.
     """
     if sources.task not in ("classification", "multi-label"):
-        raise MisuseError(f"--class-names: {sources.task} has no labels.")
+        raise MisuseError(f"--class-names is for labels, and {sources.task} has none.")
     if not set(sources.classes) & set(classes.labels):
         classes = replace(classes, labels=classes.names)
-    places = {label: number for number, label in enumerate(classes.labels)}
-    codes = np.array([places.get(text, -1) for text in sources.classes], np.int32)
-    # Of each source the first label that is unknown, or -1.
-    strange = np.full(len(sources), -1, np.int64)
+    positions = {label: number for number, label in enumerate(classes.labels)}
+    codes = np.array([positions.get(text, -1) for text in sources.classes], np.int32)
+    # The first unknown label of each source, or -1.
+    unknown = np.full(len(sources), -1, np.int64)
     for code in np.flatnonzero(codes < 0)[::-1].tolist():
-        strange[_have(sources, code)] = code
-    bad = strange >= 0
-    rejected = [
-        (
-            sources.place(number),
-            f"its label {sources.classes[strange[number]]!r} is not in {classes.file}",
-        )
-        for number in np.flatnonzero(bad).tolist()
-    ]
-    if bad.all():
+        unknown[_has_label(sources, code)] = code
+    if np.all(unknown >= 0):
         raise DataError(
-            f"{classes.file} knows none of the labels, such as {sources.classes[0]!r}: its own are "
-            f"{', '.join(map(repr, classes.labels[:3]))}."
+            f"{classes.file} has none of the labels, such as {sources.classes[0]!r}; it has "
+            f"{join_names(classes.labels, 3, quote=True)}."
         )
-    kept = sources.take(np.flatnonzero(~bad)) if rejected else sources
-    changed: dict[str, Any] = {"labels": codes[kept.labels]}
+    rejected = [
+        (sources.origin(n), f"its label {sources.classes[unknown[n]]!r} is not in {classes.file}")
+        for n in np.flatnonzero(unknown >= 0).tolist()
+    ]
+    kept = sources.take(np.flatnonzero(unknown < 0)) if rejected else sources
+    fields: dict[str, Any] = {"labels": codes[kept.labels]}
     if kept.targets is not None:
         targets = np.zeros((len(kept), len(classes.labels)), np.float32)
         targets[:, codes[codes >= 0]] = kept.targets[:, codes >= 0]
-        changed = {"targets": targets}
+        fields = {"targets": targets}
     return replace(
-        kept,
-        classes=classes.names,
-        ordered=True,
-        rejected=(*kept.rejected, *rejected),
-        **changed,
+        kept, classes=classes.names, ordered=True, rejected=(*kept.rejected, *rejected), **fields
     )
 
 
-def _have(sources: Sources, code: int) -> NDArray[np.bool_]:
-    """Which sources have the label."""
+def _has_label(sources: Sources, code: int) -> NDArray[np.bool_]:
+    """A mask of the sources with the label."""
     if sources.targets is None:
         return np.asarray(sources.labels == code)
     return np.asarray(sources.targets[:, code] > 0)
 
 
-def _of_line(line: str) -> tuple[str, str]:
+def _parse_line(line: str) -> tuple[str, str]:
     """ "n01440764 tench, Tinca tinca"."""
     label, _, name = line.strip().partition("\t" if "\t" in line else " ")
     return label.removesuffix(":"), name
 
 
-def _of_json(file: str, text: str) -> list[tuple[str, str]]:
+def _parse_json(file: str, text: str) -> list[tuple[str, str]]:
     try:
-        found = json.loads(text)
+        names = json.loads(text)
     except ValueError as error:
-        raise DataError(f"{file} is no JSON: {error}.") from error
-    if isinstance(found, list):
-        found = {str(name): name for name in found}
-    if not isinstance(found, dict) or not all(_is_plain(name) for name in found.values()):
+        raise DataError(f"{file} is not JSON: {error}.") from error
+    if isinstance(names, list):
+        names = {str(name): name for name in names}
+    if not isinstance(names, dict) or not all(isinstance(n, str | int) for n in names.values()):
         raise DataError(f'{file} must be like {{"0": "cat", "1": "dog"}} to name the classes.')
-    if found and all(isinstance(name, int) for name in found.values()):
-        return [(str(found[name]), name) for name in sorted(found, key=found.__getitem__)]
-    return [(label, str(name)) for label, name in found.items()]
+    if names and all(isinstance(name, int) for name in names.values()):
+        return [(str(names[name]), name) for name in sorted(names, key=names.__getitem__)]
+    return [(label, str(name)) for label, name in names.items()]
 
 
-def _of_csv(file: str, text: str) -> list[tuple[str, str]]:
+def _parse_csv(file: str, text: str) -> list[tuple[str, str]]:
     lines = text.splitlines()
     rows = [row for row in csv.reader(lines, delimiter=find_delimiter(lines[:30])) if any(row)]
     wrong = next((row for row in rows if len(row) != 2), None)
     if wrong is not None:
-        raise DataError(f"{file} must have two columns, label and name: {', '.join(wrong)}.")
+        raise DataError(
+            f"{file} must have two columns, label and name; a row is {', '.join(wrong)}."
+        )
     if rows and {cell.strip().lower() for cell in rows[0]} & _HEADER_WORDS:
         rows = rows[1:]
     return [(label, name) for label, name in rows]
-
-
-def _is_plain(name: object) -> bool:
-    return isinstance(name, str | int)

@@ -1,4 +1,4 @@
-"""Image files as a worker reads them: alone in a folder, or stretches of a zip."""
+"""Image files, in a folder or in a zip, as worker processes read them."""
 
 import os
 import sys
@@ -20,12 +20,12 @@ from tools.download.archives import (
 )
 from tools.download.storage import Storage
 
-# Where a file's bytes lie. `holder`: the place in `Entries.holders` of the zip that holds them, -1
-# if the file stands for itself; `offset`: of the member's header there; `version` as in
-# ``Storage.version``, of the zip where there is one; sizes in bytes.
+# The location of a file's bytes. `archive`: index in `Entries.archives` of the zip that holds them,
+# -1 for a plain file; `offset`: of the member's header in the zip; `version`: of the zip or the
+# plain file, see ``Storage.version``; sizes in bytes.
 ENTRY_DTYPE = np.dtype(
     [
-        ("holder", "<i4"),
+        ("archive", "<i4"),
         ("method", "<i4"),
         ("offset", "<i8"),
         ("stored_bytes", "<i8"),
@@ -38,21 +38,22 @@ ENTRY_DTYPE = np.dtype(
 
 @dataclass(frozen=True)
 class Entries:
-    """`rows`: ENTRY_DTYPE (n,); `holders`: paths of zips."""
+    """`rows`: ENTRY_DTYPE (n,); `archives`: paths of zips."""
 
     rows: NDArray[np.void]
-    holders: tuple[str, ...]
+    archives: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def take(self, numbers: NDArray[np.int64]) -> "Entries":
+        """The entries of these numbers, in this order."""
         return replace(self, rows=self.rows[numbers])
 
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """Image files of `storage` by relative path."""
+    """Image files of `storage`, by relative path."""
 
     storage: Storage
     paths: Sequence[str]
@@ -63,17 +64,20 @@ class ImageFiles:
 
     @property
     def mean_bytes(self) -> int:
+        """The mean size of a file."""
         return int(self.entries.rows["size_bytes"].mean()) if len(self) else 0
 
     def take(self, numbers: NDArray[np.int64]) -> "ImageFiles | LoadedFiles":
+        """The files of these numbers, in this order; with their contents if only this process can
+        read them."""
         paths = tuple(self.paths[n] for n in numbers.tolist())
-        chosen = ImageFiles(self.storage, paths, self.entries.take(numbers))
-        return LoadedFiles(chosen.load(sys.maxsize)) if self.storage.in_process else chosen
+        files = ImageFiles(self.storage, paths, self.entries.take(numbers))
+        return LoadedFiles(files.load(sys.maxsize)) if self.storage.in_process else files
 
     def load(self, max_bytes: int) -> Iterator[tuple[int, bytes | str]]:
-        """For each file its size in bytes, and its contents or the reason why they can't be used.
+        """Yield the size in bytes of each file, and its contents or the reason to reject it.
 
-        Raises ``DataError`` where a file can't be read, or changed since the index was made.
+        Raises ``DataError`` if a file can't be read or has changed since it was indexed.
         """
         for path, row in zip(self.paths, self.entries.rows, strict=True):
             size_bytes = int(row["size_bytes"])
@@ -81,13 +85,13 @@ class ImageFiles:
                 yield size_bytes, too_large(size_bytes)
                 continue
             try:
-                yield size_bytes, read_file(self.storage, path, row, self.entries.holders)
+                yield size_bytes, read_file(self.storage, path, row, self.entries.archives)
             except DamagedMemberError as error:
                 yield size_bytes, str(error)
 
 
 class LoadedFiles:
-    """Files that only this process can read, with their contents."""
+    """The contents of files that only this process can read."""
 
     def __init__(self, files: Iterable[tuple[int, bytes | str]]) -> None:
         self._files = tuple(files)
@@ -97,28 +101,32 @@ class LoadedFiles:
 
     @property
     def mean_bytes(self) -> int:
+        """The mean size of a file."""
         return sum(size_bytes for size_bytes, _ in self._files) // max(1, len(self))
 
     def take(self, numbers: NDArray[np.int64]) -> "LoadedFiles":
+        """The files of these numbers, in this order."""
         return LoadedFiles(self._files[n] for n in numbers.tolist())
 
     def load(self, max_bytes: int) -> Iterator[tuple[int, bytes | str]]:
+        """Yield the size in bytes of each file, and its contents or the reason to reject it."""
         for size_bytes, contents in self._files:
             fits = size_bytes <= max_bytes
             yield size_bytes, contents if fits else too_large(size_bytes)
 
 
 def too_large(size_bytes: int) -> str:
-    return f"{size_bytes:,} bytes are more than --max-bytes allows"
+    """The reason to reject a file for its size."""
+    return f"the file has {size_bytes:,} bytes, more than --max-bytes allows"
 
 
-def read_file(storage: Storage, path: str, row: np.void, holders: Sequence[str]) -> bytes:
-    """The contents of one entry. Raises ``DataError`` where it can't be read or has changed,
-    ``DamagedMemberError`` where a zip is damaged."""
-    number = int(row["holder"])
-    name = path if number < 0 else holders[number]
+def read_file(storage: Storage, path: str, row: np.void, archives: Sequence[str]) -> bytes:
+    """The contents of one entry. Raises ``DataError`` if it can't be read or has changed,
+    ``DamagedMemberError`` if a zip is damaged."""
+    archive = int(row["archive"])
+    name = path if archive < 0 else archives[archive]
     try:
-        if number >= 0:
+        if archive >= 0:
             start = _member_start(storage, name, int(row["offset"]))
             stored = storage.read(name, start, start + int(row["stored_bytes"]))
             return unpack(stored, int(row["method"]), int(row["size_bytes"]), int(row["crc32"]))
@@ -129,29 +137,28 @@ def read_file(storage: Storage, path: str, row: np.void, holders: Sequence[str])
             data, version = _read_local(f"{storage.local}/{path}")
     except OSError as error:
         raise DataError(
-            f"{storage.where(name)} can't be read: {error.strerror or error}. Mend that and start "
-            f"again: what is written is kept."
+            f"{storage.where(name)} can't be read: {error.strerror or error}. Make it readable "
+            f"and run the same command again: it keeps the finished shards."
         ) from error
     if len(data) != row["size_bytes"] or version != row["version"]:
         raise DataError(
-            f"{storage.where(path)} changed while the download was read: start again when nothing "
-            f"writes to it."
+            f"{storage.where(path)} changed while the download was read. Run the command again "
+            f"when no other program writes to the download."
         )
     return data
 
 
-def open_file(storage: Storage, path: str, row: np.void, holders: Sequence[str]) -> IO[bytes]:
-    """One entry as a stream from its beginning; raises as ``read_file`` does."""
-    number = int(row["holder"])
+def open_file(storage: Storage, path: str, row: np.void, archives: Sequence[str]) -> IO[bytes]:
+    """One entry as a stream from its beginning; raises ``DataError`` if it can't be read."""
+    archive = int(row["archive"])
     try:
-        if number < 0:
+        if archive < 0:
             return storage.open(path)
-        start = _member_start(storage, holders[number], int(row["offset"]))
-        file = storage.open(holders[number])
-    except OSError as error:
-        raise DataError(f"{storage.where(path)} can't be read: {error.strerror}.") from error
-    except DamagedMemberError as error:
-        raise DataError(f"{storage.where(path)} can't be read: {error}.") from error
+        start = _member_start(storage, archives[archive], int(row["offset"]))
+        file = storage.open(archives[archive])
+    except (OSError, DamagedMemberError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{storage.where(path)} can't be read: {reason}.") from error
     return inflated(file, start, int(row["stored_bytes"]), stored=row["method"] == STORED)
 
 
@@ -163,10 +170,10 @@ def _read_local(path: str) -> tuple[bytes, int]:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         status = os.fstat(descriptor)
-        pieces, left = [], status.st_size + 1
-        while left and (piece := os.read(descriptor, left)):
-            pieces.append(piece)
-            left -= len(piece)
-        return b"".join(pieces), status.st_mtime_ns
+        chunks, remaining = [], status.st_size + 1
+        while remaining and (chunk := os.read(descriptor, remaining)):
+            chunks.append(chunk)
+            remaining -= len(chunk)
+        return b"".join(chunks), status.st_mtime_ns
     finally:
         os.close(descriptor)

@@ -4,50 +4,64 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.errors import MisuseError
+from tools.config import ShardConfig
 from tools.download.file_index import FileIndex, ancestors, folder_of, under
-from tools.download.name_index import IMAGE_SUFFIXES, suffix_of
+from tools.download.name_index import IMAGE_SUFFIXES, name_of, suffix_of
 from tools.download.name_patterns import is_mask_name, split_word
 from tools.download.tables import Table
-from tools.download.templates import Template, only, parse_template
+from tools.download.templates import Template, parse_template, single_value
+from tools.text import option_lines
 
-# A column of plain numbers may be anything; other texts that are names of files aren't by chance,
-# even if a part of the download is all there is.
+# Numbers may match file names by chance, so half of a column must; of other texts two are enough,
+# since only a part of the download may be there.
 _MIN_SHARE_OF_NUMBERS, _MIN_TEXTS = 0.5, 2
 
 
 @dataclass(frozen=True)
 class ImageNames:
-    """Rows name files by `template`, of their cells, in `folder`; "" is the root."""
+    """Rows name files in `folder` ("" is the root) by a template of their cells."""
 
     template: Template
     folder: str = ""
 
     @property
     def columns(self) -> tuple[int, ...]:
+        """The columns of the template."""
         return self.template.numbers
 
     def text(self, cells: Sequence[str]) -> str:
-        """What the row calls its file; "" if that can't be told."""
+        """The name in a row; "" if a cell can't be formatted."""
         try:
             return self.template.fill(cells).strip()
         except ValueError:
             return ""
 
     def find(self, index: FileIndex, text: str) -> list[int]:
-        """Numbers of the possible sources of that name."""
-        return self._fitting(index, text, index.find(text))
+        """Numbers of the possible sources with this name."""
+        return self._filter(index, text, index.find(text))
 
-    def find_any(self, index: FileIndex, text: str) -> list[int]:
-        """Numbers of the files of that name, wherever they lie."""
-        return self._fitting(index, text, index.find_any(text))
+    def find_anywhere(self, index: FileIndex, text: str) -> list[int]:
+        """Numbers of the images in any folder with this name."""
+        return self._filter(index, text, index.find_anywhere(text))
 
-    def _fitting(self, index: FileIndex, text: str, found: list[int]) -> list[int]:
+    def find_in_head(self, index: FileIndex, table: Table, *, masks: bool) -> list[list[str]]:
+        """Paths of the images that each row of the head names."""
+        find = self.find_anywhere if masks else self.find
+        return [
+            [index.images[number] for number in find(index, self.text(row))]
+            for row in table.head
+            if len(row) > max(self.columns)
+        ]
+
+    def _filter(self, index: FileIndex, text: str, numbers: list[int]) -> list[int]:
         if not self.template.is_plain:
-            found = [number for number in found if _ends_with(index.images[number], text)]
-        return [n for n in found if under(index.images[n], self.folder)] if self.folder else found
+            numbers = [number for number in numbers if _ends_with(index.images[number], text)]
+        if self.folder:
+            numbers = [number for number in numbers if under(index.images[number], self.folder)]
+        return numbers
 
     def describe(self, table: Table) -> str:
-        """As in " in train/ by column 'id'"."""
+        """A phrase such as " in train/ by column 'id'"."""
         place = f" in {self.folder}/" if self.folder else ""
         if self.template.is_plain:
             return f"{place} by column {table.columns[self.columns[0]]!r}"
@@ -55,92 +69,110 @@ class ImageNames:
 
 
 def by_template(text: str, table: Table) -> ImageNames:
-    """Raises ``MisuseError``."""
+    """Names by --path-template; raises ``MisuseError`` for an invalid template."""
     return ImageNames(parse_template(text, table.columns, option="--path-template"))
 
 
 def by_column(number: int, table: Table) -> ImageNames:
-    return ImageNames(only(number, table.columns[number]))
+    """Names by the column at index `number`."""
+    return ImageNames(single_value(number, table.columns[number]))
 
 
-def naming_columns(index: FileIndex, table: Table) -> list[int]:
-    """The columns that name images, those that name the most different ones first."""
-    named = {}
-    numbers = range(len(table.columns))
-    # Where some cells are names of image files, no label can be one by chance.
-    for number in [n for n in numbers if _holds_file_names(table, n)] or numbers:
-        cells = set(table.cells(number))
-        found = [cell for cell in cells if index.find(cell)]
-        texts = sum(not cell.isdecimal() for cell in found)
-        if texts >= _MIN_TEXTS or (found and len(found) >= _MIN_SHARE_OF_NUMBERS * len(cells)):
-            named[number] = len(found)
-    return sorted(named, key=lambda number: -named[number])
+def name_columns(index: FileIndex, table: Table) -> list[int]:
+    """The columns that name images, those that name the most different images first."""
+    counts = {}
+    columns = range(len(table.columns))
+    # File names with extensions are certain; then labels that match a file by chance don't count.
+    for column in [n for n in columns if _holds_file_names(table, n)] or columns:
+        cells = set(table.cells(column))
+        names = [cell for cell in cells if index.find(cell)]
+        texts = sum(not name.isdecimal() for name in names)
+        if texts >= _MIN_TEXTS or (names and len(names) >= _MIN_SHARE_OF_NUMBERS * len(cells)):
+            counts[column] = len(names)
+    return sorted(counts, key=lambda column: -counts[column])
 
 
-def _holds_file_names(table: Table, number: int) -> bool:
-    cells = [cell for cell in table.cells(number) if cell.strip()]
-    return bool(cells) and all(suffix_of(cell.strip()) in IMAGE_SUFFIXES for cell in cells)
+def _holds_file_names(table: Table, column: int) -> bool:
+    cells = table.cells(column)
+    return bool(cells) and all(suffix_of(cell) in IMAGE_SUFFIXES for cell in cells)
 
 
 def names_file(index: FileIndex, cell: str) -> bool:
-    """Whether a cell is the name of an image, of one here or of any."""
+    """Whether a cell has the extension of an image, or names one of the index."""
     return bool(cell.strip()) and (suffix_of(cell) in IMAGE_SUFFIXES or bool(index.find(cell)))
 
 
-def settle_folders(index: FileIndex, table: Table, names: ImageNames, *, masks: bool) -> ImageNames:
-    """With the folder in which each name of the head is one file; ``MisuseError`` if several are
-    such. The one of `masks` speaks of masks, if only one does, the other one doesn't."""
-    find = names.find_any if masks else names.find
-    hits = [
-        [index.images[number] for number in find(index, names.text(row))]
-        for row in table.head
-        if len(row) > max(names.columns)
-    ]
-    ambiguous = [paths for paths in hits if len(paths) > 1]
-    if not ambiguous:
+def is_mask_column(index: FileIndex, table: Table, column: int) -> bool:
+    """Whether a column's name speaks of masks and its cells name images, by path or by a different
+    name in most rows, which labels don't."""
+    if not is_mask_name(table.columns[column]):
+        return False
+    cells = [cell for cell in table.cells(column) if not cell.isdecimal()]
+    various = 2 * len(set(cells)) > len(cells)
+    return any(
+        (various or "/" in cell or "." in cell) and index.find_anywhere(cell) for cell in cells
+    )
+
+
+def resolve_folder(index: FileIndex, table: Table, names: ImageNames, *, masks: bool) -> ImageNames:
+    """`names` with the folder in which each name of the head is one file.
+
+    Of several such folders it takes the one for the table's split, else the one whose files are not
+    in subfolders, else the one whose name speaks of masks exactly if `masks`. Raises
+    ``MisuseError`` if several remain.
+    """
+    hits = names.find_in_head(index, table, masks=masks)
+    ambiguous = next((paths for paths in hits if len(paths) > 1), None)
+    if ambiguous is None:
         return names
-    candidates = dict.fromkeys(folder for path in ambiguous[0] for folder in ancestors(path))
-    fitting = [
+    folders = [
         folder
-        for folder in candidates
+        for folder in dict.fromkeys(folder for path in ambiguous for folder in ancestors(path))
         if all(sum(under(path, folder) for path in paths) == 1 for paths in hits if paths)
     ]
     widest = [
         folder
-        for folder in fitting
-        if not any(other != folder and under(folder, other) for other in fitting)
+        for folder in folders
+        if not any(other != folder and under(folder, other) for other in folders)
     ]
-    word = split_word(table.name)
-    alike = [folder for folder in widest if word is not None and split_word(folder) == word]
+    split = split_word(table.name)
+    of_split = [folder for folder in widest if split is not None and split_word(folder) == split]
     flat = [folder for folder in widest if all(_directly_in(paths, folder) for paths in hits)]
-    kind = [folder for folder in widest if is_mask_name(folder.rpartition("/")[2]) == masks]
-    for choice in (widest, alike, flat, kind):
+    of_kind = [folder for folder in widest if is_mask_name(name_of(folder)) == masks]
+    for choice in (widest, of_split, flat, of_kind):
         if len(choice) == 1:
             return replace(names, folder=choice[0])
     if not widest:
         return names
-    listed = "".join(f"\n  --images {folder}" for folder in widest)
     raise MisuseError(
-        f"{table.name}: the files that it names{names.describe(table)} lie in more than one "
-        f"folder. Pick one:{listed}"
+        f"{table.name}: the files that it names{names.describe(table)} are in more than one "
+        f"folder. Pick one:{option_lines('--images', widest)}"
     )
 
 
-def several_files(index: FileIndex, table: Table) -> tuple[str, str, list[str]] | None:
-    """A column, a cell of it and files whose names begin with that cell, if there is such a column:
-    an id that has several files."""
+def find_ambiguous_cell(index: FileIndex, table: Table) -> tuple[str, str, list[str]] | None:
+    """(column, cell, files): a cell and the several files whose names begin with it, or None."""
     for number, column in enumerate(table.columns):
         for cell in [cell for cell in table.cells(number) if len(cell) > 1][:3]:
-            found = sorted(_beginning_with(index, cell))
-            if len(found) > 1:
-                return column, cell, found
+            files = sorted(_beginning_with(index, cell))
+            if len(files) > 1:
+                return column, cell, files
     return None
+
+
+def require_other_column(table: Table, column: int, config: ShardConfig) -> None:
+    """Raise ``MisuseError`` if the column of image names is also a --label-column."""
+    if column in table.option_columns(config, "label_column"):
+        raise MisuseError(
+            f"{table.name}: column {table.columns[column]!r} can't be both --image-column and "
+            f"--label-column."
+        )
 
 
 def _beginning_with(index: FileIndex, cell: str) -> Iterator[str]:
     for number in index.numbers:
         path = index.images[number]
-        name = path.rpartition("/")[2]
+        name = name_of(path)
         if name.startswith(cell) and not name[len(cell) :][:1].isalnum():
             yield path
 
@@ -150,7 +182,6 @@ def _directly_in(paths: Sequence[str], folder: str) -> bool:
 
 
 def _ends_with(path: str, text: str) -> bool:
-    wanted = text.strip("/").removeprefix("./")
-    suffix = suffix_of(path)
-    ends = (path, path[: -len(suffix)] if suffix else path)
-    return any(end == wanted or end.endswith("/" + wanted) for end in ends)
+    ending = text.strip("/").removeprefix("./")
+    stem = path[: len(path) - len(suffix_of(path))]
+    return any(form == ending or form.endswith("/" + ending) for form in (path, stem))

@@ -1,177 +1,151 @@
-"""How the cells of a row say what is to be learned."""
+"""How the target of a row is read from its cells."""
 
 import math
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, TypeVar
 
-# A label; several of them; numbers.
+from tools.text import join_names
+
+# A label, several labels, or numbers.
 Value = str | tuple[str, ...] | tuple[float, ...]
 
-_ZERO, _ONE = ("0", "0.0", "false"), ("1", "1.0", "true")
+Number = TypeVar("Number", bound=float)
+_FLAGS = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
 
 
 class UnusableRowError(Exception):
-    """A row makes no source; the text says why."""
-
-
-class LabelRule(Protocol):
-    """`columns` are those it reads; `task` is a key of TARGET_COMPONENTS."""
-
-    @property
-    def task(self) -> str: ...
-
-    @property
-    def columns(self) -> tuple[int, ...]: ...
-
-    def read(self, cells: Sequence[str]) -> Value:
-        """Raises ``UnusableRowError``."""
-        ...
-
-    def describe(self, names: Sequence[str]) -> str:
-        """With the names of all columns."""
-        ...
+    """A row is not a source; the text gives the reason."""
 
 
 @dataclass(frozen=True)
-class WholeCell:
+class LabelRule(ABC):
+    """Reads the target from `columns`, called `names`; `task` is a key of TARGET_COMPONENTS."""
+
+    columns: tuple[int, ...]
+    names: tuple[str, ...]
+    task: ClassVar[str] = "classification"
+
+    @abstractmethod
+    def read(self, cells: Sequence[str]) -> Value:
+        """The target of a row; raises ``UnusableRowError``."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """A phrase such as "labels in column 'breed'"."""
+
+    def _parse_cells(
+        self, cells: Sequence[str], parse: Callable[[str], Number | None], expected: str
+    ) -> list[Number]:
+        """The number in each column; raises ``UnusableRowError`` where `parse` returns None."""
+        numbers = []
+        for column, name in zip(self.columns, self.names, strict=True):
+            number = parse(cells[column])
+            if number is None:
+                raise UnusableRowError(f"column {name!r} is {cells[column]!r}, not {expected}")
+            numbers.append(number)
+        return numbers
+
+
+class WholeCell(LabelRule):
     """The cell is the label."""
 
-    column: int
-    task = "classification"
-
-    @property
-    def columns(self) -> tuple[int, ...]:
-        return (self.column,)
-
     def read(self, cells: Sequence[str]) -> str:
-        return _filled(cells, self.column)
+        if label := cells[self.columns[0]].strip():
+            return label
+        raise UnusableRowError("no label")
 
-    def describe(self, names: Sequence[str]) -> str:
-        return f"labels in column {names[self.column]!r}"
+    def describe(self) -> str:
+        return f"labels in column {self.names[0]!r}"
 
 
 @dataclass(frozen=True)
-class FirstToken:
-    """The first part of the cell is the label; `separator` None is any white space."""
+class LabelList(LabelRule):
+    """Each part of the cell is a label, an empty cell has none; a `separator` of None or of spaces
+    is any white space."""
 
-    column: int
-    separator: str | None = None
-    task = "classification"
-
-    @property
-    def columns(self) -> tuple[int, ...]:
-        return (self.column,)
-
-    def read(self, cells: Sequence[str]) -> str:
-        return tokens(_filled(cells, self.column), self.separator)[0]
-
-    def describe(self, names: Sequence[str]) -> str:
-        return f"labels first in column {names[self.column]!r}"
-
-
-@dataclass(frozen=True)
-class SeveralTokens:
-    """Each part of the cell is a label; an empty cell has none."""
-
-    column: int
     separator: str | None = None
     task = "multi-label"
 
-    @property
-    def columns(self) -> tuple[int, ...]:
-        return (self.column,)
+    def read(self, cells: Sequence[str]) -> Value:
+        return tuple(dict.fromkeys(split_labels(cells[self.columns[0]], self.separator)))
 
-    def read(self, cells: Sequence[str]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(tokens(cells[self.column], self.separator)))
-
-    def describe(self, names: Sequence[str]) -> str:
+    def describe(self) -> str:
         between = "white space" if not (self.separator or "").strip() else repr(self.separator)
-        return f"several labels, parted by {between}, in column {names[self.column]!r}"
+        return f"several labels, separated by {between}, in column {self.names[0]!r}"
 
 
-@dataclass(frozen=True)
-class OneHot:
-    """Columns of 0 and 1, called `names`; `single` if exactly one of them is 1."""
+class FirstLabel(LabelList):
+    """The first part of the cell is the label."""
 
-    columns: tuple[int, ...]
-    names: tuple[str, ...]
-    single: bool
-
-    @property
-    def task(self) -> str:
-        return "classification" if self.single else "multi-label"
+    task = "classification"
 
     def read(self, cells: Sequence[str]) -> Value:
-        shown = []
-        for column, name in zip(self.columns, self.names, strict=True):
-            flag = one_hot_flag(cells[column])
-            if flag is None:
-                raise UnusableRowError(f"column {name!r} is {cells[column]!r}, neither 0 nor 1")
-            if flag:
-                shown.append(name)
-        if not self.single:
-            return tuple(shown)
-        if len(shown) != 1:
-            raise UnusableRowError(
-                f"{len(shown)} of the columns {_shown(self.names)} are 1, not one of them"
-            )
-        return shown[0]
+        if labels := split_labels(cells[self.columns[0]], self.separator):
+            return labels[0]
+        raise UnusableRowError("no label")
 
-    def describe(self, names: Sequence[str]) -> str:
-        kind = "one label a row" if self.single else "several labels a row"
-        return f"{kind} by the 0 and 1 of columns {_shown(self.names)}"
+    def describe(self) -> str:
+        return f"the first label of each cell in column {self.names[0]!r}"
 
 
-@dataclass(frozen=True)
-class Numbers:
-    """Columns of numbers, called `names`."""
+class MultiHot(LabelRule):
+    """Columns of 0 and 1, one for each label."""
 
-    columns: tuple[int, ...]
-    names: tuple[str, ...]
+    task = "multi-label"
+
+    def read(self, cells: Sequence[str]) -> Value:
+        flags = self._parse_cells(cells, parse_flag, "0 or 1")
+        return tuple(name for name, flag in zip(self.names, flags, strict=True) if flag)
+
+    def describe(self) -> str:
+        return f"several labels a row in the 0/1 columns {join_names(self.names, quote=True)}"
+
+
+class OneHot(MultiHot):
+    """Columns of 0 and 1, of which one is 1 in each row."""
+
+    task = "classification"
+
+    def read(self, cells: Sequence[str]) -> Value:
+        labels = super().read(cells)
+        if len(labels) != 1:
+            columns = join_names(self.names, quote=True)
+            raise UnusableRowError(f"{len(labels)} of the columns {columns} are 1, not exactly one")
+        return labels[0]  # type: ignore[return-value]
+
+    def describe(self) -> str:
+        return f"one label a row in the one-hot columns {join_names(self.names, quote=True)}"
+
+
+class Numbers(LabelRule):
+    """Columns of numbers."""
+
     task = "regression"
 
-    def read(self, cells: Sequence[str]) -> tuple[float, ...]:
-        numbers = []
-        for column, name in zip(self.columns, self.names, strict=True):
-            number = as_number(cells[column])
-            if number is None:
-                raise UnusableRowError(f"column {name!r} is {cells[column]!r}, not a number")
-            numbers.append(number)
-        return tuple(numbers)
+    def read(self, cells: Sequence[str]) -> Value:
+        return tuple(self._parse_cells(cells, parse_number, "a number"))
 
-    def describe(self, names: Sequence[str]) -> str:
-        return f"numbers in columns {_shown(self.names)}"
+    def describe(self) -> str:
+        return f"numbers in columns {join_names(self.names, quote=True)}"
 
 
-def tokens(cell: str, separator: str | None) -> list[str]:
-    """The parts of a cell, stripped, empty ones left out; a blank `separator` is any space."""
+def split_labels(cell: str, separator: str | None) -> list[str]:
+    """The labels of a cell, stripped, without empty ones; a blank `separator` is any space."""
     separator = separator if separator is not None and separator.strip() else None
-    return [part for text in cell.split(separator) if (part := text.strip())]
+    return [label for text in cell.split(separator) if (label := text.strip())]
 
 
-def one_hot_flag(cell: str) -> bool | None:
-    """True of 1, False of 0, None of anything else."""
-    text = cell.strip().lower()
-    return True if text in _ONE else False if text in _ZERO else None
+def parse_flag(cell: str) -> bool | None:
+    """True for 1, False for 0, None for anything else."""
+    return _FLAGS.get(cell.strip().lower())
 
 
-def as_number(cell: str) -> float | None:
+def parse_number(cell: str) -> float | None:
     """A finite number, or None."""
     try:
         number = float(cell)
     except ValueError:
         return None
     return number if math.isfinite(number) else None
-
-
-def _filled(cells: Sequence[str], column: int) -> str:
-    text = cells[column].strip()
-    if not text:
-        raise UnusableRowError("no label")
-    return text
-
-
-def _shown(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(repr(name) for name in names[:5]) + more

@@ -1,4 +1,4 @@
-"""Files as they are found, also in zips, sorted into images, tables and others."""
+"""The files of a download and of its zips, sorted into images, tables and others."""
 
 from collections.abc import Sequence
 from pathlib import PurePosixPath
@@ -7,12 +7,12 @@ import numpy as np
 
 from tools.download.archives import Member, members
 from tools.download.image_files import ENTRY_DTYPE, Entries
-from tools.download.name_index import IMAGE_SUFFIXES, Names, PathTable, suffix_of
-from tools.download.storage import Refusal, Storage
+from tools.download.name_index import IMAGE_SUFFIXES, Names, PathTable, name_of, suffix_of
+from tools.download.storage import SkippedFile, Storage
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".json"})
-# What to do with an archive that can't be read in place.
-_PACKED = {
+# Commands that unpack archives which can't be read in place.
+_UNPACK_COMMANDS = {
     ".7z": "7z x {name}",
     ".rar": "unrar x {name}",
     ".tar": "tar xf {name}",
@@ -25,8 +25,8 @@ _PACKED = {
 }
 
 
-class Listing:
-    """Paths and entries as they are found."""
+class EntryList:
+    """Paths of one kind of file and their entries, in the order of their discovery."""
 
     def __init__(self) -> None:
         self.paths: list[str] = []
@@ -34,39 +34,41 @@ class Listing:
         self._row = np.zeros(1, ENTRY_DTYPE)
 
     def add(self, path: str, row: tuple[int, ...]) -> None:
+        """Add a path and the values of its entry, see ENTRY_DTYPE."""
         self.paths.append(path)
         self._row[0] = row
         self._rows += self._row.tobytes()
 
-    def sorted(self, holders: Sequence[str]) -> tuple[PathTable, Entries]:
-        """By path."""
+    def sorted(self, archives: Sequence[str]) -> tuple[PathTable, Entries]:
+        """Paths and entries, sorted by path."""
         order = np.array(sorted(range(len(self.paths)), key=self.paths.__getitem__), np.int64)
         rows = np.frombuffer(self._rows, ENTRY_DTYPE)[order]
-        return PathTable(Names(self.paths, order)), Entries(rows, tuple(holders))
+        return PathTable(Names(self.paths, order)), Entries(rows, tuple(archives))
 
 
-class Listings:
-    """The files of a download, by what they are."""
+class Listing:
+    """The files of a download by kind; `others` counts those that are neither image nor table."""
 
     def __init__(self) -> None:
-        self.images, self.tables = Listing(), Listing()
+        self.images, self.tables = EntryList(), EntryList()
         self.others = 0
-        self.holders: list[str] = []
-        self.refused: list[Refusal] = []
+        self.archives: list[str] = []
+        self.skipped: list[SkippedFile] = []
 
-    def add(self, storage: Storage, found: tuple[str, int, int] | Refusal) -> None:
-        if isinstance(found, Refusal):
-            self.refused.append(found)
+    def add(self, storage: Storage, file: tuple[str, int, int] | SkippedFile) -> None:
+        """Add (path, size in bytes, version), for a zip all its members. Raises ``OSError`` where
+        a zip can't be opened; damaged zips and members are skipped."""
+        if isinstance(file, SkippedFile):
+            self.skipped.append(file)
             return
-        path, size_bytes, version = found
+        path, size_bytes, version = file
         if suffix_of(path) != ".zip":
             self._add_file(path, (-1, 0, 0, size_bytes, size_bytes, version, 0))
             return
-        # What can't be read as a zip is refused; that the file itself can't be read is an OSError.
-        with storage.open(path) as file:
-            for member in members(file, path):
-                if isinstance(member, Refusal):
-                    self.refused.append(member)
+        with storage.open(path) as stream:
+            for member in members(stream, path):
+                if isinstance(member, SkippedFile):
+                    self.skipped.append(member)
                 else:
                     self._add_file(member.path, self._member_row(member, version))
 
@@ -74,21 +76,20 @@ class Listings:
         suffix = suffix_of(path)
         if suffix in IMAGE_SUFFIXES:
             self.images.add(path, row)
-        elif suffix in TABLE_SUFFIXES:
+            return
+        if suffix in TABLE_SUFFIXES:
             self.tables.add(path, row)
-        else:
-            self.others += 1
-            if suffix in _PACKED:
-                command = _PACKED[suffix].format(
-                    name=_folder_less(path), stem=PurePosixPath(path).stem
-                )
-                self.refused.append(Refusal(path, f"can't be read in place: {command}"))
+            return
+        self.others += 1
+        if command := _UNPACK_COMMANDS.get(suffix):
+            command = command.format(name=name_of(path), stem=PurePosixPath(path).stem)
+            self.skipped.append(SkippedFile(path, f"can't be read in place, run: {command}"))
 
     def _member_row(self, member: Member, version: int) -> tuple[int, ...]:
-        if not self.holders or self.holders[-1] != member.file:
-            self.holders.append(member.file)
+        if not self.archives or self.archives[-1] != member.archive:
+            self.archives.append(member.archive)
         return (
-            len(self.holders) - 1,
+            len(self.archives) - 1,
             member.method,
             member.offset,
             member.stored_bytes,
@@ -96,7 +97,3 @@ class Listings:
             version,
             member.crc32,
         )
-
-
-def _folder_less(path: str) -> str:
-    return path.rpartition("/")[2]

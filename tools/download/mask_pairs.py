@@ -1,8 +1,8 @@
-"""Which image is the mask of which: by a template, or by names and folders that go in pairs."""
+"""Pair images with their masks: by a template, or by the names of files and folders."""
 
 import re
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from posixpath import normpath
@@ -11,103 +11,95 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import MisuseError
-from tools.download.collect import FileSources
+from tools.download.collect import FilePart, FileSources
 from tools.download.file_index import FileIndex, folder_of
-from tools.download.name_patterns import besides_masks, is_mask_name
-from tools.download.split_columns import folders_differ, split_of_folder
-from tools.download.targets import MaskNumbers, Targets
+from tools.download.name_patterns import is_mask_name, words_besides_masks
+from tools.download.split_columns import split_of_folder
+from tools.download.targets import MaskTargets, Targets
 from tools.download.templates import Template, parse_template
 from tools.images.masks import MaskColors
+from tools.text import option_lines
 
 # int64 (n, 2): numbers of image and mask.
 Pairs = NDArray[np.int64]
 
 MASK_FIELDS = ("folder", "stem", "name", "suffix")
-# So many of the images of a folder must have a mask there for the two to belong together.
+# Share of the images of a folder, or of the masks, that must have a partner.
 _MIN_SHARE = 0.5
 # "_mask" of "12_mask", "_L" of CamVid.
 _MASK_END = re.compile(r"[\s._-]+(\w*?(mask|label|seg|annotation|truth)\w*|gt|L)$", re.IGNORECASE)
-# Masks looked at to find out how their images' names end.
-_TRIED = 20
+# Masks whose images show how the images' names end.
+_TRIED_MASKS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class MaskFiles:
-    """Images of `pairs`; if `divided`, their folders say the splits. `rule` says for people how
-    they were found, `option` how to ask for them."""
+class MaskFiles(FilePart):
+    """Images and masks of `pairs`; with `has_splits` the images' folders are splits. `rule` says
+    for people how the pairs were found."""
 
     pairs: Pairs
     rule: str
-    option: str
-    divided: bool
     classes: tuple[str, ...]
     colors: MaskColors
-    name = ""
-    grouped = False
-    split = None
 
     def describe(self) -> str:
-        splits = ", splits by folder" if self.divided else ""
+        splits = ", splits by folder" if self.has_splits else ""
         return f"{len(self.pairs):,} images and their masks by {self.rule}{splits}"
 
     def targets(self, index: FileIndex) -> Targets:
-        return MaskNumbers(self.classes, self.colors, index)
+        return MaskTargets(self.classes, self.colors, index)
 
-    def collect(self, index: FileIndex, into: FileSources) -> None:
+    def collect(self, index: FileIndex, sources: FileSources) -> None:
         for image, mask in self.pairs.tolist():
             folder = folder_of(index.images[image])
-            into.add(image, mask, split=split_of_folder(folder) if self.divided else None)
-
-
-def are_divided(index: FileIndex, pairs: Pairs) -> bool:
-    """Whether the folders of the images are of several splits."""
-    return folders_differ([index.images[n] for n in pairs[:, 0].tolist()])
+            sources.add(image, mask, split=split_of_folder(folder) if self.has_splits else None)
 
 
 def pairs_by_template(index: FileIndex, text: str) -> Pairs:
-    """Images whose mask is at the path that `text` makes of their own; raises ``MisuseError`` where
-    there is none."""
+    """Images whose mask is at the path that the template `text` makes of theirs; raises
+    ``MisuseError`` if there is none."""
     template = parse_template(text, MASK_FIELDS, option="--mask-template")
     images, masks = array("q"), array("q")
     for number in index.numbers:
-        mask = index.at(_mask_path(template, index.images[number]))
+        mask = index.number_of(_mask_path(template, index.images[number]))
         if mask is not None and mask != number:
             images.append(number)
             masks.append(mask)
     if not images:
         first = index.images[index.numbers[0]]
         raise MisuseError(
-            f"--mask-template {text} names no mask: of {first} it makes "
-            f"{_mask_path(template, first)!r}, which is not there. Its fields are "
+            f"--mask-template {text} names no mask: for {first} it gives "
+            f"{_mask_path(template, first)!r}, which does not exist. The fields are "
             f"{', '.join('{' + field + '}' for field in MASK_FIELDS)}."
         )
     pairs = np.stack([images, masks], axis=1)
     return pairs[~np.isin(pairs[:, 0], pairs[:, 1])]
 
 
-def find_pairs(index: FileIndex) -> Pairs:
-    """Images and masks that lie beside each other as "1_sat.jpg" and "1_mask.png", or in parallel
-    folders as "images/1.png" and "masks/1.png"; raises ``MisuseError`` where images of several
-    folders have the same masks."""
+def find_mask_pairs(index: FileIndex) -> Pairs:
+    """Pairs in one folder, such as "1_sat.jpg" and "1_mask.png", or in parallel folders, such as
+    "images/1.png" and "masks/1.png"; raises ``MisuseError`` if the images of several folders have
+    masks in the same folder."""
     files = _by_folder(index, range(len(index.images)))
-    own = files if not index.within else _by_folder(index, index.numbers)
-    found = []
+    sources = files if not index.within else _by_folder(index, index.numbers)
+    pairs: set[tuple[int, int]] = set()
     for folder, numbers in files.items():
-        if folder in own:
+        if folder in sources:
             masks = {stem: n for stem, n in _stems(index, numbers) if _MASK_END.search(stem)}
-            images = {stem: n for stem, n in _stems(index, own[folder]) if stem not in masks}
-            found.append(_matched(images, masks) if masks else [])
+            images = {stem: n for stem, n in _stems(index, sources[folder]) if stem not in masks}
+            pairs.update(_match_stems(images, masks) if masks else [])
         partners = {}
-        for partner in _partners(folder, own):
-            images, masks = dict(_stems(index, own[partner])), dict(_stems(index, numbers))
-            if pairs := _matched(images, masks):
-                partners[partner] = pairs
+        for partner in _image_folders(folder, sources):
+            images, masks = dict(_stems(index, sources[partner])), dict(_stems(index, numbers))
+            if matches := _match_stems(images, masks):
+                partners[partner] = matches
         if len(partners) > 1:
-            listed = "".join(f"\n  --images {partner}" for partner in partners)
-            raise MisuseError(f"Images of several folders have masks in {folder}. Pick:{listed}")
-        found += partners.values()
-    pairs = sorted({pair for some in found for pair in some})
-    return np.array(pairs, np.int64).reshape(-1, 2)
+            raise MisuseError(
+                f"The images of several folders have masks in {folder}. Pick one:"
+                f"{option_lines('--images', partners)}"
+            )
+        pairs.update(*partners.values())
+    return np.array(sorted(pairs), np.int64).reshape(-1, 2)
 
 
 def _mask_path(template: Template, path: str) -> str:
@@ -130,25 +122,26 @@ def _stems(index: FileIndex, numbers: Iterable[int]) -> Iterator[tuple[str, int]
         yield path[path.rfind("/") + 1 : path.rfind(".")], number
 
 
-def _partners(folder: str, folders: Iterable[str]) -> list[str]:
-    """Folders that may hold the images of the masks in `folder`: they differ in one part, which
-    speaks of masks here and not there, and else says the same; or only one is there."""
-    parts = folder.split("/")
-    alike, beside = [], []
-    for place in (n for n, part in enumerate(parts) if is_mask_name(part)):
-        said = besides_masks(parts[place])
-        for other in folders:
-            others = other.split("/")
-            same = others[:place] == parts[:place] and others[place + 1 :] == parts[place + 1 :]
-            if same and len(others) == len(parts) and not is_mask_name(others[place]):
-                beside.append(other)
-                if besides_masks(others[place]) == said:
-                    alike.append(other)
-    return alike or (beside if len(beside) == 1 else [])
+def _image_folders(mask_folder: str, folders: Iterable[str]) -> list[str]:
+    """Folders that may have the images of the masks in `mask_folder`: their paths differ in one
+    part, whose words for masks the other lacks. The other words agree, unless there is only one
+    such folder."""
+    parts = mask_folder.split("/")
+    parallel, similar = [], []
+    for level in (n for n, part in enumerate(parts) if is_mask_name(part)):
+        for folder in folders:
+            other = folder.split("/")
+            name = other[level] if level < len(other) else ""
+            same = [*parts[:level], name, *parts[level + 1 :]] == other
+            if same and not is_mask_name(name):
+                parallel.append(folder)
+                if words_besides_masks(name) == words_besides_masks(parts[level]):
+                    similar.append(folder)
+    return similar or (parallel if len(parallel) == 1 else [])
 
 
-def _matched(images: dict[str, int], masks: dict[str, int]) -> list[tuple[int, int]]:
-    """Pairs of equal stems, apart from how images and masks end; none if most have no partner."""
+def _match_stems(images: dict[str, int], masks: dict[str, int]) -> list[tuple[int, int]]:
+    """Pairs whose stems are equal except for their endings; none if most have no partner."""
     best: list[tuple[int, int]] = []
     for image_end, mask_end in _ends(images, masks):
         pairs = [
@@ -161,10 +154,10 @@ def _matched(images: dict[str, int], masks: dict[str, int]) -> list[tuple[int, i
     return best if len(best) >= _MIN_SHARE * min(len(images), len(masks)) else []
 
 
-def _ends(images: dict[str, int], masks: Sequence[str] | dict[str, int]) -> set[tuple[str, str]]:
-    """How the stems of images and of their masks may end."""
+def _ends(images: dict[str, int], masks: dict[str, int]) -> set[tuple[str, str]]:
+    """Possible endings of the stems of images and of their masks."""
     ends = {("", "")}
-    for mask in list(masks)[:_TRIED]:
+    for mask in list(masks)[:_TRIED_MASKS]:
         if match := _MASK_END.search(mask):
             base = mask[: match.start()]
             tails = {stem[len(base) :] for stem in images if stem.startswith(base)}

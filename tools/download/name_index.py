@@ -1,4 +1,4 @@
-"""Finding images by what a table calls them, in memory that a million files don't fill."""
+"""Find images by the names that tables use, in little memory for a million files."""
 
 import unicodedata
 from array import array
@@ -9,35 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 IMAGE_SUFFIXES = frozenset(
-    [
-        ".png",
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".bmp",
-        ".dib",
-        ".tif",
-        ".tiff",
-        ".webp",
-        ".gif",
-        ".avif",
-        ".jp2",
-        ".pbm",
-        ".pgm",
-        ".ppm",
-        ".pnm",
-        ".hdr",
-        ".exr",
-        ".ras",
-        ".sr",
-        ".pic",
-    ]
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif"}
+    | {".avif", ".jp2", ".pbm", ".pgm", ".ppm", ".pnm", ".hdr", ".exr", ".ras", ".sr", ".pic"}
 )
 
 
 class PathTable(Sequence[str]):
-    """Paths, as one run of UTF-8 and where each begins."""
+    """Paths, stored as one UTF-8 buffer and the offset of each."""
 
     def __init__(self, paths: Iterable[str]) -> None:
         self._text, self._starts = bytearray(), array("q", [0])
@@ -56,7 +34,7 @@ class PathTable(Sequence[str]):
 
 
 class Names(Sequence[str]):
-    """Some of `texts`, by number."""
+    """The texts at `numbers` of `texts`, without a copy."""
 
     def __init__(self, texts: Sequence[str], numbers: NDArray[np.int64]) -> None:
         # Python's array gives integers at a tenth of NumPy's cost.
@@ -65,17 +43,19 @@ class Names(Sequence[str]):
     def __len__(self) -> int:
         return len(self._numbers)
 
-    def __getitem__(self, place: int) -> str:  # type: ignore[override]
-        return self._texts[self._numbers[place]]
+    def __getitem__(self, index: int) -> str:  # type: ignore[override]
+        return self._texts[self._numbers[index]]
 
 
 class NameIndex:
-    """Looks up numbers of `paths` by path or name, with or without extension, as a number, or with
-    folders that don't exist here."""
+    """Finds the numbers of `paths` by path or by name.
+
+    The name may lack its extension or leading zeros, and its folders may not exist here.
+    """
 
     def __init__(self, paths: Sequence[str]) -> None:
         self._paths = paths
-        # Hashes, 16 bytes a path: a dictionary of names takes ten times as much.
+        # Hashes take 16 bytes a path, a dictionary of names ten times as much.
         hashes = np.fromiter(
             (hash(_folded(_stem_of(path))) for path in paths), np.int64, len(paths)
         )
@@ -88,9 +68,9 @@ class NameIndex:
     def find(self, text: str, among: range) -> list[int]:
         """Numbers of the images in `among` that `text` may name.
 
-        A folder in `text` counts as far as it agrees, from its end, with those there are: of
-        "/home/me/train/1.png" the nearest here is "data/train/1.png", not "data/test/1.png". One
-        that goes upwards by ".." names nothing.
+        Of several images with the name, those with the most folders in common count, from the
+        last folder up: "/home/me/train/1.png" names "data/train/1.png", not "data/test/1.png". A
+        path with ".." names nothing.
         """
         parts = [
             part for part in text.strip().replace("\\", "/").split("/") if part not in ("", ".")
@@ -98,40 +78,40 @@ class NameIndex:
         if not parts or ".." in parts:
             return []
         *folders, name = parts
-        found = self._named(name, among)
-        if not folders or not found:
-            return found
+        numbers = self._with_name(name, among)
+        if not folders or not numbers:
+            return numbers
         path = "/".join(parts)
-        if exact := [number for number in found if self._paths[number] == path]:
+        if exact := [number for number in numbers if self._paths[number] == path]:
             return exact
-        agreeing = [_common_tail(folders, self._paths[number]) for number in found]
-        best = max(agreeing)
-        return [number for number, same in zip(found, agreeing, strict=True) if same == best]
+        common = [_common_folders(folders, self._paths[number]) for number in numbers]
+        most = max(common)
+        return [number for number, same in zip(numbers, common, strict=True) if same == most]
 
-    def _named(self, name: str, among: range) -> list[int]:
+    def _with_name(self, name: str, among: range) -> list[int]:
         stem = _stem_of(name)
-        found = self._with_stem(stem, among)
+        numbers = self._with_stem(stem, among)
         if stem != name:
-            alike = [number for number in found if _name_of(self._paths[number]) == name]
-            found = alike or found or self._with_stem(name, among)
-        if not found and _is_integer(stem):
-            found = list(self._with_integer(int(stem), among))
-        return found
+            same_suffix = [number for number in numbers if name_of(self._paths[number]) == name]
+            numbers = same_suffix or numbers or self._with_stem(name, among)
+        if not numbers and _is_integer(stem):
+            numbers = list(self._with_integer(int(stem), among))
+        return numbers
 
     def _with_stem(self, stem: str, among: range) -> list[int]:
-        """Those of exactly this stem; if there are none, those that differ but in case or in how
-        their letters are composed (macOS takes accents apart)."""
+        """Images of exactly this stem; if there is none, those that differ in case or in the
+        composition of letters (macOS decomposes accents)."""
         folded = _folded(stem)
-        alike = [
+        similar = [
             number
             for number in _equal(self._hashes, self._order, hash(folded))
             if number in among and _folded(_stem_of(self._paths[number])) == folded
         ]
-        exact = [number for number in alike if _stem_of(self._paths[number]) == stem]
-        return exact or alike
+        exact = [number for number in similar if _stem_of(self._paths[number]) == stem]
+        return exact or similar
 
     def _with_integer(self, integer: int, among: range) -> Iterator[int]:
-        """Files whose names are numbers, for tables that lost leading zeros."""
+        """Images whose names are this number, for tables that lost leading zeros."""
         if self._integers is None:
             self._integers = self._sorted_integers()
         return (number for number in _equal(*self._integers, integer) if number in among)
@@ -139,8 +119,7 @@ class NameIndex:
     def _sorted_integers(self) -> "tuple[array[int], array[int]]":
         integers, numbers = array("q"), array("q")
         for number, path in enumerate(self._paths):
-            stem = _stem_of(path)
-            if _is_integer(stem):
+            if _is_integer(stem := _stem_of(path)):
                 integers.append(int(stem))
                 numbers.append(number)
         order = np.argsort(np.frombuffer(integers, np.int64), kind="stable")
@@ -157,38 +136,40 @@ def _folded(stem: str) -> str:
 def suffix_of(path: str) -> str:
     """ ".jpg" of "train/1.JPG"; "" of ".hidden"."""
     name = path[path.rfind("/") + 1 :]
-    at = name.rfind(".")
-    return name[at:].lower() if at > 0 else ""
+    dot = name.rfind(".")
+    return name[dot:].lower() if dot > 0 else ""
 
 
-def _equal(keys: "array[int]", values: "array[int]", wanted: int) -> Iterator[int]:
-    """The values of the sorted keys that are `wanted`."""
-    at = bisect_left(keys, wanted)
-    while at < len(keys) and keys[at] == wanted:
-        yield values[at]
-        at += 1
-
-
-def _is_integer(stem: str) -> bool:
-    """Of few enough digits for 64 bits."""
-    return stem.isdecimal() and stem.isascii() and len(stem) <= 18
-
-
-def _name_of(path: str) -> str:
+def name_of(path: str) -> str:
+    """The last part of a path."""
     return path.rpartition("/")[2]
 
 
+def _equal(keys: "array[int]", values: "array[int]", key: int) -> Iterator[int]:
+    """The values whose key is `key`; `keys` are sorted."""
+    index = bisect_left(keys, key)
+    while index < len(keys) and keys[index] == key:
+        yield values[index]
+        index += 1
+
+
+def _is_integer(stem: str) -> bool:
+    """Whether the stem is an integer that fits in 64 bits."""
+    return stem.isdecimal() and stem.isascii() and len(stem) <= 18
+
+
 def _stem_of(path: str) -> str:
-    """The name without the extension of an image; names may hold other dots."""
-    name = _name_of(path)
+    """The name without an image's extension; other dots belong to the stem."""
+    name = name_of(path)
     stem, dot, suffix = name.rpartition(".")
     return stem if dot and stem and f".{suffix.lower()}" in IMAGE_SUFFIXES else name
 
 
-def _common_tail(folders: Sequence[str], path: str) -> int:
-    """How many folders, the nearest first, are those of `path`."""
-    own = path.split("/")[:-1]
-    same = 0
-    while same < min(len(own), len(folders)) and own[-1 - same] == folders[-1 - same]:
-        same += 1
-    return same
+def _common_folders(folders: Sequence[str], path: str) -> int:
+    """The number of folders that `path` shares with `folders`, from the last folder up."""
+    count = 0
+    for one, other in zip(reversed(folders), path.split("/")[-2::-1], strict=False):
+        if one != other:
+            break
+        count += 1
+    return count

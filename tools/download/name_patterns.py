@@ -1,27 +1,22 @@
-"""What names of files, folders and columns say."""
+"""The meaning of names of files, folders and columns."""
 
 import re
 from functools import lru_cache
 
 _SPLIT_WORDS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-    "test": "test",
-    "testing": "test",
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
 }
-# What may stand beside a split's name in a cell, as in "train_set".
-_SPLIT_COMPANY = frozenset({"set", "data", "split"})
-# Columns that say the split, without case and punctuation.
+# Words that a cell may add to the name of a split, as in "train_set".
+_SPLIT_SUFFIXES = frozenset({"set", "data", "split"})
+# Names of split columns, in lower case and without punctuation.
 _SPLIT_COLUMNS = frozenset(
     {"split", "splits", "usage", "set", "subset", "dataset", "partition", "phase", "traintest"}
 )
-# A competition's two leaderboards.
+# The two leaderboards of a competition.
 _LEADERBOARDS = {"public": "val", "private": "test"}
-_TRUE = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+_BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _GROUP_WORDS = frozenset(
     {"patient", "subject", "lesion", "person", "individual", "driver", "participant", "slide"}
 )
@@ -35,20 +30,20 @@ _IMAGE_WORDS = frozenset(
     | {"pictures", "original", "originals", "jpeg", "input", "inputs", "frame", "frames"}
 )
 _PIXEL_NAME = re.compile(r"\D*\d+(x\d+)?", re.IGNORECASE)
-# Folders that hold images but are no classes.
-_CONTAINERS = frozenset({"images", "image", "img", "imgs", "data"})
+# Folders that contain images and are not classes.
+_IMAGE_FOLDERS = frozenset({"images", "image", "img", "imgs", "data"})
 _ID_NAME = re.compile(r"(image|img|file|row|sample)?_?(id|idx|index|name)|filename", re.IGNORECASE)
-# An index that pandas wrote has no name.
+# The index column that pandas writes has no name.
 _UNNAMED = re.compile(r"(Unnamed: \d+)?")
 
 
 def words_of(name: str) -> list[str]:
-    """The words of a name in lower case: "PatientId", "patient_id" and "patient id" are alike."""
+    """The words of a name in lower case, such as "patient" and "id" of PatientId and patient_id."""
     return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)]
 
 
 def split_word(path: str) -> str | None:
-    """The split that the name speaks of ("train", "val", "test"), its last part first; or None."""
+    """The split in a path ("train", "val", "test"), from the last part up; or None."""
     for name in reversed(path.split("/")):
         for word in words_of(name):
             if word in _SPLIT_WORDS:
@@ -58,25 +53,25 @@ def split_word(path: str) -> str | None:
 
 def is_split_column(name: str) -> bool:
     """Whether a column is called split, Usage, is_valid ...; its cells must agree."""
-    return "".join(words_of(name)) in _SPLIT_COLUMNS or _asked_split(name) is not None
+    return "".join(words_of(name)) in _SPLIT_COLUMNS or _split_in_question(name) is not None
 
 
 def split_of_cell(column: str, cell: str) -> str | None:
-    """The split that a cell of a column of this name says, or None if it says none."""
-    asked, text = _asked_split(column), cell.strip().lower().removesuffix(".0")
-    if asked is not None and text in _TRUE:
-        if _TRUE[text]:
-            return asked
-        return "val" if asked == "train" else "train"
-    words = [word for word in words_of(cell) if word not in _SPLIT_COMPANY]
+    """The split that a cell of this column means, or None."""
+    split, text = _split_in_question(column), cell.strip().lower().removesuffix(".0")
+    if split is not None and text in _BOOLEANS:
+        if _BOOLEANS[text]:
+            return split
+        return "val" if split == "train" else "train"
+    words = [word for word in words_of(cell) if word not in _SPLIT_SUFFIXES]
     for word in words:
         if word in _LEADERBOARDS and set(words) <= {word, "test"}:
             return _LEADERBOARDS[word]
     return _SPLIT_WORDS.get(words[0]) if len(words) == 1 else None
 
 
-def _asked_split(column: str) -> str | None:
-    """ "val" of a column called is_valid."""
+def _split_in_question(column: str) -> str | None:
+    """ "val" for a column called is_valid."""
     first, *others = words_of(column) or [""]
     return _SPLIT_WORDS.get(others[0]) if first == "is" and len(others) == 1 else None
 
@@ -88,57 +83,64 @@ def is_group_column(name: str) -> bool:
 
 
 def is_fold_column(name: str) -> bool:
+    """Whether a column is called fold, kfold ..."""
     return set(words_of(name)) <= {"k", "fold", "folds", "kfold"} and bool(words_of(name))
 
 
 def is_submission(name: str) -> bool:
+    """Whether a table is a sample submission."""
     return "submission" in name.lower()
 
 
 def is_mask_name(name: str) -> bool:
-    """Whether a folder, file stem or column speaks of masks."""
+    """Whether the name of a folder, file stem or column contains a word for masks."""
     return not _MASK_WORDS.isdisjoint(words_of(name))
 
 
-def besides_masks(name: str) -> frozenset[str]:
-    """What a name says apart from speaking of masks or images."""
+def words_besides_masks(name: str) -> frozenset[str]:
+    """The words and numbers of a name except those for masks and images."""
     words = frozenset([*words_of(name), *re.findall(r"\d+", name)])
     return words - _MASK_WORDS - _IMAGE_WORDS
 
 
 def is_csv(name: str) -> bool:
+    """Whether a file has the extension of a CSV or TSV."""
     return name.lower().endswith((".csv", ".tsv"))
 
 
 def class_of_folder(name: str) -> str:
-    """A folder's class; a zip may stand for the folder."""
+    """The class of a folder's name; the folder may be a zip."""
     return name[:-4] if name.lower().endswith(".zip") else name
 
 
-def is_container(name: str) -> bool:
-    return class_of_folder(name).lower() in _CONTAINERS
+def is_image_folder(name: str) -> bool:
+    """Whether a folder is called images, data ..., which is not a class."""
+    return class_of_folder(name).lower() in _IMAGE_FOLDERS
 
 
 @lru_cache(maxsize=2**16)
 def is_class_folder(name: str) -> bool:
-    """Whether a folder may be called so for its class: not for a split, nor for holding images."""
+    """Whether a folder's name may be a class: not a split, images or masks."""
     words = set(words_of(class_of_folder(name)))
-    of_masks = bool(words & _MASK_WORDS) and words <= _MASK_WORDS | _IMAGE_WORDS | set(_SPLIT_WORDS)
-    return not (is_container(name) or (words and words <= set(_SPLIT_WORDS)) or of_masks)
+    is_masks = bool(words & _MASK_WORDS) and words <= _MASK_WORDS | _IMAGE_WORDS | set(_SPLIT_WORDS)
+    return not (is_image_folder(name) or (words and words <= set(_SPLIT_WORDS)) or is_masks)
 
 
 def is_pixel_column(name: str) -> bool:
-    """pixel0, px_12, 1x1, 783: letters, then a number or two."""
+    """Whether a column is called pixel0, px_12, 1x1, 783: letters, then one or two numbers."""
     return _PIXEL_NAME.fullmatch(name) is not None
 
 
 def is_unnamed(name: str) -> bool:
+    """Whether a column is an index that pandas wrote."""
     return _UNNAMED.fullmatch(name) is not None
 
 
 def is_id_column(name: str) -> bool:
+    """Whether a column is called id, image_id, filename ..."""
     return _ID_NAME.fullmatch(name) is not None
 
 
 def is_label_column(name: str) -> bool:
+    """Whether a column is called label or labels."""
     return name.lower() in ("label", "labels")

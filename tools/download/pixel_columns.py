@@ -1,4 +1,4 @@
-"""What the columns of a pixel table are, by their names and by the first rows. Pure functions."""
+"""The roles of a pixel table's columns, from their names and the first rows. Pure functions."""
 
 import re
 from collections import Counter
@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from itertools import islice, pairwise
 from math import isqrt
 
+from tools.download.label_parsing import parse_number
 from tools.download.name_patterns import (
     is_id_column,
     is_label_column,
@@ -14,22 +15,22 @@ from tools.download.name_patterns import (
     is_unnamed,
     split_of_cell,
 )
-from tools.download.pixel_rows import number_value, pixel_value
+from tools.download.pixel_rows import pixel_value
 from tools.download.tables import Table
 
-# 4 x 4 pixels; fewer numbers are measurements.
+# 4 x 4 pixels: a row of fewer numbers is a row of measurements.
 MIN_VALUES = 16
-# So many rows of which no two are alike are an id, whatever its name.
+# A column with this many rows, all different, is an id whatever its name.
 _MANY_ROWS = 50
 
 
 def is_wide(cells: Sequence[str]) -> bool:
-    """Whether a row has cells, or one cell has values, enough for an image and a label."""
+    """Whether a row has enough cells, or a cell enough values, for an image."""
     return len(cells) > MIN_VALUES or any(map(values_in, cells))
 
 
 def looks_like_pixels(cells: Sequence[str]) -> bool:
-    """Whether a row holds values from 0 to 255 in all places but a few, not a header's numbers."""
+    """Whether all cells but a few are values from 0 to 255, and not the numbers of a header."""
     values = [pixel_value(cell) for cell in cells]
     rising = sum(second == first + 1 for first, second in pairwise(values))
     wide = sum(value >= 0 for value in values) >= len(cells) - 3 and rising < len(cells) / 2
@@ -37,17 +38,17 @@ def looks_like_pixels(cells: Sequence[str]) -> bool:
 
 
 def values_in(cell: str) -> int:
-    """How many numbers stand in the cell with spaces between; 0 if they are too few for an image or
-    something else is among them."""
+    """The number of values in a cell, separated by spaces; 0 if they are too few for an image or
+    not all numbers."""
     if cell.count(" ") < MIN_VALUES - 1:
         return 0
     values = cell.split()
-    numbers = all(number_value(value) is not None for value in values)
+    numbers = all(parse_number(value) is not None for value in values)
     return len(values) if numbers and len(values) >= MIN_VALUES else 0
 
 
 def image_shape(values: int, size: tuple[int, int] | None = None) -> tuple[int, ...] | None:
-    """(h, w) or (h, w, 3) of an image of so many values: square unless `size` says otherwise."""
+    """(h, w) or (h, w, 3) of an image of `values` values; square unless `size` is (h, w)."""
     if size is not None:
         height, width = size
         return {height * width: (height, width), 3 * height * width: (height, width, 3)}.get(values)
@@ -59,16 +60,16 @@ def image_shape(values: int, size: tuple[int, int] | None = None) -> tuple[int, 
 
 
 def packed_column(table: Table) -> tuple[int, int] | None:
-    """The one column whose cells hold a whole image, and how many values one holds; or None."""
-    found = [n for n, cell in enumerate(table.head[0]) if values_in(cell)]
-    if len(found) != 1:
+    """The only column whose cells are whole images, and the number of values in one; or None."""
+    columns = [n for n, cell in enumerate(table.head[0]) if values_in(cell)]
+    if len(columns) != 1:
         return None
-    counts = Counter(values_in(row[found[0]]) for row in table.head[:50] if len(row) > found[0])
-    return found[0], counts.most_common(1)[0][0]
+    counts = Counter(values_in(cell) for cell in cells_of(table, columns[0])[:50])
+    return columns[0], counts.most_common(1)[0][0]
 
 
-def named_pixels(table: Table) -> list[int]:
-    """The columns that are called like pixels; none where all are, which then says nothing."""
+def pixel_columns_by_name(table: Table) -> list[int]:
+    """The columns with names of pixels; none if all columns have, which then proves nothing."""
     if not table.header:
         return []
     prefixes = {
@@ -81,47 +82,49 @@ def named_pixels(table: Table) -> list[int]:
     return named if len(named) < len(table.columns) else []
 
 
-def placed_columns(
-    table: Table, taken: Collection[int], labels: Sequence[int], size: tuple[int, int] | None
+def columns_by_position(
+    table: Table, excluded: Collection[int], labels: Sequence[int], size: tuple[int, int] | None
 ) -> tuple[list[int], list[int]]:
-    """Pixels and labels where names tell nothing. The label is the column that isn't a number, else
-    the first: so all such tables in the wild have it. A running number before it is left out."""
-    left = [n for n in range(len(table.columns)) if n not in taken and n not in labels]
+    """Pixels and labels of a table whose column names don't tell.
+
+    The label is the column that is not a number, else the first column, as in all such tables of
+    Kaggle. A running number before it is left out.
+    """
+    columns = [n for n in range(len(table.columns)) if n not in excluded and n not in labels]
     missing = 0 if labels else 1
-    if not labels and image_shape(len(left), size) is not None:
-        return left, []
-    if image_shape(len(left) - missing - 1, size) is not None and _counts_up(table, left[0]):
-        left = left[1:]
+    if not labels and image_shape(len(columns), size) is not None:
+        return columns, []
+    if image_shape(len(columns) - missing - 1, size) is not None and _counts_up(table, columns[0]):
+        columns = columns[1:]
     if not labels:
-        texts = [n for n in left if number_value(table.head[0][n]) is None]
-        labels = texts[:1] or left[:1]
-    return [n for n in left if n not in labels], list(labels)
+        texts = [n for n in columns if parse_number(table.head[0][n]) is None]
+        labels = texts[:1] or columns[:1]
+    return [n for n in columns if n not in labels], list(labels)
 
 
 def label_candidates(table: Table, others: Sequence[int]) -> list[int]:
-    """Those of the columns beside the pixels that may hold the label: one of that name, else all
-    but running numbers and ids."""
+    """The columns of `others`, which are not pixels, that may have the label: the one of that name,
+    else all but running numbers and ids."""
     named = [n for n in others if is_label_column(table.columns[n])]
     return named if len(named) == 1 else [n for n in others if not _is_id(table, n)]
 
 
 def split_columns(table: Table, others: Sequence[int]) -> list[int]:
-    """Columns that tell the split of each row."""
-    found = []
-    for number in others:
-        name = table.columns[number]
-        known = all(split_of_cell(name, cell) for cell in cells_of(table, number))
-        if known and (is_split_column(name) or not table.header):
-            found.append(number)
-    return found
+    """The columns of `others` whose cells are all names of splits."""
+    return [
+        n
+        for n in others
+        if (is_split_column(table.columns[n]) or not table.header)
+        and all(split_of_cell(table.columns[n], cell) for cell in cells_of(table, n))
+    ]
 
 
 def task_of(table: Table, labels: Sequence[int]) -> str | None:
-    """What the labels of the head are for; None if they are several and not numbers."""
+    """The task that the labels of the head fit; None for several columns that are not numbers."""
     if len(labels) < 2:
         fractions = any(is_fractional(table, n) for n in labels)
         return "regression" if fractions else "classification"
-    columns = [[number_value(cell) for cell in cells_of(table, n)] for n in labels]
+    columns = [[parse_number(cell) for cell in cells_of(table, n)] for n in labels]
     if any(all(value is None for value in values) for values in columns):
         return None
     if {value for values in columns for value in values} <= {0, 1, None}:
@@ -131,24 +134,24 @@ def task_of(table: Table, labels: Sequence[int]) -> str | None:
 
 
 def is_fractional(table: Table, column: int) -> bool:
-    """Whether a column holds numbers that are not all whole."""
-    numbers = [number_value(cell) for cell in cells_of(table, column) if cell]
+    """Whether a column has numbers that are not all integers."""
+    numbers = [parse_number(cell) for cell in cells_of(table, column) if cell]
     return None not in numbers and any(value and not value.is_integer() for value in numbers)
 
 
 def first_fraction(table: Table, pixels: Sequence[int]) -> tuple[int, int, str] | None:
-    """(line, column, value) of the first pixel of the first rows that is a fraction."""
+    """(line, column, value) of the first pixel in the first rows that is not an integer."""
     for line, cells in islice(table.rows(), 50):
         for column in pixels:
             for value in cells[column].split() if column < len(cells) else []:
-                number = number_value(value)
+                number = parse_number(value)
                 if number is not None and not number.is_integer():
                     return line, column, value
     return None
 
 
 def cells_of(table: Table, column: int) -> list[str]:
-    """The cells of a column in the head."""
+    """The cells of a column in the head, stripped, with empty ones."""
     return [row[column].strip() for row in table.head if len(row) > column]
 
 
@@ -161,6 +164,6 @@ def _is_id(table: Table, column: int) -> bool:
 
 
 def _counts_up(table: Table, column: int) -> bool:
-    numbers = [number_value(cell) for cell in cells_of(table, column)]
+    numbers = [parse_number(cell) for cell in cells_of(table, column)]
     first = numbers[0]
     return first is not None and numbers == [first + n for n in range(len(numbers))]

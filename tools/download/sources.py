@@ -1,7 +1,7 @@
-"""The sources of a download: what all layouts come down to."""
+"""The labeled sources of a download, in the one form that all layouts are converted to."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,25 +17,27 @@ SPLITS = ("train", "val", "test")
 class Sources:
     """Labeled sources, in the order of the download.
 
-    `names` says where each lies, for people, and `places` what named it, where a table did: its
-    name and row. `task` is a key of TARGET_COMPONENTS, and with it
-
-    - classification: `labels`, int32 (n,), are indices into `classes`; they are -1 for other tasks;
-    - multi-label: `targets`, float32 (n, classes), are 0 or 1;
-    - regression: `targets`, float32 (n, k), of the columns `target_names`;
-    - segmentation: `masks` are the mask files, and `mask_colors` how they become classes.
-
-    `classes` are in order if `ordered`, else the plan sorts them. `splits`, int8 (n,), are indices
-    into SPLITS, or None if the download isn't divided; `groups`, int32 (n,), number what must stay
-    together. `rejected` are (name, reason) of what didn't even become a source.
+    Args:
+        names: file of each source, or the row of a pixel table.
+        origins: table and row that named each source; None if no table did.
+        task: a key of TARGET_COMPONENTS.
+        labels: int32 (n,), indices into `classes`; -1 for tasks other than classification.
+        classes: in order if `ordered`, else the plan sorts them.
+        targets: float32 (n, classes) of 0 and 1 for multi-label, float32 (n, k) of the columns
+            `target_names` for regression.
+        masks: the mask files of a segmentation; `mask_colors` convert their pixels to classes.
+        splits: int8 (n,), indices into SPLITS; None if the download has no splits.
+        groups: int32 (n,), equal for sources that must stay in one split.
+        rejected: (name, reason) of rows that are not sources.
+        notes: sentences about what was left out.
     """
 
     images: Images
     names: Sequence[str]
-    places: Sequence[str] | None = None
+    origins: Sequence[str] | None = None
     task: str = "classification"
     labels: NDArray[np.int32]
-    classes: tuple[str, ...]
+    classes: tuple[str, ...] = ()
     ordered: bool = False
     targets: NDArray[np.float32] | None = None
     target_names: tuple[str, ...] = ()
@@ -50,12 +52,12 @@ class Sources:
         return len(self.labels)
 
     def take(self, numbers: NDArray[np.int64]) -> "Sources":
-        """Only the sources of these numbers, in this order."""
+        """The sources of these numbers, in this order."""
         return replace(
             self,
             images=self.images.take(numbers),
             names=Names(self.names, numbers),
-            places=None if self.places is None else Names(self.places, numbers),
+            origins=None if self.origins is None else Names(self.origins, numbers),
             labels=self.labels[numbers],
             targets=None if self.targets is None else self.targets[numbers],
             masks=None if self.masks is None else self.masks.take(numbers),
@@ -63,23 +65,46 @@ class Sources:
             groups=None if self.groups is None else self.groups[numbers],
         )
 
-    def place(self, number: int) -> str:
-        """Where a source was named: a row of a table, else the file itself."""
-        return (self.places or self.names)[number]
+    def origin(self, number: int) -> str:
+        """The table row that named a source, else the file itself."""
+        return (self.origins or self.names)[number]
 
 
-@dataclass
-class LabelCodes:
-    """Label texts numbered as they come."""
+class RowNames(Sequence[str]):
+    """Names such as "train.csv row 17", from indices into `tables` and lines of the file from 1; a
+    line of 0 stands for the file's path in `paths`."""
 
-    codes: dict[str, int] = field(default_factory=dict)
+    def __init__(
+        self,
+        tables: Sequence[str],
+        table: NDArray[np.int8],
+        line: NDArray[np.int64],
+        paths: Sequence[str] = (),
+    ) -> None:
+        # Memory views give Python's integers at a tenth of an array's cost.
+        self._tables, self._table = tables, memoryview(table.data)
+        self._line, self._paths = memoryview(line.data), paths
 
-    def __getitem__(self, text: str) -> int:
-        return self.codes.setdefault(text, len(self.codes))
+    def __len__(self) -> int:
+        return len(self._line)
+
+    def __getitem__(self, number: int) -> str:  # type: ignore[override]
+        if not self._line[number]:
+            return self._paths[number]
+        return f"{self._tables[self._table[number]]} row {self._line[number]}"
+
+
+class LabelCodes(dict[str, int]):
+    """Numbers label texts in the order of their first use."""
+
+    def __missing__(self, text: str) -> int:
+        self[text] = len(self)
+        return self[text]
 
     @property
     def texts(self) -> tuple[str, ...]:
-        return tuple(self.codes)
+        """The texts by number."""
+        return tuple(self)
 
 
 def sort_classes(texts: Sequence[str]) -> tuple[str, ...]:

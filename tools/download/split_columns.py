@@ -1,4 +1,4 @@
-"""Which split a row or a file is of, as columns and folders say it."""
+"""The split of a row or a file, from columns and folders."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,84 +10,86 @@ from tools.download.file_index import folder_of
 from tools.download.label_parsing import UnusableRowError
 from tools.download.name_patterns import is_split_column, split_of_cell, split_word
 from tools.download.tables import Table
+from tools.text import join_names, option_lines
 
 
 @dataclass(frozen=True)
 class SplitColumn:
-    """The column `number`, called `name`, says the split."""
+    """The column at index `number`, called `name`, has the split of each row."""
 
     number: int
     name: str
 
     def read(self, cells: Sequence[str]) -> str:
-        """Raises ``UnusableRowError``: what is of no known split is trained on by no mistake."""
+        """The split of a row; raises ``UnusableRowError`` for an unknown one, so that no row is
+        trained on by mistake."""
         split = split_of_cell(self.name, cells[self.number])
         if split is None:
-            raise UnusableRowError(
-                f"column {self.name!r} is {cells[self.number]!r}, which is no split"
-            )
+            raise UnusableRowError(f"column {self.name!r} is {cells[self.number]!r}, not a split")
         return split
 
 
 def choose_split_column(table: Table, config: ShardConfig) -> SplitColumn | None:
-    """The column asked for, else one whose cells all are names of splits.
+    """The column of --split-column, else the one whose cells are all names of splits.
 
-    Raises ``MisuseError`` if there are several, or if the one asked for says no split.
+    Raises ``MisuseError`` if there are several, or if the cells of --split-column are not splits.
     """
-    if config.split_column is not None:
-        number = table.column(config.split_column, option="--split-column")
-        found = SplitColumn(number, _boolean_name(table, number))
-        if not _is_split(table, found):
-            cells = ", ".join(map(repr, dict.fromkeys(table.cells(number)[:5])))
+    number = table.option_column(config, "split_column")
+    if number is not None:
+        column = SplitColumn(number, _boolean_name(table, number))
+        if not _holds_splits(table, column):
+            cells = join_names(list(dict.fromkeys(table.cells(number)[:5])), quote=True)
             raise MisuseError(
-                f"{table.name}: column {config.split_column!r} (--split-column) holds {cells}: a "
-                f"split is called train, val or test, or its column is_valid with true and false."
+                f"{table.name}: column {config.split_column!r} (--split-column) has {cells}. "
+                f"Splits are called train, val or test, or true and false in a column is_valid."
             )
-        return found
-    fitting = split_columns(table)
-    named = [column for column in fitting if is_split_column(column.name)]
-    for choice in (fitting, named):
+        return column
+    columns = split_columns(table)
+    named = [column for column in columns if is_split_column(column.name)]
+    for choice in (columns, named):
         if len(choice) == 1:
             return choice[0]
-    if not fitting:
+    if not columns:
         return None
-    listed = "".join(f"\n  --split-column {column.name}" for column in fitting)
-    raise MisuseError(f"{table.name}: several columns say the split. Pick one:{listed}")
+    lines = option_lines("--split-column", (column.name for column in columns))
+    raise MisuseError(f"{table.name}: several columns have splits. Pick one:{lines}")
 
 
 def split_columns(table: Table) -> list[SplitColumn]:
-    """The columns whose cells all are names of splits."""
+    """The columns whose cells are all names of splits, and either the column's name says so or
+    there are two splits; a label may be "test" by chance."""
     columns = [SplitColumn(number, name) for number, name in enumerate(table.columns)]
-    return [column for column in columns if _is_split(table, column) and _speaks(table, column)]
+    return [
+        column
+        for column in columns
+        if _holds_splits(table, column)
+        and (
+            is_split_column(column.name)
+            or len({split_of_cell(column.name, cell) for cell in table.cells(column.number)}) > 1
+        )
+    ]
 
 
 @lru_cache(maxsize=2**16)
 def split_of_folder(folder: str) -> str | None:
-    """The split that a folder speaks of."""
+    """The split in the path of a folder, or None."""
     return split_word(folder)
 
 
 def folders_differ(paths: Sequence[str]) -> bool:
-    """Whether the folders of files are of several splits."""
+    """Whether the folders of the files belong to several splits."""
     return len({split_of_folder(folder_of(path)) for path in paths} - {None}) > 1
 
 
-def _is_split(table: Table, column: SplitColumn) -> bool:
+def _holds_splits(table: Table, column: SplitColumn) -> bool:
     cells = set(table.cells(column.number))
-    return bool(cells) and all(split_of_cell(column.name, cell) is not None for cell in cells)
-
-
-def _speaks(table: Table, column: SplitColumn) -> bool:
-    """Whether it is called so, or names two splits; a label may be "test" by chance."""
-    splits = {split_of_cell(column.name, cell) for cell in table.cells(column.number)}
-    return is_split_column(column.name) or len(splits) > 1
+    return bool(cells) and all(split_of_cell(column.name, cell) for cell in cells)
 
 
 def _boolean_name(table: Table, number: int) -> str:
-    """The column's name; of one with true and false that isn't called is_..., what true means is
-    what it speaks of."""
+    """The column's name; is_valid for a column called valid that has true and false."""
     name = table.columns[number]
-    plain = split_word(name)
-    if plain is not None and split_of_cell(name, (table.cells(number) or [""])[0]) is None:
-        return f"is_{plain}"
+    split = split_word(name)
+    if split is not None and split_of_cell(name, (table.cells(number) or [""])[0]) is None:
+        return f"is_{split}"
     return name

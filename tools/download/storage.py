@@ -1,44 +1,65 @@
-"""Where the files of a download lie: a folder here, or anything that fsspec reaches."""
+"""Files in a local folder or behind an fsspec URL."""
 
 import os
 import zlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from pipeline.storage.manifest import MANIFEST_NAME
-from tools.location import Location
+from pipeline.storage.remote import open_url
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """A file or folder that is not looked at, and why."""
+class SkippedFile:
+    """A file or folder of the download that is not read, and the reason."""
 
     path: str
     reason: str
 
 
 @dataclass(frozen=True)
-class Storage(Location):
-    """The files beneath `url`, a folder or an fsspec URL; cheap to pickle.
+class Location:
+    """`url`: a local folder or an fsspec URL; cheap to pickle."""
 
-    Paths are relative to it, with "/". An absolute path is taken as it is.
+    url: str
+
+    @cached_property
+    def local(self) -> Path | None:
+        """The local folder, or None for a URL."""
+        protocol, separator, path = self.url.partition("://")
+        if not separator:
+            return Path(self.url)
+        return Path(path) if protocol == "file" else None
+
+    @cached_property
+    def remote(self) -> tuple[Any, str]:
+        """The fsspec file system of the URL and the path in it; raises ``MisuseError``."""
+        return open_url(self.url)
+
+
+@dataclass(frozen=True)
+class Storage(Location):
+    """The files of a download under `url`.
+
+    Paths are relative to `url` and contain "/". An absolute path names a file of this machine.
     """
 
     @property
     def in_process(self) -> bool:
-        """Whether no other process sees the files."""
+        """Whether only this process can read the files."""
         return self.url.startswith("memory://")
 
     def _file(self, path: str) -> Path | None:
-        """The file, if it is one of this machine."""
+        """The local file, or None for a URL."""
         if self.local is not None:
             return self.local / path
         return Path(path) if path.startswith("/") else None
 
     def where(self, path: str) -> str:
-        """The whole path or URL of a file."""
+        """The full path or URL of a file."""
         if (file := self._file(path)) is not None:
             return str(file)
         filesystem, root = self.remote
@@ -61,8 +82,8 @@ class Storage(Location):
         return bytes(filesystem.cat_file(f"{root}/{path}", start=start, end=end))
 
     def version(self, path: str) -> tuple[int, int]:
-        """(size in bytes, version) of a file as it is now; raises ``OSError``. Another version
-        means other contents."""
+        """(size in bytes, version) of a file at this moment; raises ``OSError``. A new version
+        means that the contents may have changed."""
         if (file := self._file(path)) is not None:
             status = file.stat()
             return status.st_size, status.st_mtime_ns
@@ -71,10 +92,12 @@ class Storage(Location):
 
     def walk(
         self, *, follow_links: bool, skip: Collection[Path] = ()
-    ) -> Iterator[tuple[str, int, int] | Refusal]:
-        """(path, size in bytes, version) of each file, in any order. Hidden files, ``__MACOSX``,
-        shard directories and the local folders `skip` are left out, as are links that leave the
-        storage, unless `follow_links`. Raises ``OSError``."""
+    ) -> Iterator[tuple[str, int, int] | SkippedFile]:
+        """(path, size in bytes, version) of each file, in any order; raises ``OSError``.
+
+        Ignores hidden files, ``__MACOSX``, shard directories and the local folders `skip`. Yields a
+        ``SkippedFile`` for a link out of the folder unless `follow_links` is true.
+        """
         if self.local is not None:
             yield from _walk_local(self.local, follow_links, {path.resolve() for path in skip})
         else:
@@ -82,11 +105,11 @@ class Storage(Location):
 
     def _walk_remote(self) -> Iterator[tuple[str, int, int]]:
         filesystem, root = self.remote
-        found = filesystem.find(root, detail=True)
-        own = [path.rpartition("/")[0] for path in found if path.endswith("/" + MANIFEST_NAME)]
-        for path, info in found.items():
+        files = filesystem.find(root, detail=True)
+        shards = [path.rpartition("/")[0] for path in files if path.endswith("/" + MANIFEST_NAME)]
+        for path, info in files.items():
             relative = path.removeprefix(root).lstrip("/")
-            if relative and not _is_hidden(relative) and path.rpartition("/")[0] not in own:
+            if relative and not _is_hidden(relative) and path.rpartition("/")[0] not in shards:
                 yield relative, *_remote_version(info)
 
 
@@ -102,11 +125,11 @@ def _remote_version(info: dict[str, Any]) -> tuple[int, int]:
 
 def _walk_local(
     root: Path, follow_links: bool, skip: Collection[Path]
-) -> Iterator[tuple[str, int, int] | Refusal]:
+) -> Iterator[tuple[str, int, int] | SkippedFile]:
     inside = root.resolve()
     seen: set[tuple[int, int]] = set()
-    # Links to folders come last: what also lies here by itself is called by its own name, and a
-    # link upwards leads nowhere new.
+    # Links to folders come last, so that a file keeps the path without links, and a link to a
+    # parent folder finds only folders that were seen.
     folders, links = [""], list[str]()
     while folders or links:
         folder = (folders or links).pop()
@@ -114,12 +137,12 @@ def _walk_local(
         if (status.st_dev, status.st_ino) in seen:
             continue
         seen.add((status.st_dev, status.st_ino))
-        for entry in _listed(root / folder):
+        for entry in _entries(root / folder):
             path = f"{folder}/{entry.name}" if folder else entry.name
             if entry.is_symlink():
                 target = Path(os.path.realpath(entry.path))
                 if not follow_links and not target.is_relative_to(inside):
-                    yield Refusal(path, f"a link to {target}, outside of the download")
+                    yield SkippedFile(path, f"a link to {target}, outside of the download")
                     continue
             if entry.is_dir():
                 if Path(entry.path).resolve() not in skip:
@@ -128,13 +151,13 @@ def _walk_local(
                 status = entry.stat()
                 yield path, status.st_size, status.st_mtime_ns
             elif entry.is_symlink():
-                yield Refusal(path, "a link to nothing")
+                yield SkippedFile(path, "a broken link")
 
 
-def _listed(folder: Path) -> list[os.DirEntry[str]]:
-    """What is in a folder, without hidden files; nothing if it holds shards."""
-    with os.scandir(folder) as entries:
-        listed = sorted(entries, key=lambda entry: entry.name)
-    if any(entry.name == MANIFEST_NAME for entry in listed):
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """The entries of a folder, sorted, without hidden files; none if it is a shard directory."""
+    with os.scandir(folder) as scan:
+        entries = sorted(scan, key=lambda entry: entry.name)
+    if any(entry.name == MANIFEST_NAME for entry in entries):
         return []
-    return [entry for entry in listed if not _is_hidden(entry.name)]
+    return [entry for entry in entries if not _is_hidden(entry.name)]

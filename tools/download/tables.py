@@ -1,4 +1,4 @@
-"""Label tables: CSV read as text, since a type-guessing reader destroys "NA", "001" and "1e10"."""
+"""CSV tables, read as text, since type inference destroys "NA", "001" and "1e10"."""
 
 import codecs
 import csv
@@ -11,19 +11,24 @@ from itertools import islice
 from typing import IO, TextIO
 
 from pipeline.errors import DataError, MisuseError
+from tools.config import ShardConfig
+from tools.text import join_names
 
 Open = Callable[[], IO[bytes]]
-# Rows looked at to find out what a column is.
-SNIFFED_ROWS = 1000
-# Lines looked at to find out what parts the cells, and how much of them is read.
+# Rows that detection looks at.
+HEAD_ROWS = 1000
+# Part of the file that the delimiter is detected in.
 _SNIFFED_LINES, _SNIFFED_BYTES = 30, 2**20
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A CSV: `name` is its path relative to the download, `open` gives its bytes from the start, as
-    UTF-8; columns without a header are called "1", "2", ...; `head` are its first data rows."""
+    """A CSV.
+
+    `name` is its path in the download and `open` gives its bytes as UTF-8. Without a header the
+    columns are called "1", "2", ... `head` are the first HEAD_ROWS data rows.
+    """
 
     name: str
     open: Open
@@ -32,48 +37,48 @@ class Table:
     columns: tuple[str, ...]
     head: tuple[tuple[str, ...], ...]
 
-    def column(self, wanted: str, *, option: str) -> int:
-        """Place of the column called `wanted`, or of that number from 1; ``MisuseError`` if
-        there is none."""
-        if wanted in self.columns:
-            return self.columns.index(wanted)
-        if wanted.isdecimal() and 1 <= int(wanted) <= len(self.columns):
-            return int(wanted) - 1
-        raise MisuseError(
-            f"{self.name} has no column {wanted!r} ({option}): its columns are "
-            f"{self.describe_columns()}."
-        )
+    def column(self, name: str, *, option: str) -> int:
+        """Index of the column with this name, or with this number from 1; raises ``MisuseError``
+        with the name of the option if there is none."""
+        if (column := self.find(name)) is None:
+            columns = join_names(self.columns, 12, quote=True)
+            raise MisuseError(f"{self.name} has no column {name!r} ({option}); it has {columns}.")
+        return column
 
-    def has(self, wanted: str) -> bool:
-        """Whether ``column`` finds it."""
-        numbered = wanted.isdecimal() and 1 <= int(wanted) <= len(self.columns)
-        return wanted in self.columns or numbered
+    def find(self, name: str) -> int | None:
+        """Index of the column with this name, or with this number from 1; None if there is none."""
+        if name in self.columns:
+            return self.columns.index(name)
+        number = int(name) if name.isdecimal() else 0
+        return number - 1 if 1 <= number <= len(self.columns) else None
+
+    def option_columns(self, config: ShardConfig, *fields: str) -> list[int]:
+        """Indices of the columns that the options `fields` name; raises ``MisuseError``."""
+        return [self.column(name, option=option) for option, name in config.named_columns(*fields)]
+
+    def option_column(self, config: ShardConfig, field: str) -> int | None:
+        """Index of the column that an option names, None without it; raises ``MisuseError``."""
+        return next(iter(self.option_columns(config, field)), None)
 
     def cells(self, column: int) -> list[str]:
-        """The cells of the head in a column, stripped, empty ones left out."""
-        return [
-            row[column].strip() for row in self.head if len(row) > column and row[column].strip()
-        ]
-
-    def describe_columns(self) -> str:
-        shown = ", ".join(repr(column) for column in self.columns[:12])
-        more = len(self.columns) - 12
-        return shown + (f" and {more} more" if more > 0 else "")
+        """The cells of a column in the head, stripped, without empty ones."""
+        cells = (row[column].strip() for row in self.head if len(row) > column)
+        return [cell for cell in cells if cell]
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """(line of the file counting from 1, cells) of each data row; blank lines left out."""
-        with _text(self.open) as file:
-            reader = csv.reader(file, delimiter=self.delimiter, skipinitialspace=True)
-            rows = _numbered(reader, self)
-            yield from islice(rows, 1 if self.header else 0, None)
+        """Yield (line of the file from 1, cells) of each data row that is not blank; raises
+        ``DataError``."""
+        # UTF-8 with or without a byte order mark.
+        with io.TextIOWrapper(self.open(), encoding="utf-8-sig", newline="") as file:
+            yield from islice(_numbered_rows(file, self), 1 if self.header else 0, None)
 
 
 def open_table(
     name: str, open: Open, *, is_header: Callable[[list[str], list[str]], bool]
 ) -> Table | None:
-    """Look at the head of a CSV; None if it has no rows.
+    """Read the head of a CSV; None if it has no rows.
 
-    ``is_header(first row, second row)`` tells whether the first row names the columns.
+    ``is_header(first row, second row)`` decides whether the first row has the column names.
     """
     with open() as raw:
         start = raw.read(_SNIFFED_BYTES)
@@ -82,7 +87,7 @@ def open_table(
     delimiter = find_delimiter(lines[:_SNIFFED_LINES], spaces=name.lower().endswith(".txt"))
     open_utf8 = partial(_recode, open, name) if is_utf16 else open
     table = Table(name=name, open=open_utf8, delimiter=delimiter, header=False, columns=(), head=())
-    head = [cells for _, cells in islice(table.rows(), SNIFFED_ROWS + 1)]
+    head = [cells for _, cells in islice(table.rows(), HEAD_ROWS + 1)]
     if not head:
         return None
     header = is_header(head[0], head[1] if len(head) > 1 else [])
@@ -96,8 +101,10 @@ def open_table(
 
 
 def find_delimiter(lines: list[str], *, spaces: bool = False) -> str:
-    """What parts most lines into as many cells as the first: a comma, tab, semicolon or bar, or
-    with `spaces` also a blank."""
+    """The delimiter that splits most lines into as many cells as the first line.
+
+    One of comma, tab, semicolon and bar, and with `spaces` also a space.
+    """
     csv.field_size_limit(sys.maxsize)
     best, most = ",", (0, 0)
     for delimiter in ",\t;|" + (" " if spaces else ""):
@@ -111,23 +118,16 @@ def find_delimiter(lines: list[str], *, spaces: bool = False) -> str:
 
 
 def _recode(open: Open, name: str) -> IO[bytes]:
-    """UTF-16 as UTF-8; such tables are small."""
+    """A UTF-16 table as UTF-8, in memory: such tables are small."""
     with open() as file:
         try:
             return io.BytesIO(file.read().decode("utf-16").encode())
         except UnicodeDecodeError as error:
-            raise DataError(
-                f"{name} is not the UTF-16 that it begins as: save as UTF-8."
-            ) from error
+            raise DataError(f"{name} begins as UTF-16 and is not: save it as UTF-8.") from error
 
 
-def _text(open: Open) -> TextIO:
-    """UTF-8 with or without a byte order mark; undecodable bytes raise when they are read."""
-    return io.TextIOWrapper(open(), encoding="utf-8-sig", newline="")
-
-
-def _first_other(open: Open) -> str:
-    """Where the first line lies that is not UTF-8."""
+def _first_non_utf8(open: Open) -> str:
+    """The line and the byte that are not UTF-8."""
     with open() as file:
         for number, line in enumerate(file, start=1):
             try:
@@ -137,17 +137,19 @@ def _first_other(open: Open) -> str:
     return "a byte at its end"
 
 
-def _numbered(reader: Iterator[list[str]], table: Table) -> Iterator[tuple[int, list[str]]]:
+def _numbered_rows(file: TextIO, table: Table) -> Iterator[tuple[int, list[str]]]:
+    # The default limit of the csv module is 128 KiB a cell.
     csv.field_size_limit(sys.maxsize)
+    reader = csv.reader(file, delimiter=table.delimiter, skipinitialspace=True)
     line = 0
     try:
         for cells in reader:
-            line = reader.line_num  # type: ignore[attr-defined]
+            line = reader.line_num
             if any(cell.strip() for cell in cells):
                 yield line, cells
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{table.name} is not UTF-8 ({_first_other(table.open)}): save it as UTF-8."
+            f"{table.name} is not UTF-8 ({_first_non_utf8(table.open)}): save it as UTF-8."
         ) from error
     except csv.Error as error:
         raise DataError(f"{table.name} can't be read as CSV after line {line}: {error}.") from error

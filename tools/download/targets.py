@@ -1,164 +1,171 @@
-"""What the gathered sources are to be learned for, task by task, in arrays."""
+"""The targets of the sources, task by task, in compact arrays."""
 
+from abc import ABC, abstractmethod
 from array import array
-from typing import Any, Protocol, cast
+from collections.abc import Iterable
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tools.download.file_index import FileIndex
-from tools.download.label_parsing import Value
+from tools.download.label_parsing import LabelRule, MultiHot, Value
 from tools.download.sources import LabelCodes, sort_classes
 from tools.images.masks import MaskColors
 
+Target = Value | int
 
-class Targets(Protocol):
-    """One value a source, in their order."""
 
-    def add(self, value: Value | int) -> None: ...
+class Targets(ABC):
+    """One target for each source, in order, each stored as `width` numbers."""
 
-    def same(self, number: int, value: Value | int) -> bool:
-        """Whether source `number` has this value."""
-        ...
+    def __init__(self, typecode: str, width: int = 1) -> None:
+        self._numbers: array[Any] = array(typecode)
+        self._width = width
 
-    def show(self, number: int) -> str:
-        """The value of a source, for people."""
-        ...
+    @abstractmethod
+    def encode(self, target: Target) -> Iterable[float]:
+        """The numbers that stand for a target."""
 
-    def files(self) -> NDArray[np.int64]:
-        """Numbers of the images that are values."""
-        ...
+    @abstractmethod
+    def show(self, source: int) -> str:
+        """The target of a source, for people."""
 
+    @abstractmethod
     def fields(self, index: FileIndex) -> dict[str, Any]:
-        """The fields of ``Sources`` that say them."""
-        ...
+        """The fields of ``Sources`` for the targets."""
 
+    def add(self, target: Target) -> None:
+        """Add the target of the next source."""
+        self._numbers.extend(self.encode(target))
 
-class _NoFiles:
+    def equals(self, source: int, target: Target) -> bool:
+        """Whether the source has this target."""
+        return self._of(source) == array(self._numbers.typecode, self.encode(target))
+
     def files(self) -> NDArray[np.int64]:
+        """Numbers of the images that are targets."""
         return np.empty(0, np.int64)
 
+    def _of(self, source: int) -> "array[Any]":
+        return self._numbers[source * self._width : (source + 1) * self._width]
 
-class Labels(_NoFiles):
+
+class ClassTargets(Targets):
     """One label each."""
 
     def __init__(self) -> None:
-        self._codes, self._labels = LabelCodes(), array("i")
+        super().__init__("i")
+        self._codes = LabelCodes()
 
-    def add(self, value: Value | int) -> None:
-        self._labels.append(self._codes[cast(str, value)])
+    def encode(self, target: Target) -> Iterable[int]:
+        return (self._codes[cast(str, target)],)
 
-    def same(self, number: int, value: Value | int) -> bool:
-        return self._codes[cast(str, value)] == self._labels[number]
-
-    def show(self, number: int) -> str:
-        return repr(self._codes.texts[self._labels[number]])
+    def show(self, source: int) -> str:
+        return repr(self._codes.texts[self._numbers[source]])
 
     def fields(self, index: FileIndex) -> dict[str, Any]:
         return {
             "task": "classification",
-            "labels": np.frombuffer(self._labels, np.int32),
+            "labels": np.frombuffer(self._numbers, np.int32),
             "classes": self._codes.texts,
         }
 
 
-class LabelSets(_NoFiles):
-    """Several labels each; `names` are those that are known before, in their order."""
+class MultiLabelTargets(Targets):
+    """Several labels each; `names` are the classes in order, if they are known in advance."""
 
     def __init__(self, names: tuple[str, ...] = ()) -> None:
-        self._codes, self._known = LabelCodes({name: n for n, name in enumerate(names)}), names
-        self._flat, self._ends = array("i"), array("q", [0])
+        super().__init__("i")
+        self._codes, self._names = LabelCodes({name: n for n, name in enumerate(names)}), names
+        self._ends = array("q", [0])
 
-    def add(self, value: Value | int) -> None:
-        self._flat.extend(self._codes[text] for text in cast(tuple[str, ...], value))
-        self._ends.append(len(self._flat))
+    def encode(self, target: Target) -> Iterable[int]:
+        return [self._codes[label] for label in cast(tuple[str, ...], target)]
 
-    def same(self, number: int, value: Value | int) -> bool:
-        return {self._codes[text] for text in cast(tuple[str, ...], value)} == set(self._of(number))
+    def equals(self, source: int, target: Target) -> bool:
+        return set(self._of(source)) == set(self.encode(target))
 
-    def show(self, number: int) -> str:
-        return repr(tuple(self._codes.texts[code] for code in self._of(number)))
+    def add(self, target: Target) -> None:
+        super().add(target)
+        self._ends.append(len(self._numbers))
+
+    def show(self, source: int) -> str:
+        return repr(tuple(self._codes.texts[code] for code in self._of(source)))
 
     def fields(self, index: FileIndex) -> dict[str, Any]:
-        count, texts = len(self._ends) - 1, self._codes.texts
-        classes = self._known or sort_classes(texts)
-        column = np.array([classes.index(text) for text in texts], np.int64)
+        texts = self._codes.texts
+        classes = self._names or sort_classes(texts)
+        columns = np.array([classes.index(text) for text in texts], np.int64)
         ends = np.frombuffer(self._ends, np.int64)
-        targets = np.zeros((count, len(classes)), np.float32)
-        rows = np.repeat(np.arange(count), ends[1:] - ends[:-1])
-        targets[rows, column[np.frombuffer(self._flat, np.int32)]] = 1
-        return {
-            "task": "multi-label",
-            "labels": _no_labels(count),
-            "classes": classes,
-            "ordered": True,
-            "targets": targets,
-        }
+        counts = ends[1:] - ends[:-1]
+        targets = np.zeros((len(counts), len(classes)), np.float32)
+        rows = np.repeat(np.arange(len(counts)), counts)
+        targets[rows, columns[np.frombuffer(self._numbers, np.int32)]] = 1
+        return _without_labels(
+            "multi-label", len(counts), classes=classes, ordered=True, targets=targets
+        )
 
-    def _of(self, number: int) -> "array[int]":
-        return self._flat[self._ends[number] : self._ends[number + 1]]
+    def _of(self, source: int) -> "array[Any]":
+        return self._numbers[self._ends[source] : self._ends[source + 1]]
 
 
-class Measures(_NoFiles):
-    """As many numbers each as there are `names`."""
+class RegressionTargets(Targets):
+    """A number for each of `names`."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
-        self._names, self._numbers = names, array("f")
+        super().__init__("f", len(names))
+        self._names = names
 
-    def add(self, value: Value | int) -> None:
-        self._numbers.extend(cast(tuple[float, ...], value))
+    def encode(self, target: Target) -> Iterable[float]:
+        return cast(tuple[float, ...], target)
 
-    def same(self, number: int, value: Value | int) -> bool:
-        return self._of(number) == array("f", cast(tuple[float, ...], value))
-
-    def show(self, number: int) -> str:
-        return ", ".join(f"{number:g}" for number in self._of(number))
+    def show(self, source: int) -> str:
+        return ", ".join(f"{number:g}" for number in self._of(source))
 
     def fields(self, index: FileIndex) -> dict[str, Any]:
-        targets = np.frombuffer(self._numbers, np.float32).reshape(-1, len(self._names))
-        return {
-            "task": "regression",
-            "labels": _no_labels(len(targets)),
-            "classes": (),
-            "ordered": True,
-            "targets": targets,
-            "target_names": self._names,
-        }
-
-    def _of(self, number: int) -> "array[float]":
-        width = len(self._names)
-        return self._numbers[number * width : (number + 1) * width]
+        targets = np.frombuffer(self._numbers, np.float32).reshape(-1, self._width)
+        return _without_labels(
+            "regression", len(targets), targets=targets, target_names=self._names
+        )
 
 
-class MaskNumbers:
-    """A mask each, by its number in the index; `classes` are named by `colors`."""
+class MaskTargets(Targets):
+    """A mask each, by its number in `index`; `colors` map to `classes`."""
 
     def __init__(self, classes: tuple[str, ...], colors: MaskColors, index: FileIndex) -> None:
+        super().__init__("q")
         self._classes, self._colors, self._index = classes, colors, index
-        self._numbers = array("q")
 
-    def add(self, value: Value | int) -> None:
-        self._numbers.append(cast(int, value))
+    def encode(self, target: Target) -> Iterable[int]:
+        return (cast(int, target),)
 
-    def same(self, number: int, value: Value | int) -> bool:
-        return self._numbers[number] == value
-
-    def show(self, number: int) -> str:
-        return self._index.images[self._numbers[number]]
+    def show(self, source: int) -> str:
+        return self._index.images[self._numbers[source]]
 
     def files(self) -> NDArray[np.int64]:
         return np.frombuffer(self._numbers, np.int64)
 
     def fields(self, index: FileIndex) -> dict[str, Any]:
-        return {
-            "task": "segmentation",
-            "labels": _no_labels(len(self._numbers)),
-            "classes": self._classes,
-            "ordered": True,
-            "masks": index.take(self.files()),
-            "mask_colors": self._colors,
-        }
+        return _without_labels(
+            "segmentation",
+            len(self._numbers),
+            classes=self._classes,
+            ordered=True,
+            masks=index.take(self.files()),
+            mask_colors=self._colors,
+        )
 
 
-def _no_labels(count: int) -> NDArray[np.int32]:
-    return np.full(count, -1, np.int32)
+def label_targets(rule: LabelRule) -> Targets:
+    """An empty collection for the targets that `rule` reads."""
+    if rule.task == "regression":
+        return RegressionTargets(rule.names)
+    if rule.task == "classification":
+        return ClassTargets()
+    return MultiLabelTargets(rule.names if isinstance(rule, MultiHot) else ())
+
+
+def _without_labels(task: str, count: int, **fields: Any) -> dict[str, Any]:
+    """The fields of sources whose targets are not one label."""
+    return {"task": task, "labels": np.full(count, -1, np.int32), **fields}

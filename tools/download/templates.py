@@ -1,4 +1,4 @@
-"""File names made of values: "{classname}/{img}.jpg", "{id[0]}/{id}", "{number:05d}"."""
+"""File names with fields for values: "{classname}/{img}.jpg", "{id[0]}/{id}", "{number:05d}"."""
 
 import re
 import string
@@ -6,71 +6,69 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.errors import MisuseError
+from tools.text import join_names
 
-# A character or a slice of a value, as in {id[0]} and {id[:3]}.
+# A field with a character or a slice of a value: {id[0]}, {id[:3]}.
 _PART = re.compile(r"(.+)\[(-?\d*)(:?)(-?\d*)\]")
 
 
 @dataclass(frozen=True)
 class Field:
-    """Value number `number`, cut by `part`, formatted by `spec`."""
+    """The slice `part` of the value at index `number`, formatted by `spec`."""
 
     number: int
     part: slice
     spec: str
 
     def fill(self, values: Sequence[str]) -> str:
+        """The text of the field; raises ``ValueError`` if the value can't be formatted."""
         text = values[self.number].strip()[self.part]
-        if self.spec.endswith("d"):
-            return format(int(text), self.spec)
-        return format(text, self.spec)
+        return format(int(text) if self.spec.endswith("d") else text, self.spec)
 
 
 @dataclass(frozen=True)
 class Template:
-    """Texts and fields in turn; `text` is how it was asked for."""
+    """`parts` are literal texts and fields; `text` is the template as the user wrote it."""
 
     text: str
-    pieces: tuple[str | Field, ...]
+    parts: tuple[str | Field, ...]
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """The values it uses."""
-        return tuple(piece.number for piece in self.pieces if isinstance(piece, Field))
+        """The indices of the values that it uses."""
+        return tuple(part.number for part in self.parts if isinstance(part, Field))
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is one value, as it is."""
-        return len(self.pieces) == 1
+        """Whether it is a single value."""
+        return len(self.parts) == 1
 
     def fill(self, values: Sequence[str]) -> str:
-        """Raises ``ValueError`` where a value can't be formatted so."""
-        return "".join(
-            piece if isinstance(piece, str) else piece.fill(values) for piece in self.pieces
-        )
+        """The text with `values` filled in; raises ``ValueError`` if one can't be formatted."""
+        return "".join(part if isinstance(part, str) else part.fill(values) for part in self.parts)
 
 
-def only(number: int, name: str) -> Template:
-    """The value itself."""
+def single_value(number: int, name: str) -> Template:
+    """The template of one value, called `name`."""
     return Template("{" + name + "}", (Field(number, slice(None), ""),))
 
 
 def parse_template(text: str, names: Sequence[str], *, option: str) -> Template:
-    """Raises ``MisuseError`` where `text` is no template of the values `names`."""
-    pieces: list[str | Field] = []
+    """Parse a template of the values `names`; raises ``MisuseError`` if it is invalid."""
+    parts: list[str | Field] = []
     try:
         for literal, name, spec, conversion in string.Formatter().parse(text):
             if literal:
-                pieces.append(literal)
+                parts.append(literal)
             if name is not None:
                 if conversion or "{" in (spec or ""):
-                    raise ValueError("! and nested braces mean nothing here")
-                pieces.append(_field(name, spec or "", names))
-        if not any(isinstance(piece, Field) for piece in pieces):
+                    raise ValueError("it must not contain ! or nested braces")
+                parts.append(_field(name, spec or "", names))
+        if not any(isinstance(part, Field) for part in parts):
             raise ValueError("it has no field in braces")
     except ValueError as error:
         raise MisuseError(f"{option} {text}: {error}.") from error
-    return Template(text, tuple(pieces))
+    return Template(text, tuple(parts))
 
 
 def _field(name: str, spec: str, names: Sequence[str]) -> Field:
@@ -79,7 +77,7 @@ def _field(name: str, spec: str, names: Sequence[str]) -> Field:
         name, first, colon, last = match.groups()
         part = _slice(first, colon, last)
     if name not in names:
-        raise ValueError(f"there is no {name!r}, only {', '.join(map(repr, names[:20]))}")
+        raise ValueError(f"unknown field {name!r}; fields are {join_names(names, 20, quote=True)}")
     format("1" if not spec.endswith("d") else 1, spec)
     return Field(names.index(name), part, spec)
 

@@ -1,7 +1,7 @@
-"""Pieces of a pixel table: cut in the parent, parsed in workers, which also write the pixels.
+"""Chunks of a pixel table: split by the main process, parsed by workers, which write the pixels.
 
-A value takes two bytes of CSV or more, so a piece's rows fit in the spool at half the offset that
-it has in the table; what is left between them is a hole of the file and takes no disk.
+A value takes at least two bytes of CSV, so the rows of a chunk fit in the spool file at half of
+the chunk's offset in the table. The gaps between chunks are holes, which take no disk space.
 """
 
 from collections.abc import Iterator
@@ -13,31 +13,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.download.name_patterns import split_of_cell
-from tools.download.pixel_rows import RowForm
+from tools.download.pixel_rows import RowFormat
 from tools.download.sources import SPLITS, LabelCodes
 from tools.download.tables import Table
 from tools.pixel_tables.parsing import parse_lines
 
-# Large enough that sending it costs next to nothing, small enough to keep several.
-PIECE_BYTES = 2**21
+# Large enough that sending one costs little, small enough to hold several.
+CHUNK_BYTES = 2**21
 _BOM = b"\xef\xbb\xbf"
 
 
 class Column(NamedTuple):
-    """A column of texts: numbers (float32), splits (int8, of SPLITS), or int32 indices into
-    `texts`."""
+    """A column of texts: numbers (float32), splits (int8, indices into SPLITS), or int32 indices
+    into `texts`."""
 
     values: NDArray[Any]
     texts: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Piece:
-    """A stretch of a table: whole lines, but for a last one without a line end. Its first
-    `header_lines` are no rows; its pixels belong in `spool` from row `slot` on."""
+class Chunk:
+    """Lines of the table `name`. The first `header_lines` are not rows. The pixels go to the rows
+    of the file `spool` from row `slot` on."""
 
     name: str
-    form: RowForm
+    form: RowFormat
     data: bytes
     header_lines: int
     spool: Path
@@ -45,9 +45,9 @@ class Piece:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ParsedPiece:
-    """`slots` (rows of the spool) and `lines` (from 0 in the piece) of each row; `columns` are its
-    texts; `rejected`: line and reason; `line_count`: of all lines; `read_bytes`: of the piece."""
+class ParsedChunk:
+    """`slots` (row of the spool) and `lines` (from 0 in the chunk) of each row; `columns` are its
+    texts; `rejected`: (line, reason); `line_count` and `read_bytes` of the whole chunk."""
 
     slots: NDArray[np.int64]
     lines: NDArray[np.int64]
@@ -57,15 +57,15 @@ class ParsedPiece:
     read_bytes: int
 
 
-def cut(
-    table: Table, form: RowForm, spool: Path, slot: int, piece_bytes: int = PIECE_BYTES
-) -> Iterator[Piece]:
-    """Pieces that cover the table, for the rows of the spool from `slot` on."""
+def split_into_chunks(
+    table: Table, form: RowFormat, spool: Path, slot: int, chunk_bytes: int = CHUNK_BYTES
+) -> Iterator[Chunk]:
+    """Split the table at line ends, for the rows of the spool from `slot` on."""
     offset = 0
     with table.open() as file:
-        while data := file.read(piece_bytes):
+        while data := file.read(chunk_bytes):
             data += file.readline()
-            yield Piece(
+            yield Chunk(
                 name=table.name,
                 form=form,
                 data=data,
@@ -76,16 +76,16 @@ def cut(
             offset += len(data)
 
 
-def parse_piece(piece: Piece) -> ParsedPiece:
-    """Runs in a worker."""
-    data, form = piece.data.removeprefix(_BOM), piece.form
-    line_count = piece.header_lines
+def parse_chunk(chunk: Chunk) -> ParsedChunk:
+    """Parse a chunk and write its pixels; called in a worker process."""
+    data, form = chunk.data.removeprefix(_BOM), chunk.form
+    line_count = chunk.header_lines
     if line_count:
         data = data.partition(b"\n")[2]
     lines, rejected, count = [], [], 0
     texts: list[list[str]] = [[] for _ in form.texts]
-    with piece.spool.open("r+b") as file:
-        file.seek(piece.slot * form.values)
+    with chunk.spool.open("r+b") as file:
+        file.seek(chunk.slot * form.values)
         for rows in parse_lines(data, form):
             file.write(rows.pixels.data)
             lines.append(rows.lines + line_count)
@@ -94,21 +94,21 @@ def parse_piece(piece: Piece) -> ParsedPiece:
                 cells += more
             count += len(rows.lines)
             line_count += rows.line_count
-    return ParsedPiece(
-        slots=np.arange(piece.slot, piece.slot + count),
+    return ParsedChunk(
+        slots=np.arange(chunk.slot, chunk.slot + count),
         lines=np.concatenate(lines) if lines else np.empty(0, np.int64),
         columns=tuple(
-            _column(cells, kind, form.columns[number])
+            _make_column(cells, kind, form.columns[number])
             for cells, (number, kind) in zip(texts, form.texts, strict=True)
         ),
         rejected=rejected,
         line_count=line_count,
-        read_bytes=len(piece.data),
+        read_bytes=len(chunk.data),
     )
 
 
-def _column(cells: list[str], kind: str, name: str) -> Column:
-    if kind in ("number", "hot"):
+def _make_column(cells: list[str], kind: str, name: str) -> Column:
+    if kind in ("number", "one_hot"):
         return Column(np.array([float(cell) for cell in cells], np.float32))
     codes = LabelCodes()
     values = np.array([codes[cell] for cell in cells], np.int32)

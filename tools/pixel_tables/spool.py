@@ -1,4 +1,4 @@
-"""Pixels of a CSV, parsed once and kept as raw bytes in a file, from which workers take rows."""
+"""The pixels of a CSV, parsed once into a file of raw bytes that worker processes read."""
 
 import os
 from collections.abc import Iterator
@@ -13,8 +13,8 @@ from tools.images.codec import Pixels
 
 @dataclass(frozen=True)
 class SpooledPixels:
-    """Rows of a pixel CSV, as raw pixels in the file `spool`; `shape` is (h, w) or (h, w, 3) RGB,
-    `planar` if the file holds (3, h, w)."""
+    """Images at `rows` of the file `spool`; `shape` is (h, w), or (h, w, 3) for RGB, which the file
+    stores as (3, h, w) if `planar`."""
 
     spool: Path
     rows: NDArray[np.int64]
@@ -26,18 +26,19 @@ class SpooledPixels:
 
     @property
     def mean_bytes(self) -> int:
+        """The size of an image."""
         return int(np.prod(self.shape))
 
     def take(self, numbers: NDArray[np.int64]) -> "SpooledPixels":
+        """The images of these numbers, in this order."""
         return replace(self, rows=self.rows[numbers])
 
     def stack(self) -> Pixels:
-        """All at once: uint8 (n, h, w) or (n, h, w, 3) RGB."""
+        """All images at once: uint8 (n, h, w) or (n, h, w, 3) RGB."""
         size_bytes = self.mean_bytes
         with self.spool.open("rb", buffering=0) as file:
-            number = file.fileno()
             raw = b"".join(
-                os.pread(number, size_bytes, row * size_bytes) for row in self.rows.tolist()
+                os.pread(file.fileno(), size_bytes, row * size_bytes) for row in self.rows.tolist()
             )
         out = np.frombuffer(raw, np.uint8)
         if self.planar:
@@ -45,17 +46,18 @@ class SpooledPixels:
         return out.reshape(-1, *self.shape)
 
     def load(self, max_bytes: int) -> Iterator[tuple[int, Pixels]]:
+        """Yield the size in bytes and the pixels, (h, w) or (h, w, 3) BGR, of each image."""
         size_bytes = self.mean_bytes
         file = os.open(self.spool, os.O_RDONLY)
         try:
             for row in self.rows.tolist():
-                # Not mapped: the pages would count as this process's memory.
+                # Not a memory map, whose pages would count as memory of this process.
                 raw = np.frombuffer(os.pread(file, size_bytes, row * size_bytes), np.uint8)
-                yield size_bytes, self._picture(raw)
+                yield size_bytes, self._to_image(raw)
         finally:
             os.close(file)
 
-    def _picture(self, raw: Pixels) -> Pixels:
+    def _to_image(self, raw: Pixels) -> Pixels:
         if len(self.shape) == 2:
             return raw.reshape(self.shape)
         if self.planar:

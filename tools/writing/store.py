@@ -19,7 +19,7 @@ from pathlib import Path
 
 from pipeline.errors import DataError, MisuseError
 from pipeline.storage.manifest import MANIFEST_NAME, REJECTED_NAME
-from tools.location import Location
+from tools.download.storage import Location
 
 UNFINISHED = ".unfinished"
 PLAN_NAME = f"{UNFINISHED}/plan.json"

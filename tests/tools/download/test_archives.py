@@ -1,4 +1,4 @@
-"""Zips in zips, read in place; what is damaged, hostile or encrypted is refused by name."""
+"""Zips in zips, read in place; damaged, hostile and encrypted members are skipped by name."""
 
 import zipfile
 import zlib
@@ -30,13 +30,13 @@ def test_zips_in_zips(tmp_path: Path, inner: int, outer: int) -> None:
         index = index_files(str(src))
         expected = {f"{prefix}/data/train.zip/{name}": data for name, data in CONTENTS.items()}
         assert contents(index) == expected
-        assert index.tables == (f"{prefix}/train.csv",) and not index.refused
+        assert index.tables == (f"{prefix}/train.csv",) and not index.skipped
         with index.open(index.tables[0]) as file:
             assert file.read() == b"id,label\n"
         assert index.find("3") == [2]
 
 
-def test_zips_without_end_are_refused(tmp_path: Path) -> None:
+def test_zips_nested_too_deep_are_skipped(tmp_path: Path) -> None:
     data = packed({"1.png": b"x"})
     for _ in range(6):
         data = packed({"a.zip": data}, STORED)
@@ -44,18 +44,18 @@ def test_zips_without_end_are_refused(tmp_path: Path) -> None:
     (tmp_path / "2.png").write_bytes(b"x")
     index = index_files(str(tmp_path))
     assert list(index.images) == ["2.png"]
-    assert index.refused[0].reason == "a zip in 4 others"
+    assert index.skipped[0].reason.startswith("a zip in 4 other zips")
 
 
 @pytest.mark.parametrize("name", ["../1.png", "/etc/1.png", "a/../../1.png", "C:\\1.png"])
-def test_names_that_leave_the_archive_are_refused(tmp_path: Path, name: str) -> None:
+def test_names_that_point_out_of_the_archive_are_skipped(tmp_path: Path, name: str) -> None:
     (tmp_path / "a.zip").write_bytes(packed({name: b"x", "ok.png": b"y"}))
     index = index_files(str(tmp_path))
     assert list(index.images) == ["a.zip/ok.png"]
-    assert index.refused[0].reason == "its name leaves the archive"
+    assert index.skipped[0].reason == "its name points out of the archive"
 
 
-def test_what_can_not_be_read_in_place_says_what_to_do(tmp_path: Path) -> None:
+def test_archives_that_can_not_be_read_in_place_are_skipped_with_advice(tmp_path: Path) -> None:
     encrypted = bytearray(packed({"1.png": b"x"}, STORED))
     # The flag of encryption, in the local header and in the directory.
     encrypted[6] |= 1
@@ -66,7 +66,7 @@ def test_what_can_not_be_read_in_place_says_what_to_do(tmp_path: Path) -> None:
     for name in ("more.7z", "train.z01", "train.zip.001", "a.tar.gz"):
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "3.png").write_bytes(b"x")
-    reasons = {refusal.path: refusal.reason for refusal in index_files(str(tmp_path)).refused}
+    reasons = {file.path: file.reason for file in index_files(str(tmp_path)).skipped}
     assert "encrypted" in reasons["secret.zip/1.png"]
     assert "method 14" in reasons["lzma.zip/2.png"]
     assert "is the download complete?" in reasons["page.zip"]
@@ -76,46 +76,46 @@ def test_what_can_not_be_read_in_place_says_what_to_do(tmp_path: Path) -> None:
     assert "tar xf a.tar.gz" in reasons["a.tar.gz"]
 
 
-def test_a_damaged_member_costs_itself(tmp_path: Path) -> None:
+def test_only_the_damaged_member_is_rejected(tmp_path: Path) -> None:
     data = bytearray(packed(CONTENTS, STORED))
     data[data.index(bytes([3]) * 300) + 150] ^= 0xFF
     (tmp_path / "a.zip").write_bytes(data)
-    found = contents(index_files(str(tmp_path)))
-    assert "damaged" in str(found.pop("a.zip/train/3.png"))
-    assert set(found.values()) == {data for n, data in enumerate(CONTENTS.values()) if n != 2}
+    images = contents(index_files(str(tmp_path)))
+    assert "damaged" in str(images.pop("a.zip/train/3.png"))
+    assert set(images.values()) == {data for n, data in enumerate(CONTENTS.values()) if n != 2}
 
 
-def test_a_member_never_grows_beyond_what_it_says(tmp_path: Path) -> None:
+def test_a_member_never_inflates_beyond_its_stated_size(tmp_path: Path) -> None:
     data = bytearray(packed({"1.png": bytes(10**7)}))
-    # The directory says 100 bytes.
-    at = data.index(b"PK\x01\x02") + 24
-    data[at : at + 4] = (100).to_bytes(4, "little")
+    # The directory states 100 bytes.
+    field = data.index(b"PK\x01\x02") + 24
+    data[field : field + 4] = (100).to_bytes(4, "little")
     (tmp_path / "a.zip").write_bytes(data)
-    ((size, found),) = index_files(str(tmp_path)).take(np.arange(1)).load(2**30)
-    assert size == 100 and "damaged" in str(found)
+    ((size, reason),) = index_files(str(tmp_path)).take(np.arange(1)).load(2**30)
+    assert size == 100 and "damaged" in str(reason)
 
 
-def test_any_damage_ends_in_a_sentence(tmp_path: Path) -> None:
+def test_any_damage_gives_a_message(tmp_path: Path) -> None:
     inner = packed(CONTENTS, DEFLATED)
     whole = packed({"a.zip": inner, "b.zip": packed(CONTENTS, STORED), "c.csv": b"id\n1\n"}, STORED)
     generator = np.random.default_rng(7)
     (tmp_path / "0.png").write_bytes(b"x")
     path = tmp_path / "all.zip"
-    sound = {zlib.crc32(data) for data in (*CONTENTS.values(), b"x")}
+    intact = {zlib.crc32(data) for data in (*CONTENTS.values(), b"x")}
     for number in range(300):
         data = bytearray(whole)
         if number % 3 == 0:
             del data[int(generator.integers(0, len(data))) :]
         else:
-            for place in generator.integers(0, len(data), 1 + number % 5):
-                data[place] ^= int(generator.integers(1, 256))
+            for index in generator.integers(0, len(data), 1 + number % 5):
+                data[index] ^= int(generator.integers(1, 256))
         path.write_bytes(data)
         try:
-            index = index_files(str(tmp_path))
-            for found in contents(index).values():
-                assert isinstance(found, str) or zlib.crc32(found) in sound
-            for table in index.tables:
-                with index.open(table) as file:
+            files = index_files(str(tmp_path))
+            for image in contents(files).values():
+                assert isinstance(image, str) or zlib.crc32(image) in intact
+            for table in files.tables:
+                with files.open(table) as file:
                     file.read()
         except (DataError, OSError) as error:
             assert not isinstance(error, OSError) or "zip" in str(error.strerror), error

@@ -1,4 +1,4 @@
-"""Layouts of downloads, made small by code: what is found, what is refused, how it is divided."""
+"""Small downloads of each layout: labels, splits, and errors where the labels are ambiguous."""
 
 from pathlib import Path
 
@@ -6,12 +6,12 @@ import click
 import pytest
 
 from pipeline.errors import DataError, MisuseError
-from tests.helpers.downloads import download, gather, labeled
+from tests.helpers.downloads import collect, download, labeled
 from tools.download.name_patterns import split_word
 from tools.download.sources import SPLITS
 
 IMAGES = {f"train/{n}.png": "" for n in (1, 2, 10)}
-FOUND = {"train/1.png": "cat", "train/2.png": "dog", "train/10.png": "cat"}
+LABELS = {"train/1.png": "cat", "train/2.png": "dog", "train/10.png": "cat"}
 
 
 @pytest.mark.parametrize(
@@ -29,61 +29,63 @@ FOUND = {"train/1.png": "cat", "train/2.png": "dog", "train/10.png": "cat"}
 )
 def test_label_tables(tmp_path: Path, table: str) -> None:
     files = {**IMAGES, "labels.csv": table, "notes.csv": "", ".hidden/3.png": ""}
-    assert labeled(gather(download(tmp_path, files))) == FOUND
+    assert labeled(collect(download(tmp_path, files))) == LABELS
 
 
 def test_labels_stay_text(tmp_path: Path) -> None:
     table = "id,label\n1,NA\n2,001\n10,1e10\n"
-    sources = gather(download(tmp_path, {**IMAGES, "labels.csv": table}))
+    sources = collect(download(tmp_path, {**IMAGES, "labels.csv": table}))
     assert sources.classes == ("NA", "001", "1e10")
 
 
 def test_dotted_names(tmp_path: Path) -> None:
     files = {"x/1.0.2.jpg": "", "x/1.0.3.jpg": "", "t.csv": "uid,label\n1.0.2,a\n1.0.3,b\n"}
-    assert labeled(gather(download(tmp_path, files))) == {"x/1.0.2.jpg": "a", "x/1.0.3.jpg": "b"}
+    assert labeled(collect(download(tmp_path, files))) == {"x/1.0.2.jpg": "a", "x/1.0.3.jpg": "b"}
 
 
-def test_rows_that_make_no_source(tmp_path: Path) -> None:
+def test_rows_that_are_not_sources_are_rejected(tmp_path: Path) -> None:
     table = "id,label\n1,cat\n2,\n77,dog\n1,dog\n10"
-    sources = gather(download(tmp_path, {**IMAGES, "labels.csv": table}))
+    sources = collect(download(tmp_path, {**IMAGES, "labels.csv": table}))
     assert labeled(sources) == {"train/1.png": "cat"}
     assert dict(sources.rejected) == {
         "labels.csv row 3": "no label ('2')",
-        "labels.csv row 4": "id without file: no image is called '77'",
-        "labels.csv row 5": "names train/1.png again, which labels.csv row 2 named with another "
-        "label ('cat')",
+        "labels.csv row 4": "no image file is called '77'",
+        "labels.csv row 5": "names train/1.png again, with another label than labels.csv row 2 "
+        "('cat')",
         "labels.csv row 6": "the row has 1 cell, not 2",
     }
-    assert sources.notes == ("2 images without a label left out (first: train/10.png).",)
+    assert sources.notes == ("Left out 2 images without a label (first: train/10.png).",)
 
 
-def test_a_quote_that_is_not_closed_stops(tmp_path: Path) -> None:
+def test_an_unclosed_quote_is_an_error(tmp_path: Path) -> None:
     table = 'id,label\n1,cat\n2,"dog\n10,cat\n'
-    with pytest.raises(DataError, match=r"labels\.csv: a cell that ends in line 4 .*'dog"):
-        gather(download(tmp_path, {**IMAGES, "labels.csv": table}))
+    with pytest.raises(
+        DataError, match=r"labels\.csv: the cell that begins with 'dog.* ends in line 4"
+    ):
+        collect(download(tmp_path, {**IMAGES, "labels.csv": table}))
 
 
 def test_a_row_with_a_cell_too_many_is_rejected(tmp_path: Path) -> None:
     table = "id,label\n1,cat,\n2,dog,cat\n10,cat\n"
-    sources = gather(download(tmp_path, {**IMAGES, "labels.csv": table}))
+    sources = collect(download(tmp_path, {**IMAGES, "labels.csv": table}))
     assert labeled(sources) == {"train/1.png": "cat", "train/10.png": "cat"}
     assert dict(sources.rejected) == {"labels.csv row 3": "the row has 3 cells, not 2"}
 
 
-def test_text_that_is_not_utf8_is_placed(tmp_path: Path) -> None:
+def test_text_that_is_not_utf8_is_an_error_with_its_line(tmp_path: Path) -> None:
     source = download(tmp_path, {**IMAGES, "labels.csv": ""})
     (source / "labels.csv").write_bytes("id,label\n1,chat\n2,caf\xe9\n".encode("latin-1"))
     with pytest.raises(DataError, match=r"labels\.csv is not UTF-8 \(line 3, byte 0xe9\)"):
-        gather(source)
+        collect(source)
 
 
-def test_shards_in_the_download_are_no_sources(tmp_path: Path) -> None:
+def test_shards_in_the_download_are_ignored(tmp_path: Path) -> None:
     files = {**IMAGES, "labels.csv": "id,label\n1,a\n2,b\n10,a\n"}
     source = download(tmp_path, files)
     (source / "shards").mkdir()
     (source / "shards" / "rejected.csv").write_text("source,reason\n1,x\n2,y\n")
     (source / "shards" / "dataset.json").write_text("{}")
-    assert len(gather(source)) == 3
+    assert len(collect(source)) == 3
 
 
 def test_tables_named_for_their_splits(tmp_path: Path) -> None:
@@ -94,8 +96,8 @@ def test_tables_named_for_their_splits(tmp_path: Path) -> None:
         "testLabels.csv": "id,label\n1,dog\n2,cat\n",
         "sampleSubmission.csv": "id,label\n1,cat\n2,cat\n",
     }
-    sources = gather(download(tmp_path, files))
-    assert labeled(sources) == {**FOUND, "test/1.png": "dog", "test/2.png": "cat"}
+    sources = collect(download(tmp_path, files))
+    assert labeled(sources) == {**LABELS, "test/1.png": "dog", "test/2.png": "cat"}
     assert sources.splits is not None
     assert [SPLITS[n] for n in sources.splits] == ["train"] * 3 + ["test"] * 2
 
@@ -103,7 +105,7 @@ def test_tables_named_for_their_splits(tmp_path: Path) -> None:
 @pytest.mark.parametrize("above", ["", "photos/", "data/photos/"])
 def test_class_folders(tmp_path: Path, above: str) -> None:
     files = {f"{above}big cat/1.png": "", f"{above}big cat/2.png": "", f"{above}dog/1.png": ""}
-    sources = gather(download(tmp_path, files))
+    sources = collect(download(tmp_path, files))
     assert sorted(labeled(sources).values()) == ["big cat", "big cat", "dog"]
     assert sources.splits is None
 
@@ -113,62 +115,62 @@ def test_class_folders(tmp_path: Path, above: str) -> None:
 )
 def test_class_folders_in_splits(tmp_path: Path, names: tuple[str, str]) -> None:
     files = {f"{split}/{label}/{split[-1]}.jpg": "" for split in names for label in "ab"}
-    sources = gather(download(tmp_path, files))
+    sources = collect(download(tmp_path, files))
     assert sources.splits is not None and len(sources) == 4
     assert [SPLITS[n] for n in sources.splits][:2] == ["train"] * 2
 
 
 def test_a_table_that_names_files_in_class_folders_wins(tmp_path: Path) -> None:
     files = {"train/a/1.png": "", "train/b/2.png": "", "train.csv": "path,y\na/1.png,x\nb/2.png,z"}
-    assert sorted(labeled(gather(download(tmp_path, files))).values()) == ["x", "z"]
+    assert sorted(labeled(collect(download(tmp_path, files))).values()) == ["x", "z"]
 
 
-def test_a_choice_of_labels_is_refused_with_the_options(tmp_path: Path) -> None:
+def test_several_labels_are_an_error_with_the_options(tmp_path: Path) -> None:
     table = "id,label\n1,cat\n2,dog\n10,cat\n"
     folders = {"folders/cat/7.png": "", "folders/dog/8.png": ""}
     files = {**IMAGES, **folders, "a.csv": table, "b.csv": table}
     folder = download(tmp_path, files)
-    with pytest.raises(MisuseError) as refusal:
-        gather(folder)
+    with pytest.raises(MisuseError) as error:
+        collect(folder)
     for option in ("--labels a.csv", "--labels b.csv", "--labels folders"):
-        assert option in refusal.value.message
-    assert labeled(gather(folder, labels="b.csv")) == FOUND
-    assert len(gather(folder, labels="folders")) == 2
+        assert option in error.value.message
+    assert labeled(collect(folder, labels="b.csv")) == LABELS
+    assert len(collect(folder, labels="folders")) == 2
 
 
-def test_a_choice_of_columns_is_refused_with_the_options(tmp_path: Path) -> None:
+def test_several_label_columns_are_an_error_with_the_options(tmp_path: Path) -> None:
     table = "id,species,family\n1,a,x\n2,b,y\n10,a,x\n"
     folder = download(tmp_path, {**IMAGES, "t.csv": table})
     with pytest.raises(MisuseError, match="--label-column species\n  --label-column family"):
-        gather(folder)
-    assert gather(folder, label_column=("family",)).classes == ("x", "y")
-    assert gather(folder, label_column=("2",)).classes == ("a", "b")
+        collect(folder)
+    assert collect(folder, label_column=("family",)).classes == ("x", "y")
+    assert collect(folder, label_column=("2",)).classes == ("a", "b")
 
 
-def test_a_choice_of_folders_is_refused_with_the_options(tmp_path: Path) -> None:
+def test_several_image_folders_are_an_error_with_the_options(tmp_path: Path) -> None:
     files = {f"{side}/{n}.png": "" for side in ("left", "right") for n in (1, 2)}
     folder = download(tmp_path, {**files, "t.csv": "id,label\n1,a\n2,b\n"})
     with pytest.raises(MisuseError, match="--images left\n  --images right"):
-        gather(folder)
-    assert labeled(gather(folder, images="right")) == {"right/1.png": "a", "right/2.png": "b"}
+        collect(folder)
+    assert labeled(collect(folder, images="right")) == {"right/1.png": "a", "right/2.png": "b"}
 
 
 @pytest.mark.parametrize(
     ("files", "arguments", "kind", "words"),
     [
-        ({"readme.txt": ""}, {}, DataError, "holds no images and no CSV"),
-        ({"a.png": ""}, {}, DataError, "nothing says the labels"),
+        ({"readme.txt": ""}, {}, DataError, "contains no images and no CSV"),
+        ({"a.png": ""}, {}, DataError, "but no labels: no CSV"),
         (
             {"a.png": "", "t.csv": "id,label\nb,1\nc,2\n"},
             {},
             DataError,
-            "ids in it must name files",
+            "a column must name the image files",
         ),
         (
             {"a.png": "", "t.csv": "id,label\na,1\n"},
             {"label_column": ("breed",)},
             MisuseError,
-            "no CSV has a column 'breed' .*'id', 'label'",
+            "No CSV has a column 'breed' .*'id', 'label'",
         ),
         (
             {"a.png": "", "t.csv": "id,label\na,1\n"},
@@ -176,12 +178,12 @@ def test_a_choice_of_folders_is_refused_with_the_options(tmp_path: Path) -> None
             MisuseError,
             "t.csv has no column 'name' .*'id', 'label'",
         ),
-        ({"a.png": ""}, {"labels": "t.csv"}, MisuseError, "no such file or folder"),
-        ({"a.png": ""}, {"images": "train"}, MisuseError, "no image lies in such a folder"),
+        ({"a.png": ""}, {"labels": "t.csv"}, MisuseError, "has no such file or folder"),
+        ({"a.png": ""}, {"images": "train"}, MisuseError, "no such folder with images"),
         ({"a.png": "", "t.csv": ""}, {"labels": "t.csv"}, DataError, "is empty"),
     ],
 )
-def test_what_can_not_be_read_is_said(
+def test_unreadable_downloads_are_errors(
     tmp_path: Path,
     files: dict[str, str],
     arguments: dict[str, str],
@@ -189,20 +191,10 @@ def test_what_can_not_be_read_is_said(
     words: str,
 ) -> None:
     with pytest.raises(kind, match=words):
-        gather(download(tmp_path, files), **arguments)
+        collect(download(tmp_path, files), **arguments)
 
 
-def test_text_that_is_not_utf8_is_said(tmp_path: Path) -> None:
-    folder = download(tmp_path, IMAGES)
-    (folder / "t.csv").write_bytes(b"id,label\n1,cat\n2,caf\xe9\n")
-    with pytest.raises(DataError, match=r"t\.csv is not UTF-8"):
-        gather(folder)
-
-
-PIXELS = ",".join(["7", "0"] * 8)
-
-
-def test_split_words() -> None:
+def test_splits_in_names() -> None:
     assert split_word("mnist_train.csv") == "train"
     assert split_word("Training/valid/x_test") == "test"
     assert split_word("latest/strain.csv") is None

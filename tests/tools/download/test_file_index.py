@@ -1,4 +1,4 @@
-"""The index of all files: what an id may name, links, loops, and folders that aren't here."""
+"""The index of all files: ids, links, loops, and folders that do not exist here."""
 
 import os
 from pathlib import Path
@@ -25,7 +25,7 @@ PATHS = [
 ]
 
 
-def found(text: str, among: range | None = None) -> list[str]:
+def matches(text: str, among: range | None = None) -> list[str]:
     index = NameIndex(PathTable(PATHS))
     return [PATHS[number] for number in index.find(text, among or range(len(PATHS)))]
 
@@ -53,12 +53,12 @@ def found(text: str, among: range | None = None) -> list[str]:
         ("..", []),
     ],
 )
-def test_what_an_id_names(text: str, paths: list[str]) -> None:
-    assert found(text) == paths
+def test_an_id_names_files(text: str, paths: list[str]) -> None:
+    assert matches(text) == paths
 
 
-def test_only_some_may_be_named() -> None:
-    assert found("1", range(1, 3)) == ["data/train/1.png"]
+def test_only_images_of_the_given_range_are_named() -> None:
+    assert matches("1", range(1, 3)) == ["data/train/1.png"]
 
 
 @given(st.lists(st.text(min_size=1, max_size=8), max_size=30, unique=True))
@@ -98,24 +98,24 @@ def test_links(tmp_path: Path) -> None:
     (inside / "own.png").symlink_to("real/1.png")
     index = index_files(str(inside))
     assert list(index.images) == ["own.png", "real/1.png"]
-    reasons = {refusal.path: refusal.reason for refusal in index.refused}
+    reasons = {file.path: file.reason for file in index.skipped}
     assert reasons.keys() == {"away", "away.png", "loop", "nothing.png"}
-    assert "outside of the download" in reasons["away"] and "nothing" in reasons["nothing.png"]
+    assert "outside of the download" in reasons["away"] and "broken" in reasons["nothing.png"]
     followed = index_files(str(inside), follow_links=True)
     assert {"loop/outside/1.png", "away.png"} <= set(followed.images)
     assert not any(path.startswith(("again/", "away/", "real/up/")) for path in followed.images)
     assert all(path.count("/") <= 3 for path in followed.images)
 
 
-def test_a_folder_of_sources_is_not_all_there_is(tmp_path: Path) -> None:
+def test_sources_are_restricted_to_a_folder(tmp_path: Path) -> None:
     for name in ("images/1.png", "images2/1.png", "masks/1.png"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_bytes(b"x")
     index = index_files(str(tmp_path), images="./images/")
     assert [index.images[n] for n in index.find("1")] == ["images/1.png"]
-    assert len(index.find_any("1")) == 3 and index.at("masks/1.png") == 2
-    assert index.at("masks/2.png") is None
-    with pytest.raises(MisuseError, match="no image lies in such a folder"):
+    assert len(index.find_anywhere("1")) == 3 and index.number_of("masks/1.png") == 2
+    assert index.number_of("masks/2.png") is None
+    with pytest.raises(MisuseError, match="no such folder with images"):
         index_files(str(tmp_path), images="image")
 
 
@@ -131,15 +131,15 @@ def test_tables_are_found_by_the_end_of_their_path(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["nowhere", "nowhere.zip", "file.txt"])
-def test_a_source_that_is_none(tmp_path: Path, name: str) -> None:
+def test_a_download_that_does_not_exist(tmp_path: Path, name: str) -> None:
     (tmp_path / "file.txt").write_text("")
     with pytest.raises(MisuseError, match=f"--src .*{name}"):
         index_files(str(tmp_path / name))
 
 
-def test_a_folder_that_can_not_be_read(tmp_path: Path) -> None:
+def test_an_empty_folder(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="holds no images and no CSV"):
+    with pytest.raises(DataError, match="contains no images and no CSV"):
         index_files(str(tmp_path))
 
 

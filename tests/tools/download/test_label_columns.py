@@ -1,12 +1,13 @@
-"""Which column, which cells, which option: what is guessed, what is refused, what overrides it."""
+"""Label columns and their cells: what is detected, what is ambiguous, which option overrides it."""
 
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import DataError, MisuseError
-from tests.helpers.downloads import download, gather, labeled
-from tools.download.class_names import parse_class_names
+from tests.helpers.downloads import collect, download, labeled
+from tools.download.class_names import name_classes, parse_class_names, read_class_names
+from tools.download.file_index import index_files
 from tools.download.sources import SPLITS, Sources
 from tools.download.templates import parse_template
 
@@ -14,7 +15,7 @@ FOUR = {f"train/{n}.png": "" for n in (1, 2, 3, 4)}
 
 
 def table(folder: Path, text: str, **arguments: object) -> Sources:
-    return gather(download(folder, {**FOUR, "train.csv": text}), **arguments)
+    return collect(download(folder, {**FOUR, "train.csv": text}), **arguments)
 
 
 def split_names(sources: Sources) -> list[str]:
@@ -25,7 +26,7 @@ def split_names(sources: Sources) -> list[str]:
 @pytest.mark.parametrize(
     ("column", "task", "options"),
     [
-        (["a b", "a", "b", "a"], "stop", {}),
+        (["a b", "a", "b", "a"], "ambiguous", {}),
         (["a b", "a", "b", "a"], "multi-label", {"task": "multi-label"}),
         (["a b", "a", "b", "a"], "classification", {"task": "classification"}),
         (["a|b", "a", "c", "a"], "multi-label", {"label_separator": "|"}),
@@ -36,11 +37,11 @@ def split_names(sources: Sources) -> list[str]:
         (["n01 1 2 3 4", "n02 1 2 3 4 n02 5 6 7 8 ", "n01 1.5 2 3 4", "n01 0 0 1 1"], "first", {}),
     ],
 )
-def test_how_cells_are_read(
+def test_the_task_of_a_label_column(
     tmp_path: Path, column: list[str], task: str, options: dict[str, str]
 ) -> None:
     text = "id,label\n" + "".join(f"{n},{cell}\n" for n, cell in enumerate(column, start=1))
-    if task == "stop":
+    if task == "ambiguous":
         with pytest.raises(MisuseError, match="--task classification\n  --label-separator ' '"):
             table(tmp_path, text, **options)
         return
@@ -50,17 +51,17 @@ def test_how_cells_are_read(
         assert sources.classes == ("n01", "n02")
 
 
-def test_numbers_with_fractions_are_measured(tmp_path: Path) -> None:
+def test_numbers_with_fractions_are_a_regression(tmp_path: Path) -> None:
     files = {f"{n}.png": "" for n in range(12)}
     text = "id,depth\n" + "".join(f"{n},{n / 8}\n" for n in range(12))
-    sources = gather(download(tmp_path, {**files, "t.csv": text}))
+    sources = collect(download(tmp_path, {**files, "t.csv": text}))
     assert sources.task == "regression" and sources.target_names == ("depth",)
     assert sources.targets is not None and sources.targets[3].tolist() == [0.375]
     assert sources.classes == () and set(sources.labels.tolist()) == {-1}
-    assert gather(tmp_path, task="classification").task == "classification"
+    assert collect(tmp_path, task="classification").task == "classification"
 
 
-def test_a_number_that_is_none_is_rejected_by_row_and_value(tmp_path: Path) -> None:
+def test_an_invalid_number_is_rejected_with_row_and_value(tmp_path: Path) -> None:
     text = "id,x,y\n1,1,2\n2,nan,1\n3,1,none\n4,5,6\n"
     sources = table(tmp_path, text, label_column=("x", "y"), task="regression")
     assert sources.rejected == (
@@ -81,49 +82,49 @@ def test_one_hot_columns(tmp_path: Path) -> None:
     assert sources.targets.tolist() == [[0, 1], [1, 0], [0, 1], [1, 1]]
     sources = table(tmp_path, several, task="classification", label_column=("b", "a"))
     assert sources.rejected == (
-        ("train.csv row 5", "2 of the columns 'b', 'a' are 1, not one of them ('4')"),
+        ("train.csv row 5", "2 of the columns 'b', 'a' are 1, not exactly one ('4')"),
     )
 
 
-def test_columns_that_say_the_same_still_need_a_choice(tmp_path: Path) -> None:
+def test_equivalent_columns_still_need_a_choice(tmp_path: Path) -> None:
     text = "id,kind,target,sex\n1,benign,0,m\n2,malignant,1,m\n3,benign,0,f\n4,benign,0,f\n"
-    with pytest.raises(MisuseError, match="'kind' and 'target' say the same") as refusal:
+    with pytest.raises(MisuseError, match="'kind' and 'target' are equivalent") as error:
         table(tmp_path, text)
-    assert "--label-column sex" in refusal.value.message
+    assert "--label-column sex" in error.value.message
 
 
-def test_a_table_of_masks_as_run_lengths_is_said_to_be_one(tmp_path: Path) -> None:
+def test_masks_as_run_lengths_are_an_error(tmp_path: Path) -> None:
     runs = " ".join(str(n) for n in range(1, 31))
     text = f"ImageId,EncodedPixels\n1.png,{runs}\n1.png,{runs} 40 2\n2.png,\n3.png,{runs}\n"
-    with pytest.raises(DataError, match=r"'EncodedPixels' holds masks as run lengths"):
+    with pytest.raises(DataError, match=r"'EncodedPixels' has masks as run lengths"):
         table(tmp_path, text)
 
 
-def test_a_table_of_objects_is_said_to_be_one(tmp_path: Path) -> None:
+def test_a_table_of_objects_is_an_error(tmp_path: Path) -> None:
     lines = [f"{n % 2 + 1},{'abc'[n % 3]}" for n in range(40)]
     with pytest.raises(DataError, match="a row for each object or vote, not for each image"):
         table(tmp_path, "id,label\n" + "\n".join(lines))
 
 
-def test_the_same_label_again_is_only_counted(tmp_path: Path) -> None:
+def test_repeated_rows_are_left_out(tmp_path: Path) -> None:
     sources = table(tmp_path, "id,label\n1,a\n1,a\n1.png,a\n2,b\n3,a\n4,b\n")
     assert len(sources) == 4 and not sources.rejected
-    assert "2 rows left out that name an image again with the same label." in sources.notes
+    assert "Left out 2 rows that name an image again with the same label." in sources.notes
 
 
-def test_an_id_with_several_files_is_refused_with_the_template(tmp_path: Path) -> None:
+def test_an_id_with_several_files_is_an_error_with_a_template(tmp_path: Path) -> None:
     files = {f"train/{u}_{c}.png": "" for u in ("a0-b1", "c2-d3") for c in ("blue", "red")}
     folder = download(tmp_path, {**files, "train.csv": "Id,Target\na0-b1,1\nc2-d3,2\n"})
     with pytest.raises(MisuseError, match=r'several files: .*--path-template "\{Id\}_blue.png"'):
-        gather(folder)
-    found = labeled(gather(folder, path_template="{Id}_red.png"))
-    assert found == {"train/a0-b1_red.png": "1", "train/c2-d3_red.png": "2"}
+        collect(folder)
+    labels = labeled(collect(folder, path_template="{Id}_red.png"))
+    assert labels == {"train/a0-b1_red.png": "1", "train/c2-d3_red.png": "2"}
 
 
-def test_a_template_counts_with_its_folders(tmp_path: Path) -> None:
+def test_the_folders_of_a_template_must_match(tmp_path: Path) -> None:
     files = {"imgs/c0/1.jpg": "", "imgs/c1/2.jpg": ""}
     text = "folder,img,y\nc0,1.jpg,a\nc0,2.jpg,b\nc1,2.jpg,b\n"
-    sources = gather(
+    sources = collect(
         download(tmp_path, {**files, "t.csv": text}),
         path_template="{folder}/{img}",
         label_column=("y",),
@@ -145,26 +146,22 @@ def test_templates(template: str, values: tuple[str, str], text: str) -> None:
 
 
 @pytest.mark.parametrize("template", ["{c}", "x.png", "{a", "{a.__class__}", "{a!r}", "{a:{b}}"])
-def test_templates_that_are_none(template: str) -> None:
+def test_invalid_templates_are_errors(template: str) -> None:
     with pytest.raises(MisuseError, match="--path-template"):
         parse_template(template, ("a", "b"), option="--path-template")
 
 
 @pytest.mark.parametrize(
     ("pattern", "words"),
-    [("(", "unterminated"), (r"\d", "no group"), ("(a)(b)", "2 groups"), ("(zebra)", "fits no")],
+    [("(", "unterminated"), (r"\d", "no group"), ("(a)(b)", "2 groups"), ("(zebra)", "matches no")],
 )
-def test_label_patterns_that_are_none(tmp_path: Path, pattern: str, words: str) -> None:
+def test_invalid_label_patterns_are_errors(tmp_path: Path, pattern: str, words: str) -> None:
     with pytest.raises(MisuseError, match=words):
-        gather(download(tmp_path, FOUR), label_pattern=pattern)
+        collect(download(tmp_path, FOUR), label_pattern=pattern)
 
 
 def test_class_names_give_names_and_order(tmp_path: Path) -> None:
-    files = {"names.csv": "label,name\n7,dog\n3,cat\n9,owl\n"}
-    download(tmp_path, files)
-    from tools.download.class_names import name_classes, read_class_names
-    from tools.download.file_index import index_files
-
+    download(tmp_path, {"names.csv": "label,name\n7,dog\n3,cat\n9,owl\n"})
     sources = table(tmp_path, "id,label\n1,3\n2,7\n3,5\n4,7\n", labels="train.csv")
     names = read_class_names(index_files(str(tmp_path)), "names.csv")
     named = name_classes(sources, names)
@@ -187,16 +184,16 @@ def test_class_names_give_names_and_order(tmp_path: Path) -> None:
 def test_files_of_class_names(
     file: str, text: str, labels: tuple[str, ...], names: tuple[str, ...] | None
 ) -> None:
-    found = parse_class_names(file, text)
-    assert found.labels == labels
-    assert found.names == (names or ("tench, Tinca", "crane (n02)", "crane (n03)"))
+    classes = parse_class_names(file, text)
+    assert classes.labels == labels
+    assert classes.names == (names or ("tench, Tinca", "crane (n02)", "crane (n03)"))
 
 
 @pytest.mark.parametrize(
     ("file", "text"),
     [("a.json", "{"), ("a.json", '{"a": [1]}'), ("a.csv", "a,b,c\n"), ("a.txt", "\n")],
 )
-def test_files_that_name_no_classes(file: str, text: str) -> None:
+def test_files_without_class_names_are_errors(file: str, text: str) -> None:
     with pytest.raises(DataError, match=file.replace(".", r"\.")):
         parse_class_names(file, text)
 
@@ -208,22 +205,22 @@ def test_splits_by_column(tmp_path: Path) -> None:
     with pytest.raises(MisuseError, match="--split-column part\n  --split-column cv"):
         table(tmp_path, text)
     assert split_names(table(tmp_path, text, split_column="part"))[3] == "test"
-    with pytest.raises(MisuseError, match="a split is called"):
+    with pytest.raises(MisuseError, match="Splits are called train, val or test"):
         table(tmp_path, text, split_column="label", labels="train.csv")
 
 
-def test_what_is_of_no_known_split_is_not_trained_on(tmp_path: Path) -> None:
+def test_a_row_of_an_unknown_split_is_rejected(tmp_path: Path) -> None:
     lines = "".join("1,a,train\n" if n % 2 else "2,b,val\n" for n in range(1200))
     sources = table(tmp_path, f"id,label,split\n{lines}3,a,holdout\n4,b,train\n")
     assert sources.rejected == (
-        ("train.csv row 1202", "column 'split' is 'holdout', which is no split ('3')"),
+        ("train.csv row 1202", "column 'split' is 'holdout', not a split ('3')"),
     )
 
 
 def test_splits_by_the_folders_of_a_tables_files(tmp_path: Path) -> None:
     files = {f"{split}/{n}.png": "" for split in ("train", "valid") for n in "ab"}
     lines = "".join(f"{path},{path[-5]}\n" for path in files)
-    sources = gather(download(tmp_path, {**files, "all.csv": f"path,label\n{lines}"}))
+    sources = collect(download(tmp_path, {**files, "all.csv": f"path,label\n{lines}"}))
     assert split_names(sources) == ["train", "train", "val", "val"]
 
 

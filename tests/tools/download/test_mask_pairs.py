@@ -1,11 +1,11 @@
-"""Which mask belongs to which image, and which color to which class."""
+"""Pairs of image and mask, and the colors of the classes."""
 
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import DataError, MisuseError
-from tests.helpers.downloads import download, gather
+from tests.helpers.downloads import collect, download
 
 FOUR = {f"train/{n}.png": "" for n in (1, 2, 3, 4)}
 
@@ -24,45 +24,45 @@ FOUR = {f"train/{n}.png": "" for n in (1, 2, 3, 4)}
 def test_pairs_of_image_and_mask(
     tmp_path: Path, files: dict[str, str], options: dict[str, str]
 ) -> None:
-    sources = gather(download(tmp_path, files), **options)
+    sources = collect(download(tmp_path, files), **options)
     image, mask = files
     assert sources.task == "segmentation" and list(sources.names) == [image]
     assert sources.masks is not None
     assert list(sources.masks.paths) == [mask]  # type: ignore[attr-defined]
 
 
-def test_masks_in_two_folders_of_images_are_refused(tmp_path: Path) -> None:
+def test_images_of_two_folders_for_one_mask_folder_are_an_error(tmp_path: Path) -> None:
     files = {f"{folder}/1.png": "" for folder in ("images", "imgs", "masks")}
     folder = download(tmp_path, files)
     with pytest.raises(MisuseError, match="--images images\n  --images imgs"):
-        gather(folder)
-    assert list(gather(folder, images="imgs").names) == ["imgs/1.png"]
+        collect(folder)
+    assert list(collect(folder, images="imgs").names) == ["imgs/1.png"]
 
 
-def test_masks_that_are_not_there_are_asked_for(tmp_path: Path) -> None:
+def test_missing_masks_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="--mask-template, or by a table with --mask-column"):
-        gather(download(tmp_path, FOUR), task="segmentation")
+        collect(download(tmp_path, FOUR), task="segmentation")
 
 
 def test_colors_of_masks(tmp_path: Path) -> None:
     files = {"images/1.png": "", "masks/1.png": "", "colors.csv": "name,r,g,b\na,0,0,0\nb,9,9,9\n"}
-    sources = gather(download(tmp_path, files), mask_colors="colors.csv")
+    sources = collect(download(tmp_path, files), mask_colors="colors.csv")
     assert sources.classes == ("a", "b") and sources.mask_colors is not None
     assert sources.mask_colors.colors == ((0, 0, 0), (9, 9, 9))
     download(tmp_path, {"colors.csv": "name,r,g,b\na,0,0,0\nb,9,9,999\n"})
-    with pytest.raises(DataError, match=r"colors\.csv row 3: 9, 9, 999 is no color"):
-        gather(tmp_path, mask_colors="colors.csv")
+    with pytest.raises(DataError, match=r"colors\.csv row 3: b, 9, 9, 999 is not name, r, g, b"):
+        collect(tmp_path, mask_colors="colors.csv")
     rows = "".join(f"{n},{n},0,0\n" for n in range(256))
     download(tmp_path, {"colors.csv": "name,r,g,b\n" + rows})
-    with pytest.raises(DataError, match=r"holds 256 classes, and a mask has room for 255"):
-        gather(tmp_path, mask_colors="colors.csv")
+    with pytest.raises(DataError, match=r"has 256 classes, and a mask can have 255"):
+        collect(tmp_path, mask_colors="colors.csv")
 
 
-def test_classes_and_masks_are_two_readings(tmp_path: Path) -> None:
+def test_class_folders_and_masks_are_ambiguous(tmp_path: Path) -> None:
     files = {
         f"{c}/{n}{end}.png": "" for c in ("ill", "well") for n in "12" for end in ("", "_mask")
     }
     folder = download(tmp_path, files)
     with pytest.raises(MisuseError, match=r"--labels \.\n  --task segmentation"):
-        gather(folder)
-    assert len(gather(folder, task="segmentation")) == 4
+        collect(folder)
+    assert len(collect(folder, task="segmentation")) == 4

@@ -1,4 +1,4 @@
-"""Tables as they are written, and the real ones of Kaggle."""
+"""Tables in several encodings and dialects, and real tables from Kaggle."""
 
 import csv
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.helpers.downloads import download, gather, labeled
+from tests.helpers.downloads import collect, download, labeled
 from tools.download.tables import find_delimiter
 
 Unpack = Callable[[str], Path]
@@ -25,10 +25,10 @@ FOUR = {f"train/{n}.png": "" for n in (1, 2, 3, 4)}
         b"Unnamed: 0,id,label\n0,1,a\n1,2,b\n2,3,a\n3,4,b\n",
     ],
 )
-def test_tables_as_they_are_written(tmp_path: Path, text: bytes) -> None:
+def test_encodings_and_delimiters(tmp_path: Path, text: bytes) -> None:
     download(tmp_path, FOUR)
     (tmp_path / "train.csv").write_bytes(text)
-    sources = gather(tmp_path, label_column=("label",))
+    sources = collect(tmp_path, label_column=("label",))
     assert list(labeled(sources).values()) == ["a", "b", "a", "b"]
 
 
@@ -97,7 +97,7 @@ def test_real_tables(
         rows = list(csv.DictReader(opened))
     some = [row for row in rows[:40] if all(row.values())]
     download(tmp_path, {image.format(**row): "" for row in some})
-    sources = gather(tmp_path, **options)
+    sources = collect(tmp_path, **options)
     assert list(sources.names) == [image.format(**row) for row in some]
     assert sources.task == task
     if task == "regression":

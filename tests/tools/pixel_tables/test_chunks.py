@@ -1,4 +1,4 @@
-"""Pixel tables cut into pieces and read in blocks: the same rows as cell by cell."""
+"""Pixel tables read in chunks and blocks: the same rows as cell by cell."""
 
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.helpers.pixel_csvs import NAMED, find, write
-from tools.download.pixel_rows import RowForm, parse_cells
+from tools.download.pixel_rows import RowFormat, parse_cells
 from tools.pixel_tables import parsing
-from tools.pixel_tables.chunks import cut, parse_piece
+from tools.pixel_tables.chunks import parse_chunk, split_into_chunks
 from tools.pixel_tables.parsing import parse_block, parse_lines
 
 
@@ -20,24 +20,25 @@ def test_pieces_of_any_size_give_the_same_rows(
 ) -> None:
     rows = [[str(n % 7), *[str(n % 256) if n % 3 else "0"] * 16] for n in range(300)]
     (part,) = find(write(tmp_path, "\n".join(map(",".join, [NAMED, *rows]))))
-    wanted = np.array([[int(cell) for cell in row[1:]] for row in rows], np.uint8)
+    expected = np.array([[int(cell) for cell in row[1:]] for row in rows], np.uint8)
     monkeypatch.setattr(parsing, "BLOCK_BYTES", 100)
     spool = tmp_path / "spool"
-    for piece_bytes in (1, 40, 1000, 10**6):
+    for chunk_bytes in (1, 40, 1000, 10**6):
         spool.write_bytes(b"")
         parsed = [
-            parse_piece(piece) for piece in cut(part.table, part.form(), spool, 5, piece_bytes)
+            parse_chunk(chunk)
+            for chunk in split_into_chunks(part.table, part.row_format(), spool, 5, chunk_bytes)
         ]
-        slots = np.concatenate([piece.slots for piece in parsed])
+        slots = np.concatenate([chunk.slots for chunk in parsed])
         assert len(set(slots.tolist())) == 300 and slots.min() >= 5
         spooled = np.fromfile(spool, np.uint8)
         spooled = np.concatenate([spooled, np.zeros(-len(spooled) % 16, np.uint8)])
-        np.testing.assert_array_equal(spooled.reshape(-1, 16)[slots], wanted)
-        assert sum(piece.line_count for piece in parsed) == 301
-        assert sum(piece.read_bytes for piece in parsed) == (tmp_path / "train.csv").stat().st_size
+        np.testing.assert_array_equal(spooled.reshape(-1, 16)[slots], expected)
+        assert sum(chunk.line_count for chunk in parsed) == 301
+        assert sum(chunk.read_bytes for chunk in parsed) == (tmp_path / "train.csv").stat().st_size
 
 
-SHORT = RowForm(
+SHORT = RowFormat(
     delimiter=",",
     columns=("label", "a", "b", "c"),
     pixels=(1, 2, 3),
@@ -45,7 +46,7 @@ SHORT = RowForm(
     texts=((0, "label"),),
 )
 
-PACKED = RowForm(
+PACKED = RowFormat(
     delimiter=",", columns=("pixels", "label"), pixels=(0,), values=3, texts=((1, "label"),)
 )
 
@@ -57,7 +58,7 @@ spellings = st.sampled_from(["{}", "{:02}", "{:03}", "{}.0"])
     rows=st.lists(st.lists(st.tuples(plain, spellings), min_size=3, max_size=3), min_size=1),
     packed=st.booleans(),
 )
-def test_whole_blocks_are_what_int_says(rows: Any, packed: bool) -> None:
+def test_blocks_are_parsed_like_int(rows: Any, packed: bool) -> None:
     cells = [[form.format(value) for value, form in row] for row in rows]
     if any(len(cell.removesuffix(".0")) > 3 for row in cells for cell in row):
         return
@@ -66,13 +67,13 @@ def test_whole_blocks_are_what_int_says(rows: Any, packed: bool) -> None:
     else:
         lines = ["x," + ",".join(row) for row in cells]
     data = ("\n".join(lines) + "\n").encode()
-    found = parse_block(data, PACKED if packed else SHORT)
-    assert found is not None and found.texts == [["x"] * len(rows)]
-    assert found.pixels.tolist() == [[value for value, _ in row] for row in rows]
+    parsed = parse_block(data, PACKED if packed else SHORT)
+    assert parsed is not None and parsed.texts == [["x"] * len(rows)]
+    assert parsed.pixels.tolist() == [[value for value, _ in row] for row in rows]
 
 
 @given(data=st.text(alphabet='0123456789.,,,  \n\n"-xé\r', max_size=60), packed=st.booleans())
-def test_a_whole_block_is_refused_or_right(data: str, packed: bool) -> None:
+def test_a_block_is_parsed_like_its_cells_or_not_at_all(data: str, packed: bool) -> None:
     form = PACKED if packed else SHORT
     block = data.encode() + b"\n"
     whole, single = parse_block(block, form), parse_cells(block, form)
@@ -83,18 +84,20 @@ def test_a_whole_block_is_refused_or_right(data: str, packed: bool) -> None:
         np.testing.assert_array_equal(whole.lines, single.lines)
 
 
-@given(cell=st.one_of(st.text(max_size=4), st.integers(-300, 1300).map(str)), at=st.integers(0, 2))
-def test_a_cell_is_a_pixel_or_named(cell: str, at: int) -> None:
+@given(
+    cell=st.one_of(st.text(max_size=4), st.integers(-300, 1300).map(str)), index=st.integers(0, 2)
+)
+def test_a_cell_is_a_pixel_or_rejected_by_value(cell: str, index: int) -> None:
     if set(cell) & set(',\n\r"'):
         return
     cells = ["1", "22", "255"]
-    cells[at] = cell
+    cells[index] = cell
     (rows,) = parse_lines(f"x,{','.join(cells)}".encode(), SHORT)
     try:
         value = float(cell)
     except ValueError:
         value = -1
     if value in range(256):
-        assert rows.pixels[0, at] == value and not rows.rejected
+        assert rows.pixels[0, index] == value and not rows.rejected
     else:
         assert len(rows.pixels) == 0 and repr(cell.strip()) in rows.rejected[0][1]

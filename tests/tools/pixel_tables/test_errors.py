@@ -1,4 +1,4 @@
-"""What can't be read in a pixel table is named by row and value."""
+"""Errors in a pixel table name the row and the value."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +12,8 @@ from tests.helpers.pixel_csvs import (
     FORMS,
     NAMED,
     ROWS,
+    collect,
     find,
-    gather,
     label_first,
     packed,
     table,
@@ -27,7 +27,7 @@ from tools.workers import Workers
     [
         ({"task": "segmentation"}, MisuseError, "no masks"),
         ({"task": "multi-label"}, MisuseError, "of 0 and 1 for each label"),
-        ({"label_column": ("label", "letter")}, MisuseError, "name a single one"),
+        ({"label_column": ("label", "letter")}, MisuseError, "Pass one --label-column"),
         ({"labels": "train.csv", "label_column": ("breed",)}, MisuseError, "no column 'breed'"),
     ],
 )
@@ -42,11 +42,11 @@ def test_misuse(
 @pytest.mark.parametrize(
     ("cells", "words"),
     [
-        (label_first, "row 3: column 'pixel1' holds '0.5', and pixels are integers"),
-        (packed, "row 3: column 'pixels' holds '0.5', and pixels are integers"),
+        (label_first, "row 3: column 'pixel1' has '0.5', and pixels must be integers"),
+        (packed, "row 3: column 'pixels' has '0.5', and pixels must be integers"),
     ],
 )
-def test_fractions_are_refused(tmp_path: Path, cells: Any, words: str) -> None:
+def test_fractions_are_an_error(tmp_path: Path, cells: Any, words: str) -> None:
     def row(number: int, values: list[str]) -> Sequence[str]:
         return list(cells(number, ["0", "0.5" if number == 1 else "1", *values[2:]]))
 
@@ -55,8 +55,8 @@ def test_fractions_are_refused(tmp_path: Path, cells: Any, words: str) -> None:
         find(write(tmp_path, table(columns, row)))[0].describe()
 
 
-def test_numbers_that_are_no_pixels(tmp_path: Path) -> None:
-    """Features of images: neither named like pixels nor integers."""
+def test_features_are_not_pixels(tmp_path: Path) -> None:
+    """Features of images have no names of pixels and are no integers."""
     rows = [",".join([f"{n}.png", *["0.25"] * 16]) for n in range(9)]
     folder = write(tmp_path, "\n".join([",".join(["id", *"abcdefghijklmnop"]), *rows]))
     with pytest.raises(DataError):
@@ -72,7 +72,7 @@ def test_numbers_that_are_no_pixels(tmp_path: Path) -> None:
         ("-1", "column 'pixel3' is '-1', not an integer from 0 to 255"),
         ("", "column 'pixel3' is '', not an integer from 0 to 255"),
         ("x", "column 'pixel3' is 'x', not an integer from 0 to 255"),
-        ("1,2", "the row is cut short or too long: 18 cells, not 17"),
+        ("1,2", "the row has 18 cells, not 17"),
         (".0", None),
         ("0.0", None),
     ],
@@ -84,7 +84,7 @@ def test_a_bad_value_is_named(
         bad = [*values[:3], cell, *values[4:]]
         return label_first(number, bad if number == 5 else values)
 
-    sources = gather(write(tmp_path, table(NAMED, row)), workers)
+    sources = collect(write(tmp_path, table(NAMED, row)), workers)
     assert sources.rejected == ((("train.csv row 7", reason),) if reason else ())
     assert len(sources) == ROWS - len(sources.rejected)
 
@@ -94,14 +94,14 @@ def test_a_bad_value_among_many_in_a_cell_is_named(tmp_path: Path, workers: Work
         bad = {3: [*values[:7], "x", *values[8:]], 4: values[:15]}.get(number, values)
         return packed(number, bad)
 
-    sources = gather(write(tmp_path, table(["emotion", "pixels"], row)), workers)
+    sources = collect(write(tmp_path, table(["emotion", "pixels"], row)), workers)
     assert sources.rejected == (
         ("train.csv row 5", "value 8 of column 'pixels' is 'x', not an integer from 0 to 255"),
-        ("train.csv row 6", "column 'pixels' holds 15 values, not 16"),
+        ("train.csv row 6", "column 'pixels' has 15 values, not 16"),
     )
 
 
-def test_what_else_makes_no_source(tmp_path: Path, workers: Workers) -> None:
+def test_incomplete_rows_are_rejected(tmp_path: Path, workers: Workers) -> None:
     lines = FORMS["digit recognizer"].encode().splitlines()
     lines[2] = lines[2][1:]
     lines[4] = b"caf\xe9" + lines[4][1:]
@@ -109,20 +109,20 @@ def test_what_else_makes_no_source(tmp_path: Path, workers: Workers) -> None:
     write(tmp_path, "")
     (tmp_path / "train.csv").write_bytes(b"\n".join(lines))
     with pytest.raises(DataError, match=r"not UTF-8 \(line 5, byte 0xe9\)"):
-        gather(tmp_path, workers)
+        collect(tmp_path, workers)
     good = FORMS["digit recognizer"].splitlines()[1].encode()
     lines = [lines[0], *[good] * 6000, *lines[2:]]
     (tmp_path / "train.csv").write_bytes(b"\n".join(lines))
-    sources = gather(tmp_path, workers)
+    sources = collect(tmp_path, workers)
     assert len(sources) == 6000 + 8
     assert [reason.split(":")[0] for _, reason in sources.rejected] == [
         "no label",
         "the row is not UTF-8 (byte 0xe9)",
-        "the row is cut short or too long",
+        "the row has 7 cells, not 17",
     ]
 
 
-def test_nothing_is_left(tmp_path: Path, workers: Workers) -> None:
+def test_a_table_without_valid_rows_is_an_error(tmp_path: Path, workers: Workers) -> None:
     text = table(NAMED, lambda n, v: ["", *v])
     with pytest.raises(DataError, match=r"no row is an image .* first: train.csv row 2: no label"):
-        gather(write(tmp_path, text), workers)
+        collect(write(tmp_path, text), workers)

@@ -19,7 +19,7 @@ from tests.helpers.squares import Squares
 from tools.config import ShardConfig
 from tools.download.sources import Sources
 from tools.images.encoding import Encoding
-from tools.sharding import make_job
+from tools.sharding import make_shard_plan
 from tools.workers import WorkerDiedError, Workers
 from tools.writing.block_encoding import encode_block, prepare_worker
 from tools.writing.blocks import Block, Recipe
@@ -57,8 +57,8 @@ def write_squares(out: Path, images: Squares, *, workers: int = 2, **arguments: 
     plan = make_plan(sources, val=0.2, seed=config.seed)
     store = Store(config.out)
     with store.held(), store.scratch() as folder, Workers(workers, prepare=prepare_worker) as crew:
-        size = config.shard_bytes
-        job = make_job("squares", sources, plan, config.encoding, size, crew, folder)
+        size = int(config.shard_size * 2**20)
+        job = make_shard_plan("squares", sources, plan, config.encoding, size, crew, folder)
         return Run(job, config, store).write(crew, lambda count: None)
 
 
