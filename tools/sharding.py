@@ -34,11 +34,11 @@ from tools.messages import describe_found, describe_plan, describe_result, previ
 from tools.pixel_tables.collect import gather_pixels
 from tools.workers import Workers
 from tools.writing.block_encoding import prepare_worker
-from tools.writing.blocks import Recipe
+from tools.writing.blocks import BlockSettings
 from tools.writing.plan import Plan, make_plan
 from tools.writing.sampling import SAMPLED_IMAGES, sample_bytes, sample_costs
 from tools.writing.shard_plan import ShardPlan, measured_every, plan_shards, spread
-from tools.writing.shard_run import Run
+from tools.writing.shard_run import ShardRun
 from tools.writing.store import Store, is_full
 
 # As a shell reports a command that SIGINT ended.
@@ -82,11 +82,11 @@ def _make_shards(config: ShardConfig, output: Output) -> Manifest | None:
             for line in preview(sources, plan):
                 output.print(line)
             return None
-        run = Run(job, config, store)
+        run = ShardRun(job, config, store)
         with output.progress("writing", len(sources), unit="images") as advance:
             manifest = run.write(workers, advance)
     seconds = time.monotonic() - began
-    for line in describe_result(manifest, run.tally, out=config.out, seconds=seconds):
+    for line in describe_result(manifest, run.stats, out=config.out, seconds=seconds):
         output.print(line)
     return manifest
 
@@ -98,7 +98,7 @@ def _working_folder(store: Store, config: ShardConfig) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="shardline-") as folder:
             yield Path(folder)
     else:
-        with store.held(), store.scratch() as scratch:
+        with store.lock(), store.scratch() as scratch:
             yield scratch
 
 
@@ -147,14 +147,14 @@ def make_job(
     """Fix what each shard holds. `folder`: for a sample of the images, encoded to know how large
     they become."""
     training = np.diff(plan.bounds.get("train", (0, 0))).item()
-    recipe = Recipe(
+    recipe = BlockSettings(
         task=sources.task,
         classes=len(plan.classes),
         encoding=encoding,
         measured_every=measured_every(training),
         mask_colors=sources.mask_colors,
     )
-    job = ShardPlan(identity=identity, sources=sources, plan=plan, recipe=recipe, shards=())
+    job = ShardPlan(identity=identity, sources=sources, plan=plan, settings=recipe, shards=())
     shards = plan_shards(plan.bounds, sample_bytes(job, workers, folder), shard_bytes)
     return replace(job, shards=shards)
 

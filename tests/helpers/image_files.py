@@ -30,8 +30,8 @@ def read(data: bytes) -> Pixels:
 
 
 def encode(data: bytes, *, in_full: bool = True, **arguments: object) -> Encoded:
-    with StderrCapture() as complaints:
-        return encode_file(data, Encoding(**arguments), complaints, in_full=in_full)  # type: ignore[arg-type]
+    with StderrCapture() as stderr:
+        return encode_file(data, Encoding(**arguments), stderr, in_full=in_full)  # type: ignore[arg-type]
 
 
 def with_orientation(jpeg: bytes, orientation: int) -> bytes:

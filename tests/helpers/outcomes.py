@@ -14,9 +14,9 @@ Outcome = Encoded | str
 
 def outcome(data: bytes, encoding: Encoding) -> Outcome:
     """What is stored, or why not; any other exception is this test's failure."""
-    with StderrCapture() as complaints:
+    with StderrCapture() as stderr:
         try:
-            return encode_file(data, encoding, complaints)
+            return encode_file(data, encoding, stderr)
         except UnsoundImageError as error:
             return str(error)
 

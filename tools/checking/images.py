@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.storage.manifest import VOID
 from tools.checking.findings import Finding
 from tools.checking.tables import Tables
-from tools.images.decoding import UnsoundImageError, decode, judge
+from tools.images.decoding import UnsoundImageError, decode, validate_header
 from tools.images.stderr_capture import StderrCapture
 from tools.workers import WorkerDiedError, Workers, time_limit
 from tools.writing.block_encoding import IMAGE_SECONDS
@@ -64,12 +64,12 @@ def image_blocks(block: ImageBlock) -> Iterator[ImageBlock]:
 def check_images(block: ImageBlock) -> ImageResult:
     """What is wrong with the pixels of some samples."""
     findings, shown = [], np.zeros(block.classes, np.int64)
-    with StderrCapture() as complaints, (block.directory / block.shard).open("rb") as file:
+    with StderrCapture() as stderr, (block.directory / block.shard).open("rb") as file:
         for number, row in enumerate(block.rows.samples):
             try:
-                size = _check_image(_decode(file.fileno(), row, complaints), row)
+                size = _check_image(_decode(file.fileno(), row, stderr), row)
                 if block.rows.masks is not None:
-                    mask = _decode(file.fileno(), block.rows.masks[number], complaints)
+                    mask = _decode(file.fileno(), block.rows.masks[number], stderr)
                     shown += _shown_classes(mask, size, block.classes)
             except UnsoundImageError as error:
                 findings.append(_finding(block, number, str(error)))
@@ -94,10 +94,10 @@ def rescue(block: ImageBlock, workers: Workers) -> ImageResult:
     )
 
 
-def _decode(file: int, row: np.void, complaints: StderrCapture) -> NDArray[Any]:
+def _decode(file: int, row: np.void, stderr: StderrCapture) -> NDArray[Any]:
     data = os.pread(file, int(row["size"]), int(row["offset"]))
     with time_limit(IMAGE_SECONDS):
-        return decode(data, judge(data, sys.maxsize), complaints)
+        return decode(data, validate_header(data, sys.maxsize), stderr)
 
 
 def _check_image(pixels: NDArray[Any], row: np.void) -> tuple[int, ...]:

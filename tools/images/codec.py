@@ -11,7 +11,7 @@ import numpy as np
 
 from tools.images.decoding import Pixels as Pixels
 from tools.images.decoding import UnsoundImageError as UnsoundImageError
-from tools.images.decoding import decode, judge, normalized, verify
+from tools.images.decoding import decode, normalized, validate_header, verify
 from tools.images.encoding import SMALL_PX, Encoding
 from tools.images.headers import Header
 from tools.images.stderr_capture import StderrCapture
@@ -55,20 +55,20 @@ class Encoded(NamedTuple):
 
 
 def encode_file(
-    data: bytes, encoding: Encoding, complaints: StderrCapture, *, in_full: bool = True
+    data: bytes, encoding: Encoding, stderr: StderrCapture, *, in_full: bool = True
 ) -> Encoded:
     """Judge a file's bytes and encode them; raises ``UnsoundImageError``.
 
     `in_full`: `pixels` are wanted also of an image that is stored as it is, which else is read as
     `encoding.verify` says.
     """
-    header = judge(data, encoding.max_pixels)
+    header = validate_header(data, encoding.max_pixels)
     keeps = encoding.keeps(header)
     try:
         if keeps and not in_full:
-            verify(data, header, complaints, in_full=encoding.verify == "decode")
+            verify(data, header, stderr, in_full=encoding.verify == "decode")
             return untouched(data, header, None)
-        raw = decode(data, header, complaints)
+        raw = decode(data, header, stderr)
         if keeps:
             return untouched(data, header, raw)
         pixels = normalized(raw, header, encoding.alpha)

@@ -43,7 +43,7 @@ class UnsoundImageError(Exception):
     """The image can't be used; the text says why."""
 
 
-def judge(data: bytes, max_pixels: int) -> Header:
+def validate_header(data: bytes, max_pixels: int) -> Header:
     """The header of an image that may be decoded; raises ``UnsoundImageError``."""
     name, header = identify(data)
     if header is None:
@@ -69,26 +69,26 @@ def _size_flaw(header: Header, max_pixels: int) -> str:
     return f"{size} are more than --max-pixels {max_pixels / 1e6:g} allows"
 
 
-def verify(data: bytes, header: Header, complaints: StderrCapture, *, in_full: bool) -> None:
+def verify(data: bytes, header: Header, stderr: StderrCapture, *, in_full: bool) -> None:
     """Raise ``UnsoundImageError`` for a JPEG or PNG that is cut off or, `in_full`, damaged. The
     pixels are not of interest."""
     if not in_full:
         _check_end(data, header)
     elif header.format == "jpeg":
-        _decode(data, header, complaints, _CHEAPEST)
+        _decode(data, header, stderr, _CHEAPEST)
     else:
-        decode(data, header, complaints)
+        decode(data, header, stderr)
 
 
-def decode(data: bytes, header: Header, complaints: StderrCapture) -> NDArray[Any]:
+def decode(data: bytes, header: Header, stderr: StderrCapture) -> NDArray[Any]:
     """Decode in full, EXIF ignored; raises ``UnsoundImageError`` for what is damaged."""
-    raw = _decode(data, header, complaints, cv2.IMREAD_UNCHANGED)
+    raw = _decode(data, header, stderr, cv2.IMREAD_UNCHANGED)
     if header.format in ("jpeg", "png") and raw.shape[:2] != (header.height, header.width):
         raise UnsoundImageError("its header contradicts itself about its size")
     return raw
 
 
-def _decode(data: bytes, header: Header, complaints: StderrCapture, flags: int) -> NDArray[Any]:
+def _decode(data: bytes, header: Header, stderr: StderrCapture, flags: int) -> NDArray[Any]:
     if header.format == "jpeg":
         _check_end(data, header)
     try:
@@ -100,7 +100,7 @@ def _decode(data: bytes, header: Header, complaints: StderrCapture, flags: int) 
     except cv2.error as error:
         raise UnsoundImageError(f"OpenCV can't decode it: {error.err}") from error
     finally:
-        said = complaints.take()
+        said = stderr.read()
     name = _SPELLINGS.get(header.format, header.format.upper())
     if raw is None:
         other = (

@@ -16,7 +16,7 @@ from tools.images.codec import (
     read_pixels,
     untouched,
 )
-from tools.images.decoding import decode, judge, normalized
+from tools.images.decoding import decode, normalized, validate_header
 from tools.images.encoding import SMALL_PX, Encoding
 from tools.images.headers import Header
 from tools.images.stderr_capture import StderrCapture
@@ -107,15 +107,15 @@ def cost_of(images: Iterable[bytes | Pixels], encoding: Encoding) -> Costs:
 
 def _open(images: Iterable[bytes | Pixels], encoding: Encoding) -> Iterator[_Picture]:
     left_pixels = MAX_PIXELS
-    with StderrCapture() as complaints:
+    with StderrCapture() as stderr:
         for image in images:
             if left_pixels <= 0:
                 return
             picture = _Picture(None, None, image) if not isinstance(image, bytes) else None
             if isinstance(image, bytes):
                 try:
-                    header = judge(image, encoding.max_pixels)
-                    raw = decode(image, header, complaints)
+                    header = validate_header(image, encoding.max_pixels)
+                    raw = decode(image, header, stderr)
                     picture = _Picture(image, header, normalized(raw, header, encoding.alpha))
                 except UnsoundImageError:
                     continue

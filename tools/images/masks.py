@@ -10,7 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.images.codec import write_pixels
-from tools.images.decoding import Pixels, UnsoundImageError, decode, eight_bit, judge, upright
+from tools.images.decoding import (
+    Pixels,
+    UnsoundImageError,
+    decode,
+    eight_bit,
+    upright,
+    validate_header,
+)
 from tools.images.stderr_capture import StderrCapture
 
 # Of the distinct colors whose distances to all classes are held at once, to bound the memory.
@@ -37,7 +44,7 @@ def encode_mask(
     data: bytes,
     colors: MaskColors,
     size: tuple[int, int],
-    complaints: StderrCapture,
+    stderr: StderrCapture,
     *,
     stored_size: tuple[int, int] | None = None,
 ) -> tuple[bytes, Pixels]:
@@ -46,7 +53,7 @@ def encode_mask(
     `size` is the upright image's (h, w), which the mask must share; `stored_size` what the image is
     stored at, if that differs. Raises ``UnsoundImageError``.
     """
-    pixels = _read(data, size, complaints)
+    pixels = _read(data, size, stderr)
     if colors.colors is None:
         gray = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
         brightest = int(np.max(np.asarray(gray)))
@@ -66,13 +73,13 @@ def encode_mask(
     return write_pixels(indices, "png", quality=0), indices
 
 
-def _read(data: bytes, size: tuple[int, int], complaints: StderrCapture) -> Pixels:
+def _read(data: bytes, size: tuple[int, int], stderr: StderrCapture) -> Pixels:
     """Upright gray (h, w) or BGR (h, w, 3) of a mask of `size`."""
-    header = judge(data, max_pixels=sys.maxsize)
+    header = validate_header(data, max_pixels=sys.maxsize)
     # Before it is decoded; which way round it lies is seen afterwards.
     if sorted((header.height, header.width)) != sorted(size):
         _refuse_size((header.height, header.width), size)
-    raw = decode(data, header, complaints)
+    raw = decode(data, header, stderr)
     if raw.dtype == np.uint16 and np.any(raw % 257):
         raise UnsoundImageError("the mask has 16 bits a pixel: convert it to 8 bits first")
     pixels = eight_bit(raw)

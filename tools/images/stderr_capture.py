@@ -6,7 +6,7 @@ from typing import Self
 
 
 class StderrCapture:
-    """Within the context, file descriptor 2 goes to a file from which ``take`` reads."""
+    """Within the context, file descriptor 2 goes to a file from which ``read`` reads."""
 
     def __enter__(self) -> Self:
         self._file = tempfile.TemporaryFile()
@@ -19,7 +19,7 @@ class StderrCapture:
         os.close(self._saved)
         self._file.close()
 
-    def take(self) -> str:
+    def read(self) -> str:
         """Everything said since the last call."""
         size_bytes = os.lseek(2, 0, os.SEEK_CUR)
         if size_bytes == 0:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from pipeline.chart_style import STYLE
 from tools.images.codec import Pixels
-from tools.showing.dataset_summary import Survey
+from tools.showing.dataset_summary import DatasetSummary
 from tools.showing.fonts import FONT, drawable, shortened
 from tools.showing.histograms import (
     NAME_CHARACTERS,
@@ -33,16 +33,18 @@ _CHART_GAP_PX = 60
 _STYLE = STYLE | {"font.family": FONT, "font.size": 9, "axes.titlesize": 10}
 
 
-def draw(survey: Survey, layout: Layout, tiles: Sequence[Pixels | None], path: Path) -> None:
+def draw(
+    summary: DatasetSummary, layout: Layout, tiles: Sequence[Pixels | None], path: Path
+) -> None:
     """Write the picture as PNG; the same dataset and tiles give the same bytes."""
     with rc_context(_STYLE):
         figure = Figure(figsize=(WIDTH_PX / DPI, layout.height_px / DPI), dpi=DPI)
         FigureCanvasAgg(figure)
         page = _Page(figure, layout.height_px)
-        _draw_title(page, survey, layout)
+        _draw_title(page, summary, layout)
         figure.figimage(_canvas(layout, tiles), zorder=-1)
-        _draw_words(page, survey, layout, tiles)
-        _draw_charts(page, survey, layout)
+        _draw_words(page, summary, layout, tiles)
+        _draw_charts(page, summary, layout)
         figure.savefig(path, format="png", metadata={"Software": None})
 
 
@@ -63,18 +65,18 @@ class _Page:
         )
 
 
-def _draw_title(page: _Page, survey: Survey, layout: Layout) -> None:
-    manifest = survey.manifest
-    name = drawable(survey.dataset.directory.resolve().name, "Shards")
+def _draw_title(page: _Page, summary: DatasetSummary, layout: Layout) -> None:
+    manifest = summary.manifest
+    name = drawable(summary.dataset.directory.resolve().name, "Shards")
     about = f" of {plural(len(manifest.classes), 'class')}" if manifest.classes else ""
-    title = f"{name}: {plural(survey.samples, 'sample')}{about}"
+    title = f"{name}: {plural(summary.samples, 'sample')}{about}"
     page.text(MARGIN_PX, 36, shortened(title, 90), fontsize=17, weight="bold")
-    splits = ", ".join(f"{len(tables):,} {split}" for split, tables in survey.splits.items())
-    mebibytes = int(survey.column("size").sum()) / 2**20
+    splits = ", ".join(f"{len(tables):,} {split}" for split, tables in summary.splits.items())
+    mebibytes = int(summary.column("size").sum()) / 2**20
     shown, split = int(np.sum(layout.sheet.rows >= 0)), layout.sheet.split
     text = (
         f"{manifest.task}; {splits}; {mebibytes:,.1f} MiB of images. Shown: {shown:,} of "
-        f"{len(survey.splits[split]):,} {split}."
+        f"{len(summary.splits[split]):,} {split}."
     )
     page.text(MARGIN_PX, 86, text, fontsize=10, color="#555555")
 
@@ -93,7 +95,7 @@ def _canvas(layout: Layout, tiles: Sequence[Pixels | None]) -> Pixels:
 
 
 def _draw_words(
-    page: _Page, survey: Survey, layout: Layout, tiles: Sequence[Pixels | None]
+    page: _Page, summary: DatasetSummary, layout: Layout, tiles: Sequence[Pixels | None]
 ) -> None:
     sheet, side = layout.sheet, layout.side_px
     for number, row in enumerate(sheet.rows.tolist()):
@@ -106,25 +108,27 @@ def _draw_words(
             page.text(left + side / 2, top + side + 5, caption, ha="center", fontsize=7.5)
     for line, label in enumerate(sheet.line_classes):
         if label >= 0:
-            _draw_class(page, survey, layout, line, label)
+            _draw_class(page, summary, layout, line, label)
     if layout.legend:
-        _draw_legend(page, survey)
+        _draw_legend(page, summary)
 
 
-def _draw_class(page: _Page, survey: Survey, layout: Layout, line: int, label: int) -> None:
+def _draw_class(
+    page: _Page, summary: DatasetSummary, layout: Layout, line: int, label: int
+) -> None:
     _, top = layout.place(line * layout.sheet.columns)
     center = top + layout.side_px / 2
-    name = shortened(names(survey.manifest)[label], 15)
-    counts = survey.class_counts[:, label].tolist()
-    said = ", ".join(f"{n:,} {split}" for split, n in zip(survey.splits, counts, strict=True))
+    name = shortened(names(summary.manifest)[label], 15)
+    counts = summary.class_counts[:, label].tolist()
+    said = ", ".join(f"{n:,} {split}" for split, n in zip(summary.splits, counts, strict=True))
     page.text(MARGIN_PX, center - 4, name, fontsize=13, weight="bold", va="bottom")
     page.text(MARGIN_PX, center + 6, said, fontsize=8, color="#555555")
 
 
-def _draw_legend(page: _Page, survey: Survey) -> None:
+def _draw_legend(page: _Page, summary: DatasetSummary) -> None:
     left = float(MARGIN_PX)
-    colors = mask_colors(len(survey.manifest.classes))
-    for name, color in zip(names(survey.manifest), colors, strict=True):
+    colors = mask_colors(len(summary.manifest.classes))
+    for name, color in zip(names(summary.manifest), colors, strict=True):
         if color is None:
             continue
         name = shortened(name, 24)
@@ -137,19 +141,19 @@ def _draw_legend(page: _Page, survey: Survey) -> None:
         left += 64 + 14 * len(name)
 
 
-def _draw_charts(page: _Page, survey: Survey, layout: Layout) -> None:
+def _draw_charts(page: _Page, summary: DatasetSummary, layout: Layout) -> None:
     drawings = [draw_sizes, draw_bytes]
-    drawings.append(draw_targets if survey.manifest.task == "regression" else draw_classes)
+    drawings.append(draw_targets if summary.manifest.task == "regression" else draw_classes)
     pitch = (WIDTH_PX - 2 * MARGIN_PX + _CHART_GAP_PX) / len(drawings)
     for number, drawing in enumerate(drawings):
-        labels = _AXIS_PX + (_names_px(survey) if drawing is draw_classes else 0)
+        labels = _AXIS_PX + (_names_px(summary) if drawing is draw_classes else 0)
         left, width = MARGIN_PX + number * pitch + labels, pitch - _CHART_GAP_PX - labels
-        drawing(page.axes(left, layout.charts_px, width, CHARTS_PX - 130), survey)
+        drawing(page.axes(left, layout.charts_px, width, CHARTS_PX - 130), summary)
 
 
-def _names_px(survey: Survey) -> int:
+def _names_px(summary: DatasetSummary) -> int:
     """Room for the names of classes beside their bars."""
-    classes = names(survey.manifest)
+    classes = names(summary.manifest)
     if len(classes) > NAMED_CLASSES:
         return 0
     return 9 * max(min(len(name), NAME_CHARACTERS) for name in classes)

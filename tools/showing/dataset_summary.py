@@ -32,14 +32,14 @@ class Reason:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Survey:
+class DatasetSummary:
     """The tables of a dataset's splits."""
 
     dataset: Dataset
     splits: dict[str, Tables]
 
     @classmethod
-    def of(cls, dataset: Dataset) -> "Survey":
+    def from_dataset(cls, dataset: Dataset) -> "DatasetSummary":
         """Raises ``DataError`` where a table is missing or makes no sense."""
         splits = {}
         for name in dataset.manifest.splits:

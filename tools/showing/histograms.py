@@ -7,7 +7,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from numpy.typing import NDArray
 
 from pipeline.chart_style import BLUE, CYCLE, ORANGE
-from tools.showing.dataset_summary import Survey, byte_unit, spread_of
+from tools.showing.dataset_summary import DatasetSummary, byte_unit, spread_of
 from tools.showing.fonts import drawable, shortened
 from tools.showing.sample_choice import names
 from tools.text import plural
@@ -22,9 +22,9 @@ NAMED_CLASSES = 12
 NAME_CHARACTERS = 14
 
 
-def draw_sizes(axes: Any, survey: Survey) -> None:
+def draw_sizes(axes: Any, summary: DatasetSummary) -> None:
     """Heights and widths in pixels."""
-    heights, widths = survey.column("height"), survey.column("width")
+    heights, widths = summary.column("height"), summary.column("width")
     bins = _integer_bins(axes, np.concatenate([heights, widths]))
     median = f"{np.median(heights):,.0f} x {np.median(widths):,.0f} px"
     _label(axes, "px", "images")
@@ -39,23 +39,23 @@ def draw_sizes(axes: Any, survey: Survey) -> None:
     axes.set_title(f"Median height x width: {median}")
 
 
-def draw_bytes(axes: Any, survey: Survey) -> None:
+def draw_bytes(axes: Any, summary: DatasetSummary) -> None:
     """What the images take in the tars."""
-    sizes = survey.column("size")
+    sizes = summary.column("size")
     unit, scale = byte_unit(sizes)
     axes.hist(sizes / scale, _integer_bins(axes, sizes, scale), color=BLUE)
     _label(axes, f"{unit} an image", "images")
     axes.set_title(f"Median: {np.median(sizes) / scale:,.4g} {unit} an image")
 
 
-def draw_classes(axes: Any, survey: Survey) -> None:
+def draw_classes(axes: Any, summary: DatasetSummary) -> None:
     """Samples of each class, split upon split."""
-    counts, classes = survey.class_counts, names(survey.manifest)
+    counts, classes = summary.class_counts, names(summary.manifest)
     totals = counts.sum(axis=0)
     named = len(classes) <= NAMED_CLASSES
     order = np.arange(len(classes)) if named else np.argsort(-totals, kind="stable")
     places, below = np.arange(len(classes)), np.zeros(len(classes), np.int64)
-    for split, own, color in zip(survey.splits, counts[:, order], CYCLE, strict=False):
+    for split, own, color in zip(summary.splits, counts[:, order], CYCLE, strict=False):
         if named:
             axes.barh(places, own, left=below, color=color, label=split)
         else:
@@ -72,18 +72,18 @@ def draw_classes(axes: Any, survey: Survey) -> None:
     else:
         _label(axes, "classes, the most frequent first", "samples")
         axes.set_ylim(0)
-    if len(survey.splits) > 1:
+    if len(summary.splits) > 1:
         room = totals.max() * (1 + _LEGEND_ROOM)
         (axes.set_xlim if named else axes.set_ylim)(0, room)
         axes.legend(frameon=False, loc="upper right", ncols=1 if named else 3)
     axes.set_title(_class_finding(totals))
 
 
-def draw_targets(axes: Any, survey: Survey) -> None:
+def draw_targets(axes: Any, summary: DatasetSummary) -> None:
     """Values of the first target."""
-    values = survey.targets[:, 0]
+    values = summary.targets[:, 0]
     least, median, most = spread_of(values)
-    name = shortened(drawable(survey.manifest.targets[0], "target"), 24)
+    name = shortened(drawable(summary.manifest.targets[0], "target"), 24)
     axes.hist(values, _BINS, color=BLUE)
     _label(axes, name, "samples")
     axes.set_title(f"{name}: {least:.4g} to {most:.4g}, median {median:.4g}")

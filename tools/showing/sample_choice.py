@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.plan.rng import random_words
 from pipeline.storage.manifest import Manifest
-from tools.showing.dataset_summary import Survey
+from tools.showing.dataset_summary import DatasetSummary
 from tools.showing.fonts import drawable
 
 # Up to so many classes each has rows of its own, and its name is at their left.
@@ -40,9 +40,9 @@ class Sheet:
         return -(-len(self.rows) // self.columns)
 
 
-def pick(survey: Survey, split: str, *, seed: int) -> Sheet:
+def pick(summary: DatasetSummary, split: str, *, seed: int) -> Sheet:
     """A fair choice of the samples of `split`: as many of each class as of any other."""
-    tables, manifest = survey.splits[split], survey.manifest
+    tables, manifest = summary.splits[split], summary.manifest
     order = np.argsort(random_words(seed, np.arange(len(tables))), kind="stable")
     if manifest.task == "classification":
         return _by_class(split, tables.samples["label"], order, names(manifest), seed)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.images.codec import Pixels
-from tools.images.decoding import UnsoundImageError, decode, judge
+from tools.images.decoding import UnsoundImageError, decode, validate_header
 from tools.images.stderr_capture import StderrCapture
 from tools.workers import WorkerDiedError, Workers, time_limit
 from tools.writing.block_encoding import IMAGE_SECONDS
@@ -39,10 +39,10 @@ class ThumbnailTask:
 def thumbnail(task: ThumbnailTask) -> Pixels | None:
     """RGB uint8 (side, side, 3), white where nothing is; None if the sample is damaged."""
     try:
-        with StderrCapture() as complaints, task.tar.open("rb") as file:
-            image = _color(_decode(file.fileno(), task.row, complaints))
+        with StderrCapture() as stderr, task.tar.open("rb") as file:
+            image = _color(_decode(file.fileno(), task.row, stderr))
             if task.mask is not None:
-                mask = _decode(file.fileno(), task.mask, complaints)
+                mask = _decode(file.fileno(), task.mask, stderr)
                 if mask.shape != image.shape[:2]:
                     return None
                 image = _blended(image, mask, task.colors)
@@ -80,12 +80,12 @@ def _framed(image: Pixels, side_px: int) -> Pixels:
     return out
 
 
-def _decode(file: int, row: NDArray[np.void], complaints: StderrCapture) -> NDArray[Any]:
+def _decode(file: int, row: NDArray[np.void], stderr: StderrCapture) -> NDArray[Any]:
     data = os.pread(file, int(row["size"]), int(row["offset"]))
     if zlib.crc32(data) != row["crc32"]:
         raise UnsoundImageError("it is not what was written")
     with time_limit(IMAGE_SECONDS):
-        return decode(data, judge(data, sys.maxsize), complaints)
+        return decode(data, validate_header(data, sys.maxsize), stderr)
 
 
 def _color(pixels: NDArray[Any]) -> Pixels:

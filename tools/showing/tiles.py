@@ -4,33 +4,33 @@ from functools import partial
 
 from pipeline.chart_style import CYCLE
 from tools.images.codec import Pixels
-from tools.showing.dataset_summary import Survey
+from tools.showing.dataset_summary import DatasetSummary
 from tools.showing.sheet_layout import Layout
 from tools.showing.thumbnails import ThumbnailTask, rescue, thumbnail
 from tools.workers import Workers
 from tools.writing.block_encoding import prepare_worker
 
 
-def draw_tiles(survey: Survey, layout: Layout, workers: int) -> list[Pixels | None]:
+def draw_tiles(summary: DatasetSummary, layout: Layout, workers: int) -> list[Pixels | None]:
     """For each place of the sheet RGB uint8 (side, side, 3); None where it is empty or the sample
     is damaged."""
     rows = layout.sheet.rows.tolist()
-    tasks = [_task(survey, layout, row) for row in rows if row >= 0]
+    tasks = [_task(summary, layout, row) for row in rows if row >= 0]
     with Workers(min(workers, len(tasks)), prepare=prepare_worker) as crew:
         made = crew.ordered(thumbnail, tasks, rescue=partial(rescue, workers=crew))
         return [next(made) if row >= 0 else None for row in rows]
 
 
-def _task(survey: Survey, layout: Layout, row: int) -> ThumbnailTask:
+def _task(summary: DatasetSummary, layout: Layout, row: int) -> ThumbnailTask:
     split = layout.sheet.split
-    tables, shards = survey.splits[split], survey.manifest.splits[split].shards
+    tables, shards = summary.splits[split], summary.manifest.splits[split].shards
     masked = tables.masks is not None
     return ThumbnailTask(
-        tar=survey.dataset.directory / shards[int(tables.samples["shard"][row])].name,
+        tar=summary.dataset.directory / shards[int(tables.samples["shard"][row])].name,
         row=tables.samples[row],
         mask=None if tables.masks is None else tables.masks[row],
         side_px=layout.side_px,
-        colors=mask_colors(len(survey.manifest.classes)) if masked else (),
+        colors=mask_colors(len(summary.manifest.classes)) if masked else (),
     )
 
 

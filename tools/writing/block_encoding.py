@@ -20,16 +20,16 @@ from tools.images.codec import (
     encode_pixels,
     psnr_decibel,
 )
-from tools.images.decoding import judge, upright_size
+from tools.images.decoding import upright_size, validate_header
 from tools.images.encoding import SMALL_PX
 from tools.images.masks import encode_mask
 from tools.images.stderr_capture import StderrCapture
 from tools.images.uncompressed_pngs import stored_pngs
 from tools.pixel_tables.spool import SpooledPixels
 from tools.workers import time_limit
-from tools.writing.blocks import RESULT_DTYPE, Block, BlockResult, Recipe
+from tools.writing.blocks import RESULT_DTYPE, Block, BlockResult, BlockSettings
 from tools.writing.tar import BLOCK_BYTES, equal_members
-from tools.writing.tar_segment import Sample, build_segment, class_counts_text, payloads
+from tools.writing.tar_segment import Sample, build_segment, count_classes, payloads
 
 # PSNR is measured on every so many planned sources: it costs a decode.
 PSNR_EVERY = 256
@@ -42,21 +42,21 @@ def encode_block(block: Block) -> BlockResult:
     if _is_small(block):
         return _encode_small(block)
     samples, rejected = [], []
-    with StderrCapture() as complaints:
+    with StderrCapture() as stderr:
         for key, size_bytes, image, mask in _load(block):
             with time_limit(IMAGE_SECONDS):
-                sample = _sample(key, size_bytes, image, mask, block.recipe, complaints)
+                sample = _sample(key, size_bytes, image, mask, block.settings, stderr)
             if isinstance(sample, str):
                 rejected.append((key, sample))
             else:
                 samples.append(sample)
     stretch, rows = build_segment(block, samples)
-    return _result(block, stretch, rows, rejected, class_counts_text(block, samples))
+    return _result(block, stretch, rows, rejected, count_classes(block, samples))
 
 
 def _is_small(block: Block) -> bool:
     """Whether all images are pixels of one size that become PNGs without deflate."""
-    images, encoding = block.images, block.recipe.encoding
+    images, encoding = block.images, block.settings.encoding
     if not isinstance(images, SpooledPixels) or block.masks is not None:
         return False
     size = images.shape[0], images.shape[1]
@@ -71,7 +71,7 @@ def _encode_small(block: Block) -> BlockResult:
     pixels = block.images.stack()
     keys = block.first + np.arange(len(pixels))
     contents, pngs = payloads(block, keys), stored_pngs(pixels)
-    targets = equal_members(keys, block.recipe.target, contents)
+    targets = equal_members(keys, block.settings.target, contents)
     stretch = np.concatenate([targets, equal_members(keys, "png", pngs)], axis=1)
     rows = np.zeros(len(keys), RESULT_DTYPE)
     rows["key"], rows["label"] = keys, block.labels
@@ -82,14 +82,14 @@ def _encode_small(block: Block) -> BlockResult:
     rows["crc32"] = [zlib.crc32(png.data) for png in pngs]
     rows["source_bytes"], rows["psnr"] = pixels[0].nbytes, np.nan
     rows["height"], rows["width"] = pixels.shape[1:3]
-    measured = np.flatnonzero(keys % block.recipe.measured_every == 0)
+    measured = np.flatnonzero(keys % block.settings.measured_every == 0)
     values = pixels[measured].astype(np.uint32)
     for name, table in (("sums", values), ("squares", values**2)):
         sums = table.sum(axis=(1, 2))
         rows[name][measured] = sums if sums.ndim == 2 else sums[:, None]
     rows["counted"][measured] = pixels.shape[1] * pixels.shape[2]
     samples = [Sample(key, "png", b"", ()) for key in keys.tolist()]
-    return _result(block, stretch.data, rows, [], class_counts_text(block, samples))
+    return _result(block, stretch.data, rows, [], count_classes(block, samples))
 
 
 def _result(
@@ -117,7 +117,7 @@ def prepare_worker() -> None:
 
 def _load(block: Block) -> Iterator[tuple[int, int, bytes | Pixels | str, bytes | str | None]]:
     """Key, size in bytes, image and mask of each source."""
-    max_bytes = block.recipe.encoding.max_bytes
+    max_bytes = block.settings.encoding.max_bytes
     masks = repeat((0, None)) if block.masks is None else block.masks.load(max_bytes)
     pairs = zip(block.images.load(max_bytes), masks, strict=False)
     for key, ((size_bytes, image), (_, mask)) in enumerate(pairs, start=block.first):
@@ -130,39 +130,41 @@ def _sample(
     source_bytes: int,
     image: bytes | Pixels | str,
     mask: bytes | str | None,
-    recipe: Recipe,
-    complaints: StderrCapture,
+    settings: BlockSettings,
+    stderr: StderrCapture,
 ) -> Sample | str:
     """The sample, or why there is none."""
     if isinstance(image, str):
         return image
     try:
         if isinstance(image, bytes):
-            in_full = key % recipe.measured_every == 0
-            encoded = encode_file(image, recipe.encoding, complaints, in_full=in_full)
+            in_full = key % settings.measured_every == 0
+            encoded = encode_file(image, settings.encoding, stderr, in_full=in_full)
         else:
-            encoded = encode_pixels(image, recipe.encoding)
+            encoded = encode_pixels(image, settings.encoding)
     except UnsoundImageError as error:
         return str(error)
-    facts = _facts(key, source_bytes, encoded, recipe)
-    if recipe.mask_colors is None:
+    facts = _facts(key, source_bytes, encoded, settings)
+    if settings.mask_colors is None:
         return Sample(key, encoded.component, encoded.data, facts)
     if not isinstance(mask, bytes):
         return f"its mask: {mask}"
     try:
         assert isinstance(image, bytes)
-        size = upright_size(judge(image, recipe.encoding.max_pixels))
+        size = upright_size(validate_header(image, settings.encoding.max_pixels))
         stored = (encoded.height, encoded.width)
-        data, indices = encode_mask(mask, recipe.mask_colors, size, complaints, stored_size=stored)
+        data, indices = encode_mask(mask, settings.mask_colors, size, stderr, stored_size=stored)
     except UnsoundImageError as error:
         return f"its mask: {error}"
     shown = np.unique(indices).tolist()
     return Sample(key, encoded.component, encoded.data, facts, data, shown)
 
 
-def _facts(key: int, source_bytes: int, encoded: Encoded, recipe: Recipe) -> tuple[object, ...]:
+def _facts(
+    key: int, source_bytes: int, encoded: Encoded, settings: BlockSettings
+) -> tuple[object, ...]:
     counted, sums, squares = 0, (0, 0, 0), (0, 0, 0)
-    if encoded.pixels is not None and key % recipe.measured_every == 0:
+    if encoded.pixels is not None and key % settings.measured_every == 0:
         pixels = counted_rows(encoded.pixels)
         counted = pixels.shape[0] * pixels.shape[1]
         sums, squares = channel_sums(pixels)

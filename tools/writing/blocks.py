@@ -39,7 +39,7 @@ RESULT_DTYPE = np.dtype(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class BlockSettings:
     """What is the same for all blocks of a run. `digits`: width of a label in ASCII; of every
     `measured_every`-th source the pixels enter mean and deviation."""
 
@@ -66,7 +66,7 @@ class Block:
     first: int
     images: Images
     labels: NDArray[np.int32]
-    recipe: Recipe
+    settings: BlockSettings
     folder: Path
     targets: NDArray[np.float32] | None = None
     masks: Images | None = None
@@ -123,5 +123,5 @@ def nothing(block: Block, reason: str) -> BlockResult:
         parts=(),
         size_bytes=0,
         rejected=tuple((key, reason) for key in keys),
-        shown=np.zeros(block.recipe.classes, np.int64),
+        shown=np.zeros(block.settings.classes, np.int64),
     )

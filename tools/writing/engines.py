@@ -1,6 +1,6 @@
 """Who makes the shards: processes of this machine, or the tasks of a Ray cluster.
 
-Both do the same: a shard is a function of the job and its number alone, so that it may be made
+Both do the same: a shard is a function of the shard_plan and its number alone, so that it may be made
 anywhere, in any order, and again.
 """
 
@@ -31,21 +31,29 @@ class Done(Protocol):
 
 
 def make_locally(
-    job: ShardPlan, shards: Sequence[PlannedShard], store: Store, workers: Workers, done: Done
+    shard_plan: ShardPlan,
+    shards: Sequence[PlannedShard],
+    store: Store,
+    workers: Workers,
+    done: Done,
 ) -> Iterator[ShardRecord]:
     """Make `shards`; blocks of the next are encoded while one is being finished."""
     with store.scratch() as folder:
-        blocks = (block for shard in shards for block in job.blocks(shard, folder))
+        blocks = (block for shard in shards for block in shard_plan.blocks(shard, folder))
         results = workers.ordered(encode_block, blocks, rescue=lambda block: rescue(block, workers))
         for shard in shards:
-            own = islice(results, job.block_count(shard))
+            own = islice(results, shard_plan.block_count(shard))
             yield write_shard(
-                shard, _told(own, shard, done), target=job.recipe.target, folder=folder, store=store
+                shard,
+                _told(own, shard, done),
+                target=shard_plan.settings.target,
+                folder=folder,
+                store=store,
             )
 
 
 def make_on_ray(
-    job: ShardPlan, shards: Sequence[PlannedShard], store: Store, done: Done
+    shard_plan: ShardPlan, shards: Sequence[PlannedShard], store: Store, done: Done
 ) -> Iterator[ShardRecord]:
     """Make `shards` as tasks of the cluster that RAY_ADDRESS names, or of one on this machine.
 
@@ -53,7 +61,7 @@ def make_on_ray(
     """
     with _ray() as ray:
         task = ray.remote(max_retries=_RAY_RETRIES)(_make_one)
-        shared = ray.put(job)
+        shared = ray.put(shard_plan)
         waiting = {task.remote(shared, shard, store): shard for shard in shards}
         while waiting:
             (ready,), _ = ray.wait(list(waiting))
@@ -95,9 +103,11 @@ def _told(results: Iterable[BlockResult], shard: PlannedShard, done: Done) -> It
         yield result
 
 
-def _make_one(job: ShardPlan, shard: PlannedShard, store: Store) -> ShardRecord:
+def _make_one(shard_plan: ShardPlan, shard: PlannedShard, store: Store) -> ShardRecord:
     """Runs in a Ray task; decodes in a child of it, which may die."""
-    (record,) = make_locally(job, [shard], store, _one_worker(), lambda sources, rejected: None)
+    (record,) = make_locally(
+        shard_plan, [shard], store, _one_worker(), lambda sources, rejected: None
+    )
     return record
 
 

@@ -39,15 +39,15 @@ _SOURCES_SCHEMA = pa.schema([("key", pa.string()), ("source", pa.string())])
 
 
 def publish(
-    job: ShardPlan,
+    shard_plan: ShardPlan,
     config: ShardConfig,
     records: Sequence[ShardRecord],
     store: Store,
-    tally: DatasetStats,
+    stats: DatasetStats,
 ) -> Manifest:
-    """Write all that isn't in a shard, the manifest last; `tally` counts the samples. Raises
+    """Write all that isn't in a shard, the manifest last; `stats` counts the samples. Raises
     ``DataError`` where nothing is left to train on."""
-    rejected = all_rejected(job, records)
+    rejected = all_rejected(shard_plan, records)
     with store.scratch() as folder:
         files = _Files(folder, store)
         write_rejected(files.path(REJECTED_NAME), rejected)
@@ -56,27 +56,29 @@ def publish(
             if record.samples:
                 files.digests[index_name(record.name)] = record.index_sha256
         splits = {}
-        for name in job.plan.bounds:
+        for name in shard_plan.plan.bounds:
             own = [record for record in records if record.split == name and record.samples]
             if own:
-                splits[name] = _write_split(job, name, own, files, tally)
+                splits[name] = _write_split(shard_plan, name, own, files, stats)
         if "train" not in splits:
             raise DataError(
                 f"{config.src}: no sample is left to train on; see the reasons in "
                 f"{config.out}/{REJECTED_NAME}."
             )
-        manifest = _manifest(job, config, splits, files.digests, tally, rejected=len(rejected))
+        manifest = _manifest(
+            shard_plan, config, splits, files.digests, stats, rejected=len(rejected)
+        )
         path = files.path(MANIFEST_NAME)
         path.write_text(manifest.to_json(), encoding="utf-8")
         store.finish(path)
     return manifest
 
 
-def all_rejected(job: ShardPlan, records: Sequence[ShardRecord]) -> list[tuple[str, str]]:
+def all_rejected(shard_plan: ShardPlan, records: Sequence[ShardRecord]) -> list[tuple[str, str]]:
     """Every source that made no sample, and why."""
-    found = list(job.sources.rejected)
+    found = list(shard_plan.sources.rejected)
     for record in records:
-        found += [(job.name(record.split, key), reason) for key, reason in record.rejected]
+        found += [(shard_plan.name(record.split, key), reason) for key, reason in record.rejected]
     return found
 
 
@@ -109,31 +111,38 @@ class _Files:
 
 
 def _write_split(
-    job: ShardPlan, split: str, records: Sequence[ShardRecord], files: _Files, tally: DatasetStats
+    shard_plan: ShardPlan,
+    split: str,
+    records: Sequence[ShardRecord],
+    files: _Files,
+    stats: DatasetStats,
 ) -> Split:
     """The tables of a split, written shard by shard: memory doesn't grow with their number."""
     count = sum(record.samples for record in records)
     names = [samples_name(split), sources_name(split)]
     tables = [_NpyFile(files.path(samples_name(split)), SAMPLE_DTYPE, (count,))]
-    if job.sources.masks is not None:
+    if shard_plan.sources.masks is not None:
         names.append(masks_name(split))
         tables.append(_NpyFile(files.path(names[-1]), MASK_DTYPE, (count,)))
-    if job.sources.targets is not None:
+    if shard_plan.sources.targets is not None:
         names.append(targets_name(split))
-        shape = (count, job.sources.targets.shape[1])
+        shape = (count, shard_plan.sources.targets.shape[1])
         tables.append(_NpyFile(files.path(names[-1]), np.dtype(np.float32), shape))
     with parquet.ParquetWriter(files.path(sources_name(split)), _SOURCES_SCHEMA) as sources:
         for number, record in enumerate(records):
             rows = files.rows(record.name)
             tables[0].append(_sample_rows(rows, number))
-            if job.sources.masks is not None:
+            if shard_plan.sources.masks is not None:
                 tables[1].append(_mask_rows(rows))
-            elif job.sources.targets is not None:
-                tables[1].append(job.sources.targets[job.numbers(split, rows["key"])])
+            elif shard_plan.sources.targets is not None:
+                tables[1].append(shard_plan.sources.targets[shard_plan.numbers(split, rows["key"])])
             keys = rows["key"].tolist()
-            columns = [[sample_key(key) for key in keys], [job.name(split, key) for key in keys]]
+            columns = [
+                [sample_key(key) for key in keys],
+                [shard_plan.name(split, key) for key in keys],
+            ]
             sources.write_table(pa.table(columns, schema=_SOURCES_SCHEMA))
-            tally.add(rows, training=split == "train")
+            stats.add(rows, training=split == "train")
     for table in tables:
         table.close()
     for name in names:
@@ -179,26 +188,26 @@ def _mask_rows(rows: NDArray[np.void]) -> NDArray[np.void]:
 
 
 def _manifest(
-    job: ShardPlan,
+    shard_plan: ShardPlan,
     config: ShardConfig,
     splits: dict[str, Split],
     files: dict[str, str],
-    tally: DatasetStats,
+    stats: DatasetStats,
     *,
     rejected: int,
 ) -> Manifest:
-    mean, std = tally.mean_and_std()
+    mean, std = stats.mean_and_std()
     return Manifest(
-        task=job.sources.task,
-        classes=tuple(map(printable, job.plan.classes)),
-        targets=job.sources.target_names,
+        task=shard_plan.sources.task,
+        classes=tuple(map(printable, shard_plan.plan.classes)),
+        targets=shard_plan.sources.target_names,
         splits=splits,
         files=dict(sorted(files.items())),
-        image_components=tuple(IMAGE_COMPONENTS[n] for n in sorted(tally.components)),
+        image_components=tuple(IMAGE_COMPONENTS[n] for n in sorted(stats.components)),
         mean=mean,
         std=std,
-        heights=spread(tally.heights),
-        widths=spread(tally.widths),
+        heights=spread(stats.heights),
+        widths=spread(stats.widths),
         rejected=rejected,
         made_by={"tool": tool_version(), "arguments": config.shaping},
     )

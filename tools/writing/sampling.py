@@ -31,10 +31,10 @@ def sample_costs(images: Images, encoding: Encoding, workers: Workers) -> Costs:
     return costs
 
 
-def sample_bytes(job: ShardPlan, workers: Workers, folder: Path) -> float:
+def sample_bytes(shard_plan: ShardPlan, workers: Workers, folder: Path) -> float:
     """About how many bytes of tar a sample takes, by some that are encoded in `folder`."""
     share = -(-SAMPLED_IMAGES // workers.count)
-    blocks = job.sample_blocks(SAMPLED_IMAGES, folder, per_block=share)
+    blocks = shard_plan.sample_blocks(SAMPLED_IMAGES, folder, per_block=share)
     results = list(
         workers.ordered(encode_block, blocks, rescue=lambda block: rescue(block, workers))
     )
@@ -43,9 +43,11 @@ def sample_bytes(job: ShardPlan, workers: Workers, folder: Path) -> float:
             part.unlink()
     rows = np.concatenate([result.rows for result in results])
     if not len(rows):
-        return float(job.sources.images.mean_bytes)
+        return float(shard_plan.sources.images.mean_bytes)
     mean = sum(result.size_bytes for result in results) / len(rows)
-    return mean * job.sources.images.mean_bytes / max(1.0, float(rows["source_bytes"].mean()))
+    return (
+        mean * shard_plan.sources.images.mean_bytes / max(1.0, float(rows["source_bytes"].mean()))
+    )
 
 
 def _cost_of(task: Sampled) -> Costs:

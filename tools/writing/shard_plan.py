@@ -12,7 +12,7 @@ from pipeline.storage.manifest import shard_name
 from tools.download.sources import Sources
 from tools.images.image_source import Images
 from tools.text import printable
-from tools.writing.blocks import Block, Recipe
+from tools.writing.blocks import Block, BlockSettings
 from tools.writing.plan import Plan
 
 # Bytes of sources in a block, about: enough to make sending it cheap, few enough to keep several.
@@ -44,7 +44,7 @@ class ShardPlan:
     identity: str
     sources: Sources
     plan: Plan
-    recipe: Recipe
+    settings: BlockSettings
     shards: tuple[PlannedShard, ...]
 
     def numbers(self, split: str, keys: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -80,7 +80,7 @@ class ShardPlan:
         sources, plan = self.sources, self.plan
         for array in (plan.order, plan.labels, sources.targets, sources.groups):
             found.update(b"" if array is None else np.ascontiguousarray(array).data)
-        found.update(repr((plan.classes, plan.bounds, self.recipe, self.shards)).encode())
+        found.update(repr((plan.classes, plan.bounds, self.settings, self.shards)).encode())
         return found.hexdigest()
 
     def _block_of(self, numbers: NDArray[np.int64], first: int, folder: Path) -> Block:
@@ -89,7 +89,7 @@ class ShardPlan:
             first=first,
             images=sources.images.take(numbers),
             labels=self.plan.labels[numbers],
-            recipe=self.recipe,
+            settings=self.settings,
             folder=folder,
             targets=None if sources.targets is None else sources.targets[numbers],
             masks=None if sources.masks is None else sources.masks.take(numbers),

@@ -17,24 +17,28 @@ from tools.writing.shard_plan import PlannedShard, ShardPlan
 from tools.writing.store import PLAN_NAME, Store
 
 
-class Run:
-    """Makes the shards of `job` in `store`; `tally` counts the samples at the end."""
+class ShardRun:
+    """Makes the shards of `shard_plan` in `store`; `stats` counts the samples at the end."""
 
-    def __init__(self, job: ShardPlan, config: ShardConfig, store: Store) -> None:
-        self.tally = DatasetStats()
-        self._job, self._config, self._store = job, config, store
-        self._rejected = list(job.sources.rejected)
+    def __init__(self, shard_plan: ShardPlan, config: ShardConfig, store: Store) -> None:
+        self.stats = DatasetStats()
+        self._shard_plan, self._config, self._store = shard_plan, config, store
+        self._rejected = list(shard_plan.sources.rejected)
 
     def write(self, workers: Workers, advance: ProgressCallback) -> Manifest:
         """Make what is missing, and publish. Raises ``DataError`` where too many sources are
         rejected or no sample is left to train on; the list of the rejected is written then too.
         Raises ``MisuseError`` where the store holds half-done work of another kind."""
         finished = self._take_over()
-        missing = [shard for shard in self._job.shards if shard.name not in finished]
+        missing = [shard for shard in self._shard_plan.shards if shard.name not in finished]
         self._refuse_too_many()
         for record in finished.values():
             self._count(_rejected_of(record))
-        advance(sum(shard.end - shard.first for shard in self._job.shards if shard not in missing))
+        advance(
+            sum(
+                shard.end - shard.first for shard in self._shard_plan.shards if shard not in missing
+            )
+        )
 
         def done(sources: int, rejected: Sequence[tuple[str, int, str]]) -> None:
             self._count(rejected)
@@ -42,8 +46,8 @@ class Run:
 
         for record in self._make(missing, workers, done):
             finished[record.name] = record
-        records = [finished[shard.name] for shard in self._job.shards]
-        return publish(self._job, self._config, records, self._store, self.tally)
+        records = [finished[shard.name] for shard in self._shard_plan.shards]
+        return publish(self._shard_plan, self._config, records, self._store, self.stats)
 
     def _make(
         self,
@@ -52,8 +56,8 @@ class Run:
         done: Callable[[int, Sequence[tuple[str, int, str]]], None],
     ) -> Iterator[ShardRecord]:
         if self._config.engine == "ray":
-            return make_on_ray(self._job, shards, self._store, done)
-        return make_locally(self._job, shards, self._store, workers, done)
+            return make_on_ray(self._shard_plan, shards, self._store, done)
+        return make_locally(self._shard_plan, shards, self._store, workers, done)
 
     def _take_over(self) -> dict[str, ShardRecord]:
         """The records of an earlier run's shards, by name; a new run puts its plan."""
@@ -61,7 +65,7 @@ class Run:
         plan = {
             "tool": tool_version(),
             "arguments": arguments,
-            "fingerprint": self._job.fingerprint(),
+            "fingerprint": self._shard_plan.fingerprint(),
         }
         names = self._store.names()
         if PLAN_NAME not in names:
@@ -73,19 +77,19 @@ class Run:
         _require_same(json.loads(self._store.read(PLAN_NAME)), plan, self._config.out)
         return {
             shard.name: read_record(self._store, shard)
-            for shard in self._job.shards
+            for shard in self._shard_plan.shards
             if record_name(shard.name) in names
         }
 
     def _count(self, rejected: Sequence[tuple[str, int, str]]) -> None:
         if rejected:
             self._rejected += [
-                (self._job.name(split, key), reason) for split, key, reason in rejected
+                (self._shard_plan.name(split, key), reason) for split, key, reason in rejected
             ]
             self._refuse_too_many()
 
     def _refuse_too_many(self) -> None:
-        sources = self._job.sources
+        sources = self._shard_plan.sources
         total = len(sources) + len(sources.rejected)
         if len(self._rejected) <= self._config.max_rejected * total:
             return

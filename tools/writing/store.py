@@ -85,7 +85,7 @@ class Store(Location):
                 shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def lock(self) -> Iterator[None]:
         """Keep other runs out, and clear up: what only this run could use, and everything if
         nothing was finished. Raises ``MisuseError`` if the output holds anything else,
         ``DataError`` if it can't be written or another run holds it."""
@@ -96,8 +96,8 @@ class Store(Location):
         unfinished = self.local / UNFINISHED
         try:
             unfinished.mkdir(parents=True, exist_ok=True)
-            lock = os.open(unfinished / "lock", os.O_RDWR | os.O_CREAT)
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_file = os.open(unfinished / "lock", os.O_RDWR | os.O_CREAT)
+            fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise DataError(
                 f"Another tools/shard writes to --out {self.url}: let it end."
@@ -113,7 +113,7 @@ class Store(Location):
                 shutil.rmtree(unfinished, ignore_errors=True)
                 if not any(self.local.iterdir()):
                     self.local.rmdir()
-            os.close(lock)
+            os.close(lock_file)
 
     def finish(self, manifest: Path) -> None:
         """Put the manifest: the dataset is complete. What was kept for going on is removed."""

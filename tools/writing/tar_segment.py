@@ -59,7 +59,7 @@ def _target_members(
     block: Block, samples: Sequence[Sample], keys: NDArray[np.int64]
 ) -> Sequence[bytes | memoryview]:
     """For each sample the whole member that stands before its image."""
-    target = block.recipe.target
+    target = block.settings.target
     if block.masks is None:
         return [row.data for row in equal_members(keys, target, payloads(block, keys))]
     masks = [sample.mask for sample in samples]
@@ -75,12 +75,12 @@ def payloads(block: Block, keys: NDArray[np.int64]) -> NDArray[np.uint8]:
     chosen = keys - block.first
     if block.targets is not None:
         return npy_payloads(block.targets[chosen])
-    return label_payloads(block.labels[chosen], block.recipe.digits)
+    return label_payloads(block.labels[chosen], block.settings.digits)
 
 
-def class_counts_text(block: Block, samples: Sequence[Sample]) -> NDArray[np.int64]:
+def count_classes(block: Block, samples: Sequence[Sample]) -> NDArray[np.int64]:
     """In how many of `samples` each class is."""
-    classes = block.recipe.classes
+    classes = block.settings.classes
     chosen = [sample.key - block.first for sample in samples]
     if block.masks is not None:
         indices = [index for sample in samples for index in sample.shown if index < classes]

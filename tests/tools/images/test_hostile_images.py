@@ -182,12 +182,12 @@ def test_the_cheap_verification_finds_the_same_damage(shared_data: Callable[[str
         for interval in (0, 3)
     ]
     texts = []
-    with StderrCapture() as complaints:
+    with StderrCapture() as stderr:
         for data in (changed for seed in seeds for changed in mutations(seed, 30, rng)):
             pair = []
             for in_full in (True, False):
                 try:
-                    encode_file(data, Encoding(), complaints, in_full=in_full)
+                    encode_file(data, Encoding(), stderr, in_full=in_full)
                     pair.append("")
                 except UnsoundImageError as error:
                     pair.append(str(error))

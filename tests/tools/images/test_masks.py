@@ -28,8 +28,8 @@ def painted(indices: Pixels) -> Image.Image:
 
 
 def encode(data: bytes, colors: MaskColors = CLASSES, **arguments: object) -> Pixels:
-    with StderrCapture() as complaints:
-        png, indices = encode_mask(data, colors, SIZE, complaints, **arguments)  # type: ignore[arg-type]
+    with StderrCapture() as stderr:
+        png, indices = encode_mask(data, colors, SIZE, stderr, **arguments)  # type: ignore[arg-type]
     stored = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
     assert indices.dtype == np.uint8
     np.testing.assert_array_equal(stored, indices)
@@ -121,7 +121,7 @@ def test_a_mask_of_class_numbers_is_not_taken_for_darkness() -> None:
     indices[2:] = 2
     data = bytes(cv2.imencode(".png", indices)[1])
     with (
-        StderrCapture() as complaints,
+        StderrCapture() as stderr,
         pytest.raises(UnsoundImageError, match=r"is 2.*--mask-colors"),
     ):
-        encode_mask(data, MaskColors(colors=None), (6, 8), complaints)
+        encode_mask(data, MaskColors(colors=None), (6, 8), stderr)

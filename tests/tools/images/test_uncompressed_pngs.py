@@ -12,7 +12,7 @@ from tools.images.uncompressed_pngs import stored_pngs
 from tools.pixel_tables.spool import SpooledPixels
 from tools.writing import block_encoding
 from tools.writing.block_encoding import encode_block
-from tools.writing.blocks import Block, Recipe
+from tools.writing.blocks import Block, BlockSettings
 
 SHAPES = [(28, 28), (4, 4), (15, 16), (7, 31), (1, 1000), (8, 8, 3), (16, 18, 3), (1, 1)]
 
@@ -53,7 +53,7 @@ def test_a_block_of_them_is_that_of_the_images_one_by_one(
         images=SpooledPixels(spool, generator.permutation(50)[:30], shape, planar),
         labels=generator.integers(0, 12, 30).astype(np.int32),
         targets=generator.random((30, 4), np.float32) if task == "regression" else None,
-        recipe=Recipe(
+        settings=BlockSettings(
             task=task,
             classes=12 if task == "classification" else 0,
             encoding=Encoding(),

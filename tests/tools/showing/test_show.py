@@ -18,7 +18,7 @@ from pipeline.storage.dataset import Dataset
 from tests.helpers.handmade import restated, write_shards
 from tools.showing import show as showing
 from tools.showing.cli import main
-from tools.showing.dataset_summary import Survey, made_with, reasons
+from tools.showing.dataset_summary import DatasetSummary, made_with, reasons
 from tools.showing.fonts import drawable, shortened
 from tools.showing.sample_choice import COLUMNS, pick
 from tools.showing.sheet_layout import Layout
@@ -47,11 +47,11 @@ def cells(output: str) -> list[list[str]]:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is printed counts: the picture stays empty."""
-    monkeypatch.setattr(showing, "draw", lambda survey, layout, tiles, path: path.touch())
+    monkeypatch.setattr(showing, "draw", lambda summary, layout, tiles, path: path.touch())
 
 
-def survey(shards: Path) -> Survey:
-    return Survey.of(Dataset(shards))
+def summary(shards: Path) -> DatasetSummary:
+    return DatasetSummary.from_dataset(Dataset(shards))
 
 
 def test_digits_are_shown_as_they_are(digits_shards: Path, tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_the_picture_holds_the_pixels_of_the_samples(digits_shards: Path, tmp_pa
     """Each tile of the sheet is the sample that the choice names, every pixel a square."""
     shown(digits_shards, tmp_path / "digits.png", "--seed", "3")
     picture = cv2.imread(str(tmp_path / "digits.png"), cv2.IMREAD_GRAYSCALE)
-    found = survey(digits_shards)
+    found = summary(digits_shards)
     sheet = pick(found, "train", seed=3)
     layout = Layout(sheet=sheet, legend=False)
     tar = (digits_shards / "train-000000.tar").read_bytes()
@@ -107,7 +107,7 @@ def test_a_mask_lies_over_its_image(tmp_path: Path) -> None:
     shards = write_shards(tmp_path / "shards", "segmentation")
     shown(shards, tmp_path / "a.png")
     picture = cv2.imread(str(tmp_path / "a.png")).astype(int)
-    sheet = pick(survey(shards), "train", seed=0)
+    sheet = pick(summary(shards), "train", seed=0)
     layout = Layout(sheet=sheet, legend=True)
     keys = np.load(shards / "train.samples.npy")["key"][sheet.rows]
     blue = {1: [], 2: []}  # type: dict[int, list[float]]
@@ -125,7 +125,7 @@ def test_a_mask_lies_over_its_image(tmp_path: Path) -> None:
 def test_the_choice_is_fair(count: int, tmp_path: Path) -> None:
     classes = [f"class {n}" for n in range(count)]
     shards = write_shards(tmp_path / "shards", classes=classes, samples=max(60, 2 * count))
-    found = survey(shards)
+    found = summary(shards)
     sheet = pick(found, "train", seed=0)
     rows = sheet.rows[sheet.rows >= 0]
     labels = Counter(found.splits["train"].samples["label"][rows].tolist())
@@ -139,7 +139,7 @@ def test_the_choice_is_fair(count: int, tmp_path: Path) -> None:
 
 def test_every_class_of_a_multi_label_set_is_shown(tmp_path: Path) -> None:
     shards = write_shards(tmp_path / "shards", "multi-label", samples=60, classes=list("abcdefgh"))
-    found = survey(shards)
+    found = summary(shards)
     sheet = pick(found, "train", seed=0)
     targets = found.splits["train"].targets
     assert targets is not None and (targets[sheet.rows] > 0).any(axis=0).all()

@@ -22,10 +22,10 @@ from tools.images.encoding import Encoding
 from tools.sharding import make_job
 from tools.workers import WorkerDiedError, Workers
 from tools.writing.block_encoding import encode_block, prepare_worker
-from tools.writing.blocks import Block, Recipe
+from tools.writing.blocks import Block, BlockSettings
 from tools.writing.engines import DEADLY, rescue
 from tools.writing.plan import make_plan
-from tools.writing.shard_run import Run
+from tools.writing.shard_run import ShardRun
 from tools.writing.store import Store
 from tools.writing.tar import member_headers
 
@@ -56,10 +56,10 @@ def write_squares(out: Path, images: Squares, *, workers: int = 2, **arguments: 
     config = ShardConfig(src=str(out.parent), out=str(out), workers=workers, **arguments)  # type: ignore[arg-type]
     plan = make_plan(sources, val=0.2, seed=config.seed)
     store = Store(config.out)
-    with store.held(), store.scratch() as folder, Workers(workers, prepare=prepare_worker) as crew:
+    with store.lock(), store.scratch() as folder, Workers(workers, prepare=prepare_worker) as crew:
         size = config.shard_bytes
-        job = make_job("squares", sources, plan, config.encoding, size, crew, folder)
-        return Run(job, config, store).write(crew, lambda count: None)
+        shard_plan = make_job("squares", sources, plan, config.encoding, size, crew, folder)
+        return ShardRun(shard_plan, config, store).write(crew, lambda count: None)
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +197,7 @@ def test_rescue_halves_a_block(tmp_path: Path) -> None:
         first=100,
         images=Squares(np.arange(9), frozenset({4})),
         labels=np.zeros(9, np.int32),
-        recipe=Recipe(task="classification", classes=1, encoding=Encoding()),
+        settings=BlockSettings(task="classification", classes=1, encoding=Encoding()),
         folder=tmp_path,
     )
     with Workers(1, prepare=prepare_worker) as workers:

@@ -11,7 +11,7 @@ from tools.writing.store import PLAN_NAME, UNFINISHED, Store
 @pytest.mark.parametrize("name", ["notes.txt", "train-000000.tar", "dataset.json"])
 def test_what_others_wrote_is_not_touched(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"precious")
-    with pytest.raises(MisuseError, match=name), Store(str(tmp_path)).held():
+    with pytest.raises(MisuseError, match=name), Store(str(tmp_path)).lock():
         pass
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_bytes() == b"precious"
@@ -21,14 +21,14 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("precious")
     with (
         pytest.raises(MisuseError, match="is a file: give a folder"),
-        Store(str(tmp_path / "out")).held(),
+        Store(str(tmp_path / "out")).lock(),
     ):
         pass
 
 
 def test_an_error_before_the_first_shard_leaves_nothing(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "out"))
-    with pytest.raises(ZeroDivisionError), store.held(), store.scratch() as folder:
+    with pytest.raises(ZeroDivisionError), store.lock(), store.scratch() as folder:
         (folder / "part").write_bytes(b"half")
         raise ZeroDivisionError
     assert not (tmp_path / "out").exists()
@@ -36,18 +36,18 @@ def test_an_error_before_the_first_shard_leaves_nothing(tmp_path: Path) -> None:
 
 def test_the_rejected_outlive_an_error(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "out"))
-    with pytest.raises(ZeroDivisionError), store.held(), store.scratch() as folder:
+    with pytest.raises(ZeroDivisionError), store.lock(), store.scratch() as folder:
         (folder / "list").write_bytes(b"a,b")
         store.put(folder / "list", "rejected.csv")
         raise ZeroDivisionError
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["rejected.csv"]
-    with store.held():
+    with store.lock():
         pass
 
 
 def test_finished_shards_outlive_an_error_and_scratch_does_not(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    with pytest.raises(ZeroDivisionError), store.held(), store.scratch() as folder:
+    with pytest.raises(ZeroDivisionError), store.lock(), store.scratch() as folder:
         for name in (PLAN_NAME, "train-000000.tar", f"{UNFINISHED}/train-000000.tar.json"):
             (folder / "file").write_bytes(b"whole")
             store.put(folder / "file", name)
@@ -60,7 +60,7 @@ def test_finished_shards_outlive_an_error_and_scratch_does_not(tmp_path: Path) -
         ".unfinished/plan.json",
         ".unfinished/train-000000.tar.json",
     }
-    with store.held(), store.scratch() as folder:
+    with store.lock(), store.scratch() as folder:
         (folder / "dataset.json").write_text("{}")
         store.finish(folder / "dataset.json")
     assert {path.name for path in tmp_path.iterdir()} == {"train-000000.tar", "dataset.json"}
@@ -69,9 +69,9 @@ def test_finished_shards_outlive_an_error_and_scratch_does_not(tmp_path: Path) -
 def test_two_runs_at_once_are_kept_apart(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     with (
-        store.held(),
+        store.lock(),
         pytest.raises(DataError, match=r"Another tools/shard writes to --out .*: let it end"),
-        Store(str(tmp_path)).held(),
+        Store(str(tmp_path)).lock(),
     ):
         pass
 
@@ -83,10 +83,10 @@ def test_a_url_is_an_output_too(tmp_path: Path) -> None:
     store.put(tmp_path / "file", "train-000000.tar")
     assert store.names() == {"train-000000.tar"} and store.read("train-000000.tar") == b"abc"
     assert not (tmp_path / "file").exists()
-    with pytest.raises(MisuseError, match="holds something else"), store.held():
+    with pytest.raises(MisuseError, match="holds something else"), store.lock():
         pass
     store.remove("train-000000.tar")
-    with store.held(), store.scratch() as folder:
+    with store.lock(), store.scratch() as folder:
         (folder / "dataset.json").write_text("{}")
         store.finish(folder / "dataset.json")
     assert store.names() == {"dataset.json"}
