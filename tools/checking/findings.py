@@ -22,7 +22,7 @@ class Finding:
     row: int | None = None
     key: int | None = None
 
-    def line(self, find_source: FindSource) -> str:
+    def format(self, find_source: FindSource) -> str:
         if self.row is None or self.key is None:
             return f"{self.file}: {self.text}"
         source = find_source(self.row)
@@ -50,7 +50,7 @@ class Report:
 
     def add(self, finding: Finding, find_source: FindSource = lambda row: None) -> None:
         if self.count < self.limit:
-            self.say(finding.line(find_source))
+            self.say(finding.format(find_source))
         self.count += 1
         self.files.add(finding.file)
 
