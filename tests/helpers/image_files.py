@@ -11,7 +11,7 @@ from tools.images.codec import (
     encode_file,
 )
 from tools.images.encoding import Encoding
-from tools.images.stderr_capture import StderrCapture
+from tools.images.guards import StderrCapture
 
 
 def picture(height: int, width: int, channels: int = 3, seed: int = 0) -> Pixels:

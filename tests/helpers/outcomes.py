@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from tools.images import decoding
 from tools.images.codec import Encoded, UnsoundImageError, encode_file
 from tools.images.encoding import Encoding
-from tools.images.stderr_capture import StderrCapture
+from tools.images.guards import StderrCapture
 from tools.workers import WorkerDiedError, Workers
 from tools.writing.block_encoding import prepare_worker
 

@@ -15,7 +15,7 @@ from pipeline.storage.manifest import VOID
 from tools.checking.findings import Finding
 from tools.checking.tables import Tables
 from tools.images.decoding import UnsoundImageError, decode, validate_header
-from tools.images.stderr_capture import StderrCapture
+from tools.images.guards import StderrCapture
 from tools.workers import WorkerDiedError, Workers, time_limit
 from tools.writing.block_encoding import IMAGE_SECONDS
 

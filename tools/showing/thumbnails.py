@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pipeline.chart_style import CYCLE
 from tools.images.codec import Pixels
 from tools.images.decoding import UnsoundImageError, decode, validate_header
-from tools.images.stderr_capture import StderrCapture
+from tools.images.guards import StderrCapture
 from tools.showing.dataset_summary import DatasetSummary
 from tools.workers import WorkerDiedError, Workers, time_limit
 from tools.writing.block_encoding import IMAGE_SECONDS, prepare_worker

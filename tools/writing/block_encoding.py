@@ -22,8 +22,8 @@ from tools.images.codec import (
 )
 from tools.images.decoding import upright_size, validate_header
 from tools.images.encoding import SMALL_PX
+from tools.images.guards import StderrCapture
 from tools.images.masks import encode_mask
-from tools.images.stderr_capture import StderrCapture
 from tools.images.uncompressed_pngs import stored_pngs
 from tools.pixel_tables.spool import SpooledPixels
 from tools.workers import time_limit
@@ -163,7 +163,7 @@ def _sample(
 def _facts(
     key: int, source_bytes: int, encoded: Encoded, settings: BlockSettings
 ) -> tuple[object, ...]:
-    counted, sums, squares = 0, (0, 0, 0), (0, 0, 0)
+    counted, sums, squares = 0, [0] * 3, [0] * 3
     if encoded.pixels is not None and key % settings.measured_every == 0:
         pixels = counted_rows(encoded.pixels)
         counted = pixels.shape[0] * pixels.shape[1]

@@ -1,6 +1,6 @@
 """Who makes the shards: processes of this machine, or the tasks of a Ray cluster.
 
-Both do the same: a shard is a function of the shard_plan and its number alone, so that it may be made
+Both do the same: a shard depends only on the plan and its number, so it may be made
 anywhere, in any order, and again.
 """
 

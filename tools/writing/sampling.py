@@ -8,7 +8,7 @@ import numpy as np
 
 from tools.images.codec import Pixels
 from tools.images.encoding import Encoding
-from tools.images.encoding_costs import Costs, cost_of
+from tools.images.encoding_costs import Costs, measure_costs
 from tools.images.image_source import Images
 from tools.workers import WorkerDiedError, Workers
 from tools.writing.block_encoding import encode_block
@@ -52,7 +52,7 @@ def sample_bytes(shard_plan: ShardPlan, workers: Workers, folder: Path) -> float
 
 def _cost_of(task: Sampled) -> Costs:
     images, encoding = task
-    return cost_of(_contents(images, encoding), encoding)
+    return measure_costs(_contents(images, encoding), encoding)
 
 
 def _contents(images: Images, encoding: Encoding) -> Iterator[bytes | Pixels]:

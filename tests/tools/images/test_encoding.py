@@ -27,7 +27,7 @@ from tools.images.decoding import eight_bit, flatten
 from tools.images.formats import identify
 from tools.images.headers import read_header
 from tools.images.non_images import describe_non_image
-from tools.images.orientation import exif_orientation, xmp_orientation
+from tools.images.tiff import exif_orientation, xmp_orientation
 
 
 def test_headers() -> None:

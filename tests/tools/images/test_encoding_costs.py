@@ -9,7 +9,7 @@ from rich.console import Console
 
 from tools.images.codec import Pixels, encode_pixels
 from tools.images.encoding import Encoding
-from tools.images.encoding_costs import MAX_PIXELS, Cost, Costs, choose, cost_of, costs_table
+from tools.images.encoding_costs import MAX_PIXELS, Cost, Costs, choose, costs_table, measure_costs
 
 
 def photograph(side: int = 128, seed: int = 0) -> Pixels:
@@ -34,7 +34,7 @@ def files(suffix: str, *pictures: Pixels) -> list[bytes]:
 
 def test_costs_are_those_of_the_stored_bytes() -> None:
     pictures = [photograph(seed=seed) for seed in range(3)]
-    costs = cost_of(files(".png", *pictures), Encoding())
+    costs = measure_costs(files(".png", *pictures), Encoding())
     names = ["as it is", "JPEG q90", "JPEG q95", "JPEG q92, 256 px high or wide"]
     assert [cost.choice for cost in costs.choices] == names
     for cost, quality in zip(costs.choices[1:3], (90, 95), strict=True):
@@ -51,22 +51,22 @@ def test_costs_are_those_of_the_stored_bytes() -> None:
 
 
 def test_no_row_for_a_size_where_one_is_asked_for() -> None:
-    costs = cost_of(files(".png", photograph()), Encoding(shortest_side=100))
+    costs = measure_costs(files(".png", photograph()), Encoding(shortest_side=100))
     assert len(costs.choices) == 3
     assert costs.as_jpeg is not None and costs.as_png is not None
 
 
 def test_measuring_is_bounded() -> None:
     large = photograph(1000)
-    costs = cost_of([large] * 20, Encoding())
+    costs = measure_costs([large] * 20, Encoding())
     assert costs.choices[0].images == MAX_PIXELS // 10**6
 
 
 def test_unsound_images_are_left_out() -> None:
     (sound,) = files(".png", photograph())
-    costs = cost_of([b"<html>", sound[:500], sound], Encoding())
+    costs = measure_costs([b"<html>", sound[:500], sound], Encoding())
     assert {cost.images for cost in costs.choices} == {1}
-    nothing = cost_of([b"<html>"], Encoding())
+    nothing = measure_costs([b"<html>"], Encoding())
     assert nothing.choices == () and choose(nothing, Encoding()) == (Encoding(), "")
 
 
@@ -78,29 +78,29 @@ def test_unsound_images_are_left_out() -> None:
         ([photograph()], "jpg", "Images become JPEG q92: "),
         (files(".png", lettering()), "png", "PNG images are stored as PNG: JPEG q92 would "),
         (files(".png", photograph(32)), "jpg", "Images of less than 64 px are stored as PNG"),
-        (files(".jpg", photograph()), "jpg", "Baseline JPEGs are stored untouched"),
+        (files(".jpg", photograph()), "jpg", "Baseline JPEGs are stored as they are"),
     ],
 )
 def test_auto_goes_by_the_content(images: list[bytes], photographs: str, words: str) -> None:
-    encoding, why = choose(cost_of(images, Encoding()), Encoding())
+    encoding, why = choose(measure_costs(images, Encoding()), Encoding())
     assert encoding == Encoding(photographs=photographs)
     assert why.startswith(words) and why.endswith(".") and why.count(".") >= 1
 
 
-def test_mixed_downloads_are_told_in_one_sentence() -> None:
+def test_one_sentence_for_a_mixed_download() -> None:
     progressive = cv2.imencode(".jpg", photograph(), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1))[1].tobytes()
     images = [
         *files(".png", photograph(), photograph(40)),
         *files(".jpg", photograph()),
         progressive,
     ]
-    _, why = choose(cost_of(images, Encoding()), Encoding())
-    assert "PNG images become JPEG" in why and "1 of 2 JPEGs" in why and "64 px" in why
+    _, why = choose(measure_costs(images, Encoding()), Encoding())
+    assert "PNG images become JPEG" in why and "1 of 2 measured JPEGs" in why and "64 px" in why
 
 
 def test_another_mode_is_not_discussed() -> None:
     encoding = Encoding(mode="keep")
-    assert choose(cost_of([photograph()], encoding), encoding) == (encoding, "")
+    assert choose(measure_costs([photograph()], encoding), encoding) == (encoding, "")
 
 
 def cost(mean_bytes: float, psnr: float | None, rate: float) -> Cost:
@@ -141,6 +141,6 @@ def test_time_is_told_but_never_decides(jpeg_bytes: float, psnr: float, photogra
 def test_the_table_has_a_row_a_choice() -> None:
     console = Console(width=100)
     with console.capture() as capture:
-        console.print(costs_table(cost_of(files(".png", photograph()), Encoding())))
+        console.print(costs_table(measure_costs(files(".png", photograph()), Encoding())))
     text = capture.get()
     assert all(name in text for name in ("as it is", "JPEG q90", "JPEG q95", "lossless", " dB"))

@@ -26,8 +26,7 @@ from tests.helpers.outcomes import (
 from tests.helpers.pillow_reading import pillow_reading
 from tools.images.codec import Encoded, Pixels, UnsoundImageError, encode_file
 from tools.images.encoding import Encoding
-from tools.images.memory_limit import memory_bounded
-from tools.images.stderr_capture import StderrCapture
+from tools.images.guards import StderrCapture, memory_bounded
 
 # Decoders of JPEG and CMYK round differently, and so does scaling 16 bits.
 TOLERANCE = 2
@@ -35,11 +34,11 @@ TOLERANCE = 2
 REFUSED = {
     r"16bit\.s\.tif|8bit\.s\.tif": "signed pixels",
     r"hopper\.Lab\.tif|lab.*\.tif": "L*a*b* colors",
-    r"hopper_lzma\.tif": "packed by LZMA",
+    r"hopper_lzma\.tif": "compressed with LZMA",
     r"crash-0da.*\.tif|hopper_gray_4bpp\.tif|multipage-lastframe\.tif": "-bit pixels",
-    r"tiff_strip_cmyk_16l_jpeg\.tif|hopper_rle8_row_overflow\.bmp": "a kind that OpenCV",
+    r"tiff_strip_cmyk_16l_jpeg\.tif|hopper_rle8_row_overflow\.bmp": "a variant that OpenCV",
     r"crash-74d.*\.tif": "the TIFF is damaged",
-    r"mmap_error\.bmp": "pixels begin in its header",
+    r"mmap_error\.bmp": "pixels begin within the header",
     r"xcsn0g01\.png": "the PNG is damaged",
     # Stray bytes between segments: libjpeg then is silent about damage that follows.
     r"hopper_bad_exif|jpeg_ff00_header|junk_jpeg_header|photoshop-200dpi-broken|truncated_app14": (
@@ -256,7 +255,7 @@ def test_bombs_are_refused_by_their_header(name: str) -> None:
 
 def test_a_tiff_of_huge_tiles_is_refused() -> None:
     assert outcome(huge_tiff(64, 64, 2**20), Encoding()) == (
-        "a TIFF in tiles of 1048576 x 1048576 px"
+        "a TIFF in tiles of 1048576 x 1048576 px: save it without tiles first"
     )
 
 
@@ -278,7 +277,7 @@ def test_an_avif_that_lies_about_its_size_gets_no_memory() -> None:
     assert isinstance(found, Encoded)
     work = partial(outcomes_in_little_memory, encoding=Encoding())
     (found,) = in_workers(work, [bytes(data)])
-    assert found == "the AVIF is damaged or cut off, or of a kind that OpenCV doesn't read"
+    assert found == "the AVIF is damaged or cut off, or is a variant that OpenCV doesn't read"
 
 
 def test_memory_is_bounded_within_the_context_only() -> None:

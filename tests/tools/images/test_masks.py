@@ -9,8 +9,8 @@ from PIL import Image
 
 from tests.helpers.pillow_reading import written
 from tools.images.decoding import Pixels, UnsoundImageError
+from tools.images.guards import StderrCapture
 from tools.images.masks import MaskColors, encode_mask, nearest_classes
-from tools.images.stderr_capture import StderrCapture
 
 COLORS = ((0, 0, 0), (255, 255, 255), (255, 0, 0), (0, 128, 255))
 CLASSES = MaskColors(colors=COLORS)
