@@ -23,7 +23,7 @@ from pipeline.storage.manifest import (
 )
 from tools.checking.findings import Finding, gathered
 from tools.text import plural
-from tools.writing.dataset_stats import spread
+from tools.writing.dataset_stats import min_median_max
 from tools.writing.tar import BLOCK_BYTES, padded
 
 # A row of the index, and what is wrong with it.
@@ -130,7 +130,7 @@ def check_sizes(splits: Sequence[Tables], manifest: Manifest) -> Iterator[Findin
     for name in ("height", "width"):
         counts = Counter(np.concatenate([tables.samples[name] for tables in splits]).tolist())
         stated = manifest.heights if name == "height" else manifest.widths
-        if stated != (found := spread(counts)):
+        if stated != (found := min_median_max(counts)):
             text = f"it says {stated} of {name}s (minimum, median, maximum), they are {found}"
             yield Finding(file="dataset.json", text=text)
 

@@ -23,7 +23,7 @@ from tools.sharding import make_job
 from tools.workers import WorkerDiedError, Workers
 from tools.writing.block_encoding import encode_block, prepare_worker
 from tools.writing.blocks import Block, BlockSettings
-from tools.writing.engines import DEADLY, rescue
+from tools.writing.engines import DECODER_DIED, encode_in_halves
 from tools.writing.plan import make_plan
 from tools.writing.shard_run import ShardRun
 from tools.writing.store import Store
@@ -177,9 +177,9 @@ def test_a_dying_worker_costs_its_image_only(tmp_path: Path) -> None:
     assert manifest.rejected == 3
     rejected = (tmp_path / "died" / "rejected.csv").read_text().splitlines()
     assert sorted(rejected[1:]) == [
-        f'square 3,"{DEADLY}"',
+        f"square 3,{DECODER_DIED}",
         "square 5,made bad",
-        f'square 77,"{DEADLY}"',
+        f"square 77,{DECODER_DIED}",
     ]
     found = [
         number
@@ -203,9 +203,9 @@ def test_rescue_halves_a_block(tmp_path: Path) -> None:
     with Workers(1, prepare=prepare_worker) as workers:
         with pytest.raises(WorkerDiedError):
             workers.alone(encode_block, block)
-        result = rescue(block, workers)
+        result = encode_in_halves(block, workers)
     assert result.rows["key"].tolist() == [100, 101, 102, 103, 105, 106, 107, 108]
-    assert result.rejected == ((104, DEADLY),)
+    assert result.rejected == ((104, DECODER_DIED),)
     stretch = b"".join(part.read_bytes() for part in result.parts)
     assert len(stretch) == result.size_bytes
     for row in result.rows:

@@ -1,4 +1,4 @@
-"""The output directory: held by one run, refused to strangers, cleared of what no one can use."""
+"""The output folder: locked by one run, no other files in it, no scratch files left in it."""
 
 from pathlib import Path
 
@@ -70,7 +70,9 @@ def test_two_runs_at_once_are_kept_apart(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     with (
         store.lock(),
-        pytest.raises(DataError, match=r"Another tools/shard writes to --out .*: let it end"),
+        pytest.raises(
+            DataError, match=r"Another tools/shard is writing to --out .*: wait for it to finish"
+        ),
         Store(str(tmp_path)).lock(),
     ):
         pass
@@ -83,7 +85,7 @@ def test_a_url_is_an_output_too(tmp_path: Path) -> None:
     store.put(tmp_path / "file", "train-000000.tar")
     assert store.names() == {"train-000000.tar"} and store.read("train-000000.tar") == b"abc"
     assert not (tmp_path / "file").exists()
-    with pytest.raises(MisuseError, match="holds something else"), store.lock():
+    with pytest.raises(MisuseError, match="holds other files"), store.lock():
         pass
     store.remove("train-000000.tar")
     with store.lock(), store.scratch() as folder:
