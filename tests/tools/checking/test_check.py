@@ -31,9 +31,7 @@ def test_what_is_sound_passes(task: str, tmp_path: Path) -> None:
     shards = write_shards(tmp_path / "shards", task, **TASKS[task], rejected=[("a.jpg", "empty")])  # type: ignore[arg-type]
     result = check(shards, "--decode")
     assert result.exit_code == 0, result.output
-    assert result.output == (
-        "24 samples in 2 shards are what tools/shard wrote, and every image can be decoded.\n"
-    )
+    assert result.output == ("24 samples in 2 shards are intact, and every image can be decoded.\n")
 
 
 def test_what_tools_shard_writes_passes(digits_shards: Path) -> None:
@@ -46,9 +44,9 @@ def test_what_tools_shard_writes_passes(digits_shards: Path) -> None:
     ("before_image", "words"),
     [
         (512, r"the header of \d{9}\.(png|jpg) has the name"),
-        (512 - 130, r"the header of \d{9}\.(png|jpg) is another at byte [\d,]+ of the tar"),
-        (1024, r"the bytes of \d{9}\.cls have the crc32 .*; they are '.'"),
-        (1000, r"the padding behind \d{9}\.cls is not zero at byte [\d,]+ of the tar"),
+        (512 - 130, r"the header of \d{9}\.(png|jpg) is wrong at byte [\d,]+ of the tar"),
+        (1024, r"the crc32 of \d{9}\.cls is .*; its content is '.'"),
+        (1000, r"the padding after \d{9}\.cls is not zero at byte [\d,]+ of the tar"),
     ],
 )
 def test_what_is_wrong_is_said(before_image: int, words: str, small: Path) -> None:
@@ -97,31 +95,31 @@ def test_a_stale_idx_is_told_from_the_tar(small: Path, tmp_path: Path) -> None:
     other = write_shards(tmp_path / "other", samples=26)
     shutil.copy(other / "train-000001.idx", small)
     (line,) = found(small)
-    assert line.startswith("train-000001.idx: its line 1 is 'v1.2 13', the index says 'v1.2 12'")
+    assert line.startswith("train-000001.idx: line 1 is 'v1.2 13', the index says 'v1.2 12'")
 
 
 def test_the_index_of_another_dataset(small: Path, tmp_path: Path) -> None:
     other = write_shards(tmp_path / "other", classes=("cat", "dog"), shards=3)
     shutil.copy(other / "train.samples.npy", small)
     lines = found(small)
-    assert "train.samples.npy: its sha256 is not the one in dataset.json" in lines
+    assert "train.samples.npy: its sha256 differs from that in dataset.json" in lines
     assert not any(line.startswith("train-0") for line in lines)
     assert len(lines) < 24
     longer = write_shards(tmp_path / "longer", samples=30)
     shutil.copy(longer / "train.samples.npy", small)
-    assert any("no table of the 24 samples" in line for line in found(small))
+    assert any("it is not a table of 24 samples" in line for line in found(small))
 
 
 @pytest.mark.parametrize(
     ("row", "values", "words"),
     [
-        (5, {"label": 2}, r"train\.samples\.npy: sample 000000006 .*cls have the crc32"),
+        (5, {"label": 2}, r"train\.samples\.npy: sample 000000006 .*the crc32 of 000000006"),
         (5, {"label": 9}, r"train\.samples\.npy: sample 000000006 .*its label is 9"),
-        (5, {"key": 3}, r"train\.samples\.npy: sample 000000003 .*behind 000000005, but keys rise"),
-        (5, {"shard": 1}, r"train\.samples\.npy: sample 000000006 .*in shard 1, not in 0"),
+        (5, {"key": 3}, r"train\.samples\.npy: sample 000000003 .*not greater than 000000005"),
+        (5, {"shard": 1}, r"train\.samples\.npy: sample 000000006 .*in shard 1 instead of 0"),
         (5, {"offset": 2**40}, r"train\.samples\.npy: sample 000000006 .*outside of the tar"),
         (5, {"size": 7}, r"train\.samples\.npy: sample 000000006 .*the header of"),
-        (5, {"crc32": 7}, r"train\.samples\.npy: sample 000000006 .*the index 00000007"),
+        (5, {"crc32": 7}, r"train\.samples\.npy: sample 000000006 .*the index says 00000007"),
         (5, {"height": 400}, r"dataset\.json: .* heights .*maximum"),
     ],
 )
@@ -157,7 +155,7 @@ def test_masks_hold_no_strange_values(tmp_path: Path, monkeypatch: pytest.Monkey
     shards = write_shards(tmp_path / "shards", "segmentation")
     assert check(shards).exit_code == 0
     lines = found(shards, "--decode")
-    assert "sample 000000004" in lines[0] and "the mask holds the value 7" in lines[0]
+    assert "sample 000000004" in lines[0] and "the mask has the value 7" in lines[0]
 
 
 def test_an_image_that_was_never_sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,8 +179,8 @@ def test_counts_and_rejections_are_those_of_the_manifest(small: Path) -> None:
     counts["train"]["class_counts"] = [7, 9, 8]
     restated(small, splits=counts, rejected=3)
     found_counts = np.bincount(np.load(small / "train.samples.npy")["label"]).tolist()
-    expected = {"rejected.csv: it lists 0 sources, dataset.json 3"} | {
-        f"dataset.json: train has {count} of class {name!r}, not {said}"
+    expected = {"rejected.csv: it lists 0 sources, dataset.json says 3"} | {
+        f"dataset.json: train has {count} samples of class {name!r}, not {said}"
         for name, count, said in zip(
             ("cat", "dog", "unicorn"), found_counts, (7, 9, 8), strict=True
         )
@@ -233,7 +231,7 @@ def test_a_damaged_table_never_ends_in_a_traceback(table: str, tmp_path: Path) -
     ("names", "words"),
     [
         ((), "holds no complete shards (dataset.json: No such file or directory)"),
-        ((".unfinished/plan.json",), "is not complete: tools/shard is at work there, or was ended"),
+        ((".unfinished/plan.json",), "is not complete: tools/shard is still running"),
         (("dataset.json",), "not a manifest that tools/shard wrote"),
     ],
 )
@@ -260,4 +258,4 @@ def test_the_executable_works_from_anywhere(small: Path) -> None:
     ended = subprocess.run(
         command, cwd=small.parent, env=environment, capture_output=True, text=True, check=True
     )
-    assert ended.stdout == "24 samples in 2 shards are what tools/shard wrote.\n"
+    assert ended.stdout == "24 samples in 2 shards are intact.\n"

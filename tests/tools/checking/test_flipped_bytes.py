@@ -101,7 +101,7 @@ def test_the_sample_and_its_source_are_named(digits: Path) -> None:
     flip(digits / "train-000000.tar", int(row["offset"]) + 20)
     key, source = sample_key(int(row["key"])), source_of(digits, 77)
     (line,) = found(digits)
-    start = f"train-000000.tar: sample {key} (from {source}): the bytes of {key}.png have the crc32"
+    start = f"train-000000.tar: sample {key} (from {source}): the crc32 of {key}.png is"
     assert line.startswith(start)
 
 
