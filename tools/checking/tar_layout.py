@@ -106,8 +106,7 @@ class TarLayout:
             "offset": self.offsets,
             "size": self.images.sizes,
         }
-        rows = np.rec.fromarrays([*columns.values()], names=",".join(columns))
-        return index_text(self.target, rows, components)
+        return index_text(self.target, columns, components)
 
     def _members(self, part: slice, contents: Contents, component: str) -> Iterator[Member]:
         keys, sizes = self.keys[part], contents.sizes[part]

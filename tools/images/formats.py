@@ -113,30 +113,21 @@ def _read_tiff(data: bytes) -> Header:
 def _tiff_flaw(tags: dict[int, int]) -> str:
     """Why OpenCV would read it wrongly or not at all; "" if it reads it."""
     colors, bits, samples = (tags.get(tag, 1) for tag in (_PHOTOMETRIC, _BITS, _SAMPLES))
-    tile_width, tile_height = tags.get(_TILE_WIDTH, 1), tags.get(_TILE_HEIGHT, 1)
-    compression = _COMPRESSIONS.get(tags.get(_COMPRESSION, 1))
+    width, height = tags.get(_TILE_WIDTH, 1), tags.get(_TILE_HEIGHT, 1)
+    packing = _COMPRESSIONS.get(tags.get(_COMPRESSION, 1))
+    sample_format, is_thumbnail = tags.get(_SAMPLE_FORMAT), tags.get(_SUBFILE, 0) & 1
     few_bits = (colors == _PALETTE and bits < 4) or (colors in _GRAY and 1 < bits < 8)
-    flaws = {
-        "a TIFF of floating-point pixels: convert it to 8 or 16 bits first": (
-            tags.get(_SAMPLE_FORMAT) == _FLOAT
-        ),
-        "a TIFF of signed pixels: convert it to unsigned integers of 8 or 16 bits first": (
-            tags.get(_SAMPLE_FORMAT) == _SIGNED
-        ),
-        "a TIFF in L*a*b* colors: convert it to RGB first": colors in _CIELAB,
-        "a TIFF of gray with transparency: save it as PNG first": colors in _GRAY and samples == 2,
-        f"a TIFF of {bits}-bit pixels: convert it to 8 bits first": few_bits,
-        f"a TIFF in tiles of {tile_width} x {tile_height} px: save it without tiles first": (
-            tile_width * tile_height > _MAX_TILE_PIXELS
-        ),
-        "the first picture of the TIFF is a thumbnail: export the picture itself": (
-            tags.get(_SUBFILE, 0) & 1
-        ),
-        f"a TIFF compressed with {compression}: save it with another compression, or as PNG": (
-            compression
-        ),
-    }
-    return next((flaw for flaw, applies in flaws.items() if applies), "")
+    flaws = (
+        (sample_format == _FLOAT, "of floating-point pixels: convert it to 8 or 16 bits first"),
+        (sample_format == _SIGNED, "of signed pixels: convert it to unsigned integers first"),
+        (colors in _CIELAB, "in L*a*b* colors: convert it to RGB first"),
+        (colors in _GRAY and samples == 2, "of gray with transparency: save it as PNG first"),
+        (few_bits, f"of {bits}-bit pixels: convert it to 8 bits first"),
+        (width * height > _MAX_TILE_PIXELS, f"in tiles of {width} x {height} px"),
+        (is_thumbnail, "whose first picture is a thumbnail: export the picture itself"),
+        (packing, f"compressed with {packing}: save it with another compression, or as PNG"),
+    )
+    return next((f"a TIFF {text}" for applies, text in flaws if applies), "")
 
 
 def _read_webp(data: bytes) -> Header | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,6 @@ from tools.text import plural
 SHOWN_CLASSES = 20
 _RAREST = 5
 _SHOWN_REASONS = 12
-MEBIBYTE = 2**20
 
 
 def show_shards(
@@ -77,10 +77,8 @@ def describe(summary: DatasetSummary, *, all_classes: bool) -> list[str | Table]
     if manifest.classes:
         parts.append(_class_table(summary, all_classes=all_classes))
     if manifest.targets:
-        table = _table("target", "min", "median", "max")
-        for name, values in zip(manifest.targets, summary.targets.T, strict=True):
-            table.add_row(name, *(f"{value:,.4g}" for value in min_median_max(values)))
-        parts.append(table)
+        targets = zip(manifest.targets, summary.targets.T, strict=True)
+        parts.append(_spread_table("target", dict(targets)))
     options = command_line(manifest.made_by.get("arguments", {}))
     how = f"with {options}; other options have their defaults" if options else "with its defaults"
     parts.append(f"Made by {manifest.made_by.get('tool', 'an unknown tool')} {how}.")
@@ -90,34 +88,33 @@ def describe(summary: DatasetSummary, *, all_classes: bool) -> list[str | Table]
 def _split_table(summary: DatasetSummary) -> Table:
     table = _table("split", "samples", "shards", "MiB")
     for name, split in summary.manifest.splits.items():
-        size_bytes = sum(shard.bytes for shard in split.shards)
-        shards = f"{len(split.shards):,}"
-        table.add_row(name, f"{split.samples:,}", shards, f"{size_bytes / MEBIBYTE:,.1f}")
+        mebibytes = sum(shard.bytes for shard in split.shards) / 2**20
+        table.add_row(name, f"{split.samples:,}", f"{len(split.shards):,}", f"{mebibytes:,.1f}")
     return table
 
 
 def _image_table(summary: DatasetSummary) -> Table:
-    table = _table("images", "min", "median", "max")
-    sizes = summary.column("size")
-    unit, scale = byte_unit(sizes)
-    for name, column in (
-        ("height, px", summary.column("height")),
-        ("width, px", summary.column("width")),
-        (f"size, {unit}", sizes / scale),
-    ):
-        table.add_row(name, *(f"{value:,.4g}" for value in min_median_max(column)))
+    unit, scale = byte_unit(summary.column("size"))
+    columns = {f"{name}, px": summary.column(name) for name in ("height", "width")}
+    return _spread_table("images", columns | {f"size, {unit}": summary.column("size") / scale})
+
+
+def _spread_table(title: str, columns: dict[str, NDArray[Any]]) -> Table:
+    """A row for each of `columns`."""
+    table = _table(title, "min", "median", "max")
+    for name, values in columns.items():
+        table.add_row(name, *(f"{value:,.4g}" for value in min_median_max(values)))
     return table
 
 
 def _class_table(summary: DatasetSummary, *, all_classes: bool) -> Table:
     table = _table("class", *summary.splits, "share")
-    counts = summary.class_counts
-    totals = counts.sum(axis=0)
+    totals = summary.class_counts.sum(axis=0)
     for label in _listed_classes(totals, all_classes=all_classes):
         if label is None:
             table.add_row(f"... {len(totals) - SHOWN_CLASSES:,} more: --all-classes")
             continue
-        cells = (f"{count:,}" for count in counts[:, label].tolist())
+        cells = (f"{count:,}" for count in summary.class_counts[:, label].tolist())
         share = f"{totals[label] / summary.samples:.2%}"
         table.add_row(summary.manifest.classes[label], *cells, share)
     return table

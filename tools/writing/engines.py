@@ -6,7 +6,7 @@ again.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from typing import Any, Protocol
 
@@ -40,9 +40,7 @@ def write_locally(
     """Write `shards`; blocks of the next shard are encoded while one is finished."""
     with store.scratch() as folder:
         blocks = (block for shard in shards for block in shard_plan.blocks(shard, folder))
-        results = workers.ordered(
-            encode_block, blocks, rescue=lambda block: encode_in_halves(block, workers)
-        )
+        results = encode_blocks(blocks, workers)
         for shard in shards:
             reported = _report(islice(results, shard_plan.block_count(shard)), shard, on_block)
             target = shard_plan.settings.target
@@ -73,6 +71,11 @@ def write_on_ray(
             rejected = [(shard.split, key, reason) for key, reason in record.rejected]
             on_block(shard.end - shard.first, rejected)
             yield record
+
+
+def encode_blocks(blocks: Iterable[Block], workers: Workers) -> Iterator[BlockResult]:
+    """Encode blocks in `workers`, in order."""
+    return workers.ordered(encode_block, blocks, rescue=partial(encode_in_halves, workers=workers))
 
 
 def encode_in_halves(block: Block, workers: Workers) -> BlockResult:

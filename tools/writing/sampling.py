@@ -11,8 +11,7 @@ from tools.images.encoding import Encoding
 from tools.images.encoding_costs import Costs, measure_costs
 from tools.images.image_source import Images
 from tools.workers import WorkerDiedError, Workers
-from tools.writing.block_encoding import encode_block
-from tools.writing.engines import encode_in_halves
+from tools.writing.engines import encode_blocks
 from tools.writing.shard_plan import ShardPlan
 
 SAMPLED_IMAGES = 24
@@ -36,9 +35,7 @@ def sample_bytes(shard_plan: ShardPlan, workers: Workers, folder: Path) -> float
     """Approximate bytes of tar of a sample, from a few that are encoded in `folder`."""
     per_block = -(-SAMPLED_IMAGES // workers.count)
     blocks = shard_plan.sample_blocks(SAMPLED_IMAGES, folder, per_block=per_block)
-    results = list(
-        workers.ordered(encode_block, blocks, rescue=lambda block: encode_in_halves(block, workers))
-    )
+    results = list(encode_blocks(blocks, workers))
     for result in results:
         for part in result.parts:
             part.unlink()

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.storage.manifest import IMAGE_COMPONENTS, Shard, index_name
-from tools.writing.blocks import RESULT_DTYPE, BlockResult
+from tools.writing.blocks import RESULT_DTYPE, BlockResult, merge_results
 from tools.writing.shard_plan import PlannedShard
 from tools.writing.store import UNFINISHED, Store
 from tools.writing.tar import END, index_text
@@ -41,10 +41,7 @@ def write_shard(
 ) -> ShardRecord:
     """Write the tar of `results` in `folder`, and put it, its .idx, its rows and its record into
     `store`, in this order. Raises ``OSError``."""
-    path = folder / shard.name
-    digest, size_bytes = hashlib.sha256(), 0
-    tables, class_counts = [], []
-    rejected: list[tuple[int, str]] = []
+    path, digest, done = folder / shard.name, hashlib.sha256(), []
     with path.open("wb") as file:
         for result in results:
             for part in result.parts:
@@ -52,33 +49,28 @@ def write_shard(
                 part.unlink()
                 file.write(data)
                 digest.update(data)
-            result.rows["offset"] += size_bytes
-            result.rows["target_offset"] += size_bytes
-            size_bytes += result.size_bytes
-            tables.append(result.rows)
-            rejected += result.rejected
-            class_counts.append(result.class_counts)
+            done.append(result)
         file.write(END)
         digest.update(END)
-    rows = np.concatenate(tables)
-    components = [IMAGE_COMPONENTS[n] for n in rows["component"].tolist()]
-    index = index_text(target, rows, components).encode("ascii")
+    merged = merge_results(done)
+    components = [IMAGE_COMPONENTS[n] for n in merged.rows["component"].tolist()]
+    index = index_text(target, merged.rows, components).encode("ascii")
     record = ShardRecord(
         split=shard.split,
         name=shard.name,
-        samples=len(rows),
-        bytes=size_bytes + len(END),
+        samples=len(merged.rows),
+        bytes=merged.size_bytes + len(END),
         sha256=digest.hexdigest(),
         index_sha256=hashlib.sha256(index).hexdigest(),
-        rejected=tuple(rejected),
-        class_counts=tuple(np.sum(class_counts, axis=0).tolist()),
+        rejected=merged.rejected,
+        class_counts=tuple(merged.class_counts.tolist()),
     )
     if record.samples:
         store.put(path, shard.name)
         store.write(index, index_name(shard.name), folder)
     else:
         path.unlink()
-    store.write(rows.tobytes(), rows_name(shard.name), folder)
+    store.write(merged.rows.tobytes(), rows_name(shard.name), folder)
     store.write(json.dumps(asdict(record)).encode(), record_name(shard.name), folder)
     return record
 

@@ -79,14 +79,16 @@ def member_headers(keys: Integers, sizes: Integers, components: Sequence[str]) -
     return out
 
 
-def index_text(target: str, rows: NDArray[np.void], components: Sequence[str]) -> str:
+def index_text(
+    target: str, rows: NDArray[np.void] | dict[str, Integers], components: Sequence[str]
+) -> str:
     """DALI's v1.2 index of a tar. `target`: the component of targets; `components`: of the images;
     `rows`: with fields key, offset, size, target_offset and target_size, in bytes of the tar."""
-    lines = [f"v1.2 {len(rows)}\n"]
-    fields = (rows[name].tolist() for name in ("key", "target_offset", "target_size"))
-    images = (rows[name].tolist() for name in ("offset", "size"))
+    lines = [f"v1.2 {len(components)}\n"]
+    fields = ("key", "target_offset", "target_size", "offset", "size")
+    columns = (rows[name].tolist() for name in fields)
     for number, target_offset, target_size, offset, size, image in zip(
-        *fields, *images, components, strict=True
+        *columns, components, strict=True
     ):
         key = sample_key(number)
         lines.append(

@@ -255,7 +255,7 @@ def test_bombs_are_refused_by_their_header(name: str) -> None:
 
 def test_a_tiff_of_huge_tiles_is_refused() -> None:
     assert outcome(huge_tiff(64, 64, 2**20), Encoding()) == (
-        "a TIFF in tiles of 1048576 x 1048576 px: save it without tiles first"
+        "a TIFF in tiles of 1048576 x 1048576 px"
     )
 
 
