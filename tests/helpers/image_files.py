@@ -1,4 +1,4 @@
-"""Images as files, for tests of what is stored of them."""
+"""Images as files, for tests of how they are stored."""
 
 import struct
 
@@ -41,8 +41,8 @@ def with_orientation(jpeg: bytes, orientation: int) -> bytes:
 
 
 def with_precision(jpeg: bytes, bits: int) -> bytes:
-    place = jpeg.index(b"\xff\xc0") + 4
-    return jpeg[:place] + bytes([bits]) + jpeg[place + 1 :]
+    offset = jpeg.index(b"\xff\xc0") + 4
+    return jpeg[:offset] + bytes([bits]) + jpeg[offset + 1 :]
 
 
 JPEG = write(picture(90, 120), ".jpg")

@@ -1,4 +1,4 @@
-"""What becomes of hostile files, in processes that may die. Light: each process imports it."""
+"""Encode hostile files in processes that may die. Imports little, since each process imports it."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,7 +13,7 @@ Outcome = Encoded | str
 
 
 def outcome(data: bytes, encoding: Encoding) -> Outcome:
-    """What is stored, or why not; any other exception is this test's failure."""
+    """The stored image, or why it is rejected; any other exception fails the test."""
     with StderrCapture() as stderr:
         try:
             return encode_file(data, encoding, stderr)
@@ -33,15 +33,15 @@ def outcomes_in_little_memory(files: Sequence[bytes], encoding: Encoding) -> lis
 
 def outcomes_without_pixels(files: Sequence[bytes], encoding: Encoding) -> list[Outcome]:
     return [
-        found if isinstance(found, str) else found._replace(pixels=None)
-        for found in outcomes(files, encoding)
+        result if isinstance(result, str) else result._replace(pixels=None)
+        for result in outcomes(files, encoding)
     ]
 
 
 def in_workers(
     work: Callable[[Sequence[bytes]], list[Outcome]], files: Sequence[bytes]
 ) -> list[Outcome]:
-    """`work` in processes that may die; of a file that kills, "killed"."""
+    """`work` in processes that may die; "killed" for a file that kills them."""
     with Workers(2, prepare=prepare_worker) as workers:
 
         def rescue(some: Sequence[bytes]) -> list[Outcome]:
@@ -52,4 +52,4 @@ def in_workers(
                 return rescue(some[:middle]) + rescue(some[middle:]) if middle else ["killed"]
 
         blocks = [files[first : first + 16] for first in range(0, len(files), 16)]
-        return [one for found in workers.ordered(work, blocks, rescue=rescue) for one in found]
+        return [one for result in workers.ordered(work, blocks, rescue=rescue) for one in result]

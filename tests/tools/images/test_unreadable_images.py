@@ -34,7 +34,7 @@ def test_damage_inside_a_jpeg_is_seen() -> None:
         encode(JPEG[:middle] + bytes(200) + JPEG[middle + 900 :])
 
 
-def test_a_png_of_another_checksum_is_unsound() -> None:
+def test_a_png_with_a_wrong_checksum_is_unsound() -> None:
     broken = bytearray(PNG)
     broken[len(PNG) // 2] ^= 0xFF
     with pytest.raises(UnsoundImageError, match="PNG is damaged"):

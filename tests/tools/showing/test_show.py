@@ -54,7 +54,7 @@ def summarize(shards: Path) -> DatasetSummary:
     return DatasetSummary.from_dataset(Dataset(shards))
 
 
-def test_digits_are_shown_as_they_are(digits_shards: Path, tmp_path: Path) -> None:
+def test_printed_figures_of_digits(digits_shards: Path, tmp_path: Path) -> None:
     output = shown(digits_shards, tmp_path / "digits.png")
     rows = cells(output)
     assert ["train", "1,617", "1", "3.2"] in rows and ["height, px", "8", "8", "8"] in rows
@@ -103,7 +103,7 @@ def test_other_tasks(task: str, arguments: dict[str, tuple[str, ...]], tmp_path:
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
-def test_a_mask_lies_over_its_image(tmp_path: Path) -> None:
+def test_masks_are_drawn_over_images(tmp_path: Path) -> None:
     shards = write_shards(tmp_path / "shards", "segmentation")
     shown(shards, tmp_path / "a.png")
     picture = cv2.imread(str(tmp_path / "a.png")).astype(int)
@@ -122,7 +122,7 @@ def test_a_mask_lies_over_its_image(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [2, 10, 11, 30, 200])
-def test_the_choice_is_fair(count: int, tmp_path: Path) -> None:
+def test_classes_are_shown_equally_often(count: int, tmp_path: Path) -> None:
     classes = [f"class {n}" for n in range(count)]
     shards = write_shards(tmp_path / "shards", classes=classes, samples=max(60, 2 * count))
     summary = summarize(shards)
@@ -159,7 +159,7 @@ def test_many_classes_are_capped(tmp_path: Path, undrawn: None) -> None:
     assert len(re.findall(r"^ ?c\d{3}", output, re.M)) == 30
 
 
-def test_names_that_no_font_and_no_markup_should_touch(tmp_path: Path) -> None:
+def test_names_with_markup_and_rare_letters(tmp_path: Path) -> None:
     classes = ("[red]x[/red]", "$a^{", "\u4e00\u4e8c", "a\nb")
     shards = write_shards(tmp_path / "shards", classes=classes)
     output = shown(shards, tmp_path / "a.png")
@@ -185,7 +185,7 @@ def test_reasons_are_grouped(tmp_path: Path, undrawn: None) -> None:
     assert "a/0.jpg, a/1.jpg, a/2.jpg, ..." in output and "c.jpg" in output
 
 
-def test_what_the_shards_were_made_with() -> None:
+def test_command_line_of_changed_options() -> None:
     arguments = {
         "encode": "keep",
         "quality": 92,
@@ -201,7 +201,7 @@ def test_what_the_shards_were_made_with() -> None:
     )
 
 
-def test_damaged_samples_are_left_out_and_checked_for(tmp_path: Path, undrawn: None) -> None:
+def test_damaged_samples_are_reported(tmp_path: Path, undrawn: None) -> None:
     shards = write_shards(tmp_path / "shards")
     tar = shards / "train-000001.tar"
     os.truncate(tar, tar.stat().st_size // 2)
@@ -210,7 +210,7 @@ def test_damaged_samples_are_left_out_and_checked_for(tmp_path: Path, undrawn: N
     assert f"tools/check {shards}" in output and (tmp_path / "a.png").exists()
 
 
-def test_a_damaged_index_points_to_the_check(tmp_path: Path) -> None:
+def test_a_damaged_index_points_to_tools_check(tmp_path: Path) -> None:
     shards = write_shards(tmp_path / "shards")
     table = np.load(shards / "train.samples.npy")
     table["label"][3] = 7
@@ -240,13 +240,13 @@ def test_misuse(out: str, arguments: list[str], code: int, words: str, tmp_path:
     assert not (tmp_path / "a.png").exists()
 
 
-def test_what_is_no_dataset_gets_a_sentence(tmp_path: Path) -> None:
+def test_folders_without_a_dataset_get_a_message(tmp_path: Path) -> None:
     result = show(tmp_path, tmp_path / "a.png")
     assert result.exit_code == 1 and "holds no complete shards" in result.output
     assert CliRunner().invoke(main, []).exit_code == 2
 
 
-def test_a_folder_that_can_not_be_written(tmp_path: Path) -> None:
+def test_an_unwritable_folder(tmp_path: Path) -> None:
     shards = write_shards(tmp_path / "shards")
     result = show(shards, Path("/proc/a.png"))
     assert result.exit_code == 1 and "--out /proc/a.png can't be written" in result.output

@@ -9,7 +9,7 @@ from tools.writing.store import PLAN_NAME, UNFINISHED, Store
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "train-000000.tar", "dataset.json"])
-def test_what_others_wrote_is_not_touched(tmp_path: Path, name: str) -> None:
+def test_other_files_are_not_touched(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"precious")
     with pytest.raises(MisuseError, match=name), Store(str(tmp_path)).lock():
         pass
@@ -17,7 +17,7 @@ def test_what_others_wrote_is_not_touched(tmp_path: Path, name: str) -> None:
     assert (tmp_path / name).read_bytes() == b"precious"
 
 
-def test_a_file_is_no_folder(tmp_path: Path) -> None:
+def test_a_file_as_output_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("precious")
     with (
         pytest.raises(MisuseError, match="is a file: give a folder"),
@@ -34,7 +34,7 @@ def test_an_error_before_the_first_shard_leaves_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_the_rejected_outlive_an_error(tmp_path: Path) -> None:
+def test_rejected_csv_remains_after_an_error(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "out"))
     with pytest.raises(ZeroDivisionError), store.lock(), store.scratch() as folder:
         (folder / "list").write_bytes(b"a,b")
@@ -45,7 +45,7 @@ def test_the_rejected_outlive_an_error(tmp_path: Path) -> None:
         pass
 
 
-def test_finished_shards_outlive_an_error_and_scratch_does_not(tmp_path: Path) -> None:
+def test_finished_shards_remain_after_an_error_and_scratch_does_not(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     with pytest.raises(ZeroDivisionError), store.lock(), store.scratch() as folder:
         for name in (PLAN_NAME, "train-000000.tar", f"{UNFINISHED}/train-000000.tar.json"):
@@ -66,7 +66,7 @@ def test_finished_shards_outlive_an_error_and_scratch_does_not(tmp_path: Path) -
     assert {path.name for path in tmp_path.iterdir()} == {"train-000000.tar", "dataset.json"}
 
 
-def test_two_runs_at_once_are_kept_apart(tmp_path: Path) -> None:
+def test_a_second_run_is_locked_out(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     with (
         store.lock(),
@@ -78,7 +78,7 @@ def test_two_runs_at_once_are_kept_apart(tmp_path: Path) -> None:
         pass
 
 
-def test_a_url_is_an_output_too(tmp_path: Path) -> None:
+def test_a_url_as_output(tmp_path: Path) -> None:
     store = Store("memory://store/out")
     assert store.names() == set()
     (tmp_path / "file").write_bytes(b"abc")
@@ -94,6 +94,6 @@ def test_a_url_is_an_output_too(tmp_path: Path) -> None:
     assert store.names() == {"dataset.json"}
 
 
-def test_an_unknown_url_is_refused() -> None:
+def test_an_unknown_url_is_rejected() -> None:
     with pytest.raises(MisuseError, match=r"nowhere://x can't be opened: .*nowhere"):
         Store("nowhere://x").names()
