@@ -4,11 +4,11 @@ A shard depends only on the plan and its number, so it may be written anywhere, 
 again.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 from pipeline.errors import DataError
 from tools.workers import WorkerDiedError, Workers
@@ -18,16 +18,14 @@ from tools.writing.shard_file import ShardRecord, write_shard
 from tools.writing.shard_plan import PlannedShard, ShardPlan
 from tools.writing.store import Store
 
+# Split, key and reason of rejected sources.
+Rejected = Sequence[tuple[str, int, str]]
+# Called with the number of sources of a finished block, and those of them that were rejected. An
+# exception that it raises ends the run.
+BlockDone = Callable[[int, Rejected], None]
 DECODER_DIED = "decoding it crashes the process or takes longer than a minute"
 # Retries of a shard whose machine or process died; Ray starts them elsewhere.
 _RAY_RETRIES = 5
-
-
-class BlockDone(Protocol):
-    """Called with the number of sources of a finished block, and those of them that were rejected:
-    split, key, reason. An exception that it raises ends the run."""
-
-    def __call__(self, sources: int, rejected: Sequence[tuple[str, int, str]], /) -> None: ...
 
 
 def write_locally(

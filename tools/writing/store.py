@@ -75,14 +75,13 @@ class Store(Location):
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """A folder for unfinished files, on the disk of a local output."""
-        if self.local is None:
-            with tempfile.TemporaryDirectory(prefix="shardline-") as folder:
-                yield Path(folder)
-        else:
-            parent = self.local / UNFINISHED / "scratch"
+        parent = None if self.local is None else self.local / UNFINISHED / "scratch"
+        if parent is not None:
             parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=parent, ignore_cleanup_errors=True) as folder:
-                yield Path(folder)
+        with tempfile.TemporaryDirectory(
+            prefix="shardline-", dir=parent, ignore_cleanup_errors=True
+        ) as folder:
+            yield Path(folder)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
