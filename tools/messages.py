@@ -114,18 +114,18 @@ def _describe_splits(sources: Sources, plan: Plan, config: ShardConfig) -> str:
 
 
 def describe_result(
-    manifest: Manifest, tally: DatasetStats, *, out: str, seconds: float
+    manifest: Manifest, stats: DatasetStats, *, out: str, seconds: float
 ) -> Iterator[str]:
     """What was re-encoded, rejected and written, a sentence each."""
-    if tally.lossy:
-        before, after = tally.lossy_bytes_before / 2**20, tally.lossy_bytes_after / 2**20
+    if stats.lossy:
+        before, after = stats.lossy_bytes_before / 2**20, stats.lossy_bytes_after / 2**20
         psnr = ""
-        if tally.psnr_count:
-            measured = plural(tally.psnr_count, "image")
-            mean = tally.psnr_sum / tally.psnr_count
+        if stats.psnr_count:
+            measured = plural(stats.psnr_count, "image")
+            mean = stats.psnr_sum / stats.psnr_count
             psnr = f", mean PSNR {mean:.1f} dB (of {measured})"
         yield (
-            f"Re-encoded {plural(tally.lossy, 'image')} as JPEG: {before:,.1f} MiB before, "
+            f"Re-encoded {plural(stats.lossy, 'image')} as JPEG: {before:,.1f} MiB before, "
             f"{after:,.1f} MiB after{psnr}."
         )
     if manifest.rejected:
@@ -135,7 +135,7 @@ def describe_result(
     mebibytes = sum(shard.bytes for shard in shards) / 2**20
     yield (
         f"Wrote {out}: {splits} in {plural(len(shards), 'shard')}, {mebibytes:,.1f} MiB, "
-        f"{tally.samples / seconds:,.0f} images/s. Next: tools/show {out}"
+        f"{stats.samples / seconds:,.0f} images/s. Next: tools/show {out}"
     )
 
 

@@ -35,11 +35,11 @@ from tools.messages import describe_parts, describe_plan, describe_result, previ
 from tools.pixel_tables.collect import collect_pixels
 from tools.workers import Workers
 from tools.writing.block_encoding import prepare_worker
-from tools.writing.blocks import Recipe
+from tools.writing.blocks import BlockSettings
 from tools.writing.plan import Plan, make_plan
 from tools.writing.sampling import SAMPLED_IMAGES, sample_bytes, sample_costs
 from tools.writing.shard_plan import ShardPlan, measured_every, plan_shards, spread
-from tools.writing.shard_run import Run
+from tools.writing.shard_run import ShardRun
 from tools.writing.store import Store, is_full
 
 
@@ -89,11 +89,11 @@ def _make_shards(config: ShardConfig, output: Output) -> Manifest | None:
             for line in preview(sources, plan):
                 output.print(line)
             return None
-        run = Run(shard_plan, config, store)
+        run = ShardRun(shard_plan, config, store)
         with output.progress("writing", len(sources), unit="images") as advance:
             manifest = run.write(workers, advance)
     seconds = time.monotonic() - began
-    for line in describe_result(manifest, run.tally, out=config.out, seconds=seconds):
+    for line in describe_result(manifest, run.stats, out=config.out, seconds=seconds):
         output.print(line)
     return manifest
 
@@ -105,7 +105,7 @@ def _working_folder(store: Store, config: ShardConfig) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="shardline-") as folder:
             yield Path(folder)
     else:
-        with store.held(), store.scratch() as scratch:
+        with store.lock(), store.scratch() as scratch:
             yield scratch
 
 
@@ -153,13 +153,13 @@ def make_shard_plan(
     """Fix the contents of each shard, about `shard_bytes` large. A few images are encoded in
     `folder` to estimate the size of a sample."""
     training = np.diff(plan.bounds.get("train", (0, 0))).item()
-    recipe = Recipe(
+    settings = BlockSettings(
         task=sources.task,
         classes=len(plan.classes),
         encoding=encoding,
         measured_every=measured_every(training),
         mask_colors=sources.mask_colors,
     )
-    job = ShardPlan(identity=identity, sources=sources, plan=plan, recipe=recipe, shards=())
-    shards = plan_shards(plan.bounds, sample_bytes(job, workers, folder), shard_bytes)
-    return replace(job, shards=shards)
+    draft = ShardPlan(identity=identity, sources=sources, plan=plan, settings=settings, shards=())
+    shards = plan_shards(plan.bounds, sample_bytes(draft, workers, folder), shard_bytes)
+    return replace(draft, shards=shards)

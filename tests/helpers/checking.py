@@ -1,4 +1,4 @@
-"""Shards damaged on purpose, and what tools/check says of them."""
+"""Damage shards, and run tools/check on them."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def check(shards: Path, *arguments: str) -> Result:
     return result
 
 
-def found(shards: Path, *arguments: str) -> list[str]:
+def findings(shards: Path, *arguments: str) -> list[str]:
     """The lines of a check that fails."""
     result = check(shards, *arguments)
     assert result.exit_code == 1, result.output

@@ -1,5 +1,5 @@
-"""Shard directories of every task, made by tarfile and csv as the format is described: what looks
-at shards is tested without the code that writes them."""
+"""Shard directories of every task, written with tarfile and csv from docs/format.md: readers are
+tested without the code of the writer."""
 
 import csv
 import hashlib
@@ -27,7 +27,7 @@ from pipeline.storage.manifest import (
 
 
 def picture(number: int, height: int, width: int) -> NDArray[np.uint8]:
-    """Smooth colors, others for each number: uint8 (height, width, 3)."""
+    """Smooth colors that depend on `number`: uint8 (height, width, 3)."""
     coarse = np.random.default_rng(number).integers(0, 256, (4, 4, 3), np.uint8)
     return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
 
@@ -159,7 +159,7 @@ def _class_counts(
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> int:
-    """Append a file; returns the place of its first byte."""
+    """Append a file; returns the offset of its first byte."""
     info = tarfile.TarInfo(name)
     info.size = len(data)
     tar.addfile(info, io.BytesIO(data))
@@ -167,7 +167,7 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> int:
 
 
 def _end_at_once(path: Path) -> None:
-    """Two blocks of zeros end the tar; tarfile goes on to 10,240 bytes."""
+    """End the tar with two blocks of zeros; tarfile pads it to 10,240 bytes."""
     data = path.read_bytes().rstrip(b"\0")
     with tarfile.open(path) as tar:
         last = tar.getmembers()[-1]

@@ -1,4 +1,4 @@
-"""Images as files, for tests of what is stored of them."""
+"""Images as files, for tests of how they are stored."""
 
 import struct
 
@@ -11,7 +11,7 @@ from tools.images.codec import (
     encode_file,
 )
 from tools.images.encoding import Encoding
-from tools.images.stderr_capture import StderrCapture
+from tools.images.guards import StderrCapture
 
 
 def picture(height: int, width: int, channels: int = 3, seed: int = 0) -> Pixels:
@@ -30,8 +30,8 @@ def read(data: bytes) -> Pixels:
 
 
 def encode(data: bytes, *, in_full: bool = True, **arguments: object) -> Encoded:
-    with StderrCapture() as complaints:
-        return encode_file(data, Encoding(**arguments), complaints, in_full=in_full)  # type: ignore[arg-type]
+    with StderrCapture() as stderr:
+        return encode_file(data, Encoding(**arguments), stderr, in_full=in_full)  # type: ignore[arg-type]
 
 
 def with_orientation(jpeg: bytes, orientation: int) -> bytes:
@@ -41,8 +41,8 @@ def with_orientation(jpeg: bytes, orientation: int) -> bytes:
 
 
 def with_precision(jpeg: bytes, bits: int) -> bytes:
-    place = jpeg.index(b"\xff\xc0") + 4
-    return jpeg[:place] + bytes([bits]) + jpeg[place + 1 :]
+    offset = jpeg.index(b"\xff\xc0") + 4
+    return jpeg[:offset] + bytes([bits]) + jpeg[offset + 1 :]
 
 
 JPEG = write(picture(90, 120), ".jpg")

@@ -1,11 +1,11 @@
-"""What becomes of hostile files, in processes that may die. Light: each process imports it."""
+"""Encode hostile files in processes that may die. Imports little, since each process imports it."""
 
 from collections.abc import Callable, Sequence
 
 from tools.images import decoding
 from tools.images.codec import Encoded, UnsoundImageError, encode_file
 from tools.images.encoding import Encoding
-from tools.images.stderr_capture import StderrCapture
+from tools.images.guards import StderrCapture
 from tools.workers import WorkerDiedError, Workers
 from tools.writing.block_encoding import prepare_worker
 
@@ -13,10 +13,10 @@ Outcome = Encoded | str
 
 
 def outcome(data: bytes, encoding: Encoding) -> Outcome:
-    """What is stored, or why not; any other exception is this test's failure."""
-    with StderrCapture() as complaints:
+    """The stored image, or why it is rejected; any other exception fails the test."""
+    with StderrCapture() as stderr:
         try:
-            return encode_file(data, encoding, complaints)
+            return encode_file(data, encoding, stderr)
         except UnsoundImageError as error:
             return str(error)
 
@@ -33,15 +33,15 @@ def outcomes_in_little_memory(files: Sequence[bytes], encoding: Encoding) -> lis
 
 def outcomes_without_pixels(files: Sequence[bytes], encoding: Encoding) -> list[Outcome]:
     return [
-        found if isinstance(found, str) else found._replace(pixels=None)
-        for found in outcomes(files, encoding)
+        result if isinstance(result, str) else result._replace(pixels=None)
+        for result in outcomes(files, encoding)
     ]
 
 
 def in_workers(
     work: Callable[[Sequence[bytes]], list[Outcome]], files: Sequence[bytes]
 ) -> list[Outcome]:
-    """`work` in processes that may die; of a file that kills, "killed"."""
+    """`work` in processes that may die; "killed" for a file that kills them."""
     with Workers(2, prepare=prepare_worker) as workers:
 
         def rescue(some: Sequence[bytes]) -> list[Outcome]:
@@ -52,4 +52,4 @@ def in_workers(
                 return rescue(some[:middle]) + rescue(some[middle:]) if middle else ["killed"]
 
         blocks = [files[first : first + 16] for first in range(0, len(files), 16)]
-        return [one for found in workers.ordered(work, blocks, rescue=rescue) for one in found]
+        return [one for result in workers.ordered(work, blocks, rescue=rescue) for one in result]

@@ -1,4 +1,4 @@
-"""Pillow's reading of an image, upright and of 8 bits, as our own rules have it."""
+"""Pillow's pixels of an image, upright and of 8 bits, by the rules of tools/images."""
 
 import io
 import warnings

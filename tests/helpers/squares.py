@@ -1,4 +1,4 @@
-"""Made-up images for test_writer.py; a module of its own, since every worker imports it."""
+"""Made-up images for test_shards.py, in a module of its own, since every worker imports it."""
 
 import os
 import signal

@@ -133,6 +133,6 @@ def ray_tasks(session: int) -> list[int]:
             same = os.getsid(int(folder.name)) == session
         except OSError:
             continue
-        if command.startswith(b"ray::_make_one") and same:
+        if command.startswith(b"ray::_write_one") and same:
             pids.append(int(folder.name))
     return pids

@@ -1,1 +1,1 @@
-"""tools/check: is every byte of a shard directory accounted for?"""
+"""tools/check: verify every byte of a shard directory."""

@@ -10,23 +10,23 @@ from tools.commands import interruptible, needs_packages
 
 @click.command(name="check")
 @click.argument("shards", type=click.Path(path_type=Path))
-@click.option("--decode", is_flag=True, help="Decode every image and mask, too.")
+@click.option("--decode", is_flag=True, help="Also decode every image and mask.")
 @click.option(
-    "--workers", type=click.IntRange(min=1), help="Processes that read.  [default: every core]"
+    "--workers", type=click.IntRange(min=1), help="Worker processes.  [default: one per core]"
 )
 @click.option(
     "--findings",
     type=click.IntRange(min=0),
     default=100,
     show_default=True,
-    help="Lines to print; what is found beyond is counted.",
+    help="Findings to print; further ones are only counted.",
 )
 def main(shards: Path, decode: bool, workers: int | None, findings: int) -> None:
-    """Verify that the folder SHARDS holds what tools/shard wrote.
+    """Verify the shard directory SHARDS.
 
-    Reads every byte: checksums, tars, indices, labels, and what dataset.json says of them. Each
-    finding is a line that names the file and, where it is one, the sample and the source it came
-    from. Ends with exit code 1 if there is any.
+    Reads every byte and compares checksums, tars, indices, labels and dataset.json. Prints a line
+    for each finding, with the file and, for a damaged sample, its key and its source. Exits with 1
+    if there is any.
     """
     with interruptible():
         from tools.workers import start_fork_server

@@ -1,4 +1,4 @@
-"""The manifest, and the files that it speaks of: are they there, and what they were?"""
+"""Check the manifest, and that all files it lists are there and unchanged."""
 
 import csv
 import hashlib
@@ -22,8 +22,8 @@ from tools.checking.findings import Finding
 from tools.text import plural
 from tools.writing.store import UNFINISHED
 
-# Readers may take such files for parts of the dataset: webdataset opens all tars of a folder.
-_MISTAKABLE = (".tar", ".idx", ".npy", ".parquet")
+# Readers may open such files as parts of the dataset: webdataset opens all tars of a folder.
+_DATASET_SUFFIXES = (".tar", ".idx", ".npy", ".parquet")
 
 
 def table_names(split: str, manifest: Manifest) -> list[str]:
@@ -37,22 +37,22 @@ def table_names(split: str, manifest: Manifest) -> list[str]:
 
 
 def check_names(directory: Path, manifest: Manifest) -> Iterator[Finding]:
-    """Shards are called as they should be; what else lies there is not called like one."""
-    known = {MANIFEST_NAME, REJECTED_NAME}
+    """Names of shards, and files that a reader could mistake for parts of the dataset."""
+    listed = {MANIFEST_NAME, REJECTED_NAME}
     for name, split in manifest.splits.items():
         yield from _check_shard_names(name, split)
         shards = [shard.name for shard in split.shards]
-        known.update(shards, map(index_name, shards), table_names(name, manifest))
+        listed.update(shards, map(index_name, shards), table_names(name, manifest))
     for entry in sorted(directory.iterdir()):
         if entry.name == UNFINISHED:
-            yield Finding(file=entry.name, text="it was left by tools/shard: delete it")
-        elif entry.name.endswith(_MISTAKABLE) and entry.name not in known:
-            text = f"{MANIFEST_NAME} doesn't speak of it: delete it, or move it elsewhere"
+            yield Finding(file=entry.name, text="tools/shard left it behind: delete it")
+        elif entry.name.endswith(_DATASET_SUFFIXES) and entry.name not in listed:
+            text = f"{MANIFEST_NAME} doesn't list it: delete it or move it elsewhere"
             yield Finding(file=entry.name, text=text)
 
 
-def check_sums(directory: Path, manifest: Manifest) -> Iterator[Finding]:
-    """The files beside the tars and their ``.idx``, by their SHA-256."""
+def check_hashes(directory: Path, manifest: Manifest) -> Iterator[Finding]:
+    """SHA-256 of all files but the tars and their ``.idx``."""
     names = [name for split in manifest.splits for name in table_names(split, manifest)]
     for name in [*names, REJECTED_NAME]:
         try:
@@ -62,37 +62,36 @@ def check_sums(directory: Path, manifest: Manifest) -> Iterator[Finding]:
             yield Finding(file=name, text=f"it can't be read ({error.strerror})")
             continue
         if name not in manifest.files:
-            yield Finding(file=name, text=f"{MANIFEST_NAME} holds no sha256 of it")
+            yield Finding(file=name, text=f"{MANIFEST_NAME} has no sha256 for it")
         elif sha256 != manifest.files[name]:
-            yield Finding(file=name, text=f"its sha256 is not the one in {MANIFEST_NAME}")
+            yield Finding(file=name, text=f"its sha256 differs from that in {MANIFEST_NAME}")
 
 
-def check_form(directory: Path, manifest: Manifest) -> Iterator[Finding]:
-    """Whether the manifest is written as tools/shard writes it."""
+def check_manifest_text(directory: Path, manifest: Manifest) -> Iterator[Finding]:
+    """The manifest, byte for byte."""
     if (directory / MANIFEST_NAME).read_bytes() != manifest.to_json().encode():
-        yield Finding(
-            file=MANIFEST_NAME, text="it is not in the form in which tools/shard wrote it"
-        )
+        yield Finding(file=MANIFEST_NAME, text="its text differs from what tools/shard writes")
 
 
 def check_rejected(directory: Path, manifest: Manifest) -> Iterator[Finding]:
-    """Whether all rejected sources are listed."""
+    """The number of rejected sources."""
     try:
         with (directory / REJECTED_NAME).open(newline="", encoding="utf-8") as file:
-            rows = list(csv.reader(file))
+            listed = len(list(csv.reader(file))) - 1
     except (OSError, ValueError, csv.Error):
-        return  # Its sha256 is wrong, too.
-    if len(rows) - 1 != manifest.rejected:
-        text = f"it lists {plural(len(rows) - 1, 'source')}, {MANIFEST_NAME} {manifest.rejected:,}"
+        return  # Its sha256 is wrong, and reported.
+    if listed != manifest.rejected:
+        text = f"it lists {plural(listed, 'source')}, {MANIFEST_NAME} says {manifest.rejected:,}"
         yield Finding(file=REJECTED_NAME, text=text)
 
 
-def _check_shard_names(name: str, split: Split) -> Iterator[Finding]:
-    """Their numbers rise; one is missing where no source of a shard could be used."""
+def _check_shard_names(split_name: str, split: Split) -> Iterator[Finding]:
+    """Shard numbers rise; one is missing if no source of a shard was usable."""
     names = [shard.name for shard in split.shards]
-    for shard in names:
-        digits = shard.removeprefix(f"{name}-").removesuffix(".tar")
-        if not digits.isdecimal() or shard != shard_name(name, int(digits)):
-            yield Finding(file=MANIFEST_NAME, text=f"it calls a shard of {name} {shard!r}")
+    for name in names:
+        digits = name.removeprefix(f"{split_name}-").removesuffix(".tar")
+        if not digits.isdecimal() or name != shard_name(split_name, int(digits)):
+            text = f"it has the invalid shard name {name!r} in {split_name}"
+            yield Finding(file=MANIFEST_NAME, text=text)
     if names != sorted(set(names)):
-        yield Finding(file=MANIFEST_NAME, text=f"the shards of {name} are not in order")
+        yield Finding(file=MANIFEST_NAME, text=f"the shards of {split_name} are not in order")

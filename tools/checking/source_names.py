@@ -1,4 +1,4 @@
-"""What each sample was made of, as the shards remember it."""
+"""The sources of samples, for messages; checks that each sample has one."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,14 +14,14 @@ from tools.text import plural
 
 
 class SourceNames:
-    """The sources of the splits in `directory`, of those that were opened."""
+    """The sources of those splits in `directory` that were opened."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._tables: dict[str, pa.Table | str] = {}
 
     def open(self, split: str) -> None:
-        """Take the sources of `split` from its file."""
+        """Read the sources of `split`."""
         try:
             table = parquet.read_table(self._directory / sources_name(split))
             self._tables[split] = table.select(["key", "source"])
@@ -29,14 +29,14 @@ class SourceNames:
             self._tables[split] = f"it can't be read ({error})"
 
     def find(self, split: str, row: int) -> str | None:
-        """The source of a row of the split's index; None where it can't be told."""
+        """The source of a row of the split's index; None if it is unknown."""
         table = self._tables.get(split)
         if not isinstance(table, pa.Table) or row >= len(table):
             return None
         return str(table["source"][row].as_py())
 
     def check(self, split: str, keys: NDArray[np.uint32]) -> Iterator[Finding]:
-        """Whether there is a source for each of `keys`, in their order."""
+        """Compare the keys of the sources with `keys`, those of the index."""
         file, table = sources_name(split), self._tables.get(split)
         if isinstance(table, str):
             yield Finding(file=file, text=table)
@@ -44,9 +44,9 @@ class SourceNames:
             text = f"it has {plural(len(table), 'row')} for {plural(len(keys), 'sample')}"
             yield Finding(file=file, text=text)
         elif table is not None:
-            found = table["key"].to_pylist()
-            for row, (name, key) in enumerate(zip(found, keys.tolist(), strict=True)):
-                if name != sample_key(key):
-                    text = f"its row {row + 1:,} is of {name}, the index says {sample_key(key)}"
+            names = zip(table["key"].to_pylist(), map(sample_key, keys.tolist()), strict=True)
+            for row, (name, key) in enumerate(names, start=1):
+                if name != key:
+                    text = f"row {row:,} has the key {name}, the index says {key}"
                     yield Finding(file=file, text=text)
                     return

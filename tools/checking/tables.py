@@ -1,9 +1,8 @@
-"""The tables beside the tars: are they there, whole, and of one mind with the manifest?"""
+"""The tables of a split: open them, and compare them with the manifest."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from pipeline.storage.manifest import (
+    MANIFEST_NAME,
     MASK_DTYPE,
     SAMPLE_DTYPE,
     TARGET_COMPONENTS,
@@ -21,12 +21,12 @@ from pipeline.storage.manifest import (
     samples_name,
     targets_name,
 )
-from tools.checking.findings import Finding, gathered
+from tools.checking.findings import Finding, merge_findings
 from tools.text import plural
-from tools.writing.dataset_stats import spread
-from tools.writing.tar import BLOCK_BYTES, padded
+from tools.writing.dataset_stats import min_median_max
+from tools.writing.tar import BLOCK_BYTES, npy_header, padded
 
-# A row of the index, and what is wrong with it.
+# A row of the index and its error.
 Flaw = tuple[int, str]
 
 
@@ -40,8 +40,8 @@ class UnusableTableError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Tables:
-    """The rows of a split, mapped: SAMPLE_DTYPE (n,); by task, float32 (n, targets) or MASK_DTYPE
-    (n,)."""
+    """The memory-mapped rows of a split: SAMPLE_DTYPE (n,); by task, float32 (n, targets) or
+    MASK_DTYPE (n,)."""
 
     samples: NDArray[np.void]
     targets: NDArray[np.float32] | None = None
@@ -50,22 +50,12 @@ class Tables:
     def __len__(self) -> int:
         return len(self.samples)
 
-    def take(self, part: slice | NDArray[np.int64]) -> "Tables":
+    def take(self, rows: slice | NDArray[np.int64]) -> "Tables":
         return Tables(
-            samples=self.samples[part],
-            targets=None if self.targets is None else self.targets[part],
-            masks=None if self.masks is None else self.masks[part],
+            samples=self.samples[rows],
+            targets=None if self.targets is None else self.targets[rows],
+            masks=None if self.masks is None else self.masks[rows],
         )
-
-
-def npy_header(dtype: DTypeLike, shape: tuple[int, ...]) -> bytes:
-    """What a ``.npy`` of this type and shape begins with."""
-    header = BytesIO()
-    description = np.lib.format.dtype_to_descr(np.dtype(dtype))
-    np.lib.format.write_array_header_1_0(
-        header, {"descr": description, "fortran_order": False, "shape": shape}
-    )
-    return header.getvalue()
 
 
 def open_tables(directory: Path, split: str, manifest: Manifest) -> Tables:
@@ -81,30 +71,46 @@ def open_tables(directory: Path, split: str, manifest: Manifest) -> Tables:
     return Tables(samples=samples, targets=targets, masks=masks)
 
 
+def _open_table(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
+    # Not np.load, which raises many kinds of errors for a damaged header.
+    header = npy_header(dtype, shape)
+    size_bytes = len(header) + int(np.prod(shape)) * np.dtype(dtype).itemsize
+    try:
+        with path.open("rb") as file:
+            is_same = file.read(len(header)) == header
+        if is_same and path.stat().st_size == size_bytes:
+            table: NDArray[Any] = np.memmap(path, dtype, "r", offset=len(header), shape=shape)
+            return np.asarray(table)
+    except OSError as error:
+        raise UnusableTableError(path.name, f"it can't be read ({error.strerror})") from error
+    raise UnusableTableError(
+        path.name, f"it is not a table of {shape[0]:,} samples, the number in {MANIFEST_NAME}"
+    )
+
+
 def check_tables(split: str, tables: Tables, manifest: Manifest) -> Iterator[Finding]:
-    """What the index and the manifest disagree about."""
-    known = len(manifest.classes) if manifest.task == "classification" else 0
+    """Compare the rows of the index with each other and with the manifest."""
+    classes = len(manifest.classes) if manifest.task == "classification" else 0
+    file, keys = samples_name(split), tables.samples["key"]
     for flaws in (
         _shard_flaws(tables, manifest.splits[split]),
         _key_flaws(tables),
-        _label_flaws(tables, known),
+        _label_flaws(tables, classes),
         _mask_flaws(tables),
     ):
-        keys = tables.samples["key"]
-        file = samples_name(split)
-        yield from gathered(
+        yield from merge_findings(
             [Finding(file=file, text=text, row=row, key=int(keys[row])) for row, text in flaws],
             len(tables),
         )
 
 
 def check_counts(split: str, tables: Tables, manifest: Manifest) -> Iterator[Finding]:
-    """Whether the manifest counts the classes as the index shows them; masks alone show theirs."""
+    """Compare the manifest's class counts with the index, which doesn't have those of masks."""
     if tables.targets is not None and manifest.classes:
         counts = np.asarray((tables.targets > 0).sum(axis=0), np.int64)
     elif manifest.task == "classification":
-        labels, known = tables.samples["label"], len(manifest.classes)
-        counts = np.bincount(labels[(labels >= 0) & (labels < known)], minlength=known)
+        labels, classes = tables.samples["label"], len(manifest.classes)
+        counts = np.bincount(labels[(labels >= 0) & (labels < classes)], minlength=classes)
     else:
         return
     yield from check_class_counts(split, counts, manifest)
@@ -113,69 +119,51 @@ def check_counts(split: str, tables: Tables, manifest: Manifest) -> Iterator[Fin
 def check_class_counts(
     split: str, counts: NDArray[np.int64], manifest: Manifest
 ) -> Iterator[Finding]:
-    """`counts`: samples of each class, as found."""
+    """Compare the manifest's class counts with `counts`, int64 (classes,)."""
     stated = manifest.splits[split].class_counts
     if len(stated) != len(counts):
-        text = f"{split} counts {len(stated)} classes of {len(counts)}"
-        yield Finding(file="dataset.json", text=text)
+        text = f"{split} has class counts of {len(stated)} classes, not {len(counts)}"
+        yield Finding(file=MANIFEST_NAME, text=text)
         return
-    for name, said, count in zip(manifest.classes, stated, counts.tolist(), strict=True):
-        if said != count:
-            text = f"{split} has {count} of class {name!r}, not {said}"
-            yield Finding(file="dataset.json", text=text)
+    for name, number, count in zip(manifest.classes, stated, counts.tolist(), strict=True):
+        if number != count:
+            text = f"{split} has {plural(count, 'sample')} of class {name!r}, not {number:,}"
+            yield Finding(file=MANIFEST_NAME, text=text)
 
 
 def check_sizes(splits: Sequence[Tables], manifest: Manifest) -> Iterator[Finding]:
-    """Whether the manifest's (minimum, median, maximum) are those of all samples together."""
-    for name in ("height", "width"):
+    """Compare the manifest's minimum, median and maximum with all samples."""
+    for name, stated in (("height", manifest.heights), ("width", manifest.widths)):
         counts = Counter(np.concatenate([tables.samples[name] for tables in splits]).tolist())
-        stated = manifest.heights if name == "height" else manifest.widths
-        if stated != (found := spread(counts)):
-            text = f"it says {stated} of {name}s (minimum, median, maximum), they are {found}"
-            yield Finding(file="dataset.json", text=text)
+        if stated != (actual := min_median_max(counts)):
+            text = f"its {name}s (minimum, median, maximum) are {stated}, the index has {actual}"
+            yield Finding(file=MANIFEST_NAME, text=text)
 
 
 def _shard_flaws(tables: Tables, split: Split) -> Iterator[Flaw]:
-    found = tables.samples["shard"]
-    stated = np.repeat(np.arange(len(split.shards)), [shard.samples for shard in split.shards])
-    for row in np.flatnonzero(found != stated).tolist():
-        yield row, f"it is said to be in shard {found[row]}, not in {stated[row]}"
+    shards = tables.samples["shard"]
+    expected = np.repeat(np.arange(len(split.shards)), [shard.samples for shard in split.shards])
+    for row in np.flatnonzero(shards != expected).tolist():
+        yield row, f"the index places it in shard {shards[row]} instead of {expected[row]}"
 
 
 def _key_flaws(tables: Tables) -> Iterator[Flaw]:
     keys = tables.samples["key"].astype(np.int64)
     for row in (1 + np.flatnonzero(np.diff(keys) <= 0)).tolist():
-        yield row, f"it stands behind {sample_key(int(keys[row - 1]))}, but keys rise"
+        yield row, f"its key is not greater than {sample_key(int(keys[row - 1]))}, the key before"
 
 
 def _label_flaws(tables: Tables, classes: int) -> Iterator[Flaw]:
     labels = tables.samples["label"]
     wrong = (labels < 0) | (labels >= classes) if classes else labels != -1
     for row in np.flatnonzero(wrong).tolist():
-        yield row, f"its label is {labels[row]}, there are {plural(classes, 'class')}"
+        yield row, f"its label is {labels[row]}, but there are {plural(classes, 'class')}"
 
 
 def _mask_flaws(tables: Tables) -> Iterator[Flaw]:
-    """A mask lies before its image, with the image's header between them."""
+    """A mask ends where the header of its image starts."""
     if tables.masks is None:
         return
     ends = tables.masks["offset"] + padded(tables.masks["size"].astype(np.int64)).astype(np.uint64)
     for row in np.flatnonzero(ends + BLOCK_BYTES != tables.samples["offset"]).tolist():
-        yield row, "its mask is said to lie elsewhere than before its image"
-
-
-def _open_table(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
-    # np.load is not asked: it fails in many ways where a header is damaged.
-    header = npy_header(dtype, shape)
-    size_bytes = len(header) + int(np.prod(shape)) * np.dtype(dtype).itemsize
-    try:
-        with path.open("rb") as file:
-            found = file.read(len(header))
-        if found == header and path.stat().st_size == size_bytes:
-            table: NDArray[Any] = np.memmap(path, dtype, "r", offset=len(header), shape=shape)
-            return np.asarray(table)
-    except OSError as error:
-        raise UnusableTableError(path.name, f"it can't be read ({error.strerror})") from error
-    raise UnusableTableError(
-        path.name, f"it is no table of the {shape[0]:,} samples that dataset.json speaks of"
-    )
+        yield row, "the index doesn't place its mask directly before its image"

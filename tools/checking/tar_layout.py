@@ -1,5 +1,5 @@
-"""What the index says of one tar: a tar is a pure function of it, but for the images and masks,
-of which it has the checksums."""
+"""The expected contents of a tar, which follow from the index; of images and masks it has only the
+checksums."""
 
 import zlib
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from tools.writing.tar import (
 
 Integers = NDArray[np.int64]
 
-# Samples whose headers are made at a time.
+# Samples whose headers are made at once.
 _CHUNK = 4096
 
 
@@ -37,7 +37,7 @@ class Member(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """One component of n samples: int64 (n,) sizes in bytes and uint32 (n,) crc32."""
+    """One component of n samples: sizes in bytes, int64 (n,), and crc32, uint32 (n,)."""
 
     sizes: Integers
     crcs: NDArray[np.uint32]
@@ -45,8 +45,8 @@ class Contents(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class TarLayout:
-    """Where each of n samples lies, and what lies there: the component `target`, then the image,
-    which is one of `image_components`. `digits`: width of a label in ASCII."""
+    """Position and contents of n samples: the component `target`, then the image, one of
+    `image_components`. `digits`: width of a label in ASCII."""
 
     rows: Tables
     target: str
@@ -79,8 +79,8 @@ class TarLayout:
         return Contents(np.full(*payloads.shape), crcs)
 
     @property
-    def begins(self) -> Integers:
-        """First bytes of the samples, headers and all."""
+    def starts(self) -> Integers:
+        """First bytes of the samples, those of their first header."""
         return self.offsets - 2 * BLOCK_BYTES - padded(self.targets.sizes)
 
     @property
@@ -88,7 +88,7 @@ class TarLayout:
         return self.offsets + padded(self.images.sizes)
 
     def members(self) -> Iterator[tuple[Member, dict[str, Member]]]:
-        """Of each sample the target, and the image under each of `image_components`."""
+        """For each sample the target, and the image under each of `image_components`."""
         for start in range(0, len(self.rows), _CHUNK):
             part = slice(start, start + _CHUNK)
             images = {
@@ -106,16 +106,13 @@ class TarLayout:
             "offset": self.offsets,
             "size": self.images.sizes,
         }
-        rows = np.empty(len(self.rows), [(name, np.int64) for name in columns])
-        for name, column in columns.items():
-            rows[name] = column
-        return index_text(self.target, rows, components)
+        return index_text(self.target, columns, components)
 
     def _members(self, part: slice, contents: Contents, component: str) -> Iterator[Member]:
         keys, sizes = self.keys[part], contents.sizes[part]
         headers = member_headers(keys, sizes, [component] * len(keys))
-        rows = zip(
-            keys.tolist(), headers, sizes.tolist(), contents.crcs[part].tolist(), strict=True
-        )
-        for key, header, size, crc in rows:
+        crcs = contents.crcs[part].tolist()
+        for key, header, size, crc in zip(
+            keys.tolist(), headers, sizes.tolist(), crcs, strict=True
+        ):
             yield Member(f"{sample_key(key)}.{component}", header.tobytes(), size, crc)

@@ -1,9 +1,9 @@
-"""Tars against the index: every byte is accounted for, and what differs has a name. Runs in worker
-processes."""
+"""Compare tars with the index, byte for byte. Runs in worker processes."""
 
 import hashlib
 import os
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -11,18 +11,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.storage.manifest import Shard, index_name, samples_name
-from tools.checking.findings import Finding, gathered
-from tools.checking.tar_flaws import find_flaw, first_difference, header_name
-from tools.checking.tar_layout import TarLayout
+from pipeline.storage.manifest import MANIFEST_NAME, Shard, index_name, samples_name
+from tools.checking.findings import Finding, merge_findings
+from tools.checking.tar_layout import Member, TarLayout
 from tools.text import plural
-from tools.writing.tar import BLOCK_BYTES, END
+from tools.writing.tar import BLOCK_BYTES, END, padding
+
+_NAME_BYTES = 100
+# Contents of at most this many bytes are shown.
+_SHOWN_BYTES = 20
+_WRONG_HASH = f"its sha256 differs from that in {MANIFEST_NAME}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TarTask:
-    """A shard to check: `layout` is what the index says of it, None where the index can't be used,
-    and `first` the row of its first sample there."""
+    """A shard to check: its expected `layout`, None if the index can't be used, and the row `first`
+    of its first sample in the index."""
 
     directory: Path
     split: str
@@ -34,7 +38,7 @@ class TarTask:
 
 @dataclass(frozen=True, kw_only=True)
 class TarResult:
-    """`flawed`: rows of the index whose samples are not what they should be."""
+    """`flawed`: rows of the index whose samples differ."""
 
     sha256: str
     findings: tuple[Finding, ...]
@@ -42,132 +46,171 @@ class TarResult:
 
 
 def check_tar(task: TarTask) -> TarResult:
-    """Everything that is wrong with the tar and with its ``.idx``."""
-    name = task.shard.name
+    """Compare a tar and its ``.idx`` with the index."""
     try:
-        with (task.directory / name).open("rb") as file:
+        with (task.directory / task.shard.name).open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            if task.layout is None:
-                return _by_sum(task, sha256)
-            return _Tar(task, task.layout, file.fileno(), sha256).check()
+            if task.layout is not None:
+                return _TarCheck(task, task.layout, file.fileno(), sha256).run()
+            if sha256 == task.shard.sha256:
+                return TarResult(sha256=sha256, findings=(), flawed=frozenset())
+            return reject_tar(task, _WRONG_HASH)
     except OSError as error:
-        return unreadable(task, f"it can't be read ({error.strerror})")
+        return reject_tar(task, f"it can't be read ({error.strerror})")
 
 
-def unreadable(task: TarTask, reason: str) -> TarResult:
-    """The result where nothing of a tar can be used."""
-    every = frozenset(range(task.first, task.first + task.shard.samples))
+def reject_tar(task: TarTask, reason: str) -> TarResult:
+    """The result if no sample of a tar can be used."""
+    rows = frozenset(range(task.first, task.first + task.shard.samples))
     findings = (Finding(file=task.shard.name, text=reason),)
-    return TarResult(sha256="", findings=findings, flawed=every)
+    return TarResult(sha256="", findings=findings, flawed=rows)
 
 
-def _by_sum(task: TarTask, sha256: str) -> TarResult:
-    if sha256 == task.shard.sha256:
-        return TarResult(sha256=sha256, findings=(), flawed=frozenset())
-    return unreadable(task, "its sha256 is not the one in dataset.json")
-
-
-class _Tar:
-    """An open tar."""
+class _TarCheck:
+    """The check of an open tar."""
 
     def __init__(self, task: TarTask, layout: TarLayout, file: int, sha256: str) -> None:
         self._task, self._layout, self._file, self._sha256 = task, layout, file, sha256
         self._intact = sha256 == task.shard.sha256
         self._size_bytes = os.fstat(file).st_size
-        self._begins, self._ends = layout.begins, layout.ends
-        # What is as it was written is not to blame for a disagreement.
-        self._blamed = samples_name(task.split) if self._intact else task.shard.name
+        self._starts, self._ends = layout.starts, layout.ends
+        # If the tar is intact, the index must be wrong.
+        self._file_at_fault = samples_name(task.split) if self._intact else task.shard.name
         self._components: list[str] = []
 
-    def check(self) -> TarResult:
-        flaws = list(self._flaws())
-        findings = [*self._size(), *gathered(flaws, len(self._begins))]
-        findings += self._rest() if not findings else []
+    def run(self) -> TarResult:
+        flaws = list(self._check_samples())
+        findings = [*self._check_size(), *merge_findings(flaws, len(self._starts))]
+        findings += self._check_gaps() if not findings else []
         if not findings and not self._intact:
-            text = "its sha256 is not the one in dataset.json, but all in it is as the index says"
-            findings.append(self._finding(text))
-        findings += self._index(disagreed=bool(findings))
+            findings.append(self._finding(f"{_WRONG_HASH}, although its contents match the index"))
+        findings += self._check_idx(disagreed=bool(findings))
         rows = {finding.row for finding in flaws if finding.row is not None}
-        lost = np.flatnonzero(self._lost) + self._task.first
+        cut = np.flatnonzero(self._cut_off) + self._task.first
         return TarResult(
-            sha256=self._sha256, findings=tuple(findings), flawed=frozenset(rows | {*lost.tolist()})
+            sha256=self._sha256, findings=tuple(findings), flawed=frozenset(rows | {*cut.tolist()})
         )
 
     @property
-    def _lost(self) -> NDArray[np.bool_]:
-        """Samples behind the end of a tar that was cut off."""
-        cut = self._size_bytes < self._task.shard.bytes
-        return (self._begins >= 0) & (self._ends > self._size_bytes) & cut
+    def _cut_off(self) -> NDArray[np.bool_]:
+        """Samples beyond the end of a truncated tar."""
+        truncated = self._size_bytes < self._task.shard.bytes
+        return (self._starts >= 0) & (self._ends > self._size_bytes) & truncated
 
-    def _flaws(self) -> Iterator[Finding]:
-        """One finding for each sample that is not in the tar as the index says."""
-        lost = self._lost
+    def _check_samples(self) -> Iterator[Finding]:
+        """One finding for each sample that differs."""
+        cut_off = self._cut_off
         for row, (target, images) in enumerate(self._layout.members()):
-            begin, end = int(self._begins[row]), int(self._ends[row])
+            start, end = int(self._starts[row]), int(self._ends[row])
             component, flaw = self._layout.image_components[0], None
-            if begin >= 0 and end <= self._size_bytes:
-                data = os.pread(self._file, end - begin, begin)
-                component = self._component(row, data, component)
-                flaw = find_flaw(data, begin, (target, images[component]))
-            elif not lost[row]:
-                flaw = f"it should lie at bytes {begin:,} to {end:,}, outside of the tar"
+            if start >= 0 and end <= self._size_bytes:
+                data = os.pread(self._file, end - start, start)
+                component = self._image_component(row, data, component)
+                flaw = _find_flaw(data, start, (target, images[component]))
+            elif not cut_off[row]:
+                flaw = f"the index places it at bytes {start:,} to {end:,}, outside of the tar"
             self._components.append(component)
             if flaw:
                 yield self._finding(flaw, row)
 
-    def _component(self, row: int, data: bytes, default: str) -> str:
-        """What the name in the image's header ends with, if that is one of the manifest's."""
-        header = int(self._layout.offsets[row] - self._begins[row]) - BLOCK_BYTES
-        _, _, found = header_name(data[header:]).partition(".")
-        return found if found in self._layout.image_components else default
+    def _image_component(self, row: int, data: bytes, default: str) -> str:
+        """The suffix in the image's header, if the manifest has it."""
+        header = int(self._layout.offsets[row] - self._starts[row]) - BLOCK_BYTES
+        _, _, suffix = _header_name(data[header:]).partition(".")
+        return suffix if suffix in self._layout.image_components else default
 
-    def _size(self) -> Iterator[Finding]:
+    def _check_size(self) -> Iterator[Finding]:
         stated = self._task.shard.bytes
         if self._size_bytes != stated:
-            text = f"the tar is {self._size_bytes:,} bytes long, dataset.json says {stated:,}"
-            lost = np.flatnonzero(self._lost)
-            if len(lost):
-                text += f"; {plural(len(lost), 'sample')}, from this one on, are cut off"
-            yield self._finding(text, int(lost[0]) if len(lost) else None)
+            text = f"the tar is {self._size_bytes:,} bytes long, {MANIFEST_NAME} says {stated:,}"
+            rows = np.flatnonzero(self._cut_off)
+            if len(rows):
+                text += f"; {plural(len(rows), 'sample')}, from this one on, are cut off"
+            yield self._finding(text, int(rows[0]) if len(rows) else None)
 
-    def _rest(self) -> Iterator[Finding]:
-        """Bytes that belong to no sample, and the end of the tar."""
-        begins, ends = self._begins, self._ends
-        for row in np.flatnonzero(begins != np.concatenate([[0], ends[:-1]])).tolist():
-            yield self._finding("it doesn't begin where the sample before it ends", row)
-        end = int(ends[-1]) if len(ends) else 0
+    def _check_gaps(self) -> Iterator[Finding]:
+        """Bytes between samples, and the end of the tar."""
+        expected = np.concatenate([[0], self._ends[:-1]])
+        for row in np.flatnonzero(self._starts != expected).tolist():
+            yield self._finding("it doesn't start where the sample before it ends", row)
+        end = int(self._ends[-1]) if len(self._ends) else 0
         tail = os.pread(self._file, self._size_bytes - end, end)
         if tail != END:
-            where = end + first_difference(tail, END)
-            yield self._finding(f"behind the last sample, byte {where:,} is not the end of a tar")
+            byte = end + _first_difference(tail, END)
+            yield self._finding(f"after the last sample, byte {byte:,} is not the end of a tar")
 
-    def _index(self, *, disagreed: bool) -> Iterator[Finding]:
+    def _check_idx(self, *, disagreed: bool) -> Iterator[Finding]:
         """The tar's ``.idx``, which follows from the same rows."""
         name = index_name(self._task.shard.name)
         try:
-            found = (self._task.directory / name).read_bytes()
+            data = (self._task.directory / name).read_bytes()
         except OSError as error:
             yield Finding(file=name, text=f"it can't be read ({error.strerror})")
             return
-        intact = hashlib.sha256(found).hexdigest() == self._task.index_sha256
+        intact = hashlib.sha256(data).hexdigest() == self._task.index_sha256
         if intact and disagreed:
             return
         expected = self._layout.index_text(self._components).split("\n")
-        lines = zip_longest(found.decode(errors="replace").split("\n"), expected)
-        for number, (line, wanted) in enumerate(lines, start=1):
-            if line != wanted:
-                text = f"its line {number:,} is {_quoted(line)}, the index says {_quoted(wanted)}"
+        lines = zip_longest(data.decode(errors="replace").split("\n"), expected)
+        for number, (line, expected_line) in enumerate(lines, start=1):
+            if line != expected_line:
+                text = f"line {number:,} is {_quote(line)}, the index says {_quote(expected_line)}"
                 yield Finding(file=name, text=text)
                 return
         if not intact:
-            yield Finding(file=name, text="its sha256 is not the one in dataset.json")
+            yield Finding(file=name, text=_WRONG_HASH)
 
     def _finding(self, text: str, row: int | None = None) -> Finding:
         if row is None:
-            return Finding(file=self._blamed, text=text)
+            return Finding(file=self._file_at_fault, text=text)
         key = int(self._layout.keys[row])
-        return Finding(file=self._blamed, text=text, row=self._task.first + row, key=key)
+        return Finding(file=self._file_at_fault, text=text, row=self._task.first + row, key=key)
 
 
-def _quoted(line: str | None) -> str:
+def _find_flaw(data: bytes, start: int, members: Sequence[Member]) -> str | None:
+    """The first error of a sample with the bytes `data` from byte `start` of the tar on, which
+    should be `members`; None without errors."""
+    at, view = 0, memoryview(data)
+    for member in members:
+        content = at + BLOCK_BYTES
+        end = content + member.size_bytes
+        zeros = padding(member.size_bytes)
+        if data[at:content] != member.header:
+            return _header_flaw(data[at:content], start + at, member)
+        if zlib.crc32(view[content:end]) != member.crc32:
+            return _content_flaw(data[content:end], member)
+        at = end + len(zeros)
+        if data[end:at] != zeros:
+            byte = start + end + _first_difference(data[end:at], zeros)
+            return f"the padding after {member.name} is not zero at byte {byte:,} of the tar"
+    return None
+
+
+def _header_flaw(header: bytes, at: int, member: Member) -> str:
+    name = _header_name(header)
+    byte = f"byte {at + _first_difference(header, member.header):,} of the tar"
+    if name != member.name and name.isprintable():
+        return f"the header of {member.name} has the name {name!r} ({byte})"
+    return f"the header of {member.name} is wrong at {byte}"
+
+
+def _header_name(header: bytes) -> str:
+    return header[:_NAME_BYTES].rstrip(b"\0").decode(errors="replace")
+
+
+def _content_flaw(content: bytes, member: Member) -> str:
+    crc = zlib.crc32(content)
+    text = f"the crc32 of {member.name} is {crc:08x}, the index says {member.crc32:08x}"
+    if member.size_bytes <= _SHOWN_BYTES:
+        return f"{text}; its content is {content.decode(errors='replace')!r}"
+    return text
+
+
+def _first_difference(data: bytes, expected: bytes) -> int:
+    """Index of the first byte that differs."""
+    pairs = enumerate(zip(data, expected, strict=False))
+    return next((n for n, (a, b) in pairs if a != b), min(len(data), len(expected)))
+
+
+def _quote(line: str | None) -> str:
     return "missing" if line is None else repr(line)

@@ -1,8 +1,8 @@
-"""The bytes of an image file -> upright pixels of 8 bits, or why not. Runs in worker processes,
-which may die.
+"""Decode an image file to upright pixels of 8 bits, or tell why it can't be used. Runs in worker
+processes, which may die.
 
-Content decides the format, never the name. Of several frames or pages the first counts; ICC
-profiles are ignored, as decoders do; CMYK becomes RGB without a profile.
+The content decides the format, not the name. Only the first frame or page is read; ICC profiles are
+ignored, as decoders do; CMYK becomes RGB without a profile.
 """
 
 import re
@@ -13,29 +13,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.images.formats import identify
+from tools.images.guards import StderrCapture, memory_bounded
 from tools.images.headers import JPEG_END, PNG_END, Header
-from tools.images.memory_limit import memory_bounded
 from tools.images.non_images import describe_non_image
-from tools.images.stderr_capture import StderrCapture
 
 Pixels = NDArray[np.uint8]
 
-# Entropy-coded data is read in full, but the inverse cosine transform is that of a pixel a block.
+# Reads all entropy-coded data, but computes only one pixel per block.
 _CHEAPEST = cv2.IMREAD_REDUCED_GRAYSCALE_8 | cv2.IMREAD_IGNORE_ORIENTATION
-# What libjpeg says of data it had to guess; it says only the first thing it finds. Stray bytes
-# before the end marker (D9) are harmless and frequent.
+# libjpeg's warnings about data that it had to guess; it prints only the first. Stray bytes before
+# the end marker (D9) are harmless and frequent.
 _JPEG_DAMAGE = re.compile(
     r"premature end|bad Huffman|bad arithmetic|instead of RST|Inconsistent progression"
     r"|extraneous bytes before marker 0x(?!d9)[0-9a-f]+",
     re.IGNORECASE,
 )
 _TIFF_DAMAGE = re.compile(r"TIFF_Error|IO error")
-# Formats with one place that tells the size. An AVIF that says 16 x 16 px may take gigabytes; the
-# hungriest decoder, of JPEG 2000, takes half of this.
-_HONEST = frozenset({"jpeg", "png", "gif", "bmp"})
+# Formats that hold the size only once. An AVIF whose header says 16 x 16 px may take gigabytes. The
+# decoder that needs most, that of JPEG 2000, takes half of this limit.
+_ONE_SIZE = frozenset({"jpeg", "png", "gif", "bmp"})
 _ROOM_BYTES, _ROOM_BYTES_A_PIXEL = 2**28, 32
 _SPELLINGS = {"webp": "WebP", "sun raster": "Sun raster"}
-# Of a stripe in which alpha is applied, to bound the memory for 16-bit products.
+# Alpha is applied in stripes of this size, to bound the memory for 16-bit products.
 _STRIPE_PIXELS = 2**20
 
 
@@ -43,95 +42,83 @@ class UnsoundImageError(Exception):
     """The image can't be used; the text says why."""
 
 
-def judge(data: bytes, max_pixels: int) -> Header:
+def validate_header(data: bytes, max_pixels: int) -> Header:
     """The header of an image that may be decoded; raises ``UnsoundImageError``."""
     name, header = identify(data)
     if header is None:
         damaged = f"the {name} is damaged or cut off within its header"
         raise UnsoundImageError(damaged if name else describe_non_image(data))
-    if not 0 < header.height * header.width <= max_pixels:
-        raise UnsoundImageError(_size_flaw(header, max_pixels))
+    size = f"{header.width:,} x {header.height:,} px"
+    if header.height < 1 or header.width < 1:
+        raise UnsoundImageError(f"its header gives the size {size}")
+    if header.height * header.width > max_pixels:
+        raise UnsoundImageError(f"{size} are more than --max-pixels {max_pixels / 1e6:g} allows")
     if header.flaw:
         raise UnsoundImageError(header.flaw)
     return header
 
 
 def upright_size(header: Header) -> tuple[int, int]:
-    """(h, w) of the image as it is meant to be seen."""
+    """(h, w) of the image after its orientation is applied."""
     size = header.height, header.width
     return size[::-1] if header.orientation >= 5 else size
 
 
-def _size_flaw(header: Header, max_pixels: int) -> str:
-    size = f"{header.width:,} x {header.height:,} px"
-    if header.height < 1 or header.width < 1:
-        return f"its header says that it has {size}"
-    return f"{size} are more than --max-pixels {max_pixels / 1e6:g} allows"
-
-
-def verify(data: bytes, header: Header, complaints: StderrCapture, *, in_full: bool) -> None:
-    """Raise ``UnsoundImageError`` for a JPEG or PNG that is cut off or, `in_full`, damaged. The
-    pixels are not of interest."""
+def verify(data: bytes, header: Header, stderr: StderrCapture, *, in_full: bool) -> None:
+    """Raise ``UnsoundImageError`` for a JPEG or PNG that is cut off or, with `in_full`, damaged."""
     if not in_full:
         _check_end(data, header)
     elif header.format == "jpeg":
-        _decode(data, header, complaints, _CHEAPEST)
+        _decode(data, header, stderr, _CHEAPEST)
     else:
-        decode(data, header, complaints)
+        decode(data, header, stderr)
 
 
-def decode(data: bytes, header: Header, complaints: StderrCapture) -> NDArray[Any]:
-    """Decode in full, EXIF ignored; raises ``UnsoundImageError`` for what is damaged."""
-    raw = _decode(data, header, complaints, cv2.IMREAD_UNCHANGED)
+def decode(data: bytes, header: Header, stderr: StderrCapture) -> NDArray[Any]:
+    """All pixels, before the orientation is applied; raises ``UnsoundImageError`` for a damaged
+    file."""
+    raw = _decode(data, header, stderr, cv2.IMREAD_UNCHANGED)
     if header.format in ("jpeg", "png") and raw.shape[:2] != (header.height, header.width):
         raise UnsoundImageError("its header contradicts itself about its size")
     return raw
 
 
-def _decode(data: bytes, header: Header, complaints: StderrCapture, flags: int) -> NDArray[Any]:
+def _decode(data: bytes, header: Header, stderr: StderrCapture, flags: int) -> NDArray[Any]:
     if header.format == "jpeg":
         _check_end(data, header)
+    array = np.frombuffer(data, np.uint8)
     try:
-        if header.format in _HONEST:
-            raw = _imdecode(data, flags)
+        if header.format in _ONE_SIZE:
+            raw = cv2.imdecode(array, flags)
         else:
             with memory_bounded(_ROOM_BYTES + header.height * header.width * _ROOM_BYTES_A_PIXEL):
-                raw = _imdecode(data, flags)
+                raw = cv2.imdecode(array, flags)
     except cv2.error as error:
         raise UnsoundImageError(f"OpenCV can't decode it: {error.err}") from error
     finally:
-        said = complaints.take()
-    name = _SPELLINGS.get(header.format, header.format.upper())
+        warnings = stderr.read()
     if raw is None:
-        other = (
-            "" if header.format in ("jpeg", "png") else ", or of a kind that OpenCV doesn't read"
-        )
-        raise UnsoundImageError(f"the {name} is damaged or cut off{other}")
-    if said and header.format == "jpeg" and (damage := _JPEG_DAMAGE.search(said)):
+        name = _SPELLINGS.get(header.format, header.format.upper())
+        is_common = header.format in ("jpeg", "png")
+        variant = "" if is_common else ", or is a variant that OpenCV doesn't read"
+        raise UnsoundImageError(f"the {name} is damaged or cut off{variant}")
+    if warnings and header.format == "jpeg" and (damage := _JPEG_DAMAGE.search(warnings)):
         raise UnsoundImageError(f"the JPEG is damaged: {damage.group()}")
-    if said and header.format == "tiff" and _TIFF_DAMAGE.search(said):
+    if warnings and header.format == "tiff" and _TIFF_DAMAGE.search(warnings):
         raise UnsoundImageError("the TIFF is damaged or cut off")
     return raw
 
 
-def _imdecode(data: bytes, flags: int) -> NDArray[Any] | None:
-    return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-
-
 def _check_end(data: bytes, header: Header) -> None:
-    if header.format == "jpeg":
-        is_cut = data.rfind(JPEG_END) < header.content_offset
-    else:
-        is_cut = data.rfind(PNG_END) < 0
-    if is_cut:
-        raise UnsoundImageError(
-            f"the {header.format.upper()} is cut off: its end marker is missing"
-        )
+    end, first = (JPEG_END, header.content_offset) if header.format == "jpeg" else (PNG_END, 0)
+    if data.rfind(end) < first:
+        name = header.format.upper()
+        raise UnsoundImageError(f"the {name} is cut off: its end marker is missing")
 
 
 def normalized(raw: NDArray[Any], header: Header, alpha: str) -> Pixels:
-    """Decoded pixels as they are stored: upright, uint8, (h, w) or BGR (h, w, 3). `alpha` as in
-    ``Encoding``."""
+    """Decoded pixels in the form that is stored: upright, uint8, (h, w) or BGR (h, w, 3). `alpha`
+    as in ``Encoding``."""
     clear = None if header.transparent is None else raw == header.transparent
     pixels = eight_bit(raw)
     if clear is not None and pixels.ndim == 2 and alpha != "drop":
@@ -140,7 +127,7 @@ def normalized(raw: NDArray[Any], header: Header, alpha: str) -> Pixels:
 
 
 def eight_bit(raw: NDArray[Any]) -> Pixels:
-    """Integers of 16 bits scaled to 8: 65535 becomes 255. Raises for all but unsigned integers."""
+    """Scale 16 bits to 8, so 65535 becomes 255; raises ``UnsoundImageError`` for other types."""
     if raw.dtype == np.uint16:
         return np.asarray(cv2.convertScaleAbs(raw, alpha=1 / 257), np.uint8)
     if raw.dtype != np.uint8:
@@ -149,8 +136,8 @@ def eight_bit(raw: NDArray[Any]) -> Pixels:
 
 
 def flatten(pixels: Pixels, alpha: str, kind: str = "straight") -> Pixels:
-    """(h, w, 4) over white or black, or its colors alone; the rest stays. `alpha` as in
-    ``Encoding``, `kind` as `alpha` in ``Header``."""
+    """Blend (h, w, 4) with white or black, or drop the alpha channel; other shapes stay. `alpha` as
+    in ``Encoding``, `kind` as `alpha` in ``Header``."""
     if pixels.ndim == 2 or pixels.shape[2] == 3:
         return pixels
     if pixels.shape[2] != 4:

@@ -1,21 +1,25 @@
-"""What is stored of an image: settings and the decisions that need no pixels."""
+"""Settings of how images are stored, and the decisions that need no pixels."""
 
+import math
 from dataclasses import dataclass
 
 from tools.images.headers import Header
 
-# Below this, in pixels of the shorter side, `auto` keeps PNG: a JPEG's 16 px chroma blocks then are
-# a quarter of the picture, and its tables (600 bytes) a good part of the file.
+# Below this shorter side, in pixels, `auto` stores PNG: a JPEG's 16 px chroma blocks would be a
+# quarter of the picture, and its tables (600 bytes) a large part of the file.
 SMALL_PX = 64
 
 
 @dataclass(frozen=True, kw_only=True)
 class Encoding:
-    """How to store: `mode` auto, keep, jpeg or png; JPEG quality; limits of the sides in pixels;
-    what lies behind transparent pixels, white, black or drop (their own color); limits of an image
-    in pixels and of a file in bytes; `verify`: by decode or header, of what is stored as it was;
-    `photographs`: what `auto` makes of
-    images that are no JPEG and not small, "jpg" or "png"."""
+    """How images are stored.
+
+    `mode`: auto, keep, jpeg or png. `quality` of JPEG. `longest_side`, `shortest_side`: limits in
+    pixels. `alpha`: the background of transparent pixels, white or black, or drop for their own
+    color. `max_pixels` of an image, `max_bytes` of a file. `verify`: by decode or header, for files
+    stored as they are. `photographs`: the component that `auto` gives to large images other than
+    JPEG, "jpg" or "png".
+    """
 
     mode: str = "auto"
     quality: int = 92
@@ -28,18 +32,18 @@ class Encoding:
     photographs: str = "jpg"
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width within the limits, of the same shape; never larger than before."""
+        """Height and width within the limits, in the same proportion; never larger than before."""
         if self.longest_side is None and self.shortest_side is None:
             return height, width
-        scale = 1.0
-        if self.longest_side is not None:
-            scale = min(scale, self.longest_side / max(height, width))
-        if self.shortest_side is not None:
-            scale = min(scale, self.shortest_side / min(height, width))
+        scale = min(
+            1.0,
+            (self.longest_side or math.inf) / max(height, width),
+            (self.shortest_side or math.inf) / min(height, width),
+        )
         return max(1, round(height * scale)), max(1, round(width * scale))
 
     def component(self, height: int, width: int, *, source_format: str) -> str:
-        """What an image that is encoded anew becomes: "jpg" or "png"."""
+        """The component of an image that is re-encoded: "jpg" or "png"."""
         if self.mode in ("jpeg", "png"):
             return "jpg" if self.mode == "jpeg" else "png"
         if self.mode == "keep":
@@ -49,7 +53,7 @@ class Encoding:
         return "jpg" if source_format == "jpeg" else self.photographs
 
     def keeps(self, header: Header) -> bool:
-        """Whether the source's own bytes are what to store."""
+        """Whether the source's bytes are stored as they are."""
         fits = self.size(header.height, header.width) == (header.height, header.width)
         if not (header.plain and header.orientation == 1 and fits) or self.mode == "jpeg":
             return False

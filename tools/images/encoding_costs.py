@@ -1,4 +1,4 @@
-"""What each way of storing costs on a few images of the download, before one is chosen."""
+"""Measure on a few images what each way to store them costs, and choose one."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,24 +13,24 @@ from tools.images.codec import (
     Pixels,
     UnsoundImageError,
     encode_pixels,
+    keep_file,
     read_pixels,
-    untouched,
 )
-from tools.images.decoding import decode, judge, normalized
+from tools.images.decoding import decode, normalized, validate_header
 from tools.images.encoding import SMALL_PX, Encoding
+from tools.images.guards import StderrCapture
 from tools.images.headers import Header
-from tools.images.stderr_capture import StderrCapture
 
-# Images are measured until so many pixels are spent, which takes half a second of one core.
+# Images are measured up to this many pixels, which takes one core half a second.
 MAX_PIXELS = 5_000_000
-# A loss has to bring so many times fewer bytes at least.
+# A lossy format has to save at least this factor of bytes.
 WORTHWHILE_RATIO = 1.25
-# A PNG of a photograph is more than so many times as large as its JPEG; one of a drawing isn't.
+# Photographs are more than this many times as large as PNG than as JPEG; drawings are not.
 PHOTOGRAPH_RATIO = 3.0
-# Below this JPEG is seen in a drawing, where edges ring, and in a photograph, whose noise hides
-# more: fine textures have 32 dB at quality 92.
+# Below this PSNR, JPEG artifacts are visible: in drawings, where edges ring, and in photographs,
+# whose noise hides more: fine textures have 32 dB at quality 92.
 MIN_DRAWING_DECIBEL, MIN_PHOTOGRAPH_DECIBEL = 35.0, 30.0
-# A picture that JPEG doesn't change has no noise to measure; it counts as this.
+# PSNR of an image that JPEG doesn't change.
 _MAX_PSNR_DECIBEL = 60.0
 _QUALITIES = (90, 95)
 _RESIZED_PX = 256
@@ -38,9 +38,8 @@ _RESIZED_PX = 256
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Means over `images` images stored as `choice` says: their size in bytes, PSNR in decibel
-    against the pixels that were encoded (None: nothing is lost), images a second that one core
-    decodes."""
+    """Means over `images` images that are stored as `choice`: size in bytes, PSNR in decibel
+    against the encoded pixels (None: lossless), and images per second that one core decodes."""
 
     choice: str
     images: int
@@ -51,11 +50,10 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class Costs:
-    """`choices`: over all measured images. `as_png`, `as_jpeg`: over those that `auto` has to
-    decide about, which are large and no JPEG; None where there are none. `formats`: the formats of
-    those ("" for pixels). `kept_jpegs`, `other_jpegs`, `small`: how many of the measured `auto`
-    stores untouched, encodes anew, makes a PNG for their size.
-    """
+    """`choices`: over all measured images. `as_png`, `as_jpeg`: over the images that `auto` decides
+    about, large ones other than JPEG; None without such images. `formats`: their formats ("" for
+    pixels). `kept_jpegs`, `other_jpegs`, `small`: numbers of images that `auto` stores as they are,
+    re-encodes, and stores as PNG because they are small."""
 
     choices: tuple[Cost, ...]
     as_png: Cost | None
@@ -69,24 +67,24 @@ class Costs:
 class _Picture(NamedTuple):
     """`data` and `header` of a file, None for pixels."""
 
-    data: bytes | None
-    header: Header | None
     pixels: Pixels
+    data: bytes | None = None
+    header: Header | None = None
 
     @property
     def format(self) -> str:
         return self.header.format if self.header else ""
 
-    def stored(self, encoding: Encoding) -> Encoded:
+    def encode(self, encoding: Encoding) -> Encoded:
         if self.data is not None and self.header is not None and encoding.keeps(self.header):
-            return untouched(self.data, self.header, self.pixels)
+            return keep_file(self.data, self.header, self.pixels)
         return encode_pixels(self.pixels, encoding, source_format=self.format)
 
 
-def cost_of(images: Iterable[bytes | Pixels], encoding: Encoding) -> Costs:
+def measure_costs(images: Iterable[bytes | Pixels], encoding: Encoding) -> Costs:
     """Costs over the first sound images of `images`: files, or pixels (h, w) or BGR (h, w, 3).
 
-    Runs in a worker: a file that kills its decoder must not end the tool.
+    Runs in a worker, since a file may kill its decoder.
     """
     pictures = list(_open(images, encoding))
     jpegs = [picture for picture in pictures if picture.format == "jpeg"]
@@ -106,22 +104,25 @@ def cost_of(images: Iterable[bytes | Pixels], encoding: Encoding) -> Costs:
 
 
 def _open(images: Iterable[bytes | Pixels], encoding: Encoding) -> Iterator[_Picture]:
-    left_pixels = MAX_PIXELS
-    with StderrCapture() as complaints:
+    pixels = 0
+    with StderrCapture() as stderr:
         for image in images:
-            if left_pixels <= 0:
+            if pixels >= MAX_PIXELS:
                 return
-            picture = _Picture(None, None, image) if not isinstance(image, bytes) else None
-            if isinstance(image, bytes):
-                try:
-                    header = judge(image, encoding.max_pixels)
-                    raw = decode(image, header, complaints)
-                    picture = _Picture(image, header, normalized(raw, header, encoding.alpha))
-                except UnsoundImageError:
-                    continue
-            if picture is not None:
-                left_pixels -= picture.pixels.shape[0] * picture.pixels.shape[1]
-                yield picture
+            try:
+                picture = _decode(image, encoding, stderr)
+            except UnsoundImageError:
+                continue
+            pixels += picture.pixels.shape[0] * picture.pixels.shape[1]
+            yield picture
+
+
+def _decode(image: bytes | Pixels, encoding: Encoding, stderr: StderrCapture) -> _Picture:
+    if not isinstance(image, bytes):
+        return _Picture(image)
+    header = validate_header(image, encoding.max_pixels)
+    raw = decode(image, header, stderr)
+    return _Picture(normalized(raw, header, encoding.alpha), image, header)
 
 
 def _is_large(pixels: Pixels, encoding: Encoding) -> bool:
@@ -142,10 +143,10 @@ def _cost(choice: str, pictures: Sequence[_Picture], encoding: Encoding) -> Cost
     sizes, psnrs, seconds = [], [], 0.0
     for picture in pictures:
         try:
-            encoded = picture.stored(encoding)
+            encoded = picture.encode(encoding)
         except UnsoundImageError:
             continue
-        # Not wall time: other processes may have the cores just now.
+        # CPU time: other processes may use the cores.
         began = time.thread_time()
         stored = read_pixels(encoded.data)
         seconds += time.thread_time() - began
@@ -164,7 +165,7 @@ def _cost(choice: str, pictures: Sequence[_Picture], encoding: Encoding) -> Cost
 
 
 def choose(costs: Costs, encoding: Encoding) -> tuple[Encoding, str]:
-    """What `auto` settles on, and why in one sentence; another mode stays, with an empty text.
+    """The choice of mode `auto` and its reasons in one sentence; another mode stays, without text.
 
     Bytes, PSNR and content decide, never the time: the same download must give the same shards on
     every machine.
@@ -173,14 +174,14 @@ def choose(costs: Costs, encoding: Encoding) -> tuple[Encoding, str]:
         return encoding, ""
     reasons = []
     if costs.as_png is not None and costs.as_jpeg is not None:
-        component, reason = _settle(costs.as_png, costs.as_jpeg)
+        component, reason = _choose_component(costs.as_png, costs.as_jpeg)
         encoding = replace(encoding, photographs=component)
         reasons.append(f"{_noun(costs.formats)} {reason}")
     if costs.kept_jpegs:
-        reasons.append("baseline JPEGs are stored untouched")
+        reasons.append("baseline JPEGs are stored as they are")
     if costs.other_jpegs:
         total = costs.kept_jpegs + costs.other_jpegs
-        reasons.append(f"{costs.other_jpegs} of {total} JPEGs looked at are encoded anew")
+        reasons.append(f"{costs.other_jpegs} of {total} measured JPEGs are re-encoded")
     if costs.small:
         reasons.append(f"images of less than {SMALL_PX} px are stored as PNG")
     reason = "; ".join(reasons)
@@ -192,17 +193,17 @@ def _noun(formats: Sequence[str]) -> str:
     return f"{' and '.join(names)} images" if names else "Images"
 
 
-def _settle(png: Cost, jpeg: Cost) -> tuple[str, str]:
-    """ "jpg" or "png", and why."""
+def _choose_component(png: Cost, jpeg: Cost) -> tuple[str, str]:
+    """The component for large images, "jpg" or "png", and the reason."""
     psnr, ratio = jpeg.psnr_decibel or _MAX_PSNR_DECIBEL, png.mean_bytes / jpeg.mean_bytes
-    wanted = MIN_PHOTOGRAPH_DECIBEL if ratio > PHOTOGRAPH_RATIO else MIN_DRAWING_DECIBEL
+    required = MIN_PHOTOGRAPH_DECIBEL if ratio > PHOTOGRAPH_RATIO else MIN_DRAWING_DECIBEL
     if ratio < WORTHWHILE_RATIO:
         share = jpeg.mean_bytes / png.mean_bytes
         return "png", f"are stored as PNG: {jpeg.choice} would take {share:.1f} of the bytes"
-    if psnr < wanted:
+    if psnr < required:
         return "png", (
-            f"are stored as PNG: {jpeg.choice} would take {ratio:.1f} times fewer bytes, but "
-            f"{psnr:.1f} dB are less than {wanted:.0f}"
+            f"are stored as PNG: {jpeg.choice} would take {ratio:.1f} times fewer bytes, but its "
+            f"PSNR of {psnr:.1f} dB is below {required:.0f} dB"
         )
     speed = jpeg.images_per_second / png.images_per_second
     return "jpg", (
@@ -212,11 +213,14 @@ def _settle(png: Cost, jpeg: Cost) -> tuple[str, str]:
 
 
 def costs_table(costs: Costs) -> Table:
-    """For a terminal: a row a choice."""
+    """A table with a row for each choice."""
     count = max((cost.images for cost in costs.choices), default=0)
-    table = Table(title=f"What storing costs, on {count} of the images", title_justify="left")
+    table = Table(
+        title=f"Cost of each way to store the images, measured on {count} of them",
+        title_justify="left",
+    )
     table.add_column("stored as")
-    for name in ("bytes an image", "PSNR", "images/s a core decodes"):
+    for name in ("bytes/image", "PSNR", "images/s decoded per core"):
         table.add_column(name, justify="right")
     for cost in costs.choices:
         psnr = "lossless" if cost.psnr_decibel is None else f"{cost.psnr_decibel:.1f} dB"

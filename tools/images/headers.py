@@ -1,9 +1,9 @@
-"""What the header of a JPEG or PNG says, read without decoding. The file's name says nothing."""
+"""Headers of JPEG and PNG files, read without decoding."""
 
 import struct
 from typing import NamedTuple
 
-from tools.images.orientation import exif_orientation, xmp_orientation
+from tools.images.tiff import exif_orientation, xmp_orientation
 
 JPEG_START = b"\xff\xd8\xff"
 JPEG_END = b"\xff\xd9"
@@ -16,31 +16,30 @@ _BASELINE = 0xC0
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _SCAN = 0xDA
 _EXIF, _ADOBE = 0xE1, 0xEE
-# Markers that carry no length: a stuffed zero, TEM and RSTn.
+# Markers without a length: a stuffed zero, TEM and RSTn.
 _BARE = frozenset({0x00, 0x01, *range(0xD0, 0xD8)})
 _EXIF_START = b"Exif\0\0"
 _XMP_START = b"http://ns.adobe.com/xap/1.0/\0"
-# Sampling factors, horizontal and vertical, of luma where chroma has 1 x 1: what GPUs decode.
+# Horizontal and vertical sampling factors of luma that GPUs decode, where chroma has 1 x 1.
 _SAMPLINGS = frozenset({0x11, 0x21, 0x22, 0x12, 0x41, 0x42})
-# A progressive JPEG has about ten; each costs a walk over all of the image.
+# A progressive JPEG has about ten; each costs a pass over the whole image.
 _MAX_SCANS = 200
 
 _GRAY, _RGB = 0, 2
-# Transparency, an animation's frames, and compressed text, which may be a bomb for its readers.
-_UNPLAIN_CHUNKS = (b"tRNS", b"acTL", b"zTXt", b"iTXt")
+# Transparency, animation frames, and compressed text, which may be a decompression bomb.
+_SPECIAL_CHUNKS = (b"tRNS", b"acTL", b"zTXt", b"iTXt")
 _XMP_KEY = b"XML:com.adobe.xmp\0"
 
 
 class Header(NamedTuple):
-    """What a header says; sizes are in pixels as stored, before rotation.
+    """Facts from an image's header; sizes are in pixels as stored, before rotation.
 
-    `format` is "jpeg", "png" or the name of another that OpenCV reads. `plain`: any decoder, also a
-    GPU's, reads it to the same 8-bit gray or RGB picture: a baseline JPEG of one scan, of one or
-    three components in YCbCr, or a gray or RGB PNG of 8 bits without transparency.
-    `content_offset` is where a JPEG's first scan begins, in bytes. `flaw`: why no decoder should
-    see it, or "". `transparent`: the gray value that is transparent, of 16 bits in a PNG of 16
-    bits, else of 8. `alpha`: what the fourth channel means, "straight", "premultiplied" or
-    "unused".
+    `format`: "jpeg", "png" or another that OpenCV reads. `plain`: any decoder, also that of a GPU,
+    gives the same 8-bit gray or RGB pixels: a baseline JPEG of one scan with one or three
+    components in YCbCr, or a gray or RGB PNG of 8 bits without transparency. `content_offset`: the
+    first byte of a JPEG's first scan. `flaw`: why no decoder should open it, or "". `transparent`:
+    the transparent gray value, of 16 bits in a PNG of 16 bits, else of 8. `alpha`: the meaning of
+    the fourth channel, "straight", "premultiplied" or "unused".
     """
 
     format: str
@@ -56,7 +55,7 @@ class Header(NamedTuple):
 
 
 def read_header(data: bytes) -> Header | None:
-    """The header of a JPEG or PNG; None for anything else, or if it makes no sense."""
+    """The header of a JPEG or PNG; None for other or damaged data."""
     try:
         if data.startswith(JPEG_START):
             return _read_jpeg(data)
@@ -67,9 +66,12 @@ def read_header(data: bytes) -> Header | None:
     return None
 
 
-def _read_jpeg(data: bytes) -> Header | None:
-    """One loop, as few steps a segment as can be: it runs once an image. Like libjpeg it skips what
-    lies between segments."""
+def _walk_jpeg(data: bytes) -> tuple[bool, tuple[int, int] | None, int, int, int, int | None]:
+    """The segments before the first scan: whether nothing is between them, marker and offset of the
+    frame, bounds of the scan's header, orientation, transform of an Adobe segment.
+
+    One loop with few steps per segment, since it runs for every image. Like libjpeg it skips
+    bytes between segments."""
     exif = xmp = adobe_transform = frame = None
     tidy, at = True, 2
     while True:
@@ -93,8 +95,12 @@ def _read_jpeg(data: bytes) -> Header | None:
         elif marker == _ADOBE and end - start >= 12 and data.startswith(b"Adobe", start):
             adobe_transform = data[start + 11]
         elif marker == _SCAN:
-            break
+            return tidy, frame, start, end, exif or xmp or 1, adobe_transform
         at = end
+
+
+def _read_jpeg(data: bytes) -> Header | None:
+    tidy, frame, scan_start, scan_end, orientation, adobe_transform = _walk_jpeg(data)
     if frame is None:
         return None
     kind, body = frame
@@ -105,22 +111,22 @@ def _read_jpeg(data: bytes) -> Header | None:
     plain = (
         tidy
         and kind == _BASELINE
-        and (count == 1 or (count == 3 and is_ycc and _is_usual(samplings)))
-        and data[start] == count
+        and (count == 1 or (count == 3 and is_ycc and _gpu_decodable(samplings)))
+        and data[scan_start] == count
     )
     return Header(
         format="jpeg",
         height=height,
         width=width,
         plain=plain,
-        orientation=exif or xmp or 1,
-        content_offset=end,
-        flaw=_jpeg_flaw(data, precision, height, end if kind != _BASELINE else None),
+        orientation=orientation,
+        content_offset=scan_end,
+        flaw=_jpeg_flaw(data, precision, height, scan_end if kind != _BASELINE else None),
         progressive=kind in _PROGRESSIVE,
     )
 
 
-def _is_usual(samplings: bytes) -> bool:
+def _gpu_decodable(samplings: bytes) -> bool:
     return samplings[0] in _SAMPLINGS and samplings[1:] == b"\x11\x11"
 
 
@@ -128,9 +134,9 @@ def _jpeg_flaw(data: bytes, precision: int, height: int, scans_from: int | None)
     if precision != 8:
         return f"a JPEG of {precision} bits a sample: convert it to 8 bits first"
     if height == 0:
-        return "the JPEG doesn't say its height"
+        return "the header of the JPEG holds no height"
     if scans_from is not None and (count := data.count(b"\xff\xda", scans_from)) > _MAX_SCANS:
-        return f"the JPEG has {count + 1} scans, which keeps a decoder busy for ever"
+        return f"the JPEG has {count + 1} scans, more than the {_MAX_SCANS} that are decoded"
     return ""
 
 
@@ -142,7 +148,7 @@ def _read_png(data: bytes) -> Header:
         name, start = data[at + 4 : at + 8], at + 8
         end = start + int.from_bytes(data[at : at + 4], "big")
         if name != b"IDAT":
-            if name in _UNPLAIN_CHUNKS:
+            if name in _SPECIAL_CHUNKS:
                 plain = False
             if name == b"eXIf":
                 exif = exif_orientation(data[start:end])

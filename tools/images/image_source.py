@@ -1,4 +1,4 @@
-"""What images are read from."""
+"""The interface of the classes that read images of a download."""
 
 from collections.abc import Iterator
 from typing import Protocol
@@ -10,20 +10,20 @@ from tools.images.codec import Pixels
 
 
 class Images(Protocol):
-    """Where the images of some sources come from; picklable and small."""
+    """The images of some sources; picklable and small."""
 
     def __len__(self) -> int: ...
 
     @property
     def mean_bytes(self) -> int:
-        """About the mean size of a source."""
+        """Approximate mean size of a source."""
         ...
 
     def take(self, numbers: NDArray[np.int64]) -> "Images":
-        """The images of the sources `numbers`, in that order."""
+        """The images at the positions `numbers`, in that order."""
         ...
 
     def load(self, max_bytes: int) -> Iterator[tuple[int, bytes | Pixels | str]]:
-        """For each source its size in bytes, and a file's contents, pixels, or the reason why it
-        can't be used."""
+        """Yield for each source its size in bytes, and the contents of a file, pixels, or why it is
+        rejected."""
         ...

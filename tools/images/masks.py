@@ -1,4 +1,4 @@
-"""Segmentation masks: the pixels of a mask file -> class indices."""
+"""Convert the pixels of mask files to class indices."""
 
 import sys
 from dataclasses import dataclass
@@ -10,10 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.images.codec import write_pixels
-from tools.images.decoding import Pixels, UnsoundImageError, decode, eight_bit, judge, upright
-from tools.images.stderr_capture import StderrCapture
+from tools.images.decoding import (
+    Pixels,
+    UnsoundImageError,
+    decode,
+    eight_bit,
+    upright,
+    validate_header,
+)
+from tools.images.guards import StderrCapture
 
-# Of the distinct colors whose distances to all classes are held at once, to bound the memory.
+# Distances to all classes are computed for this many distinct colors at once, to bound the memory.
 _COLORS_AT_ONCE = 2**14
 
 
@@ -21,58 +28,58 @@ _COLORS_AT_ONCE = 2**14
 class MaskColors:
     """How the pixels of a mask file become class indices.
 
-    `colors`: RGB of each class, 255 at most, the nearest counts, of equally near ones the first;
-    or None: a gray value from `threshold` on is class 1, below it class 0.
+    `colors`: RGB of each class, at most 255 classes; a pixel gets the class of the nearest color,
+    the first of equally near ones. None: gray values from `threshold` on are class 1, others 0.
     """
 
     colors: tuple[tuple[int, int, int], ...] | None
     threshold: int = 128
 
 
-# A gray mask whose brightest pixel is darker numbers its classes: nobody would see it.
-_DARK = 32
+# A gray mask without a pixel as bright as this looks black: its values are class numbers.
+_MIN_BRIGHTEST = 32
 
 
 def encode_mask(
     data: bytes,
     colors: MaskColors,
     size: tuple[int, int],
-    complaints: StderrCapture,
+    stderr: StderrCapture,
     *,
     stored_size: tuple[int, int] | None = None,
 ) -> tuple[bytes, Pixels]:
-    """A mask file as a PNG of class indices, and the indices: uint8 (h, w).
+    """Encode a mask file as a PNG of class indices; also returns the indices, uint8 (h, w).
 
-    `size` is the upright image's (h, w), which the mask must share; `stored_size` what the image is
-    stored at, if that differs. Raises ``UnsoundImageError``.
+    The mask must have the `size` (h, w) of the upright image; it is shrunk to `stored_size`, that
+    of the stored image, if given. Raises ``UnsoundImageError``.
     """
-    pixels = _read(data, size, complaints)
+    pixels = _read(data, size, stderr)
     if colors.colors is None:
         gray = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
         brightest = int(np.max(np.asarray(gray)))
-        if 0 < brightest < min(_DARK, colors.threshold):
+        if 0 < brightest < min(_MIN_BRIGHTEST, colors.threshold):
             raise UnsoundImageError(
                 f"its brightest pixel is {brightest}, below --mask-threshold {colors.threshold}: "
-                f"if its values number the classes, name them in a CSV name,r,g,b and give that as "
-                f"--mask-colors"
+                f"if its values are class numbers, list them in a CSV with columns name,r,g,b and "
+                f"give it to --mask-colors"
             )
         indices = (np.asarray(gray) >= colors.threshold).astype(np.uint8)
     else:
         indices = nearest_classes(pixels, colors.colors)
     if stored_size is not None and stored_size != size:
-        # The pixel centers of INTER_AREA, by which images shrink; INTER_NEAREST has corners.
+        # Samples at pixel centers, as INTER_AREA does for images; INTER_NEAREST samples corners.
         shrunk = cv2.resize(indices, stored_size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
         indices = np.asarray(shrunk, np.uint8)
     return write_pixels(indices, "png", quality=0), indices
 
 
-def _read(data: bytes, size: tuple[int, int], complaints: StderrCapture) -> Pixels:
+def _read(data: bytes, size: tuple[int, int], stderr: StderrCapture) -> Pixels:
     """Upright gray (h, w) or BGR (h, w, 3) of a mask of `size`."""
-    header = judge(data, max_pixels=sys.maxsize)
-    # Before it is decoded; which way round it lies is seen afterwards.
+    header = validate_header(data, max_pixels=sys.maxsize)
+    # Before it is decoded, since a mask may be huge; its orientation is known afterwards.
     if sorted((header.height, header.width)) != sorted(size):
-        _refuse_size((header.height, header.width), size)
-    raw = decode(data, header, complaints)
+        _reject_size((header.height, header.width), size)
+    raw = decode(data, header, stderr)
     if raw.dtype == np.uint16 and np.any(raw % 257):
         raise UnsoundImageError("the mask has 16 bits a pixel: convert it to 8 bits first")
     pixels = eight_bit(raw)
@@ -82,37 +89,37 @@ def _read(data: bytes, size: tuple[int, int], complaints: StderrCapture) -> Pixe
         pixels = np.ascontiguousarray(pixels[:, :, :3])
     pixels = upright(pixels, header.orientation)
     if pixels.shape[:2] != size:
-        _refuse_size((pixels.shape[0], pixels.shape[1]), size)
+        _reject_size((pixels.shape[0], pixels.shape[1]), size)
     return pixels
 
 
-def _refuse_size(found: tuple[int, int], wanted: tuple[int, int]) -> NoReturn:
+def _reject_size(mask: tuple[int, int], image: tuple[int, int]) -> NoReturn:
     raise UnsoundImageError(
-        f"the mask has {found[1]} x {found[0]} px, its image {wanted[1]} x {wanted[0]} px"
+        f"the mask has {mask[1]} x {mask[0]} px, its image {image[1]} x {image[0]} px"
     )
 
 
 def nearest_classes(pixels: Pixels, colors: tuple[tuple[int, int, int], ...]) -> Pixels:
     """The class whose RGB is nearest to each pixel: uint8 (h, w) of gray (h, w) or BGR (h, w, 3).
 
-    A color's distances are computed once: masks hold few, and noisy ones the same again.
+    The distances of a color are computed once: masks hold few colors, and noisy ones repeat them.
     """
-    table = _known_classes(colors)
+    table = _class_table(colors)
     codes = _codes(pixels)
-    found = table[codes]
-    new = np.unique(codes[found == 0])
-    if len(new):
-        for first in range(0, len(new), _COLORS_AT_ONCE):
-            some = new[first : first + _COLORS_AT_ONCE]
-            rgb = np.stack([some >> 16, some >> 8 & 255, some & 255], axis=1)[:, None]
-            distances = ((rgb - np.array(colors, np.int32)) ** 2).sum(axis=2)
-            table[some] = distances.argmin(axis=1) + 1
-        found = table[codes]
-    return (found - 1).astype(np.uint8)
+    classes = table[codes]
+    missing = np.unique(codes[classes == 0])
+    for first in range(0, len(missing), _COLORS_AT_ONCE):
+        part = missing[first : first + _COLORS_AT_ONCE]
+        rgb = np.stack([part >> 16, part >> 8 & 255, part & 255], axis=1)[:, None]
+        distances = ((rgb - np.array(colors, np.int32)) ** 2).sum(axis=2)
+        table[part] = distances.argmin(axis=1) + 1
+    if len(missing):
+        classes = table[codes]
+    return (classes - 1).astype(np.uint8)
 
 
 def _codes(pixels: Pixels) -> NDArray[np.int32]:
-    """Each pixel's color as one number, 0xRRGGBB."""
+    """The color of each pixel as 0xRRGGBB."""
     if pixels.ndim == 2:
         return pixels.astype(np.int32) * 0x010101
     wide = pixels.astype(np.int32)
@@ -120,6 +127,6 @@ def _codes(pixels: Pixels) -> NDArray[np.int32]:
 
 
 @lru_cache(maxsize=1)
-def _known_classes(colors: tuple[tuple[int, int, int], ...]) -> NDArray[np.uint16]:
-    """Class + 1 by 0xRRGGBB, 0 where that isn't known yet."""
+def _class_table(colors: tuple[tuple[int, int, int], ...]) -> NDArray[np.uint16]:
+    """Class + 1 by 0xRRGGBB; 0 if not computed yet."""
     return np.zeros(2**24, np.uint16)

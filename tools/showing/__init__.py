@@ -1,1 +1,1 @@
-"""tools/show: what a shard directory holds, in tables and one picture."""
+"""tools/show: a shard directory in tables and one picture."""

@@ -16,22 +16,23 @@ from tools.commands import interruptible, needs_packages
     default=Path("shards.png"),
     show_default=True,
     metavar="PNG",
-    help="Picture to draw.",
+    help="File to draw the picture into.",
 )
-@click.option("--split", help="Split on the contact sheet.  [default: the first]")
+@click.option("--split", help="Split of the contact sheet.  [default: the first]")
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Seed of the choice of samples.",
+    help="Seed for choosing the samples.",
 )
 @click.option("--all-classes", is_flag=True, help="List every class.")
 def main(shards: Path, out: Path, split: str | None, seed: int, all_classes: bool) -> None:
-    """Show what is in the folder SHARDS.
+    """Summarize the shard directory SHARDS.
 
-    Prints splits, classes, sizes, how the shards were made and what was rejected; draws one picture
-    with a contact sheet of samples and the histograms of sizes, bytes and classes.
+    Prints its splits, classes and image sizes, the options it was made with, and why sources were
+    rejected. Draws one picture: a contact sheet of samples, and histograms of image sizes, bytes
+    and classes.
     """
     with interruptible():
         from tools.workers import start_fork_server

@@ -1,8 +1,8 @@
-"""What there is to say about a shard directory, in numbers."""
+"""Figures about a shard directory."""
 
 import csv
 import re
-from collections.abc import Sequence
+import shlex
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -17,14 +17,14 @@ from pipeline.storage.manifest import REJECTED_NAME, Manifest
 from tools.checking.tables import Tables, UnusableTableError, check_tables, open_tables
 from tools.config import ShardConfig
 
-# What tells a reason from others of its kind: quoted values and numbers.
-_PARTICULARS = re.compile(r"'[^']*'|\"[^\"]*\"|\b[\d,.]*\d\b")
+# Quoted values and numbers, in which reasons of one kind differ.
+_VALUES = re.compile(r"'[^']*'|\"[^\"]*\"|\b[\d,.]*\d\b")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reason:
-    """Why sources were rejected: how many, the reason with "..." for what differs among them, and
-    the first of them."""
+    """Why `count` sources were rejected: the reason, with "..." for values that differ, and the
+    first sources."""
 
     count: int
     text: str
@@ -32,15 +32,15 @@ class Reason:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Survey:
+class DatasetSummary:
     """The tables of a dataset's splits."""
 
     dataset: Dataset
     splits: dict[str, Tables]
 
     @classmethod
-    def of(cls, dataset: Dataset) -> "Survey":
-        """Raises ``DataError`` where a table is missing or makes no sense."""
+    def from_dataset(cls, dataset: Dataset) -> "DatasetSummary":
+        """Raises ``DataError`` for a table that is missing or inconsistent."""
         splits = {}
         for name in dataset.manifest.splits:
             try:
@@ -48,7 +48,7 @@ class Survey:
             except UnusableTableError as error:
                 raise _damaged(dataset, f"{error.file}: {error}") from error
             for finding in check_tables(name, splits[name], dataset.manifest):
-                raise _damaged(dataset, finding.line(lambda row: None))
+                raise _damaged(dataset, finding.format(lambda row: None))
         return cls(dataset=dataset, splits=splits)
 
     @property
@@ -65,75 +65,64 @@ class Survey:
 
     @cached_property
     def class_counts(self) -> NDArray[np.int64]:
-        """Samples that show each class: int64 (splits, classes)."""
+        """Samples of each class: int64 (splits, classes)."""
         counts = [split.class_counts for split in self.manifest.splits.values()]
         return np.array(counts, np.int64).reshape(len(counts), len(self.manifest.classes))
 
     @cached_property
     def targets(self) -> NDArray[np.float32]:
         """float32 (samples, targets), of all splits; multi-label and regression only."""
-        found = [tables.targets for tables in self.splits.values()]
-        return np.concatenate([targets for targets in found if targets is not None])
+        targets = [tables.targets for tables in self.splits.values()]
+        return np.concatenate([table for table in targets if table is not None])
 
 
-def _damaged(dataset: Dataset, what: str) -> DataError:
-    return DataError(f"{what}. All that is wrong says: tools/check {dataset.directory}")
+def _damaged(dataset: Dataset, error: str) -> DataError:
+    return DataError(f"{error}. Run tools/check {dataset.directory} for the full list of errors.")
 
 
-def spread_of(values: NDArray[Any]) -> tuple[float, float, float]:
-    """Minimum, median, maximum."""
+def min_median_max(values: NDArray[Any]) -> tuple[float, float, float]:
     return float(values.min()), float(np.median(values)), float(values.max())
 
 
 def byte_unit(sizes: NDArray[Any]) -> tuple[str, int]:
-    """The unit for sizes in bytes, and how many bytes it is."""
+    """The unit for sizes in bytes, and its number of bytes."""
     return ("bytes", 1) if np.median(sizes) < 2**10 else ("KiB", 2**10)
 
 
-def made_with(arguments: dict[str, Any]) -> str:
-    """The command line options that were not left at their defaults."""
+def command_line(arguments: dict[str, Any]) -> str:
+    """The options of tools/shard that differ from their defaults."""
     defaults = {field.name: field.default for field in fields(ShardConfig)}
     words: list[str] = []
     for name, value in arguments.items():
+        default = defaults.get(name)
         value = tuple(value) if isinstance(value, list) else value
-        if value != defaults.get(name):
-            option = "--" + name.replace("_", "-")
-            words += _option(option, value, several=defaults.get(name) == ())
-    return " ".join(words)
+        if value == default:
+            continue
+        option = "--" + name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(option if value else option.replace("--", "--no-", 1))
+        elif isinstance(value, tuple) and default == ():
+            words += [word for part in value for word in (option, str(part))]
+        else:
+            words += [option, *map(str, value if isinstance(value, tuple) else [value])]
+    return shlex.join(words)
 
 
-def reasons(directory: Path, *, examples: int = 3) -> list[Reason]:
-    """Why sources were rejected, the most frequent reasons first; none if the list can't be
-    read."""
+def group_reasons(directory: Path, *, examples: int = 3) -> list[Reason]:
+    """Reasons of rejection, the most frequent first; empty if rejected.csv is unreadable."""
     try:
         with (directory / REJECTED_NAME).open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.reader(file) if len(row) == 2][1:]
     except (OSError, ValueError, csv.Error):
         return []
-    groups: dict[str, list[tuple[str, str]]] = {}
-    for source, reason in rows:
-        groups.setdefault(_PARTICULARS.sub("...", reason), []).append((source, reason))
-    ordered = sorted(groups.items(), key=lambda group: -len(group[1]))
+    groups: dict[str, list[list[str]]] = {}
+    for row in rows:
+        groups.setdefault(_VALUES.sub("...", row[1]), []).append(row)
     return [
         Reason(
-            count=len(found),
-            text=found[0][1] if len({reason for _, reason in found}) == 1 else text,
-            examples=tuple(source for source, _ in found[:examples]),
+            count=len(group),
+            text=group[0][1] if len({reason for _, reason in group}) == 1 else text,
+            examples=tuple(source for source, _ in group[:examples]),
         )
-        for text, found in ordered
+        for text, group in sorted(groups.items(), key=lambda item: -len(item[1]))
     ]
-
-
-def _option(option: str, value: object, *, several: bool) -> Sequence[str]:
-    if isinstance(value, bool):
-        return [option if value else option.replace("--", "--no-", 1)]
-    if isinstance(value, tuple):
-        if several:
-            return [word for part in value for word in (option, _word(part))]
-        return [option, *map(_word, value)]
-    return [option, _word(value)]
-
-
-def _word(value: object) -> str:
-    text = str(value)
-    return text if re.fullmatch(r"[\w./:@%+=,-]+", text) else f'"{text}"'

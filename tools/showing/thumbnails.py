@@ -1,10 +1,12 @@
-"""Samples as small squares for people. Runs in worker processes, which may die."""
+"""The samples of a contact sheet as small pictures, made in worker processes, which may die."""
 
 import os
 import sys
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -12,59 +14,82 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.chart_style import CYCLE
 from tools.images.codec import Pixels
-from tools.images.decoding import UnsoundImageError, decode, judge
-from tools.images.stderr_capture import StderrCapture
+from tools.images.decoding import UnsoundImageError, decode, validate_header
+from tools.images.guards import StderrCapture
+from tools.showing.dataset_summary import DatasetSummary
 from tools.workers import WorkerDiedError, Workers, time_limit
-from tools.writing.block_encoding import IMAGE_SECONDS
+from tools.writing.block_encoding import IMAGE_SECONDS, prepare_worker
 
-# Up to this side pixels are shown as squares.
+# Images up to this side are drawn with every pixel as a square.
 _PIXELATED_PX = 64
-# How much of a mask's color lies over the image.
-_BLEND = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class ThumbnailTask:
-    """A sample: SAMPLE_DTYPE `row`, by task MASK_DTYPE `mask`, and the tar it is in; `side_px` of
-    the square; RGB `colors` of the mask's classes, None for what is left as it is."""
+    """A sample: SAMPLE_DTYPE `row`, by task MASK_DTYPE `mask`, and the tar that holds both;
+    `side_px` of the thumbnail; `classes` of the mask."""
 
     tar: Path
     row: NDArray[np.void]
     mask: NDArray[np.void] | None
     side_px: int
-    colors: Sequence[tuple[int, int, int] | None] = ()
+    classes: int
 
 
-def thumbnail(task: ThumbnailTask) -> Pixels | None:
-    """RGB uint8 (side, side, 3), white where nothing is; None if the sample is damaged."""
+def draw_thumbnails(
+    summary: DatasetSummary, split: str, rows: Sequence[int], side_px: int, workers: int
+) -> list[Pixels | None]:
+    """RGB uint8 (h, w, 3), at most `side_px` high and wide, of each of `rows` of the split's index;
+    None for a damaged sample and for row -1."""
+    tables, shards = summary.splits[split], summary.manifest.splits[split].shards
+    tasks = [
+        ThumbnailTask(
+            tar=summary.dataset.directory / shards[int(tables.samples["shard"][row])].name,
+            row=tables.samples[row],
+            mask=None if tables.masks is None else tables.masks[row],
+            side_px=side_px,
+            classes=len(summary.manifest.classes),
+        )
+        for row in rows
+        if row >= 0
+    ]
+    with Workers(min(workers, len(tasks)), prepare=prepare_worker) as pool:
+        made = pool.ordered(make_thumbnail, tasks, rescue=partial(_make_alone, pool))
+        return [next(made) if row >= 0 else None for row in rows]
+
+
+def make_thumbnail(task: ThumbnailTask) -> Pixels | None:
+    """Runs in a worker; None if the sample is damaged."""
     try:
-        with StderrCapture() as complaints, task.tar.open("rb") as file:
-            image = _color(_decode(file.fileno(), task.row, complaints))
+        with StderrCapture() as stderr, task.tar.open("rb") as file:
+            raw = _decode(file.fileno(), task.row, stderr)
+            code = cv2.COLOR_GRAY2RGB if raw.ndim == 2 else cv2.COLOR_BGR2RGB
+            image = np.asarray(cv2.cvtColor(raw, code), np.uint8)
             if task.mask is not None:
-                mask = _decode(file.fileno(), task.mask, complaints)
+                mask = _decode(file.fileno(), task.mask, stderr)
                 if mask.shape != image.shape[:2]:
                     return None
-                image = _blended(image, mask, task.colors)
+                _overlay(image, mask, task.classes)
     except (OSError, OverflowError, UnsoundImageError):
         return None
-    return square(image, task.side_px)
+    return fit_square(image, task.side_px)
 
 
-def rescue(task: ThumbnailTask, workers: Workers) -> Pixels | None:
+def _make_alone(pool: Workers, task: ThumbnailTask) -> Pixels | None:
     """The result of a task during which processes died."""
     try:
-        return workers.alone(thumbnail, task)
+        return pool.alone(make_thumbnail, task)
     except WorkerDiedError:
         return None
 
 
-def square(image: Pixels, side_px: int) -> Pixels:
-    """Fit RGB (h, w, 3) into a square: a large image's middle, a small one's every pixel."""
+def fit_square(image: Pixels, side_px: int) -> Pixels:
+    """RGB (h, w, 3) as it is if small, else its middle as (side, side, 3)."""
     height, width = image.shape[:2]
     if max(height, width) <= min(_PIXELATED_PX, side_px):
-        factor = side_px // max(height, width)
-        return _framed(image.repeat(factor, 0).repeat(factor, 1), side_px)
+        return image
     cut = min(height, width)
     top, left = (height - cut) // 2, (width - cut) // 2
     middle = image[top : top + cut, left : left + cut]
@@ -72,34 +97,21 @@ def square(image: Pixels, side_px: int) -> Pixels:
     return np.asarray(cv2.resize(middle, (side_px, side_px), interpolation=interpolation), np.uint8)
 
 
-def _framed(image: Pixels, side_px: int) -> Pixels:
-    height, width = image.shape[:2]
-    out = np.full((side_px, side_px, 3), 255, np.uint8)
-    top, left = (side_px - height) // 2, (side_px - width) // 2
-    out[top : top + height, left : left + width] = image
-    return out
-
-
-def _decode(file: int, row: NDArray[np.void], complaints: StderrCapture) -> NDArray[Any]:
+def _decode(file: int, row: NDArray[np.void], stderr: StderrCapture) -> NDArray[Any]:
     data = os.pread(file, int(row["size"]), int(row["offset"]))
     if zlib.crc32(data) != row["crc32"]:
-        raise UnsoundImageError("it is not what was written")
+        raise UnsoundImageError("its crc32 differs from that in the index")
     with time_limit(IMAGE_SECONDS):
-        return decode(data, judge(data, sys.maxsize), complaints)
+        return decode(data, validate_header(data, sys.maxsize), stderr)
 
 
-def _color(pixels: NDArray[Any]) -> Pixels:
-    code = cv2.COLOR_GRAY2RGB if pixels.ndim == 2 else cv2.COLOR_BGR2RGB
-    return np.asarray(cv2.cvtColor(pixels, code), np.uint8)
+def _overlay(image: Pixels, mask: NDArray[np.uint8], classes: int) -> None:
+    """Blend the colors of all classes but the first, which is mostly the background, half and half
+    over `image`."""
+    colors = np.array([_rgb(color) for color in islice(cycle(CYCLE), max(classes - 1, 1))])
+    covered = (mask > 0) & (mask < classes)
+    image[covered] = (image[covered] + colors[mask[covered] - 1]) // 2
 
 
-def _blended(
-    image: Pixels, mask: NDArray[np.uint8], colors: Sequence[tuple[int, int, int] | None]
-) -> Pixels:
-    out = image.copy()
-    for value, color in enumerate(colors):
-        if color is not None:
-            shown = mask == value
-            mixed = image[shown] * (1 - _BLEND) + np.array(color) * _BLEND
-            out[shown] = mixed.astype(np.uint8)
-    return out
+def _rgb(color: str) -> list[int]:
+    return list(bytes.fromhex(color.removeprefix("#")))

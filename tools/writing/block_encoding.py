@@ -1,4 +1,4 @@
-"""What a worker process does with a block."""
+"""Encode a block. Runs in a worker process."""
 
 import zlib
 from collections.abc import Iterator, Sequence
@@ -20,104 +20,105 @@ from tools.images.codec import (
     encode_pixels,
     psnr_decibel,
 )
-from tools.images.decoding import judge, upright_size
+from tools.images.decoding import upright_size, validate_header
 from tools.images.encoding import SMALL_PX
+from tools.images.guards import StderrCapture
 from tools.images.masks import encode_mask
-from tools.images.stderr_capture import StderrCapture
 from tools.images.uncompressed_pngs import stored_pngs
 from tools.pixel_tables.spool import SpooledPixels
 from tools.workers import time_limit
-from tools.writing.blocks import RESULT_DTYPE, Block, BlockResult, Recipe
+from tools.writing.blocks import RESULT_DTYPE, Block, BlockResult, BlockSettings
 from tools.writing.tar import BLOCK_BYTES, equal_members
-from tools.writing.tar_segment import Sample, build_segment, class_counts_text, payloads
+from tools.writing.tar_segment import Sample, build_segment, count_classes, payloads
 
-# PSNR is measured on every so many planned sources: it costs a decode.
+# PSNR is measured on every 256th planned source: it costs a decode.
 PSNR_EVERY = 256
-# A decoder that takes longer hangs.
+# A decoder that takes longer is stuck.
 IMAGE_SECONDS = 60
 
 
 def encode_block(block: Block) -> BlockResult:
-    """Runs in a worker."""
+    """Encode the images of a block into a segment of a tar."""
     if _is_small(block):
         return _encode_small(block)
-    samples, rejected = [], []
-    with StderrCapture() as complaints:
+    samples: list[Sample] = []
+    rejected = []
+    with StderrCapture() as stderr:
         for key, size_bytes, image, mask in _load(block):
-            with time_limit(IMAGE_SECONDS):
-                sample = _sample(key, size_bytes, image, mask, block.recipe, complaints)
-            if isinstance(sample, str):
-                rejected.append((key, sample))
-            else:
+            try:
+                with time_limit(IMAGE_SECONDS):
+                    sample = _encode(key, size_bytes, image, mask, block.settings, stderr)
                 samples.append(sample)
-    stretch, rows = build_segment(block, samples)
-    return _result(block, stretch, rows, rejected, class_counts_text(block, samples))
+            except UnsoundImageError as error:
+                rejected.append((key, str(error)))
+    segment, rows = build_segment(block, samples)
+    mask_classes = [sample.mask_classes for sample in samples]
+    return _result(block, segment, rows, rejected, count_classes(block, rows["key"], mask_classes))
 
 
 def _is_small(block: Block) -> bool:
-    """Whether all images are pixels of one size that become PNGs without deflate."""
-    images, encoding = block.images, block.recipe.encoding
+    """Whether all images are pixels of one size that become PNGs without compression."""
+    images, encoding = block.images, block.settings.encoding
     if not isinstance(images, SpooledPixels) or block.masks is not None:
         return False
     size = images.shape[0], images.shape[1]
-    as_is = encoding.size(*size) == size and size[0] <= SMALL_PX
+    unchanged = encoding.size(*size) == size and size[0] <= SMALL_PX
     is_png = encoding.component(*size, source_format="") == "png"
-    return as_is and is_png and images.mean_bytes <= STORED_BYTES
+    return unchanged and is_png and images.mean_bytes <= STORED_BYTES
 
 
 def _encode_small(block: Block) -> BlockResult:
-    """What the images one by one would give, at a fifth of the time."""
+    """The same result as for one image after the other, in a fifth of the time."""
     assert isinstance(block.images, SpooledPixels)
     pixels = block.images.stack()
     keys = block.first + np.arange(len(pixels))
     contents, pngs = payloads(block, keys), stored_pngs(pixels)
-    targets = equal_members(keys, block.recipe.target, contents)
-    stretch = np.concatenate([targets, equal_members(keys, "png", pngs)], axis=1)
+    targets = equal_members(keys, block.settings.target, contents)
+    segment = np.concatenate([targets, equal_members(keys, "png", pngs)], axis=1)
     rows = np.zeros(len(keys), RESULT_DTYPE)
     rows["key"], rows["label"] = keys, block.labels
     rows["component"] = IMAGE_COMPONENTS.index("png")
-    rows["target_offset"] = np.arange(len(keys)) * stretch.shape[1] + BLOCK_BYTES
+    rows["target_offset"] = np.arange(len(keys)) * segment.shape[1] + BLOCK_BYTES
     rows["offset"] = rows["target_offset"] + targets.shape[1]
     rows["target_size"], rows["size"] = contents.shape[1], pngs.shape[1]
     rows["crc32"] = [zlib.crc32(png.data) for png in pngs]
     rows["source_bytes"], rows["psnr"] = pixels[0].nbytes, np.nan
     rows["height"], rows["width"] = pixels.shape[1:3]
-    measured = np.flatnonzero(keys % block.recipe.measured_every == 0)
+    measured = np.flatnonzero(keys % block.settings.measured_every == 0)
     values = pixels[measured].astype(np.uint32)
     for name, table in (("sums", values), ("squares", values**2)):
         sums = table.sum(axis=(1, 2))
         rows[name][measured] = sums if sums.ndim == 2 else sums[:, None]
     rows["counted"][measured] = pixels.shape[1] * pixels.shape[2]
-    samples = [Sample(key, "png", b"", ()) for key in keys.tolist()]
-    return _result(block, stretch.data, rows, [], class_counts_text(block, samples))
+    return _result(block, segment.data, rows, [], count_classes(block, keys))
 
 
 def _result(
     block: Block,
-    stretch: bytes | memoryview,
+    segment: bytes | memoryview,
     rows: NDArray[np.void],
     rejected: Sequence[tuple[int, str]],
-    shown: NDArray[np.int64],
+    class_counts: NDArray[np.int64],
 ) -> BlockResult:
     part = block.folder / f"{block.first:09d}.part"
-    part.write_bytes(stretch)
+    part.write_bytes(segment)
     return BlockResult(
         rows=rows,
         parts=(part,),
-        size_bytes=memoryview(stretch).nbytes,
+        size_bytes=memoryview(segment).nbytes,
         rejected=tuple(rejected),
-        shown=shown,
+        class_counts=class_counts,
     )
 
 
 def prepare_worker() -> None:
-    """One thread a process: the processes already are as many as they should be."""
+    """Use one thread in each process: there are as many processes as cores."""
     cv2.setNumThreads(0)
 
 
 def _load(block: Block) -> Iterator[tuple[int, int, bytes | Pixels | str, bytes | str | None]]:
     """Key, size in bytes, image and mask of each source."""
-    max_bytes = block.recipe.encoding.max_bytes
+    max_bytes = block.settings.encoding.max_bytes
     masks = repeat((0, None)) if block.masks is None else block.masks.load(max_bytes)
     pairs = zip(block.images.load(max_bytes), masks, strict=False)
     for key, ((size_bytes, image), (_, mask)) in enumerate(pairs, start=block.first):
@@ -125,44 +126,45 @@ def _load(block: Block) -> Iterator[tuple[int, int, bytes | Pixels | str, bytes 
         yield key, size_bytes, image, mask
 
 
-def _sample(
+def _encode(
     key: int,
     source_bytes: int,
     image: bytes | Pixels | str,
     mask: bytes | str | None,
-    recipe: Recipe,
-    complaints: StderrCapture,
-) -> Sample | str:
-    """The sample, or why there is none."""
+    settings: BlockSettings,
+    stderr: StderrCapture,
+) -> Sample:
+    """Encode a source; raises ``UnsoundImageError``."""
     if isinstance(image, str):
-        return image
-    try:
-        if isinstance(image, bytes):
-            in_full = key % recipe.measured_every == 0
-            encoded = encode_file(image, recipe.encoding, complaints, in_full=in_full)
-        else:
-            encoded = encode_pixels(image, recipe.encoding)
-    except UnsoundImageError as error:
-        return str(error)
-    facts = _facts(key, source_bytes, encoded, recipe)
-    if recipe.mask_colors is None:
+        raise UnsoundImageError(image)
+    if isinstance(image, bytes):
+        in_full = key % settings.measured_every == 0
+        encoded = encode_file(image, settings.encoding, stderr, in_full=in_full)
+    else:
+        encoded = encode_pixels(image, settings.encoding)
+    facts = _facts(key, source_bytes, encoded, settings)
+    if settings.mask_colors is None:
         return Sample(key, encoded.component, encoded.data, facts)
-    if not isinstance(mask, bytes):
-        return f"its mask: {mask}"
+    assert isinstance(image, bytes)
+    size = upright_size(validate_header(image, settings.encoding.max_pixels))
+    stored_size = (encoded.height, encoded.width)
     try:
-        assert isinstance(image, bytes)
-        size = upright_size(judge(image, recipe.encoding.max_pixels))
-        stored = (encoded.height, encoded.width)
-        data, indices = encode_mask(mask, recipe.mask_colors, size, complaints, stored_size=stored)
+        if not isinstance(mask, bytes):
+            raise UnsoundImageError(mask)
+        data, indices = encode_mask(
+            mask, settings.mask_colors, size, stderr, stored_size=stored_size
+        )
     except UnsoundImageError as error:
-        return f"its mask: {error}"
-    shown = np.unique(indices).tolist()
-    return Sample(key, encoded.component, encoded.data, facts, data, shown)
+        raise UnsoundImageError(f"its mask: {error}") from error
+    return Sample(key, encoded.component, encoded.data, facts, data, np.unique(indices).tolist())
 
 
-def _facts(key: int, source_bytes: int, encoded: Encoded, recipe: Recipe) -> tuple[object, ...]:
-    counted, sums, squares = 0, (0, 0, 0), (0, 0, 0)
-    if encoded.pixels is not None and key % recipe.measured_every == 0:
+def _facts(
+    key: int, source_bytes: int, encoded: Encoded, settings: BlockSettings
+) -> tuple[object, ...]:
+    """The fields of RESULT_DTYPE from source_bytes on."""
+    counted, sums, squares = 0, [0] * 3, [0] * 3
+    if encoded.pixels is not None and key % settings.measured_every == 0:
         pixels = counted_rows(encoded.pixels)
         counted = pixels.shape[0] * pixels.shape[1]
         sums, squares = channel_sums(pixels)

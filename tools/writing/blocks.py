@@ -1,4 +1,4 @@
-"""A block: consecutive sources of a shard, and the stretch of its tar that becomes of them."""
+"""Blocks: consecutive sources of a shard, from which a worker makes a segment of its tar."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,9 +12,9 @@ from tools.images.encoding import Encoding
 from tools.images.image_source import Images
 from tools.images.masks import MaskColors
 
-# One row an accepted sample. Offsets are in bytes of the stretch of tar; `source_bytes` is the size
-# before; `sums` and `squares` are exact sums over `counted` of its pixels for R, G, B (0 where they
-# weren't measured); `psnr` is in decibel, NaN where it wasn't measured.
+# One row per sample. Offsets are in bytes of the segment; `source_bytes` is the size of the source;
+# `sums` and `squares` are exact sums over `counted` of the image's pixels for R, G, B (0 if not
+# measured); `psnr` is in decibel, NaN if not measured.
 RESULT_DTYPE = np.dtype(
     [
         ("key", "<i8"),
@@ -39,9 +39,9 @@ RESULT_DTYPE = np.dtype(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """What is the same for all blocks of a run. `digits`: width of a label in ASCII; of every
-    `measured_every`-th source the pixels enter mean and deviation."""
+class BlockSettings:
+    """Settings of all blocks of a run. The pixels of every `measured_every`-th source enter mean
+    and standard deviation."""
 
     task: str
     classes: int
@@ -51,22 +51,24 @@ class Recipe:
 
     @property
     def digits(self) -> int:
+        """Width of a label in ASCII."""
         return len(str(max(self.classes - 1, 0)))
 
     @property
     def target(self) -> str:
+        """The component of the targets."""
         return TARGET_COMPONENTS[self.task]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """Sources of the keys `first`, `first` + 1, ...: their images and, by task, `labels` int32
-    (n,), `targets` float32 (n, k) or `masks`. The stretch of tar goes to a file in `folder`."""
+    """Sources with the keys `first`, `first` + 1, ...: their images and, by task, `labels` int32
+    (n,), `targets` float32 (n, k) or `masks`. The segment is written into `folder`."""
 
     first: int
     images: Images
     labels: NDArray[np.int32]
-    recipe: Recipe
+    settings: BlockSettings
     folder: Path
     targets: NDArray[np.float32] | None = None
     masks: Images | None = None
@@ -88,40 +90,40 @@ class Block:
 
 @dataclass(frozen=True, kw_only=True)
 class BlockResult:
-    """`rows`: RESULT_DTYPE, one an accepted sample; `parts`: the files whose bytes in a row are the
-    stretch of tar, `size_bytes` long; `rejected`: keys of the others and why; `shown`: in how many
-    samples each class is, int64 (classes,)."""
+    """`rows`: RESULT_DTYPE, one per sample. `parts`: files that together are the segment, of
+    `size_bytes`. `rejected`: keys and reasons. `class_counts`: samples that show each class, int64
+    (classes,)."""
 
     rows: NDArray[np.void]
     parts: tuple[Path, ...]
     size_bytes: int
     rejected: tuple[tuple[int, str], ...]
-    shown: NDArray[np.int64]
+    class_counts: NDArray[np.int64]
 
 
-def merge(results: Sequence[BlockResult]) -> BlockResult:
-    """One result of several, in their order."""
+def merge_results(results: Sequence[BlockResult]) -> BlockResult:
+    """Concatenate results in their order."""
     starts = np.cumsum([0, *(result.size_bytes for result in results)])
-    rows = [result.rows.copy() for result in results]
-    for some, start in zip(rows, starts[:-1], strict=True):
-        some["offset"] += start
-        some["target_offset"] += start
+    tables = [result.rows.copy() for result in results]
+    for table, start in zip(tables, starts[:-1], strict=True):
+        table["offset"] += start
+        table["target_offset"] += start
     return BlockResult(
-        rows=np.concatenate(rows),
+        rows=np.concatenate(tables),
         parts=tuple(part for result in results for part in result.parts),
         size_bytes=int(starts[-1]),
         rejected=tuple(reject for result in results for reject in result.rejected),
-        shown=np.sum([result.shown for result in results], axis=0),
+        class_counts=np.sum([result.class_counts for result in results], axis=0),
     )
 
 
-def nothing(block: Block, reason: str) -> BlockResult:
-    """The result of a block of which no image can be used."""
+def reject_block(block: Block, reason: str) -> BlockResult:
+    """The result if no image of a block can be used."""
     keys = range(block.first, block.first + len(block.images))
     return BlockResult(
         rows=np.empty(0, RESULT_DTYPE),
         parts=(),
         size_bytes=0,
         rejected=tuple((key, reason) for key in keys),
-        shown=np.zeros(block.recipe.classes, np.int64),
+        class_counts=np.zeros(block.settings.classes, np.int64),
     )

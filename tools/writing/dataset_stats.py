@@ -1,4 +1,4 @@
-"""What is counted while samples are written: for the manifest and for the last lines."""
+"""Figures about the written samples, for the manifest and the last lines of the tool."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ Triple = tuple[float, float, float]
 
 @dataclass
 class DatasetStats:
-    """Sums over accepted samples, in the order of the plan. Integers, so they are exact."""
+    """Sums over all samples. Integers, so they are exact."""
 
     heights: Counter[int] = field(default_factory=Counter)
     widths: Counter[int] = field(default_factory=Counter)
@@ -27,7 +27,7 @@ class DatasetStats:
     psnr_count: int = 0
 
     def add(self, rows: NDArray[np.void], *, training: bool) -> None:
-        """Count RESULT_DTYPE `rows`; only training samples enter mean and deviation."""
+        """Add RESULT_DTYPE `rows`; only training samples enter mean and standard deviation."""
         self.samples += len(rows)
         self.heights.update(rows["height"].tolist())
         self.widths.update(rows["width"].tolist())
@@ -48,17 +48,12 @@ class DatasetStats:
         """Per RGB channel over the counted pixels, in fractions of 255."""
         mean = self.sums / self.counted
         variance = np.maximum(self.squares / self.counted - mean**2, 0)
-        return _triple(mean / 255), _triple(np.sqrt(variance) / 255)
+        return tuple((mean / 255).tolist()), tuple((np.sqrt(variance) / 255).tolist())
 
 
-def spread(counts: Counter[int]) -> tuple[int, int, int]:
-    """(minimum, median, maximum) of counted values; of two medians the lower."""
+def min_median_max(counts: Counter[int]) -> tuple[int, int, int]:
+    """Of counted values; of two medians the lower."""
     values = sorted(counts)
     reached = np.cumsum([counts[value] for value in values])
     middle = int(np.searchsorted(reached, (reached[-1] + 1) // 2))
     return values[0], values[middle], values[-1]
-
-
-def _triple(values: NDArray[np.float64]) -> Triple:
-    red, green, blue = values.tolist()
-    return red, green, blue

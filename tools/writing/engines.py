@@ -1,103 +1,115 @@
-"""Who makes the shards: processes of this machine, or the tasks of a Ray cluster.
+"""Write shards with worker processes of this machine, or with tasks of a Ray cluster.
 
-Both do the same: a shard is a function of the job and its number alone, so that it may be made
-anywhere, in any order, and again.
+A shard depends only on the plan and its number, so it may be written anywhere, in any order, and
+again.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache, partial
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 from pipeline.errors import DataError
 from tools.workers import WorkerDiedError, Workers
 from tools.writing.block_encoding import encode_block, prepare_worker
-from tools.writing.blocks import Block, BlockResult, merge, nothing
+from tools.writing.blocks import Block, BlockResult, merge_results, reject_block
 from tools.writing.shard_file import ShardRecord, write_shard
 from tools.writing.shard_plan import PlannedShard, ShardPlan
 from tools.writing.store import Store
 
-DEADLY = "decoding it kills the process, or takes longer than a minute"
-# Of a shard that dies with its machine or process; Ray makes it again elsewhere.
+# Split, key and reason of rejected sources.
+Rejected = Sequence[tuple[str, int, str]]
+# Called with the number of sources of a finished block, and those of them that were rejected. An
+# exception that it raises ends the run.
+BlockDone = Callable[[int, Rejected], None]
+DECODER_DIED = "decoding it crashes the process or takes longer than a minute"
+# Retries of a shard whose machine or process died; Ray starts them elsewhere.
 _RAY_RETRIES = 5
 
 
-class Done(Protocol):
-    """Called with how many sources are done more, and those of them that were rejected: split,
-    key, reason. What it raises ends the run."""
-
-    def __call__(self, sources: int, rejected: Sequence[tuple[str, int, str]], /) -> None: ...
-
-
-def make_locally(
-    job: ShardPlan, shards: Sequence[PlannedShard], store: Store, workers: Workers, done: Done
+def write_locally(
+    shard_plan: ShardPlan,
+    shards: Sequence[PlannedShard],
+    store: Store,
+    workers: Workers,
+    on_block: BlockDone,
 ) -> Iterator[ShardRecord]:
-    """Make `shards`; blocks of the next are encoded while one is being finished."""
+    """Write `shards`; blocks of the next shard are encoded while one is finished."""
     with store.scratch() as folder:
-        blocks = (block for shard in shards for block in job.blocks(shard, folder))
-        results = workers.ordered(encode_block, blocks, rescue=lambda block: rescue(block, workers))
+        blocks = (block for shard in shards for block in shard_plan.blocks(shard, folder))
+        results = encode_blocks(blocks, workers)
         for shard in shards:
-            own = islice(results, job.block_count(shard))
-            yield write_shard(
-                shard, _told(own, shard, done), target=job.recipe.target, folder=folder, store=store
-            )
+            reported = _report(islice(results, shard_plan.block_count(shard)), shard, on_block)
+            target = shard_plan.settings.target
+            yield write_shard(shard, reported, target=target, folder=folder, store=store)
 
 
-def make_on_ray(
-    job: ShardPlan, shards: Sequence[PlannedShard], store: Store, done: Done
+def write_on_ray(
+    shard_plan: ShardPlan, shards: Sequence[PlannedShard], store: Store, on_block: BlockDone
 ) -> Iterator[ShardRecord]:
-    """Make `shards` as tasks of the cluster that RAY_ADDRESS names, or of one on this machine.
-
-    Raises ``DataError`` where Ray is missing or a task fails for good.
-    """
-    with _ray() as ray:
-        task = ray.remote(max_retries=_RAY_RETRIES)(_make_one)
-        shared = ray.put(job)
-        waiting = {task.remote(shared, shard, store): shard for shard in shards}
-        while waiting:
-            (ready,), _ = ray.wait(list(waiting))
-            shard = waiting.pop(ready)
+    """Write `shards` as tasks of the cluster that RAY_ADDRESS names, or of a new one on this
+    machine. Raises ``DataError`` if Ray is missing or a task fails after its retries."""
+    with _connect_to_ray() as ray:
+        task = ray.remote(max_retries=_RAY_RETRIES)(_write_one)
+        shared = ray.put(shard_plan)
+        pending = {task.remote(shared, shard, store): shard for shard in shards}
+        while pending:
+            (ready,), _ = ray.wait(list(pending))
+            shard = pending.pop(ready)
             try:
                 record = ray.get(ready)
             except ray.exceptions.RayError as error:
-                raise _cause(error, shard) from error
-            done(shard.end - shard.first, [(shard.split, *each) for each in record.rejected])
+                # The task's own error, or that it died.
+                cause = getattr(error, "cause", None)
+                if isinstance(cause, DataError | OSError):
+                    raise cause from error
+                message = f"{shard.name} could not be written on the Ray cluster: {error}"
+                raise DataError(message) from error
+            rejected = [(shard.split, key, reason) for key, reason in record.rejected]
+            on_block(shard.end - shard.first, rejected)
             yield record
 
 
-def rescue(block: Block, workers: Workers) -> BlockResult:
-    """The result of a block during which processes died: the image that kills is found by halving,
-    each part in a process of its own. Raises ``DataError`` where any process dies."""
+def encode_blocks(blocks: Iterable[Block], workers: Workers) -> Iterator[BlockResult]:
+    """Encode blocks in `workers`, in order."""
+    return workers.ordered(encode_block, blocks, rescue=partial(encode_in_halves, workers=workers))
+
+
+def encode_in_halves(block: Block, workers: Workers) -> BlockResult:
+    """Encode a block during which processes died: halving it, each part in a process of its own,
+    isolates the image that kills them. Raises ``DataError`` if every process dies."""
     try:
         return workers.alone(encode_block, block)
     except WorkerDiedError:
         if len(block.images) == 1:
-            _prove_alive(workers)
-            return nothing(block, DEADLY)
-    return merge([rescue(half, workers) for half in block.halves()])
+            _require_live_process(workers)
+            return reject_block(block, DECODER_DIED)
+    return merge_results([encode_in_halves(half, workers) for half in block.halves()])
 
 
-def _prove_alive(workers: Workers) -> None:
-    """An image is to blame only if a process lives without it."""
+def _require_live_process(workers: Workers) -> None:
+    """The image is the cause only if a process without it survives."""
     try:
         workers.alone(bool, None)
     except WorkerDiedError as error:
         raise DataError(
-            "Worker processes end before they begin: is memory short, or the environment broken?"
+            "Worker processes die when they start: free some memory, or reinstall the environment."
         ) from error
 
 
-def _told(results: Iterable[BlockResult], shard: PlannedShard, done: Done) -> Iterator[BlockResult]:
+def _report(
+    results: Iterable[BlockResult], shard: PlannedShard, on_block: BlockDone
+) -> Iterator[BlockResult]:
     for result in results:
         rejected = [(shard.split, key, reason) for key, reason in result.rejected]
-        done(len(result.rows) + len(rejected), rejected)
+        on_block(len(result.rows) + len(rejected), rejected)
         yield result
 
 
-def _make_one(job: ShardPlan, shard: PlannedShard, store: Store) -> ShardRecord:
-    """Runs in a Ray task; decodes in a child of it, which may die."""
-    (record,) = make_locally(job, [shard], store, _one_worker(), lambda sources, rejected: None)
+def _write_one(shard_plan: ShardPlan, shard: PlannedShard, store: Store) -> ShardRecord:
+    """Runs in a Ray task, which decodes in a child process, since that may die."""
+    (record,) = write_locally(shard_plan, [shard], store, _one_worker(), lambda *block: None)
     return record
 
 
@@ -106,33 +118,16 @@ def _one_worker() -> Workers:
     return Workers(1, prepare=prepare_worker)
 
 
-def _ray() -> AbstractContextManager[Any]:
+@contextmanager
+def _connect_to_ray() -> Iterator[Any]:
     try:
         import ray
     except ModuleNotFoundError as error:
         raise DataError(
             "--engine ray needs Ray: run `pip install -e '.[ray]'` in the repository."
         ) from error
-    return _Ray(ray)
-
-
-class _Ray:
-    """A connection to a cluster."""
-
-    def __init__(self, ray: Any) -> None:
-        self._ray = ray
-
-    def __enter__(self) -> Any:
-        self._ray.init(log_to_driver=False, ignore_reinit_error=True)
-        return self._ray
-
-    def __exit__(self, *error: object) -> None:
-        self._ray.shutdown()
-
-
-def _cause(error: Exception, shard: PlannedShard) -> Exception:
-    """The sentence that a task ended with, or that it died."""
-    cause = getattr(error, "cause", None)
-    if isinstance(cause, DataError | OSError):
-        return cause
-    return DataError(f"{shard.name} could not be made on the Ray cluster: {error}")
+    ray.init(log_to_driver=False, ignore_reinit_error=True)
+    try:
+        yield ray
+    finally:
+        ray.shutdown()

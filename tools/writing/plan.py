@@ -1,4 +1,4 @@
-"""Which source goes where: classes, splits, one shuffled order. Pure functions."""
+"""Plan classes, splits and the shuffled order of sources. Pure functions."""
 
 from dataclasses import dataclass
 
@@ -14,10 +14,10 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """`labels`: int32 (n,), class of each source, -1 unless the task is classification; `order`:
-    int64 (n,), the sources split by split, shuffled within each; `bounds`: split name -> places
-    [first, end) in `order`. `singles` is the number of classes of one source, of which validation
-    has none."""
+    """`labels`: int32 (n,), the class of each source, -1 unless the task is classification.
+    `order`: int64 (n,), the sources split by split, shuffled within each. `bounds`: range
+    [first, end) of each split in `order`. `singles`: the number of classes with one source, which
+    validation lacks."""
 
     classes: tuple[str, ...]
     labels: NDArray[np.int32]
@@ -27,11 +27,11 @@ class Plan:
 
 
 def make_plan(sources: Sources, *, val: float | None, seed: int) -> Plan:
-    """Divide and shuffle.
+    """Split and shuffle the sources.
 
-    The download's own division holds unless `val` is given. A test split takes the place of a
-    missing validation split: it is labeled, and training never sees it. A drawn split is even by
-    class, and leaves groups whole where there are any.
+    The splits of the download are used unless `val` is given. A test split, which is labeled,
+    replaces a missing validation split. A drawn split has the same share of every class and divides
+    no group.
     """
     classes = sources.classes if sources.ordered else sort_classes(sources.classes)
     labels = sources.labels
@@ -40,7 +40,7 @@ def make_plan(sources: Sources, *, val: float | None, seed: int) -> Plan:
         labels = np.array([rank[text] for text in sources.classes], np.int32)[labels]
     shuffled = np.argsort(random_words(seed, np.arange(len(labels))), kind="stable")
     if sources.splits is None or val is not None:
-        splits = _draw(sources, labels, shuffled, 0.1 if val is None else val)
+        splits = _draw_splits(sources, labels, shuffled, 0.1 if val is None else val)
     else:
         splits = sources.splits
         if not np.any(splits == SPLITS.index("val")):
@@ -62,7 +62,7 @@ def make_plan(sources: Sources, *, val: float | None, seed: int) -> Plan:
     )
 
 
-def _draw(
+def _draw_splits(
     sources: Sources, labels: NDArray[np.int32], shuffled: Integers, fraction: float
 ) -> NDArray[np.int8]:
     strata = strata_of(labels, sources.targets, sources.task)

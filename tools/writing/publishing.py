@@ -1,8 +1,9 @@
-"""From finished shards to a dataset: the tables of each split, the rejected, the manifest."""
+"""Complete a dataset from finished shards: the tables of each split, rejected.csv, the manifest."""
 
 import csv
 import hashlib
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -30,58 +31,60 @@ from pipeline.storage.manifest import (
 )
 from tools.config import ShardConfig
 from tools.text import natural_key, printable
-from tools.writing.dataset_stats import DatasetStats, spread
+from tools.writing.dataset_stats import DatasetStats, min_median_max
 from tools.writing.shard_file import ShardRecord, read_rows
 from tools.writing.shard_plan import ShardPlan
 from tools.writing.store import Store
+from tools.writing.tar import npy_header
 
 _SOURCES_SCHEMA = pa.schema([("key", pa.string()), ("source", pa.string())])
 
 
 def publish(
-    job: ShardPlan,
+    shard_plan: ShardPlan,
     config: ShardConfig,
     records: Sequence[ShardRecord],
     store: Store,
-    tally: DatasetStats,
+    stats: DatasetStats,
 ) -> Manifest:
-    """Write all that isn't in a shard, the manifest last; `tally` counts the samples. Raises
-    ``DataError`` where nothing is left to train on."""
-    rejected = all_rejected(job, records)
+    """Write everything but the shards, the manifest last, and add the samples to `stats`. Raises
+    ``DataError`` if no training sample is left."""
+    rejected = list_rejected(shard_plan, records)
+    digests = {index_name(record.name): record.index_sha256 for record in records if record.samples}
     with store.scratch() as folder:
-        files = _Files(folder, store)
-        write_rejected(files.path(REJECTED_NAME), rejected)
-        files.put(REJECTED_NAME)
-        for record in records:
-            if record.samples:
-                files.digests[index_name(record.name)] = record.index_sha256
+        write_rejected(folder / REJECTED_NAME, rejected)
+        digests[REJECTED_NAME] = _put(folder / REJECTED_NAME, store)
         splits = {}
-        for name in job.plan.bounds:
-            own = [record for record in records if record.split == name and record.samples]
-            if own:
-                splits[name] = _write_split(job, name, own, files, tally)
+        for name in shard_plan.plan.bounds:
+            kept = [record for record in records if record.split == name and record.samples]
+            if kept:
+                for path in _write_tables(shard_plan, name, kept, folder, store, stats):
+                    digests[path.name] = _put(path, store)
+                counts = np.sum([record.class_counts for record in kept], axis=0).tolist()
+                shards = tuple(record.shard for record in kept)
+                splits[name] = Split(shards=shards, class_counts=tuple(counts))
         if "train" not in splits:
             raise DataError(
                 f"{config.src}: no sample is left to train on; see the reasons in "
                 f"{config.out}/{REJECTED_NAME}."
             )
-        manifest = _manifest(job, config, splits, files.digests, tally, rejected=len(rejected))
-        path = files.path(MANIFEST_NAME)
+        manifest = _manifest(shard_plan, config, splits, digests, stats, rejected=len(rejected))
+        path = folder / MANIFEST_NAME
         path.write_text(manifest.to_json(), encoding="utf-8")
         store.finish(path)
     return manifest
 
 
-def all_rejected(job: ShardPlan, records: Sequence[ShardRecord]) -> list[tuple[str, str]]:
-    """Every source that made no sample, and why."""
-    found = list(job.sources.rejected)
+def list_rejected(shard_plan: ShardPlan, records: Sequence[ShardRecord]) -> list[tuple[str, str]]:
+    """Name and reason of every rejected source."""
+    rejected = list(shard_plan.sources.rejected)
     for record in records:
-        found += [(job.name(record.split, key), reason) for key, reason in record.rejected]
-    return found
+        rejected += [(shard_plan.name(record.split, key), why) for key, why in record.rejected]
+    return rejected
 
 
 def write_rejected(path: Path, rejected: Iterable[tuple[str, str]]) -> None:
-    """The list of rejected sources, by name."""
+    """Write rejected.csv, sorted by name."""
     rows = sorted((natural_key(source), source, reason) for source, reason in rejected)
     with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -89,122 +92,93 @@ def write_rejected(path: Path, rejected: Iterable[tuple[str, str]]) -> None:
         writer.writerows(row[1:] for row in rows)
 
 
-class _Files:
-    """Files on their way into the store; `digests` are SHA-256 in hex, by name."""
-
-    def __init__(self, folder: Path, store: Store) -> None:
-        self.digests: dict[str, str] = {}
-        self._folder, self._store = folder, store
-
-    def path(self, name: str) -> Path:
-        return self._folder / name
-
-    def rows(self, shard: str) -> NDArray[np.void]:
-        return read_rows(self._store, shard)
-
-    def put(self, name: str) -> None:
-        with self.path(name).open("rb") as file:
-            self.digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
-        self._store.put(self.path(name), name)
+def _put(path: Path, store: Store) -> str:
+    """Put a file into the store; returns its SHA-256 in hex."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    store.put(path, path.name)
+    return digest
 
 
-def _write_split(
-    job: ShardPlan, split: str, records: Sequence[ShardRecord], files: _Files, tally: DatasetStats
-) -> Split:
-    """The tables of a split, written shard by shard: memory doesn't grow with their number."""
-    count = sum(record.samples for record in records)
-    names = [samples_name(split), sources_name(split)]
-    tables = [_NpyFile(files.path(samples_name(split)), SAMPLE_DTYPE, (count,))]
-    if job.sources.masks is not None:
-        names.append(masks_name(split))
-        tables.append(_NpyFile(files.path(names[-1]), MASK_DTYPE, (count,)))
-    if job.sources.targets is not None:
-        names.append(targets_name(split))
-        shape = (count, job.sources.targets.shape[1])
-        tables.append(_NpyFile(files.path(names[-1]), np.dtype(np.float32), shape))
-    with parquet.ParquetWriter(files.path(sources_name(split)), _SOURCES_SCHEMA) as sources:
+def _write_tables(
+    shard_plan: ShardPlan,
+    split: str,
+    records: Sequence[ShardRecord],
+    folder: Path,
+    store: Store,
+    stats: DatasetStats,
+) -> list[Path]:
+    """Write the tables of a split, shard by shard, so that memory doesn't grow with their
+    number."""
+    sources, count = shard_plan.sources, sum(record.samples for record in records)
+    tables: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {
+        samples_name(split): (SAMPLE_DTYPE, (count,))
+    }
+    if sources.masks is not None:
+        tables[masks_name(split)] = (MASK_DTYPE, (count,))
+    elif sources.targets is not None:
+        columns = sources.targets.shape[1]
+        tables[targets_name(split)] = (np.dtype(np.float32), (count, columns))
+    paths = [folder / name for name in (*tables, sources_name(split))]
+    with ExitStack() as stack:
+        samples, *targets = (stack.enter_context(path.open("wb")) for path in paths[:-1])
+        for file, (dtype, shape) in zip((samples, *targets), tables.values(), strict=True):
+            file.write(npy_header(dtype, shape))
+        writer = stack.enter_context(parquet.ParquetWriter(paths[-1], _SOURCES_SCHEMA))
         for number, record in enumerate(records):
-            rows = files.rows(record.name)
-            tables[0].append(_sample_rows(rows, number))
-            if job.sources.masks is not None:
-                tables[1].append(_mask_rows(rows))
-            elif job.sources.targets is not None:
-                tables[1].append(job.sources.targets[job.numbers(split, rows["key"])])
+            rows = read_rows(store, record.name)
+            samples.write(_copy_fields(rows, SAMPLE_DTYPE, shard=number).tobytes())
+            if sources.masks is not None:
+                targets[0].write(_copy_fields(rows, MASK_DTYPE, prefix="target_").tobytes())
+            elif sources.targets is not None:
+                numbers = shard_plan.numbers(split, rows["key"])
+                targets[0].write(sources.targets[numbers].tobytes())
             keys = rows["key"].tolist()
-            columns = [[sample_key(key) for key in keys], [job.name(split, key) for key in keys]]
-            sources.write_table(pa.table(columns, schema=_SOURCES_SCHEMA))
-            tally.add(rows, training=split == "train")
-    for table in tables:
-        table.close()
-    for name in names:
-        files.put(name)
-    shown = np.sum([record.shown for record in records], axis=0)
-    return Split(
-        shards=tuple(record.shard for record in records), class_counts=tuple(shown.tolist())
-    )
+            names = [shard_plan.name(split, key) for key in keys]
+            table = pa.table([[sample_key(key) for key in keys], names], schema=_SOURCES_SCHEMA)
+            writer.write_table(table)
+            stats.add(rows, training=split == "train")
+    return paths
 
 
-class _NpyFile:
-    """A .npy file of a known shape, written row by row."""
-
-    def __init__(self, path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
-        self._file = path.open("wb")
-        header = {
-            "descr": np.lib.format.dtype_to_descr(dtype),
-            "fortran_order": False,
-            "shape": shape,
-        }
-        np.lib.format.write_array_header_1_0(self._file, header)
-
-    def append(self, rows: NDArray[Any]) -> None:
-        self._file.write(rows.tobytes())
-
-    def close(self) -> None:
-        self._file.close()
-
-
-def _sample_rows(rows: NDArray[np.void], shard: int) -> NDArray[np.void]:
-    out = np.zeros(len(rows), SAMPLE_DTYPE)
-    out["shard"] = shard
-    for name in ("key", "offset", "size", "label", "height", "width", "crc32"):
-        out[name] = rows[name]
-    return out
-
-
-def _mask_rows(rows: NDArray[np.void]) -> NDArray[np.void]:
-    out = np.zeros(len(rows), MASK_DTYPE)
-    for name in ("offset", "size", "crc32"):
-        out[name] = rows[f"target_{name}"]
-    return out
+def _copy_fields(
+    rows: NDArray[np.void], dtype: np.dtype[Any], prefix: str = "", **constants: int
+) -> NDArray[np.void]:
+    """RESULT_DTYPE `rows` as `dtype`, whose field x is the field `prefix` + x or a constant."""
+    table = np.zeros(len(rows), dtype)
+    for name in dtype.names or ():
+        table[name] = constants[name] if name in constants else rows[prefix + name]
+    return table
 
 
 def _manifest(
-    job: ShardPlan,
+    shard_plan: ShardPlan,
     config: ShardConfig,
     splits: dict[str, Split],
-    files: dict[str, str],
-    tally: DatasetStats,
+    digests: dict[str, str],
+    stats: DatasetStats,
     *,
     rejected: int,
 ) -> Manifest:
-    mean, std = tally.mean_and_std()
+    mean, std = stats.mean_and_std()
     return Manifest(
-        task=job.sources.task,
-        classes=tuple(map(printable, job.plan.classes)),
-        targets=job.sources.target_names,
+        task=shard_plan.sources.task,
+        classes=tuple(map(printable, shard_plan.plan.classes)),
+        targets=shard_plan.sources.target_names,
         splits=splits,
-        files=dict(sorted(files.items())),
-        image_components=tuple(IMAGE_COMPONENTS[n] for n in sorted(tally.components)),
+        files=dict(sorted(digests.items())),
+        image_components=tuple(IMAGE_COMPONENTS[n] for n in sorted(stats.components)),
         mean=mean,
         std=std,
-        heights=spread(tally.heights),
-        widths=spread(tally.widths),
+        heights=min_median_max(stats.heights),
+        widths=min_median_max(stats.widths),
         rejected=rejected,
         made_by={"tool": tool_version(), "arguments": config.shaping},
     )
 
 
 def tool_version() -> str:
+    """Name and version of this package."""
     try:
         return f"shardline {version('shardline')}"
     except PackageNotFoundError:

@@ -1,5 +1,5 @@
-"""A few images of the download, looked at before the plan is made: what each way of storing costs,
-and how large a sample becomes. In worker processes, since any image may kill its decoder."""
+"""Encode a few images of the download before the plan is made: the cost of each way to store them,
+and the size of a sample. In worker processes, since any image may kill its decoder."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,49 +8,48 @@ import numpy as np
 
 from tools.images.codec import Pixels
 from tools.images.encoding import Encoding
-from tools.images.encoding_costs import Costs, cost_of
+from tools.images.encoding_costs import Costs, measure_costs
 from tools.images.image_source import Images
 from tools.workers import WorkerDiedError, Workers
-from tools.writing.block_encoding import encode_block
-from tools.writing.engines import rescue
+from tools.writing.engines import encode_blocks
 from tools.writing.shard_plan import ShardPlan
 
 SAMPLED_IMAGES = 24
 
-Sampled = tuple[Images, Encoding]
+_Task = tuple[Images, Encoding]
 
 
 def sample_costs(images: Images, encoding: Encoding, workers: Workers) -> Costs:
-    """What each way of storing costs on `images`, those that kill a process left out."""
+    """The cost of each way to store `images`, except those that kill a process."""
 
-    def without_deadly(task: Sampled) -> Costs:
-        numbers = [n for n in range(len(images)) if _lives(_one(images, n), encoding, workers)]
-        return workers.alone(_cost_of, (images.take(np.array(numbers, np.int64)), encoding))
+    def skip_killers(task: _Task) -> Costs:
+        singles = ((n, images.take(np.array([n]))) for n in range(len(images)))
+        numbers = [n for n, single in singles if _survives((single, encoding), workers)]
+        return workers.alone(_measure, (images.take(np.array(numbers, np.int64)), encoding))
 
-    (costs,) = workers.ordered(_cost_of, [(images, encoding)], rescue=without_deadly)
+    (costs,) = workers.ordered(_measure, [(images, encoding)], rescue=skip_killers)
     return costs
 
 
-def sample_bytes(job: ShardPlan, workers: Workers, folder: Path) -> float:
-    """About how many bytes of tar a sample takes, by some that are encoded in `folder`."""
-    share = -(-SAMPLED_IMAGES // workers.count)
-    blocks = job.sample_blocks(SAMPLED_IMAGES, folder, per_block=share)
-    results = list(
-        workers.ordered(encode_block, blocks, rescue=lambda block: rescue(block, workers))
-    )
+def sample_bytes(shard_plan: ShardPlan, workers: Workers, folder: Path) -> float:
+    """Approximate bytes of tar of a sample, from a few that are encoded in `folder`."""
+    per_block = -(-SAMPLED_IMAGES // workers.count)
+    blocks = shard_plan.sample_blocks(SAMPLED_IMAGES, folder, per_block=per_block)
+    results = list(encode_blocks(blocks, workers))
     for result in results:
         for part in result.parts:
             part.unlink()
     rows = np.concatenate([result.rows for result in results])
+    mean_bytes = shard_plan.sources.images.mean_bytes
     if not len(rows):
-        return float(job.sources.images.mean_bytes)
-    mean = sum(result.size_bytes for result in results) / len(rows)
-    return mean * job.sources.images.mean_bytes / max(1.0, float(rows["source_bytes"].mean()))
+        return float(mean_bytes)
+    sample_mean = sum(result.size_bytes for result in results) / len(rows)
+    return sample_mean * mean_bytes / max(1.0, float(rows["source_bytes"].mean()))
 
 
-def _cost_of(task: Sampled) -> Costs:
+def _measure(task: _Task) -> Costs:
     images, encoding = task
-    return cost_of(_contents(images, encoding), encoding)
+    return measure_costs(_contents(images, encoding), encoding)
 
 
 def _contents(images: Images, encoding: Encoding) -> Iterator[bytes | Pixels]:
@@ -59,13 +58,9 @@ def _contents(images: Images, encoding: Encoding) -> Iterator[bytes | Pixels]:
             yield contents
 
 
-def _one(images: Images, number: int) -> Images:
-    return images.take(np.array([number]))
-
-
-def _lives(image: Images, encoding: Encoding, workers: Workers) -> bool:
+def _survives(task: _Task, workers: Workers) -> bool:
     try:
-        workers.alone(_cost_of, (image, encoding))
+        workers.alone(_measure, task)
     except WorkerDiedError:
         return False
     return True

@@ -1,8 +1,8 @@
-"""Everything that determines the shards, and how it falls into shards and blocks."""
+"""Everything that determines the shards, and how sources are divided into shards and blocks."""
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +12,14 @@ from pipeline.storage.manifest import shard_name
 from tools.download.sources import Sources
 from tools.images.image_source import Images
 from tools.text import printable
-from tools.writing.blocks import Block, Recipe
+from tools.writing.blocks import Block, BlockSettings
 from tools.writing.plan import Plan
 
-# Bytes of sources in a block, about: enough to make sending it cheap, few enough to keep several.
+# Approximate bytes of sources in a block: sending it is cheap, and several fit into memory.
 BLOCK_BYTES = 8 * 2**20
 MAX_BLOCK_IMAGES = 1024
-# Pixels of at least so many training images enter mean and deviation: the deviation is then known
-# to about 1 %.
+# The pixels of at least this many training images enter mean and standard deviation, so the latter
+# is known to about 1 %.
 MEASURED_IMAGES = 1024
 
 
@@ -39,49 +39,49 @@ class PlannedShard:
 
 @dataclass(frozen=True, kw_only=True)
 class ShardPlan:
-    """`identity` stands for the download as it was when it was indexed."""
+    """`identity`: a hash of the download's files, from when they were indexed."""
 
     identity: str
     sources: Sources
     plan: Plan
-    recipe: Recipe
+    settings: BlockSettings
     shards: tuple[PlannedShard, ...]
 
     def numbers(self, split: str, keys: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The sources behind the keys of a split."""
+        """The sources of the keys of a split."""
         return self.plan.order[self.plan.bounds[split][0] + keys]
 
     def name(self, split: str, key: int) -> str:
-        """Where the source behind a key lies, for people."""
-        name = self.sources.names[int(self.plan.order[self.plan.bounds[split][0] + key])]
-        return printable(name)
+        """The name of the source of a key, for people."""
+        number = int(self.plan.order[self.plan.bounds[split][0] + key])
+        return printable(self.sources.names[number])
 
     def blocks(self, shard: PlannedShard, folder: Path) -> Iterator[Block]:
-        """The blocks of a shard, whose parts go to a folder of its own in `folder`."""
-        own = folder / shard.name.removesuffix(".tar")
-        own.mkdir()
+        """The blocks of a shard, whose segments are written into a subfolder of `folder`."""
+        subfolder = folder / shard.name.removesuffix(".tar")
+        subfolder.mkdir()
         step = block_images(self.sources.images)
         for first in range(shard.first, shard.end, step):
             keys = np.arange(first, min(first + step, shard.end))
-            yield self._block_of(self.numbers(shard.split, keys), first, own)
+            yield self._block_of(self.numbers(shard.split, keys), first, subfolder)
 
     def block_count(self, shard: PlannedShard) -> int:
         return -(-(shard.end - shard.first) // block_images(self.sources.images))
 
     def sample_blocks(self, count: int, folder: Path, *, per_block: int) -> Iterator[Block]:
-        """Blocks of about `count` sources spread evenly over the plan."""
-        chosen = spread(self.plan.order, count)
-        for first in range(0, len(chosen), per_block):
-            yield self._block_of(chosen[first : first + per_block], first, folder)
+        """Blocks of about `count` sources, evenly spaced over the plan."""
+        numbers = spread(self.plan.order, count)
+        for first in range(0, len(numbers), per_block):
+            yield self._block_of(numbers[first : first + per_block], first, folder)
 
     def fingerprint(self) -> str:
-        """A hash over the download, what was made of its labels, and the shards."""
-        found = hashlib.sha256(self.identity.encode())
-        sources, plan = self.sources, self.plan
+        """A hash of the download, the labels, the settings and the division into shards."""
+        digest = hashlib.sha256(self.identity.encode())
+        sources, plan, settings = self.sources, self.plan, asdict(self.settings)
         for array in (plan.order, plan.labels, sources.targets, sources.groups):
-            found.update(b"" if array is None else np.ascontiguousarray(array).data)
-        found.update(repr((plan.classes, plan.bounds, self.recipe, self.shards)).encode())
-        return found.hexdigest()
+            digest.update(b"" if array is None else np.ascontiguousarray(array).data)
+        digest.update(repr((plan.classes, plan.bounds, settings, self.shards)).encode())
+        return digest.hexdigest()
 
     def _block_of(self, numbers: NDArray[np.int64], first: int, folder: Path) -> Block:
         sources = self.sources
@@ -89,7 +89,7 @@ class ShardPlan:
             first=first,
             images=sources.images.take(numbers),
             labels=self.plan.labels[numbers],
-            recipe=self.recipe,
+            settings=self.settings,
             folder=folder,
             targets=None if sources.targets is None else sources.targets[numbers],
             masks=None if sources.masks is None else sources.masks.take(numbers),
@@ -104,8 +104,8 @@ def spread(order: NDArray[np.int64], count: int) -> NDArray[np.int64]:
 def plan_shards(
     bounds: dict[str, tuple[int, int]], sample_bytes: float, shard_bytes: int
 ) -> tuple[PlannedShard, ...]:
-    """Shards of equal numbers of samples, of about `shard_bytes` each if a sample takes
-    `sample_bytes`; `bounds` as in ``Plan``."""
+    """Divide each split into shards with equal numbers of samples, of about `shard_bytes` each if a
+    sample takes `sample_bytes`; `bounds` as in ``Plan``."""
     shards = []
     for split, (first, end) in bounds.items():
         count = end - first
@@ -119,10 +119,10 @@ def plan_shards(
 
 
 def measured_every(training_images: int) -> int:
-    """Of every how many sources the pixels are measured."""
+    """The n for which the pixels of every n-th source are measured."""
     return max(1, training_images // MEASURED_IMAGES)
 
 
 def block_images(images: Images) -> int:
-    """How many images make a block; it changes speed and memory, never the bytes."""
+    """Images per block; it changes speed and memory, never the bytes."""
     return max(1, min(MAX_BLOCK_IMAGES, BLOCK_BYTES // max(1, images.mean_bytes)))

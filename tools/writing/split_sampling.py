@@ -1,4 +1,4 @@
-"""Drawing a validation split: by class, and by group where groups must stay whole."""
+"""Draw a validation split by class, and without dividing groups."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,10 @@ TRAIN, VAL = SPLITS.index("train"), SPLITS.index("val")
 
 
 def validation_quotas(counts: Integers, fraction: float) -> Integers:
-    """How many sources of each stratum go to validation: int64 of the shape of `counts`.
+    """Validation sources of each stratum: int64 of the shape of `counts`.
 
-    Together round(fraction * n), each stratum its share to within one (largest remainders first),
-    and of each stratum at least one is left to train on.
+    They sum to round(fraction * n); each stratum gets its share to within one (largest remainders
+    first) and keeps at least one source for training.
     """
     shares = counts * fraction
     quotas = np.floor(shares).astype(np.int64)
@@ -27,15 +27,15 @@ def validation_quotas(counts: Integers, fraction: float) -> Integers:
 
 
 def draw(strata: Strata, shuffled: Integers, fraction: float) -> NDArray[np.int8]:
-    """Splits, int8 (n,): the first of each stratum in shuffled order are validation, as many as
-    ``validation_quotas`` says."""
+    """Splits, int8 (n,): the first ``validation_quotas`` of each stratum in shuffled order are
+    validation."""
     quotas = validation_quotas(np.bincount(strata), fraction)
     by_stratum = shuffled[np.argsort(strata[shuffled], kind="stable")]
     counts = np.bincount(strata, minlength=len(quotas))
     starts = np.repeat(np.cumsum(counts) - counts, counts)
-    place = np.arange(len(strata)) - starts
+    rank = np.arange(len(strata)) - starts
     splits = np.zeros(len(strata), np.int8)
-    splits[by_stratum] = np.where(place < quotas[strata[by_stratum]], VAL, TRAIN)
+    splits[by_stratum] = np.where(rank < quotas[strata[by_stratum]], VAL, TRAIN)
     return splits
 
 
@@ -44,41 +44,41 @@ def draw_groups(
 ) -> NDArray[np.int8]:
     """Splits, int8 (n,), that divide no group.
 
-    In shuffled order a group goes to validation where that brings the counts of its strata nearer
-    to their shares, as long as there is room; then others fill what is missing. Validation ends
-    within half of the largest group of round(fraction * n), unless one group is all there is.
+    In shuffled order, a group that fits becomes validation if that brings the counts of its strata
+    nearer to their shares; then other groups fill the rest. The size of validation differs from
+    round(fraction * n) by at most half of the largest group, unless there is only one group.
     """
-    missing = np.bincount(strata) * fraction
+    shares = np.bincount(strata) * fraction
     room = round(float(len(strata) * fraction))
-    order, starts, stratum, counts = _contents(strata, groups, shuffled)
-    taken = np.zeros(len(order), bool)
-    # One group at least is left to train on.
-    left = len(order) - 1
-    for place in range(len(order)):
-        own = slice(starts[place], starts[place + 1])
-        here, size = stratum[own], counts[own]
+    order, starts, stratum, counts = _group_contents(strata, groups, shuffled)
+    is_val = np.zeros(len(order), bool)
+    # At least one group remains for training.
+    spare = len(order) - 1
+    for index in range(len(order)):
+        part = slice(starts[index], starts[index + 1])
+        members, size = stratum[part], counts[part]
         total = int(size.sum())
-        if left > 0 and total <= room and float(size @ (2 * missing[here] - size)) > 0:
-            missing[here] -= size
-            room, left = room - total, left - 1
-            taken[place] = True
+        if spare > 0 and total <= room and float(size @ (2 * shares[members] - size)) > 0:
+            shares[members] -= size
+            room, spare = room - total, spare - 1
+            is_val[index] = True
     sizes = np.add.reduceat(counts, starts[:-1])
-    for place in np.flatnonzero(~taken).tolist():
-        if left > 0 and abs(room - int(sizes[place])) < abs(room):
-            room, left = room - int(sizes[place]), left - 1
-            taken[place] = True
-    chosen = np.zeros(int(groups.max()) + 1, np.int8)
-    chosen[order[taken]] = VAL
-    return chosen[groups]
+    for index in np.flatnonzero(~is_val).tolist():
+        if spare > 0 and abs(room - int(sizes[index])) < abs(room):
+            room, spare = room - int(sizes[index]), spare - 1
+            is_val[index] = True
+    splits = np.zeros(int(groups.max()) + 1, np.int8)
+    splits[order[is_val]] = VAL
+    return splits[groups]
 
 
 def strata_of(labels: Strata, targets: NDArray[np.float32] | None, task: str) -> Strata:
-    """What is to be spread evenly: the class; of several labels the rarest; else all alike."""
+    """Strata that are split evenly: the class, the rarest of several labels, or one for all."""
     if task == "classification":
         return labels
     if task != "multi-label" or targets is None or not targets.shape[1]:
         return np.zeros(len(labels), np.int32)
-    # A class is worth more the rarer it is; what shows none is a stratum of its own.
+    # Rarer classes rank higher; sources without a class are stratum 0.
     rarity = np.argsort(np.argsort(-targets.sum(axis=0), kind="stable")).astype(np.float32) + 1
     strata = np.empty(len(labels), np.int32)
     for first in range(0, len(labels), 2**14):
@@ -86,11 +86,11 @@ def strata_of(labels: Strata, targets: NDArray[np.float32] | None, task: str) ->
     return strata
 
 
-def _contents(
+def _group_contents(
     strata: Strata, groups: NDArray[np.int32], shuffled: Integers
 ) -> tuple[Integers, Integers, Integers, Integers]:
-    """Groups in the order of their first source in `shuffled`; where each begins in the other two:
-    strata, and how many sources of it the group holds."""
+    """Groups in the order of their first source in `shuffled`; start of each in the other two
+    arrays: its strata, and its number of sources of each."""
     first = np.full(int(groups.max()) + 1, len(groups), np.int64)
     np.minimum.at(first, groups[shuffled], np.arange(len(shuffled)))
     rank = np.empty(len(first), np.int64)

@@ -1,10 +1,10 @@
-"""The output: a folder here or at an fsspec URL. Complete, or recognizably not.
+"""The output: a local folder or an fsspec URL, which shows whether the dataset is complete.
 
-    OUT/train-000000.tar       a finished shard, put there all at once
-    OUT/.unfinished/           what a later run needs to go on; gone when the dataset is complete
-    OUT/dataset.json           the manifest, last
+    OUT/train-000000.tar       a finished shard
+    OUT/.unfinished/           state for resuming; removed when the dataset is complete
+    OUT/dataset.json           the manifest, written last
 
-What is put is first written whole under another name and forced to disk.
+Files are written under another name, forced to disk and then renamed.
 """
 
 import errno
@@ -27,16 +27,13 @@ PLAN_NAME = f"{UNFINISHED}/plan.json"
 
 @dataclass(frozen=True)
 class Store(Location):
-    """The files beneath `url`, by name; cheap to pickle. All methods raise ``OSError``."""
+    """The files in `url`, by name; cheap to pickle. All methods raise ``OSError``."""
 
     def names(self) -> set[str]:
-        """The files there are, those in UNFINISHED with it before their name."""
+        """All files; those in UNFINISHED have it before their names."""
         if self.local is not None:
-            found = (path.relative_to(self.local) for path in self.local.glob("*"))
-            unfinished = (
-                path.relative_to(self.local) for path in self.local.glob(f"{UNFINISHED}/*")
-            )
-            return {path.as_posix() for path in (*found, *unfinished)}
+            paths = (*self.local.glob("*"), *self.local.glob(f"{UNFINISHED}/*"))
+            return {path.relative_to(self.local).as_posix() for path in paths}
         filesystem, root = self.remote
         filesystem.invalidate_cache()
         if not filesystem.exists(root):
@@ -44,7 +41,7 @@ class Store(Location):
         return {path.removeprefix(root).lstrip("/") for path in filesystem.find(root)}
 
     def put(self, path: Path, name: str) -> None:
-        """Move the finished file `path` to `name`, on disk before it is seen there."""
+        """Move the file `path` to `name`, after forcing it to disk."""
         if self.local is not None:
             _sync(path)
             target = self.local / name
@@ -54,6 +51,12 @@ class Store(Location):
             filesystem, root = self.remote
             filesystem.put_file(str(path), f"{root}/{name}")
             path.unlink()
+
+    def write(self, data: bytes, name: str, folder: Path) -> None:
+        """Put a small file, which is written in the scratch `folder` first."""
+        path = folder / Path(name).name
+        path.write_bytes(data)
+        self.put(path, name)
 
     def read(self, name: str) -> bytes:
         """The contents of a small file."""
@@ -71,36 +74,32 @@ class Store(Location):
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """A folder for what isn't finished, on the disk of the output where there is one."""
-        if self.local is None:
-            with tempfile.TemporaryDirectory(prefix="shardline-") as folder:
-                yield Path(folder)
-        else:
-            above = self.local / UNFINISHED / "scratch"
-            above.mkdir(parents=True, exist_ok=True)
-            folder = tempfile.mkdtemp(dir=above)
-            try:
-                yield Path(folder)
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
+        """A folder for unfinished files, on the disk of a local output."""
+        parent = None if self.local is None else self.local / UNFINISHED / "scratch"
+        if parent is not None:
+            parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(
+            prefix="shardline-", dir=parent, ignore_cleanup_errors=True
+        ) as folder:
+            yield Path(folder)
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep other runs out, and clear up: what only this run could use, and everything if
-        nothing was finished. Raises ``MisuseError`` if the output holds anything else,
-        ``DataError`` if it can't be written or another run holds it."""
-        self._refuse_strangers()
+    def lock(self) -> Iterator[None]:
+        """Lock the output against other runs. At the end the scratch files are removed, and the
+        whole folder if no shard is finished. Raises ``MisuseError`` if the output holds other
+        files, ``DataError`` if it can't be written or another run has locked it."""
+        self._require_own_files()
         if self.local is None:
             yield
             return
         unfinished = self.local / UNFINISHED
         try:
             unfinished.mkdir(parents=True, exist_ok=True)
-            lock = os.open(unfinished / "lock", os.O_RDWR | os.O_CREAT)
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_file = os.open(unfinished / "lock", os.O_RDWR | os.O_CREAT)
+            fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise DataError(
-                f"Another tools/shard writes to --out {self.url}: let it end."
+                f"Another tools/shard is writing to --out {self.url}: wait for it to finish."
             ) from error
         except OSError as error:
             raise DataError(f"--out {self.url} can't be written: {error.strerror}.") from error
@@ -113,16 +112,16 @@ class Store(Location):
                 shutil.rmtree(unfinished, ignore_errors=True)
                 if not any(self.local.iterdir()):
                     self.local.rmdir()
-            os.close(lock)
+            os.close(lock_file)
 
     def finish(self, manifest: Path) -> None:
-        """Put the manifest: the dataset is complete. What was kept for going on is removed."""
+        """Put the manifest, which completes the dataset, and remove the state for resuming."""
         self.put(manifest, MANIFEST_NAME)
         for name in self.names():
             if name.startswith(f"{UNFINISHED}/") and "scratch" not in name:
                 self.remove(name)
 
-    def _refuse_strangers(self) -> None:
+    def _require_own_files(self) -> None:
         if self.local is not None and self.local.exists() and not self.local.is_dir():
             raise MisuseError(f"--out {self.url} is a file: give a folder.")
         names = self.names()
@@ -133,15 +132,15 @@ class Store(Location):
             )
         if PLAN_NAME in names:
             return
-        others = sorted(name for name in names - {REJECTED_NAME} if not name.startswith("."))
-        if others:
+        foreign = sorted(name for name in names - {REJECTED_NAME} if not name.startswith("."))
+        if foreign:
             raise MisuseError(
-                f"--out {self.url} holds something else ({others[0]}): give a new or empty folder."
+                f"--out {self.url} holds other files ({foreign[0]}): give a new or empty folder."
             )
 
 
 def is_full(error: OSError) -> bool:
-    """Whether there was no room left."""
+    """Whether the disk or the quota is full."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 

@@ -1,9 +1,9 @@
-"""Samples as USTAR, 512-byte headers made in bulk: Python's tarfile takes 40 us a member.
+"""Samples as USTAR members, with headers made in bulk: Python's tarfile takes 40 us per member.
 
 A sample is two members: its target, ``000000000.cls`` (the label, zero-padded ASCII of equal width
-in the whole dataset, as DALI needs it), ``.target.npy`` or ``.mask.png``; then ``000000000.jpg`` or
-``.png``. Only key, target and image determine the bytes: mtime 0, uid and gid 0, no names, mode
-0644.
+in the whole dataset, as DALI requires), ``.target.npy`` or ``.mask.png``; then ``000000000.jpg`` or
+``.png``. Only key, target and image determine the bytes: mtime, uid and gid are 0, names empty, the
+mode is 0644.
 """
 
 import io
@@ -11,7 +11,7 @@ import tarfile
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from pipeline.storage.manifest import sample_key
 
@@ -50,13 +50,19 @@ def label_payloads(labels: NDArray[np.int32], digits: int) -> NDArray[np.uint8]:
 
 def npy_payloads(rows: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Each row of float32 (n, k) as a .npy file: uint8 (n, bytes)."""
-    file = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        file, {"descr": "<f4", "fortran_order": False, "shape": rows.shape[1:]}
-    )
-    header = np.frombuffer(file.getvalue(), np.uint8)
+    header = np.frombuffer(npy_header("<f4", rows.shape[1:]), np.uint8)
     values = np.ascontiguousarray(rows, "<f4").view(np.uint8).reshape(len(rows), -1)
     return np.concatenate([np.broadcast_to(header, (len(rows), len(header))), values], axis=1)
+
+
+def npy_header(dtype: DTypeLike, shape: tuple[int, ...]) -> bytes:
+    """The first bytes of a .npy file, before the values."""
+    file = io.BytesIO()
+    description = np.lib.format.dtype_to_descr(np.dtype(dtype))
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": description, "fortran_order": False, "shape": shape}
+    )
+    return file.getvalue()
 
 
 def member_headers(keys: Integers, sizes: Integers, components: Sequence[str]) -> NDArray[np.uint8]:
@@ -66,21 +72,23 @@ def member_headers(keys: Integers, sizes: Integers, components: Sequence[str]) -
     out = templates[[kinds[name] for name in components]]
     out[:, :_KEY_DIGITS] = _digits(keys, _KEY_DIGITS, base=10)
     out[:, _SIZE] = _digits(sizes, 11, base=8)
-    # The sum of all bytes, the checksum's own 8 counting as spaces.
+    # The sum of all bytes, with spaces in place of the checksum.
     out[:, 148:156] = ord(" ")
     out[:, _CHECKSUM] = _digits(out.sum(axis=1, dtype=np.int64), 6, base=8)
     out[:, 154] = 0
     return out
 
 
-def index_text(target: str, rows: NDArray[np.void], components: Sequence[str]) -> str:
-    """DALI's v1.2 index of a tar. `target` is the name of that component; `rows` have the fields
-    key, offset and size, target_offset and target_size, in bytes of the tar."""
-    lines = [f"v1.2 {len(rows)}\n"]
-    fields = (rows[name].tolist() for name in ("key", "target_offset", "target_size"))
-    images = (rows[name].tolist() for name in ("offset", "size"))
+def index_text(
+    target: str, rows: NDArray[np.void] | dict[str, Integers], components: Sequence[str]
+) -> str:
+    """DALI's v1.2 index of a tar. `target`: the component of targets; `components`: of the images;
+    `rows`: with fields key, offset, size, target_offset and target_size, in bytes of the tar."""
+    lines = [f"v1.2 {len(components)}\n"]
+    fields = ("key", "target_offset", "target_size", "offset", "size")
+    columns = (rows[name].tolist() for name in fields)
     for number, target_offset, target_size, offset, size, image in zip(
-        *fields, *images, components, strict=True
+        *columns, components, strict=True
     ):
         key = sample_key(number)
         lines.append(
@@ -91,7 +99,7 @@ def index_text(target: str, rows: NDArray[np.void], components: Sequence[str]) -
 
 
 def padding(size_bytes: int) -> bytes:
-    """Zeros that fill the last block of a member."""
+    """Zero bytes that fill the last block of a member."""
     return _PADDING[-size_bytes % BLOCK_BYTES]
 
 

@@ -1,4 +1,4 @@
-"""Encoded samples put in a row as a stretch of tar, with a row of facts each."""
+"""Concatenate encoded samples to a segment of a tar, with a row of facts for each."""
 
 import zlib
 from collections.abc import Sequence
@@ -20,20 +20,19 @@ from tools.writing.tar import (
 
 
 class Sample(NamedTuple):
-    """One accepted source: the bytes of its image and mask, `shown` the classes in that, `facts`
-    the fields of RESULT_DTYPE from source_bytes on. No pixels: a block's together would outgrow
-    the cache."""
+    """The bytes of an image and its mask, the classes in the mask, and in `facts` the fields of
+    RESULT_DTYPE from source_bytes on. No pixels: those of a block would not fit the CPU's cache."""
 
     key: int
     component: str
     data: bytes
     facts: tuple[object, ...]
     mask: bytes = b""
-    shown: Sequence[int] = ()
+    mask_classes: Sequence[int] = ()
 
 
 def build_segment(block: Block, samples: Sequence[Sample]) -> tuple[bytes, NDArray[np.void]]:
-    """The stretch of tar, and RESULT_DTYPE rows."""
+    """The bytes of the segment, and RESULT_DTYPE rows."""
     if not samples:
         return b"", np.empty(0, RESULT_DTYPE)
     keys = np.array([sample.key for sample in samples], np.int64)
@@ -43,11 +42,11 @@ def build_segment(block: Block, samples: Sequence[Sample]) -> tuple[bytes, NDArr
     pieces: list[bytes | memoryview] = []
     rows, start = [], 0
     for sample, target, header in zip(samples, targets, headers, strict=True):
-        piece = (target, header.data, sample.data, padding(len(sample.data)))
-        pieces += piece
+        members = (target, header.data, sample.data, padding(len(sample.data)))
+        pieces += members
         offset = start + len(target) + BLOCK_BYTES
         rows.append(_row(sample, start + BLOCK_BYTES, offset))
-        start += sum(map(len, piece))
+        start += sum(map(len, members))
     table = np.array(rows, RESULT_DTYPE)
     table["label"] = block.labels[keys - block.first]
     if block.masks is None:
@@ -58,8 +57,8 @@ def build_segment(block: Block, samples: Sequence[Sample]) -> tuple[bytes, NDArr
 def _target_members(
     block: Block, samples: Sequence[Sample], keys: NDArray[np.int64]
 ) -> Sequence[bytes | memoryview]:
-    """For each sample the whole member that stands before its image."""
-    target = block.recipe.target
+    """For each sample the whole member before its image."""
+    target = block.settings.target
     if block.masks is None:
         return [row.data for row in equal_members(keys, target, payloads(block, keys))]
     masks = [sample.mask for sample in samples]
@@ -72,23 +71,26 @@ def _target_members(
 
 
 def payloads(block: Block, keys: NDArray[np.int64]) -> NDArray[np.uint8]:
-    chosen = keys - block.first
+    """The contents of the targets of `keys`, except masks: uint8 (n, bytes)."""
+    rows = keys - block.first
     if block.targets is not None:
-        return npy_payloads(block.targets[chosen])
-    return label_payloads(block.labels[chosen], block.recipe.digits)
+        return npy_payloads(block.targets[rows])
+    return label_payloads(block.labels[rows], block.settings.digits)
 
 
-def class_counts_text(block: Block, samples: Sequence[Sample]) -> NDArray[np.int64]:
-    """In how many of `samples` each class is."""
-    classes = block.recipe.classes
-    chosen = [sample.key - block.first for sample in samples]
+def count_classes(
+    block: Block, keys: NDArray[np.int64], mask_classes: Sequence[Sequence[int]] = ()
+) -> NDArray[np.int64]:
+    """Samples of `keys` that show each class, int64 (classes,); `mask_classes`: those in each
+    mask."""
+    classes, rows = block.settings.classes, keys - block.first
     if block.masks is not None:
-        indices = [index for sample in samples for index in sample.shown if index < classes]
+        indices = [index for some in mask_classes for index in some if index < classes]
         return np.bincount(np.array(indices, np.int64), minlength=classes)
     if block.targets is None:
-        return np.bincount(block.labels[chosen], minlength=classes)
+        return np.bincount(block.labels[rows], minlength=classes)
     if classes:
-        return np.asarray((block.targets[chosen] > 0).sum(axis=0), np.int64)
+        return np.asarray((block.targets[rows] > 0).sum(axis=0), np.int64)
     return np.zeros(0, np.int64)
 
 

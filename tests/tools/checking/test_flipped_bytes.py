@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.storage.dataset import Dataset
 from pipeline.storage.manifest import sample_key
-from tests.helpers.checking import TASKS, flip, found
+from tests.helpers.checking import TASKS, findings, flip
 from tests.helpers.handmade import write_shards
 from tools.checking.source_names import SourceNames
 from tools.checking.tables import Tables
@@ -24,12 +24,12 @@ def digits(digits_shards: Path, tmp_path: Path) -> Path:
 
 
 def test_every_flipped_byte_is_found(digits: Path) -> None:
-    """Of what tools/shard wrote; and each flip in an image names its sample."""
+    """A flip in an image also names its sample."""
     assert flips_found(digits, FLIPS) > FLIPS / 40
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_every_flipped_byte_is_found_whatever_the_task(task: str, tmp_path: Path) -> None:
+def test_every_flipped_byte_is_found_for_every_task(task: str, tmp_path: Path) -> None:
     shards = write_shards(tmp_path / "shards", task, **TASKS[task], samples=60, shards=3)  # type: ignore[arg-type]
     assert flips_found(shards, FLIPS // 4) > 10
 
@@ -45,16 +45,17 @@ def flips_found(shards: Path, count: int) -> int:
         whole = path.read_bytes()
         at = int(draw.integers(len(whole)))
         flip(path, at, int(draw.integers(8)))
-        findings = check_tar(task).findings
+        result = check_tar(task)
         path.write_bytes(whole)
-        assert len(findings) == 1, (at, findings)
+        assert len(result.findings) == 1, (at, result.findings)
+        (finding,) = result.findings
         rows = index.samples[index.samples["shard"] == number]
         inside = rows[(rows["offset"] <= at) & (at < rows["offset"] + rows["size"])]
         if len(inside):
-            assert findings[0].key == inside["key"][0] and "crc32" in findings[0].text
+            assert finding.key == inside["key"][0] and "crc32" in finding.text
             in_images += 1
         else:
-            assert findings[0].key is not None or "end of a tar" in findings[0].text
+            assert finding.key is not None or "end of a tar" in finding.text
     return in_images
 
 
@@ -92,7 +93,7 @@ def test_a_flip_anywhere_ends_with_code_1(seed: int, digits: Path) -> None:
     files = sorted(path for path in digits.iterdir() if path.name != "dataset.json")
     path = files[seed % len(files)]
     flip(path, int(draw.integers(path.stat().st_size)), int(draw.integers(8)))
-    lines = found(digits)
+    lines = findings(digits)
     assert lines and all(line.startswith(path.name) for line in lines)
 
 
@@ -100,8 +101,8 @@ def test_the_sample_and_its_source_are_named(digits: Path) -> None:
     row = np.load(digits / "train.samples.npy")[77]
     flip(digits / "train-000000.tar", int(row["offset"]) + 20)
     key, source = sample_key(int(row["key"])), source_of(digits, 77)
-    (line,) = found(digits)
-    start = f"train-000000.tar: sample {key} (from {source}): the bytes of {key}.png have the crc32"
+    (line,) = findings(digits)
+    start = f"train-000000.tar: sample {key} (from {source}): the crc32 of {key}.png is"
     assert line.startswith(start)
 
 

@@ -1,4 +1,4 @@
-"""What is stored of an image: which bytes, which pixels, how large."""
+"""Bytes, pixels and size of stored images."""
 
 import cv2
 import numpy as np
@@ -27,7 +27,7 @@ from tools.images.decoding import eight_bit, flatten
 from tools.images.formats import identify
 from tools.images.headers import read_header
 from tools.images.non_images import describe_non_image
-from tools.images.orientation import exif_orientation, xmp_orientation
+from tools.images.tiff import exif_orientation, xmp_orientation
 
 
 def test_headers() -> None:
@@ -69,7 +69,9 @@ def test_headers() -> None:
     length=st.integers(0, 200),
     rest=st.binary(max_size=60),
 )
-def test_no_header_is_beyond_reading(beginning: bytes, length: int, rest: bytes) -> None:
+def test_any_bytes_get_a_header_or_a_description(
+    beginning: bytes, length: int, rest: bytes
+) -> None:
     for data in (beginning[:length] + rest + beginning[length + len(rest) :], rest):
         name, header = identify(data)
         assert name or describe_non_image(data)
@@ -97,7 +99,7 @@ def test_no_header_is_beyond_reading(beginning: bytes, length: int, rest: bytes)
         (write(picture(32, 32, 4), ".png"), "keep", "png", False),
     ],
 )
-def test_what_is_stored(data: bytes, mode: str, component: str, kept: bool) -> None:
+def test_stored_component_and_bytes(data: bytes, mode: str, component: str, kept: bool) -> None:
     encoded = encode(data, mode=mode)
     assert encoded.component == component
     assert (encoded.data == data) is kept
@@ -129,7 +131,7 @@ def test_every_16_bit_value_is_scaled() -> None:
 
 
 @pytest.mark.parametrize(("alpha", "behind"), [("white", 255), ("black", 0), ("drop", 100)])
-def test_what_lies_behind_transparency(alpha: str, behind: int) -> None:
+def test_background_of_transparent_pixels(alpha: str, behind: int) -> None:
     clear = np.full((32, 32, 4), 100, np.uint8)
     clear[:, :, 3] = np.repeat([0, 255], 16)
     flat = encode(write(clear, ".png"), alpha=alpha).pixels
@@ -142,12 +144,12 @@ def test_what_lies_behind_transparency(alpha: str, behind: int) -> None:
         assert pixels[0].tolist() == [7, 200 if alpha == "drop" else behind]
 
 
-def test_alpha_in_stripes_is_alpha_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_alpha_in_stripes_equals_alpha_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     clear = picture(301, 203, 4)
     whole = [flatten(clear, "white", kind) for kind in ("straight", "premultiplied", "unused")]
     monkeypatch.setattr("tools.images.decoding._STRIPE_PIXELS", 1000)
-    for kind, wanted in zip(("straight", "premultiplied", "unused"), whole, strict=True):
-        np.testing.assert_array_equal(flatten(clear, "white", kind), wanted)
+    for kind, expected in zip(("straight", "premultiplied", "unused"), whole, strict=True):
+        np.testing.assert_array_equal(flatten(clear, "white", kind), expected)
 
 
 @pytest.mark.parametrize(
@@ -169,5 +171,8 @@ def test_channel_sums_are_exact() -> None:
     for channels in (1, 3):
         pixels = picture(301, 203, channels)
         values = pixels.reshape(-1, channels)[:, ::-1].astype(np.int64)
-        wanted = np.broadcast_to(values.sum(axis=0), 3), np.broadcast_to((values**2).sum(axis=0), 3)
-        assert [list(some) for some in channel_sums(pixels)] == [some.tolist() for some in wanted]
+        expected = (
+            np.broadcast_to(values.sum(axis=0), 3),
+            np.broadcast_to((values**2).sum(axis=0), 3),
+        )
+        assert [list(some) for some in channel_sums(pixels)] == [some.tolist() for some in expected]

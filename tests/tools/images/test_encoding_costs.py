@@ -1,4 +1,4 @@
-"""What storing costs, measured on a few images; what `auto` makes of it."""
+"""Measured costs of ways to store images, and the choice of `auto`."""
 
 import pickle
 
@@ -9,11 +9,11 @@ from rich.console import Console
 
 from tools.images.codec import Pixels, encode_pixels
 from tools.images.encoding import Encoding
-from tools.images.encoding_costs import MAX_PIXELS, Cost, Costs, choose, cost_of, costs_table
+from tools.images.encoding_costs import MAX_PIXELS, Cost, Costs, choose, costs_table, measure_costs
 
 
 def photograph(side: int = 128, seed: int = 0) -> Pixels:
-    """Smooth shapes with a little noise, of which PNG makes little."""
+    """Smooth shapes with a little noise, which PNG hardly compresses."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (6, 6, 3), np.uint8)
     smooth = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC).astype(np.int16)
@@ -32,9 +32,9 @@ def files(suffix: str, *pictures: Pixels) -> list[bytes]:
     return [cv2.imencode(suffix, picture)[1].tobytes() for picture in pictures]
 
 
-def test_costs_are_those_of_the_stored_bytes() -> None:
+def test_costs_match_the_stored_bytes() -> None:
     pictures = [photograph(seed=seed) for seed in range(3)]
-    costs = cost_of(files(".png", *pictures), Encoding())
+    costs = measure_costs(files(".png", *pictures), Encoding())
     names = ["as it is", "JPEG q90", "JPEG q95", "JPEG q92, 256 px high or wide"]
     assert [cost.choice for cost in costs.choices] == names
     for cost, quality in zip(costs.choices[1:3], (90, 95), strict=True):
@@ -50,23 +50,23 @@ def test_costs_are_those_of_the_stored_bytes() -> None:
     assert pickle.loads(pickle.dumps(costs)) == costs
 
 
-def test_no_row_for_a_size_where_one_is_asked_for() -> None:
-    costs = cost_of(files(".png", photograph()), Encoding(shortest_side=100))
+def test_no_row_for_a_smaller_size_if_a_size_is_given() -> None:
+    costs = measure_costs(files(".png", photograph()), Encoding(shortest_side=100))
     assert len(costs.choices) == 3
     assert costs.as_jpeg is not None and costs.as_png is not None
 
 
-def test_measuring_is_bounded() -> None:
+def test_at_most_max_pixels_are_measured() -> None:
     large = photograph(1000)
-    costs = cost_of([large] * 20, Encoding())
+    costs = measure_costs([large] * 20, Encoding())
     assert costs.choices[0].images == MAX_PIXELS // 10**6
 
 
 def test_unsound_images_are_left_out() -> None:
     (sound,) = files(".png", photograph())
-    costs = cost_of([b"<html>", sound[:500], sound], Encoding())
+    costs = measure_costs([b"<html>", sound[:500], sound], Encoding())
     assert {cost.images for cost in costs.choices} == {1}
-    nothing = cost_of([b"<html>"], Encoding())
+    nothing = measure_costs([b"<html>"], Encoding())
     assert nothing.choices == () and choose(nothing, Encoding()) == (Encoding(), "")
 
 
@@ -78,29 +78,29 @@ def test_unsound_images_are_left_out() -> None:
         ([photograph()], "jpg", "Images become JPEG q92: "),
         (files(".png", lettering()), "png", "PNG images are stored as PNG: JPEG q92 would "),
         (files(".png", photograph(32)), "jpg", "Images of less than 64 px are stored as PNG"),
-        (files(".jpg", photograph()), "jpg", "Baseline JPEGs are stored untouched"),
+        (files(".jpg", photograph()), "jpg", "Baseline JPEGs are stored as they are"),
     ],
 )
-def test_auto_goes_by_the_content(images: list[bytes], photographs: str, words: str) -> None:
-    encoding, why = choose(cost_of(images, Encoding()), Encoding())
+def test_auto_decides_by_content(images: list[bytes], photographs: str, words: str) -> None:
+    encoding, why = choose(measure_costs(images, Encoding()), Encoding())
     assert encoding == Encoding(photographs=photographs)
     assert why.startswith(words) and why.endswith(".") and why.count(".") >= 1
 
 
-def test_mixed_downloads_are_told_in_one_sentence() -> None:
+def test_one_sentence_for_a_mixed_download() -> None:
     progressive = cv2.imencode(".jpg", photograph(), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1))[1].tobytes()
     images = [
         *files(".png", photograph(), photograph(40)),
         *files(".jpg", photograph()),
         progressive,
     ]
-    _, why = choose(cost_of(images, Encoding()), Encoding())
-    assert "PNG images become JPEG" in why and "1 of 2 JPEGs" in why and "64 px" in why
+    _, why = choose(measure_costs(images, Encoding()), Encoding())
+    assert "PNG images become JPEG" in why and "1 of 2 measured JPEGs" in why and "64 px" in why
 
 
-def test_another_mode_is_not_discussed() -> None:
+def test_other_modes_are_kept_without_a_reason() -> None:
     encoding = Encoding(mode="keep")
-    assert choose(cost_of([photograph()], encoding), encoding) == (encoding, "")
+    assert choose(measure_costs([photograph()], encoding), encoding) == (encoding, "")
 
 
 def cost(mean_bytes: float, psnr: float | None, rate: float) -> Cost:
@@ -124,7 +124,7 @@ def cost(mean_bytes: float, psnr: float | None, rate: float) -> Cost:
         (1200, 45.0, "png"),
     ],
 )
-def test_time_is_told_but_never_decides(jpeg_bytes: float, psnr: float, photographs: str) -> None:
+def test_decoding_time_never_decides(jpeg_bytes: float, psnr: float, photographs: str) -> None:
     for rate in (1, 10_000):
         costs = Costs(
             choices=(),
@@ -138,9 +138,9 @@ def test_time_is_told_but_never_decides(jpeg_bytes: float, psnr: float, photogra
         assert choose(costs, Encoding())[0].photographs == photographs
 
 
-def test_the_table_has_a_row_a_choice() -> None:
+def test_the_table_has_a_row_for_each_choice() -> None:
     console = Console(width=100)
     with console.capture() as capture:
-        console.print(costs_table(cost_of(files(".png", photograph()), Encoding())))
+        console.print(costs_table(measure_costs(files(".png", photograph()), Encoding())))
     text = capture.get()
     assert all(name in text for name in ("as it is", "JPEG q90", "JPEG q95", "lossless", " dB"))

@@ -16,14 +16,14 @@ from tools.images.headers import read_header
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_orientation_is_undone_as_opencv_does(orientation: int) -> None:
+def test_orientation_is_applied_like_opencv_does(orientation: int) -> None:
     data = with_orientation(JPEG, orientation)
-    wanted = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    np.testing.assert_array_equal(encode(data, mode="png").pixels, wanted)
+    expected = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    np.testing.assert_array_equal(encode(data, mode="png").pixels, expected)
     assert (encode(data).data == data) is (orientation == 1)
 
 
-def test_upright_of_an_asymmetric_letter() -> None:
+def test_upright_rotates_by_orientation() -> None:
     letter = np.array([[1, 2], [3, 4], [5, 6]], np.uint8)
     assert upright(letter, 6).tolist() == [[5, 3, 1], [6, 4, 2]]
     assert upright(letter, 8).tolist() == [[2, 4, 6], [1, 3, 5]]
@@ -60,12 +60,12 @@ WRITTEN = {
 @pytest.mark.parametrize(
     ("format", "mode"), [(name, mode) for name, modes in WRITTEN.items() for mode in modes]
 )
-def test_formats_and_modes_as_pillow_reads_them(format: str, mode: str) -> None:
+def test_formats_and_modes_match_pillow(format: str, mode: str) -> None:
     assert_as_pillow(written(MODES[mode], format, **LOSSLESS.get(format, {})))
 
 
 @pytest.mark.parametrize(("format", "mode"), [("TIFF", "LA"), ("JPEG2000", "LA")])
-def test_what_opencv_would_read_wrongly_is_refused(format: str, mode: str) -> None:
+def test_formats_that_opencv_reads_wrongly_are_rejected(format: str, mode: str) -> None:
     with pytest.raises(UnsoundImageError, match="save it as PNG first"):
         encode(written(MODES[mode], format))
 
@@ -82,13 +82,13 @@ def test_orientation_in_every_format(format: str, orientation: int) -> None:
 
 
 @pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP", "AVIF", "TIFF"])
-def test_the_first_frame_counts(format: str) -> None:
+def test_the_first_frame_is_read(format: str) -> None:
     frames = [Image.fromarray(picture(40, 48, seed=seed)) for seed in range(3)]
     arguments = {"save_all": True, "append_images": frames[1:], **LOSSLESS.get(format, {})}
     assert_as_pillow(written(frames[0], format, **arguments))
 
 
-def test_xmp_turns_where_exif_is_silent() -> None:
+def test_xmp_orientation_applies_without_exif() -> None:
     xmp = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
     assert_as_pillow(written(RGB, "JPEG", xmp=xmp))
     assert_as_pillow(written(RGB, "WEBP", xmp=xmp, lossless=True))
@@ -98,19 +98,19 @@ def assert_as_pillow(data: bytes) -> None:
     pixels = encode(data, mode="png").pixels
     assert pixels is not None
     rgb = np.repeat(pixels[:, :, None], 3, axis=2) if pixels.ndim == 2 else pixels[:, :, ::-1]
-    wanted = pillow_reading(data)
-    assert rgb.shape == wanted.shape
+    expected = pillow_reading(data)
+    assert rgb.shape == expected.shape
     # CMYK is rounded otherwise.
-    assert np.abs(rgb.astype(int) - wanted).max() <= 2
+    assert np.abs(rgb.astype(int) - expected).max() <= 2
 
 
 @pytest.mark.parametrize("sampling", [444, 422, 420, 440, 411])
-def test_usual_chroma_is_kept(sampling: int) -> None:
+def test_usual_chroma_sampling_is_plain(sampling: int) -> None:
     factor = getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{sampling}")
     data = write(picture(90, 120), ".jpg", cv2.IMWRITE_JPEG_SAMPLING_FACTOR, factor)
     assert encode(data).data == data
-    place = data.index(b"\xff\xc0") + 11
-    odd = data[:place] + b"\x13" + data[place + 1 :]
+    offset = data.index(b"\xff\xc0") + 11
+    odd = data[:offset] + b"\x13" + data[offset + 1 :]
     header = read_header(odd)
     assert header is not None and not header.plain
 
@@ -129,7 +129,7 @@ def test_png_suite(shared_data: Callable[[str], Path]) -> None:
             np.testing.assert_array_equal(read(encoded.data), encoded.pixels)
 
 
-def test_real_exif_files_end_upright(shared_data: Callable[[str], Path]) -> None:
+def test_real_exif_files_become_upright(shared_data: Callable[[str], Path]) -> None:
     for path in sorted((shared_data("decoder_edge_dev") / "exif_orientation").glob("*_[68].jpg")):
         encoded = encode(path.read_bytes(), longest_side=90)
         shape = (60, 90, 3) if path.name.startswith("Landscape") else (90, 60, 3)

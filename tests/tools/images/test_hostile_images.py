@@ -1,5 +1,5 @@
 """Files that kill decoders, that decoders disagree about, that claim too much, that are damaged:
-each is stored as Pillow and DALI see it, or refused with a reason that a person understands."""
+each is stored as Pillow and DALI read it, or rejected with a reason."""
 
 import re
 import resource
@@ -26,27 +26,26 @@ from tests.helpers.outcomes import (
 from tests.helpers.pillow_reading import pillow_reading
 from tools.images.codec import Encoded, Pixels, UnsoundImageError, encode_file
 from tools.images.encoding import Encoding
-from tools.images.memory_limit import memory_bounded
-from tools.images.stderr_capture import StderrCapture
+from tools.images.guards import StderrCapture, memory_bounded
 
 # Decoders of JPEG and CMYK round differently, and so does scaling 16 bits.
 TOLERANCE = 2
-# What Pillow reads and this tool refuses, by file of decoder_edge_dev.
+# Files of decoder_edge_dev that Pillow reads and this tool rejects.
 REFUSED = {
     r"16bit\.s\.tif|8bit\.s\.tif": "signed pixels",
     r"hopper\.Lab\.tif|lab.*\.tif": "L*a*b* colors",
-    r"hopper_lzma\.tif": "packed by LZMA",
+    r"hopper_lzma\.tif": "compressed with LZMA",
     r"crash-0da.*\.tif|hopper_gray_4bpp\.tif|multipage-lastframe\.tif": "-bit pixels",
-    r"tiff_strip_cmyk_16l_jpeg\.tif|hopper_rle8_row_overflow\.bmp": "a kind that OpenCV",
+    r"tiff_strip_cmyk_16l_jpeg\.tif|hopper_rle8_row_overflow\.bmp": "a variant that OpenCV",
     r"crash-74d.*\.tif": "the TIFF is damaged",
-    r"mmap_error\.bmp": "pixels begin in its header",
+    r"mmap_error\.bmp": "pixels begin within the header",
     r"xcsn0g01\.png": "the PNG is damaged",
     # Stray bytes between segments: libjpeg then is silent about damage that follows.
     r"hopper_bad_exif|jpeg_ff00_header|junk_jpeg_header|photoshop-200dpi-broken|truncated_app14": (
         "the JPEG is damaged: extraneous bytes"
     ),
 }
-# What Pillow refuses for a chunk that has nothing to do with the pixels.
+# Files that Pillow rejects for a chunk without pixels.
 STORED = ("png_decompression_dos.png", "unknown_compression_method.png")
 
 
@@ -79,16 +78,16 @@ def difference(one: Pixels, other: Pixels) -> int:
     return int(np.abs(one.astype(np.int16) - other).max())
 
 
-def test_all_edge_files_as_pillow_and_dali_read_them(shared_data: Callable[[str], Path]) -> None:
+def test_all_edge_files_match_pillow_and_dali(shared_data: Callable[[str], Path]) -> None:
     folder = shared_data("decoder_edge_dev")
     paths = sorted(p for p in folder.rglob("*") if p.suffix in (".png", ".jpg", ".bmp", ".tif"))
     assert len(paths) == 805
     files = [path.read_bytes() for path in paths]
-    found = in_workers(partial(outcomes, encoding=Encoding(mode="keep")), files)
+    results = in_workers(partial(outcomes, encoding=Encoding(mode="keep")), files)
     stored: dict[str, Encoded] = {}
-    for path, data, one in zip(paths, files, found, strict=True):
+    for path, data, one in zip(paths, files, results, strict=True):
         try:
-            wanted = pillow_reading(data)
+            expected = pillow_reading(data)
         except Exception:
             assert isinstance(one, str) or path.name in STORED, path.name
             continue
@@ -96,7 +95,7 @@ def test_all_edge_files_as_pillow_and_dali_read_them(shared_data: Callable[[str]
             reasons = [text for name, text in REFUSED.items() if re.match(name, path.name)]
             assert any(text in one for text in reasons), f"{path.name}: {one}"
         else:
-            assert difference(as_rgb(one.pixels), wanted) <= TOLERANCE, path.name
+            assert difference(as_rgb(one.pixels), expected) <= TOLERANCE, path.name
             stored[path.name] = one
     kept = [name for name, one in stored.items() if one.data in files]
     assert len(stored) > 740 and len(kept) > 300
@@ -149,24 +148,24 @@ def mutations(data: bytes, count: int, rng: np.random.Generator) -> Iterator[byt
             first = int(rng.integers(0, reach))
             del changed[first : first + int(rng.integers(1, 64))]
         for _ in range(int(rng.integers(1, 8))):
-            place = int(rng.integers(0, min(reach, len(changed))))
-            changed[place] = int(rng.choice([0, 255, changed[place] ^ 1 << int(rng.integers(8))]))
+            offset = int(rng.integers(0, min(reach, len(changed))))
+            changed[offset] = int(rng.choice([0, 255, changed[offset] ^ 1 << int(rng.integers(8))]))
         yield bytes(changed)
 
 
 @pytest.mark.parametrize("mode", ["keep", "auto"])
 def test_fuzz(mode: str, shared_data: Callable[[str], Path]) -> None:
-    """2,000 damaged images in the two modes together: a sample or a reason, never anything else."""
+    """2,000 damaged images in the two modes together: each gives a sample or a reason."""
     rng = np.random.default_rng(20 if mode == "keep" else 21)
     seeds = seeds_of_fuzz(shared_data)
     assert len(seeds) >= 140
     count = 1000 // len(seeds) + 1
     files = [changed for data in seeds for changed in mutations(data, count, rng)]
-    found = in_workers(partial(outcomes_without_pixels, encoding=Encoding(mode=mode)), files)
-    assert len(found) == len(files) >= 1000
-    kinds = Counter("stored" if isinstance(one, Encoded) else "refused" for one in found)
+    results = in_workers(partial(outcomes_without_pixels, encoding=Encoding(mode=mode)), files)
+    assert len(results) == len(files) >= 1000
+    kinds = Counter("stored" if isinstance(one, Encoded) else "refused" for one in results)
     assert min(kinds["stored"], kinds["refused"]) > 100
-    for one in found:
+    for one in results:
         if isinstance(one, Encoded):
             header_size = cv2.imdecode(np.frombuffer(one.data, np.uint8), 1).shape[:2]
             assert header_size == (one.height, one.width)
@@ -174,7 +173,9 @@ def test_fuzz(mode: str, shared_data: Callable[[str], Path]) -> None:
             assert one.isprintable() and 5 < len(one) < 200
 
 
-def test_the_cheap_verification_finds_the_same_damage(shared_data: Callable[[str], Path]) -> None:
+def test_verification_without_pixels_finds_the_same_damage(
+    shared_data: Callable[[str], Path],
+) -> None:
     rng = np.random.default_rng(22)
     seeds = [
         cv2.imencode(".jpg", picture, (cv2.IMWRITE_JPEG_RST_INTERVAL, interval))[1].tobytes()
@@ -182,12 +183,12 @@ def test_the_cheap_verification_finds_the_same_damage(shared_data: Callable[[str
         for interval in (0, 3)
     ]
     texts = []
-    with StderrCapture() as complaints:
+    with StderrCapture() as stderr:
         for data in (changed for seed in seeds for changed in mutations(seed, 30, rng)):
             pair = []
             for in_full in (True, False):
                 try:
-                    encode_file(data, Encoding(), complaints, in_full=in_full)
+                    encode_file(data, Encoding(), stderr, in_full=in_full)
                     pair.append("")
                 except UnsoundImageError as error:
                     pair.append(str(error))
@@ -216,8 +217,8 @@ def png(height: int, width: int, body: bytes = b"") -> bytes:
 def patched(suffix: str, mark: bytes, distance: int, size: bytes) -> bytes:
     """A sound image of 64 x 64 px whose header claims another size."""
     data = bytearray(cv2.imencode(suffix, np.zeros((64, 64, 3), np.uint8))[1].tobytes())
-    place = data.index(mark) + distance
-    data[place : place + len(size)] = size
+    offset = data.index(mark) + distance
+    data[offset : offset + len(size)] = size
     return bytes(data)
 
 
@@ -247,20 +248,20 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_bombs_are_refused_by_their_header(name: str) -> None:
+def test_bombs_are_rejected_by_their_header(name: str) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     reason = outcome(BOMBS[name], Encoding())
     assert isinstance(reason, str) and reason.endswith("px are more than --max-pixels 100 allows")
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**10
 
 
-def test_a_tiff_of_huge_tiles_is_refused() -> None:
+def test_a_tiff_of_huge_tiles_is_rejected() -> None:
     assert outcome(huge_tiff(64, 64, 2**20), Encoding()) == (
         "a TIFF in tiles of 1048576 x 1048576 px"
     )
 
 
-def test_a_limit_of_pixels_is_the_callers() -> None:
+def test_max_pixels_is_the_limit() -> None:
     data = png(300, 400, zlib.compress(bytes(300 * 51)))
     assert isinstance(outcome(data, Encoding(max_pixels=120_000)), Encoded)
     assert outcome(data, Encoding(max_pixels=119_999)) == (
@@ -268,27 +269,27 @@ def test_a_limit_of_pixels_is_the_callers() -> None:
     )
 
 
-def test_an_avif_that_lies_about_its_size_gets_no_memory() -> None:
-    """2,000 x 2,000 px take 50 MB; the header speaks of 16 x 16."""
+def test_memory_of_an_avif_with_a_wrong_size_is_limited() -> None:
+    """2,000 x 2,000 px take 50 MB; the header says 16 x 16."""
     pixels = np.zeros((2000, 2000, 3), np.uint8)
     data = bytearray(cv2.imencode(".avif", pixels, (cv2.IMWRITE_AVIF_SPEED, 10))[1].tobytes())
-    place = data.index(b"ispe")
-    data[place + 8 : place + 16] = struct.pack(">II", 16, 16)
-    (found,) = in_workers(partial(outcomes, encoding=Encoding()), [bytes(data)])
-    assert isinstance(found, Encoded)
+    offset = data.index(b"ispe")
+    data[offset + 8 : offset + 16] = struct.pack(">II", 16, 16)
+    (result,) = in_workers(partial(outcomes, encoding=Encoding()), [bytes(data)])
+    assert isinstance(result, Encoded)
     work = partial(outcomes_in_little_memory, encoding=Encoding())
-    (found,) = in_workers(work, [bytes(data)])
-    assert found == "the AVIF is damaged or cut off, or of a kind that OpenCV doesn't read"
+    (result,) = in_workers(work, [bytes(data)])
+    assert result == "the AVIF is damaged or cut off, or is a variant that OpenCV doesn't read"
 
 
-def test_memory_is_bounded_within_the_context_only() -> None:
+def test_memory_is_bounded_only_within_the_context() -> None:
     before = resource.getrlimit(resource.RLIMIT_DATA)
     with memory_bounded(2**26), pytest.raises(MemoryError):
         np.ones(2**28, np.uint8)
     assert resource.getrlimit(resource.RLIMIT_DATA) == before
 
 
-def test_a_jpeg_of_endless_scans_is_refused() -> None:
+def test_a_jpeg_of_many_scans_is_rejected() -> None:
     picture = synthetic()[0]
     data = cv2.imencode(".jpg", picture, (cv2.IMWRITE_JPEG_PROGRESSIVE, 1))[1].tobytes()
     last = data.rindex(b"\xff\xda")

@@ -9,8 +9,8 @@ from PIL import Image
 
 from tests.helpers.pillow_reading import written
 from tools.images.decoding import Pixels, UnsoundImageError
+from tools.images.guards import StderrCapture
 from tools.images.masks import MaskColors, encode_mask, nearest_classes
-from tools.images.stderr_capture import StderrCapture
 
 COLORS = ((0, 0, 0), (255, 255, 255), (255, 0, 0), (0, 128, 255))
 CLASSES = MaskColors(colors=COLORS)
@@ -28,8 +28,8 @@ def painted(indices: Pixels) -> Image.Image:
 
 
 def encode(data: bytes, colors: MaskColors = CLASSES, **arguments: object) -> Pixels:
-    with StderrCapture() as complaints:
-        png, indices = encode_mask(data, colors, SIZE, complaints, **arguments)  # type: ignore[arg-type]
+    with StderrCapture() as stderr:
+        png, indices = encode_mask(data, colors, SIZE, stderr, **arguments)  # type: ignore[arg-type]
     stored = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
     assert indices.dtype == np.uint8
     np.testing.assert_array_equal(stored, indices)
@@ -54,15 +54,15 @@ def test_nearest_is_exact(count: int, seed: int) -> None:
     colors = rng.integers(0, 256, (count, 3))
     pixels = rng.integers(0, 256, (7, 9, 3), np.uint8)
     distances = ((pixels[:, :, None, ::-1].astype(int) - colors) ** 2).sum(axis=3)
-    found = nearest_classes(pixels, tuple(map(tuple, colors.tolist())))
-    np.testing.assert_array_equal(found, distances.argmin(axis=2))
+    indices = nearest_classes(pixels, tuple(map(tuple, colors.tolist())))
+    np.testing.assert_array_equal(indices, distances.argmin(axis=2))
 
 
-def test_a_large_noisy_mask_is_exact_too() -> None:
+def test_nearest_is_exact_for_a_large_noisy_mask() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (400, 500, 3), np.uint8)
-    found = nearest_classes(pixels, COLORS)
+    indices = nearest_classes(pixels, COLORS)
     row = pixels[37, :, None, ::-1].astype(int)
-    np.testing.assert_array_equal(found[37], ((row - COLORS) ** 2).sum(axis=2).argmin(axis=1))
+    np.testing.assert_array_equal(indices[37], ((row - COLORS) ** 2).sum(axis=2).argmin(axis=1))
 
 
 def test_256_classes() -> None:
@@ -72,26 +72,26 @@ def test_256_classes() -> None:
 
 
 @pytest.mark.parametrize(("threshold", "bright"), [(128, 1), (100, 2), (0, 3), (255, 0)])
-def test_a_threshold(threshold: int, bright: int) -> None:
+def test_threshold_of_gray_masks(threshold: int, bright: int) -> None:
     gray = np.zeros(SIZE, np.uint8)
     gray[:, 20:40], gray[:, 40:] = 100, 254
-    found = encode(
+    indices = encode(
         written(Image.fromarray(gray), "PNG"), MaskColors(colors=None, threshold=threshold)
     )
-    assert found.sum() == bright * 800
+    assert indices.sum() == bright * 800
     sixteen = Image.fromarray(gray * np.uint16(257))
     again = encode(written(sixteen, "PNG"), MaskColors(colors=None, threshold=threshold))
-    np.testing.assert_array_equal(again, found)
+    np.testing.assert_array_equal(again, indices)
 
 
-def test_it_shrinks_with_its_image() -> None:
+def test_a_mask_shrinks_with_its_image() -> None:
     data = written(painted(truth()), "PNG")
-    found = encode(data, stored_size=(10, 15))
-    np.testing.assert_array_equal(found, truth()[2::4, 2::4])
+    indices = encode(data, stored_size=(10, 15))
+    np.testing.assert_array_equal(indices, truth()[2::4, 2::4])
     np.testing.assert_array_equal(encode(data, stored_size=SIZE), truth())
 
 
-def test_it_is_turned_upright() -> None:
+def test_a_mask_becomes_upright() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     turned = painted(np.rot90(truth()))
@@ -99,7 +99,7 @@ def test_it_is_turned_upright() -> None:
     np.testing.assert_array_equal(encode(written(turned, "TIFF", exif=exif)), truth())
 
 
-def test_refusals() -> None:
+def test_unsound_masks_are_rejected() -> None:
     half = painted(truth()).convert("RGBA")
     half.putpixel((3, 3), (0, 0, 0, 10))
     counted = Image.fromarray(np.arange(2400, dtype=np.uint16).reshape(SIZE))
@@ -116,12 +116,12 @@ def test_refusals() -> None:
             encode(data)
 
 
-def test_a_mask_of_class_numbers_is_not_taken_for_darkness() -> None:
+def test_a_gray_mask_of_class_numbers_is_rejected() -> None:
     indices = np.zeros((6, 8), np.uint8)
     indices[2:] = 2
     data = bytes(cv2.imencode(".png", indices)[1])
     with (
-        StderrCapture() as complaints,
+        StderrCapture() as stderr,
         pytest.raises(UnsoundImageError, match=r"is 2.*--mask-colors"),
     ):
-        encode_mask(data, MaskColors(colors=None), (6, 8), complaints)
+        encode_mask(data, MaskColors(colors=None), (6, 8), stderr)

@@ -1,4 +1,4 @@
-"""Small PNGs made in bulk are those that OpenCV makes one by one."""
+"""Small PNGs made in bulk equal those of OpenCV."""
 
 from pathlib import Path
 
@@ -12,13 +12,13 @@ from tools.images.uncompressed_pngs import stored_pngs
 from tools.pixel_tables.spool import SpooledPixels
 from tools.writing import block_encoding
 from tools.writing.block_encoding import encode_block
-from tools.writing.blocks import Block, Recipe
+from tools.writing.blocks import Block, BlockSettings
 
 SHAPES = [(28, 28), (4, 4), (15, 16), (7, 31), (1, 1000), (8, 8, 3), (16, 18, 3), (1, 1)]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_the_bytes_are_opencvs(shape: tuple[int, ...]) -> None:
+def test_bytes_equal_those_of_opencv(shape: tuple[int, ...]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (5, *shape), np.uint8)
     pixels[0] = 0
     for png, image in zip(stored_pngs(pixels), pixels, strict=True):
@@ -37,7 +37,7 @@ def test_the_bytes_are_opencvs(shape: tuple[int, ...]) -> None:
         ((5, 7), False, "regression"),
     ],
 )
-def test_a_block_of_them_is_that_of_the_images_one_by_one(
+def test_a_small_block_equals_images_one_by_one(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     shape: tuple[int, ...],
@@ -53,7 +53,7 @@ def test_a_block_of_them_is_that_of_the_images_one_by_one(
         images=SpooledPixels(spool, generator.permutation(50)[:30], shape, planar),
         labels=generator.integers(0, 12, 30).astype(np.int32),
         targets=generator.random((30, 4), np.float32) if task == "regression" else None,
-        recipe=Recipe(
+        settings=BlockSettings(
             task=task,
             classes=12 if task == "classification" else 0,
             encoding=Encoding(),
@@ -63,11 +63,11 @@ def test_a_block_of_them_is_that_of_the_images_one_by_one(
     )
     made = encode_block(block)
     (part,) = made.parts
-    stretch = part.read_bytes()
+    segment = part.read_bytes()
     monkeypatch.setattr(block_encoding, "_is_small", lambda block: False)
     single = encode_block(block)
-    assert part.read_bytes() == stretch and made.size_bytes == single.size_bytes
+    assert part.read_bytes() == segment and made.size_bytes == single.size_bytes
     for name in made.rows.dtype.names or ():
         np.testing.assert_array_equal(made.rows[name], single.rows[name], err_msg=name)
-    np.testing.assert_array_equal(made.shown, single.shown)
+    np.testing.assert_array_equal(made.class_counts, single.class_counts)
     assert made.rejected == single.rejected == ()

@@ -15,7 +15,7 @@ from tests.helpers.image_files import (
     write,
 )
 from tools.images.codec import UnsoundImageError
-from tools.images.stderr_capture import StderrCapture
+from tools.images.guards import StderrCapture
 
 
 @pytest.mark.parametrize("data", [JPEG, PROGRESSIVE, PNG, SMALL_PNG])
@@ -34,7 +34,7 @@ def test_damage_inside_a_jpeg_is_seen() -> None:
         encode(JPEG[:middle] + bytes(200) + JPEG[middle + 900 :])
 
 
-def test_a_png_of_another_checksum_is_unsound() -> None:
+def test_a_png_with_a_wrong_checksum_is_unsound() -> None:
     broken = bytearray(PNG)
     broken[len(PNG) // 2] ^= 0xFF
     with pytest.raises(UnsoundImageError, match="PNG is damaged"):
@@ -46,7 +46,7 @@ def test_a_png_of_another_checksum_is_unsound() -> None:
     [
         (b"", "the file is empty"),
         (b"\n <!DOCTYPE html><title>404</title>", "an HTML page, not an image"),
-        (b'<?xml version="1.0"?>\n<svg width="4"/>', "an SVG: rasterise it first"),
+        (b'<?xml version="1.0"?>\n<svg width="4"/>', "an SVG: render it as PNG first"),
         (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
         (b"%PDF-1.7\n", "a PDF"),
         (b"PK\x03\x04", "a zip"),
@@ -85,9 +85,9 @@ def test_verification_without_pixels(data: bytes) -> None:
     assert encode(data, in_full=False, mode="png" if data == JPEG else "jpeg").pixels is not None
 
 
-def test_complaints_are_taken_once(capfd: pytest.CaptureFixture[str]) -> None:
-    with StderrCapture() as complaints:
+def test_captured_text_is_read_once(capfd: pytest.CaptureFixture[str]) -> None:
+    with StderrCapture() as stderr:
         cv2.imdecode(np.frombuffer(JPEG[: len(JPEG) // 2] + b"\xff\xd9", np.uint8), 1)
-        assert "premature end" in complaints.take()
-        assert complaints.take() == ""
+        assert "premature end" in stderr.read()
+        assert stderr.read() == ""
     assert capfd.readouterr().err == ""

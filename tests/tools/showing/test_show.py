@@ -1,4 +1,4 @@
-"""tools/show: the numbers it prints are those of the data, the picture shows what it says."""
+"""tools/show prints figures of the dataset and draws its samples."""
 
 import os
 import re
@@ -18,11 +18,11 @@ from pipeline.storage.dataset import Dataset
 from tests.helpers.handmade import restated, write_shards
 from tools.showing import show as showing
 from tools.showing.cli import main
-from tools.showing.dataset_summary import Survey, made_with, reasons
-from tools.showing.fonts import drawable, shortened
-from tools.showing.sample_choice import COLUMNS, pick
-from tools.showing.sheet_layout import Layout
-from tools.showing.thumbnails import square
+from tools.showing.contact_sheet import SheetLayout, layout_of
+from tools.showing.dataset_summary import DatasetSummary, command_line, group_reasons
+from tools.showing.fonts import class_labels, fit_text
+from tools.showing.sample_choice import COLUMNS, choose_samples
+from tools.showing.thumbnails import fit_square
 
 ROOT = Path(__file__).parents[3]
 REGRESSION = {"classes": (), "targets": ("beauty", "weight")}
@@ -46,15 +46,15 @@ def cells(output: str) -> list[list[str]]:
 
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is printed counts: the picture stays empty."""
-    monkeypatch.setattr(showing, "draw", lambda survey, layout, tiles, path: path.touch())
+    """Only the printed text is tested: the picture stays empty."""
+    monkeypatch.setattr(showing, "draw", lambda summary, sheet, tiles, path: path.touch())
 
 
-def survey(shards: Path) -> Survey:
-    return Survey.of(Dataset(shards))
+def summarize(shards: Path) -> DatasetSummary:
+    return DatasetSummary.from_dataset(Dataset(shards))
 
 
-def test_digits_are_shown_as_they_are(digits_shards: Path, tmp_path: Path) -> None:
+def test_printed_figures_of_digits(digits_shards: Path, tmp_path: Path) -> None:
     output = shown(digits_shards, tmp_path / "digits.png")
     rows = cells(output)
     assert ["train", "1,617", "1", "3.2"] in rows and ["height, px", "8", "8", "8"] in rows
@@ -62,7 +62,7 @@ def test_digits_are_shown_as_they_are(digits_shards: Path, tmp_path: Path) -> No
     for name in range(10):
         counts = (train.class_counts[name], val.class_counts[name])
         assert [str(name), *map(str, counts), f"{sum(counts) / 1797:.2%}"] in rows
-    assert "as by default" in output and "No source was rejected." in output
+    assert "with its defaults" in output and "No source was rejected." in output
     picture = cv2.imread(str(tmp_path / "digits.png"))
     assert picture is not None and picture.shape[1] == 1860
 
@@ -71,16 +71,16 @@ def test_the_picture_holds_the_pixels_of_the_samples(digits_shards: Path, tmp_pa
     """Each tile of the sheet is the sample that the choice names, every pixel a square."""
     shown(digits_shards, tmp_path / "digits.png", "--seed", "3")
     picture = cv2.imread(str(tmp_path / "digits.png"), cv2.IMREAD_GRAYSCALE)
-    found = survey(digits_shards)
-    sheet = pick(found, "train", seed=3)
-    layout = Layout(sheet=sheet, legend=False)
+    summary = summarize(digits_shards)
+    sheet = choose_samples(summary, "train", seed=3)
+    layout = SheetLayout(sheet)
     tar = (digits_shards / "train-000000.tar").read_bytes()
     factor = layout.side_px // 8
     edge = (layout.side_px - 8 * factor) // 2 + factor // 2
     for number in range(0, len(sheet.rows), 7):
-        row = found.splits["train"].samples[sheet.rows[number]]
+        row = summary.splits["train"].samples[sheet.rows[number]]
         data = np.frombuffer(tar, np.uint8)[row["offset"] : row["offset"] + row["size"]]
-        left, top = layout.place(number)
+        left, top = layout.corners_px[number].tolist()
         tile = picture[top + edge :: factor, left + edge :: factor][:8, :8]
         assert np.array_equal(tile, cv2.imdecode(data, cv2.IMREAD_GRAYSCALE))
         assert row["label"] == number // COLUMNS
@@ -103,16 +103,16 @@ def test_other_tasks(task: str, arguments: dict[str, tuple[str, ...]], tmp_path:
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
-def test_a_mask_lies_over_its_image(tmp_path: Path) -> None:
+def test_masks_are_drawn_over_images(tmp_path: Path) -> None:
     shards = write_shards(tmp_path / "shards", "segmentation")
     shown(shards, tmp_path / "a.png")
     picture = cv2.imread(str(tmp_path / "a.png")).astype(int)
-    sheet = pick(survey(shards), "train", seed=0)
-    layout = Layout(sheet=sheet, legend=True)
+    sheet = choose_samples(summarize(shards), "train", seed=0)
+    layout = layout_of(summarize(shards), sheet)
     keys = np.load(shards / "train.samples.npy")["key"][sheet.rows]
     blue = {1: [], 2: []}  # type: dict[int, list[float]]
     for number, key in enumerate(keys.tolist()):
-        left, top = layout.place(number)
+        left, top = layout.corners_px[number].tolist()
         middle = picture[top : top + layout.side_px, left : left + layout.side_px]
         quarter = layout.side_px * 7 // 16
         middle = middle[quarter:-quarter, quarter:-quarter].mean(axis=(0, 1))
@@ -122,26 +122,26 @@ def test_a_mask_lies_over_its_image(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [2, 10, 11, 30, 200])
-def test_the_choice_is_fair(count: int, tmp_path: Path) -> None:
+def test_classes_are_shown_equally_often(count: int, tmp_path: Path) -> None:
     classes = [f"class {n}" for n in range(count)]
     shards = write_shards(tmp_path / "shards", classes=classes, samples=max(60, 2 * count))
-    found = survey(shards)
-    sheet = pick(found, "train", seed=0)
+    summary = summarize(shards)
+    sheet = choose_samples(summary, "train", seed=0)
     rows = sheet.rows[sheet.rows >= 0]
-    labels = Counter(found.splits["train"].samples["label"][rows].tolist())
-    available = found.class_counts[0]
+    labels = Counter(summary.splits["train"].samples["label"][rows].tolist())
+    available = summary.class_counts[0]
     most = max(labels.values())
     assert all(labels[n] in (most, available[n]) for n in labels)
     assert len(labels) == min(84, np.count_nonzero(available))
     assert len(set(rows.tolist())) == len(rows) and len(sheet.rows) <= 120
-    assert not np.array_equal(sheet.rows, pick(found, "train", seed=1).rows)
+    assert not np.array_equal(sheet.rows, choose_samples(summary, "train", seed=1).rows)
 
 
 def test_every_class_of_a_multi_label_set_is_shown(tmp_path: Path) -> None:
     shards = write_shards(tmp_path / "shards", "multi-label", samples=60, classes=list("abcdefgh"))
-    found = survey(shards)
-    sheet = pick(found, "train", seed=0)
-    targets = found.splits["train"].targets
+    summary = summarize(shards)
+    sheet = choose_samples(summary, "train", seed=0)
+    targets = summary.splits["train"].targets
     assert targets is not None and (targets[sheet.rows] > 0).any(axis=0).all()
     assert all(
         set(caption.split(", ")) - {"(none)"} == {"abcdefgh"[n] for n in np.flatnonzero(row)}
@@ -159,7 +159,7 @@ def test_many_classes_are_capped(tmp_path: Path, undrawn: None) -> None:
     assert len(re.findall(r"^ ?c\d{3}", output, re.M)) == 30
 
 
-def test_names_that_no_font_and_no_markup_should_touch(tmp_path: Path) -> None:
+def test_names_with_markup_and_rare_letters(tmp_path: Path) -> None:
     classes = ("[red]x[/red]", "$a^{", "\u4e00\u4e8c", "a\nb")
     shards = write_shards(tmp_path / "shards", classes=classes)
     output = shown(shards, tmp_path / "a.png")
@@ -174,18 +174,18 @@ def test_reasons_are_grouped(tmp_path: Path, undrawn: None) -> None:
         ("c.jpg", "the JPEG is cut off: 3 bytes are left"),
     ]
     shards = write_shards(tmp_path / "shards", rejected=rejected)
-    found = reasons(shards)
-    assert [(group.count, group.text) for group in found] == [
+    groups = group_reasons(shards)
+    assert [(group.count, group.text) for group in groups] == [
         (5, "... x ... px is too large"),
         (2, "column ... is ..., not an integer from ... to ..."),
         (1, "the JPEG is cut off: 3 bytes are left"),
     ]
-    assert found[0].examples == ("a/0.jpg", "a/1.jpg", "a/2.jpg")
+    assert groups[0].examples == ("a/0.jpg", "a/1.jpg", "a/2.jpg")
     output = shown(shards, tmp_path / "a.png")
     assert "a/0.jpg, a/1.jpg, a/2.jpg, ..." in output and "c.jpg" in output
 
 
-def test_what_the_shards_were_made_with() -> None:
+def test_command_line_of_changed_options() -> None:
     arguments = {
         "encode": "keep",
         "quality": 92,
@@ -195,22 +195,22 @@ def test_what_the_shards_were_made_with() -> None:
         "val": None,
         "later": 3,
     }
-    assert made_with(arguments) == (
-        '--encode keep --label-column "a b" --label-column c --no-header --pixel-size 28 28 '
+    assert command_line(arguments) == (
+        "--encode keep --label-column 'a b' --label-column c --no-header --pixel-size 28 28 "
         "--later 3"
     )
 
 
-def test_damaged_samples_are_left_out_and_checked_for(tmp_path: Path, undrawn: None) -> None:
+def test_damaged_samples_are_reported(tmp_path: Path, undrawn: None) -> None:
     shards = write_shards(tmp_path / "shards")
     tar = shards / "train-000001.tar"
     os.truncate(tar, tar.stat().st_size // 2)
     output = shown(shards, tmp_path / "a.png")
-    assert re.search(r"Of its samples \d can't be shown, the first is \d{9} of train", output)
+    assert re.search(r"\d samples can't be shown \(the first is \d{9} of train\)", output)
     assert f"tools/check {shards}" in output and (tmp_path / "a.png").exists()
 
 
-def test_a_damaged_index_points_to_the_check(tmp_path: Path) -> None:
+def test_a_damaged_index_points_to_tools_check(tmp_path: Path) -> None:
     shards = write_shards(tmp_path / "shards")
     table = np.load(shards / "train.samples.npy")
     table["label"][3] = 7
@@ -225,7 +225,7 @@ def test_a_damaged_index_points_to_the_check(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("out", "arguments", "code", "words"),
     [
-        ("nowhere/a.png", [], 2, "there is no folder"),
+        ("nowhere/a.png", [], 2, "doesn't exist"),
         ("a.csv", [], 2, "must end in .png"),
         ("folder.png", [], 2, "is a folder"),
         ("a.png", ["--split", "test"], 2, "--split test: there is only train"),
@@ -240,13 +240,13 @@ def test_misuse(out: str, arguments: list[str], code: int, words: str, tmp_path:
     assert not (tmp_path / "a.png").exists()
 
 
-def test_what_is_no_dataset_gets_a_sentence(tmp_path: Path) -> None:
+def test_folders_without_a_dataset_get_a_message(tmp_path: Path) -> None:
     result = show(tmp_path, tmp_path / "a.png")
     assert result.exit_code == 1 and "holds no complete shards" in result.output
     assert CliRunner().invoke(main, []).exit_code == 2
 
 
-def test_a_folder_that_can_not_be_written(tmp_path: Path) -> None:
+def test_an_unwritable_folder(tmp_path: Path) -> None:
     shards = write_shards(tmp_path / "shards")
     result = show(shards, Path("/proc/a.png"))
     assert result.exit_code == 1 and "--out /proc/a.png can't be written" in result.output
@@ -262,16 +262,27 @@ def test_the_executable_works_from_anywhere(tmp_path: Path) -> None:
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(64, 220))
-def test_any_image_becomes_a_square(height: int, width: int, side_px: int) -> None:
+def test_a_thumbnail_fits_its_square(height: int, width: int, side_px: int) -> None:
     image = np.arange(height * width * 3, dtype=np.uint32).astype(np.uint8)
-    assert square(image.reshape(height, width, 3), side_px).shape == (side_px, side_px, 3)
+    image = image.reshape(height, width, 3)
+    thumbnail = fit_square(image, side_px)
+    if max(height, width) <= 64:
+        assert thumbnail is image
+    else:
+        assert thumbnail.shape == (side_px, side_px, 3)
 
 
-@given(st.text(max_size=40), st.integers(1, 50))
-def test_texts_fit_and_can_be_drawn(text: str, characters: int) -> None:
-    assert len(shortened(text, characters)) <= max(2, characters)
-    made = drawable(text, "class 1")
-    assert made == "class 1" or made == " ".join(text.split())
+@given(st.text(max_size=80), st.integers(1, 50), st.integers(1, 3))
+def test_text_fits(text: str, characters: int, lines: int) -> None:
+    fitted = fit_text(text, characters, lines).split("\n")
+    assert len(fitted) <= lines and all(len(line) <= characters for line in fitted)
+
+
+def test_letters_that_the_font_lacks() -> None:
+    assert fit_text("a \u4e00\n\u0416\u0443\u043a", 20) == "a ? \u0416\u0443\u043a"
+    assert fit_text("a very long class name", 10) == "a very\u2026"
+    assert fit_text("averylongclassname", 10) == "averylong\u2026"
+    assert class_labels(("cat", "\u4e00\u4e8c", "\u4e00 b")) == ["cat", "class 1", "\u4e00 b"]
 
 
 def test_photographs(photographs: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Tars, indices and workers; what reads the shards is asked itself."""
+"""Tars, indices and workers; webdataset, DALI, tar and wds2idx read the shards."""
 
 import subprocess
 import tarfile
@@ -22,10 +22,10 @@ from tools.images.encoding import Encoding
 from tools.sharding import make_shard_plan
 from tools.workers import WorkerDiedError, Workers
 from tools.writing.block_encoding import encode_block, prepare_worker
-from tools.writing.blocks import Block, Recipe
-from tools.writing.engines import DEADLY, rescue
+from tools.writing.blocks import Block, BlockSettings
+from tools.writing.engines import DECODER_DIED, encode_in_halves
 from tools.writing.plan import make_plan
-from tools.writing.shard_run import Run
+from tools.writing.shard_run import ShardRun
 from tools.writing.store import Store
 from tools.writing.tar import member_headers
 
@@ -35,7 +35,7 @@ from tools.writing.tar import member_headers
     size=st.integers(0, 8**11 - 1),
     component=st.sampled_from(["cls", "jpg", "png"]),
 )
-def test_headers_are_tarfiles_own(key: int, size: int, component: str) -> None:
+def test_headers_equal_those_of_tarfile(key: int, size: int, component: str) -> None:
     info = tarfile.TarInfo(f"{sample_key(key)}.{component}")
     info.size = size
     (header,) = member_headers(np.array([key]), np.array([size]), [component])
@@ -56,10 +56,10 @@ def write_squares(out: Path, images: Squares, *, workers: int = 2, **arguments: 
     config = ShardConfig(src=str(out.parent), out=str(out), workers=workers, **arguments)  # type: ignore[arg-type]
     plan = make_plan(sources, val=0.2, seed=config.seed)
     store = Store(config.out)
-    with store.held(), store.scratch() as folder, Workers(workers, prepare=prepare_worker) as crew:
+    with store.lock(), store.scratch() as folder, Workers(workers, prepare=prepare_worker) as crew:
         size = int(config.shard_size * 2**20)
-        job = make_shard_plan("squares", sources, plan, config.encoding, size, crew, folder)
-        return Run(job, config, store).write(crew, lambda count: None)
+        shard_plan = make_shard_plan("squares", sources, plan, config.encoding, size, crew, folder)
+        return ShardRun(shard_plan, config, store).write(crew, lambda count: None)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def shards_of(folder: Path, split: str) -> list[Path]:
 
 
 def expected(folder: Path, split: str) -> list[tuple[str, int, int]]:
-    """Key, label and shade of each sample, by the sample index and the sources."""
+    """Key, label and shade of each sample, from the index and the sources."""
     names = parquet.read_table(folder / f"{split}.sources.parquet").to_pydict()
     numbers = [int(source.removeprefix("square ")) for source in names["source"]]
     labels = Dataset(folder).split(split).samples["label"]
@@ -104,7 +104,7 @@ def test_dali_reads_the_shards(squares: Path, split: str) -> None:
     from nvidia.dali import fn, pipeline_def, types
 
     paths = [str(path) for path in shards_of(squares, split)]
-    wanted = expected(squares, split)
+    samples = expected(squares, split)
 
     @pipeline_def(batch_size=1, num_threads=1, device_id=None)
     def graph():  # type: ignore[no-untyped-def]
@@ -118,7 +118,7 @@ def test_dali_reads_the_shards(squares: Path, split: str) -> None:
 
     pipe = graph()
     pipe.build()
-    for _, label, shade in wanted:
+    for _, label, shade in samples:
         labels, images = (output.at(0) for output in pipe.run())
         assert (int(bytes(labels)), int(np.asarray(images)[0, 0, 0])) == (label, shade)
 
@@ -135,7 +135,7 @@ def test_tar_lists_the_shards(squares: Path) -> None:
     ]
 
 
-def test_the_index_is_wds2idxs_own(squares: Path, tmp_path: Path) -> None:
+def test_the_index_equals_that_of_wds2idx(squares: Path, tmp_path: Path) -> None:
     wds2idx = pytest.importorskip("wds2idx")
     for path in shards_of(squares, "train"):
         with wds2idx.IndexCreator(str(path), str(tmp_path / "idx"), verbose=False) as creator:
@@ -170,46 +170,46 @@ def test_the_manifest_counts_pixels(squares: Path) -> None:
     assert sum(manifest.splits["train"].class_counts) == 192
 
 
-def test_a_dying_worker_costs_its_image_only(tmp_path: Path) -> None:
+def test_a_dying_worker_costs_only_its_image(tmp_path: Path) -> None:
     deadly, bad = frozenset({3, 77}), frozenset({5})
     squares = Squares(np.arange(120), deadly, bad)
     manifest = write_squares(tmp_path / "died", squares, max_rejected=0.1)
     assert manifest.rejected == 3
     rejected = (tmp_path / "died" / "rejected.csv").read_text().splitlines()
     assert sorted(rejected[1:]) == [
-        f'square 3,"{DEADLY}"',
+        f"square 3,{DECODER_DIED}",
         "square 5,made bad",
-        f'square 77,"{DEADLY}"',
+        f"square 77,{DECODER_DIED}",
     ]
-    found = [
+    numbers = [
         number
         for split in manifest.splits
         for number in parse_sources(tmp_path / "died" / f"{split}.sources.parquet")
     ]
-    assert sorted(found) == sorted(set(range(120)) - deadly - bad)
+    assert sorted(numbers) == sorted(set(range(120)) - deadly - bad)
     unsound = Squares(np.arange(120), frozenset(), deadly | bad)
     write_squares(tmp_path / "unsound", unsound, workers=1, max_rejected=0.1)
     assert bytes_of(tmp_path / "died", "*.tar") == bytes_of(tmp_path / "unsound", "*.tar")
 
 
-def test_rescue_halves_a_block(tmp_path: Path) -> None:
+def test_halving_isolates_the_deadly_image(tmp_path: Path) -> None:
     block = Block(
         first=100,
         images=Squares(np.arange(9), frozenset({4})),
         labels=np.zeros(9, np.int32),
-        recipe=Recipe(task="classification", classes=1, encoding=Encoding()),
+        settings=BlockSettings(task="classification", classes=1, encoding=Encoding()),
         folder=tmp_path,
     )
     with Workers(1, prepare=prepare_worker) as workers:
         with pytest.raises(WorkerDiedError):
             workers.alone(encode_block, block)
-        result = rescue(block, workers)
+        result = encode_in_halves(block, workers)
     assert result.rows["key"].tolist() == [100, 101, 102, 103, 105, 106, 107, 108]
-    assert result.rejected == ((104, DEADLY),)
-    stretch = b"".join(part.read_bytes() for part in result.parts)
-    assert len(stretch) == result.size_bytes
+    assert result.rejected == ((104, DECODER_DIED),)
+    segment = b"".join(part.read_bytes() for part in result.parts)
+    assert len(segment) == result.size_bytes
     for row in result.rows:
-        data = stretch[row["offset"] : row["offset"] + row["size"]]
+        data = segment[row["offset"] : row["offset"] + row["size"]]
         assert zlib.crc32(data) == row["crc32"]
         assert int(decode(data)[0, 0]) == row["key"] - 100
 

@@ -61,8 +61,8 @@ def test_no_group_is_divided(sizes: list[int], classes: int, fraction: float, se
     outside = np.setdiff1d(np.arange(len(groups)), inside)
     assert not set(groups[shuffled][inside]) & set(groups[shuffled][outside])
     assert len(outside)
-    wanted = round(len(groups) * fraction)
-    assert abs(len(inside) - wanted) <= max(sizes)
+    expected = round(len(groups) * fraction)
+    assert abs(len(inside) - expected) <= max(sizes)
     again = planned(labels[shuffled], val=fraction, seed=seed, groups=groups[shuffled])
     np.testing.assert_array_equal(again.order, plan.order)
 
@@ -83,7 +83,7 @@ def test_several_labels_are_spread_by_the_rarest() -> None:
     assert len(set(strata[::10])) == 1 and strata[0] not in strata[1:10]
 
 
-def test_the_downloads_own_division_holds_unless_val_is_given() -> None:
+def test_splits_of_the_download_are_used_unless_val_is_given() -> None:
     labels = np.array([0, 1] * 10, np.int32)
     plan = planned(labels, splits=np.array([0] * 14 + [2] * 6, np.int8))
     assert plan.bounds == {"train": (0, 14), "val": (14, 20)}
@@ -94,7 +94,7 @@ def test_the_downloads_own_division_holds_unless_val_is_given() -> None:
     assert list(planned(labels, splits=three).bounds) == list(SPLITS)
 
 
-def test_numbers_need_no_classes() -> None:
+def test_regression_needs_no_classes() -> None:
     labels = np.full(20, -1, np.int32)
     targets = np.arange(20, dtype=np.float32)[:, None]
     images = Squares(np.arange(20))
@@ -118,7 +118,7 @@ def test_split_words() -> None:
 
 
 def test_splits_of_cells() -> None:
-    said = [
+    cases = [
         ("split", " Train ", "train"),
         ("Usage", "PublicTest", "val"),
         ("Usage", "PrivateTest", "test"),
@@ -132,7 +132,7 @@ def test_splits_of_cells() -> None:
         ("split", "", None),
         ("species", "True", None),
     ]
-    assert [(column, cell, split_of_cell(column, cell)) for column, cell, _ in said] == said
+    assert [(column, cell, split_of_cell(column, cell)) for column, cell, _ in cases] == cases
 
 
 def test_classes_are_sorted() -> None:
