@@ -18,7 +18,7 @@ REFERENCE_BATCH_SIZE = 256
 
 @dataclass(frozen=True, kw_only=True)
 class RecipeConfig(Options):
-    """Model, optimizer and schedule. Default values are those of He et al. 2019, "Bag of Tricks",
+    """Model, optimizer and schedule. Defaults follow He et al. 2019, "Bag of Tricks",
     arXiv:1812.01187."""
 
     # Name only: the recipe's values are already the defaults of the other fields.

@@ -7,7 +7,6 @@ import click
 
 from pipeline.errors import DataError
 from trainer.checkpoints.retention import recovery_advice
-from trainer.data import train_batches
 from trainer.run.run_dir import NONFINITE_NAME, write_rows
 from trainer.setup import TrainingRun
 
@@ -92,14 +91,7 @@ def _describe_samples(run: TrainingRun, position: int, end_position: int) -> lis
     """Shard and key of the samples of one step, over all ranks."""
     if run.data.dataset is None:
         return []
-    batches = train_batches(
-        run.data,
-        run.settings.pipeline,
-        run.world,
-        global_batch_size=run.settings.recipe.global_batch_size,
-        position=position,
-        end_position=end_position,
-    )
+    batches = run.batches(position, end_position)
     index = run.data.dataset.split("train")
     with batches:
         samples = [index.describe(int(sample)) for batch in batches for sample in batch.samples]

@@ -29,7 +29,7 @@ class Interval:
         learning_rate: learning rate of the last step.
         data_seconds, data_seconds_max: time waiting for batches, summed over the steps: mean and
             maximum of the ranks.
-        compute_seconds, compute_seconds_max: likewise the rest of the steps.
+        compute_seconds, compute_seconds_max: the same for the rest of the steps.
         memory_bytes: largest ``peak_memory_bytes`` of a rank so far.
     """
 

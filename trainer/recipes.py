@@ -68,11 +68,7 @@ STRONG = STANDARD90 | {
     "cutmix_alpha": 1.0,
 }
 
-RECIPES: dict[str, dict[str, Any]] = {
-    "fast16": FAST16,
-    "standard90": STANDARD90,
-    "strong": STRONG,
-}
+RECIPES: dict[str, dict[str, Any]] = {"fast16": FAST16, "standard90": STANDARD90, "strong": STRONG}
 
 
 def read_recipe(name: str) -> dict[str, Any]:

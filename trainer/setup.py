@@ -11,13 +11,7 @@ from pipeline.errors import MisuseError
 from pipeline.loader import Loader
 from pipeline.mixup import Mixing, mixing
 from pipeline.plan.ranks import per_rank_batch_size
-from trainer.checkpoints.checkpoint_file import (
-    Checkpoint,
-    Identity,
-    Progress,
-    load_checkpoint,
-    restore,
-)
+from trainer.checkpoints.checkpoint_file import Checkpoint, Identity, Progress, load_checkpoint
 from trainer.checkpoints.pretrained import load_pretrained
 from trainer.config import Settings
 from trainer.data import TrainingData, end_position, open_data, task_of, train_batches
@@ -61,6 +55,17 @@ class TrainingRun:
     time_budget: TimeBudget
     notes: tuple[str, ...]
     open_batches: Callable[..., Loader] = train_batches
+
+    def batches(self, position: int, end_position: int | None) -> Loader:
+        """This rank's training batches between two positions; None for no end."""
+        return self.open_batches(
+            self.data,
+            self.settings.pipeline,
+            self.world,
+            global_batch_size=self.settings.recipe.global_batch_size,
+            position=position,
+            end_position=end_position,
+        )
 
     @property
     def ema_model(self) -> Classifier | None:
@@ -143,7 +148,7 @@ def build_run(settings: Settings, world: World) -> TrainingRun:
     with world.fail_together():
         if run_dir.resume_from:
             checkpoint = load_checkpoint(run_dir.resume_from, run_identity(settings, data))
-            restore(checkpoint, network=model.network, optimizer=optimizer)
+            checkpoint.restore(network=model.network, optimizer=optimizer)
         elif recipe.pretrained:
             notes.append(load_pretrained(model.network, Path(recipe.pretrained)))
     progress = checkpoint.progress if checkpoint else Progress()
@@ -215,16 +220,13 @@ def _build_train_step(
 
 
 def _build_time_budget(settings: Settings, data: TrainingData, progress: Progress) -> TimeBudget:
-    size, minutes = settings.recipe.global_batch_size, settings.run.max_minutes
+    recipe, minutes = settings.recipe, settings.run.max_minutes
+    position, size = progress.position, recipe.global_batch_size
+    end = end_position(recipe.epochs, samples=data.samples, global_batch_size=size, start=position)
     return TimeBudget(
-        position=progress.position,
+        position=position,
         step=size,
-        end_position=end_position(
-            settings.recipe.epochs,
-            samples=data.samples,
-            global_batch_size=size,
-            start=progress.position,
-        ),
+        end_position=end,
         seconds=None if minutes is None else 60 * minutes,
         spent_seconds=progress.spent_seconds,
     )

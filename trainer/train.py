@@ -66,14 +66,8 @@ def with_threads(settings: Settings, world: World) -> Settings:
 
 def training_batches(run: TrainingRun) -> Loader:
     """The loader from the run's position to its end; endless if the end is a deadline."""
-    return run.open_batches(
-        run.data,
-        run.settings.pipeline,
-        run.world,
-        global_batch_size=run.settings.recipe.global_batch_size,
-        position=run.progress.position,
-        end_position=None if run.time_budget.is_timed else run.time_budget.end_position,
-    )
+    end_position = None if run.time_budget.is_timed else run.time_budget.end_position
+    return run.batches(run.progress.position, end_position)
 
 
 def training_steps(run: TrainingRun, batches: Loader) -> Iterator[StepRecord]:
@@ -94,17 +88,15 @@ class Trainer:
 
     def __init__(self, run: TrainingRun, logger: RunLogger, stop: StopSignal) -> None:
         self.run, self.logger, self.stop = run, logger, stop
+        settings, size = run.settings, run.settings.recipe.global_batch_size
         # One loader for all evaluations keeps its cache.
         self.validation = val_batches(
-            run.data,
-            run.settings.pipeline,
-            run.world,
-            global_batch_size=run.settings.recipe.global_batch_size,
+            run.data, settings.pipeline, run.world, global_batch_size=size
         )
         self.checkpoints = CheckpointManager(
             run.run_dir.path,
-            keep=run.settings.run.keep_checkpoints,
-            minutes=run.settings.run.checkpoint_minutes,
+            keep=settings.run.keep_checkpoints,
+            minutes=settings.run.checkpoint_minutes,
             writes=run.world.rank == 0,
         )
 

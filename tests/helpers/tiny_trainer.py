@@ -48,7 +48,7 @@ class TinyPixelwise(nn.Module):
         return {name: interpolate(head, size, mode="bilinear") for name, head in heads.items()}
 
 
-def tiny_pixelwise(*, weights: None, num_classes: int, **others: Any) -> nn.Module:
+def tiny_pixelwise(*, weights: None, num_classes: int, **ignored: Any) -> nn.Module:
     return TinyPixelwise(num_classes)
 
 

@@ -174,8 +174,8 @@ def test_resumes_bitwise_with_a_damaged_mask(
 def test_rejects_invalid_options(
     discs: Path, tmp_path: Path, arguments: tuple[str, ...], sentence: str
 ) -> None:
-    place = ("--shards", str(discs), "--out", str(tmp_path / "run"))
-    result = CliRunner().invoke(main, [*place, *arguments])
+    directories = ("--shards", str(discs), "--out", str(tmp_path / "run"))
+    result = CliRunner().invoke(main, [*directories, *arguments])
     assert result.exit_code == 2, result.output
     output = " ".join(result.output.split())
     assert re.search(sentence, output), output

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -63,6 +64,12 @@ class Checkpoint:
     ema: dict[str, torch.Tensor] | None
     scaler: dict[str, Any]
 
+    def restore(self, *, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        """Load weights and momenta; learning rates and weight decay of `optimizer` stay."""
+        network.load_state_dict(self.network)
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": self.optimizer, "param_groups": groups})
+
 
 def snapshot(
     *,
@@ -108,6 +115,23 @@ def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
         _sync_directory(path.parent)
     except OSError as error:
         raise write_error(path, error) from error
+
+
+def link_file(source: Path, target: Path) -> None:
+    """Replace `target` atomically by a hard link to `source`, or by a copy if links fail."""
+    partial = target.with_suffix(PARTIAL_SUFFIX)
+    partial.unlink(missing_ok=True)
+    try:
+        try:
+            os.link(source, partial)
+        except OSError:
+            shutil.copyfile(source, partial)
+        partial.replace(target)
+    except OSError as error:
+        raise write_error(target, error) from error
+    finally:
+        # rename() of two links to one file does nothing and leaves both.
+        partial.unlink(missing_ok=True)
 
 
 def write_error(path: Path, error: OSError) -> DataError:
@@ -162,15 +186,6 @@ def load_checkpoint(path: Path, identity: Identity) -> Checkpoint:
             f"Cannot read {path} ({reason}): give another checkpoint to --resume, or start a new "
             f"run with another --out."
         ) from error
-
-
-def restore(
-    checkpoint: Checkpoint, *, network: nn.Module, optimizer: torch.optim.Optimizer
-) -> None:
-    """Load weights and momenta; learning rates and weight decay of `optimizer` stay."""
-    network.load_state_dict(checkpoint.network)
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": checkpoint.optimizer, "param_groups": groups})
 
 
 def _require_identity(path: Path, saved: Mapping[str, Any], identity: Identity) -> None:

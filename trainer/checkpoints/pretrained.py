@@ -12,7 +12,7 @@ from trainer.checkpoints.checkpoint_file import LOAD_ERRORS
 
 Weights = Mapping[str, torch.Tensor]
 
-# Messages list as many names.
+# Most names that a message lists.
 _NAMED = 3
 # What DDP and torch.compile add to names.
 _PREFIXES = re.compile(r"^(module\.|_orig_mod\.)+")
@@ -27,16 +27,16 @@ def load_pretrained(network: nn.Module, path: Path) -> str:
 
     Raises ``DataError`` if the file cannot be read or other weights do not match.
     """
-    weights, own = _read(path), network.state_dict()
-    head = _find_head(own, weights)
-    shared = [name for name in own if name in weights and name not in head]
+    weights, initial = _read(path), network.state_dict()
+    head = _find_head(initial, weights)
+    shared = [name for name in initial if name in weights and name not in head]
     problems = {
-        "missing keys": [name for name in own if name not in weights],
-        "unexpected keys": [name for name in weights if name not in own],
+        "missing keys": [name for name in initial if name not in weights],
+        "unexpected keys": [name for name in weights if name not in initial],
         "other shapes": [
-            f"{name} {tuple(weights[name].shape)} instead of {tuple(own[name].shape)}"
+            f"{name} {tuple(weights[name].shape)} instead of {tuple(initial[name].shape)}"
             for name in shared
-            if weights[name].shape != own[name].shape
+            if weights[name].shape != initial[name].shape
         ],
     }
     for problem, names in problems.items():
@@ -46,28 +46,28 @@ def load_pretrained(network: nn.Module, path: Path) -> str:
                 f"--pretrained {path} does not match --model: {problem} "
                 f"{', '.join(names[:_NAMED])}{more}."
             )
-    network.load_state_dict({**own, **{name: weights[name] for name in shared}})
+    network.load_state_dict({**initial, **{name: weights[name] for name in shared}})
     if not head:
         return f"Loaded weights from {path}."
     classes = len(weights[head[0]])
     return (
         f"Loaded weights from {path}, except {', '.join(head)}: {classes} classes in the file, "
-        f"{len(own[head[0]])} in the shards."
+        f"{len(initial[head[0]])} in the shards."
     )
 
 
-def _find_head(own: Weights, weights: Weights) -> list[str]:
-    """Names of the tensors whose first dimension, the classes, differs like that of the last layer;
-    an auxiliary head of a segmentation model is one of them."""
-    matrices = [name for name, tensor in own.items() if tensor.ndim > 1]
+def _find_head(initial: Weights, weights: Weights) -> list[str]:
+    """Names of the tensors that differ only in the number of classes, their first dimension: the last
+    layer, and the auxiliary head of a segmentation model."""
+    matrices = [name for name, tensor in initial.items() if tensor.ndim > 1]
     if not matrices or matrices[-1] not in weights:
         return []
-    classes = own[matrices[-1]].shape[:1], weights[matrices[-1]].shape[:1]
+    classes = initial[matrices[-1]].shape[:1], weights[matrices[-1]].shape[:1]
     if classes[0] == classes[1]:
         return []
     return [
         name
-        for name, tensor in own.items()
+        for name, tensor in initial.items()
         if name in weights
         and (tensor.shape[:1], weights[name].shape[:1]) == classes
         and (tensor.ndim, tensor.shape[1:]) == (weights[name].ndim, weights[name].shape[1:])

@@ -4,8 +4,6 @@ checkpoint.pt is the newest. checkpoint-<position>.pt are the latest ones, inclu
 newest. best.pt is the checkpoint with the best evaluation.
 """
 
-import os
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -16,12 +14,7 @@ import torch
 
 from pipeline.daemon_thread import DaemonThread
 from pipeline.errors import DataError
-from trainer.checkpoints.checkpoint_file import (
-    CHECKPOINT_NAME,
-    PARTIAL_SUFFIX,
-    write_checkpoint,
-    write_error,
-)
+from trainer.checkpoints.checkpoint_file import CHECKPOINT_NAME, link_file, write_checkpoint
 
 BEST_NAME = "best.pt"
 KEPT_PATTERN = "checkpoint-*.pt"
@@ -66,10 +59,10 @@ class CheckpointManager:
         require_finite(state, newest)
         write_checkpoint(newest, state)
         if best:
-            _link(newest, self._directory / BEST_NAME)
+            link_file(newest, self._directory / BEST_NAME)
         kept = self._directory / f"checkpoint-{state['progress']['position']:012d}.pt"
         if self._keep > 1:
-            _link(newest, kept)
+            link_file(newest, kept)
         paths = sorted(self._directory.glob(KEPT_PATTERN), reverse=True)
         # Those beyond the position were saved before the run resumed from an earlier checkpoint.
         current = [path for path in paths if path.name <= kept.name]
@@ -109,20 +102,3 @@ def recovery_advice(newest: Path) -> str:
         f"The last good checkpoint is {newest}: resume from it with a lower --learning-rate or "
         f"--precision fp32."
     )
-
-
-def _link(source: Path, target: Path) -> None:
-    """Replace `target` atomically by a hard link to `source`, or by a copy if links fail."""
-    partial = target.with_suffix(PARTIAL_SUFFIX)
-    partial.unlink(missing_ok=True)
-    try:
-        try:
-            os.link(source, partial)
-        except OSError:
-            shutil.copyfile(source, partial)
-        partial.replace(target)
-    except OSError as error:
-        raise write_error(target, error) from error
-    finally:
-        # rename() of two links to one file does nothing and leaves both.
-        partial.unlink(missing_ok=True)

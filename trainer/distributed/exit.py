@@ -34,7 +34,7 @@ def exit_silently(exit_code: int) -> NoReturn:
 
 
 def entry(command: click.Command) -> None:
-    """Run a command of several ranks; rank 0 alone reports wrong arguments."""
+    """Run a command of several ranks; only rank 0 reports wrong arguments."""
     try:
         command(standalone_mode=False)
     except click.UsageError as error:

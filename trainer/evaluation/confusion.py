@@ -14,9 +14,9 @@ from trainer.checkpoints.checkpoint_file import PARTIAL_SUFFIX
 from trainer.tasks.scores import Evaluation
 from trainer.tasks.tasks import Classification
 
-# The chart is the whole matrix for at most so many classes, with numbers for at most so many;
-# otherwise the most frequent confusions.
+# Largest matrix that the chart shows; of more classes it shows the most frequent confusions.
 MATRIX_CLASSES = 40
+# Largest matrix with a number in each cell.
 NUMBERED_CLASSES = 20
 CHART_PAIRS = 25
 NAME_LENGTH = 24
@@ -33,12 +33,8 @@ class Confusion:
     def accuracies(self) -> dict[str, float]:
         """Class -> fraction of its samples that were classified correctly; without classes that do
         not occur."""
-        samples, correct = self.counts.sum(1).tolist(), self.counts.diagonal().tolist()
-        return {
-            name: hits / count
-            for name, hits, count in zip(self.classes, correct, samples, strict=True)
-            if count
-        }
+        rows = zip(self.classes, self.counts.diagonal().tolist(), self.counts.sum(1), strict=True)
+        return {name: correct / int(samples) for name, correct, samples in rows if samples}
 
     def pairs(self, limit: int) -> list[tuple[str, str, int, float]]:
         """(class, predicted class, count, fraction of the class), the most frequent first."""

@@ -19,11 +19,7 @@ from trainer.checkpoints.checkpoint_file import CHECKPOINT_NAME, load_checkpoint
 from trainer.config import Settings
 from trainer.data import TrainingData
 from trainer.distributed.process_group import open_world
-from trainer.evaluation.confusion import (
-    ClassificationWithConfusion,
-    Confusion,
-    draw_confusion,
-)
+from trainer.evaluation.confusion import ClassificationWithConfusion, Confusion, draw_confusion
 from trainer.evaluation.loop import evaluate
 from trainer.model.build import Classifier
 from trainer.model.precision import autocast_dtype, set_float32
@@ -154,7 +150,7 @@ def print_evaluation(
     record["by_name"] = dict(evaluation.by_name)
     console = Console(soft_wrap=True, highlight=False)
     title = "{samples:,} samples of split {split}, in {dtype}".format(**record)
-    table = Table("", "value", title=title)
+    table = Table("", "value", title=title, min_width=len(title))
     for row in (*metric_rows(evaluation.metrics), ("loss", f"{evaluation.loss:.4f}")):
         table.add_row(*row)
     table.add_section()

@@ -1,6 +1,6 @@
 """Curves of several runs, and sentences about them for titles."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from trainer.tasks.scores import METRIC_NAMES
 # Longest curve; of a longer one neighbors are averaged.
 POINTS = 120
 
-# Sentences name at most so many runs.
+# Most runs that a title names.
 _NAMED = 3
 
 
@@ -57,7 +57,7 @@ def open_runs(directories: Sequence[Path]) -> list[Run]:
     Raises ``DataError`` for a directory without a valid run, ``MisuseError`` for a repeated one.
     """
     if len({directory.resolve() for directory in directories}) < len(directories):
-        raise MisuseError("The same run is given twice: give each run once.")
+        raise MisuseError("A run is given twice: give each run once.")
     short = [directory.resolve().name for directory in directories]
     names = short if len(set(short)) == len(short) else [str(path) for path in directories]
     return [_open(path, name) for path, name in zip(directories, names, strict=True)]
@@ -98,17 +98,14 @@ def _merge(group: Sequence[Record]) -> Record:
 
 
 def loss_finding(runs: Sequence[Run]) -> str:
-    """The last loss of each run."""
-    final = "{:.3f}".format
-    validation = _list_values(runs, lambda run: _last_loss(run.evaluations), final)
-    if validation:
-        return f"Final validation loss: {validation}"
-    training = _list_values(runs, lambda run: _last_loss(run.intervals), final)
-    return f"Final training loss: {training}" if training else "No loss yet"
-
-
-def _last_loss(records: Sequence[Record]) -> float | None:
-    return records[-1]["loss"] if records else None
+    """The last validation loss of each run, or else the last training loss."""
+    for kind, losses in (
+        ("validation", {run.name: run.evaluations[-1]["loss"] for run in runs if run.evaluations}),
+        ("training", {run.name: run.intervals[-1]["loss"] for run in runs if run.intervals}),
+    ):
+        if losses:
+            return f"Final {kind} loss: {_list_values(runs, losses, '{:.3f}'.format)}"
+    return "No loss yet"
 
 
 def score_finding(runs: Sequence[Run]) -> str:
@@ -116,42 +113,35 @@ def score_finding(runs: Sequence[Run]) -> str:
     score = next((run.score for run in runs if run.score), None)
     if score is None:
         return "No evaluation yet"
+    scores = {run.name: run.best for run in runs if run.score == score}
     show = "{:.3f}".format if score == "r2" else "{:.1%}".format
-    best = _list_values(
-        runs, lambda run: run.best if run.score == score else None, show, largest_first=True
-    )
+    best = _list_values(runs, scores, show, largest_first=True)
     return f"Best {METRIC_NAMES[score][0]}: {best}"
 
 
 def rate_finding(runs: Sequence[Run]) -> str:
     """The throughput of each run."""
-
-    def images_per_second(run: Run) -> float | None:
-        return run.steady.images_per_second if run.steady else None
-
-    rates = _list_values(runs, images_per_second, "{:,.0f}".format, largest_first=True)
-    return f"Throughput after warm-up, images/s: {rates}" if rates else "No throughput yet"
+    rates = {run.name: run.steady.images_per_second for run in runs if run.steady}
+    highest = _list_values(runs, rates, "{:,.0f}".format, largest_first=True)
+    return f"Throughput after warm-up, images/s: {highest}" if rates else "No throughput yet"
 
 
 def wait_finding(runs: Sequence[Run]) -> str:
     """The share of the time that each run waits for batches."""
-
-    def data_share(run: Run) -> float | None:
-        return run.steady.data_share if run.steady else None
-
-    shares = _list_values(runs, data_share, "{:.1%}".format)
-    return f"Time spent waiting for data: {shares}" if shares else "No steps yet"
+    shares = {run.name: run.steady.data_share for run in runs if run.steady}
+    lowest = _list_values(runs, shares, "{:.1%}".format)
+    return f"Time spent waiting for data: {lowest}" if shares else "No steps yet"
 
 
 def learning_rate_finding(runs: Sequence[Run]) -> str:
     """The highest learning rate of each run."""
-    peaks = _list_values(
-        runs,
-        lambda run: max((record["learning_rate"] for record in run.intervals), default=None),
-        "{:.3g}".format,
-        largest_first=True,
-    )
-    return f"Peak learning rate: {peaks}" if peaks else "No learning rate yet"
+    peaks = {
+        run.name: max(record["learning_rate"] for record in run.intervals)
+        for run in runs
+        if run.intervals
+    }
+    highest = _list_values(runs, peaks, "{:.3g}".format, largest_first=True)
+    return f"Peak learning rate: {highest}" if peaks else "No learning rate yet"
 
 
 def headline(runs: Sequence[Run]) -> str:
@@ -163,23 +153,22 @@ def headline(runs: Sequence[Run]) -> str:
     highest = max((top1 for milestones in times.values() for top1 in milestones), default=None)
     if highest is None:
         return score_finding(runs) if any(run.score for run in runs) else loss_finding(runs)
-    fastest = _list_values(runs, lambda run: times[run.name].get(highest), clock)
-    slower = [name for name, milestones in times.items() if highest not in milestones]
+    seconds = {name: reached[highest] for name, reached in times.items() if highest in reached}
+    slower = [name for name in times if name not in seconds]
     rest = f"; not reached by {', '.join(slower[:_NAMED])}" if slower else ""
-    return f"Top-1 of {highest:.0%} after {fastest}{rest}"
+    return f"Top-1 of {highest:.0%} after {_list_values(runs, seconds, clock)}{rest}"
 
 
 def _list_values(
     runs: Sequence[Run],
-    value: Callable[[Run], float | None],
+    values: Mapping[str, float],
     show: Callable[[float], str],
     *,
     largest_first: bool = False,
 ) -> str:
-    """The best values of the runs that have one, with the names of the runs unless all values are
-    shown alike; "" if no run has one."""
-    values = {run.name: number for run in runs if (number := value(run)) is not None}
-    texts = {name: show(number) for name, number in values.items()}
+    """The best of `values`, by name of the run, with these names; one that all runs share has no
+    name."""
+    texts = {name: show(value) for name, value in values.items()}
     if len(texts) == len(runs) and len(set(texts.values())) == 1:
         return next(iter(texts.values())) + (" in each run" if len(texts) > 1 else "")
     best = sorted(texts, key=lambda name: values[name], reverse=largest_first)

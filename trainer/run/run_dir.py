@@ -126,7 +126,7 @@ def _require_run_files_only(directory: Path) -> None:
         if not is_run_file and entry.suffix != PARTIAL_SUFFIX:
             raise MisuseError(
                 f"--out {directory} holds {entry.name}, which is not a file of a run: give a new "
-                f"or empty directory, or that of a run."
+                f"or empty directory, or one of a run."
             )
 
 

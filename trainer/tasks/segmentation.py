@@ -53,13 +53,8 @@ class Segmentation:
         counts = np.array(totals[2:], np.int64).reshape(self.outputs, self.outputs)
         correct = counts.diagonal()
         union = counts.sum(0) + counts.sum(1) - correct
-        by_name = {
-            name: intersection / size
-            for name, intersection, size in zip(
-                self.classes, correct.tolist(), union.tolist(), strict=True
-            )
-            if size
-        }
+        rows = zip(self.classes, correct.tolist(), union.tolist(), strict=True)
+        by_name = {name: intersection / size for name, intersection, size in rows if size}
         pixels, pixels_correct = int(counts.sum()), int(correct.sum())
         return Evaluation(
             samples=int(samples),

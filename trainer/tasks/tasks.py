@@ -19,7 +19,7 @@ from trainer.tasks.segmentation import Segmentation
 THRESHOLDS = 1024
 LOGIT_LIMIT = 16.0
 
-# Fields whose keys in config.json are those of earlier versions.
+# Field -> its key in config.json, where earlier versions had another name.
 RECORD_KEYS = {"primary_metric": "best_by", "stds": "deviations"}
 
 
@@ -27,7 +27,7 @@ class Task(Protocol):
     """Target of a training.
 
     `outputs`, float32, are the model's: (B, `outputs`), or (B, `outputs`, H, W) for one prediction
-    per pixel. Targets are those of ``pipeline.Batch``.
+    per pixel. Targets are ``pipeline.Batch.targets``.
     """
 
     @property
@@ -112,32 +112,22 @@ class MultiLabel:
         """Samples, loss, and histograms of each class's outputs over the images with the class and
         over all images, each (classes, THRESHOLDS)."""
         outputs, targets = _labeled(outputs, targets)
-        loss = (
-            binary_cross_entropy_with_logits(outputs, targets, reduction="none")
-            .double()
-            .mean(1)
-            .sum()
-        )
+        losses = binary_cross_entropy_with_logits(outputs, targets, reduction="none").double()
         step = 2 * LOGIT_LIMIT / THRESHOLDS
         level = ((outputs + LOGIT_LIMIT) / step).long().clamp(0, THRESHOLDS - 1)
         cells = level + THRESHOLDS * torch.arange(outputs.shape[1], device=outputs.device)
         size = outputs.shape[1] * THRESHOLDS
         positives = torch.bincount(cells.flatten(), targets.double().flatten(), minlength=size)
         images = torch.bincount(cells.flatten(), minlength=size).double()
-        return torch.cat([_samples_and_loss(len(outputs), loss), positives, images])
+        return torch.cat([_samples_and_loss(len(outputs), losses.mean(1).sum()), positives, images])
 
     def compute(self, totals: Sequence[float]) -> Evaluation:
         """Average precision of each class that occurs, and its mean over them."""
         histograms = torch.tensor(totals[2:], dtype=torch.float64)
         positives, images = histograms.view(2, len(self.classes), THRESHOLDS)
         precision = average_precision(positives, images)
-        by_name = {
-            name: value
-            for name, value, count in zip(
-                self.classes, precision.tolist(), positives.sum(1).tolist(), strict=True
-            )
-            if count
-        }
+        rows = zip(self.classes, precision.tolist(), positives.sum(1).tolist(), strict=True)
+        by_name = {name: value for name, value, count in rows if count}
         return Evaluation(
             samples=int(totals[0]),
             loss=totals[1] / totals[0],

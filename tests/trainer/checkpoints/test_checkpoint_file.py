@@ -15,7 +15,6 @@ from trainer.checkpoints.checkpoint_file import (
     Identity,
     Progress,
     load_checkpoint,
-    restore,
     snapshot,
     write_checkpoint,
 )
@@ -68,7 +67,7 @@ def test_saves_and_restores(tmp_path: Path) -> None:
     assert checkpoint.config["epochs"] == 2.0
     other, other_optimizer = trained()
     other_optimizer.param_groups[0]["weight_decay"] = 0.125
-    restore(checkpoint, network=other, optimizer=other_optimizer)
+    checkpoint.restore(network=other, optimizer=other_optimizer)
     assert same(other.state_dict(), network.state_dict())
     assert same(other_optimizer.state_dict()["state"], optimizer.state_dict()["state"])
     assert other_optimizer.param_groups[0]["weight_decay"] == 0.125

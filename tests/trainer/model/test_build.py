@@ -14,9 +14,9 @@ from trainer.model.cifar_resnet import cifar_resnet
 MEAN, STD = (0.1, 0.2, 0.3), (0.2, 0.25, 0.5)
 
 
-def build(name: str, image_size_px: int = 32, seed: int = 0, **others: Any) -> Classifier:
+def build(name: str, image_size_px: int = 32, seed: int = 0, **arguments: Any) -> Classifier:
     sizes = {"classes": 7, "image_size_px": image_size_px}
-    return build_model(name, **sizes, mean=MEAN, std=STD, seed=seed, **others)
+    return build_model(name, **sizes, mean=MEAN, std=STD, seed=seed, **arguments)
 
 
 @pytest.mark.parametrize(
