@@ -43,7 +43,6 @@ def trace_steps(
     finally:  # also if the consumer stops after the last step
         if count <= before:
             print_message(
-                f"--profile traces steps {before + 1} to {last}, but this process made only "
-                f"{count}: no trace was written."
+                f"--profile traces steps {before + 1} to {last}; there were only {count}."
             )
     yield from steps

@@ -136,12 +136,7 @@ def build_run(settings: Settings, world: World) -> TrainingRun:
         if settings.run.target_top1 is not None and task.primary_metric != "top1":
             raise MisuseError("--target-top1 needs a classification, which these shards are not.")
         mix = mixing(pipeline, classes=data.classes, batch_size=batch_size, rank=world.rank)
-        model = model_for(settings, data, task)
-        if batch_size == recipe.accumulate_steps and not recipe.sync_bn:
-            check_single_images(model, (data.image_size_px, *(pipeline.progressive_resize or ())))
-        model = model.to(world.device)
-        if recipe.sync_bn:
-            model = convert_sync_batchnorm(model, world)
+        model = _build_model(settings, data, task, world, batch_size)
     run_dir = _agree_on_run_dir(settings, world)
     optimizer = build_optimizer(model, recipe)
     checkpoint, notes = None, recipe_lines(settings)
@@ -185,6 +180,18 @@ def model_for(settings: Settings, data: TrainingData, task: Task) -> Classifier:
         blurpool=recipe.blurpool,
         pixelwise=isinstance(task, Segmentation),
     )
+
+
+def _build_model(
+    settings: Settings, data: TrainingData, task: Task, world: World, batch_size: int
+) -> Classifier:
+    """The model on its device; checks that batch norm can train on `batch_size` images per rank."""
+    recipe, sizes_px = settings.recipe, settings.pipeline.progressive_resize or ()
+    model = model_for(settings, data, task)
+    if batch_size == recipe.accumulate_steps and not recipe.sync_bn:
+        check_single_images(model, (data.image_size_px, *sizes_px))
+    model = model.to(world.device)
+    return convert_sync_batchnorm(model, world) if recipe.sync_bn else model
 
 
 def _build_train_step(

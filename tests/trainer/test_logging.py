@@ -70,8 +70,7 @@ def test_too_few_steps_for_a_trace(tmp_path: Path) -> None:
     messages: list[str] = []
     steps = trace_steps(iter([record] * 3), tmp_path / TRACE_NAME, messages.append)
     assert list(steps) == [record] * 3
-    (message,) = messages
-    assert message.startswith("--profile traces steps 14 to 18, but this process made only 3")
+    assert messages == ["--profile traces steps 14 to 18; there were only 3."]
     assert not (tmp_path / TRACE_NAME).exists()
 
 

@@ -57,8 +57,8 @@ def load_pretrained(network: nn.Module, path: Path) -> str:
 
 
 def _find_head(initial: Weights, weights: Weights) -> list[str]:
-    """Names of the tensors that differ only in the number of classes, their first dimension: the last
-    layer, and the auxiliary head of a segmentation model."""
+    """Names of the tensors that differ only in the number of classes, their first dimension: those
+    of the last layer and of the auxiliary head of a segmentation model."""
     matrices = [name for name, tensor in initial.items() if tensor.ndim > 1]
     if not matrices or matrices[-1] not in weights:
         return []
