@@ -180,7 +180,7 @@ class MachineConfig(Options):
         type=click.Choice(["none", "default", "reduce-overhead", "max-autotune"]),
     )
     static_graph: bool = setting(
-        False, "Use DDP's static graph: each step uses the same parameters."
+        False, "Use DDP's static graph: all steps use the same parameters."
     )
     compress_gradients: bool = setting(False, "Exchange gradients between ranks in bfloat16.")
     deterministic: bool = setting(
