@@ -179,9 +179,7 @@ class MachineConfig(Options):
         "Mode of torch.compile; reduce-overhead and max-autotune use CUDA graphs.",
         type=click.Choice(["none", "default", "reduce-overhead", "max-autotune"]),
     )
-    static_graph: bool = setting(
-        False, "Use DDP's static graph: all steps use the same parameters."
-    )
+    static_graph: bool = setting(False, "Static graph in DDP: all steps use the same parameters.")
     compress_gradients: bool = setting(False, "Exchange gradients between ranks in bfloat16.")
     deterministic: bool = setting(
         False, "Use only deterministic GPU algorithms, which are slower; on CPUs all are."
