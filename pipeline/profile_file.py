@@ -24,6 +24,6 @@ def read_profile(path: str) -> dict[str, Any]:
 profile_file = defaults_option(
     "--profile-file",
     read_profile,
-    "Defaults of other options, as bench-loader --tune found and wrote them; what is typed wins.",
+    "Load option defaults written by bench-loader --tune; explicit options override them.",
     metavar="FILE",
 )

@@ -1,0 +1,1 @@
+"""Trains torchvision models on shards, on one or several ranks."""

@@ -1,7 +1,8 @@
-"""What is trained on: the facts of the shards, or of ImageNet where the batches are synthetic."""
+"""Training data: facts of the shards, or of ImageNet for synthetic batches; loaders and task."""
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -13,16 +14,20 @@ from pipeline.storage.dataset import Dataset
 from pipeline.synthetic import SYNTHETIC_FINGERPRINT, SYNTHETIC_SAMPLES, synthetic_loader
 from pipeline.targets import check_fit
 from trainer.distributed.collectives import World
-from trainer.tasks.segmentation import Segmentation
-from trainer.tasks.tasks import TASKS, Classification, MultiLabel, Regression, Task
+from trainer.tasks.tasks import TASKS, Classification, Regression, Task
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingData:
-    """Facts of the data; `dataset` is None for synthetic batches.
+    """Facts of the data.
 
-    `samples` counts the training split; `classes` is 0 for regression; `mean` and `std` are in
-    fractions of 255.
+    Attributes:
+        dataset: None for synthetic batches.
+        samples: number of samples in the training split.
+        classes: number of classes; 0 for regression.
+        image_size_px: side of the images that the model gets.
+        mean, std: per RGB channel, in fractions of 255.
+        fingerprint: of the shards, for checkpoints.
     """
 
     dataset: Dataset | None
@@ -34,14 +39,22 @@ class TrainingData:
     fingerprint: str
 
     @property
+    def facts(self) -> dict[str, Any]:
+        """All fields but `dataset`, as plain data."""
+        return {name: value for name, value in vars(self).items() if name != "dataset"}
+
+    @property
     def has_val(self) -> bool:
-        if self.dataset is None or "val" not in self.dataset.manifest.splits:
-            return False
-        return self.dataset.manifest.splits["val"].samples > 0
+        """Whether there is a validation split with samples."""
+        split = self.dataset and self.dataset.manifest.splits.get("val")
+        return bool(split and split.samples)
 
 
 def open_data(pipeline: PipelineConfig, *, synthetic: bool) -> TrainingData:
-    """Open the shards. Raises ``DataError`` if there are none."""
+    """Open the shards, or describe synthetic batches.
+
+    Raises ``DataError`` if there are no complete shards.
+    """
     if synthetic:
         return TrainingData(
             dataset=None,
@@ -68,29 +81,28 @@ def open_data(pipeline: PipelineConfig, *, synthetic: bool) -> TrainingData:
 
 
 def task_of(data: TrainingData, *, label_smoothing: float) -> Task:
-    """What the shards are stored for; one class an image where the batches are synthetic."""
+    """The task of the shards; classification for synthetic batches."""
     if data.dataset is None:
         classes = tuple(map(str, range(data.classes)))
         return Classification(classes=classes, label_smoothing=label_smoothing)
     manifest = data.dataset.manifest
-    if manifest.task == "multi-label":
-        return MultiLabel(classes=manifest.classes)
+    if manifest.task == "classification":
+        return Classification(classes=manifest.classes, label_smoothing=label_smoothing)
     if manifest.task == "regression":
         targets = np.asarray(data.dataset.split("train").targets, np.float64)
-        deviations = targets.std(axis=0)
+        stds = targets.std(axis=0)
         return Regression(
             targets=manifest.targets,
             means=tuple(targets.mean(axis=0).tolist()),
-            # A target that never varies isn't divided by 0.
-            deviations=tuple(np.where(deviations > 0, deviations, 1).tolist()),
+            # No division by 0 for a constant target.
+            stds=tuple(np.where(stds > 0, stds, 1).tolist()),
         )
-    if manifest.task == "segmentation":
-        return Segmentation(classes=manifest.classes)
-    return Classification(classes=manifest.classes, label_smoothing=label_smoothing)
+    task: Task = TASKS[manifest.task](classes=manifest.classes)
+    return task
 
 
 def end_position(epochs: float, *, samples: int, global_batch_size: int, start: int = 0) -> int:
-    """Where the first whole step from `start` ends that completes `epochs` passes."""
+    """End of the first step that completes `epochs` passes; steps begin at `start`."""
     missing = max(0, math.ceil(epochs * samples) - start)
     return start + math.ceil(missing / global_batch_size) * global_batch_size
 
@@ -104,7 +116,7 @@ def train_batches(
     position: int,
     end_position: int | None,
 ) -> Loader:
-    """This rank's share of the steps from `position` to `end_position`, None for no end."""
+    """This rank's batches of the steps from `position` to `end_position`; None for no end."""
     if data.dataset is None:
         return synthetic_loader(
             batch_size=per_rank_batch_size(global_batch_size, world.world_size),
@@ -130,7 +142,7 @@ def train_batches(
 def val_batches(
     data: TrainingData, pipeline: PipelineConfig, world: World, *, global_batch_size: int
 ) -> Loader | None:
-    """This rank's share of the validation split; None where there is none."""
+    """This rank's batches of the validation split; None without one."""
     if data.dataset is None or not data.has_val:
         return None
     return val_loader(

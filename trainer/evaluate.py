@@ -1,8 +1,8 @@
-"""``python -m trainer.evaluate --run runs/x``: a run's checkpoint on a split, class by class.
+"""``python -m trainer.evaluate --run runs/x``: evaluate a checkpoint of a run, class by class.
 
-Under torchrun the ranks share the split, and their counts are those of one rank:
-``torchrun --nproc_per_node 4 -m trainer.evaluate runs/x``, since torchrun takes --run for an option
-of its own.
+Under torchrun the ranks share the split and get the same counts as one rank:
+``torchrun --nproc_per_node 4 -m trainer.evaluate runs/x``, without --run, which torchrun takes for
+an option of its own.
 """
 
 from dataclasses import dataclass
@@ -12,26 +12,26 @@ from typing import Any
 import click
 
 from pipeline.errors import MisuseError
-from pipeline.options import options, pick_fields, setting
+from pipeline.options import options, setting
 from trainer.distributed.exit import entry
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
-    run: str | None = setting(None, "Directory of the run, the trainer's --out.")
+    run: str | None = setting(None, "Directory of the run, --out of the trainer.")
     checkpoint: str | None = setting(
         None,
-        "A checkpoint of the run, runs/x/best.pt for one, which also names the run.  [default: the "
+        "Checkpoint of the run, such as runs/x/best.pt, which also gives the run.  [default: the "
         "newest]",
         metavar="FILE",
     )
     shards: str | None = setting(
-        None, "Other shards of the same classes or targets.  [default: those of the run]"
+        None, "Other shards with the same classes or targets.  [default: those of the run]"
     )
     split: str = setting("val", "Split to evaluate.")
     device: str = setting(
         "auto",
-        "auto: a GPU for each rank where there is CUDA.",
+        "auto: one GPU per rank if CUDA is available, else the CPU.",
         type=click.Choice(["auto", "cpu", "cuda"]),
     )
 
@@ -39,27 +39,20 @@ class EvaluateConfig:
 @click.command()
 @click.argument("directory", required=False)
 @options(EvaluateConfig)
-def main(directory: str | None, **values: Any) -> None:
-    """Evaluate a run's checkpoint on a split, in the run's precision and with its --tta flip: a
-    table, confusion.png in the run where there are classes, and all figures as JSON in the last
-    line. DIRECTORY is another way to give --run."""
-    config = pick_fields(EvaluateConfig, values)
-    given = {directory, config.run} - {None}
-    if config.checkpoint:
-        given = given or {str(Path(config.checkpoint).parent)}
-    if len(given) != 1:
+def main(directory: str | None, run: str | None, checkpoint: str | None, **values: Any) -> None:
+    """Evaluate a checkpoint of a run on a split, with the run's --precision and --tta. Prints a
+    table, and all results as JSON in the last line; draws a confusion matrix to confusion.png in
+    the run's directory if there are classes. DIRECTORY is another way to give --run."""
+    directories = {directory, run} - {None}
+    if checkpoint:
+        directories = directories or {str(Path(checkpoint).parent)}
+    if len(directories) != 1:
         raise MisuseError("Give the directory of one run: --run runs/x.")
 
     # torch and DALI take seconds to import: neither --help nor a misspelt option waits for them.
     from trainer.evaluation.evaluate_run import evaluate_run
 
-    evaluate_run(
-        str(*given),
-        checkpoint=config.checkpoint,
-        shards=config.shards,
-        split=config.split,
-        device=config.device,
-    )
+    evaluate_run(str(*directories), checkpoint=checkpoint, **values)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The training loop, the only one there is.
+"""The training loop: batches -> ``train_steps`` -> a StepRecord per step.
 
-stream -> train_steps -> StepRecord, one a step, to whoever drives: the trainer, a benchmark
+The trainer and the benchmarks use the same loop.
 """
 
 import time
@@ -14,20 +14,20 @@ from pipeline.batches import Batch
 from pipeline.mixup import Mixing
 from trainer.train_step import TrainStep
 
-# What waiting for a batch is called in a trace.
+# Name of the wait for a batch in a trace.
 DATA_SPAN = "wait for data"
 
 
 @dataclass(frozen=True)
 class StepRecord:
-    """What a step did.
+    """Result and times of a step on this rank.
 
     Attributes:
-        position: behind the step's samples.
-        images: of this rank.
-        loss: float32 scalar on the device, mean over this rank's batch. Reading it waits for the
-            device.
-        learning_rate: that the step was made with.
+        position: samples of all ranks up to the end of the step.
+        images: number of images on this rank.
+        loss: float32 scalar on the device, the mean over this rank's batch. Reading it waits for
+            the device.
+        learning_rate: learning rate of the step.
         data_seconds: time waiting for the batch.
         compute_seconds: the rest; on a GPU without `synchronize`, the time to enqueue it.
     """
@@ -42,7 +42,7 @@ class StepRecord:
 
 def train_steps(
     batches: Iterable[Batch],
-    update: TrainStep,
+    train_step: TrainStep,
     *,
     schedule: Callable[[float], float],
     global_batch_size: int,
@@ -51,18 +51,21 @@ def train_steps(
     mix: Mixing | None = None,
     synchronize: bool = False,
 ) -> Iterator[StepRecord]:
-    """Make a step of each batch, from `position` on.
+    """Make a step with each batch, starting at `position`.
 
-    The learning rate is the schedule's in the middle of the step's samples: neither the first nor
-    the last step is made with 0. What a model draws (dropout) is a function of `seed`, each rank's
-    own, and the position.
+    Args:
+        schedule: position -> learning rate. It is evaluated in the middle of a step's samples, so
+            that neither the first nor the last step has a learning rate of 0.
+        seed: seed of dropout, together with the position; it should differ between ranks.
+        mix: MixUp and CutMix.
+        synchronize: whether to wait for the GPU after each step.
     """
-    update.model.train()
-    coming = iter(batches)
+    train_step.model.train()
+    iterator = iter(batches)
     while True:
         started = time.perf_counter()
         with record_function(DATA_SPAN):
-            batch = next(coming, None)
+            batch = next(iterator, None)
         if batch is None:
             return
         fetched = time.perf_counter()
@@ -70,9 +73,9 @@ def train_steps(
         images, targets = batch.images, batch.targets
         if mix is not None:
             images, targets = mix(images, targets, position)
-        # The hash of integers is the same in every process.
+        # Hashes of integers are equal in all processes.
         torch.manual_seed(hash((seed, position)))
-        loss = update(images, targets, learning_rate, step=position // global_batch_size)
+        loss = train_step(images, targets, learning_rate, step=position // global_batch_size)
         if synchronize and batch.images.is_cuda:
             torch.cuda.synchronize(batch.images.device)
         position += global_batch_size

@@ -1,4 +1,4 @@
-"""The sentences that a run begins with, and those that it ends with early."""
+"""Messages of a run: at its start, and when it stops early."""
 
 import signal
 from typing import Any
@@ -6,100 +6,93 @@ from typing import Any
 import click
 
 from pipeline.errors import DataError
-from trainer.checkpoints.retention import advice
-from trainer.data import train_batches
-from trainer.run.run_dir import NONFINITE_NAME, write_nonfinite
+from trainer.checkpoints.retention import recovery_advice
+from trainer.run.run_dir import NONFINITE_NAME, write_rows
 from trainer.setup import TrainingRun
 
-# Settings that may change on the way without a word.
-UNREMARKABLE = {
+# Settings whose change the startup message of a resumed run does not list.
+UNCHECKED_SETTINGS = {
     *("out", "resume", "shards", "device", "threads", "prefetch", "read_ahead"),
     *("cache", "cache_dir", "cache_size", "stall_timeout"),
     *("checkpoint_minutes", "keep_checkpoints", "rank_timeout", "tensorboard", "profile"),
 }
 
 
-def greeting(job: TrainingRun) -> str:
-    """What is about to run, in a sentence a line."""
-    recipe, world, data = job.settings.recipe, job.world, job.data
-    parameters = sum(parameter.numel() for parameter in job.model.parameters())
+def startup_message(run: TrainingRun) -> str:
+    """A description of the run, a sentence per line."""
+    recipe, world, data = run.settings.recipe, run.world, run.data
+    parameters = sum(parameter.numel() for parameter in run.model.parameters())
     lines = [
-        f"{recipe.model}, {parameters / 1e6:.1f} M parameters, on {data.samples:,} samples of "
-        f"{job.task.describe()} at {data.image_size_px} px, {_length(job)} in "
-        f"batches of {recipe.global_batch_size}.",
-        f"{world.world_size} rank(s) on {world.device.type}, {world.threads} thread(s) each, "
-        f"{job.resolved['dtype'].removeprefix('torch.')}; files in {job.place.directory}.",
+        f"Training {recipe.model} ({parameters / 1e6:.1f} M parameters) on {data.samples:,} "
+        f"samples with {run.task.describe()}: {data.image_size_px} px, {_length(run)}, global "
+        f"batch size {recipe.global_batch_size}.",
+        f"{world.world_size} rank(s) on {world.device.type}, {world.threads} thread(s) per rank, "
+        f"{run.resolved['dtype'].removeprefix('torch.')}; run directory {run.run_dir.path}.",
+        *run.notes,
     ]
-    lines += job.notes
     if not data.has_val:
-        lines.append("There is no validation split: nothing will be evaluated.")
-    if job.checkpoint:
-        lines.append(f"Going on from {job.place.resumed} at epoch {job.epoch:.2f}.")
-        lines += _changes(job.checkpoint.config, job.settings.to_dict())
-        if job.horizon.ended:
-            flag = "--max-minutes" if job.horizon.is_timed else "--epochs"
-            lines.append(f"There is nothing left to do: raise {flag} to train on.")
+        lines.append("The shards have no validation split: there will be no evaluation.")
+    if run.checkpoint:
+        lines.append(f"Resuming from {run.run_dir.resume_from} at epoch {run.epoch:.2f}.")
+        lines += _changes(run.checkpoint.config, run.settings.to_dict())
+        if run.time_budget.ended:
+            flag = "--max-minutes" if run.time_budget.is_timed else "--epochs"
+            lines.append(f"The run is already complete: raise {flag} to continue training.")
     return "\n".join(lines)
 
 
-def _length(job: TrainingRun) -> str:
-    minutes = job.settings.run.max_minutes
+def _length(run: TrainingRun) -> str:
+    minutes = run.settings.run.max_minutes
     if minutes is None:
-        return f"to epoch {job.settings.recipe.epochs:g}"
-    spent = job.horizon.spent_seconds / 60
-    return f"for {minutes:g} minutes" + (f", {spent:.2f} of them spent," if spent else "")
+        return f"{run.settings.recipe.epochs:g} epochs"
+    spent = run.time_budget.spent_seconds / 60
+    return f"{minutes:g} minutes" + (f" ({spent:.2f} already spent)" if spent else "")
 
 
 def _changes(saved: dict[str, Any], current: dict[str, Any]) -> list[str]:
     return [
-        f"Changed since it was saved: {name} {saved.get(name)} -> {value}."
+        f"Changed since the checkpoint: {name} {saved.get(name)} -> {value}."
         for name, value in current.items()
-        if saved.get(name) != value and name not in UNREMARKABLE
+        if saved.get(name) != value and name not in UNCHECKED_SETTINGS
     ]
 
 
-def farewell(job: TrainingRun, signal_number: int) -> str:
-    """Why the run ends early, and how to go on."""
+def stop_message(run: TrainingRun, signal_number: int) -> str:
+    """Which signal stopped the run, and how to resume it."""
     return (
-        f"Stopped by {signal.Signals(signal_number).name} at epoch {job.epoch:.2f}, saved in "
-        f"{job.place.checkpoint}. The same command with --out {job.place.directory} goes on "
-        f"from there."
+        f"Stopped by {signal.Signals(signal_number).name} at epoch {run.epoch:.2f}, saved to "
+        f"{run.run_dir.checkpoint}. Repeat the command with --out {run.run_dir.path} to resume."
     )
 
 
-# More are left to the file.
+# The file lists the others.
 NAMED_SAMPLES = 3
 
 
-def nonfinite_loss(job: TrainingRun, position: int) -> click.ClickException:
-    """The step that ends at `position`, its samples and where to go on; all ranks call this."""
-    size = job.settings.recipe.global_batch_size
-    samples = _samples(job, position - size, position)
-    if job.world.rank == 0:
-        write_nonfinite(job.place.directory, samples)
+def nonfinite_loss_error(run: TrainingRun, position: int) -> click.ClickException:
+    """The error for a loss of nan or inf in the step that ends at `position`. Rank 0 also writes
+    nonfinite.csv, the samples of the step. All ranks must call this."""
+    size = run.settings.recipe.global_batch_size
+    samples = _describe_samples(run, position - size, position)
+    if run.world.rank == 0:
+        rows = ((sample,) for sample in ("sample", *samples))
+        write_rows(run.run_dir.path / NONFINITE_NAME, rows)
     named = ", ".join(samples[:NAMED_SAMPLES]) or "synthetic samples"
-    others = len(samples) - NAMED_SAMPLES
+    more = len(samples) - NAMED_SAMPLES
     return DataError(
         f"The loss was nan or inf in step {position // size} of the run (epoch "
-        f"{position / job.data.samples:.2f}), made of {named}"
-        + (f" and {others} others, listed in {NONFINITE_NAME}. " if others > 0 else ". ")
-        + advice(job.place.checkpoint)
+        f"{position / run.data.samples:.2f}), with {named}"
+        + (f" and {more} more, listed in {NONFINITE_NAME}. " if more > 0 else ". ")
+        + recovery_advice(run.run_dir.checkpoint)
     )
 
 
-def _samples(job: TrainingRun, position: int, end_position: int) -> list[str]:
-    """Where the samples of one step lie, over all ranks."""
-    if job.data.dataset is None:
+def _describe_samples(run: TrainingRun, position: int, end_position: int) -> list[str]:
+    """Shard and key of the samples of one step, over all ranks."""
+    if run.data.dataset is None:
         return []
-    batches = train_batches(
-        job.data,
-        job.settings.pipeline,
-        job.world,
-        global_batch_size=job.settings.recipe.global_batch_size,
-        position=position,
-        end_position=end_position,
-    )
-    index = job.data.dataset.split("train")
+    batches = run.batches(position, end_position)
+    index = run.data.dataset.split("train")
     with batches:
-        own = [index.describe(int(sample)) for batch in batches for sample in batch.samples]
-    return job.world.all_gather_objects(own)
+        samples = [index.describe(int(sample)) for batch in batches for sample in batch.samples]
+    return run.world.all_gather_objects(samples)

@@ -1,7 +1,7 @@
-"""From step records to rates.
+"""Rates and losses over intervals of steps.
 
-An interval lies between two moments at which all ranks have met, so that its images_per_second is
-the whole world's and includes every wait.
+An interval lies between two barriers of all ranks, so its images_per_second is the throughput of
+all ranks and includes every wait.
 """
 
 import time
@@ -19,10 +19,18 @@ from trainer.loop import StepRecord
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """Steps between two meetings of the ranks, over all ranks.
+    """Steps of all ranks between two barriers.
 
-    `loss` is the mean over the samples. The times are sums over the steps, as the mean of the
-    ranks and as the largest of them. `memory_bytes` is the most that a rank has held so far.
+    Attributes:
+        position: end of the last step.
+        images: number of images of all ranks.
+        seconds: duration of the interval.
+        loss: mean over the samples.
+        learning_rate: learning rate of the last step.
+        data_seconds, data_seconds_max: time waiting for batches, summed over the steps: mean and
+            maximum of the ranks.
+        compute_seconds, compute_seconds_max: the same for the rest of the steps.
+        memory_bytes: largest ``peak_memory_bytes`` of a rank so far.
     """
 
     position: int
@@ -42,19 +50,17 @@ class Interval:
 
     @property
     def data_share(self) -> float:
-        """Share of the time that the rank which waited longest waited for batches."""
+        """Fraction of the time spent waiting for batches, on the rank that waited longest."""
         return self.data_seconds_max / self.seconds
 
     def as_record(self) -> dict[str, Any]:
-        return {
-            **asdict(self),
-            "images_per_second": self.images_per_second,
-            "data_share": self.data_share,
-        }
+        """Fields of a record of metrics.jsonl."""
+        rates = {"images_per_second": self.images_per_second, "data_share": self.data_share}
+        return asdict(self) | rates
 
 
 class NonFiniteLossError(Exception):
-    """Some rank's loss was nan or inf, first in the step that ends at `position`."""
+    """The loss of some rank was nan or inf, first in the step that ends at `position`."""
 
     def __init__(self, position: int) -> None:
         super().__init__(position)
@@ -62,7 +68,7 @@ class NonFiniteLossError(Exception):
 
 
 class Meter:
-    """Collects the step records of this rank; ``start`` and ``stop`` are meetings of all ranks."""
+    """Collects the step records of this rank; all ranks must call ``start`` and ``stop``."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -71,6 +77,7 @@ class Meter:
 
     @property
     def steps(self) -> int:
+        """Steps since the last ``start`` or ``stop``."""
         return len(self._records)
 
     def start(self) -> None:
@@ -82,16 +89,17 @@ class Meter:
         self._records.append(record)
 
     def stop(self) -> Interval:
-        """The interval since ``start``, which must hold a step; the next begins at once.
+        """End the interval, which must hold a step, and begin the next.
 
-        Raises ``NonFiniteLossError``, on all ranks or on none.
+        Raises ``NonFiniteLossError`` on all ranks if it occurred on any.
         """
         records = self._records
-        # Reading the losses waits for the device: the interval ends when its steps are done.
+        # Reading the losses waits for the device, so the interval includes all its computation.
         losses = torch.stack([record.loss for record in records]).tolist()
-        broken = [r.position for r, loss in zip(records, losses, strict=True) if not isfinite(loss)]
-        # Positions are counted down, so that the largest is the first.
-        first = -self._world.all_reduce_max([-min(broken, default=inf)])[0]
+        pairs = zip(records, losses, strict=True)
+        nonfinite = [record.position for record, loss in pairs if not isfinite(loss)]
+        # The minimum over the ranks.
+        first = -self._world.all_reduce_max([-min(nonfinite, default=inf)])[0]
         if isfinite(first):
             raise NonFiniteLossError(int(first))
         rows = self._world.all_gather(
@@ -104,13 +112,14 @@ class Meter:
             ]
         )
         now = time.perf_counter()
-        interval = merge(rows, last=records[-1], seconds=now - self._started)
+        interval = merge_ranks(rows, last=records[-1], seconds=now - self._started)
         self._records, self._started = [], now
         return interval
 
 
-def merge(rows: Sequence[Sequence[float]], *, last: StepRecord, seconds: float) -> Interval:
-    """One interval of the ranks' (loss, images, data_seconds, compute_seconds, memory_bytes)."""
+def merge_ranks(rows: Sequence[Sequence[float]], *, last: StepRecord, seconds: float) -> Interval:
+    """The interval that ends with step `last`; `rows` holds (loss, images, data_seconds,
+    compute_seconds, memory_bytes) of each rank."""
     losses, images, data, compute, memory = zip(*rows, strict=True)
     return Interval(
         position=last.position,
@@ -127,10 +136,10 @@ def merge(rows: Sequence[Sequence[float]], *, last: StepRecord, seconds: float) 
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """The most that this process has held: of a GPU, by torch's allocator (what DALI has there is
-    not torch's); on the CPU, resident."""
+    """Peak memory of this process: on a GPU that of torch's allocator, without DALI's; on the CPU
+    the peak resident set."""
     if device.type == "cuda":
         return torch.cuda.max_memory_reserved(device)
-    # getrusage's ru_maxrss would be that of the process that started this one, if it was larger.
+    # Not getrusage's ru_maxrss, which can be the peak of the parent process.
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) * 1024

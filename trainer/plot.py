@@ -1,4 +1,4 @@
-"""``python -m trainer.plot``: the curves of runs, beside each other."""
+"""``python -m trainer.plot``: the curves of several runs in one figure."""
 
 from pathlib import Path
 
@@ -16,14 +16,15 @@ FORMATS = (".png", ".svg", ".pdf")
     type=click.Path(path_type=Path),
     default=Path("runs.png"),
     show_default=True,
-    help="Picture to draw: .png, .svg or .pdf.",
+    help="File to write: .png, .svg or .pdf.",
 )
 def main(runs: tuple[Path, ...], out: Path) -> None:
-    """Draw loss, accuracy, learning rate, throughput and the wait for data of RUNS, the folders
-    that the trainer wrote, against samples and against wall time."""
+    """Draw loss, score, learning rate, throughput and the wait for data of RUNS, directories that
+    the trainer wrote, against samples and against wall time."""
     if out.suffix not in FORMATS:
-        raise MisuseError(f"--out {out}: give a name that ends in {', '.join(FORMATS)}.")
+        raise MisuseError(f"--out {out}: the name must end with {', '.join(FORMATS)}.")
 
+    # matplotlib takes a second to import: neither --help nor a wrong argument waits for it.
     from trainer.plotting.curves import headline, open_runs
 
     opened = open_runs(runs)
@@ -31,7 +32,7 @@ def main(runs: tuple[Path, ...], out: Path) -> None:
     from trainer.plotting.figure import draw_runs
 
     draw_runs(opened, out)
-    click.echo(f"{headline(opened)}.\nThe picture: {out.resolve()}")
+    click.echo(f"{headline(opened)}.\nFigure: {out.resolve()}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A Chrome trace of a few steps, for chrome://tracing or ui.perfetto.dev."""
+"""A Chrome trace of a few steps (``--profile``), for chrome://tracing or ui.perfetto.dev."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,23 +9,23 @@ from trainer.loop import StepRecord
 
 TRACE_NAME = "trace.json.gz"
 
-# Steps: caches fill and kernels are chosen; the profiler warms up; these are traced.
+# Steps until caches are full and kernels chosen, until the profiler is warm, and of the trace.
 WAIT_STEPS, WARMUP_STEPS, TRACED_STEPS = 10, 3, 5
 
 
-def traced(
-    steps: Iterator[StepRecord], path: Path, say: Callable[[str], None]
+def trace_steps(
+    steps: Iterator[StepRecord], path: Path, print_message: Callable[[str], None]
 ) -> Iterator[StepRecord]:
-    """The same steps, of which TRACED_STEPS are traced into `path`; the others cost nothing.
+    """Yield `steps` and write a trace of TRACED_STEPS of them to `path`; others have no overhead.
 
-    A run that ends among these leaves a trace of those that it made.
+    A run that ends within these steps writes a trace of those that it made.
     """
     before, last = WAIT_STEPS + WARMUP_STEPS, WAIT_STEPS + WARMUP_STEPS + TRACED_STEPS
     count = 0
 
     def write(profiler: torch.profiler.profile) -> None:
         profiler.export_chrome_trace(str(path))
-        say(f"A trace of {count - before} steps is in {path}: open it in ui.perfetto.dev.")
+        print_message(f"Trace of {count - before} steps: {path}, to open in ui.perfetto.dev.")
 
     try:
         with torch.profiler.profile(
@@ -40,7 +40,9 @@ def traced(
                 yield record
                 if count == last:
                     break
-    finally:  # whoever drives may leave with the last step
+    finally:  # also if the consumer stops after the last step
         if count <= before:
-            say(f"--profile traces the steps from {before + 1} to {last}: too few here.")
+            print_message(
+                f"--profile traces steps {before + 1} to {last}; there were only {count}."
+            )
     yield from steps

@@ -1,4 +1,4 @@
-"""What a run is made of, built before the first step."""
+"""Builds a run: everything that exists before the first step."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,15 +11,9 @@ from pipeline.errors import MisuseError
 from pipeline.loader import Loader
 from pipeline.mixup import Mixing, mixing
 from pipeline.plan.ranks import per_rank_batch_size
-from trainer.checkpoints.checkpoint_file import (
-    Checkpoint,
-    Identity,
-    Progress,
-    load_checkpoint,
-    restore,
-)
+from trainer.checkpoints.checkpoint_file import Checkpoint, Identity, Progress, load_checkpoint
 from trainer.checkpoints.pretrained import load_pretrained
-from trainer.config import MachineConfig, RecipeConfig, RunConfig, Settings
+from trainer.config import Settings
 from trainer.data import TrainingData, end_position, open_data, task_of, train_batches
 from trainer.distributed.collectives import World
 from trainer.distributed.ddp import convert_sync_batchnorm, wrap_ddp
@@ -29,153 +23,151 @@ from trainer.model.precision import autocast_dtype, loss_scaler, set_float32
 from trainer.optim.build import build_optimizer, build_schedule
 from trainer.optim.schedule import Schedule
 from trainer.recipes import recipe_lines
-from trainer.run.run_dir import RunDir, launch, resolve_run_dir
+from trainer.run.run_dir import RunDir, launch_id, resolve_run_dir
 from trainer.tasks.segmentation import Segmentation
 from trainer.tasks.tasks import Task, task_record
-from trainer.time_budget import Horizon
+from trainer.time_budget import TimeBudget
 from trainer.train_step import TrainStep
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRun:
-    """`progress` and `horizon` alone change as the run goes.
+    """The parts of a run; only `progress` and `time_budget` change during training.
 
-    `update` changes `model`, through DDP where there are several ranks; `notes` are what is
-    to be said of the recipe; `open_batches` makes the batches of training.
+    Attributes:
+        model: the model without DDP; `train_step` updates it.
+        mix: MixUp and CutMix; None without them.
+        checkpoint: what the run resumes from; None for a new run.
+        notes: lines about recipe and weights for the startup message.
+        open_batches: builds the training loader, with the parameters of ``train_batches``.
     """
 
     settings: Settings
     world: World
     data: TrainingData
     task: Task
-    place: RunDir
+    run_dir: RunDir
     model: Classifier
-    update: TrainStep
+    train_step: TrainStep
     mix: Mixing | None
     checkpoint: Checkpoint | None
     progress: Progress
-    horizon: Horizon
+    time_budget: TimeBudget
     notes: tuple[str, ...]
     open_batches: Callable[..., Loader] = train_batches
 
+    def batches(self, position: int, end_position: int | None) -> Loader:
+        """This rank's training batches between two positions; None for no end."""
+        return self.open_batches(
+            self.data,
+            self.settings.pipeline,
+            self.world,
+            global_batch_size=self.settings.recipe.global_batch_size,
+            position=position,
+            end_position=end_position,
+        )
+
     @property
-    def averaged(self) -> Classifier | None:
-        """The running average of `model`, with ``--ema-decay``."""
-        return self.update.averaged.model if self.update.averaged else None
+    def ema_model(self) -> Classifier | None:
+        """The model with averaged weights; None without ``--ema-decay``."""
+        return self.train_step.ema.model if self.train_step.ema else None
 
     @property
     def optimizer(self) -> torch.optim.Optimizer:
-        return self.update.optimizer
+        return self.train_step.optimizer
 
     @property
     def dtype(self) -> torch.dtype | None:
-        """Autocast's, None for float32."""
-        return self.update.dtype
-
-    @property
-    def end_position(self) -> int:
-        return self.horizon.end_position
+        """Autocast type; None for float32."""
+        return self.train_step.dtype
 
     @property
     def schedule(self) -> Schedule:
-        """The learning rate's, as the end is seen now."""
+        """Learning-rate schedule up to the expected end."""
         recipe, samples = self.settings.recipe, self.data.samples
-        if self.horizon.is_timed:
-            epochs = self.end_position / samples
+        end_position = self.time_budget.end_position
+        if self.time_budget.is_timed:
+            epochs = end_position / samples
             warmup = min(recipe.resolved_warmup_epochs, epochs / 10)
             recipe = replace(recipe, epochs=epochs, warmup_epochs=warmup)
-        return build_schedule(recipe, samples=samples, end_position=self.end_position)
+        return build_schedule(recipe, samples=samples, end_position=end_position)
 
     @property
     def reached_target(self) -> bool:
+        """Whether an evaluation has reached ``--target-top1``."""
         target = self.settings.run.target_top1
         return target is not None and self.progress.best.get("top1", 0.0) >= target
 
     @property
+    def is_over(self) -> bool:
+        """Whether the run has reached its end or its target."""
+        return self.time_budget.ended or self.reached_target
+
+    @property
     def epoch(self) -> float:
+        """Passes over the training split so far."""
         return self.progress.position / self.data.samples
 
     @property
-    def identity(self) -> Identity:
-        return _identity(self.settings, self.data)
-
-    @property
     def resolved(self) -> dict[str, Any]:
-        """What followed from the settings, the data and the machine."""
+        """What settings, data and machine determine, for config.json."""
         return {
             "world_size": self.world.world_size,
             "device": self.world.device.type,
             "dtype": str(self.dtype or torch.float32),
-            "image_size_px": self.data.image_size_px,
-            "samples": self.data.samples,
-            "classes": self.data.classes,
-            "mean": self.data.mean,
-            "std": self.data.std,
+            **self.data.facts,
             "task": task_record(self.task),
-            "fingerprint": self.data.fingerprint,
             "torch": torch.__version__,
-            "launch": launch(),
+            "launch": launch_id(),
         }
 
 
 def build_run(settings: Settings, world: World) -> TrainingRun:
-    """Build the model and, where there is a checkpoint to go on from, restore it."""
-    recipe, machine, pipeline = settings.recipe, settings.machine, settings.pipeline
+    """Build a run and, if it resumes, load its checkpoint.
+
+    Raises ``DataError`` and ``MisuseError`` on rank 0; the other ranks exit silently.
+    """
+    recipe, pipeline = settings.recipe, settings.pipeline
     with world.fail_together():
         batch_size = per_rank_batch_size(recipe.global_batch_size, world.world_size)
-        _check_parts(recipe, machine, batch_size)
-        data = open_data(pipeline, synthetic=machine.synthetic)
+        _check_accumulation(settings, batch_size)
+        data = open_data(pipeline, synthetic=settings.machine.synthetic)
         task = task_of(data, label_smoothing=recipe.label_smoothing)
+        if settings.run.target_top1 is not None and task.primary_metric != "top1":
+            raise MisuseError("--target-top1 needs a classification, which these shards are not.")
         mix = mixing(pipeline, classes=data.classes, batch_size=batch_size, rank=world.rank)
-        model = model_for(settings, data, task)
-        if batch_size == recipe.accumulate_steps and not recipe.sync_bn:
-            check_single_images(model, (data.image_size_px, *(pipeline.progressive_resize or ())))
-        model = model.to(world.device)
-        if recipe.sync_bn:
-            model = convert_sync_batchnorm(model, world)
-    place = _agree_on_place(settings.run, world)
+        model = _build_model(settings, data, task, world, batch_size)
+    run_dir = _agree_on_run_dir(settings, world)
     optimizer = build_optimizer(model, recipe)
     checkpoint, notes = None, recipe_lines(settings)
     with world.fail_together():
-        if settings.run.target_top1 is not None and task.best_by != "top1":
-            raise MisuseError("--target-top1 is for classification, these shards are not.")
-        if place.resumed:
-            checkpoint = load_checkpoint(place.resumed, _identity(settings, data))
-            restore(checkpoint, network=model.network, optimizer=optimizer)
+        if run_dir.resume_from:
+            checkpoint = load_checkpoint(run_dir.resume_from, run_identity(settings, data))
+            checkpoint.restore(network=model.network, optimizer=optimizer)
         elif recipe.pretrained:
             notes.append(load_pretrained(model.network, Path(recipe.pretrained)))
     progress = checkpoint.progress if checkpoint else Progress()
-    dtype = autocast_dtype(machine.precision, world.device, model)
-    set_float32(machine.precision)
     return TrainingRun(
         settings=settings,
         world=world,
         data=data,
         task=task,
-        place=place,
+        run_dir=run_dir,
         model=model,
-        update=TrainStep(
-            # The average copies the model as it is before it is compiled.
-            averaged=_averaged(model, recipe.ema_decay, checkpoint),
-            model=wrap_ddp(model, world, machine),
-            optimizer=optimizer,
-            loss=task.loss,
-            dtype=dtype,
-            accumulate_steps=recipe.accumulate_steps,
-            grad_clip_norm=recipe.grad_clip_norm,
-            scaler=_scaler(world.device, dtype, checkpoint),
-        ),
+        train_step=_build_train_step(settings, world, task, model, optimizer, checkpoint),
         mix=mix,
         checkpoint=checkpoint,
         progress=progress,
-        horizon=_horizon(settings, data, progress),
+        time_budget=_build_time_budget(settings, data, progress),
         notes=tuple(notes),
     )
 
 
 def model_for(settings: Settings, data: TrainingData, task: Task) -> Classifier:
-    """The untrained model of a run on `data`, on the CPU; raises ``MisuseError`` as ``build_model``
-    does."""
+    """The untrained model of a run on `data`, on the CPU.
+
+    Raises ``MisuseError`` as ``build_model`` does.
+    """
     recipe, pipeline = settings.recipe, settings.pipeline
     return build_model(
         recipe.model,
@@ -190,61 +182,84 @@ def model_for(settings: Settings, data: TrainingData, task: Task) -> Classifier:
     )
 
 
-def _horizon(settings: Settings, data: TrainingData, progress: Progress) -> Horizon:
-    size, minutes = settings.recipe.global_batch_size, settings.run.max_minutes
-    return Horizon(
-        position=progress.position,
+def _build_model(
+    settings: Settings, data: TrainingData, task: Task, world: World, batch_size: int
+) -> Classifier:
+    """The model on its device; checks that batch norm can train on `batch_size` images per rank."""
+    recipe, sizes_px = settings.recipe, settings.pipeline.progressive_resize or ()
+    model = model_for(settings, data, task)
+    if batch_size == recipe.accumulate_steps and not recipe.sync_bn:
+        check_single_images(model, (data.image_size_px, *sizes_px))
+    model = model.to(world.device)
+    return convert_sync_batchnorm(model, world) if recipe.sync_bn else model
+
+
+def _build_train_step(
+    settings: Settings,
+    world: World,
+    task: Task,
+    model: Classifier,
+    optimizer: torch.optim.Optimizer,
+    checkpoint: Checkpoint | None,
+) -> TrainStep:
+    """Wrap and compile the model; restore average and loss scale, new ones if not in the
+    checkpoint."""
+    recipe, machine = settings.recipe, settings.machine
+    dtype = autocast_dtype(machine.precision, world.device, model)
+    set_float32(machine.precision)
+    scaler = loss_scaler(world.device, dtype)
+    if checkpoint and checkpoint.scaler:
+        scaler.load_state_dict(checkpoint.scaler)
+    # Copies the model, so it must come before compilation.
+    ema = ModelEma(model, recipe.ema_decay) if recipe.ema_decay else None
+    if ema and checkpoint and checkpoint.ema:
+        ema.model.network.load_state_dict(checkpoint.ema)
+    return TrainStep(
+        model=wrap_ddp(model, world, machine),
+        optimizer=optimizer,
+        loss=task.loss,
+        dtype=dtype,
+        accumulate_steps=recipe.accumulate_steps,
+        grad_clip_norm=recipe.grad_clip_norm,
+        ema=ema,
+        scaler=scaler,
+    )
+
+
+def _build_time_budget(settings: Settings, data: TrainingData, progress: Progress) -> TimeBudget:
+    recipe, minutes = settings.recipe, settings.run.max_minutes
+    position, size = progress.position, recipe.global_batch_size
+    end = end_position(recipe.epochs, samples=data.samples, global_batch_size=size, start=position)
+    return TimeBudget(
+        position=position,
         step=size,
-        end_position=end_position(
-            settings.recipe.epochs,
-            samples=data.samples,
-            global_batch_size=size,
-            start=progress.position,
-        ),
+        end_position=end,
         seconds=None if minutes is None else 60 * minutes,
         spent_seconds=progress.spent_seconds,
     )
 
 
-def _averaged(
-    model: Classifier, decay: float | None, checkpoint: Checkpoint | None
-) -> ModelEma[Classifier] | None:
-    """The average so far; of the weights as they are where none was kept."""
-    if decay is None:
-        return None
-    averaged = ModelEma(model, decay)
-    if checkpoint and checkpoint.ema:
-        averaged.model.network.load_state_dict(checkpoint.ema)
-    return averaged
-
-
-def _scaler(
-    device: torch.device, dtype: torch.dtype | None, checkpoint: Checkpoint | None
-) -> torch.amp.GradScaler:
-    scaler = loss_scaler(device, dtype)
-    if checkpoint and checkpoint.scaler:
-        scaler.load_state_dict(checkpoint.scaler)
-    return scaler
-
-
-def _check_parts(recipe: RecipeConfig, machine: MachineConfig, batch_size: int) -> None:
-    if recipe.accumulate_steps > 1 and machine.static_graph:
-        # torch 2.14's DDP fails on an assertion of its own.
-        raise MisuseError("--static-graph doesn't go with --accumulate-steps: take one of them.")
-    if batch_size % recipe.accumulate_steps:
+def _check_accumulation(settings: Settings, batch_size: int) -> None:
+    steps = settings.recipe.accumulate_steps
+    if steps > 1 and settings.machine.static_graph:
+        # DDP of torch 2.14 fails with an internal assertion.
+        raise MisuseError("--static-graph and --accumulate-steps do not work together: omit one.")
+    if batch_size % steps:
         raise MisuseError(
-            f"--accumulate-steps {recipe.accumulate_steps} does not divide the {batch_size} "
-            f"samples that each rank has of a step: take a divisor."
+            f"--accumulate-steps {steps} does not divide the batch size per rank, {batch_size}: "
+            f"choose a divisor."
         )
 
 
-def _agree_on_place(config: RunConfig, world: World) -> RunDir:
+def _agree_on_run_dir(settings: Settings, world: World) -> RunDir:
+    """Resolve the directory on rank 0 for all ranks."""
     with world.fail_together():
-        places = [resolve_run_dir(config)] if world.rank == 0 else []
-    return world.broadcast(places)[0]
+        run_dirs = [resolve_run_dir(settings.run)] if world.rank == 0 else []
+    return world.broadcast(run_dirs)[0]
 
 
-def _identity(settings: Settings, data: TrainingData) -> Identity:
+def run_identity(settings: Settings, data: TrainingData) -> Identity:
+    """What a checkpoint must share with a run by `settings` on `data`."""
     return Identity(
         fingerprint=data.fingerprint,
         seed=settings.pipeline.seed,

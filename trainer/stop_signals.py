@@ -1,28 +1,37 @@
-"""How a process ends early: by a signal, kept until a step boundary, or by a sentence that one
-rank says for all."""
+"""Who stops a run early: SIGTERM, SIGINT or SIGUSR1, handled at the next step boundary."""
 
 import signal
 from types import FrameType
 from typing import Any, Self
 
-# SIGUSR1 is what batch systems such as Slurm send ahead of the end (sbatch --signal).
+from trainer.distributed.collectives import World
+
+# Batch systems such as Slurm send SIGUSR1 ahead of a job's time limit (sbatch --signal).
 HANDLED_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
 class StopSignal:
-    """While open, the signals of `HANDLED_SIGNALS` only set `number`; the first of them counts."""
+    """Context that records the first of `HANDLED_SIGNALS` instead of letting it end the process.
+
+    Attributes:
+        number: the signal that this rank received; None if none.
+    """
 
     def __init__(self) -> None:
         self.number: int | None = None
         self._previous: dict[int, Any] = {}
 
+    def received_by_any(self, world: World) -> int:
+        """The signal that some rank received; 0 if none. All ranks must call this."""
+        return int(world.all_reduce_max([self.number or 0])[0])
+
     def __enter__(self) -> Self:
-        self._previous = {number: signal.signal(number, self._hear) for number in HANDLED_SIGNALS}
+        self._previous = {number: signal.signal(number, self._record) for number in HANDLED_SIGNALS}
         return self
 
     def __exit__(self, *error: object) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:
+    def _record(self, number: int, frame: FrameType | None) -> None:
         self.number = self.number or number

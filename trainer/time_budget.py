@@ -1,24 +1,24 @@
-"""Where a run ends: at a position, or where a deadline will find it."""
+"""The end of a run: a fixed position, or the position that it will reach at a deadline."""
 
 import time
 from collections import deque
 from collections.abc import Callable
 
-# Until the first steps have been timed a run with a deadline counts on so many.
+# Assumed length of a timed run until its first steps are measured.
 UNTIMED_STEPS = 1000
-# Marks of the way are so far apart, as a share of the whole time.
-MARK_SHARE = 1e-3
+# Least distance of two measured positions, as a fraction of the time budget.
+SPACING_FRACTION = 1e-3
 
 
-class Horizon:
-    """The end as seen from the last step.
+class TimeBudget:
+    """The expected end of a run, updated after each step.
 
     Attributes:
-        end_position: fixed, or by the rate of the later half of the way so far, evaluations and
-            checkpoints included.
-        ended: whether no step is left, with a deadline: whether another would overshoot it.
-        evaluation_seconds: what the last evaluation took, 0 before the first.
-        spent_seconds: of the deadline, by all processes of the run; 0 without one.
+        end_position: where the run ends: fixed, or extrapolated to the deadline from the rate over
+            the later half of the time so far, evaluations and checkpoints included.
+        ended: whether no step is left; with a deadline: whether another step would exceed it.
+        evaluation_seconds: duration of the last evaluation, 0 before the first.
+        spent_seconds: time used by all processes of the run; 0 without a deadline.
     """
 
     def __init__(
@@ -31,51 +31,61 @@ class Horizon:
         spent_seconds: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """
+        Args:
+            position: where this process begins.
+            step: samples per step.
+            end_position: used without a deadline only.
+            seconds: the whole budget; None for no deadline.
+            spent_seconds: time used by earlier processes of the run.
+        """
         self._clock = clock
-        self._step, self._seconds, self._before = step, seconds, spent_seconds
+        self._step, self._seconds, self._spent_before = step, seconds, spent_seconds
         self.spent_seconds = spent_seconds
         self.evaluation_seconds = 0.0
-        self._began = clock()
+        self._started = clock()
         if seconds is None:
             self.end_position, self.ended = end_position, position >= end_position
             return
         self.ended = spent_seconds >= seconds
         self.end_position = position + (0 if self.ended else UNTIMED_STEPS * step)
-        self._first = 0.0
-        self._marks: deque[tuple[float, int]] = deque()
+        self._first_seconds = 0.0
+        # (elapsed seconds, position), oldest first.
+        self._history: deque[tuple[float, int]] = deque()
 
     @property
     def is_timed(self) -> bool:
         return self._seconds is not None
 
     def elapsed_seconds(self) -> float:
-        """Since this was made, by this rank's clock."""
-        return self._clock() - self._began
+        """Time since construction, by this rank's clock."""
+        return self._clock() - self._started
 
-    def leaves(self, seconds: float) -> bool:
-        """Whether something that takes so long is over before the deadline."""
+    def has_room_for(self, seconds: float) -> bool:
+        """Whether work of this duration ends before the deadline."""
         return self._seconds is None or self.spent_seconds + seconds < self._seconds
 
-    def move(self, position: int, elapsed_seconds: float) -> None:
-        """This process is at `position` after `elapsed_seconds`, which all ranks agree on."""
+    def advance(self, position: int, elapsed_seconds: float) -> None:
+        """Record that this process reached `position` after `elapsed_seconds`, which must be equal
+        on all ranks."""
         if self._seconds is None:
             self.ended = position >= self.end_position
             return
-        self.spent_seconds = self._before + elapsed_seconds
-        marks = self._marks
-        if not marks:
-            self._first = elapsed_seconds
-        if not marks or elapsed_seconds - marks[-1][0] >= MARK_SHARE * self._seconds:
-            marks.append((elapsed_seconds, position))
-        while len(marks) > 1 and marks[1][0] <= (elapsed_seconds + self._first) / 2:
-            marks.popleft()
-        then, old_position = marks[0]
-        left = self._seconds - self.spent_seconds
+        self.spent_seconds = self._spent_before + elapsed_seconds
+        history = self._history
+        if not history:
+            self._first_seconds = elapsed_seconds
+        if not history or elapsed_seconds - history[-1][0] >= SPACING_FRACTION * self._seconds:
+            history.append((elapsed_seconds, position))
+        while len(history) > 1 and history[1][0] <= (elapsed_seconds + self._first_seconds) / 2:
+            history.popleft()
+        then, old_position = history[0]
+        remaining_seconds = self._seconds - self.spent_seconds
         if position > old_position:
             rate = (position - old_position) / (elapsed_seconds - then)
-            self.end_position = position + round(max(0.0, rate * left))
-            self.ended = left * rate < self._step
+            self.end_position = position + round(max(0.0, rate * remaining_seconds))
+            self.ended = remaining_seconds * rate < self._step
         else:
-            self.ended = left <= 0
+            self.ended = remaining_seconds <= 0
         if self.ended:
             self.end_position = position

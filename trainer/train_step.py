@@ -1,4 +1,4 @@
-"""How a batch changes the weights."""
+"""A training step: from a batch to updated weights."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -21,17 +21,17 @@ Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainStep:
-    """One call is one step.
+    """Makes one step per call.
 
     Attributes:
-        model: DDP or what it wraps.
-        dtype: autocast's; None for float32.
-        accumulate_steps: microbatches of equal size that a batch is computed in; the step is that
-            of the whole batch, but that batch norm sees each microbatch alone.
-        grad_clip_norm: length that the gradient over all weights is cut to.
-        averaged: follows the weights.
-        scaler: float16's; a step whose gradients overflow is left out, and the scale halved. With
-            LARS it waits for the device.
+        model: the model, in DDP if there are several ranks.
+        dtype: autocast type; None for float32.
+        accumulate_steps: number of equal micro-batches. The gradient is that of the whole batch,
+            but batch norm uses the statistics of each micro-batch.
+        grad_clip_norm: upper limit of the global gradient norm; None for no clipping.
+        ema: average of the weights, updated after each step.
+        scaler: loss scaler of float16, which skips steps whose gradients overflow and halves the
+            scale. With LARS it waits for the device.
     """
 
     model: nn.Module
@@ -40,25 +40,23 @@ class TrainStep:
     dtype: torch.dtype | None = None
     accumulate_steps: int = 1
     grad_clip_norm: float | None = None
-    averaged: ModelEma[Any] | None = None
+    ema: ModelEma[Any] | None = None
     scaler: GradScaler = field(default_factory=lambda: GradScaler(enabled=False))
 
     def __call__(
         self, images: torch.Tensor, targets: torch.Tensor, learning_rate: float, *, step: int = 0
     ) -> torch.Tensor:
-        """The mean loss before the step, the run's `step`-th, a scalar on the device; nothing waits
-        for it."""
+        """Make step number `step` of the run, without waiting for the device.
+
+        Returns the mean loss before the step, a scalar on the device.
+        """
         set_learning_rate(self.optimizer, learning_rate)
-        parts = list(
-            zip(
-                images.chunk(self.accumulate_steps),
-                targets.chunk(self.accumulate_steps),
-                strict=True,
-            )
-        )
+        chunks = (tensor.chunk(self.accumulate_steps) for tensor in (images, targets))
+        microbatches = list(zip(*chunks, strict=True))
+        count = len(microbatches)
         losses = [
-            self._add_gradient(part, share=1 / len(parts), last=number == len(parts))
-            for number, part in enumerate(parts, start=1)
+            self._add_gradient(*microbatch, weight=1 / count, is_last=number == count)
+            for number, microbatch in enumerate(microbatches, start=1)
         ]
         if self.grad_clip_norm is not None:
             self.scaler.unscale_(self.optimizer)
@@ -66,23 +64,23 @@ class TrainStep:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
-        if self.averaged is not None:
-            self.averaged.update(step)
+        if self.ema is not None:
+            self.ema.update(step)
         return reduce(torch.add, losses)
 
     def _add_gradient(
-        self, part: tuple[torch.Tensor, torch.Tensor], *, share: float, last: bool
+        self, images: torch.Tensor, targets: torch.Tensor, *, weight: float, is_last: bool
     ) -> torch.Tensor:
-        images, targets = part
-        with nullcontext() if last else self._apart():
+        """Add the gradient of a micro-batch; DDP averages over the ranks with the last one."""
+        with nullcontext() if is_last else self._no_sync():
             with torch.autocast(images.device.type, self.dtype, enabled=self.dtype is not None):
                 logits = self.model(images)
-            loss = self.loss(logits.float(), targets) * share
+            loss = self.loss(logits.float(), targets) * weight
             self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
-    def _apart(self) -> AbstractContextManager[None]:
-        """Ranks exchange gradients once a step, with its last part."""
+    def _no_sync(self) -> AbstractContextManager[None]:
+        """Context without an exchange of gradients between ranks."""
         if isinstance(self.model, DistributedDataParallel):
             return self.model.no_sync()
         return nullcontext()

@@ -98,7 +98,7 @@ def with_keras(job: TrainingRun, exchange: Exchange) -> TrainingRun:
         exchange=exchange,
         train=functions.train,
     )
-    return replace(job, model=model, update=update)
+    return replace(job, model=model, train_step=update)
 
 
 def _loss(classes: int, label_smoothing: float) -> Any:

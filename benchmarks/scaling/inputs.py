@@ -71,7 +71,7 @@ class Inputs:
     @contextmanager
     def exchanging(self, rung: str) -> Iterator[None]:
         """Ranks exchange gradients, but on the rungs that they work apart on."""
-        model = self.job.update.model
+        model = self.job.train_step.model
         if rung in (APART, IN_STEP) and isinstance(model, DistributedDataParallel):
             with model.no_sync():
                 yield

@@ -122,7 +122,7 @@ class Laps:
 
         for record in train_steps(
             watched(),
-            job.update,
+            job.train_step,
             schedule=job.schedule,
             global_batch_size=job.settings.recipe.global_batch_size,
             seed=hash((job.settings.pipeline.seed, job.world.rank)),

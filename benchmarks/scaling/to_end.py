@@ -61,7 +61,7 @@ def measure_trainings(
                 f"{benchmark.nnodes}."
             )
     folder = Path(settings.run.out or RUNS / time.strftime("scaling-%Y%m%d-%H%M%S"))
-    metric = TASKS[data.dataset.manifest.task].best_by
+    metric = TASKS[data.dataset.manifest.task].primary_metric
     trainings = []
     sizes = [size for size in plan.sizes if size.mode in (benchmark.mode or (STRONG,))]
     for number, size in enumerate(sizes):

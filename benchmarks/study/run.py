@@ -190,7 +190,7 @@ def _prediction(plan: StudyPlan, ladder: Path) -> Path:
 
 
 def _report(plan: StudyPlan, ladder: Path, prediction: Path) -> None:
-    metric, target = TASKS[plan.task].best_by, plan.settings.run.target_top1
+    metric, target = TASKS[plan.task].primary_metric, plan.settings.run.target_top1
     outcomes = [read_outcome(cell, metric=metric, target=target) for cell in plan.cells]
     output = plan.folder / "study.json"
     report_study(

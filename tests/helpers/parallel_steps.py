@@ -1,4 +1,7 @@
-"""Steps on two ranks beside the same on one: prints how far each way of DDP's is from that."""
+"""Run under torchrun: the same steps on two ranks and on one, with options of DDP.
+
+Prints the largest difference of the weights for each option as JSON.
+"""
 
 import dataclasses
 import json
@@ -14,7 +17,7 @@ from trainer.distributed.process_group import open_world
 from trainer.model.build import Classifier
 from trainer.train_step import TrainStep
 
-WAYS: dict[str, dict[str, Any]] = {
+OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {},
     "accumulated": {"accumulate_steps": 2},
     "static": {"static_graph": True},
@@ -23,11 +26,11 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 def weights(world: World, *, accumulate_steps: int = 1, **machine: Any) -> torch.Tensor:
-    """After 4 steps of 16 images over all ranks."""
+    """Weights after 4 steps of 16 images over all ranks."""
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.Flatten(), nn.Linear(72, 5))
     model = Classifier(network, mean=(0.5,) * 3, std=(0.2,) * 3)
-    update = TrainStep(
+    train_step = TrainStep(
         model=wrap_ddp(model, world, MachineConfig(**machine)),
         optimizer=torch.optim.SGD(model.parameters(), lr=1.0),
         accumulate_steps=accumulate_steps,
@@ -36,17 +39,17 @@ def weights(world: World, *, accumulate_steps: int = 1, **machine: Any) -> torch
     for _ in range(4):
         images = torch.randint(256, (16, 3, 8, 8), dtype=torch.uint8, generator=generator)
         labels = torch.randint(5, (16,), generator=generator)
-        own = slice(world.rank, None, world.world_size)
-        update(images[own], labels[own], 0.1)
+        share = slice(world.rank, None, world.world_size)
+        train_step(images[share], labels[share], 0.1)
     return nn.utils.parameters_to_vector(model.parameters()).detach()
 
 
 if __name__ == "__main__":
-    with open_world("cpu") as together:
-        expected = weights(dataclasses.replace(together, rank=0, world_size=1))
-        far = {
-            name: float((weights(together, **way) - expected).abs().max())
-            for name, way in WAYS.items()
+    with open_world("cpu") as world:
+        expected = weights(dataclasses.replace(world, rank=0, world_size=1))
+        errors = {
+            name: float((weights(world, **options) - expected).abs().max())
+            for name, options in OPTIONS.items()
         }
-        if together.rank == 0:
-            print(json.dumps(far))
+        if world.rank == 0:
+            print(json.dumps(errors))

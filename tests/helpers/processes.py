@@ -1,4 +1,4 @@
-"""torchrun, and ranks as it starts them, in processes where everything is imported already."""
+"""torchrun and ranks in forked processes that have imported everything already."""
 
 import json
 import os
@@ -15,7 +15,7 @@ import torch.distributed.run
 from tests.helpers import tiny_trainer
 from trainer.distributed.exit import exit_with_message
 
-# The ranks are forks of torchrun's own process, and run the lines of the script that it is given.
+# torchrun forks the ranks from its own process and runs the script in them.
 FORKED = ("--run-path", "--start-method", "fork")
 
 
@@ -26,8 +26,10 @@ def start_ranks(
     prepare: Callable[[int], None] | None = None,
     **settings: Any,
 ) -> list[ForkServerProcess]:
-    """Train with `settings` on `count` ranks, which call `prepare`, of a module, with their number
-    before."""
+    """Start training with `settings` on `count` ranks; each first calls `prepare` with its rank.
+
+    `prepare` must be a function of a module, or a partial of one.
+    """
     port = free_port()
     processes = [
         loaded.Process(target=_train, args=(rank, count, port, prepare, settings))
@@ -55,7 +57,7 @@ def _train(
 
 
 def become(rank: int, count: int, port: int) -> None:
-    """Make this process one of `count` ranks, with a core of its own."""
+    """Make this process one of `count` ranks and pin it to a core."""
     pin(rank)
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
     os.environ |= {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
@@ -63,7 +65,7 @@ def become(rank: int, count: int, port: int) -> None:
 
 
 class Torchrun:
-    """torchrun on `ranks`, which are forks of its process; all work in `folder`."""
+    """A torchrun process with `ranks` forked ranks, working in `folder`."""
 
     def __init__(
         self, loaded: ForkServerContext, ranks: int, *words: object, folder: Path, restarts: int = 0
@@ -76,33 +78,33 @@ class Torchrun:
         self.process.start()
 
     def end(self) -> tuple[int | None, str]:
-        """Exit code and what was printed, once it has ended."""
+        """Wait for its end; exit code and output."""
         self.process.join()
         return self.process.exitcode, self._output.read_text()
 
 
 def run_torchrun(words: Sequence[object], folder: Path, output: Path) -> None:
-    """Be torchrun, which prints to a file."""
+    """Run torchrun in this process, with its output in a file."""
     os.chdir(folder)
     print_to(output)
     torch.distributed.run.main([str(word) for word in words])
 
 
 def print_to(path: Path) -> None:
-    """What this process and those below it print goes to a file."""
+    """Redirect the output of this process and its children to a file."""
     file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
-    for standard in (1, 2):
-        os.dup2(file, standard)
+    for descriptor in (1, 2):
+        os.dup2(file, descriptor)
 
 
 def pin(number: int) -> None:
-    """Let this process have one core: threads that wait for each other are slow on a busy one."""
+    """Pin this process to one core: threads that wait for each other are slow on a busy one."""
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[number % len(cores)]})
 
 
 def exit_codes(processes: list[ForkServerProcess]) -> list[int | None]:
-    """Once all have ended."""
+    """Wait for all processes; their exit codes."""
     for process in processes:
         process.join()
     return [process.exitcode for process in processes]
@@ -116,12 +118,12 @@ def kill(processes: list[ForkServerProcess]) -> None:
 
 
 def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 def lines(out: Path, kind: str) -> list[dict[str, Any]]:
-    """Those of a run's metrics.jsonl."""
+    """Records of one kind in a run's metrics.jsonl."""
     records = map(json.loads, (out / "metrics.jsonl").read_text().splitlines())
     return [record for record in records if record["kind"] == kind]

@@ -1,4 +1,4 @@
-"""metrics.jsonl of runs that never were."""
+"""Made-up metrics.jsonl files."""
 
 import json
 from pathlib import Path
@@ -7,17 +7,20 @@ from trainer.run.metrics_reader import Record
 
 
 def records(*, seconds: float, top1: float | None = None, steps: int = 20) -> list[Record]:
-    """16 samples an epoch, 8 a step of `seconds`, a fifth of it waiting; evaluated each epoch."""
-    found: list[Record] = []
+    """Records of a run with 16 samples per epoch, 8 per step, evaluated after each epoch.
+
+    A step takes `seconds`, a fifth of it waiting for data.
+    """
+    run: list[Record] = []
     for step in range(1, steps + 1):
-        where = {"position": 8 * step, "epoch": step / 2, "elapsed_seconds": seconds * step}
-        where |= {"process": 2 * step // steps, "images": 8, "seconds": seconds}
-        where |= {"data_seconds_max": seconds / 5, "loss": 4.0 / step, "learning_rate": 0.1}
-        where |= {"memory_bytes": 2**20, "bad_samples": 0}
-        found.append({"kind": "train", **where})
+        common = {"position": 8 * step, "epoch": step / 2, "elapsed_seconds": seconds * step}
+        common |= {"process": 2 * step // steps, "images": 8, "seconds": seconds}
+        common |= {"data_seconds_max": seconds / 5, "loss": 4.0 / step, "learning_rate": 0.1}
+        common |= {"memory_bytes": 2**20, "bad_samples": 0}
+        run.append({"kind": "train", **common})
         if top1 and step % 2 == 0:
-            found.append({**where, "kind": "evaluation", "top1": top1 * step / steps, "loss": 0.5})
-    return found
+            run.append({**common, "kind": "evaluation", "top1": top1 * step / steps, "loss": 0.5})
+    return run
 
 
 def write(folder: Path, lines: list[Record]) -> Path:

@@ -1,4 +1,4 @@
-"""Short runs on the digits, in this process."""
+"""Short training runs on the digits in this process."""
 
 import json
 import signal
@@ -19,7 +19,7 @@ STEPS = 6
 
 
 def train(shards: Path, out: Path, *, steps: float = STEPS, **settings: Any) -> dict[str, Any]:
-    """Run for `steps` steps of the digits; return what the checkpoint holds."""
+    """Train for `steps` steps on the digits; return the content of the checkpoint."""
     samples = json.loads((shards / "dataset.json").read_text())["splits"]["train"]
     epochs = steps * GLOBAL_BATCH_SIZE / sum(samples["class_counts"])
     fast = {"model": "resnet8", "precision": "fp32", "log_every": 2}
@@ -43,7 +43,7 @@ def saved(out: Path) -> dict[str, Any]:
 
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
-    """Let SIGTERM come while the step after `steps` steps is being made."""
+    """Raise SIGTERM after `steps` steps."""
     original = trainer.train.train_steps
 
     def interrupted(*arguments: Any, **settings: Any) -> Iterator[StepRecord]:

@@ -1,8 +1,7 @@
-"""The trainer with one more classifier and one more model of segmentation, so small that many runs
-fit into a test; for torchrun, too.
+"""The trainer with a tiny classification and a tiny segmentation model, also for torchrun.
 
-It draws nothing and norms nothing, so a step computes the same at any number of ranks, but for the
-order of sums.
+The models have neither dropout nor batch norm, so a step is the same on any number of ranks, except
+for the order of sums.
 """
 
 from typing import Any
@@ -33,7 +32,7 @@ def tiny(*, weights: None, num_classes: int) -> nn.Module:
 
 
 class TinyPixelwise(nn.Module):
-    """As torchvision's FCN: a backbone, a head and an auxiliary head."""
+    """Like torchvision's FCN: a backbone, a head and an auxiliary head."""
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
@@ -49,12 +48,12 @@ class TinyPixelwise(nn.Module):
         return {name: interpolate(head, size, mode="bilinear") for name, head in heads.items()}
 
 
-def tiny_pixelwise(*, weights: None, num_classes: int, **others: Any) -> nn.Module:
+def tiny_pixelwise(*, weights: None, num_classes: int, **ignored: Any) -> nn.Module:
     return TinyPixelwise(num_classes)
 
 
-# Only what lies in torchvision's own package is listed as its own. A script that is run where it
-# was imported comes here twice.
+# torchvision lists only models of its own package. This runs twice if a process that imported this
+# module runs it as a script.
 for builder, module in ((tiny, "tiny"), (tiny_pixelwise, "segmentation.tiny")):
     builder.__module__ = f"torchvision.models.{module}"
     BUILTIN_MODELS.pop(builder.__name__, None)

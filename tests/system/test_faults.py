@@ -1,4 +1,4 @@
-"""Ranks that die or stall under torchrun."""
+"""Ranks that die or stall."""
 
 import os
 import re
@@ -25,8 +25,8 @@ def start(
     return Torchrun(loaded, 2, script, *settings, folder=folder, restarts=restarts)
 
 
-def rank(started: Torchrun, number: int) -> int:
-    """The process of a rank: torchrun starts them in order, and nothing else."""
+def pid_of_rank(started: Torchrun, number: int) -> int:
+    """Process id of a rank: the children of torchrun are the ranks, in order."""
     pid = started.process.pid
     return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[number])
 
@@ -39,17 +39,17 @@ def wait_for(started: Torchrun, folder: Path, pattern: str) -> Path:
     raise AssertionError(started.end())
 
 
-def test_a_killed_rank_is_started_anew(
+def test_a_killed_rank_is_restarted(
     digits_shards: Path, tmp_path: Path, loaded: ForkServerContext
 ) -> None:
     started = start(loaded, tmp_path, digits_shards, restarts=3)
     checkpoint = wait_for(started, tmp_path, f"runs/*/{CHECKPOINT_NAME}")
-    os.kill(rank(started, 1), signal.SIGKILL)
-    exit_code, said = started.end()
-    assert exit_code == 0, said
-    assert "Going on from" in said
+    os.kill(pid_of_rank(started, 1), signal.SIGKILL)
+    exit_code, output = started.end()
+    assert exit_code == 0, output
+    assert "Resuming from" in output
     assert len([*(tmp_path / "runs").iterdir()]) == 1
-    # Each step's samples once.
+    # Each step is logged once.
     steps = lines(checkpoint.parent, "train")
     ends = [step["position"] for step in steps]
     assert ends == sorted(ends) and ends[-1] == STEPS * SIZE
@@ -61,21 +61,21 @@ def test_a_rank_that_stalls_is_named(
 ) -> None:
     started = start(loaded, tmp_path, digits_shards, "--rank-timeout", "4", restarts=0)
     wait_for(started, tmp_path, f"runs/*/{CHECKPOINT_NAME}")
-    stalled = rank(started, 1)
+    stalled = pid_of_rank(started, 1)
     os.kill(stalled, signal.SIGSTOP)
-    alive = Path(f"/proc/{rank(started, 0)}/fd")
-    while started.process.is_alive() and alive.is_dir() and any_open(alive):
+    open_files = Path(f"/proc/{pid_of_rank(started, 0)}/fd")
+    while started.process.is_alive() and open_files.is_dir() and any_open(open_files):
         time.sleep(0.1)
     os.kill(stalled, signal.SIGKILL)
-    exit_code, said = started.end()
+    exit_code, output = started.end()
     assert exit_code == 1
-    assert re.search(r"Error: Rank 1 has died, or has not answered for 4 s", said), said
+    assert re.search(r"Error: Rank 1 died or did not respond for 4 s", output), output
 
 
-def test_rank_0_dies_with_the_store_that_it_holds(
+def test_rank_0_dies_with_the_store_that_it_hosts(
     digits_shards: Path, tmp_path: Path, loaded: ForkServerContext
 ) -> None:
-    """As where each start of the ranks has a store of its own (docs/nodes.md)."""
+    """As if each start of the ranks had its own store (docs/nodes.md)."""
     out, errors = tmp_path / "run", tmp_path / "errors.txt"
     settings = {"shards": str(digits_shards), "out": str(out), "threads": 1}
     settings |= {"epochs": 1000.0, "checkpoint_minutes": 0.002}
@@ -85,7 +85,7 @@ def test_rank_0_dies_with_the_store_that_it_holds(
         time.sleep(0.02)
     kill(ranks[:1])
     assert exit_codes(ranks[1:]) == [1]
-    assert errors.read_text().count("Error: Rank 0 has died") == 1
+    assert errors.read_text().count("Error: Rank 0 died") == 1
     assert "Traceback" not in errors.read_text()
 
 
@@ -95,7 +95,7 @@ def write_errors(path: Path, rank: int) -> None:
 
 
 def any_open(files: Path) -> bool:
-    """Whether a process holds files: one that has ended, and is not waited for, doesn't."""
+    """Whether a process has open files, which a zombie has not."""
     try:
         return any(files.iterdir())
     except OSError:

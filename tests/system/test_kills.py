@@ -1,4 +1,4 @@
-"""Killed at any moment and started again, a run ends with the bits of the undisturbed one.
+"""A run that is killed at random times and restarted equals an uninterrupted one, bit by bit.
 
 SHARDLINE_KILLS sets the number of kills.
 """
@@ -19,7 +19,7 @@ STEPS = 80 * KILLS
 GLOBAL_BATCH_SIZE = 64
 
 
-def test_killed_and_resumed_is_undisturbed(
+def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(
     digits_shards: Path, tmp_path: Path, loaded: ForkServerContext
 ) -> None:
     settings = {
@@ -41,36 +41,36 @@ def test_killed_and_resumed_is_undisturbed(
     assert whole.exitcode == 0
     times = [line["time"] for line in lines(tmp_path / "whole", "train")]
 
-    moments, resumed = random.Random(KILLS), set()
+    delays, positions = random.Random(KILLS), set()
     for kill in range(KILLS):
         process = start(tmp_path / "parts")
         wait_for_training(process, tmp_path / "parts")
-        if kill % 2:  # the others may die before anything new is saved
+        if kill % 2:  # other kills may come before a new checkpoint
             wait_for_checkpoint(process, tmp_path / "parts")
-        process.join(moments.uniform(0, 0.5) * (times[-1] - times[0]) / KILLS)
+        process.join(delays.uniform(0, 0.5) * (times[-1] - times[0]) / KILLS)
         assert process.exitcode is None, f"the run ended after {kill} kills"
         process.kill()
         process.join()
-        resumed.add(position(tmp_path / "parts"))
+        positions.add(position(tmp_path / "parts"))
     last = start(tmp_path / "parts")
     last.join()
     assert last.exitcode == 0
-    assert len(resumed) > 1
+    assert len(positions) > 1
     ends = [read(tmp_path / name) for name in ("whole", "parts")]
     assert ends[0]["progress"] == ends[1]["progress"]
-    for part in ("network", "optimizer"):
-        torch.testing.assert_close(ends[0][part], ends[1][part], rtol=0, atol=0)
+    for entry in ("network", "optimizer"):
+        torch.testing.assert_close(ends[0][entry], ends[1][entry], rtol=0, atol=0)
 
 
 def wait_for_training(process: Any, out: Path) -> None:
-    """Until it has opened what it logs to, which it does just before the first step."""
-    metrics, began = out / "metrics.jsonl", time.time()
-    while process.is_alive() and not (metrics.exists() and metrics.stat().st_mtime > began):
+    """Wait until the process has opened metrics.jsonl, just before its first step."""
+    metrics, started = out / "metrics.jsonl", time.time()
+    while process.is_alive() and not (metrics.exists() and metrics.stat().st_mtime > started):
         time.sleep(0.01)
 
 
 def wait_for_checkpoint(process: Any, out: Path) -> None:
-    """Until it has saved once more than the processes before it."""
+    """Wait until the process has saved a checkpoint."""
     before = position(out)
     while process.is_alive() and position(out) == before:
         time.sleep(0.01)
@@ -82,7 +82,7 @@ def read(out: Path) -> dict[str, Any]:
 
 
 def position(out: Path) -> int | None:
-    """That of the newest checkpoint, None before the first."""
+    """Position of the newest checkpoint; None before the first."""
     if not (out / "checkpoint.pt").exists():
         return None
     return int(read(out)["progress"]["position"])

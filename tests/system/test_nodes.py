@@ -1,4 +1,4 @@
-"""Two nodes over loopback, by the command of docs/nodes.md."""
+"""Two nodes on loopback, started by the command in docs/nodes.md."""
 
 import os
 import re
@@ -16,8 +16,8 @@ STEPS, SIZE = 120, 64
 DOCS = Path(__file__).parents[2] / "docs" / "nodes.md"
 
 
-def documented() -> tuple[dict[str, str], list[str]]:
-    """Environment and arguments of torchrun."""
+def read_command() -> tuple[dict[str, str], list[str]]:
+    """Environment and arguments of torchrun in docs/nodes.md."""
     (block,) = re.findall(r"```console\n(.*?)```", DOCS.read_text(), re.DOTALL)
     export, command = block.replace("\\\n", " ").strip().split("\n")
     name, value = export.removeprefix("export ").split("=")
@@ -33,7 +33,7 @@ def torchrun(node: int, environment: dict[str, str], words: list[str], folder: P
 
 
 def kill(node: ForkServerProcess) -> None:
-    """The agent and its ranks, as if the machine had lost its power."""
+    """Kill the agent and its ranks, as a power failure would."""
     assert node.pid is not None
     children = Path(f"/proc/{node.pid}/task/{node.pid}/children").read_text().split()
     for pid in (node.pid, *map(int, children)):
@@ -41,25 +41,25 @@ def kill(node: ForkServerProcess) -> None:
     node.join()
 
 
-def test_a_node_killed_and_started_again_resumes(
+def test_a_killed_and_restarted_node_resumes(
     digits_shards: Path, tmp_path: Path, loaded: ForkServerContext
 ) -> None:
-    environment, words = documented()
+    environment, words = read_command()
     run = tmp_path / "run"
-    said = {
+    replacements = {
         "4": "1",
         "node0:29500": f"127.0.0.1:{free_port()}",
         "/data/shards": str(digits_shards),
         "/data/runs/first": str(run),
     }
-    words = [said.get(word, word) for word in words]
+    words = [replacements.get(word, word) for word in words]
     trainer = words.index("-m")
-    quick = ["--local-addr", "127.0.0.1"]
-    quick += ["--rdzv-conf", "keep_alive_interval=1,keep_alive_max_attempt=4"]
-    small = ["--model", tiny_trainer.MODEL, "--global-batch-size", str(SIZE), "--val-every", "0"]
-    small += ["--epochs", str((STEPS * SIZE - 1) / 1617), "--checkpoint-minutes", "0.002"]
+    timeouts = ["--local-addr", "127.0.0.1"]
+    timeouts += ["--rdzv-conf", "keep_alive_interval=1,keep_alive_max_attempt=4"]
+    options = ["--model", tiny_trainer.MODEL, "--global-batch-size", str(SIZE), "--val-every", "0"]
+    options += ["--epochs", str((STEPS * SIZE - 1) / 1617), "--checkpoint-minutes", "0.002"]
     script = [*FORKED, tiny_trainer.__file__]
-    command = [*words[:trainer], *quick, *script, *words[trainer + 2 :], *small]
+    command = [*words[:trainer], *timeouts, *script, *words[trainer + 2 :], *options]
 
     def start(number: int) -> ForkServerProcess:
         node = loaded.Process(target=torchrun, args=(number, environment, command, tmp_path))
@@ -67,8 +67,8 @@ def test_a_node_killed_and_started_again_resumes(
         return node
 
     nodes = [start(0)]
-    # The first to listen at the endpoint holds the rendezvous.
-    wait_for_listener(said["node0:29500"])
+    # The first node that listens on the endpoint hosts the rendezvous.
+    wait_for_listener(replacements["node0:29500"])
     nodes.append(start(1))
     try:
         while not (run / "checkpoint.pt").exists():

@@ -1,4 +1,4 @@
-"""Several gloo ranks under torchrun: the same samples, the same counts, one voice."""
+"""Several gloo ranks under torchrun: the same samples and counts as one rank, one error message."""
 
 import json
 import os
@@ -21,45 +21,45 @@ SMALL += ["--threads", "1"]
 TRAINER = tiny_trainer.__file__
 
 
-def test_three_ranks_see_what_one_sees(
+def test_three_ranks_see_the_same_samples_as_one(
     digits_shards: Path, tmp_path: Path, loaded: ForkServerContext
 ) -> None:
     # The last steps straddle the end of the first epoch.
     begin = 1600 - 48 * 2
-    alone = rank_watcher.watch(str(digits_shards), global_batch_size=48, position=begin, steps=4)
+    one_rank = rank_watcher.watch(str(digits_shards), global_batch_size=48, position=begin, steps=4)
     out = tmp_path / "view.json"
     words = (rank_watcher.__file__, digits_shards, out, 48, begin + 48, 3)
-    exit_code, said = Torchrun(loaded, 3, *words, folder=tmp_path).end()
-    assert exit_code == 0, said
-    together = json.loads(out.read_text())
-    assert together["world_size"] == 3
-    assert together["end"] == alone["end"] == begin + 48 * 4
-    assert together["steps"] == alone["steps"][1:]
-    assert together["evaluation"] == alone["evaluation"]
-    assert together["evaluation"][0] == 180
+    exit_code, output = Torchrun(loaded, 3, *words, folder=tmp_path).end()
+    assert exit_code == 0, output
+    three_ranks = json.loads(out.read_text())
+    assert three_ranks["world_size"] == 3
+    assert three_ranks["end"] == one_rank["end"] == begin + 48 * 4
+    assert three_ranks["steps"] == one_rank["steps"][1:]
+    assert three_ranks["evaluation"] == one_rank["evaluation"]
+    assert three_ranks["evaluation"][0] == 180
 
 
-def test_bad_samples_are_named_once_and_too_many_end_all_ranks(
+def test_lists_bad_samples_once_and_too_many_end_all_ranks(
     digits_shards: Path, tmp_path: Path, loaded: ForkServerContext
 ) -> None:
     shards = Path(shutil.copytree(digits_shards, tmp_path / "shards"))
     bad = some(shards, "train", 0.05)
     damage(shards, "train", bad)
     words = (TRAINER, "--shards", shards, *SMALL, "--epochs", "0.5", "--out", "run")
-    exit_code, said = Torchrun(loaded, 2, *words, "--max-bad", "0.1", folder=tmp_path).end()
-    assert exit_code == 0, said
-    named = (tmp_path / "run" / "bad_samples.csv").read_text().splitlines()[1:]
-    counted = lines(tmp_path / "run", "train")[-1]["bad_samples"]
-    assert len(set(named)) == len(named) == counted > 0
+    exit_code, output = Torchrun(loaded, 2, *words, "--max-bad", "0.1", folder=tmp_path).end()
+    assert exit_code == 0, output
+    listed = (tmp_path / "run" / "bad_samples.csv").read_text().splitlines()[1:]
+    count = lines(tmp_path / "run", "train")[-1]["bad_samples"]
+    assert len(set(listed)) == len(listed) == count > 0
     (tmp_path / "stopped").mkdir()
-    exit_code, said = Torchrun(loaded, 2, *words, folder=tmp_path / "stopped").end()
+    exit_code, output = Torchrun(loaded, 2, *words, folder=tmp_path / "stopped").end()
     assert exit_code == 1
-    assert len(re.findall(r"Error: \d+ bad samples are more than --max-bad allows", said)) == 1
-    assert "gloo" not in said and "Connection closed" not in said
+    assert len(re.findall(r"Error: \d+ bad samples are more than --max-bad allows", output)) == 1
+    assert "gloo" not in output and "Connection closed" not in output
 
 
 def training(loaded: ForkServerContext, shards: Path, folder: Path) -> Torchrun:
-    """Two ranks that have made their first steps in "run"."""
+    """Two ranks that have logged their first steps to the directory "run"."""
     words = (TRAINER, "--shards", shards, *SMALL, "--out", "run")
     started, metrics = Torchrun(loaded, 2, *words, folder=folder), folder / "run" / "metrics.jsonl"
     while started.process.is_alive() and not (metrics.exists() and metrics.stat().st_size):
@@ -67,17 +67,17 @@ def training(loaded: ForkServerContext, shards: Path, folder: Path) -> Torchrun:
     return started
 
 
-def test_a_shard_cut_off_in_a_run_ends_all_ranks_with_its_name(
+def test_a_shard_truncated_during_a_run_ends_all_ranks_with_its_name(
     digits_shards: Path, tmp_path: Path, loaded: ForkServerContext
 ) -> None:
     shards = Path(shutil.copytree(digits_shards, tmp_path / "shards"))
     started = training(loaded, shards, tmp_path)
     os.truncate(shards / "train-000000.tar", 2**15)
-    exit_code, said = started.end()
+    exit_code, output = started.end()
     assert exit_code == 1
-    cut = r"Error: .*sample \d{9} of .*train-000000\.tar is cut off after \d+ of \d+ bytes"
-    assert len(re.findall(cut, said)) == 1, said
-    assert "gloo" not in said and "SIGBUS" not in said
+    message = r"Error: .*sample \d{9} of .*train-000000\.tar is cut off after \d+ of \d+ bytes"
+    assert len(re.findall(message, output)) == 1, output
+    assert "gloo" not in output and "SIGBUS" not in output
 
 
 def test_sigterm_to_torchrun_saves_once(
@@ -86,8 +86,8 @@ def test_sigterm_to_torchrun_saves_once(
     started, run = training(loaded, digits_shards, tmp_path), tmp_path / "run"
     assert started.process.pid is not None
     os.kill(started.process.pid, signal.SIGTERM)
-    _, said = started.end()
-    assert said.count("Stopped by SIGTERM") == 1, said
+    _, output = started.end()
+    assert output.count("Stopped by SIGTERM") == 1, output
     position = torch.load(run / "checkpoint.pt", weights_only=True)["progress"]["position"]
     assert position == lines(run, "train")[-1]["position"] > 0
 
@@ -99,12 +99,12 @@ def test_sigterm_to_torchrun_saves_once(
         (["--epochs", "0"], "Error: --epochs must be above 0"),
     ],
 )
-def test_one_rank_speaks_for_all(
+def test_one_rank_reports_the_error(
     tmp_path: Path, loaded: ForkServerContext, arguments: list[str], message: str
 ) -> None:
     words = (TRAINER, *arguments, "--out", "run")
-    exit_code, said = Torchrun(loaded, 2, *words, folder=tmp_path).end()
+    exit_code, output = Torchrun(loaded, 2, *words, folder=tmp_path).end()
     assert exit_code != 0
-    assert said.count(message) == 1
-    assert "exitcode  : " + ("1" if "nowhere" in arguments else "2") in said
+    assert output.count(message) == 1
+    assert "exitcode  : " + ("1" if "nowhere" in arguments else "2") in output
     assert not (tmp_path / "run").exists()

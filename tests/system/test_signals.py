@@ -1,4 +1,4 @@
-"""SIGTERM at any moment: saved, out within 10 seconds, with 128 + 15, at 1, 2 and 4 ranks."""
+"""SIGTERM at any time: the run saves and exits within 10 s with 128 + 15, on 1, 2 and 4 ranks."""
 
 import os
 import signal
@@ -20,52 +20,52 @@ STEPS, SIZE = 12, 64
 SECONDS = 10
 
 
-def terminate(said: Path) -> None:
-    """Tell this process to end, and write down when."""
-    said.write_text(str(time.monotonic()))
+def terminate(time_file: Path) -> None:
+    """Send SIGTERM to this process, and write the time to a file."""
+    time_file.write_text(str(time.monotonic()))
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def in_training(said: Path, speaker: int, rank: int) -> None:
+def during_training(time_file: Path, target: int, rank: int) -> None:
     original = trainer.train.train_steps
 
     def steps(*arguments: Any, **settings: Any) -> Iterator[Any]:
         for number, record in enumerate(original(*arguments, **settings), start=1):
             if number == 3:
-                terminate(said)
+                terminate(time_file)
             yield record
 
-    if rank == speaker:
+    if rank == target:
         trainer.train.train_steps = steps
 
 
-def in_evaluation(said: Path, speaker: int, rank: int) -> None:
+def during_evaluation(time_file: Path, target: int, rank: int) -> None:
     original = trainer.train.evaluate
 
     def evaluate(batches: Any, *arguments: Any, **settings: Any) -> Any:
-        seen = []
+        fetched = []
 
         def interrupted() -> Iterator[Any]:
             for batch in batches:
-                seen.append(batch)
-                if len(seen) == 2 and rank == speaker:
-                    terminate(said)
+                fetched.append(batch)
+                if len(fetched) == 2 and rank == target:
+                    terminate(time_file)
                 yield batch
 
         evaluation = original(interrupted(), *arguments, **settings)
-        # Those that heard nothing have not gone on with the third.
-        assert len(seen) == 2
+        # Ranks without a signal must not fetch a third batch.
+        assert len(fetched) == 2
         return evaluation
 
     trainer.train.evaluate = evaluate
 
 
-def in_saving(said: Path, speaker: int, rank: int) -> None:
+def while_saving(time_file: Path, target: int, rank: int) -> None:
     original = trainer.checkpoints.retention.write_checkpoint
 
     def write(*arguments: Any) -> None:
-        if not said.exists():
-            terminate(said)
+        if not time_file.exists():
+            terminate(time_file)
             time.sleep(0.5)
         original(*arguments)
 
@@ -73,23 +73,23 @@ def in_saving(said: Path, speaker: int, rank: int) -> None:
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])
-def test_sigterm_saves_and_ends(
+def test_sigterm_saves_and_exits(
     digits_shards: Path, tmp_path: Path, loaded: ForkServerContext, ranks: int
 ) -> None:
     out = tmp_path / "run"
     settings = {"shards": str(digits_shards), "out": str(out), "threads": 1, "log_every": 1}
     settings |= {"epochs": (STEPS * SIZE - 1) / 1617, "global_batch_size": SIZE, "val_every": 0.2}
-    # One rank alone hears of it; of a checkpoint that is being written, the one that writes.
-    for moment in (in_training, in_evaluation, in_saving):
-        said = tmp_path / moment.__name__
-        prepare = partial(moment, said, ranks - 1)
+    # One rank receives the signal; while saving, the rank that writes the checkpoint.
+    for moment in (during_training, during_evaluation, while_saving):
+        time_file = tmp_path / moment.__name__
+        prepare = partial(moment, time_file, ranks - 1)
         processes = start_ranks(loaded, ranks, prepare=prepare, **settings)
         codes = exit_codes(processes)
-        assert time.monotonic() - float(said.read_text()) < SECONDS
+        assert time.monotonic() - float(time_file.read_text()) < SECONDS
         assert codes == [128 + signal.SIGTERM] * ranks
         position = torch.load(out / "checkpoint.pt", weights_only=True)["progress"]["position"]
         assert position == lines(out, "train")[-1]["position"]
-        assert bool(lines(out, "evaluation")) == (moment is in_saving)
+        assert bool(lines(out, "evaluation")) == (moment is while_saving)
     assert exit_codes(start_ranks(loaded, ranks, **settings)) == [0] * ranks
     steps = lines(out, "train")
     assert [step["position"] for step in steps] == list(range(SIZE, STEPS * SIZE + 1, SIZE))

@@ -1,4 +1,4 @@
-"""A run goes on with other numbers of ranks: the same samples, the same losses."""
+"""A run resumes on other numbers of ranks with the same samples and losses."""
 
 import time
 from multiprocessing.context import ForkServerContext
@@ -9,12 +9,12 @@ import torch
 
 from tests.helpers.processes import exit_codes, kill, lines, start_ranks
 
-# Of a model without batch norm: gradients are summed in another order, and float32 has 24 bits.
-# docs/nodes.md states it.
+# For a model without batch norm: gradients are summed in another order, in float32. docs/nodes.md
+# states this tolerance.
 LOSS_TOLERANCE = 1e-4
 
 
-def test_killed_on_one_rank_and_on_two_and_ended_on_four(
+def test_killed_on_one_and_two_ranks_and_completed_on_four(
     digits_shards: Path, tmp_path: Path, loaded: ForkServerContext
 ) -> None:
     settings = {"shards": str(digits_shards), "threads": 1, "log_every": 1, "precision": "fp32"}
@@ -41,7 +41,7 @@ def test_killed_on_one_rank_and_on_two_and_ended_on_four(
 
 
 def saved_position(out: Path) -> int:
-    """Of the newest checkpoint, 0 before the first."""
+    """Position of the newest checkpoint; 0 before the first."""
     if not (out / "checkpoint.pt").exists():
         return 0
     return int(torch.load(out / "checkpoint.pt", weights_only=True)["progress"]["position"])

@@ -1,4 +1,4 @@
-"""A run that is watched: TensorBoard's files, a trace, the summary; stopped and resumed."""
+"""TensorBoard files, a trace and the summary of a run that is stopped and resumed."""
 
 import gzip
 import json
@@ -13,7 +13,7 @@ from tests.helpers.processes import lines
 from tests.helpers.runs import stop_after, train
 from trainer.config import LogConfig
 from trainer.loop import DATA_SPAN, StepRecord
-from trainer.profiler import TRACE_NAME, traced
+from trainer.profiler import TRACE_NAME, trace_steps
 
 
 def steps_in(trace: Path) -> list[int]:
@@ -23,25 +23,25 @@ def steps_in(trace: Path) -> list[int]:
     return sorted(int(name.split("#")[1]) for name in names if name.startswith("ProfilerStep#"))
 
 
-def test_a_watched_run_stopped_and_resumed(
+def test_logs_of_a_stopped_and_resumed_run(
     digits_shards: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The first process ends while it is traced, in its third traced step."""
+    """The first process is stopped in its third traced step."""
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    watched = {"model": "squeezenet1_1", "tensorboard": True, "profile": True, "log_every": 4}
+    settings = {"model": "squeezenet1_1", "tensorboard": True, "profile": True, "log_every": 4}
     with monkeypatch.context() as patch, pytest.raises(SystemExit) as stopped:
         stop_after(patch, 15)
-        train(digits_shards, tmp_path, steps=33, **watched)
+        train(digits_shards, tmp_path, steps=33, **settings)
     assert stopped.value.code == 128 + signal.SIGTERM
     # The profiler counts from 0; what follows the last step is saving.
     assert steps_in(tmp_path / TRACE_NAME) == [13, 14, 15]
-    assert "A trace of 2 steps is in" in capsys.readouterr().out
+    assert "Trace of 2 steps:" in capsys.readouterr().out
 
-    train(digits_shards, tmp_path, steps=33, **watched)
-    assert "A trace of 5 steps is in" in capsys.readouterr().out
+    train(digits_shards, tmp_path, steps=33, **settings)
+    assert "Trace of 5 steps:" in capsys.readouterr().out
     assert steps_in(tmp_path / TRACE_NAME) == [13, 14, 15, 16, 17]
     intervals, (summary,) = lines(tmp_path, "train"), lines(tmp_path, "summary")
     assert [line["process"] for line in intervals] == [0] * 4 + [1] * (len(intervals) - 4)
@@ -67,13 +67,14 @@ def test_too_few_steps_for_a_trace(tmp_path: Path) -> None:
         data_seconds=0.0,
         compute_seconds=0.0,
     )
-    said: list[str] = []
-    assert list(traced(iter([record] * 3), tmp_path / TRACE_NAME, said.append)) == [record] * 3
-    assert said == ["--profile traces the steps from 14 to 18: too few here."]
+    messages: list[str] = []
+    steps = trace_steps(iter([record] * 3), tmp_path / TRACE_NAME, messages.append)
+    assert list(steps) == [record] * 3
+    assert messages == ["--profile traces steps 14 to 18; there were only 3."]
     assert not (tmp_path / TRACE_NAME).exists()
 
 
-def test_tensorboard_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejects_tensorboard_if_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trainer.config.find_spec", lambda name: None)
     with pytest.raises(MisuseError, match=r"pip install .*\[tensorboard\]"):
         LogConfig(tensorboard=True)

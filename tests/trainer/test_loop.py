@@ -1,4 +1,4 @@
-"""One training loop, and an evaluation that breaks off."""
+"""The training loop and the evaluation loop."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +17,7 @@ from trainer.tasks.tasks import Classification
 from trainer.train_step import TrainStep
 
 CHANNELS = Classification(classes=("red", "green", "blue"))
-ALONE = World(device=torch.device("cpu"))
+ONE_RANK = World(device=torch.device("cpu"))
 
 
 def toy_batches(count: int, *, size: int = 16) -> Iterator[Batch]:
@@ -40,7 +40,7 @@ class Toy(nn.Module):
         return self.layers(images.float() / 255 - 0.5)
 
 
-def updates(model: nn.Module, **settings: Any) -> TrainStep:
+def build_train_step(model: nn.Module, **settings: Any) -> TrainStep:
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0, momentum=0.9)
     return TrainStep(model=model, optimizer=optimizer, **settings)
 
@@ -48,12 +48,14 @@ def updates(model: nn.Module, **settings: Any) -> TrainStep:
 def test_learns_and_records_each_step() -> None:
     model = Toy()
     records = list(
-        train_steps(toy_batches(200), updates(model), schedule=lambda _: 0.1, global_batch_size=16)
+        train_steps(
+            toy_batches(200), build_train_step(model), schedule=lambda _: 0.1, global_batch_size=16
+        )
     )
     assert [record.position for record in records] == list(range(16, 201 * 16, 16))
     assert all(record.images == 16 and not record.loss.requires_grad for record in records)
     assert records[-1].loss < 0.8 * records[0].loss
-    evaluation = evaluate(toy_batches(10), model, ALONE, CHANNELS)
+    evaluation = evaluate(toy_batches(10), model, ONE_RANK, CHANNELS)
     assert evaluation is not None
     assert evaluation.metrics["top1"] > 0.9
     assert model.training
@@ -63,23 +65,27 @@ def test_learns_from_mixed_batches() -> None:
     model = Toy()
     mix = Mixing(seed=0, classes=3, mixup_alpha=0.2, cutmix_alpha=1.0)
     steps = train_steps(
-        toy_batches(200), updates(model), schedule=lambda _: 0.1, global_batch_size=16, mix=mix
+        toy_batches(200),
+        build_train_step(model),
+        schedule=lambda _: 0.1,
+        global_batch_size=16,
+        mix=mix,
     )
     assert sum(1 for _ in steps) == 200
-    evaluation = evaluate(toy_batches(10), model, ALONE, CHANNELS)
+    evaluation = evaluate(toy_batches(10), model, ONE_RANK, CHANNELS)
     assert evaluation is not None
     assert evaluation.metrics["top1"] > 0.8
 
 
-def test_the_rate_is_the_schedules_in_the_middle_of_the_step() -> None:
+def test_the_rate_is_that_in_the_middle_of_a_step() -> None:
     model = Toy()
     steps = train_steps(
-        toy_batches(3), updates(model), schedule=float, global_batch_size=16, position=160
+        toy_batches(3), build_train_step(model), schedule=float, global_batch_size=16, position=160
     )
     assert [record.learning_rate for record in steps] == [168, 184, 200]
 
 
-def test_what_dropout_draws_depends_on_seed_and_position_alone() -> None:
+def test_dropout_depends_only_on_seed_and_position() -> None:
     def losses(*, position: int, seed: int) -> list[float]:
         model = Toy(dropout=0.5)
         torch.manual_seed(torch.seed())
@@ -87,7 +93,7 @@ def test_what_dropout_draws_depends_on_seed_and_position_alone() -> None:
             float(record.loss)
             for record in train_steps(
                 toy_batches(2),
-                updates(model),
+                build_train_step(model),
                 schedule=lambda _: 0.1,
                 global_batch_size=16,
                 position=position,
@@ -100,31 +106,35 @@ def test_what_dropout_draws_depends_on_seed_and_position_alone() -> None:
     assert losses(position=32, seed=1) != losses(position=32, seed=2)
 
 
-def test_evaluation_breaks_off_where_asked_to_stop() -> None:
-    seen: list[int] = []
+def test_evaluation_stops_when_asked() -> None:
+    fetched: list[int] = []
 
     def counted() -> Iterator[Batch]:
         for batch in toy_batches(10):
-            seen.append(len(seen))
+            fetched.append(len(fetched))
             yield batch
 
-    assert evaluate(counted(), Toy(), ALONE, CHANNELS, stopped=lambda: len(seen) == 3) is None
-    assert len(seen) == 3
+    assert evaluate(counted(), Toy(), ONE_RANK, CHANNELS, stopped=lambda: len(fetched) == 3) is None
+    assert len(fetched) == 3
 
 
-def test_flips_are_reported_apart() -> None:
+def test_flips_add_a_metric() -> None:
     model = Toy()
-    plain = evaluate(toy_batches(5), model, ALONE, CHANNELS)
-    both = evaluate(toy_batches(5), model, ALONE, CHANNELS, flips=True)
+    plain = evaluate(toy_batches(5), model, ONE_RANK, CHANNELS)
+    with_flips = evaluate(toy_batches(5), model, ONE_RANK, CHANNELS, flips=True)
     assert plain is not None
-    assert both is not None
-    metrics = dict(both.metrics)
+    assert with_flips is not None
+    metrics = dict(with_flips.metrics)
     flipped = metrics.pop("top1_with_flips")
-    assert (metrics, both.counts, both.loss) == (plain.metrics, plain.counts, plain.loss)
-    right = samples = 0
+    assert (metrics, with_flips.counts, with_flips.loss) == (
+        plain.metrics,
+        plain.counts,
+        plain.loss,
+    )
+    correct = samples = 0
     for batch in toy_batches(5):
         outputs = model(batch.images) + model(batch.images.flip(3))
-        right += (outputs.argmax(1) == batch.labels).sum().item()
+        correct += (outputs.argmax(1) == batch.labels).sum().item()
         samples += len(batch.labels)
-    assert flipped == pytest.approx(right / samples)
+    assert flipped == pytest.approx(correct / samples)
     assert flipped != plain.metrics["top1"]

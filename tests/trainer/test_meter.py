@@ -1,4 +1,4 @@
-"""Rates are images over time, never means of rates."""
+"""Intervals: throughput is images over time, not a mean of rates."""
 
 import os
 from pathlib import Path
@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from trainer.loop import StepRecord
-from trainer.meter import merge, peak_memory_bytes
-from trainer.run.display import describe
+from trainer.meter import merge_ranks, peak_memory_bytes
+from trainer.run.display import progress_line
 from trainer.run.duration import clock
 
 LAST = StepRecord(
@@ -21,16 +21,19 @@ LAST = StepRecord(
 )
 
 
-def test_ranks_merge_into_the_worlds_interval() -> None:
-    interval = merge([(1.0, 20, 0.5, 1.5, 9.0), (3.0, 20, 1.5, 0.5, 7.0)], last=LAST, seconds=2.0)
+def test_merges_the_ranks_into_one_interval() -> None:
+    interval = merge_ranks(
+        [(1.0, 20, 0.5, 1.5, 9.0), (3.0, 20, 1.5, 0.5, 7.0)], last=LAST, seconds=2.0
+    )
     assert (interval.images, interval.loss, interval.images_per_second) == (40, 2.0, 20.0)
     assert (interval.data_seconds, interval.data_seconds_max) == (1.0, 1.5)
     assert (interval.data_share, interval.memory_bytes) == (0.75, 9)
 
 
-def test_the_line_tells_rate_share_loss_and_time_left() -> None:
-    interval = merge([(2.5, 100, 0.5, 0.5, 1.0)], last=LAST, seconds=2.0)
-    text = describe(interval, samples=50, end_position=3350)
+def test_the_progress_line_has_rate_share_loss_and_time_left() -> None:
+    interval = merge_ranks([(2.5, 100, 0.5, 0.5, 1.0)], last=LAST, seconds=2.0)
+    record = {**interval.as_record(), "epoch": 2.0}
+    text = progress_line(record, samples=50, end_position=3350)
     for part in ("epoch 2.00/67.00", "loss 2.5", "50.0 images/s", "25.0% waiting", "1:05 left"):
         assert part in text
 

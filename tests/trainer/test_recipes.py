@@ -1,4 +1,4 @@
-"""Recipes are defaults of options that exist; what is typed wins."""
+"""Recipes are option defaults, which explicit options override."""
 
 from typing import Any
 
@@ -11,23 +11,23 @@ from trainer.config import CONFIGS, Settings
 from trainer.recipes import RECIPES, recipe_lines, recipe_option
 
 
-def parsed(*arguments: str) -> Settings:
-    taken: list[Settings] = []
+def parse(*arguments: str) -> Settings:
+    parsed_settings: list[Settings] = []
 
     @click.command()
     @recipe_option
     @options(*CONFIGS)
     def command(**values: Any) -> None:
-        taken.append(Settings.from_options(**values))
+        parsed_settings.append(Settings.from_options(**values))
 
     result = CliRunner().invoke(command, arguments)
     assert result.exit_code == 0, result.output
-    return taken[0]
+    return parsed_settings[0]
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_fills_the_defaults(name: str) -> None:
-    settings = parsed("--recipe", name)
+    settings = parse("--recipe", name)
     assert settings.recipe.recipe == name
     assert RECIPES[name].items() <= settings.to_dict().items()
     assert settings == Settings.from_options(recipe=name, **RECIPES[name])
@@ -35,33 +35,33 @@ def test_a_recipe_fills_the_defaults(name: str) -> None:
     assert line.startswith(f"Recipe {name}: ")
 
 
-def test_the_standard_is_that_of_the_defaults() -> None:
-    settings = parsed("--recipe", "standard90")
+def test_standard90_equals_the_defaults() -> None:
+    settings = parse("--recipe", "standard90")
     assert recipe_lines(settings) == ["Recipe standard90: --warmup-epochs 5."]
 
 
-def test_what_is_typed_wins_before_and_behind() -> None:
+def test_options_before_and_after_the_recipe_override_it() -> None:
     arguments = ["--epochs", "2", "--recipe", "fast16", "--progressive-resize", "64:96"]
-    settings = parsed(*arguments, "--global-batch-size", "64")
+    settings = parse(*arguments, "--global-batch-size", "64")
     assert (settings.recipe.epochs, settings.recipe.global_batch_size) == (2, 64)
     assert settings.pipeline.progressive_resize == (64, 96)
     assert settings.recipe.blurpool
-    page, typed = recipe_lines(settings)
-    assert "--schedule linear" in page
-    assert "--blurpool," in page
-    assert typed == (
-        "But --epochs 2 instead of 16, --global-batch-size 64 instead of 1024, "
+    changes, overrides = recipe_lines(settings)
+    assert "--schedule linear" in changes
+    assert "--blurpool," in changes
+    assert overrides == (
+        "Overridden: --epochs 2 instead of 16, --global-batch-size 64 instead of 1024, "
         "--progressive-resize 64:96 instead of 160:192."
     )
 
 
-def test_without_a_recipe_nothing_is_said() -> None:
-    assert recipe_lines(parsed()) == []
+def test_no_lines_without_a_recipe() -> None:
+    assert recipe_lines(parse()) == []
 
 
-def test_an_unknown_recipe_is_refused() -> None:
+def test_rejects_an_unknown_recipe() -> None:
     from trainer.__main__ import main
 
     result = CliRunner().invoke(main, ["--recipe", "quick"])
     assert result.exit_code == 2
-    assert "--recipe quick: there is none of that name, but fast16, standard90" in result.output
+    assert "--recipe quick: no such recipe; choose one of fast16, standard90" in result.output

@@ -1,4 +1,4 @@
-"""Masks are learned, scored alike at any number of ranks, judged and drawn."""
+"""Segmentation: training, evaluation on any number of ranks, confusion matrix and figure."""
 
 import json
 import re
@@ -25,7 +25,7 @@ from trainer.__main__ import main
 from trainer.distributed.process_group import open_world
 from trainer.evaluate import main as evaluate
 from trainer.evaluation.evaluate_run import open_run
-from trainer.evaluation.loop import ImageByImage, add_up
+from trainer.evaluation.loop import reduce_over_ranks, with_tta
 from trainer.model.build import Segmenter, build_model
 from trainer.plot import main as plot
 
@@ -62,7 +62,7 @@ def discs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_shards(folder / "kaggle", folder / "shards", "--encode", "keep", "--val", "0.3")
 
 
-def said(command: Any, *arguments: str) -> Any:
+def invoke_ok(command: Any, *arguments: str) -> Any:
     result = CliRunner().invoke(command, arguments)
     assert result.exit_code == 0, result.output
     return result
@@ -75,7 +75,7 @@ def trained(discs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_is_learned_and_the_best_is_kept(trained: Path) -> None:
+def test_learns_and_keeps_the_best_checkpoint(trained: Path) -> None:
     evaluations, (summary,) = lines(trained, "evaluation"), lines(trained, "summary")
     # All ground has an IoU of about 0.79 for one class of three, and 0 for the others.
     assert evaluations[0]["mean_iou"] < evaluations[-1]["mean_iou"] > 0.6
@@ -88,42 +88,43 @@ def test_is_learned_and_the_best_is_kept(trained: Path) -> None:
     assert evaluations[-1]["mean_iou_with_flips"] > 0.6
 
 
-def test_is_judged_class_by_class_and_drawn(trained: Path, tmp_path: Path) -> None:
-    result = said(evaluate, "--run", str(trained))
-    record, told = json.loads(result.output.splitlines()[-1]), lines(trained, "evaluation")[-1]
+def test_evaluates_each_class_and_draws(trained: Path, tmp_path: Path) -> None:
+    result = invoke_ok(evaluate, "--run", str(trained))
+    record, logged = json.loads(result.output.splitlines()[-1]), lines(trained, "evaluation")[-1]
     named = ("samples", "pixels", "pixels_correct", "mean_iou", "pixel_accuracy")
     for name in (*named, "mean_iou_with_flips"):
-        assert record[name] == told[name]
+        assert record[name] == logged[name]
     assert list(record["by_name"]) == ["ground", "dark", "bright"]
     assert sum(record["by_name"].values()) / 3 == pytest.approx(record["mean_iou"])
     assert "mIoU" in result.output
     assert cv2.imread(str(trained / "confusion.png")) is not None
-    said(plot, str(trained), "--out", str(tmp_path / "run.svg"))
+    invoke_ok(plot, str(trained), "--out", str(tmp_path / "run.svg"))
     assert "Best mIoU: " in (tmp_path / "run.svg").read_text()
 
 
-def test_any_number_of_ranks_says_the_same(trained: Path) -> None:
-    found, trained_run = [], open_run(trained)
-    model, task = ImageByImage(trained_run.model(trained_run.newest)), trained_run.task
+def test_any_number_of_ranks_gives_the_same_evaluation(trained: Path) -> None:
+    evaluations, run = [], open_run(trained)
+    model = run.load_model(run.newest_checkpoint).eval()
+    predict, statistics = with_tta(model, run.task, flips=False)
     with open_world("cpu") as world:
         for world_size in (1, 2, 3):
             totals = []
             for rank in range(world_size):
                 batches = val_loader(
-                    open_dataset(trained_run.pipeline),
-                    trained_run.pipeline,
+                    open_dataset(run.pipeline),
+                    run.pipeline,
                     batch_size=6 // world_size,
                     device=world.device,
                     rank=rank,
                     world_size=world_size,
                 )
-                totals.append(add_up(batches, model, world, task.sums) or [])
-            evaluation = task.evaluation([sum(column) for column in zip(*totals, strict=True)])
-            found.append((evaluation.counts, evaluation.metrics, evaluation.by_name))
-    assert found[0] == found[1] == found[2]
+                totals.append(reduce_over_ranks(batches, predict, world, statistics) or [])
+            evaluation = run.task.compute([sum(column) for column in zip(*totals, strict=True)])
+            evaluations.append((evaluation.counts, evaluation.metrics, evaluation.by_name))
+    assert evaluations[0] == evaluations[1] == evaluations[2]
 
 
-def test_two_ranks_learn_as_one(
+def test_two_ranks_train_like_one(
     discs: Path, trained: Path, tmp_path: Path, loaded: ForkServerContext
 ) -> None:
     settings = SETTINGS | {"shards": str(discs), "epochs": 8.0}
@@ -131,11 +132,13 @@ def test_two_ranks_learn_as_one(
     ranks = start_ranks(loaded, 2, out=str(out), **settings)
     assert exit_codes(ranks) == [0, 0]
     for kind in ("train", "evaluation"):
-        alone, together = ([line["loss"] for line in lines(run, kind)] for run in (trained, out))
-        assert together[:4] == pytest.approx(alone[:4], rel=1e-4)
+        one_rank, two_ranks = (
+            [line["loss"] for line in lines(run, kind)] for run in (trained, out)
+        )
+        assert two_ranks[:4] == pytest.approx(one_rank[:4], rel=1e-4)
 
 
-def test_goes_on_with_the_same_bits_around_a_damaged_mask(
+def test_resumes_bitwise_with_a_damaged_mask(
     discs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shards = Path(shutil.copytree(discs, tmp_path / "shards"))
@@ -161,18 +164,18 @@ def test_goes_on_with_the_same_bits_around_a_damaged_mask(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--model", "resnet50"), "gives a class for an image, these shards hold masks: .*fcn_r"),
-        (("--model", "fcn_resnet51"), "no model of segmentation 'fcn_resnet51'.*fcn_resnet50"),
-        (("--model", "tiny_pixelwise", "--target-top1", "0.9"), "--target-top1 is for classif"),
+        (("--model", "resnet50"), "not a segmentation model, but these shards hold masks: .*fcn_r"),
+        (("--model", "fcn_resnet51"), "fcn_resnet51: no such segmentation model.*fcn_resnet50"),
+        (("--model", "tiny_pixelwise", "--target-top1", "0.9"), "--target-top1 needs a classif"),
         (("--model", "tiny_pixelwise", "--mixup-alpha", "0.2"), "stored for segmentation"),
         (("--model", "tiny_pixelwise", "--cache", "host"), "--cache host keeps images without"),
     ],
 )
-def test_what_makes_no_sense_is_refused(
+def test_rejects_invalid_options(
     discs: Path, tmp_path: Path, arguments: tuple[str, ...], sentence: str
 ) -> None:
-    place = ("--shards", str(discs), "--out", str(tmp_path / "run"))
-    result = CliRunner().invoke(main, [*place, *arguments])
+    directories = ("--shards", str(discs), "--out", str(tmp_path / "run"))
+    result = CliRunner().invoke(main, [*directories, *arguments])
     assert result.exit_code == 2, result.output
     output = " ".join(result.output.split())
     assert re.search(sentence, output), output
@@ -182,7 +185,7 @@ def test_what_makes_no_sense_is_refused(
     ("name", "heads"),
     [("lraspp_mobilenet_v3_large", 1), ("fcn_resnet50", 2), ("deeplabv3_resnet50", 2)],
 )
-def test_torchvisions_models_give_classes_for_each_pixel(name: str, heads: int) -> None:
+def test_torchvision_segmentation_models_have_logits_per_pixel(name: str, heads: int) -> None:
     model = build_model(
         name, classes=5, image_size_px=64, mean=(0.5,) * 3, std=(0.2,) * 3, seed=0, pixelwise=True
     )
@@ -195,9 +198,9 @@ def test_torchvisions_models_give_classes_for_each_pixel(name: str, heads: int) 
     assert {module.momentum for module in norms} == {0.1}
 
 
-def test_a_classifier_is_asked_for_where_there_are_no_masks() -> None:
+def test_rejects_a_segmentation_model_without_masks() -> None:
     with pytest.raises(
-        MisuseError, match="gives a class for each pixel, these shards hold no masks"
+        MisuseError, match="not a classification model, but these shards hold no masks"
     ):
         build_model(
             "fcn_resnet50", classes=5, image_size_px=64, mean=(0.5,) * 3, std=(0.2,) * 3, seed=0

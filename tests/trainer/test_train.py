@@ -1,4 +1,4 @@
-"""Runs in one process: learning, stopping, resuming, and what they refuse."""
+"""Runs in one process: training, stopping, resuming, and rejected options."""
 
 import dataclasses
 import json
@@ -23,7 +23,7 @@ from trainer.__main__ import main
 from trainer.loop import StepRecord
 
 
-def test_learns_the_digits(digits_shards: Path, tmp_path: Path) -> None:
+def test_trains_on_the_digits(digits_shards: Path, tmp_path: Path) -> None:
     settings = {"model": tiny_trainer.MODEL, "optimizer": "adamw", "learning_rate": 0.016}
     state = train(digits_shards, tmp_path, steps=100, label_smoothing=0.05, **settings)
     assert state["progress"]["position"] == 100 * GLOBAL_BATCH_SIZE
@@ -50,7 +50,7 @@ def test_learns_the_digits(digits_shards: Path, tmp_path: Path) -> None:
         },
     ],
 )
-def test_stopped_and_resumed_is_undisturbed(
+def test_a_resumed_run_equals_an_uninterrupted_one(
     digits_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
 ) -> None:
     whole = train(digits_shards, tmp_path / "whole", **settings)
@@ -71,7 +71,7 @@ def test_stopped_and_resumed_is_undisturbed(
     assert [end // GLOBAL_BATCH_SIZE for end in ends] == [2, 3, 5, 6]
 
 
-def test_a_signal_in_the_evaluation_saves_and_leaves_it_for_later(
+def test_a_signal_during_an_evaluation_saves_and_postpones_it(
     digits_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = trainer.train.evaluate
@@ -91,7 +91,7 @@ def test_a_signal_in_the_evaluation_saves_and_leaves_it_for_later(
     assert len(lines(tmp_path, "train")) == 1
 
 
-def test_a_loss_that_is_no_number_ends_with_step_samples_and_checkpoint(
+def test_a_nonfinite_loss_names_step_samples_and_checkpoint(
     digits_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = trainer.train.train_steps
@@ -104,31 +104,31 @@ def test_a_loss_that_is_no_number_ends_with_step_samples_and_checkpoint(
     with pytest.raises(DataError) as error:
         train(digits_shards, tmp_path, model="squeezenet1_1", checkpoint_minutes=1e-9, log_every=4)
     assert error.match(r"step 3 of the run .*sample \d{9} of .*train-000000\.tar")
-    assert error.match(rf"and 61 others, listed in nonfinite\.csv.*good checkpoint is {tmp_path}")
+    assert error.match(rf"and 61 more, listed in nonfinite\.csv.*good checkpoint is {tmp_path}")
     assert len((tmp_path / "nonfinite.csv").read_text().splitlines()) == GLOBAL_BATCH_SIZE + 1
     assert saved(tmp_path)["progress"]["position"] == 2 * GLOBAL_BATCH_SIZE
 
 
-def test_a_finished_run_has_nothing_left_to_do(
+def test_a_complete_run_makes_no_step(
     digits_shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = train(digits_shards, tmp_path, steps=1)
     again = train(digits_shards, tmp_path, steps=1)
     assert again["progress"] == first["progress"]
-    assert "nothing left to do" in capsys.readouterr().out
+    assert "already complete" in capsys.readouterr().out
 
 
-def test_resuming_says_what_changed(
+def test_resuming_lists_changed_settings(
     digits_shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train(digits_shards, tmp_path, steps=1)
     train(digits_shards, tmp_path, steps=2, learning_rate=0.05)
     output = capsys.readouterr().out
     assert "learning_rate 0.1 -> 0.05" in output
-    assert "Going on from" in output
+    assert "Resuming from" in output
 
 
-def test_a_warning_from_outside(
+def test_sigusr1_saves_and_stops(
     digits_shards: Path, tmp_path: Path, loaded: ForkServerContext
 ) -> None:
     (process,) = start_ranks(
@@ -153,16 +153,20 @@ def test_a_warning_from_outside(
         (["--label-smoothing", "1"], 2, "--label-smoothing"),
         (["--warmup-epochs", "9", "--epochs", "3"], 2, "longer than the run"),
         (["--val-every", "-1"], 2, "--val-every"),
-        (["--synthetic", "--sync-bn", "--device", "cpu"], 2, "torch has it for CUDA alone"),
-        (["--synthetic", "--static-graph", "--accumulate-steps", "2"], 2, "take one of them"),
+        (["--synthetic", "--sync-bn", "--device", "cpu"], 2, "supports it only on GPUs"),
+        (["--synthetic", "--static-graph", "--accumulate-steps", "2"], 2, "do not work together"),
         (["--grad-clip-norm", "0"], 2, "--grad-clip-norm must be above 0"),
-        (["--synthetic", "--accumulate-steps", "3"], 2, "does not divide the 256 samples"),
-        (["--synthetic", "--model", "resnet51"], 2, "Close to it: resnet56, resnet50"),
+        (
+            ["--synthetic", "--accumulate-steps", "3"],
+            2,
+            "does not divide the batch size per rank, 256",
+        ),
+        (["--synthetic", "--model", "resnet51"], 2, "Similar: resnet56, resnet50"),
         (["--synthetic", "--image-size", "32", "--resume", "nowhere"], 2, "no checkpoint"),
-        (["--synthetic", "--image-size", "32", "--out", "strange"], 2, "holds something else"),
+        (["--synthetic", "--image-size", "32", "--out", "strange"], 2, "holds notes.txt"),
     ],
 )
-def test_bad_arguments_end_in_a_sentence(
+def test_rejects_bad_arguments(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     arguments: list[str],
@@ -178,7 +182,7 @@ def test_bad_arguments_end_in_a_sentence(
     assert [path.name for path in tmp_path.rglob("*")] == ["strange", "notes.txt"]
 
 
-def test_a_checkpoint_of_other_shards_is_refused(digits_shards: Path, tmp_path: Path) -> None:
+def test_rejects_a_checkpoint_of_other_shards(digits_shards: Path, tmp_path: Path) -> None:
     train(digits_shards, tmp_path, steps=1, model="squeezenet1_1")
     arguments = ["--synthetic", "--image-size", "32", "--model", "squeezenet1_1"]
     result = CliRunner().invoke(main, [*arguments, "--out", str(tmp_path)])
@@ -186,7 +190,7 @@ def test_a_checkpoint_of_other_shards_is_refused(digits_shards: Path, tmp_path: 
     assert "other shards" in result.output
 
 
-def test_a_target(digits_shards: Path, tmp_path: Path) -> None:
+def test_stops_at_a_target(digits_shards: Path, tmp_path: Path) -> None:
     settings = {"model": tiny_trainer.MODEL, "target_top1": 0.01, "val_every": 0.1}
     reached = train(digits_shards, tmp_path, steps=20, **settings)
     assert reached["progress"]["best"]["top1"] >= 0.01

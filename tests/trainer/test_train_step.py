@@ -1,4 +1,4 @@
-"""A step is that of its whole batch, however it is computed."""
+"""A step: micro-batches, clipping, loss and average."""
 
 import pytest
 import torch
@@ -28,17 +28,17 @@ def plain(model: nn.Module, **settings: object) -> TrainStep:
     )
 
 
-@pytest.mark.parametrize("parts", [2, 3, 12])
-def test_accumulated_parts_are_one_step(parts: int) -> None:
+@pytest.mark.parametrize("count", [2, 3, 12])
+def test_microbatches_make_one_step(count: int) -> None:
     whole, split = network(), network()
     for _ in range(3):
         loss = plain(whole)(*batch(), 0.5)
-        torch.testing.assert_close(plain(split, accumulate_steps=parts)(*batch(), 0.5), loss)
+        torch.testing.assert_close(plain(split, accumulate_steps=count)(*batch(), 0.5), loss)
     for expected, weight in zip(whole.parameters(), split.parameters(), strict=True):
         torch.testing.assert_close(weight, expected)
 
 
-def test_a_clipped_step_has_the_norm_that_was_asked_for() -> None:
+def test_clips_the_gradient_to_the_given_norm() -> None:
     model = network()
     before = nn.utils.parameters_to_vector(model.parameters()).clone()
     plain(model, grad_clip_norm=0.01)(*batch(), 1.0)
@@ -46,7 +46,7 @@ def test_a_clipped_step_has_the_norm_that_was_asked_for() -> None:
     assert step.detach().norm().item() == pytest.approx(0.01, rel=1e-3)
 
 
-def test_short_gradients_are_not_clipped() -> None:
+def test_does_not_clip_short_gradients() -> None:
     clipped, free = network(), network()
     plain(clipped, grad_clip_norm=1e6)(*batch(), 1.0)
     plain(free)(*batch(), 1.0)
@@ -54,7 +54,7 @@ def test_short_gradients_are_not_clipped() -> None:
         torch.testing.assert_close(weight, expected)
 
 
-def test_the_loss_is_that_before_the_step() -> None:
+def test_returns_the_loss_before_the_step() -> None:
     model = network()
     images, labels = batch()
     expected = cross_entropy(model(images), labels).detach()
@@ -64,37 +64,37 @@ def test_the_loss_is_that_before_the_step() -> None:
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
-def test_the_average_follows_the_formula() -> None:
+def test_the_average_equals_the_formula() -> None:
     model = nn.Sequential(nn.Linear(1, 1, bias=False), nn.BatchNorm1d(1))
-    averaged = ModelEma(model, 0.5)
+    ema = ModelEma(model, 0.5)
     weight, expected = model[0].weight, model[0].weight.item()
     for step in range(8):
         with torch.no_grad():
             weight.fill_(step)
             model[1].running_mean.fill_(-step)
             model[1].num_batches_tracked.fill_(step)
-        averaged.update(step)
+        ema.update(step)
         decay = min(0.5, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * step
-        assert averaged.model[0].weight.item() == pytest.approx(expected)
-    assert averaged.model[1].num_batches_tracked.item() == 7
-    assert averaged.model[1].running_mean.item() < -3
+        assert ema.model[0].weight.item() == pytest.approx(expected)
+    assert ema.model[1].num_batches_tracked.item() == 7
+    assert ema.model[1].running_mean.item() < -3
     assert weight.item() == 7
-    assert not any(parameter.requires_grad for parameter in averaged.model.parameters())
+    assert not any(parameter.requires_grad for parameter in ema.model.parameters())
 
 
-def test_the_first_steps_count_more() -> None:
+def test_the_decay_is_lower_in_the_first_steps() -> None:
     assert [decay_at(step, 0.99) for step in (0, 1, 10**6)] == [0.1, pytest.approx(2 / 11), 0.99]
 
 
-def test_an_update_moves_the_average() -> None:
+def test_a_step_updates_the_average() -> None:
     model = network()
-    averaged = ModelEma(model, 0.9)
-    update = plain(model, averaged=averaged)
+    ema = ModelEma(model, 0.9)
+    train_step = plain(model, ema=ema)
     for step in range(3):
-        update(*batch(), 0.5, step=step)
+        train_step(*batch(), 0.5, step=step)
     start, average, end = (
-        nn.utils.parameters_to_vector(each.parameters()).detach()
-        for each in (network(), averaged.model, model)
+        nn.utils.parameters_to_vector(module.parameters()).detach()
+        for module in (network(), ema.model, model)
     )
     assert 0 < (end - average).norm() < (end - start).norm()

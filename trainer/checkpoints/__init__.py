@@ -1,1 +1,1 @@
-"""Checkpoints: the file, which of them stay, and pretrained weights."""
+"""Checkpoints: file format, retention, and pretrained weights."""

@@ -1,7 +1,8 @@
-"""Checkpoints: tensors and plain data in one file, replaced atomically."""
+"""The checkpoint file: tensors and plain data, replaced atomically."""
 
 import os
 import pickle
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,26 +17,23 @@ CHECKPOINT_NAME = "checkpoint.pt"
 PARTIAL_SUFFIX = ".partial"
 CHECKPOINT_VERSION = 2
 
-# What torch.load raises on damaged bytes is whatever the bytes lead it to.
+# What torch.load raises for damaged files.
 LOAD_ERRORS = (
-    OSError,
-    EOFError,
-    RuntimeError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
+    *(OSError, EOFError, RuntimeError, ValueError, TypeError, LookupError, AttributeError),
     pickle.UnpicklingError,
 )
 
 
 @dataclass(kw_only=True)
 class Progress:
-    """How far a run has come.
+    """Progress of a run.
 
-    `evaluated_position` is that of the last evaluation; `best` are the metrics of the best one, by
-    name, empty before the first; `best_position` is where that was. `spent_seconds` are those of
-    a deadline, 0 without one.
+    Attributes:
+        position: samples seen by all ranks.
+        evaluated_position: position of the last evaluation.
+        best: metrics of the best evaluation by name, empty before the first evaluation.
+        best_position: position of the best evaluation.
+        spent_seconds: time used of ``--max-minutes``; 0 without it.
     """
 
     position: int = 0
@@ -47,7 +45,7 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """What must be the same for a checkpoint to be gone on from."""
+    """What a checkpoint and the run that resumes from it must have in common."""
 
     fingerprint: str
     seed: int
@@ -57,7 +55,7 @@ class Identity:
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """What a file held; `config` is the plain data that it was saved with."""
+    """Content of a checkpoint file; `config` are the settings of the run that saved it."""
 
     progress: Progress
     network: dict[str, torch.Tensor]
@@ -65,6 +63,12 @@ class Checkpoint:
     config: dict[str, Any]
     ema: dict[str, torch.Tensor] | None
     scaler: dict[str, Any]
+
+    def restore(self, *, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        """Load weights and momenta; learning rates and weight decay of `optimizer` stay."""
+        network.load_state_dict(self.network)
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": self.optimizer, "param_groups": groups})
 
 
 def snapshot(
@@ -77,26 +81,30 @@ def snapshot(
     ema: nn.Module | None = None,
     scaler: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What a checkpoint holds, copied to host memory: the next step may change the originals.
+    """Copy the state of a run to host memory, as the content of a checkpoint file.
 
-    `network` is torchvision's own module: the entry of that name is a state dict it can load.
-    `ema` is another that holds the average of the weights, `scaler` the state of
-    float16's.
+    Args:
+        network: torchvision's own module, which can load the entry of that name.
+        ema: the same module with averaged weights.
+        scaler: state dict of the loss scaler.
     """
     return {
         "version": CHECKPOINT_VERSION,
         "identity": asdict(identity),
         "progress": asdict(progress),
-        "network": _copied(network.state_dict()),
-        "ema": ema and _copied(ema.state_dict()),
+        "network": _copy_to_host(network.state_dict()),
+        "ema": ema and _copy_to_host(ema.state_dict()),
         "scaler": dict(scaler or {}),
-        "optimizer": _copied(optimizer.state_dict()["state"]),
+        "optimizer": _copy_to_host(optimizer.state_dict()["state"]),
         "config": dict(config),
     }
 
 
 def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
-    """Replace `path` in one move: whoever is killed leaves the old file or the new one whole."""
+    """Replace `path` atomically: a killed process leaves either the old file or the new one.
+
+    Raises ``DataError`` if the file cannot be written.
+    """
     partial = path.with_suffix(PARTIAL_SUFFIX)
     try:
         with partial.open("wb") as file:
@@ -106,13 +114,36 @@ def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
         partial.replace(path)
         _sync_directory(path.parent)
     except OSError as error:
-        raise DataError(
-            f"{path} can't be written ({error.strerror}): make room, then go on with --resume."
-        ) from error
+        raise write_error(path, error) from error
+
+
+def link_file(source: Path, target: Path) -> None:
+    """Replace `target` atomically by a hard link to `source`, or by a copy if links fail."""
+    partial = target.with_suffix(PARTIAL_SUFFIX)
+    partial.unlink(missing_ok=True)
+    try:
+        try:
+            os.link(source, partial)
+        except OSError:
+            shutil.copyfile(source, partial)
+        partial.replace(target)
+    except OSError as error:
+        raise write_error(target, error) from error
+    finally:
+        # rename() of two links to one file does nothing and leaves both.
+        partial.unlink(missing_ok=True)
+
+
+def write_error(path: Path, error: OSError) -> DataError:
+    """The error for a file of the run that cannot be written."""
+    return DataError(
+        f"Cannot write {path} ({error.strerror}): free disk space, then repeat the command with "
+        f"--out {path.parent}."
+    )
 
 
 def _sync_directory(directory: Path) -> None:
-    """Let the names in `directory` outlast a power cut."""
+    """Make the names in `directory` survive a power failure."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -120,27 +151,27 @@ def _sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def _copied(value: Any) -> Any:
+def _copy_to_host(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return value.detach().to("cpu", copy=True)
     if isinstance(value, dict):
-        return {key: _copied(entry) for key, entry in value.items()}
+        return {key: _copy_to_host(entry) for key, entry in value.items()}
     return value
 
 
 def load_checkpoint(path: Path, identity: Identity) -> Checkpoint:
-    """Read `path` into host memory, by torch's loader that runs no code from the file.
+    """Read `path` into host memory without running code from the file.
 
-    Raises ``DataError`` if the file is unreadable or of another identity.
+    Raises ``DataError`` if the file cannot be read or has another identity.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         if state["version"] != CHECKPOINT_VERSION:
             raise DataError(
-                f"{path} is of checkpoint version {state['version']!r}, this shardline reads "
-                f"version {CHECKPOINT_VERSION}: resume with the shardline that wrote it."
+                f"{path} has checkpoint version {state['version']!r}, but this version of "
+                f"shardline reads {CHECKPOINT_VERSION}: resume with the version that wrote it."
             )
-        _refuse_other(path, state["identity"], identity)
+        _require_identity(path, state["identity"], identity)
         return Checkpoint(
             progress=Progress(**state["progress"]),
             network=state["network"],
@@ -152,21 +183,12 @@ def load_checkpoint(path: Path, identity: Identity) -> Checkpoint:
     except LOAD_ERRORS as error:
         reason = error.strerror if isinstance(error, OSError) else "damaged, or not a checkpoint"
         raise DataError(
-            f"{path} can't be read ({reason}): give another to --resume, or start anew with "
-            f"another --out."
+            f"Cannot read {path} ({reason}): give another checkpoint to --resume, or start a new "
+            f"run with another --out."
         ) from error
 
 
-def restore(
-    checkpoint: Checkpoint, *, network: nn.Module, optimizer: torch.optim.Optimizer
-) -> None:
-    """Set weights and momenta; rates and decay stay those that `optimizer` was built with."""
-    network.load_state_dict(checkpoint.network)
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": checkpoint.optimizer, "param_groups": groups})
-
-
-def _refuse_other(path: Path, saved: Mapping[str, Any], identity: Identity) -> None:
+def _require_identity(path: Path, saved: Mapping[str, Any], identity: Identity) -> None:
     shards = "with other shards: give those with --shards"
     difference = {
         "fingerprint": shards,
@@ -174,8 +196,8 @@ def _refuse_other(path: Path, saved: Mapping[str, Any], identity: Identity) -> N
         "model": f"with another model: give --model {saved['model']}",
         "classes": shards,
     }
-    for name, own in asdict(identity).items():
-        if saved[name] != own:
+    for name, value in asdict(identity).items():
+        if saved[name] != value:
             raise DataError(
-                f"{path} was saved {difference[name]}, or start anew with another --out."
+                f"{path} was saved {difference[name]}, or start a new run with another --out."
             )

@@ -1,4 +1,4 @@
-"""Weights from a file of someone else's."""
+"""Initial weights from a state dict of another training (``--pretrained``)."""
 
 import re
 from collections.abc import Mapping
@@ -10,65 +10,67 @@ from torch import nn
 from pipeline.errors import DataError
 from trainer.checkpoints.checkpoint_file import LOAD_ERRORS
 
-_SHOWN = 3
-# What DDP and torch.compile put before a name.
+Weights = Mapping[str, torch.Tensor]
+
+# Most names that a message lists.
+_NAMED = 3
+# What DDP and torch.compile add to names.
 _PREFIXES = re.compile(r"^(module\.|_orig_mod\.)+")
 
 
 def load_pretrained(network: nn.Module, path: Path) -> str:
-    """Set the weights of `network` from the state dict in `path`; returns a sentence on it.
+    """Load the weights of `network` from the state dict in `path`; return a sentence about it.
 
-    Read without running code from the file; a checkpoint of ours (its average of the weights, where
-    it holds one) serves, too, and names that DDP or torch.compile have prefixed. The layers that
-    give classes keep their fresh weights where the number of classes is another.
-    Raises ``DataError`` where the rest doesn't fit.
+    The file may also be a checkpoint of the trainer, of which the averaged weights are preferred,
+    and names may have the prefixes of DDP or torch.compile. No code from the file is run. Layers
+    that output classes keep their random weights if the number of classes differs.
+
+    Raises ``DataError`` if the file cannot be read or other weights do not match.
     """
-    weights = _read(path)
-    own = network.state_dict()
-    head = _head(own, weights)
-    missing = [name for name in own if name not in weights and name not in head]
-    unknown = [name for name in weights if name not in own]
-    others = [
-        f"{name} {tuple(weights[name].shape)} instead of {tuple(own[name].shape)}"
-        for name in own
-        if name in weights and name not in head and weights[name].shape != own[name].shape
-    ]
-    for what, names in (
-        ("lacks", missing),
-        ("has, which the model lacks,", unknown),
-        ("has in another shape", others),
-    ):
+    weights, initial = _read(path), network.state_dict()
+    head = _find_head(initial, weights)
+    shared = [name for name in initial if name in weights and name not in head]
+    problems = {
+        "missing keys": [name for name in initial if name not in weights],
+        "unexpected keys": [name for name in weights if name not in initial],
+        "other shapes": [
+            f"{name} {tuple(weights[name].shape)} instead of {tuple(initial[name].shape)}"
+            for name in shared
+            if weights[name].shape != initial[name].shape
+        ],
+    }
+    for problem, names in problems.items():
         if names:
-            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
             raise DataError(
-                f"--pretrained {path} is not of this --model: it {what} "
-                f"{', '.join(names[:_SHOWN])}{more}."
+                f"--pretrained {path} does not match --model: {problem} "
+                f"{', '.join(names[:_NAMED])}{more}."
             )
-    network.load_state_dict({name: own[name] if name in head else weights[name] for name in own})
-    if head:
-        theirs, ours = len(weights[head[0]]), len(own[head[0]])
-        return (
-            f"Weights from {path}, but for {', '.join(head)}: {theirs} classes there, {ours} here."
-        )
-    return f"Weights from {path}."
+    network.load_state_dict({**initial, **{name: weights[name] for name in shared}})
+    if not head:
+        return f"Loaded weights from {path}."
+    classes = len(weights[head[0]])
+    return (
+        f"Loaded weights from {path}, except {', '.join(head)}: {classes} classes in the file, "
+        f"{len(initial[head[0]])} in the shards."
+    )
 
 
-def _head(own: Mapping[str, torch.Tensor], weights: Mapping[str, torch.Tensor]) -> list[str]:
-    """Names of the tensors that differ as those of the last layer do, by their first dimension, the
-    classes: a model of segmentation may have an auxiliary head, too."""
-    last = [name for name, tensor in own.items() if tensor.ndim > 1][-1:]
-    if not last or last[0] not in weights or not weights[last[0]].ndim:
+def _find_head(initial: Weights, weights: Weights) -> list[str]:
+    """Names of the tensors that differ only in the number of classes, their first dimension: those
+    of the last layer and of the auxiliary head of a segmentation model."""
+    matrices = [name for name, tensor in initial.items() if tensor.ndim > 1]
+    if not matrices or matrices[-1] not in weights:
         return []
-    classes = (len(own[last[0]]), len(weights[last[0]]))
+    classes = initial[matrices[-1]].shape[:1], weights[matrices[-1]].shape[:1]
+    if classes[0] == classes[1]:
+        return []
     return [
         name
-        for name, tensor in own.items()
+        for name, tensor in initial.items()
         if name in weights
-        and tensor.ndim > 0
-        and weights[name].ndim == tensor.ndim
-        and (len(tensor), len(weights[name])) == classes
-        and weights[name].shape[1:] == tensor.shape[1:]
-        and classes[0] != classes[1]
+        and (tensor.shape[:1], weights[name].shape[:1]) == classes
+        and (tensor.ndim, tensor.shape[1:]) == (weights[name].ndim, weights[name].shape[1:])
     ]
 
 
@@ -77,11 +79,11 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except LOAD_ERRORS as error:
         reason = error.strerror if isinstance(error, OSError) else "damaged, or not a state dict"
-        raise DataError(f"--pretrained {path} can't be read ({reason}).") from error
+        raise DataError(f"--pretrained: cannot read {path} ({reason}).") from error
     if isinstance(state, dict):
         state = state.get("ema") or state.get("network") or state.get("state_dict") or state
     if not isinstance(state, dict) or not all(
         isinstance(value, torch.Tensor) for value in state.values()
     ):
-        raise DataError(f"--pretrained {path} holds no state dict (names with tensors).")
+        raise DataError(f"--pretrained {path} holds no state dict (names and tensors).")
     return {_PREFIXES.sub("", name): tensor for name, tensor in state.items()}

@@ -1,11 +1,9 @@
-"""Checkpoints written beside the steps: the newest, some before it, and the best.
+"""Which checkpoints are written and kept: the newest, some before it, and the best.
 
-checkpoint.pt is the newest. checkpoint-<position>.pt are the last that were kept, the newest among
-them by a link, and best.pt is the one with the best evaluation.
+checkpoint.pt is the newest. checkpoint-<position>.pt are the latest ones, including a link to the
+newest. best.pt is the checkpoint with the best evaluation.
 """
 
-import os
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -16,19 +14,19 @@ import torch
 
 from pipeline.daemon_thread import DaemonThread
 from pipeline.errors import DataError
-from trainer.checkpoints.checkpoint_file import CHECKPOINT_NAME, PARTIAL_SUFFIX, write_checkpoint
+from trainer.checkpoints.checkpoint_file import CHECKPOINT_NAME, link_file, write_checkpoint
 
 BEST_NAME = "best.pt"
 KEPT_PATTERN = "checkpoint-*.pt"
 
 
-class Saver:
-    """A thread that writes what it is given; errors come up at the next ``save`` or ``wait``.
+class CheckpointManager:
+    """Writes checkpoints in a thread; the next ``save`` or ``wait`` raises its errors.
 
     Args:
-        keep: how many of the last checkpoints stay.
-        minutes: of training after which ``is_due`` says so; 0: never.
-        writes: on rank 0; elsewhere nothing is due or written.
+        keep: number of latest checkpoints to keep.
+        minutes: time after which ``is_due`` is True; 0: never.
+        writes: True on rank 0; on other ranks nothing is due or written.
     """
 
     def __init__(self, directory: Path, *, keep: int, minutes: float, writes: bool) -> None:
@@ -39,35 +37,36 @@ class Saver:
         self._pending: Future[None] | None = None
 
     def is_due(self) -> bool:
+        """Whether `minutes` have passed since the last checkpoint."""
         return self._writes and 0 < self._seconds <= time.monotonic() - self._saved
 
-    def save(self, take: Callable[[], Mapping[str, Any]], *, best: bool) -> None:
-        """Write what `take` returns, called at once, after the checkpoint before it is written."""
+    def save(self, take_snapshot: Callable[[], Mapping[str, Any]], *, best: bool) -> None:
+        """Wait for the previous checkpoint, take a snapshot, and write it in the thread."""
         self.wait()
         if self._worker:
-            state = take()
+            state = take_snapshot()
             self._pending = self._worker.submit(lambda: self._write(state, best))
             self._saved = time.monotonic()
 
     def wait(self) -> None:
-        """Until what was saved is on the disk. Raises ``DataError`` if it could not be written."""
+        """Wait until the last checkpoint is on disk. Raises ``DataError`` if writing failed."""
         pending, self._pending = self._pending, None
         if pending:
             pending.result()
 
     def _write(self, state: Mapping[str, Any], best: bool) -> None:
         newest = self._directory / CHECKPOINT_NAME
-        refuse_nonfinite(state, newest)
+        require_finite(state, newest)
         write_checkpoint(newest, state)
         if best:
-            _copy(newest, self._directory / BEST_NAME)
+            link_file(newest, self._directory / BEST_NAME)
         kept = self._directory / f"checkpoint-{state['progress']['position']:012d}.pt"
         if self._keep > 1:
-            _copy(newest, kept)
-        earlier = sorted(self._directory.glob(KEPT_PATTERN), reverse=True)
-        # Those beyond the position are of a run that went on from an earlier checkpoint.
-        current = [path for path in earlier if path.name <= kept.name]
-        for path in {*earlier} - {*current[: self._keep if self._keep > 1 else 0]}:
+            link_file(newest, kept)
+        paths = sorted(self._directory.glob(KEPT_PATTERN), reverse=True)
+        # Those beyond the position were saved before the run resumed from an earlier checkpoint.
+        current = [path for path in paths if path.name <= kept.name]
+        for path in {*paths} - {*current[: self._keep if self._keep > 1 else 0]}:
             path.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
@@ -75,7 +74,7 @@ class Saver:
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         try:
-            # What is on its way is written, whatever else went wrong.
+            # Finish the last checkpoint even if the run failed.
             self.wait()
         except DataError:
             if kind is None:
@@ -85,38 +84,21 @@ class Saver:
                 self._worker.close()
 
 
-def refuse_nonfinite(state: Mapping[str, Any], newest: Path) -> None:
-    """``DataError`` if the weights hold nan or inf: the checkpoint before stays the last good."""
+def require_finite(state: Mapping[str, Any], newest: Path) -> None:
+    """Raise ``DataError`` if weights hold nan or inf, so that the previous checkpoint stays."""
     for name, tensor in state["network"].items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise DataError(
-                f"{name} holds nan or inf at position {state['progress']['position']}, which is "
-                f"not saved. {advice(newest)}"
+                f"Weight {name} holds nan or inf at position {state['progress']['position']}, "
+                f"which is not saved. {recovery_advice(newest)}"
             )
 
 
-def advice(newest: Path) -> str:
-    """How to go on after weights or loss became useless."""
+def recovery_advice(newest: Path) -> str:
+    """How to continue after nan or inf in the loss or the weights."""
     if not newest.exists():
-        return "There is no earlier checkpoint: start anew with a lower --learning-rate."
+        return "There is no earlier checkpoint: start a new run with a lower --learning-rate."
     return (
-        f"The last good checkpoint is {newest}: go on from it with a lower --learning-rate or "
+        f"The last good checkpoint is {newest}: resume from it with a lower --learning-rate or "
         f"--precision fp32."
     )
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Let `target` be what `source` is now, in one move, by a link where there are links."""
-    partial = target.with_suffix(PARTIAL_SUFFIX)
-    partial.unlink(missing_ok=True)
-    try:
-        try:
-            os.link(source, partial)
-        except OSError:
-            shutil.copyfile(source, partial)
-        partial.replace(target)
-    except OSError as error:
-        raise DataError(f"{target} can't be written ({error.strerror}): make room.") from error
-    finally:
-        # rename() of two links to one file does nothing and leaves both.
-        partial.unlink(missing_ok=True)

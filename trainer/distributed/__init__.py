@@ -1,1 +1,1 @@
-"""Ranks: the process group, its collectives, DDP, and how they exit."""
+"""Process group, collective operations, DDP, and exit of the ranks."""

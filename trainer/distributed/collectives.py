@@ -1,7 +1,7 @@
-"""Who this process is among the ranks: the one module that knows of process groups.
+"""This process among the ranks, and collective operations on host memory.
 
-What the ranks tell each other through ``World`` lies in host memory and goes over gloo, so that
-asking never waits for a GPU. Gradients are DDP's business: gloo on the CPU, nccl on GPUs.
+``World`` communicates over gloo, so that its operations never wait for a GPU. DDP exchanges the
+gradients: over gloo on the CPU, over NCCL on GPUs.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,9 +23,12 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """This process among `world_size`, as torchrun says; one alone has no process group.
+    """This rank of a world of `world_size`, by the environment of torchrun.
 
-    `group` holds the ranks where they are not all that torchrun started.
+    All ranks must call a collective operation. With one rank it needs no process group.
+
+    Attributes:
+        group: the ranks of a ``subgroup``; None for all ranks that torchrun started.
     """
 
     rank: int = 0
@@ -37,44 +40,39 @@ class World:
 
     @property
     def threads(self) -> int:
-        """This rank's share of the cores that the process may use."""
+        """CPU threads of this rank: its share of the cores available to the process."""
         return max(1, available_cores() // self.local_world_size)
 
     def subgroup(self, ranks: int) -> "World | None":
-        """The first `ranks` ranks as a world of their own, None on the others; all ranks must
-        ask."""
+        """A world of the first `ranks` ranks; None on the others. All ranks must call this."""
         group: Any = None
         if 1 < ranks < self.world_size:
             group = dist.new_group(list(range(ranks)))
         return replace(self, world_size=ranks, group=group) if self.rank < ranks else None
 
     def all_gather(self, values: Sequence[float]) -> list[list[float]]:
-        """The values of every rank, in float64; each rank gives as many."""
-        own = torch.tensor(values, dtype=torch.float64)
+        """The values of each rank, in float64; all ranks pass the same number of values."""
+        row = torch.tensor(values, dtype=torch.float64)
         if self.world_size == 1:
-            return [own.tolist()]
-        rows = [torch.empty_like(own) for _ in range(self.world_size)]
-        dist.all_gather(rows, own, group=self.group)
+            return [row.tolist()]
+        rows = [torch.empty_like(row) for _ in range(self.world_size)]
+        dist.all_gather(rows, row, group=self.group)
         return [row.tolist() for row in rows]
 
     def all_gather_objects(self, rows: Sequence[Row]) -> list[Row]:
-        """The rows of all ranks, in their order; ranks may give different numbers of them."""
+        """The rows of all ranks, in rank order; ranks may pass different numbers of rows."""
         if self.world_size == 1:
             return list(rows)
         gathered: list[Any] = [None] * self.world_size
         dist.all_gather_object(gathered, list(rows), group=self.group)
-        return [row for own in gathered for row in own]
-
-    def sum(self, values: Sequence[float]) -> list[float]:
-        """The sums over ranks, added in the order of the ranks."""
-        return [sum(column) for column in zip(*self.all_gather(values), strict=True)]
+        return [row for rank_rows in gathered for row in rank_rows]
 
     def all_reduce_max(self, values: Sequence[float]) -> list[float]:
-        """The largest of the ranks' values, each by its place."""
+        """The maximum of each value over the ranks."""
         return [max(column) for column in zip(*self.all_gather(values), strict=True)]
 
     def broadcast(self, value: Value) -> Value:
-        """Rank 0's `value`."""
+        """The `value` of rank 0."""
         if self.world_size == 1:
             return value
         values = [value]
@@ -82,33 +80,34 @@ class World:
         return values[0]
 
     def all_reduce_mean_(self, tensors: Iterable[torch.Tensor]) -> None:
-        """Set each tensor, on `device`, to its mean over the ranks."""
+        """Replace each tensor, on `device`, by its mean over the ranks."""
         if self.world_size > 1:
             for tensor in tensors:
                 dist.all_reduce(tensor, group=self.group)
                 tensor /= self.world_size
 
     def barrier(self) -> None:
+        """Wait until all ranks have called this."""
         self.all_gather([0.0])
 
     @contextmanager
     def fail_together(self) -> Iterator[None]:
-        """If the block fails with a ``ClickException`` on any rank, all ranks leave: rank 0 raises
-        it, the others exit silently with its code."""
+        """If the block raises a ``ClickException`` on any rank, all ranks exit: rank 0 raises it,
+        the others exit silently with its exit code."""
         failure: click.ClickException | None = None
         try:
             yield
         except click.ClickException as error:
+            if self.world_size == 1:
+                raise
             failure = error
         if self.world_size == 1:
-            if failure:
-                raise failure
             return
-        fates: list[Any] = [None] * self.world_size
-        own = failure and (failure.message, failure.exit_code)
-        dist.all_gather_object(fates, own, group=self.group)
-        for rank, fate in enumerate(fates):
-            if fate is not None:
+        failures: list[Any] = [None] * self.world_size
+        own_failure = failure and (failure.message, failure.exit_code)
+        dist.all_gather_object(failures, own_failure, group=self.group)
+        for rank, entry in enumerate(failures):
+            if entry is not None:
                 if self.rank > 0:
-                    exit_silently(fate[1])
-                raise failure or DataError(f"Rank {rank}: {fate[0]}")
+                    exit_silently(entry[1])
+                raise failure or DataError(f"Rank {rank}: {entry[0]}")

@@ -1,4 +1,4 @@
-"""One model on several ranks, and compiled."""
+"""Data-parallel training: DDP, synchronized batch norm, and torch.compile."""
 
 import inspect
 from typing import Any
@@ -14,44 +14,44 @@ from trainer.model.build import Classifier
 
 
 def convert_sync_batchnorm(model: Classifier, world: World) -> Classifier:
-    """`model` with each batch norm over the batch of all ranks (``--sync-bn``).
+    """Make each batch norm of `model` use the batch of all ranks (``--sync-bn``).
 
-    Raises ``MisuseError`` without CUDA, for which alone torch has it.
+    Raises ``MisuseError`` on CPUs, which torch does not support.
     """
     if world.device.type != "cuda":
-        raise MisuseError("--sync-bn: torch has it for CUDA alone, and this run is on the CPU.")
+        raise MisuseError("--sync-bn: torch supports it only on GPUs, and this run is on the CPU.")
     if world.world_size == 1:
         return model
-    shared: Classifier = nn.SyncBatchNorm.convert_sync_batchnorm(  # type: ignore[no-untyped-call]
+    synchronized: Classifier = nn.SyncBatchNorm.convert_sync_batchnorm(  # type: ignore[no-untyped-call]
         model, world.group
     )
-    return shared
+    return synchronized
 
 
 def wrap_ddp(model: Classifier, world: World, config: MachineConfig) -> nn.Module:
-    """`model` with gradients averaged over the ranks; itself where there is one rank.
+    """Wrap `model` in DDP, which averages gradients over the ranks; one rank needs no wrapper.
 
-    Buffers stay each rank's own: ``average_buffers`` makes them equal when they are looked at.
-    With ``--compile`` it is compiled in place, at its first step and anew for other image sizes.
+    Each rank keeps its own buffers; ``average_buffers`` makes them equal before they are used.
+    ``--compile`` compiles in place, at the first step and again for each other image size.
     """
-    parallel = model if world.world_size == 1 else _over_ranks(model, world, config)
+    parallel = model if world.world_size == 1 else _build_ddp(model, world, config)
     if config.compile != "none":
         parallel.compile(mode=config.compile)
     return parallel
 
 
-def _over_ranks(model: Classifier, world: World, config: MachineConfig) -> DistributedDataParallel:
-    # Named anew in torch 2.14, which warns at the old name.
-    known = inspect.signature(DistributedDataParallel.__init__).parameters
-    name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
-    own_buffers: dict[str, Any] = {name: False}
+def _build_ddp(model: Classifier, world: World, config: MachineConfig) -> DistributedDataParallel:
+    # torch 2.14 renamed the option and warns about the old name.
+    parameters = inspect.signature(DistributedDataParallel.__init__).parameters
+    name = "forward_sync_buffers" if "forward_sync_buffers" in parameters else "broadcast_buffers"
+    unsynchronized_buffers: dict[str, Any] = {name: False}
     parallel = DistributedDataParallel(
         model,
         device_ids=[world.device] if world.device.type == "cuda" else None,
         process_group=world.group,
         gradient_as_bucket_view=True,
         static_graph=config.static_graph,
-        **own_buffers,
+        **unsynchronized_buffers,
     )
     if config.compress_gradients:
         parallel.register_comm_hook(None, bf16_compress_hook)
@@ -61,6 +61,6 @@ def _over_ranks(model: Classifier, world: World, config: MachineConfig) -> Distr
 def average_buffers(model: nn.Module, world: World) -> None:
     """Average the running statistics of batch norm over the ranks.
 
-    They are linear in what the ranks saw, so it doesn't matter when or how often this is done.
+    They are linear in the batches' statistics, so any time and number of calls gives the same.
     """
     world.all_reduce_mean_(buffer for buffer in model.buffers() if buffer.is_floating_point())

@@ -1,4 +1,4 @@
-"""The same bits each time, on GPUs too."""
+"""Deterministic algorithms (``--deterministic``): bitwise repeatable training on GPUs."""
 
 import os
 from collections.abc import Iterator
@@ -8,22 +8,23 @@ import torch
 
 from pipeline.errors import MisuseError
 
-# How torch names what it has no such algorithm for.
-_COMPLAINT = "does not have a deterministic implementation"
+# From torch's error for an operation without a deterministic algorithm.
+_NO_ALGORITHM = "does not have a deterministic implementation"
 
 
 @contextmanager
-def deterministic(wanted: bool) -> Iterator[None]:
-    """Within, torch takes only algorithms that give the same bits each time, on the same GPUs and
-    number of ranks, and cuDNN doesn't choose by measuring
-    (docs.pytorch.org/docs/stable/notes/randomness.html). Enter before the first product on a GPU.
+def deterministic(enabled: bool) -> Iterator[None]:
+    """Context in which torch only uses algorithms that give the same bits on the same GPUs and
+    number of ranks, and cuDNN does not select algorithms by timing
+    (docs.pytorch.org/docs/stable/notes/randomness.html). Enter it before the first matrix product
+    on a GPU.
 
-    Raises ``MisuseError`` where the model needs something that has no such algorithm.
+    Raises ``MisuseError`` if the model needs an operation without a deterministic algorithm.
     """
-    if not wanted:
+    if not enabled:
         yield
         return
-    # cuBLAS reads it when it first multiplies.
+    # cuBLAS reads this at its first matrix product.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     benchmark = torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = False
@@ -32,12 +33,12 @@ def deterministic(wanted: bool) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if _COMPLAINT not in str(error):
+        if _NO_ALGORITHM not in str(error):
             raise
-        operation = str(error).split(_COMPLAINT)[0].strip()
+        operation = str(error).split(_NO_ALGORITHM)[0].strip()
         raise MisuseError(
-            f"--deterministic: torch has no such algorithm for {operation}: give another --model, "
-            f"or leave it out."
+            f"--deterministic: torch has no deterministic algorithm for {operation}: choose "
+            f"another --model, or leave out --deterministic."
         ) from error
     finally:
         torch.use_deterministic_algorithms(False)

@@ -1,4 +1,4 @@
-"""How the ranks of a run exit: one of them prints the error."""
+"""How ranks exit after an error: one rank prints it, the others exit silently."""
 
 import json
 import os
@@ -9,17 +9,17 @@ from typing import NoReturn
 
 import click
 
-# torchrun ends every rank at the first that leaves with an error: rank 0 speaks within this time.
-LINGER_SECONDS = 3.0
+# torchrun ends all ranks at the first error exit, so the other ranks give rank 0 time to print.
+EXIT_GRACE_SECONDS = 3.0
 
 
 def exit_with_message(error: click.ClickException) -> NoReturn:
-    """Print the sentence, hand it to torchrun, whose own report comes last, and exit."""
+    """Print the error, pass it to torchrun, whose own report follows, and exit."""
     error.show()
     report = os.environ.get("TORCHELASTIC_ERROR_FILE")
     if report:
         text = error.format_message()
-        # torch.distributed.elastic's own fields; it prints the "call stack".
+        # Fields of torch.distributed.elastic, which prints the "call stack".
         extra = {"py_callstack": text, "timestamp": str(int(time.time()))}
         fields = {"message": {"message": text, "extraInfo": extra}}
         Path(report).write_text(json.dumps(fields), encoding="utf-8")
@@ -27,14 +27,14 @@ def exit_with_message(error: click.ClickException) -> NoReturn:
 
 
 def exit_silently(exit_code: int) -> NoReturn:
-    """Exit without a word, after rank 0 had the time to say it, or when torchrun asks for it."""
+    """Exit without a message, after a grace period for rank 0 or at torchrun's SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    time.sleep(LINGER_SECONDS)
+    time.sleep(EXIT_GRACE_SECONDS)
     raise SystemExit(exit_code)
 
 
 def entry(command: click.Command) -> None:
-    """Run a command; what is wrong with its arguments is so on all ranks, and one says it."""
+    """Run a command of several ranks; only rank 0 reports wrong arguments."""
     try:
         command(standalone_mode=False)
     except click.UsageError as error:

@@ -1,4 +1,4 @@
-"""The process group: joined at the start, left at the end, and what is said of a rank that died."""
+"""The process group of a run, and the error report when a rank dies."""
 
 import os
 import time
@@ -20,65 +20,68 @@ from trainer.distributed.exit import exit_silently
 _FAILURES, _EXIT_CODE = "shardline/failures", "shardline/exit_code"
 _ALIVE = "shardline/alive"
 
-# That ranks wait for each other; longer than --stall-timeout, whose sentence says more.
+# Longer than the default of --stall-timeout, whose error is more specific.
 RANK_TIMEOUT_SECONDS = 360.0
-# In which all ranks that are alive notice that one is not.
-ANSWER_SECONDS = 2.0
+# Within this time all live ranks notice that one has died.
+DETECTION_SECONDS = 2.0
 
 
 @contextmanager
 def open_world(device: str, *, timeout_seconds: float = RANK_TIMEOUT_SECONDS) -> Iterator[World]:
-    """Join the ranks that torchrun started, or be alone; torch gets this rank's share of cores.
+    """Join the process group of torchrun, or open a world of one rank; limit torch to this rank's
+    share of the cores.
 
     Args:
-        device: "cpu", "cuda", or "auto" for CUDA where there is some.
-        timeout_seconds: that a rank waits for the others before it gives up.
+        device: "cpu", "cuda", or "auto" for CUDA if available.
+        timeout_seconds: how long a rank waits for the others before it raises an error.
     """
-    rank, world_size, local_rank, local_world_size = (
-        int(os.environ.get(name, default))
-        for name, default in (
-            ("RANK", "0"),
-            ("WORLD_SIZE", "1"),
-            ("LOCAL_RANK", "0"),
-            ("LOCAL_WORLD_SIZE", "1"),
-        )
-    )
-    world = World(
-        rank=rank,
-        world_size=world_size,
-        local_rank=local_rank,
-        local_world_size=local_world_size,
-        device=_device(device, local_rank, local_world_size),
-    )
+    world = _read_world(device)
     torch.set_num_threads(world.threads)
     if world.device.type == "cuda":
         torch.cuda.set_device(world.device)
         torch.backends.cudnn.benchmark = True
-    if world_size == 1:
+    if world.world_size == 1:
         yield world
         return
-    backend = "cpu:gloo,cuda:nccl" if world.device.type == "cuda" else "gloo"
-    store = _own(next(iter(rendezvous("env://", rank, world_size)))[0])
-    timeout = timedelta(seconds=timeout_seconds)
-    dist.init_process_group(backend, store=store, rank=rank, world_size=world_size, timeout=timeout)
-    lingers = False
+    store = _store_of_this_start(next(iter(rendezvous("env://", world.rank, world.world_size)))[0])
+    dist.init_process_group(
+        "cpu:gloo,cuda:nccl" if world.device.type == "cuda" else "gloo",
+        store=store,
+        rank=world.rank,
+        world_size=world.world_size,
+        timeout=timedelta(seconds=timeout_seconds),
+    )
+    keeps_store = False
     try:
         with _report_once(store, world, timeout_seconds):
             yield world
     except (click.ClickException, RuntimeError):
-        lingers = rank == 0 and not _store_outlives_rank_0()
+        keeps_store = world.rank == 0 and not _store_outlives_rank_0()
         raise
     finally:
-        # The others notice, and ask the store.
+        # The other ranks notice this and query the store.
         dist.destroy_process_group()
-        if lingers:
-            time.sleep(ANSWER_SECONDS)
+        if keeps_store:
+            time.sleep(DETECTION_SECONDS)
 
 
-def _own(store: Any) -> Any:
-    """`store` without what earlier starts of these ranks have left in it: torchrun (seen in torch
-    2.14.1) keeps the one of its first start, and gloo would wait for ranks that are dead. The
-    torchruns of several nodes count their starts apart; docs/nodes.md has them make a new store."""
+def _read_world(device: str) -> World:
+    """The world by the environment variables of torchrun."""
+    defaults = {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_RANK": 0, "LOCAL_WORLD_SIZE": 1}
+    numbers: dict[str, Any] = {
+        name.lower(): int(os.environ.get(name, default)) for name, default in defaults.items()
+    }
+    device_of_rank = _device(device, numbers["local_rank"], numbers["local_world_size"])
+    return World(**numbers, device=device_of_rank)
+
+
+def _store_of_this_start(store: Any) -> Any:
+    """`store` without the keys of earlier starts of these ranks.
+
+    torchrun (torch 2.14.1) keeps the store of its first start, and gloo would wait for dead ranks.
+    On several nodes restart counts differ between nodes, so docs/nodes.md makes torchrun create a
+    new store instead.
+    """
     if not _store_outlives_rank_0() or os.environ.get("GROUP_WORLD_SIZE", "1") != "1":
         return store
     count = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
@@ -86,58 +89,59 @@ def _own(store: Any) -> Any:
 
 
 def _store_outlives_rank_0() -> bool:
-    """Does torchrun hold the store that all ranks share, or rank 0's process?"""
+    """Whether torchrun, rather than the process of rank 0, hosts the store."""
     return os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == str(True)
 
 
 @contextmanager
 def _report_once(store: Any, world: World, timeout_seconds: float) -> Iterator[None]:
-    """Of ranks that fail in the middle of a run the first says why; the others, whom it leaves
-    alone in a collective, exit silently with its code. A rank that can't say so is named."""
+    """Report a failure during a run once: the first failed rank raises its error; the others, which
+    fail in a collective operation without it, exit silently with its exit code. The error names a
+    rank that died without one."""
     try:
         yield
     except click.ClickException as error:
-        with _store_lost(world, timeout_seconds):
+        with _report_lost_store(world, timeout_seconds):
             if store.add(_FAILURES, 1) > 1:
                 exit_silently(error.exit_code)
             store.set(_EXIT_CODE, str(error.exit_code))
         raise
     except RuntimeError as error:
-        with _store_lost(world, timeout_seconds):
+        with _report_lost_store(world, timeout_seconds):
             if store.check([_EXIT_CODE]):
                 exit_silently(int(store.get(_EXIT_CODE)))
-            if not _is_of_a_collective(error):
+            if not _is_collective_error(error):
                 raise
             store.set(f"{_ALIVE}/{world.rank}", "")
             if store.add(_FAILURES, 1) > 1:
                 exit_silently(DataError.exit_code)
-            time.sleep(ANSWER_SECONDS)
-            lost = [r for r in range(world.world_size) if not store.check([f"{_ALIVE}/{r}"])]
-        raise _died(", ".join(map(str, lost)) or "?", timeout_seconds) from error
+            time.sleep(DETECTION_SECONDS)
+            dead = [r for r in range(world.world_size) if not store.check([f"{_ALIVE}/{r}"])]
+        raise _dead_rank_error(", ".join(map(str, dead)) or "?", timeout_seconds) from error
 
 
 @contextmanager
-def _store_lost(world: World, timeout_seconds: float) -> Iterator[None]:
-    """Where rank 0's node has died the store has gone with it: the first two ranks of each other
-    node say so."""
+def _report_lost_store(world: World, timeout_seconds: float) -> Iterator[None]:
+    """If the store is lost with the node of rank 0, the first two ranks of each other node report
+    it."""
     try:
         yield
     except dist.DistNetworkError as error:
         if world.local_rank > 1:
             exit_silently(DataError.exit_code)
-        raise _died("0", timeout_seconds) from error
+        raise _dead_rank_error("0", timeout_seconds) from error
 
 
-def _died(ranks: str, timeout_seconds: float) -> DataError:
+def _dead_rank_error(ranks: str, timeout_seconds: float) -> DataError:
     return DataError(
-        f"Rank {ranks} has died, or has not answered for {timeout_seconds:g} s (--rank-timeout): "
-        f"see what it or the machine said. The same command with --out of this run goes on from "
+        f"Rank {ranks} died or did not respond for {timeout_seconds:g} s (--rank-timeout): see its "
+        f"output and the machine's log. Repeat the command with --out of this run to resume from "
         f"its last checkpoint."
     )
 
 
-def _is_of_a_collective(error: RuntimeError) -> bool:
-    """gloo raises plain errors, which name its source files."""
+def _is_collective_error(error: RuntimeError) -> bool:
+    """Whether a collective operation raised `error`; gloo's are plain and name its source files."""
     return isinstance(error, dist.DistError) or "gloo" in str(error)
 
 
@@ -150,6 +154,6 @@ def _device(kind: str, local_rank: int, local_world_size: int) -> torch.device:
             f"{local_world_size} ranks on a machine with {gpus} GPUs: start torchrun with "
             f"--nproc_per_node {gpus}, or give --device cpu."
             if gpus
-            else "--device cuda: torch sees no GPU here."
+            else "--device cuda: torch finds no GPU on this machine."
         )
     return torch.device("cuda", local_rank)

@@ -1,1 +1,1 @@
-"""Evaluation over all ranks, and of a finished run."""
+"""Evaluation on all ranks, during training and of a saved run."""

@@ -1,216 +1,186 @@
-"""A finished or running run, judged: its checkpoint over a split, class by class."""
+"""Evaluation of a checkpoint of a run on a split, with a metric for each class or target."""
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.batches import Batch
 from pipeline.build import val_loader
 from pipeline.config import PipelineConfig, open_dataset
 from pipeline.errors import DataError, MisuseError
 from pipeline.storage.dataset import Dataset
-from trainer.checkpoints.checkpoint_file import CHECKPOINT_NAME, Identity, load_checkpoint
+from trainer.checkpoints.checkpoint_file import CHECKPOINT_NAME, load_checkpoint
 from trainer.config import Settings
-from trainer.distributed.collectives import World
+from trainer.data import TrainingData
 from trainer.distributed.process_group import open_world
-from trainer.evaluation.confusion import Confusion, confusion_sums, draw_confusion
-from trainer.evaluation.loop import add_up, evaluation_of, scoring
-from trainer.model.build import Classifier, build_model
+from trainer.evaluation.confusion import ClassificationWithConfusion, Confusion, draw_confusion
+from trainer.evaluation.loop import evaluate
+from trainer.model.build import Classifier
 from trainer.model.precision import autocast_dtype, set_float32
 from trainer.run.run_dir import CONFIG_NAME, CONFUSION_NAME
+from trainer.setup import model_for, run_identity
 from trainer.tasks.scores import Evaluation, metric_rows
 from trainer.tasks.segmentation import Segmentation
-from trainer.tasks.tasks import Classification, Task, task_from_record
+from trainer.tasks.tasks import Classification, Task, task_from_record, task_record
 
-# Classes or targets in the table, the worst first; the JSON has all.
-WORST = 20
-# Less where the run's own batches were smaller, since memory may be short.
+# Classes or targets in the table; the JSON line has all.
+LISTED_NAMES = 20
+# Upper limit; the run's own batch size may be lower because memory is short.
 BATCH_SIZE = 64
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedRun:
-    """What config.json says of a run."""
+    """A run as described by its config.json; `data` are the facts of its training split."""
 
     directory: Path
     settings: Settings
-    resolved: Mapping[str, Any]
-
-    @property
-    def task(self) -> Task:
-        return task_from_record(self.resolved["task"])
+    data: TrainingData
+    task: Task
 
     @property
     def pipeline(self) -> PipelineConfig:
-        """The run's validation, at the size that its images had."""
-        size = self.resolved["image_size_px"]
-        return dataclasses.replace(self.settings.pipeline, image_size=size, threads=None)
+        """Options of the run's validation, with its image size."""
+        return dataclasses.replace(
+            self.settings.pipeline,
+            image_size=self.data.image_size_px,
+            progressive_resize=None,
+            threads=None,
+        )
 
     @property
-    def newest(self) -> Path:
-        """The checkpoint that was written last."""
+    def newest_checkpoint(self) -> Path:
         return self.directory / CHECKPOINT_NAME
 
-    def model(self, path: Path) -> Classifier:
-        """With the weights of the checkpoint `path`: their average where the run keeps one."""
-        recipe, identity = self.settings.recipe, self._identity()
-        checkpoint = load_checkpoint(path, identity)
-        model = build_model(
-            recipe.model,
-            classes=self.task.outputs,
-            image_size_px=self.resolved["image_size_px"],
-            mean=self.resolved["mean"],
-            std=self.resolved["std"],
-            seed=0,
-            blurpool=recipe.blurpool,
-            pixelwise=isinstance(self.task, Segmentation),
-        )
+    def load_model(self, path: Path) -> Classifier:
+        """The model with the weights of checkpoint `path`, averaged ones if the run has them."""
+        settings = dataclasses.replace(self.settings, pipeline=self.pipeline)
+        checkpoint = load_checkpoint(path, run_identity(settings, self.data))
+        model = model_for(settings, self.data, self.task)
         model.network.load_state_dict(checkpoint.ema or checkpoint.network)
         return model
 
-    def _identity(self) -> Identity:
-        return Identity(
-            fingerprint=self.resolved["fingerprint"],
-            seed=self.settings.pipeline.seed,
-            model=self.settings.recipe.model,
-            classes=self.resolved["classes"],
-        )
-
 
 def open_run(directory: Path) -> TrainedRun:
-    """Raises ``DataError`` where there is no run, ``MisuseError`` for one of random batches."""
+    """Read the config.json of a run.
+
+    Raises ``DataError`` if there is no valid one, ``MisuseError`` for a run on synthetic batches.
+    """
     path = directory / CONFIG_NAME
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        settings, resolved = Settings.from_options(**values), values["resolved"]
-        task_from_record(resolved["task"])
+        resolved = values["resolved"]
+        names = {field.name for field in dataclasses.fields(TrainingData)} - {"dataset"}
+        run = TrainedRun(
+            directory=directory,
+            settings=Settings.from_options(**values),
+            data=TrainingData(dataset=None, **{name: resolved[name] for name in names}),
+            task=task_from_record(resolved["task"]),
+        )
     except OSError as error:
         raise DataError(
-            f"{directory} holds no run ({CONFIG_NAME}: {error.strerror}): give the directory that "
-            f"was the trainer's --out."
+            f"{directory} holds no run ({CONFIG_NAME}: {error.strerror}): give the directory of a "
+            f"run, --out of the trainer."
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"{path} is not what this shardline's trainer writes: go on with the run by "
-            f"python -m trainer --out {directory}, which writes it anew."
+            f"{path} is not a config of this trainer: resume the run with python -m trainer "
+            f"--out {directory}, which writes a new one."
         ) from error
-    if settings.machine.synthetic:
-        raise MisuseError(f"{directory} was trained on random batches: there is nothing to judge.")
-    return TrainedRun(directory=directory, settings=settings, resolved=resolved)
+    if run.settings.machine.synthetic:
+        raise MisuseError(f"{directory} was trained on synthetic batches, which have no labels.")
+    return run
 
 
 def evaluate_run(
     directory: str, *, checkpoint: str | None, shards: str | None, split: str, device: str
 ) -> None:
-    """Evaluate a checkpoint of the run, by default the newest, and show the result on rank 0.
-    Raises ``DataError`` and ``MisuseError``."""
+    """Evaluate a checkpoint of the run, by default the newest; rank 0 prints the result.
+
+    Raises ``DataError`` and ``MisuseError``.
+    """
     with open_world(device) as world:
         with world.fail_together():
             run = open_run(Path(directory))
-            path = Path(checkpoint) if checkpoint else run.newest
-            pipeline = run.pipeline
-            if shards:
-                pipeline = dataclasses.replace(pipeline, shards=shards)
+            path = Path(checkpoint) if checkpoint else run.newest_checkpoint
+            pipeline = dataclasses.replace(
+                run.pipeline, threads=world.threads, shards=shards or run.pipeline.shards
+            )
             dataset = open_dataset(pipeline)
-            _refuse_others(run, dataset)
-            model = run.model(path).to(world.device)
+            _require_same_labels(run, dataset)
+            model = run.load_model(path).to(world.device)
             precision = run.settings.machine.precision
             dtype = autocast_dtype(precision, world.device, model)
             set_float32(precision)
             batches = val_loader(
                 dataset,
-                dataclasses.replace(pipeline, threads=world.threads),
+                pipeline,
                 batch_size=min(BATCH_SIZE, run.settings.recipe.global_batch_size),
                 rank=world.rank,
                 world_size=world.world_size,
                 device=world.device,
                 split=split,
             )
+        task = run.task
+        if isinstance(task, Classification):
+            task = ClassificationWithConfusion(classes=task.classes)
         with batches:
             flips = run.settings.run.tta == "flip"
-            result = evaluate_split(run.task, batches, model, world, dtype=dtype, flips=flips)
-        if world.rank == 0:
-            if result is None:
-                raise DataError(f"{dataset.location} has no sample in its split {split}.")
-            said = {"run": directory, "checkpoint": str(path), "shards": dataset.location}
-            said |= {"split": split, "dtype": str(dtype or torch.float32).removeprefix("torch.")}
-            show(*result, said=said, picture=run.directory / CONFUSION_NAME)
+            evaluation = evaluate(batches, model, world, task, dtype=dtype, flips=flips)
+        if world.rank > 0:
+            return
+        if evaluation is None:
+            raise DataError(f"{dataset.location} has no sample in split {split!r}.")
+        header = {"run": directory, "checkpoint": str(path), "shards": dataset.location}
+        header |= {"split": split, "dtype": str(dtype or torch.float32).removeprefix("torch.")}
+        print_evaluation(evaluation, task, header=header, chart=run.directory / CONFUSION_NAME)
 
 
-def evaluate_split(
-    task: Task,
-    batches: Iterable[Batch],
-    model: Classifier,
-    world: World,
-    *,
-    dtype: torch.dtype | None,
-    flips: bool,
-) -> tuple[Evaluation, Confusion | None] | None:
-    """What the task says and, where there are classes to take for each other, the confusion; None
-    if there was no sample."""
-    classes = task.classes if isinstance(task, Classification) else ()
-    scored, own_sums = scoring(model, task, flips=flips)
-
-    def sums(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        own = own_sums(outputs, targets)
-        if not classes:
-            return own
-        return torch.cat([confusion_sums(outputs[:, : task.outputs], targets), own])
-
-    totals = add_up(batches, scored, world, sums, dtype=dtype) or []
-    cells, own = totals[: len(classes) ** 2], totals[len(classes) ** 2 :]
-    evaluation = evaluation_of(own, task, flips=flips)
-    if evaluation is None:
-        return None
-    if isinstance(task, Segmentation):
-        plain = own[: len(own) // 2] if flips else own
-        return evaluation, Confusion(classes=task.classes, counts=task.cells(plain), unit="pixels")
-    if not classes:
-        return evaluation, None
-    counts = np.array(cells, np.int64).reshape(len(classes), len(classes))
-    confusion = Confusion(classes=classes, counts=counts)
-    return dataclasses.replace(evaluation, by_name=confusion.accuracies()), confusion
-
-
-def show(
-    evaluation: Evaluation, confusion: Confusion | None, *, said: Mapping[str, str], picture: Path
+def print_evaluation(
+    evaluation: Evaluation, task: Task, *, header: Mapping[str, str], chart: Path
 ) -> None:
-    """The table, the picture, and the JSON line, which begins with what was `said`."""
-    record: dict[str, Any] = {**said, **evaluation.as_record(), "by_name": dict(evaluation.by_name)}
+    """Print a table and a line of JSON, which begins with `header`; draw the confusion matrix."""
+    record: dict[str, Any] = {**header, **evaluation.as_record()}
+    record["by_name"] = dict(evaluation.by_name)
     console = Console(soft_wrap=True, highlight=False)
-    title = "{samples:,} samples of {split}, in {dtype}".format(**record)
-    table = Table("", "value", title=title)
+    title = "{samples:,} samples of split {split}, in {dtype}".format(**record)
+    table = Table("", "value", title=title, min_width=len(title))
     for row in (*metric_rows(evaluation.metrics), ("loss", f"{evaluation.loss:.4f}")):
         table.add_row(*row)
     table.add_section()
-    worst = sorted(evaluation.by_name.items(), key=lambda item: item[1])
-    for name, value in worst[:WORST]:
+    worst_first = sorted(evaluation.by_name.items(), key=lambda item: item[1])
+    for name, value in worst_first[:LISTED_NAMES]:
         table.add_row(name, f"{value:.4f}")
     console.print(table, soft_wrap=False)
-    if len(worst) > WORST:
-        console.print(f"The {WORST} worst of {len(worst)}; the JSON has all.", markup=False)
-    if confusion is not None:
-        draw_confusion(confusion, picture)
-        record["confusion"] = str(picture)
-        console.print(f"Which are taken for which: {picture}", markup=False)
+    if len(worst_first) > LISTED_NAMES:
+        console.print(
+            f"The table lists the {LISTED_NAMES} lowest of {len(worst_first)} values; the JSON "
+            f"line has all.",
+            markup=False,
+        )
+    if evaluation.confusion is not None:
+        assert isinstance(task, Classification | Segmentation)
+        unit = "pixels" if isinstance(task, Segmentation) else "samples"
+        counts = evaluation.confusion
+        draw_confusion(Confusion(classes=task.classes, counts=counts, unit=unit), chart)
+        record["confusion"] = str(chart)
+        console.print(f"Confusion matrix: {chart}", markup=False)
     print(json.dumps(record, ensure_ascii=False))
 
 
-def _refuse_others(run: TrainedRun, dataset: Dataset) -> None:
-    saved, manifest = run.resolved["task"], dataset.manifest
+def _require_same_labels(run: TrainedRun, dataset: Dataset) -> None:
+    saved, manifest = task_record(run.task), dataset.manifest
     names = manifest.targets if manifest.task == "regression" else manifest.classes
     trained = tuple(saved.get("classes") or saved.get("targets") or ())
     if (manifest.task, names) != (saved["task"], trained):
         raise DataError(
-            f"{dataset.location} is stored for {manifest.task} of {len(names)} names, the run was "
-            f"trained for {saved['task']} of {len(trained)}, or their names or order differ: give "
-            f"--shards made with the same labels."
+            f"{dataset.location} is stored for {manifest.task} with {len(names)} names, but the "
+            f"run was trained for {saved['task']} with {len(trained)}, or their names or order "
+            f"differ: give --shards with the same labels."
         )

@@ -1,7 +1,8 @@
-"""The evaluation of a model over the ranks' shares of a split."""
+"""Evaluation of a model, with a split shared by all ranks."""
 
 import dataclasses
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import torch
 from torch import nn
@@ -12,8 +13,10 @@ from trainer.tasks.scores import Evaluation
 from trainer.tasks.segmentation import Segmentation
 from trainer.tasks.tasks import Task
 
+# Images of a batch -> outputs of the model.
+Predict = Callable[[torch.Tensor], torch.Tensor]
 # Outputs and targets of a batch -> float64 (K,).
-Sums = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+BatchStatistics = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def evaluate(
@@ -26,102 +29,97 @@ def evaluate(
     flips: bool = False,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Evaluation | None:
-    """Score `model`, not its DDP wrapper: ranks may have different numbers of batches.
+    """Evaluate `model` on the batches of all ranks, which may differ in number.
 
-    Ranks ask `stopped` before each batch; None on all ranks once it was true on one, and where
-    there is no sample. With `flips` the metric that the task is best by is there a second time, for
-    the means of what the model says of each image and of its mirror image.
+    Args:
+        model: the model, without DDP.
+        dtype: autocast type; None for float32.
+        flips: whether to add the primary metric of predictions averaged over each image and its
+            horizontal flip, as "<metric>_with_flips".
+        stopped: called before each batch; if True on any rank, all ranks return None.
+
+    Returns None also if there is no labeled sample.
     """
-    scored, sums = scoring(model, task, flips=flips)
-    totals = add_up(batches, scored, world, sums, dtype=dtype, stopped=stopped)
-    return evaluation_of(totals, task, flips=flips)
-
-
-def scoring(model: nn.Module, task: Task, *, flips: bool) -> tuple[nn.Module, Sums]:
-    """What ``add_up`` runs and counts, for ``evaluation_of`` to read."""
-    if isinstance(task, Segmentation):
-        model = ImageByImage(model)
-    return (FlipTta(model), _of_halves(task.sums)) if flips else (model, task.sums)
-
-
-def evaluation_of(totals: list[float] | None, task: Task, *, flips: bool) -> Evaluation | None:
-    """What the totals say; None where there is no sample."""
+    predict, statistics = with_tta(model, task, flips=flips)
+    model.eval()
+    totals = reduce_over_ranks(batches, predict, world, statistics, dtype=dtype, stopped=stopped)
+    model.train()
     if not totals or not totals[0]:
         return None
     if not flips:
-        return task.evaluation(totals)
-    half = len(totals) // 2
-    plain, flipped = task.evaluation(totals[:half]), task.evaluation(totals[half:])
-    named = {f"{task.best_by}_with_flips": flipped.metrics[task.best_by]}
-    return dataclasses.replace(plain, metrics={**plain.metrics, **named})
+        return task.compute(totals)
+    half, name = len(totals) // 2, task.primary_metric
+    plain, flipped = task.compute(totals[:half]), task.compute(totals[half:])
+    metrics = {**plain.metrics, f"{name}_with_flips": flipped.metrics[name]}
+    return dataclasses.replace(plain, metrics=metrics)
 
 
-class ImageByImage(nn.Module):
-    """What `model` gives for each image alone. In a batch the last bits depend on how many images
-    are beside it, and among millions of pixels that turns one's class: ranks, whose batches are
-    smaller, would count others."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return torch.cat([self.model(image) for image in images.chunk(len(images))])
+def with_tta(model: nn.Module, task: Task, *, flips: bool) -> tuple[Predict, BatchStatistics]:
+    """The predictions of `model` and their statistics; with `flips` both are made twice, the second
+    time with test-time augmentation."""
+    predict: Predict = model
+    if isinstance(task, Segmentation):
+        predict = partial(_one_by_one, model)
+    if not flips:
+        return predict, task.batch_statistics
+    return partial(_with_flip, predict), partial(_both_halves, task.batch_statistics)
 
 
-class FlipTta(nn.Module):
-    """(B, 3, H, W) -> (B, 2 K): the K outputs of `model`, and their means over images and mirror
-    images; (B, 2 K, H, W) where each pixel has its own."""
+def _one_by_one(predict: Predict, images: torch.Tensor) -> torch.Tensor:
+    """Predict one image at a time.
 
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        outputs, mirrored = self.model(images), self.model(images.flip(3))
-        if mirrored.ndim == 4:
-            mirrored = mirrored.flip(3)
-        return torch.cat([outputs, (outputs + mirrored) / 2], dim=1)
+    In a batch the last bits of an output depend on the batch size, which can change the class of
+    one pixel in millions; ranks have smaller batches and would get other counts.
+    """
+    return torch.cat([predict(image) for image in images.chunk(len(images))])
 
 
-def _of_halves(sums: Sums) -> Sums:
-    def of_both(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        return torch.cat([sums(half, targets) for half in outputs.chunk(2, dim=1)])
+def _with_flip(predict: Predict, images: torch.Tensor) -> torch.Tensor:
+    """(B, 3, H, W) -> (B, 2 K) or (B, 2 K, H, W): the K outputs, then their means over each image
+    and its horizontal flip."""
+    outputs, mirrored = predict(images), predict(images.flip(3))
+    if mirrored.ndim == 4:
+        mirrored = mirrored.flip(3)
+    return torch.cat([outputs, (outputs + mirrored) / 2], dim=1)
 
-    return of_both
+
+def _both_halves(
+    statistics: BatchStatistics, outputs: torch.Tensor, targets: torch.Tensor
+) -> torch.Tensor:
+    """The statistics of both halves of the outputs of ``_with_flip``."""
+    return torch.cat([statistics(half, targets) for half in outputs.chunk(2, dim=1)])
 
 
-def add_up(
+def reduce_over_ranks(
     batches: Iterable[Batch],
-    model: nn.Module,
+    predict: Predict,
     world: World,
-    sums: Sums,
+    statistics: BatchStatistics,
     *,
     dtype: torch.dtype | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> list[float] | None:
-    """The totals of `sums` over all batches of all ranks, as ``evaluate`` needs them; None if there
-    was no batch, or a rank was stopped."""
+    """Sum `statistics` over all batches of all ranks; arguments are those of ``evaluate``.
+
+    Returns None if there was no batch, or a rank was stopped.
+    """
     totals: torch.Tensor | None = None
-    coming = iter(batches)
-    model.eval()
+    iterator = iter(batches)
     with torch.inference_mode():
         while True:
-            batch = next(coming, None)
-            # Ranks that had all of theirs go on asking, so that one stopped stops the others.
-            interrupted, goes_on = world.all_reduce_max([stopped(), batch is not None])
-            if interrupted or not goes_on:
+            batch = next(iterator, None)
+            # Ranks without a further batch keep calling this, so that all of them see a stop.
+            interrupted, has_batch = world.all_reduce_max([stopped(), batch is not None])
+            if interrupted or not has_batch:
                 break
             if batch is None:
                 continue
             with torch.autocast(world.device.type, dtype, enabled=dtype is not None):
-                outputs = model(batch.images)
-            own = sums(outputs.float(), batch.targets)
-            totals = own if totals is None else totals + own
-    model.train()
-    # A rank that had no batch doesn't know how many totals there are.
-    rows = world.all_gather_objects([None if totals is None else totals.tolist()])
-    known = [row for row in rows if row is not None]
-    if interrupted or not known:
+                outputs = predict(batch.images)
+            batch_totals = statistics(outputs.float(), batch.targets)
+            totals = batch_totals if totals is None else totals + batch_totals
+    # Objects, since a rank without a batch does not know the number of totals.
+    rows = world.all_gather_objects([] if totals is None else [totals.tolist()])
+    if interrupted or not rows:
         return None
-    return [sum(column) for column in zip(*known, strict=True)]
+    return [sum(column) for column in zip(*rows, strict=True)]

@@ -1,1 +1,1 @@
-"""Networks, their precision and the average of their weights."""
+"""Models, their precision, and averages of their weights."""

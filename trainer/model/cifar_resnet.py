@@ -1,5 +1,5 @@
-"""ResNets for images of 32 px: the stem keeps the size, and channels are few (He et al. 2016,
-arXiv:1512.03385, section 4.2). torchvision's are made for 224 px and shrink 32 px to one pixel."""
+"""ResNets for images of 32 px, with a stem that keeps the size, and few channels (He et al. 2016,
+arXiv:1512.03385, section 4.2). torchvision's, made for 224 px, reduce 32 px to a single pixel."""
 
 from collections import OrderedDict
 
@@ -7,29 +7,29 @@ from torch import nn
 from torchvision.models.resnet import BasicBlock
 
 CHANNELS = (16, 32, 64)
-# Name -> blocks in each of the three stages: n make 6 n + 2 layers. The paper begins at 20.
+# Name -> blocks n of each of the three stages, 6 n + 2 layers in all; the paper has 20 or more.
 SMALL_RESNETS = {f"resnet{6 * blocks + 2}": blocks for blocks in (1, 2, 3, 5, 7, 9, 18)}
 
 
 def cifar_resnet(name: str, *, classes: int) -> nn.Sequential:
     """The network `name` of SMALL_RESNETS: float (B, 3, H, W) -> logits (B, classes).
 
-    Where channels grow the shortcut is a 1 x 1 convolution, the paper's option B; each block begins
-    as the identity, as those of torchvision's do here.
+    Shortcuts between stages are 1 x 1 convolutions, the paper's option B. Each block is
+    initialized as the identity, as for torchvision's ResNets in ``build_model``.
     """
     stem = nn.Conv2d(3, CHANNELS[0], 3, padding=1, bias=False)
     layers: OrderedDict[str, nn.Module] = OrderedDict(
         conv1=stem, bn1=nn.BatchNorm2d(CHANNELS[0]), relu=nn.ReLU(inplace=True)
     )
-    before = CHANNELS[0]
+    in_channels = CHANNELS[0]
     for stage, channels in enumerate(CHANNELS, start=1):
-        blocks = [_block(before, channels)]
+        blocks = [_block(in_channels, channels)]
         blocks += [_block(channels, channels) for _ in range(1, SMALL_RESNETS[name])]
         layers[f"layer{stage}"] = nn.Sequential(*blocks)
-        before = channels
+        in_channels = channels
     layers["avgpool"] = nn.AdaptiveAvgPool2d(1)
     layers["flatten"] = nn.Flatten()
-    layers["fc"] = nn.Linear(before, classes)
+    layers["fc"] = nn.Linear(in_channels, classes)
     network = nn.Sequential(layers)
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
@@ -39,10 +39,10 @@ def cifar_resnet(name: str, *, classes: int) -> nn.Sequential:
     return network
 
 
-def _block(before: int, channels: int) -> BasicBlock:
-    if before == channels:
+def _block(in_channels: int, channels: int) -> BasicBlock:
+    if in_channels == channels:
         return BasicBlock(channels, channels)
-    shortcut = nn.Conv2d(before, channels, 1, stride=2, bias=False)
+    shortcut = nn.Conv2d(in_channels, channels, 1, stride=2, bias=False)
     return BasicBlock(
-        before, channels, 2, downsample=nn.Sequential(shortcut, nn.BatchNorm2d(channels))
+        in_channels, channels, 2, downsample=nn.Sequential(shortcut, nn.BatchNorm2d(channels))
     )

@@ -1,4 +1,4 @@
-"""LARS, which lets large batches train: each layer's step is in proportion to its weights."""
+"""LARS, an optimizer for large batches: each layer's step is proportional to its weights' norm."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,14 +7,14 @@ import torch
 
 
 class LARS(torch.optim.Optimizer):
-    """SGD with momentum whose rate is scaled, layer by layer, by `trust` * |w| / (|g| + decay |w|)
+    """SGD with momentum; the rate of each layer is multiplied by `trust` * |w| / (|g| + decay |w|)
     (You, Gitman & Ginsburg 2017, arXiv:1708.03888, algorithm 1).
 
-    Nothing here waits for the device.
+    A step does not synchronize with the device.
 
     Args:
-        trust: the coefficient eta, 0.001 in the paper; a group may say None, for the plain steps
-            that norms and biases are given in MLPerf's code.
+        trust: the coefficient eta, 0.001 in the paper. With None a parameter group makes plain SGD
+            steps, as norms and biases do in MLPerf's reference code.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class LARS(torch.optim.Optimizer):
                 continue
             steps = [weight.grad for weight in weights]
             if group["trust"] is not None:
-                steps = _in_proportion(weights, steps, group["weight_decay"], group["trust"])
+                steps = _apply_trust_ratio(weights, steps, group["weight_decay"], group["trust"])
             velocities = [self._velocity(weight) for weight in weights]
             torch._foreach_mul_(velocities, group["momentum"])
             torch._foreach_add_(velocities, steps, alpha=group["lr"])
@@ -50,14 +50,14 @@ class LARS(torch.optim.Optimizer):
         return state["momentum_buffer"]
 
 
-def _in_proportion(
+def _apply_trust_ratio(
     weights: list[torch.Tensor], gradients: list[torch.Tensor], decay: float, trust: float
 ) -> list[torch.Tensor]:
-    """Decayed gradients times the layers' local rates, 1 where weights or gradient are all 0."""
-    lengths, slopes = torch._foreach_norm(weights), torch._foreach_norm(gradients)
-    rates = [
-        torch.where((length > 0) & (slope > 0), trust * length / (slope + decay * length), 1.0)
-        for length, slope in zip(lengths, slopes, strict=True)
+    """Decayed gradients times each layer's trust ratio, which is 1 if weights or gradient are 0."""
+    weight_norms, grad_norms = torch._foreach_norm(weights), torch._foreach_norm(gradients)
+    ratios = [
+        torch.where((weight > 0) & (grad > 0), trust * weight / (grad + decay * weight), 1.0)
+        for weight, grad in zip(weight_norms, grad_norms, strict=True)
     ]
     decayed = torch._foreach_add(gradients, weights, alpha=decay)
-    return list(torch._foreach_mul(decayed, rates))
+    return list(torch._foreach_mul(decayed, ratios))

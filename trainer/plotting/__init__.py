@@ -1,1 +1,1 @@
-"""Charts of runs."""
+"""Figures of runs."""

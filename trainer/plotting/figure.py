@@ -1,12 +1,8 @@
-"""Curves of several runs in one picture: a row a quantity, against samples and against wall time.
-
-A title says the finding, an axis has its unit.
-"""
+"""Figure of several runs: a row per quantity, against samples and against wall time."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
@@ -21,144 +17,108 @@ from matplotlib.ticker import (
 
 from pipeline.chart_style import CYCLE, GRAY, STYLE
 from pipeline.errors import DataError
-from trainer.plotting.curves import (
-    Run,
-    headline,
-    learning_rate_finding,
-    loss_finding,
-    rate_finding,
-    score_finding,
-    thinned,
-    wait_finding,
-)
+from trainer.plotting import curves
+from trainer.plotting.curves import Run
 from trainer.run.metrics_reader import Record
 from trainer.tasks.scores import METRIC_NAMES
 
-LINES = ("-", "--", ":", "-.")  # a fresh one each time the colors begin again
-RESTART: Any = {"linewidth": 1, "linestyle": (0, (1, 2))}
+LINE_STYLES = ("-", "--", ":", "-.")  # the next one each time that the colors repeat
+RESTART_STYLE: Any = {"linewidth": 1, "linestyle": (0, (1, 2))}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """A quantity: the field of an interval, the field of an evaluation, or both."""
+class Row(NamedTuple):
+    """A quantity: a field of training records, of evaluation records, or of both."""
 
     title: str
-    unit: str
-    interval: str | None = None
-    evaluation: str | None = None
-    height: float = 1.0
-    scale: Callable[[Any, Sequence[Run]], None]
+    label: str
+    interval_field: str | None
+    evaluation_field: str | None
+    height: float
+    set_scale: Callable[[Any, Sequence[Run]], None]
 
 
 def draw_runs(runs: Sequence[Run], path: Path) -> None:
-    """Write the picture; its format is what the name's end says."""
+    """Write the figure in the format of the suffix of `path`.
+
+    Raises ``DataError`` if it cannot be written.
+    """
     rows = _rows(runs)
+    heights = [row.height for row in rows]
     with rc_context(STYLE | {"axes.grid": True}):
-        figure = Figure(
-            figsize=(11, 1 + 2.1 * sum(row.height for row in rows)), layout="constrained"
-        )
+        figure = Figure(figsize=(11, 1 + 2.1 * sum(heights)), layout="constrained")
         axes = figure.subplots(
-            len(rows),
-            2,
-            sharex="col",
-            sharey="row",
-            squeeze=False,
-            height_ratios=[row.height for row in rows],
+            len(rows), 2, sharex="col", sharey="row", squeeze=False, height_ratios=heights
         )
         unit_seconds, unit = _time_unit(runs)
         for row, (by_samples, by_time) in zip(rows, axes, strict=True):
             _draw(by_samples, row, runs, lambda record: record["position"])
             _draw(by_time, row, runs, lambda record: record["elapsed_seconds"] / unit_seconds)
             by_samples.set_title(row.title)
-            by_samples.set_ylabel(row.unit)
-            row.scale(by_samples, runs)
-        axes[-1][0].set_xlabel("samples seen, all ranks together")
+            by_samples.set_ylabel(row.label)
+            row.set_scale(by_samples, runs)
+        axes[-1][0].set_xlabel("samples of all ranks")
         axes[-1][0].xaxis.set_major_formatter(EngFormatter(sep=""))
         axes[-1][1].set_xlabel(f"wall time of training, {unit}")
-        for below in axes[-1]:
-            below.set_xlim(left=0)
+        for bottom in axes[-1]:
+            bottom.set_xlim(left=0)
         _draw_legend(figure, runs)
         try:
             figure.savefig(path, dpi=150)
         except OSError as error:
-            raise DataError(f"{path} can't be written ({error.strerror}).") from error
+            raise DataError(f"Cannot write {path} ({error.strerror}).") from error
 
 
 def _rows(runs: Sequence[Run]) -> list[Row]:
-    score = next((run.score for run in runs if run.score), None)
+    loss, score = curves.loss_finding(runs), curves.score_finding(runs)
+    rate, wait = curves.rate_finding(runs), curves.wait_finding(runs)
+    learning_rate = curves.learning_rate_finding(runs)
+    metric = next((run.score for run in runs if run.score), None)
+    metric_label = f"validation {METRIC_NAMES[metric][0]}" if metric else ""
     rows = [
-        Row(
-            title=loss_finding(runs),
-            unit="loss",
-            interval="loss",
-            evaluation="loss",
-            height=1.5,
-            scale=_loss_scale,
-        ),
-        Row(
-            title=score_finding(runs),
-            unit=f"validation {METRIC_NAMES[score][0]}" if score else "",
-            evaluation=score,
-            height=1.5,
-            scale=_score_scale,
-        ),
-        Row(
-            title=learning_rate_finding(runs),
-            unit="learning rate",
-            interval="learning_rate",
-            height=0.8,
-            scale=_from_zero,
-        ),
-        Row(
-            title=rate_finding(runs),
-            unit="images/s",
-            interval="images_per_second",
-            scale=_from_zero,
-        ),
-        Row(
-            title=wait_finding(runs),
-            unit="waiting for data",
-            interval="data_share",
-            height=0.8,
-            scale=_share_scale,
-        ),
+        Row(loss, "loss", "loss", "loss", 1.5, _scale_loss),
+        Row(score, metric_label, None, metric, 1.5, _scale_score),
+        Row(learning_rate, "learning rate", "learning_rate", None, 0.8, _scale_from_zero),
+        Row(rate, "images/s", "images_per_second", None, 1.0, _scale_from_zero),
+        Row(wait, "waiting for data", "data_share", None, 0.8, _scale_share),
     ]
-    return [row for row in rows if row.interval or row.evaluation]
+    return [row for row in rows if row.interval_field or row.evaluation_field]
 
 
 def _draw(axes: Any, row: Row, runs: Sequence[Run], x: Callable[[Record], float]) -> None:
     for number, run in enumerate(runs):
-        look = _look(number)
-        if row.interval:
-            points = thinned(run.intervals)
-            axes.plot([x(p) for p in points], [p[row.interval] for p in points], **look)
-        if row.evaluation:
-            found = [record for record in run.evaluations if row.evaluation in record]
-            values = [record[row.evaluation] for record in found]
-            width = 0.6 if row.interval else 1.6
-            axes.plot([x(r) for r in found], values, "o", markersize=4, linewidth=width, **look)
+        style = _style(number)
+        if field := row.interval_field:
+            points = curves.thin_out(run.intervals)
+            axes.plot([x(point) for point in points], [point[field] for point in points], **style)
+        if field := row.evaluation_field:
+            points = [record for record in run.evaluations if field in record]
+            values = [point[field] for point in points]
+            width = 0.6 if row.interval_field else 1.6
+            axes.plot(
+                [x(point) for point in points], values, "o", markersize=4, linewidth=width, **style
+            )
         for record in run.restarts:
-            axes.axvline(x(record), color=look["color"], **RESTART)
+            axes.axvline(x(record), color=style["color"], **RESTART_STYLE)
 
 
-def _look(number: int) -> dict[str, Any]:
-    line = LINES[number // len(CYCLE) % len(LINES)]
+def _style(number: int) -> dict[str, Any]:
+    line = LINE_STYLES[number // len(CYCLE) % len(LINE_STYLES)]
     return {"color": CYCLE[number % len(CYCLE)], "linestyle": line}
 
 
 def _draw_legend(figure: Figure, runs: Sequence[Run]) -> None:
-    handles = [Line2D([], [], label=run.name, **_look(number)) for number, run in enumerate(runs)]
+    handles = [Line2D([], [], label=run.name, **_style(number)) for number, run in enumerate(runs)]
     if any(run.evaluations for run in runs):
         dot: Any = {"marker": "o", "markersize": 4, "linewidth": 0.6}
         handles.append(Line2D([], [], label="validation", color=GRAY, **dot))
     if any(run.restarts for run in runs):
-        handles.append(Line2D([], [], label="stopped and resumed", color=GRAY, **RESTART))
+        handles.append(Line2D([], [], label="stopped and resumed", color=GRAY, **RESTART_STYLE))
     figure.legend(
         handles=handles,
         loc="outside upper left",
         ncols=5,
         frameon=False,
-        title=headline(runs),
+        title=curves.headline(runs),
         title_fontproperties={"size": 13, "weight": "bold"},
         alignment="left",
     )
@@ -171,24 +131,24 @@ def _time_unit(runs: Sequence[Run]) -> tuple[float, str]:
     return (60.0, "minutes") if longest < 3 * 3600 else (3600.0, "hours")
 
 
-def _from_zero(axes: Any, runs: Sequence[Run]) -> None:
+def _scale_from_zero(axes: Any, runs: Sequence[Run]) -> None:
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
 
 
-def _share_scale(axes: Any, runs: Sequence[Run]) -> None:
-    # A scale that fits 0.1 % would make it look like a lot.
+def _scale_share(axes: Any, runs: Sequence[Run]) -> None:
+    # At least 10 %, so that a small share looks small.
     axes.set_ylim(0, min(1.0, max(0.1, 1.05 * axes.get_ylim()[1])))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 
 
-def _score_scale(axes: Any, runs: Sequence[Run]) -> None:
+def _scale_score(axes: Any, runs: Sequence[Run]) -> None:
     if any(run.score not in (None, "r2") for run in runs):
         axes.set_ylim(0, 1.02)
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 
 
-def _loss_scale(axes: Any, runs: Sequence[Run]) -> None:
+def _scale_loss(axes: Any, runs: Sequence[Run]) -> None:
     low, high = axes.dataLim.intervaly
     if 0 < low < high / 10:
         axes.set_yscale("log")

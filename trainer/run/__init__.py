@@ -1,1 +1,1 @@
-"""The run directory and what is logged to it."""
+"""Run directory, metrics and console output."""

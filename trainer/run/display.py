@@ -1,99 +1,103 @@
-"""What a person sees of a run: one live line on a terminal, plain lines elsewhere, a table last."""
+"""Console output of a run: a progress line on a terminal, plain lines elsewhere, a final table."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from trainer.checkpoints.checkpoint_file import Progress as RunProgress
-from trainer.meter import Interval
 from trainer.run.duration import clock
-from trainer.run.summary import Summary
-from trainer.tasks.scores import Evaluation, describe_metrics, metric_rows
+from trainer.run.metrics_reader import Record
+from trainer.setup import TrainingRun
+from trainer.tasks.scores import metric_rows
 
 
 class Display:
-    """Args: `shows` on rank 0; a run over `samples` a pass ends at `end_position`."""
+    """Prints the records of `run`."""
 
-    def __init__(self, *, shows: bool, samples: int, position: int, end_position: int) -> None:
-        self._samples, self._end = samples, end_position
-        self._console = Console(quiet=not shows, soft_wrap=True, highlight=False)
-        self._live = Progress(
+    def __init__(self, run: TrainingRun) -> None:
+        self._run = run
+        self._console = Console(soft_wrap=True, highlight=False)
+        self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),
             console=self._console,
             refresh_per_second=2,
-            disable=not (shows and self._console.is_terminal),
+            disable=not self._console.is_terminal,
         )
-        self._task = self._live.add_task("first steps", total=end_position, completed=position)
+        self._bar = self._progress.add_task("starting")
+        self.update_progress()
+        self._progress.start()
 
-    def start(self) -> None:
-        self._live.start()
-
-    def stop(self) -> None:
-        self._live.stop()
-
-    def say(self, text: str) -> None:
+    def print(self, text: str) -> None:
+        """Print a line, above the progress line."""
         self._console.print(text, markup=False)
 
-    def step(self, position: int, end_position: int) -> None:
-        self._end = end_position
-        self._live.update(self._task, completed=position, total=end_position)
+    def update_progress(self) -> None:
+        """Move the progress bar to the run's position."""
+        position, end = self._run.progress.position, self._run.time_budget.end_position
+        self._progress.update(self._bar, completed=position, total=end)
 
-    def interval(self, interval: Interval) -> None:
-        text = describe(interval, samples=self._samples, end_position=self._end)
-        if self._live.disable:
-            self.say(text)
+    def write(self, record: Record) -> None:
+        """Show a record of metrics.jsonl."""
+        if record["kind"] == "summary":
+            self._print_table(record)
+        elif record["kind"] == "evaluation":
+            metrics = "  ".join(map(" ".join, metric_rows(record)))
+            self.print(
+                f"epoch {record['epoch']:.2f}  validation on {record['samples']:,} samples:  "
+                f"{metrics}  loss {record['loss']:.4f}"
+            )
         else:
-            self._live.update(self._task, description=text, completed=interval.position)
+            samples, end_position = self._run.data.samples, self._run.time_budget.end_position
+            text = progress_line(record, samples=samples, end_position=end_position)
+            if self._progress.disable:
+                self.print(text)
+            else:
+                self._progress.update(self._bar, description=text)
 
-    def evaluation(self, position: int, evaluation: Evaluation) -> None:
-        self.say(
-            f"epoch {position / self._samples:.2f}  validation of {evaluation.samples:,}:  "
-            f"{describe_metrics(evaluation.metrics)}  loss {evaluation.loss:.4f}"
-        )
-
-    def summary(self, summary: Summary, progress: RunProgress, directory: Path) -> None:
+    def _print_table(self, record: Record) -> None:
         table = Table(show_header=False)
         table.add_column()
         table.add_column(justify="right", overflow="fold")
-        for row in summary_rows(summary, progress):
+        for row in (*summary_rows(record), ("directory", str(self._run.run_dir.path))):
             table.add_row(*row)
-        table.add_row("files", str(directory))
-        self._live.stop()
+        self._progress.stop()
         self._console.print(table, soft_wrap=False)
 
+    def close(self) -> None:
+        self._progress.stop()
 
-def describe(interval: Interval, *, samples: int, end_position: int) -> str:
-    """The progress line; time left is that of training, evaluations not counted."""
-    left = (end_position - interval.position) / interval.images_per_second
+
+def progress_line(record: Record, *, samples: int, end_position: int) -> str:
+    """A training record as one line; the remaining time excludes evaluations."""
+    remaining_seconds = (end_position - record["position"]) / record["images_per_second"]
     return (
-        f"epoch {interval.position / samples:.2f}/{end_position / samples:.2f}  "
-        f"loss {interval.loss:.4f}  lr {interval.learning_rate:.5f}  "
-        f"{interval.images_per_second:,.1f} images/s  "
-        f"{interval.data_share:.1%} waiting for data  {clock(left)} left"
+        f"epoch {record['epoch']:.2f}/{end_position / samples:.2f}  "
+        f"loss {record['loss']:.4f}  lr {record['learning_rate']:.5f}  "
+        f"{record['images_per_second']:,.1f} images/s  "
+        f"{record['data_share']:.1%} waiting for data  {clock(remaining_seconds)} left"
     )
 
 
-def summary_rows(summary: Summary, progress: RunProgress) -> Iterator[tuple[str, str]]:
-    """The table that ends a run: (what, how much)."""
-    for name, part in (
-        ("warm-up", summary.warmup),
-        ("first epoch, files cold", summary.first_epoch),
-        ("later epochs", summary.later_epochs),
-        ("all epochs", summary.total),
+def summary_rows(record: Record) -> Iterator[tuple[str, str]]:
+    """(name, value) of each row of the final table, from the summary record."""
+    for name, key in (
+        ("warm-up", "warmup"),
+        ("first epoch, cold files", "first_epoch"),
+        ("later epochs", "later_epochs"),
+        ("all epochs", "total"),
     ):
-        if part:
-            rate = f"{part.images_per_second:,.1f} images/s"
-            yield name, f"{rate}, {part.data_share:.1%} waiting for data"
-    for milestone in summary.milestones:
-        when = f"{clock(milestone.elapsed_seconds)}, epoch {milestone.epoch:.2f}"
-        yield f"top-1 of {milestone.top1:.0%} after", when
-    for number, (name, value) in enumerate(metric_rows(progress.best)):
-        yield f"its {name}" if number else f"best {name}", value
-    processes = f" in {summary.processes} processes" if summary.processes > 1 else ""
-    yield "time, with evaluations", clock(summary.elapsed_seconds) + processes
-    yield "peak memory of a rank", f"{summary.memory_bytes / 2**20:,.0f} MiB"
-    yield "bad samples", f"{summary.bad_samples:,}"
+        if part := record[key]:
+            rate = f"{part['images_per_second']:,.1f} images/s"
+            yield name, f"{rate}, {part['data_share']:.1%} waiting for data"
+    for milestone in record["milestones"]:
+        time_and_epoch = f"{clock(milestone['elapsed_seconds'])}, epoch {milestone['epoch']:.2f}"
+        yield f"time to {milestone['top1']:.0%} top-1", time_and_epoch
+    best_rows = metric_rows(record, prefix="best_")
+    for number, (name, value) in enumerate(best_rows):
+        yield f"{name} at best {best_rows[0][0]}" if number else f"best {name}", value
+    processes = f" in {record['process'] + 1} processes" if record["process"] else ""
+    yield "time, including evaluations", clock(record["elapsed_seconds"]) + processes
+    yield "peak memory per rank", f"{record['memory_bytes'] / 2**20:,.0f} MiB"
+    yield "bad samples", f"{record['bad_samples']:,}"

@@ -1,7 +1,6 @@
-"""The records of metrics.jsonl: docs/metrics.md says what stands in them.
+"""Reads metrics.jsonl; docs/metrics.md documents the records.
 
-A record is plain data. Whoever draws or counts reads the file, so that a run that was stopped and
-resumed looks like one that wasn't.
+A run that was stopped and resumed has the same records as one that was not.
 """
 
 import json
@@ -14,11 +13,11 @@ METRICS_NAME = "metrics.jsonl"
 
 Record = dict[str, Any]
 
-# What every record has: its kind, the process that wrote it, where the run stood, and its seconds
-# of training until then.
+# Fields of every record: its kind, the number of the process that wrote it, the run's progress, and
+# the seconds of training so far.
 KEYS = ("kind", "process", "position", "epoch", "elapsed_seconds")
 
-# Numbers that a record of a kind has beside these.
+# Further numbers of a record by its kind.
 NUMBERS = {
     "train": (
         *("images", "seconds", "loss", "learning_rate"),
@@ -29,36 +28,37 @@ NUMBERS = {
 
 
 def read_records(directory: Path) -> list[Record]:
-    """The records of the run in `directory`, at least one.
+    """Read the records, at least one, of the run in `directory`.
 
-    Raises ``DataError`` if there is no run, nothing in its file, or a line that is no record. A
-    last line without its end is being written, or was when the run was killed: left out.
+    Raises ``DataError`` if there is no run, no record, or an invalid line. An unfinished last line
+    is skipped: the run is writing it, or was killed while writing it.
     """
     path = directory / METRICS_NAME
     try:
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DataError(
-            f"{directory} holds no run ({METRICS_NAME} is missing): give the folder that was the "
-            f"trainer's --out."
+            f"{directory} holds no run ({METRICS_NAME} is missing): give the directory of a run, "
+            f"--out of the trainer."
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise DataError(f"{path} can't be read ({reason}).") from error
+        raise DataError(f"Cannot read {path} ({reason}).") from error
     if lines and not lines[-1].endswith("\n"):
         lines.pop()
     if not lines:
-        raise DataError(f"{path} is empty: the run has not come to its first --log-every steps.")
+        raise DataError(f"{path} is empty: the run has not yet logged (see --log-every).")
     return [_parse(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1)]
 
 
 def _parse(line: str, where: str) -> Record:
+    excerpt = repr(line.strip()[:40])
     try:
         record = json.loads(line)
     except ValueError as error:
-        raise DataError(f"{where}: damaged ({line.strip()[:40]!r}): delete the line.") from error
+        raise DataError(f"{where}: invalid JSON ({excerpt}): delete the line.") from error
     if not isinstance(record, dict):
-        raise DataError(f"{where}: not a record ({line.strip()[:40]!r}): delete the line.")
+        raise DataError(f"{where}: not a record ({excerpt}): delete the line.")
     for key in (*KEYS[1:], *NUMBERS.get(str(record.get("kind")), ())):
         if not isinstance(record.get(key), int | float):
             raise DataError(f"{where}: the record has no number {key!r}: delete the line.")

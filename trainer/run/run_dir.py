@@ -1,11 +1,11 @@
-"""The directory of a run: config.json, metrics.jsonl, checkpoint.pt."""
+"""The directory of a run: its files, and which directory a run uses."""
 
 import csv
 import json
 import os
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -18,7 +18,7 @@ from trainer.checkpoints.retention import BEST_NAME, KEPT_PATTERN
 from trainer.config import RunConfig
 from trainer.profiler import TRACE_NAME
 from trainer.run.metrics_reader import METRICS_NAME
-from trainer.run.tensorboard import TENSORBOARD_NAME
+from trainer.run.metrics_writer import TENSORBOARD_NAME
 
 RUNS = Path("runs")
 CONFIG_NAME = "config.json"
@@ -34,72 +34,77 @@ RUN_FILES = (
 
 @dataclass(frozen=True, kw_only=True)
 class RunDir:
-    """Where a run writes, and the checkpoint that it goes on from, None for a new run."""
+    """Directory of a run, and the checkpoint that it resumes from; None for a new run."""
 
-    directory: Path
-    resumed: Path | None
+    path: Path
+    resume_from: Path | None = None
 
     @property
     def checkpoint(self) -> Path:
-        return self.directory / CHECKPOINT_NAME
+        """The newest checkpoint of the run."""
+        return self.path / CHECKPOINT_NAME
 
 
 def resolve_run_dir(config: RunConfig) -> RunDir:
-    """Follow --out and --resume, and make the directory.
+    """Choose the directory by --out and --resume, and create it.
 
-    Raises ``MisuseError`` where two runs would mix.
+    Raises ``MisuseError`` if the directory holds another run or other files.
     """
-    if config.resume in ("auto", "never"):
-        place = _place_by_out(config)
-    else:
-        checkpoint = Path(config.resume)
-        if checkpoint.is_dir():
-            checkpoint = checkpoint / CHECKPOINT_NAME
-        if not checkpoint.is_file():
-            raise MisuseError(f"--resume {config.resume}: there is no checkpoint {checkpoint}.")
-        directory = Path(config.out) if config.out else checkpoint.parent
-        if directory.resolve() != checkpoint.parent.resolve():
-            _require_unused(directory)
-            _require_run_files_only(directory)
-        place = RunDir(directory=directory, resumed=checkpoint)
+    by_out = config.resume in ("auto", "never")
+    run_dir = _resolve_by_out(config) if by_out else _resolve_by_checkpoint(config)
     try:
-        place.directory.mkdir(parents=True, exist_ok=True)
+        run_dir.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError(f"{place.directory} can't be made ({error.strerror}).") from error
-    return place
+        raise DataError(f"Cannot create {run_dir.path} ({error.strerror}).") from error
+    return run_dir
 
 
-def _place_by_out(config: RunConfig) -> RunDir:
-    given = Path(config.out) if config.out else _restarted_directory()
-    if given is None and int(os.environ.get("GROUP_WORLD_SIZE", "1")) > 1:
-        raise MisuseError(
-            "On several nodes --out has to name the run's directory, on a disk that all of them "
-            "see: a node that is started again goes on from there."
-        )
-    if given is None:
-        return RunDir(directory=_fresh_directory(), resumed=None)
-    place = RunDir(directory=given, resumed=None)
+def _resolve_by_checkpoint(config: RunConfig) -> RunDir:
+    """Resume in the checkpoint's own directory, or in a new one."""
+    checkpoint = Path(config.resume)
+    if checkpoint.is_dir():
+        checkpoint = checkpoint / CHECKPOINT_NAME
+    if not checkpoint.is_file():
+        raise MisuseError(f"--resume {config.resume}: there is no checkpoint {checkpoint}.")
+    path = Path(config.out) if config.out else checkpoint.parent
+    if path.resolve() != checkpoint.parent.resolve():
+        _require_unused(path)
+        _require_run_files_only(path)
+    return RunDir(path=path, resume_from=checkpoint)
+
+
+def _resolve_by_out(config: RunConfig) -> RunDir:
+    """Use --out, the directory of the run that torchrun restarts, or a new one."""
+    path = Path(config.out) if config.out else _restarted_directory()
+    if path is None:
+        if int(os.environ.get("GROUP_WORLD_SIZE", "1")) > 1:
+            raise MisuseError(
+                "Several nodes need --out with a directory on a disk that all nodes share: a "
+                "restarted node resumes from it."
+            )
+        return RunDir(path=_fresh_directory())
+    run_dir = RunDir(path=path)
     if config.resume == "never":
-        _require_unused(place.directory)
-    elif place.checkpoint.exists():
-        return RunDir(directory=place.directory, resumed=place.checkpoint)
-    _require_run_files_only(place.directory)
-    return place
+        _require_unused(path)
+    elif run_dir.checkpoint.exists():
+        return RunDir(path=path, resume_from=run_dir.checkpoint)
+    _require_run_files_only(path)
+    return run_dir
 
 
-def launch() -> str | None:
-    """The torchrun that started this process, the same when it starts it anew; None without."""
+def launch_id() -> str | None:
+    """Identifies the torchrun that started this process, also after a restart; None without it."""
     run_id = os.environ.get("TORCHELASTIC_RUN_ID")
     return f"{socket.gethostname()}-{os.getppid()}" if run_id == "none" else run_id
 
 
 def _restarted_directory() -> Path | None:
-    """The newest run of this torchrun, where it has started its ranks anew (--max-restarts)."""
+    """The newest run of this torchrun if it has restarted its ranks (--max-restarts)."""
     if os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
         return None
     for path in sorted(RUNS.glob(f"*/{CONFIG_NAME}"), reverse=True):
         with suppress(OSError, ValueError, LookupError):
-            if json.loads(path.read_text(encoding="utf-8"))["resolved"]["launch"] == launch():
+            if json.loads(path.read_text(encoding="utf-8"))["resolved"]["launch"] == launch_id():
                 return path.parent
     return None
 
@@ -114,14 +119,14 @@ def _fresh_directory() -> Path:
 
 def _require_run_files_only(directory: Path) -> None:
     if directory.exists() and not directory.is_dir():
-        raise MisuseError(f"--out {directory} is a file: give a folder.")
+        raise MisuseError(f"--out {directory} is a file: give a directory.")
     for entry in sorted(directory.glob("*")):
-        # A killed process leaves a file that it was about to put in another's place.
-        known = any(fnmatch(entry.name, name) for name in RUN_FILES)
-        if not known and entry.suffix != PARTIAL_SUFFIX:
+        # A killed process leaves a partial file that was to replace another.
+        is_run_file = any(fnmatch(entry.name, name) for name in RUN_FILES)
+        if not is_run_file and entry.suffix != PARTIAL_SUFFIX:
             raise MisuseError(
-                f"--out {directory} holds something else ({entry.name}): give a new or empty "
-                f"folder, or that of a run."
+                f"--out {directory} holds {entry.name}, which is not a file of a run: give a new "
+                f"or empty directory, or one of a run."
             )
 
 
@@ -129,25 +134,18 @@ def _require_unused(directory: Path) -> None:
     for name in RUN_FILES:
         if any(directory.glob(name)):
             raise MisuseError(
-                f"{directory} already holds a run ({name}): give another --out, or go on with "
-                f"it by --out {directory} --resume auto."
+                f"{directory} already holds a run ({name}): give another --out, or resume it with "
+                f"--out {directory} --resume auto."
             )
 
 
 def write_config(directory: Path, config: Mapping[str, Any]) -> None:
+    """Write config.json: the settings of the run and what was derived from them."""
     text = json.dumps(config, indent=1, ensure_ascii=False) + "\n"
     (directory / CONFIG_NAME).write_text(text, encoding="utf-8")
 
 
-def write_bad_samples(directory: Path, reasons: Mapping[str, str]) -> None:
-    """bad_samples.csv: where each lies, and why it was replaced."""
-    with (directory / BAD_SAMPLES_NAME).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("sample", "reason"))
-        writer.writerows(sorted(reasons.items()))
-
-
-def write_nonfinite(directory: Path, samples: Sequence[str]) -> None:
-    """nonfinite.csv: where the samples lie of the step whose loss was nan or inf."""
-    with (directory / NONFINITE_NAME).open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows((name,) for name in ("sample", *samples))
+def write_rows(path: Path, rows: Iterable[Iterable[str]]) -> None:
+    """Write `rows`, the header first, as CSV."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)

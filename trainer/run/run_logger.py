@@ -1,84 +1,70 @@
-"""Where a run says how it goes: metrics.jsonl and the display, on rank 0; nothing elsewhere."""
+"""Logging of a run on rank 0: each record goes to metrics.jsonl, the display and TensorBoard."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any, Self
 
-from trainer.checkpoints.checkpoint_file import Progress
 from trainer.meter import Interval
 from trainer.run.display import Display
-from trainer.run.metrics_writer import MetricsFile
-from trainer.run.run_dir import BAD_SAMPLES_NAME, RunDir, write_bad_samples
+from trainer.run.metrics_writer import MetricsFile, TensorBoard
+from trainer.run.run_dir import BAD_SAMPLES_NAME, write_config, write_rows
 from trainer.run.summary import summarize
-from trainer.run.tensorboard import TensorBoard
-from trainer.tasks.scores import Evaluation
+from trainer.setup import TrainingRun
 
 
 class RunLogger:
-    """Args: a run over `samples` a pass goes from `position` to `end_position`."""
+    """Writes config.json, and records to a list of sinks; only rank 0 has sinks."""
 
-    def __init__(
-        self,
-        place: RunDir,
-        *,
-        rank: int,
-        samples: int,
-        position: int,
-        end_position: int,
-        tensorboard: bool,
-    ) -> None:
-        self._place, self._samples = place, samples
+    def __init__(self, run: TrainingRun) -> None:
+        self._run = run
         self._bad_count = 0
-        writes = rank == 0
-        self._file = (
-            MetricsFile(place.directory, samples=samples, position=position) if writes else None
-        )
-        self._tensorboard = (
-            TensorBoard(place.directory, position=position) if writes and tensorboard else None
-        )
-        self._display = Display(
-            shows=writes, samples=samples, position=position, end_position=end_position
-        )
+        self._sinks: list[MetricsFile | Display | TensorBoard] = []
+        if run.world.rank > 0:
+            return
+        directory, position = run.run_dir.path, run.progress.position
+        write_config(directory, {**run.settings.to_dict(), "resolved": run.resolved})
+        self._metrics = MetricsFile(directory, samples=run.data.samples, position=position)
+        self._display = Display(run)
+        self._sinks = [self._metrics, self._display]
+        if run.settings.log.tensorboard:
+            self._sinks.append(TensorBoard(directory, position=position))
 
     def __enter__(self) -> Self:
-        self._display.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._display.stop()
-        for file in (self._file, self._tensorboard):
-            if file:
-                file.close()
+        for sink in self._sinks:
+            sink.close()
 
-    def _write(self, kind: str, *, position: int, **values: Any) -> None:
-        if self._file:
-            record = self._file.write(kind, position=position, **values)
-            if self._tensorboard:
-                self._tensorboard.write(record)
+    def print(self, text: str) -> None:
+        """Print a line on the console."""
+        if self._sinks:
+            self._display.print(text)
 
-    def say(self, text: str) -> None:
-        self._display.say(text)
+    def update_progress(self) -> None:
+        """Move the progress bar to the run's position."""
+        if self._sinks:
+            self._display.update_progress()
 
-    def step(self, position: int, end_position: int) -> None:
-        self._display.step(position, end_position)
+    def write(self, kind: str, **values: Any) -> None:
+        """Write a record of `values` at the run's position to all sinks."""
+        if self._sinks:
+            record = self._metrics.new_record(kind, position=self._run.progress.position) | values
+            for sink in self._sinks:
+                sink.write(record)
 
-    def interval(self, interval: Interval, bad: Sequence[tuple[str, str]]) -> None:
-        """`bad`: (sample, reason) of all bad training samples that this process met."""
-        self._display.interval(interval)
-        found = dict(bad)
-        self._write("train", **interval.as_record(), bad_samples=len(found))
-        if self._file and len(found) > self._bad_count:
-            write_bad_samples(self._place.directory, found)
-            self.say(f"Bad samples so far: {len(found)}, listed in {BAD_SAMPLES_NAME}.")
-        self._bad_count = len(found)
+    def write_interval(self, interval: Interval, bad_samples: Mapping[str, str]) -> None:
+        """Write a training record; `bad_samples` maps each bad sample so far to the reason."""
+        count = len(bad_samples)
+        self.write("train", **interval.as_record(), bad_samples=count)
+        if self._sinks and count > self._bad_count:
+            rows = (("sample", "reason"), *sorted(bad_samples.items()))
+            write_rows(self._run.run_dir.path / BAD_SAMPLES_NAME, rows)
+            self.print(f"Bad samples so far: {count}, listed in {BAD_SAMPLES_NAME}.")
+        self._bad_count = count
 
-    def evaluation(self, position: int, evaluation: Evaluation) -> None:
-        self._display.evaluation(position, evaluation)
-        self._write("evaluation", position=position, **evaluation.as_record())
-
-    def summary(self, progress: Progress) -> None:
-        """The table and the record that end a run, of all processes it took."""
-        if self._file and self._file.records:
-            summary = summarize(self._file.records, samples=self._samples)
-            best = {f"best_{name}": value for name, value in progress.best.items()}
-            self._write("summary", position=progress.position, **summary.as_record(), **best)
-            self._display.summary(summary, progress, self._place.directory)
+    def write_summary(self) -> None:
+        """Write the final record, over all processes of the run."""
+        if self._sinks and self._metrics.records:
+            summary = summarize(self._metrics.records, samples=self._run.data.samples)
+            best = {f"best_{name}": value for name, value in self._run.progress.best.items()}
+            self.write("summary", **summary.as_record(), **best)

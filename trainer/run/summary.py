@@ -1,6 +1,6 @@
-"""What a whole run came to, from its records: rates, times to accuracies, memory.
+"""Summary of a run from its records: throughput, time to accuracies, memory.
 
-records of metrics.jsonl -> summarize -> the table at the end and the record of kind "summary"
+The trainer prints it at the end and writes it as the record of kind "summary".
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,13 +9,13 @@ from typing import Any
 
 from trainer.run.metrics_reader import Record
 
-# Of a validation top-1 accuracy; a run says when it first reached each.
+# Validation top-1 accuracies; a summary has the time to each.
 MILESTONES = (0.5, 0.75, 0.9, 0.95, 0.99)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Throughput:
-    """Images over the time of the intervals that made them; evaluations lie between intervals."""
+    """Images and duration of several intervals, without the evaluations between them."""
 
     images: int
     seconds: float
@@ -38,16 +38,18 @@ class Milestone:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """Of all processes that the run took.
+    """Results over all processes of a run.
 
     Attributes:
-        elapsed_seconds: from the first step to the end, with evaluations and checkpoints.
-        warmup: the first interval of each process, when caches fill and kernels are chosen.
-        first_epoch: the rest of each process's first epoch, whose files are read cold.
-        later_epochs: the rest. Each of the three is None where a run has no such part.
+        processes: number of processes that logged a record.
+        elapsed_seconds: from the first step to the end, including evaluations and checkpoints.
+        warmup: the first interval of each process, while caches fill and kernels are chosen.
+        first_epoch: the rest of each process's first epoch, with files not yet in the page cache.
+        later_epochs: the rest. Each of these three is None if the run has no such interval.
         total: all intervals.
-        memory_bytes: the most on any rank; see docs/metrics.md.
-        bad_samples: the most that one process met; another meets some of them again.
+        milestones: lowest accuracy first.
+        memory_bytes: maximum over ranks and intervals.
+        bad_samples: maximum over the processes, which may find the same ones.
     """
 
     processes: int
@@ -61,19 +63,17 @@ class Summary:
     bad_samples: int
 
     def as_record(self) -> dict[str, Any]:
-        rates = ("warmup", "first_epoch", "later_epochs", "total")
+        """Fields of a summary record, without those that all records have."""
         values = asdict(self)
-        for name in rates:
-            part: Throughput | None = getattr(self, name)
-            if part:
+        del values["processes"], values["elapsed_seconds"]
+        for name in ("warmup", "first_epoch", "later_epochs", "total"):
+            if part := getattr(self, name):
                 values[name]["images_per_second"] = part.images_per_second
-        for name in ("processes", "elapsed_seconds"):  # every record has these
-            del values[name]
         return values
 
 
 def summarize(records: Sequence[Record], *, samples: int) -> Summary:
-    """Of a run's `records`, at least one, with `samples` samples an epoch."""
+    """Summarize the `records`, at least one, of a run with `samples` samples per epoch."""
     intervals = [record for record in records if record["kind"] == "train"]
     parts: dict[str, list[Record]] = {"warmup": [], "first_epoch": [], "later_epochs": []}
     process, cold_until = -1, 0
@@ -89,14 +89,14 @@ def summarize(records: Sequence[Record], *, samples: int) -> Summary:
         elapsed_seconds=records[-1]["elapsed_seconds"],
         **{name: throughput(part) for name, part in parts.items()},
         total=throughput(intervals),
-        milestones=reached(records),
+        milestones=find_milestones(records),
         memory_bytes=max((interval["memory_bytes"] for interval in intervals), default=0),
         bad_samples=max((interval["bad_samples"] for interval in intervals), default=0),
     )
 
 
 def throughput(intervals: Sequence[Record]) -> Throughput | None:
-    """Total over `intervals`, None if there are none."""
+    """Throughput over `intervals`; None if there are none."""
     if not intervals:
         return None
     seconds = sum(interval["seconds"] for interval in intervals)
@@ -107,13 +107,13 @@ def throughput(intervals: Sequence[Record]) -> Throughput | None:
     )
 
 
-def reached(records: Iterable[Record]) -> list[Milestone]:
-    """The milestones that evaluations with a top-1 reached, the lowest first."""
+def find_milestones(records: Iterable[Record]) -> list[Milestone]:
+    """The milestones that the evaluations reached, lowest first."""
     evaluations = [record for record in records if "top1" in record]
-    found = []
+    milestones = []
     for top1 in MILESTONES:
         first = next((record for record in evaluations if record["top1"] >= top1), None)
         if first:
             values = {key: first[key] for key in ("elapsed_seconds", "position", "epoch")}
-            found.append(Milestone(top1=top1, **values))
-    return found
+            milestones.append(Milestone(top1=top1, **values))
+    return milestones

@@ -1,1 +1,1 @@
-"""What is learned: losses and metrics of each task."""
+"""Losses and metrics of each task."""

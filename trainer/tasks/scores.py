@@ -1,10 +1,13 @@
-"""What an evaluation says, in figures and for people."""
+"""Metrics of an evaluation: their names and how they are printed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-# Names of metrics in files -> for people, and how they are printed.
+import numpy as np
+from numpy.typing import NDArray
+
+# Name in files -> (name in text, format).
 METRIC_NAMES = {
     "top1": ("top-1", ".2%"),
     "top5": ("top-5", ".2%"),
@@ -21,13 +24,15 @@ METRIC_NAMES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Of all ranks together, each sample once.
+    """Results over all ranks, with each sample counted once.
 
     Attributes:
-        loss: mean over the samples, not smoothed.
-        metrics: names of METRIC_NAMES -> values; the task says which is `best_by`.
-        counts: what the metrics were made of, where that is whole numbers.
-        by_name: for each class or target its own metric, where the task has one.
+        loss: mean over the samples, without label smoothing.
+        metrics: name from METRIC_NAMES -> value; the task names the `primary_metric`.
+        counts: integer counts behind the metrics, if there are any.
+        by_name: metric of each class or target, if the task has one.
+        confusion: int64 (classes, classes), the number of samples or pixels of the row's class that
+            were predicted as the column's; None if not counted.
     """
 
     samples: int
@@ -35,20 +40,17 @@ class Evaluation:
     metrics: Mapping[str, float]
     counts: Mapping[str, int] = field(default_factory=dict)
     by_name: Mapping[str, float] = field(default_factory=dict)
+    confusion: NDArray[np.int64] | None = None
 
     def as_record(self) -> dict[str, Any]:
-        """What a line of metrics.jsonl says of it."""
+        """Fields of a record of metrics.jsonl."""
         return {"samples": self.samples, **self.counts, "loss": self.loss, **self.metrics}
 
 
-def describe_metrics(metrics: Mapping[str, float]) -> str:
-    """The metrics in a line: "top-1 76.10%  top-5 92.90%"."""
-    return "  ".join(" ".join(row) for row in metric_rows(metrics))
-
-
-def metric_rows(metrics: Mapping[str, float]) -> list[tuple[str, str]]:
-    """(name, value) of each metric, for people."""
+def metric_rows(record: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """(name, value) as text of each metric in `record`, whose keys begin with `prefix`."""
     return [
-        (METRIC_NAMES[name][0], format(value, METRIC_NAMES[name][1]))
-        for name, value in metrics.items()
+        (name, format(record[prefix + key], spec))
+        for key, (name, spec) in METRIC_NAMES.items()
+        if prefix + key in record
     ]

@@ -1,8 +1,8 @@
-"""What is learned: the head's outputs, the loss, and what an evaluation counts, for each task that
-tools/shard stores.
+"""The tasks of tools/shard: number of outputs, loss and metrics.
 
-An evaluation adds up ``Task.sums`` over batches and ranks, in float64, which counts exactly up to
-2^53, and reads the total once: any number of ranks gives the same counts.
+An evaluation sums ``Task.batch_statistics`` over batches and ranks, in float64, which is exact for
+counts up to 2^53, and passes the totals to ``Task.compute``: any number of ranks gives the same
+counts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,47 +15,50 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 from trainer.tasks.scores import Evaluation
 from trainer.tasks.segmentation import Segmentation
 
-# Average precision is taken over so many thresholds, evenly spaced from -LIMIT to LIMIT.
+# Thresholds of the average precision, evenly spaced from -LOGIT_LIMIT to LOGIT_LIMIT.
 THRESHOLDS = 1024
 LOGIT_LIMIT = 16.0
 
+# Field -> its key in config.json, where earlier versions had another name.
+RECORD_KEYS = {"primary_metric": "best_by", "stds": "deviations"}
+
 
 class Task(Protocol):
-    """What is learned of an image.
+    """Target of a training.
 
-    `outputs` (B, `outputs`) are the model's, float32, (B, `outputs`, H, W) where each pixel has its
-    own; targets are those of ``pipeline.Batch``.
+    `outputs`, float32, are the model's: (B, `outputs`), or (B, `outputs`, H, W) for one prediction
+    per pixel. Targets are ``pipeline.Batch.targets``.
     """
 
     @property
     def outputs(self) -> int:
-        """How many numbers the model's head gives."""
+        """Number of outputs of the model's head."""
 
     @property
-    def best_by(self) -> str:
-        """The metric whose highest value makes the best evaluation."""
+    def primary_metric(self) -> str:
+        """The metric whose highest value selects the best checkpoint."""
 
     def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """What a step makes smaller: a float32 scalar, the mean over the batch."""
+        """The training loss: a float32 scalar, the mean over the batch."""
 
-    def sums(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """float64 (K,), of the samples that count: their number, their summed loss, and more."""
+    def batch_statistics(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """float64 (K,) over the labeled samples: their number, their summed loss, and more."""
 
-    def evaluation(self, totals: Sequence[float]) -> Evaluation:
-        """What the totals of all ``sums`` say; the first, the number of samples, is not 0."""
+    def compute(self, totals: Sequence[float]) -> Evaluation:
+        """Metrics from the summed ``batch_statistics``, of at least one sample."""
 
     def describe(self) -> str:
-        """What the head tells apart, for people: "10 classes"."""
+        """The targets in words, such as "10 classes"."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Classification:
-    """One class an image. Targets: int64 (B,), -1 doesn't count; in training also float32
-    (B, classes), each class's share of a mixed image."""
+    """One class per image. Targets: int64 (B,), -1 does not count; in training also float32
+    (B, classes), the fraction of each class in a mixed image."""
 
     classes: tuple[str, ...]
     label_smoothing: float = 0.0
-    best_by: str = "top1"
+    primary_metric: str = "top1"
 
     @property
     def outputs(self) -> int:
@@ -64,9 +67,8 @@ class Classification:
     def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return cross_entropy(outputs, targets, label_smoothing=self.label_smoothing)
 
-    def sums(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Samples, loss, top-1 correct, top-5 correct; with fewer than 5 classes, top-5 is
-        top-all."""
+    def batch_statistics(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Samples, loss, top-1 correct, top-5 correct (with fewer than 5 classes all samples)."""
         best = outputs.topk(min(5, outputs.shape[1]), dim=1).indices
         hits = best == targets[:, None]
         return torch.stack(
@@ -78,7 +80,7 @@ class Classification:
             ]
         )
 
-    def evaluation(self, totals: Sequence[float]) -> Evaluation:
+    def compute(self, totals: Sequence[float]) -> Evaluation:
         samples, loss, top1, top5 = totals
         return Evaluation(
             samples=int(samples),
@@ -93,11 +95,11 @@ class Classification:
 
 @dataclass(frozen=True, kw_only=True)
 class MultiLabel:
-    """Any number of classes an image. Targets: float32 (B, classes), 1 where an image shows the
-    class; a row of NaN doesn't count."""
+    """Any number of classes per image. Targets: float32 (B, classes), 1 for a class in the image; a
+    row of NaN does not count."""
 
     classes: tuple[str, ...]
-    best_by: str = "mean_average_precision"
+    primary_metric: str = "mean_average_precision"
 
     @property
     def outputs(self) -> int:
@@ -106,34 +108,26 @@ class MultiLabel:
     def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return binary_cross_entropy_with_logits(outputs, targets)
 
-    def sums(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Samples, loss, and histograms of each class's outputs: of the images that show it, and of
-        all, each (classes, THRESHOLDS)."""
-        outputs, targets = _that_count(outputs, targets)
-        loss = (
-            binary_cross_entropy_with_logits(outputs, targets, reduction="none")
-            .double()
-            .mean(1)
-            .sum()
-        )
+    def batch_statistics(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Samples, loss, and histograms of each class's outputs over the images with the class and
+        over all images, each (classes, THRESHOLDS)."""
+        outputs, targets = _labeled(outputs, targets)
+        losses = binary_cross_entropy_with_logits(outputs, targets, reduction="none").double()
         step = 2 * LOGIT_LIMIT / THRESHOLDS
         level = ((outputs + LOGIT_LIMIT) / step).long().clamp(0, THRESHOLDS - 1)
-        place = level + THRESHOLDS * torch.arange(outputs.shape[1], device=outputs.device)
-        bins = outputs.shape[1] * THRESHOLDS
-        shown = torch.bincount(place.flatten(), targets.double().flatten(), minlength=bins)
-        every = torch.bincount(place.flatten(), minlength=bins).double()
-        return torch.cat([_head(len(outputs), loss), shown, every])
+        cells = level + THRESHOLDS * torch.arange(outputs.shape[1], device=outputs.device)
+        size = outputs.shape[1] * THRESHOLDS
+        positives = torch.bincount(cells.flatten(), targets.double().flatten(), minlength=size)
+        images = torch.bincount(cells.flatten(), minlength=size).double()
+        return torch.cat([_samples_and_loss(len(outputs), losses.mean(1).sum()), positives, images])
 
-    def evaluation(self, totals: Sequence[float]) -> Evaluation:
+    def compute(self, totals: Sequence[float]) -> Evaluation:
+        """Average precision of each class that occurs, and its mean over them."""
         histograms = torch.tensor(totals[2:], dtype=torch.float64)
-        shown, every = histograms.view(2, len(self.classes), THRESHOLDS)
-        precision = average_precision(shown, every)
-        there = (shown.sum(1) > 0).tolist()
-        by_name = {
-            name: value
-            for name, value, counts in zip(self.classes, precision.tolist(), there, strict=True)
-            if counts
-        }
+        positives, images = histograms.view(2, len(self.classes), THRESHOLDS)
+        precision = average_precision(positives, images)
+        rows = zip(self.classes, precision.tolist(), positives.sum(1).tolist(), strict=True)
+        by_name = {name: value for name, value, count in rows if count}
         return Evaluation(
             samples=int(totals[0]),
             loss=totals[1] / totals[0],
@@ -142,42 +136,42 @@ class MultiLabel:
         )
 
     def describe(self) -> str:
-        return f"{len(self.classes)} classes, any of them together"
+        return f"{len(self.classes)} classes, several per image"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Regression:
-    """Numbers of an image. Targets: float32 (B, targets); a row of NaN doesn't count.
+    """Numbers per image. Targets: float32 (B, targets); a row of NaN does not count.
 
     Attributes:
-        means, deviations: of each target over the training split. The model's outputs and the loss
-            are in deviations from the mean, so that targets of any unit weigh the same.
+        means, stds: mean and standard deviation of each target over the training split. Outputs
+            and loss are of standardized targets, so that targets of any unit have equal weight.
     """
 
     targets: tuple[str, ...]
     means: tuple[float, ...]
-    deviations: tuple[float, ...]
-    best_by: str = "r2"
+    stds: tuple[float, ...]
+    primary_metric: str = "r2"
 
     @property
     def outputs(self) -> int:
         return len(self.targets)
 
     def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        return mse_loss(outputs, self._standardised(targets))
+        return mse_loss(outputs, self._standardize(targets))
 
-    def sums(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Samples, loss, and of each target the sum, the sum of squares, and that of the squared
-        errors, in deviations from the training split's mean."""
-        outputs, truth = _that_count(outputs, self._standardised(targets))
+    def batch_statistics(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Samples, loss, and for each standardized target the sum, the sum of squares, and the sum
+        of squared errors."""
+        outputs, truth = _labeled(outputs, self._standardize(targets))
         outputs, truth = outputs.double(), truth.double()
         errors = (outputs - truth).square()
         moments = [truth.sum(0), truth.square().sum(0), errors.sum(0)]
-        return torch.cat([_head(len(outputs), errors.mean(1).sum()), *moments])
+        return torch.cat([_samples_and_loss(len(outputs), errors.mean(1).sum()), *moments])
 
-    def evaluation(self, totals: Sequence[float]) -> Evaluation:
-        """R2 is the mean over the targets of 1 - squared errors / squared distances from this
-        split's own mean; 0 where a target never varies."""
+    def compute(self, totals: Sequence[float]) -> Evaluation:
+        """R2: 1 - squared errors / squared distances from the mean of the evaluated split, averaged
+        over the targets; 0 for a constant target."""
         samples = totals[0]
         total, squares, errors = torch.tensor(totals[2:], dtype=torch.float64).view(3, -1)
         spread = squares - total.square() / samples
@@ -190,13 +184,13 @@ class Regression:
         )
 
     def describe(self) -> str:
-        return f"{len(self.targets)} numbers"
+        return f"{len(self.targets)} numbers per image"
 
-    def _standardised(self, targets: torch.Tensor) -> torch.Tensor:
-        means, deviations = (
-            torch.tensor(values, device=targets.device) for values in (self.means, self.deviations)
+    def _standardize(self, targets: torch.Tensor) -> torch.Tensor:
+        means, stds = (
+            torch.tensor(values, device=targets.device) for values in (self.means, self.stds)
         )
-        return (targets - means) / deviations
+        return (targets - means) / stds
 
 
 TASKS: Mapping[str, Any] = {
@@ -208,37 +202,40 @@ TASKS: Mapping[str, Any] = {
 
 
 def task_record(task: Task) -> dict[str, Any]:
-    """Plain data that ``task_from_record`` makes the task from again."""
-    (name,) = (name for name, owner in TASKS.items() if isinstance(task, owner))
-    return {"task": name, **{each.name: getattr(task, each.name) for each in fields(TASKS[name])}}
+    """Plain data from which ``task_from_record`` rebuilds the task."""
+    (name,) = (name for name, kind in TASKS.items() if isinstance(task, kind))
+    keys = {field.name: RECORD_KEYS.get(field.name, field.name) for field in fields(TASKS[name])}
+    return {"task": name, **{key: getattr(task, field) for field, key in keys.items()}}
 
 
 def task_from_record(record: Mapping[str, Any]) -> Task:
-    """Raises ``KeyError`` or ``TypeError`` for what ``task_record`` didn't make."""
+    """The task of a ``task_record``. Raises ``KeyError`` or ``TypeError`` for other data."""
+    field_names = {key: field for field, key in RECORD_KEYS.items()}
     values: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in record.items()
+        field_names.get(key, key): tuple(value) if isinstance(value, list) else value
+        for key, value in record.items()
     }
     task: Task = TASKS[values.pop("task")](**values)
     return task
 
 
-def average_precision(shown: torch.Tensor, every: torch.Tensor) -> torch.Tensor:
-    """float64 (classes,): precision at each threshold, weighted by the recall that it adds.
+def average_precision(positives: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+    """float64 (classes,): precision at each threshold, weighted by the added recall.
 
     Args:
-        shown, every: float64 (classes, levels), histograms of the outputs from the lowest level to
-            the highest: of images that show the class, and of all. Images at one level are ties.
+        positives, images: float64 (classes, levels), histograms of the outputs, lowest level first,
+            over the images with the class and over all images. Images at one level are ties.
     """
-    shown, every = shown.flip(1), every.flip(1)
-    precision = shown.cumsum(1) / every.cumsum(1).clamp(min=1)
-    return (precision * shown).sum(1) / shown.sum(1).clamp(min=1)
+    positives, images = positives.flip(1), images.flip(1)
+    precision = positives.cumsum(1) / images.cumsum(1).clamp(min=1)
+    return (precision * positives).sum(1) / positives.sum(1).clamp(min=1)
 
 
-def _that_count(outputs: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    counts = ~targets.isnan().any(1)
-    return outputs[counts], targets[counts]
+def _labeled(outputs: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    labeled = ~targets.isnan().any(1)
+    return outputs[labeled], targets[labeled]
 
 
-def _head(samples: int, loss: torch.Tensor) -> torch.Tensor:
-    """What all sums begin with; `loss` is float64."""
+def _samples_and_loss(samples: int, loss: torch.Tensor) -> torch.Tensor:
+    """The first two batch statistics; `loss` is float64."""
     return torch.stack([torch.full_like(loss, samples), loss])

@@ -67,7 +67,7 @@ def test_two_ranks_are_measured_together(tmp_path: Path, loaded: ForkServerConte
         (("--batch-size", "0"), "--batch-size must be at least 1, not 0"),
         (("--seconds", "0"), "--seconds must be at least 0.001, not 0.0"),
         (("--mode", "fast"), "'fast' is not one of"),
-        (("--model", "resnet5"), "There is no classifier 'resnet5'"),
+        (("--model", "resnet5"), "--model resnet5: no such classification model"),
         (("--bare", "--batch-size", "2", "--batch-size", "4"), "--bare takes one --batch-size"),
     ],
 )

@@ -216,7 +216,7 @@ def test_whole_trainings(
         (("--ranks", "0,1"), 2, "a size must be at least 1, not 0"),
         (("--shards", "nowhere"), 1, "nowhere holds no complete shards"),
         (("--synthetic",), 2, "leave out --synthetic"),
-        (("--model", "resnet51"), 2, "There is no classifier 'resnet51'"),
+        (("--model", "resnet51"), 2, "--model resnet51: no such classification model"),
         (("--nnodes", "2"), 2, "--nnodes needs --rdzv-endpoint HOST:PORT"),
         (("--ranks", "3", "--nnodes", "2", "--rdzv-endpoint", "a:1"), 2, "--ranks 3 can't be"),
         (

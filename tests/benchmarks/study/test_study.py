@@ -274,7 +274,7 @@ def test_a_folder_is_one_study_s(tmp_path: Path) -> None:
         (("--ranks", "1,3"), 2, "can't be divided by 3 ranks"),
         (("--between", "string"), 2, "--between string: give GB/s and us"),
         (("--resume", "never"), 2, "A study goes on by itself"),
-        (("--model", "resnet51"), 2, "no classifier 'resnet51'"),
+        (("--model", "resnet51"), 2, "resnet51: no such classification model"),
         (("--out", __file__), 2, "is a file: give a folder"),
         (("--frameworks", "keras", "--model", "vgg11"), 2, "not for vgg11"),
         (("--frameworks", "keras", "--mixup-alpha", "0.2"), 2, "isn't told --mixup-alpha"),

@@ -1,4 +1,4 @@
-"""A checkpoint is whole or absent, and refused where it doesn't belong."""
+"""Checkpoints: written atomically, kept or deleted, and rejected if they belong to another run."""
 
 import dataclasses
 import os
@@ -15,11 +15,10 @@ from trainer.checkpoints.checkpoint_file import (
     Identity,
     Progress,
     load_checkpoint,
-    restore,
     snapshot,
     write_checkpoint,
 )
-from trainer.checkpoints.retention import Saver
+from trainer.checkpoints.retention import CheckpointManager
 
 IDENTITY = Identity(fingerprint="abc", seed=3, model="toy", classes=2)
 PROGRESS = Progress(position=640, evaluated_position=512, best={"top1": 0.5, "top5": 0.75})
@@ -61,22 +60,20 @@ def same(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-def test_what_was_saved_comes_back(tmp_path: Path) -> None:
+def test_saves_and_restores(tmp_path: Path) -> None:
     network, optimizer = save(tmp_path / "checkpoint.pt")
     checkpoint = load_checkpoint(tmp_path / "checkpoint.pt", IDENTITY)
     assert checkpoint.progress == PROGRESS
     assert checkpoint.config["epochs"] == 2.0
     other, other_optimizer = trained()
     other_optimizer.param_groups[0]["weight_decay"] = 0.125
-    restore(checkpoint, network=other, optimizer=other_optimizer)
+    checkpoint.restore(network=other, optimizer=other_optimizer)
     assert same(other.state_dict(), network.state_dict())
     assert same(other_optimizer.state_dict()["state"], optimizer.state_dict()["state"])
     assert other_optimizer.param_groups[0]["weight_decay"] == 0.125
 
 
-def test_a_failed_write_leaves_the_old_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "checkpoint.pt"
     save(path)
     before = path.read_bytes()
@@ -86,25 +83,25 @@ def test_a_failed_write_leaves_the_old_file(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full_disk)
-    with pytest.raises(DataError, match=r"checkpoint\.pt can't be written \(No space left"):
+    with pytest.raises(DataError, match=r"Cannot write .*checkpoint\.pt \(No space left"):
         save(path)
     assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
-def test_a_cut_file_is_refused(tmp_path: Path, share: float) -> None:
+def test_rejects_a_truncated_file(tmp_path: Path, share: float) -> None:
     path = tmp_path / "checkpoint.pt"
     save(path)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
-    with pytest.raises(DataError, match=r"checkpoint\.pt can't be read"):
+    with pytest.raises(DataError, match=r"Cannot read .*checkpoint\.pt"):
         load_checkpoint(path, IDENTITY)
 
 
-def test_other_contents_are_refused(tmp_path: Path) -> None:
+def test_rejects_other_contents(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
     torch.save({"weights": torch.zeros(3)}, path)
-    with pytest.raises(DataError, match="can't be read"):
+    with pytest.raises(DataError, match="Cannot read"):
         load_checkpoint(path, IDENTITY)
     torch.save({"version": 99}, path)
     with pytest.raises(DataError, match="version 99"):
@@ -120,7 +117,7 @@ def test_other_contents_are_refused(tmp_path: Path) -> None:
         ({"classes": 5}, "other shards"),
     ],
 )
-def test_a_checkpoint_of_something_else_is_refused(
+def test_rejects_a_checkpoint_of_another_run(
     tmp_path: Path, change: dict[str, Any], advice: str
 ) -> None:
     save(tmp_path / "checkpoint.pt")
@@ -128,8 +125,8 @@ def test_a_checkpoint_of_something_else_is_refused(
         load_checkpoint(tmp_path / "checkpoint.pt", dataclasses.replace(IDENTITY, **change))
 
 
-def saver(directory: Path, keep: int = 2) -> Saver:
-    return Saver(directory, keep=keep, minutes=0, writes=True)
+def open_manager(directory: Path, keep: int = 2) -> CheckpointManager:
+    return CheckpointManager(directory, keep=keep, minutes=0, writes=True)
 
 
 def position_of(path: Path) -> int:
@@ -140,57 +137,55 @@ def names(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
 
 
-def test_the_last_and_the_best_are_kept(tmp_path: Path) -> None:
+def test_keeps_the_latest_and_the_best(tmp_path: Path) -> None:
     network, optimizer = trained()
-    with saver(tmp_path) as saving:
+    with open_manager(tmp_path) as checkpoints:
         for position in (8, 16, 24):
             state = state_of(network, optimizer, Progress(position=position))
-            saving.save(lambda state=state: state, best=position == 8)  # type: ignore[misc]
+            checkpoints.save(lambda state=state: state, best=position == 8)  # type: ignore[misc]
     kept = ["checkpoint-000000000016.pt", "checkpoint-000000000024.pt"]
     assert names(tmp_path) == ["best.pt", *kept, "checkpoint.pt"]
     assert [position_of(tmp_path / name) for name in names(tmp_path)] == [8, 16, 24, 24]
-    # A run that goes on from an earlier checkpoint, and keeps one.
-    with saver(tmp_path, keep=1) as saving:
-        saving.save(lambda: state_of(network, optimizer, Progress(position=20)), best=False)
+    # A run that resumes from an earlier checkpoint and keeps one.
+    with open_manager(tmp_path, keep=1) as checkpoints:
+        checkpoints.save(lambda: state_of(network, optimizer, Progress(position=20)), best=False)
     assert names(tmp_path) == ["best.pt", "checkpoint.pt"]
     assert position_of(tmp_path / "checkpoint.pt") == 20
 
 
-def test_what_is_saved_is_not_what_training_makes_of_it(
+def test_later_steps_do_not_change_a_pending_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network, optimizer = trained()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    goes_on, original = threading.Event(), torch.save
+    may_write, original = threading.Event(), torch.save
 
     def slow(*arguments: Any) -> None:
-        assert goes_on.wait(60)
+        assert may_write.wait(60)
         original(*arguments)
 
     monkeypatch.setattr(torch, "save", slow)
-    with saver(tmp_path) as saving:
-        saving.save(lambda: state_of(network, optimizer), best=False)
+    with open_manager(tmp_path) as checkpoints:
+        checkpoints.save(lambda: state_of(network, optimizer), best=False)
         with torch.no_grad():
             for parameter in network.parameters():
                 parameter += 1
-        goes_on.set()
+        may_write.set()
     assert same(load_checkpoint(tmp_path / "checkpoint.pt", IDENTITY).network, before)
 
 
-def test_a_failure_beside_the_steps_comes_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_raises_a_failure_of_the_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     network, optimizer = trained()
     with (
         pytest.raises(DataError, match=r"No space left"),
-        saver(tmp_path) as saving,
+        open_manager(tmp_path) as checkpoints,
         monkeypatch.context() as patch,
     ):
         patch.setattr(os, "fsync", fail)
-        saving.save(lambda: state_of(network, optimizer), best=False)
-        saving.save(lambda: state_of(network, optimizer), best=False)
-    with pytest.raises(KeyError), saver(tmp_path) as saving:
-        saving.save(lambda: state_of(network, optimizer), best=False)
+        checkpoints.save(lambda: state_of(network, optimizer), best=False)
+        checkpoints.save(lambda: state_of(network, optimizer), best=False)
+    with pytest.raises(KeyError), open_manager(tmp_path) as checkpoints:
+        checkpoints.save(lambda: state_of(network, optimizer), best=False)
         raise KeyError
     assert position_of(tmp_path / "checkpoint.pt") == PROGRESS.position
 
@@ -199,13 +194,13 @@ def fail(descriptor: int) -> None:
     raise OSError(28, "No space left on device")
 
 
-def test_weights_that_are_no_numbers_are_not_saved(tmp_path: Path) -> None:
+def test_does_not_save_weights_with_nan(tmp_path: Path) -> None:
     network, optimizer = trained()
-    spoilt, _ = trained()
+    broken, _ = trained()
     with torch.no_grad():
-        spoilt.get_parameter("0.weight")[0] = torch.nan
-    sentence = r"0\.weight holds nan.*last good.*checkpoint\.pt"
-    with pytest.raises(DataError, match=sentence), saver(tmp_path) as saving:
-        saving.save(lambda: state_of(network, optimizer), best=False)
-        saving.save(lambda: state_of(spoilt, optimizer), best=False)
+        broken.get_parameter("0.weight")[0] = torch.nan
+    message = r"0\.weight holds nan.*last good.*checkpoint\.pt"
+    with pytest.raises(DataError, match=message), open_manager(tmp_path) as checkpoints:
+        checkpoints.save(lambda: state_of(network, optimizer), best=False)
+        checkpoints.save(lambda: state_of(broken, optimizer), best=False)
     assert position_of(tmp_path / "checkpoint.pt") == PROGRESS.position

@@ -1,4 +1,4 @@
-"""Weights of someone else's: taken where they fit, or refused by name."""
+"""``--pretrained``: loads matching weights, and names those that do not match."""
 
 from pathlib import Path
 
@@ -23,60 +23,60 @@ def saved(path: Path, state: object) -> Path:
 
 
 @pytest.mark.parametrize("prefix", ["", "module.", "module._orig_mod.", "_orig_mod.module."])
-def test_takes_all_weights(tmp_path: Path, prefix: str) -> None:
+def test_loads_all_weights(tmp_path: Path, prefix: str) -> None:
     theirs, ours = network(), network()
     state = {prefix + name: tensor for name, tensor in theirs.state_dict().items()}
-    assert "Weights from" in load_pretrained(ours, saved(tmp_path / "weights.pt", state))
+    assert "Loaded weights from" in load_pretrained(ours, saved(tmp_path / "weights.pt", state))
     for name, tensor in ours.state_dict().items():
         assert torch.equal(tensor, theirs.state_dict()[name]), name
 
 
-@pytest.mark.parametrize(("ema", "chosen"), [(None, "network"), (2, "ema")])
-def test_takes_a_checkpoint_of_ours(tmp_path: Path, ema: int | None, chosen: str) -> None:
+@pytest.mark.parametrize(("ema", "preferred"), [(None, "network"), (2, "ema")])
+def test_loads_a_checkpoint_of_the_trainer(tmp_path: Path, ema: int | None, preferred: str) -> None:
     states = {"network": network().state_dict(), "ema": ema and network().state_dict()}
     ours = network()
     load_pretrained(ours, saved(tmp_path / "checkpoint.pt", {"version": 1, **states}))
-    assert torch.equal(ours.state_dict()["3.weight"], states[chosen]["3.weight"])
+    assert torch.equal(ours.state_dict()["3.weight"], states[preferred]["3.weight"])
 
 
-def test_other_classes_leave_the_head_fresh(tmp_path: Path) -> None:
+def test_keeps_the_head_for_other_classes(tmp_path: Path) -> None:
     theirs, ours = network(classes=1000), network(classes=7)
-    fresh = ours.state_dict()["3.weight"].clone()
-    said = load_pretrained(ours, saved(tmp_path / "weights.pt", theirs.state_dict()))
-    assert "but for 3.weight, 3.bias: 1000 classes there, 7 here" in said
-    assert torch.equal(ours.state_dict()["3.weight"], fresh)
+    initial = ours.state_dict()["3.weight"].clone()
+    message = load_pretrained(ours, saved(tmp_path / "weights.pt", theirs.state_dict()))
+    assert "except 3.weight, 3.bias: 1000 classes in the file, 7 in the shards" in message
+    assert torch.equal(ours.state_dict()["3.weight"], initial)
     assert torch.equal(ours.state_dict()["0.weight"], theirs.state_dict()["0.weight"])
 
 
-def test_other_classes_leave_both_heads_of_a_segmentation_fresh(tmp_path: Path) -> None:
+def test_keeps_both_heads_of_a_segmentation_model_for_other_classes(tmp_path: Path) -> None:
     theirs, ours = (tiny_pixelwise(weights=None, num_classes=classes) for classes in (21, 2))
-    fresh = {name: tensor.clone() for name, tensor in ours.state_dict().items()}
-    said = load_pretrained(ours, saved(tmp_path / "weights.pt", theirs.state_dict()))
-    heads = [name for name in fresh if "classifier" in name]
-    assert f"but for {', '.join(heads)}: 21 classes there, 2 here" in said
+    initial = {name: tensor.clone() for name, tensor in ours.state_dict().items()}
+    message = load_pretrained(ours, saved(tmp_path / "weights.pt", theirs.state_dict()))
+    heads = [name for name in initial if "classifier" in name]
+    assert f"except {', '.join(heads)}: 21 classes in the file, 2 in the shards" in message
     for name, tensor in ours.state_dict().items():
-        assert torch.equal(tensor, fresh[name] if name in heads else theirs.state_dict()[name])
+        assert torch.equal(tensor, initial[name] if name in heads else theirs.state_dict()[name])
 
 
 @pytest.mark.parametrize(
-    ("change", "sentence"),
+    ("change", "message"),
     [
-        (lambda state: state.pop("0.bias"), "lacks 0.bias"),
-        (lambda state: state.update(extra=torch.ones(1)), "has, which the model lacks, extra"),
+        (lambda state: state.pop("0.bias"), "missing keys 0.bias"),
+        (lambda state: state.update(extra=torch.ones(1)), "unexpected keys extra"),
         (lambda state: state.update({"0.bias": torch.ones(9)}), r"0.bias \(9,\) instead of \(4,\)"),
         (lambda state: state.update(extra="text"), "holds no state dict"),
-        (lambda state: state.clear(), "lacks 0.weight, 0.bias, 1.weight and 6 more"),
+        (lambda state: state.clear(), "missing keys 0.weight, 0.bias, 1.weight and 6 more"),
     ],
 )
-def test_what_does_not_fit_is_named(tmp_path: Path, change: object, sentence: str) -> None:
+def test_names_what_does_not_match(tmp_path: Path, change: object, message: str) -> None:
     state = dict(network().state_dict())
     change(state)  # type: ignore[operator]
-    with pytest.raises(DataError, match=sentence):
+    with pytest.raises(DataError, match=message):
         load_pretrained(network(), saved(tmp_path / "weights.pt", state))
 
 
-def test_code_is_not_run(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="can't be read"):
+def test_does_not_run_code_from_the_file(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot read"):
         load_pretrained(network(), saved(tmp_path / "weights.pt", network()))
     with pytest.raises(DataError, match="No such file"):
         load_pretrained(network(), tmp_path / "nowhere.pt")

@@ -1,4 +1,4 @@
-"""``--deterministic``: torch is told, and what it can't do is said."""
+"""``--deterministic`` sets torch's options and names unsupported operations."""
 
 import os
 
@@ -9,7 +9,7 @@ from pipeline.errors import MisuseError
 from trainer.distributed.determinism import deterministic
 
 
-def test_torch_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sets_and_resets_the_options_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     with deterministic(False):
         assert not torch.are_deterministic_algorithms_enabled()
@@ -21,10 +21,10 @@ def test_torch_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not torch.backends.cudnn.deterministic
 
 
-def test_what_torch_has_no_algorithm_for_is_named() -> None:
+def test_names_an_operation_without_a_deterministic_algorithm() -> None:
     indices = torch.tensor([0, 0])
-    sentence = r"no such algorithm for put_.* another --model"
-    with pytest.raises(MisuseError, match=sentence), deterministic(True):
+    message = r"no deterministic algorithm for put_.* another --model"
+    with pytest.raises(MisuseError, match=message), deterministic(True):
         torch.zeros(4).put_(indices, torch.ones(2))
     with pytest.raises(RuntimeError, match="size"), deterministic(True):
         torch.zeros(4) @ torch.zeros(5)

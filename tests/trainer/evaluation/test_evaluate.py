@@ -1,4 +1,4 @@
-"""``python -m trainer.evaluate``: what the run said, class by class, and a picture."""
+"""``python -m trainer.evaluate``: metrics of the run and of each class, confusion matrix."""
 
 import json
 from multiprocessing.context import ForkServerContext
@@ -15,7 +15,11 @@ from tests.helpers.processes import Torchrun, lines
 from tests.helpers.runs import train
 from trainer import evaluate
 from trainer.evaluate import main
-from trainer.evaluation.confusion import Confusion, confusion_sums, draw_confusion
+from trainer.evaluation.confusion import (
+    ClassificationWithConfusion,
+    Confusion,
+    draw_confusion,
+)
 
 
 @pytest.fixture(scope="module")
@@ -26,46 +30,49 @@ def trained(digits_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return out
 
 
-def evaluated(*arguments: str) -> dict[str, Any]:
+def run_evaluate(*arguments: str) -> dict[str, Any]:
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
     record: dict[str, Any] = json.loads(result.output.splitlines()[-1])
     return record
 
 
-def test_says_what_the_run_said_at_any_number_of_ranks(
+def test_same_metrics_as_in_the_run_on_any_number_of_ranks(
     trained: Path, tmp_path: Path, loaded: ForkServerContext
 ) -> None:
-    (told,) = lines(trained, "evaluation")
-    alone = evaluated("--run", str(trained))
+    (logged,) = lines(trained, "evaluation")
+    one_rank = run_evaluate("--run", str(trained))
     counts = ("samples", "top1_correct", "top5_correct")
-    assert [alone[name] for name in counts] == [told[name] for name in counts]
+    assert [one_rank[name] for name in counts] == [logged[name] for name in counts]
     # The run evaluated in batches of another size, which rounds otherwise.
-    assert alone["loss"] == pytest.approx(told["loss"], rel=1e-4)
-    assert (alone["dtype"], alone["top1_with_flips"]) == ("bfloat16", told["top1_with_flips"])
+    assert one_rank["loss"] == pytest.approx(logged["loss"], rel=1e-4)
+    assert (one_rank["dtype"], one_rank["top1_with_flips"]) == (
+        "bfloat16",
+        logged["top1_with_flips"],
+    )
     image = cv2.imread(str(trained / "confusion.png"))
     assert image is not None and min(image.shape[:2]) > 400
-    exit_code, said = Torchrun(loaded, 3, evaluate.__file__, trained, folder=tmp_path).end()
-    assert exit_code == 0, said
-    record = json.loads(said.splitlines()[-1])
-    assert record["by_name"] == alone["by_name"]
-    assert [record[name] for name in counts] == [alone[name] for name in counts]
+    exit_code, output = Torchrun(loaded, 3, evaluate.__file__, trained, folder=tmp_path).end()
+    assert exit_code == 0, output
+    record = json.loads(output.splitlines()[-1])
+    assert record["by_name"] == one_rank["by_name"]
+    assert [record[name] for name in counts] == [one_rank[name] for name in counts]
 
 
-def test_another_checkpoint(trained: Path) -> None:
+def test_evaluates_another_checkpoint(trained: Path) -> None:
     earlier = min(trained.glob("checkpoint-*.pt"))
-    record = evaluated("--checkpoint", str(earlier))
+    record = run_evaluate("--checkpoint", str(earlier))
     assert (record["run"], record["checkpoint"]) == (str(trained), str(earlier))
-    assert record["loss"] != evaluated("--run", str(trained))["loss"]
+    assert record["loss"] != run_evaluate("--run", str(trained))["loss"]
 
 
-def test_another_split(trained: Path) -> None:
-    record = evaluated("--run", str(trained), "--split", "train")
+def test_evaluates_another_split(trained: Path) -> None:
+    record = run_evaluate("--run", str(trained), "--split", "train")
     assert (record["split"], record["samples"]) == ("train", 1617)
 
 
 @pytest.mark.parametrize("classes", [3, 60])
-def test_confusion_is_counted_and_drawn(classes: int, tmp_path: Path) -> None:
+def test_counts_and_draws_the_confusion_matrix(classes: int, tmp_path: Path) -> None:
     generator = torch.Generator().manual_seed(0)
     outputs = torch.randn(400, classes, generator=generator)
     labels = torch.randint(-1, classes - 1, (400,), generator=generator)
@@ -73,12 +80,14 @@ def test_confusion_is_counted_and_drawn(classes: int, tmp_path: Path) -> None:
     for row, label in zip(outputs, labels.tolist(), strict=True):
         if label >= 0:
             counts[label, int(row.argmax())] += 1
-    cells = confusion_sums(outputs, labels).reshape(classes, classes).numpy()
-    np.testing.assert_array_equal(cells, counts)
     names = tuple(f"class {number}" for number in range(classes))
+    task = ClassificationWithConfusion(classes=names)
+    evaluation = task.compute(task.batch_statistics(outputs, labels).tolist())
+    np.testing.assert_array_equal(evaluation.confusion, counts)
+    assert evaluation.counts["top1_correct"] == counts.trace()
+    assert names[-1] not in evaluation.by_name
+    assert evaluation.by_name["class 1"] == counts[1, 1] / counts[1].sum()
     confusion = Confusion(classes=names, counts=counts)
-    assert names[-1] not in confusion.accuracies()
-    assert confusion.accuracies()["class 1"] == counts[1, 1] / counts[1].sum()
     pairs = confusion.pairs(10)
     assert pairs[0][2] == (counts - np.diag(counts.diagonal())).max()
     assert [pair[2] for pair in pairs] == sorted((pair[2] for pair in pairs), reverse=True)
@@ -86,13 +95,11 @@ def test_confusion_is_counted_and_drawn(classes: int, tmp_path: Path) -> None:
     assert cv2.imread(str(tmp_path / "confusion.png")) is not None
 
 
-def test_what_can_not_be_evaluated_is_said(
-    trained: Path, photographs: Path, tmp_path: Path
-) -> None:
+def test_rejects_what_it_cannot_evaluate(trained: Path, photographs: Path, tmp_path: Path) -> None:
     for arguments, code, message in (
         (("--run", str(tmp_path)), 1, "holds no run"),
         ((), 2, "Give the directory of one run"),
-        (("--run", str(trained), "--checkpoint", str(tmp_path / "x.pt")), 1, "x.pt can't be read"),
+        (("--run", str(trained), "--checkpoint", str(tmp_path / "x.pt")), 1, "x.pt (No such file"),
         (("--run", str(trained), "--split", "tset"), 1, "no split 'tset'"),
         (("--run", str(trained), "--shards", str(photographs)), 1, "the run was trained for"),
     ):

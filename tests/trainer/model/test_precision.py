@@ -1,4 +1,4 @@
-"""bfloat16 where it pays."""
+"""Choice of the autocast type, loss scaling, and float32 products."""
 
 import pytest
 import torch
@@ -29,7 +29,7 @@ def test_auto_on_cpus(
     assert autocast_dtype("auto", CPU, torchvision.models.get_model(model)) is dtype
 
 
-def test_what_is_asked_for_is_taken() -> None:
+def test_an_explicit_precision_is_used() -> None:
     model = torchvision.models.get_model("squeezenet1_1")
     assert autocast_dtype("fp32", CPU, model) is None
     assert autocast_dtype("tf32", CPU, model) is None
@@ -38,37 +38,37 @@ def test_what_is_asked_for_is_taken() -> None:
 
 
 @pytest.mark.parametrize("dtype", [None, torch.bfloat16, torch.float16])
-def test_types_learn_alike(dtype: torch.dtype | None) -> None:
+def test_trains_in_every_precision(dtype: torch.dtype | None) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(32, 3))
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0, fused=True)
     scaler = loss_scaler(CPU, dtype)
-    update = TrainStep(
+    train_step = TrainStep(
         model=model, optimizer=optimizer, dtype=dtype, scaler=scaler, grad_clip_norm=1.0
     )
     images, labels = torch.randn(12, 3, 4, 4), torch.arange(12) % 3
-    losses = [update(images, labels, 0.1).item() for _ in range(20)]
+    losses = [train_step(images, labels, 0.1).item() for _ in range(20)]
     assert losses[-1] < 0.7 * losses[0]
     assert next(model.parameters()).dtype is torch.float32
     assert bool(scaler.state_dict()) == (dtype is torch.float16)
 
 
-def test_an_overflow_is_a_step_left_out_and_half_the_scale() -> None:
+def test_an_overflow_skips_the_step_and_halves_the_scale() -> None:
     model = nn.Linear(1, 2)
     before = model.weight.detach().clone()
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**120)
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
-    update = TrainStep(
+    train_step = TrainStep(
         model=model, optimizer=optimizer, dtype=torch.float16, scaler=scaler, grad_clip_norm=1.0
     )
-    loss = update(torch.ones(2, 1), torch.tensor([0, 1]), 0.1)
+    loss = train_step(torch.ones(2, 1), torch.tensor([0, 1]), 0.1)
     assert loss.isfinite()
     assert torch.equal(model.weight, before)
     assert scaler.get_scale() == 2.0**119
 
 
 @pytest.mark.parametrize(("precision", "rounds"), [("fp32", False), ("tf32", True)])
-def test_float32_is_what_is_asked_for(precision: str, rounds: bool) -> None:
+def test_sets_the_precision_of_float32(precision: str, rounds: bool) -> None:
     backends = (torch.backends.cudnn, torch.backends.cuda.matmul)
     saved = [backend.allow_tf32 for backend in backends]
     try:

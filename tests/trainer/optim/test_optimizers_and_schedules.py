@@ -1,4 +1,4 @@
-"""The learning rate is a pure function of the position."""
+"""Learning-rate schedules and optimizers."""
 
 import pytest
 import torch
@@ -84,7 +84,7 @@ def test_norms_and_biases_are_not_decayed() -> None:
     assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.25]
 
 
-def stepped(config: RecipeConfig, gradients: list[float]) -> list[torch.Tensor]:
+def weights_after_steps(config: RecipeConfig, gradients: list[float]) -> list[torch.Tensor]:
     """A matrix of ones and a vector of ones after steps of rate 0.1 with constant gradients."""
     weights = nn.ParameterList([torch.ones(2, 2), torch.ones(2)])
     optimizer = build_optimizer(weights, config)
@@ -96,9 +96,9 @@ def stepped(config: RecipeConfig, gradients: list[float]) -> list[torch.Tensor]:
     return [weight.detach() for weight in weights]
 
 
-def test_lars_steps_as_the_paper_writes() -> None:
+def test_lars_steps_like_the_paper() -> None:
     config = RecipeConfig(optimizer="lars", momentum=0.5, weight_decay=0.25)
-    matrix, vector = stepped(config, [3.0, 1.0])
+    matrix, vector = weights_after_steps(config, [3.0, 1.0])
     # |w| / (|g| + decay |w|) of a 2 x 2 matrix of equal entries: w / (g + decay w).
     velocity = 0.1 * 0.001 * 1 / (3 + 0.25) * (3 + 0.25 * 1)
     weight = 1 - velocity
@@ -108,13 +108,13 @@ def test_lars_steps_as_the_paper_writes() -> None:
     assert vector.tolist() == [pytest.approx(1 - 0.3 - 0.25)] * 2
 
 
-def test_lars_stays_finite_where_there_is_nothing() -> None:
-    matrix, _ = stepped(RecipeConfig(optimizer="lars", weight_decay=0), [0.0])
+def test_lars_stays_finite_for_zero_gradients() -> None:
+    matrix, _ = weights_after_steps(RecipeConfig(optimizer="lars", weight_decay=0), [0.0])
     assert torch.equal(matrix, torch.ones(2, 2))
 
 
-def test_adamw_decays_apart_from_the_gradient() -> None:
-    matrix, vector = stepped(RecipeConfig(optimizer="adamw", weight_decay=0.5), [2.0])
+def test_adamw_decouples_weight_decay() -> None:
+    matrix, vector = weights_after_steps(RecipeConfig(optimizer="adamw", weight_decay=0.5), [2.0])
     # The first step is the rate, whatever the gradient (Loshchilov & Hutter 2019, algorithm 2).
     assert matrix.tolist() == [[pytest.approx(1 - 0.1 * 0.5 - 0.1)] * 2] * 2
     assert vector.tolist() == [pytest.approx(0.9)] * 2

@@ -1,4 +1,4 @@
-"""``python -m trainer.plot``: sentences, points and a picture of several runs."""
+"""``python -m trainer.plot``: titles, curves and a figure of several runs."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from trainer.plotting.curves import (
     open_runs,
     rate_finding,
     score_finding,
-    thinned,
+    thin_out,
     wait_finding,
 )
 from trainer.plotting.figure import draw_runs
@@ -32,50 +32,50 @@ def folders(tmp_path: Path) -> list[Path]:
     ]
 
 
-def test_titles_say_the_finding(folders: list[Path]) -> None:
+def test_titles_state_the_findings(folders: list[Path]) -> None:
     runs = open_runs(folders)
     assert headline(runs) == "Top-1 of 75% after 0:40 (fast); not reached by slow, blind"
-    assert headline(runs[2:]) == loss_finding(runs[2:]) == "Training loss ends at 0.667"
-    assert loss_finding(runs) == "Validation loss ends at 0.500 (fast), 0.500 (slow)"
+    assert headline(runs[2:]) == loss_finding(runs[2:]) == "Final training loss: 0.667"
+    assert loss_finding(runs) == "Final validation loss: 0.500 (fast), 0.500 (slow)"
     assert score_finding(runs) == "Best top-1: 80.0% (fast), 60.0% (slow)"
-    assert rate_finding(runs) == "Throughput once warm, images/s: 4 (fast), 2 (slow), 1 (blind)"
-    assert wait_finding(runs) == "Share of the time spent waiting for data: 20.0% in each"
-    assert learning_rate_finding(runs) == "Learning rate peaks at 0.1 in each"
+    assert rate_finding(runs) == "Throughput after warm-up, images/s: 4 (fast), 2 (slow), 1 (blind)"
+    assert wait_finding(runs) == "Time spent waiting for data: 20.0% in each run"
+    assert learning_rate_finding(runs) == "Peak learning rate: 0.1 in each run"
     assert [len(run.restarts) for run in runs] == [2, 2, 2]
 
 
-def test_runs_of_one_name_go_by_their_paths(tmp_path: Path) -> None:
-    folders = [write(tmp_path / each / "run", records(seconds=1.0)) for each in ("a", "b")]
+def test_runs_of_one_name_are_named_by_their_paths(tmp_path: Path) -> None:
+    folders = [write(tmp_path / parent / "run", records(seconds=1.0)) for parent in ("a", "b")]
     assert [run.name for run in open_runs(folders)] == [str(folder) for folder in folders]
     with pytest.raises(MisuseError, match="given twice"):
         open_runs([folders[0], folders[0] / ".." / "run"])
 
 
-@pytest.mark.parametrize("most", [1, 3, 7, 20, 50])
-def test_thinned_keeps_images_and_time(most: int) -> None:
+@pytest.mark.parametrize("limit", [1, 3, 7, 20, 50])
+def test_thin_out_keeps_images_and_time(limit: int) -> None:
     intervals = [line for line in records(seconds=2.0) if line["kind"] == "train"]
     intervals[3] |= {"seconds": 10.0, "data_seconds_max": 9.0}
-    points = thinned(intervals, most)
-    assert len(points) <= most
+    points = thin_out(intervals, limit)
+    assert len(points) <= limit
     assert points[-1]["position"] == intervals[-1]["position"]
-    if most == 1:
+    if limit == 1:
         assert points[0]["images_per_second"] == 160 / 48
         assert points[0]["data_share"] == pytest.approx((19 * 0.4 + 9) / 48)
         assert points[0]["loss"] == pytest.approx(sum(4.0 / n for n in range(1, 21)) / 20)
-    assert thinned([]) == []
+    assert thin_out([]) == []
 
 
-def test_the_picture_has_each_curve_against_samples_and_time(
+def test_the_figure_has_each_curve_against_samples_and_time(
     folders: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[Figure] = []
     save = Figure.savefig
 
-    def keep(figure: Figure, *arguments: Any, **settings: Any) -> None:
+    def record(figure: Figure, *arguments: Any, **settings: Any) -> None:
         drawn.append(figure)
         save(figure, *arguments, **settings)
 
-    monkeypatch.setattr(Figure, "savefig", keep)
+    monkeypatch.setattr(Figure, "savefig", record)
     draw_runs(open_runs(folders), tmp_path / "runs.png")
     assert (tmp_path / "runs.png").read_bytes().startswith(b"\x89PNG")
     axes = drawn[0].axes
@@ -89,30 +89,30 @@ def test_the_picture_has_each_curve_against_samples_and_time(
     ]
 
 
-def test_a_run_that_has_only_begun(tmp_path: Path) -> None:
+def test_draws_a_run_of_one_interval(tmp_path: Path) -> None:
     folder = write(tmp_path / "run", records(seconds=1.0, steps=1))
     result = CliRunner().invoke(main, [str(folder), "--out", str(tmp_path / "x.svg")])
     assert result.exit_code == 0, result.output
-    assert "Training loss ends at 4.000." in result.output
+    assert "Final training loss: 4.000." in result.output
     assert (tmp_path / "x.svg").read_text().startswith("<?xml")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "exit_code", "sentence"),
+    ("arguments", "exit_code", "message"),
     [
         ([], 2, "Missing argument"),
         (["nowhere"], 1, "nowhere holds no run"),
-        (["damaged"], 1, "line 2: damaged"),
-        (["run", "--out", "x.doc"], 2, "--out x.doc: give a name that ends in .png"),
-        (["run", "--out", "none/x.png"], 1, "x.png can't be written (No such file"),
+        (["damaged"], 1, "line 2: invalid JSON"),
+        (["run", "--out", "x.doc"], 2, "--out x.doc: the name must end with .png"),
+        (["run", "--out", "none/x.png"], 1, "Cannot write none/x.png (No such file"),
     ],
 )
-def test_bad_input_ends_in_a_sentence(
+def test_rejects_bad_input(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     arguments: list[str],
     exit_code: int,
-    sentence: str,
+    message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "run", records(seconds=1.0))
@@ -121,4 +121,4 @@ def test_bad_input_ends_in_a_sentence(
     damaged.write_text("\n".join([lines[0], lines[1][:30], *lines[2:]]) + "\n")
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == exit_code, result.output
-    assert sentence in result.output
+    assert message in result.output

@@ -1,4 +1,4 @@
-"""metrics.jsonl over the processes of a run, and what is read from it."""
+"""metrics.jsonl over several processes of a run, its reader, and the summary."""
 
 import dataclasses
 import json
@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from pipeline.errors import DataError
-from trainer.checkpoints.checkpoint_file import Progress
 from trainer.meter import Interval
 from trainer.run.display import summary_rows
 from trainer.run.metrics_reader import KEYS, NUMBERS, Record, read_records
@@ -32,11 +31,11 @@ def write(folder: Path, lines: list[Any], end: str = "\n") -> Path:
     return folder
 
 
-def test_a_resumed_run_goes_on_where_its_checkpoint_was(tmp_path: Path) -> None:
+def test_a_resumed_run_drops_records_beyond_its_checkpoint(tmp_path: Path) -> None:
     summary = {**interval(16), "kind": "summary"}
     write(tmp_path, [interval(8), interval(16), summary, interval(24), '{"kind": "tra'], end="")
     file = MetricsFile(tmp_path, samples=16, position=16)
-    file.write("train", position=20, **INTERVAL | {"loss": 0.5})
+    file.write(file.new_record("train", position=20) | INTERVAL | {"loss": 0.5})
     file.close()
     records = read_records(tmp_path)
     assert records == file.records
@@ -45,15 +44,15 @@ def test_a_resumed_run_goes_on_where_its_checkpoint_was(tmp_path: Path) -> None:
     assert 4.0 <= records[-1]["elapsed_seconds"] < 60
 
 
-def test_a_last_line_that_lost_its_end_is_ended(tmp_path: Path) -> None:
+def test_completes_an_unfinished_last_line(tmp_path: Path) -> None:
     write(tmp_path, [interval(8)], end="")
     file = MetricsFile(tmp_path, samples=16, position=8)
-    file.write("train", position=16, **INTERVAL)
+    file.write(file.new_record("train", position=16) | INTERVAL)
     file.close()
     assert [record["position"] for record in read_records(tmp_path)] == [8, 16]
 
 
-def test_a_summary_sets_cold_and_warm_apart() -> None:
+def test_a_summary_separates_warm_up_first_and_later_epochs() -> None:
     """16 samples an epoch, 8 an interval; the second process begins in the middle of an epoch."""
     records = [
         interval(8, seconds=8.0),
@@ -71,20 +70,22 @@ def test_a_summary_sets_cold_and_warm_apart() -> None:
     assert (summary.first_epoch.images, summary.first_epoch.images_per_second) == (16, 2.0)
     assert summary.first_epoch.data_share == 3.5 / 8
     assert (summary.later_epochs.images_per_second, summary.total.images) == (4.0, 48)
-    assert [(found.top1, found.elapsed_seconds) for found in summary.milestones] == [
+    assert [(reached.top1, reached.elapsed_seconds) for reached in summary.milestones] == [
         (0.5, 13.0),
         (0.75, 13.0),
     ]
     assert (summary.processes, summary.bad_samples, summary.memory_bytes) == (2, 2, 2**22)
-    rows = dict(summary_rows(summary, Progress(best={"top1": 0.8, "top5": 1.0})))
+    best = {"best_top1": 0.8, "best_top5": 1.0}
+    rows = dict(summary_rows(records[-1] | summary.as_record() | best))
     assert rows["later epochs"] == "4.0 images/s, 25.0% waiting for data"
-    assert rows["top-1 of 75% after"] == "0:13, epoch 1.00"
-    assert rows["time, with evaluations"] == "1:40 in 2 processes"
-    assert (rows["peak memory of a rank"], rows["bad samples"]) == ("4 MiB", "2")
+    assert rows["time to 75% top-1"] == "0:13, epoch 1.00"
+    assert rows["time, including evaluations"] == "1:40 in 2 processes"
+    assert (rows["peak memory per rank"], rows["bad samples"]) == ("4 MiB", "2")
+    assert (rows["best top-1"], rows["top-5 at best top-1"]) == ("80.00%", "100.00%")
     assert json.loads(json.dumps(summary.as_record()))["total"]["images_per_second"] == 48 / 36
 
 
-def test_a_run_of_one_interval_has_no_more_parts() -> None:
+def test_a_summary_of_one_interval_has_only_a_warm_up() -> None:
     summary = summarize([interval(8)], samples=16)
     assert summary.warmup == summary.total
     assert summary.first_epoch is summary.later_epochs is None
@@ -96,13 +97,13 @@ def test_a_run_of_one_interval_has_no_more_parts() -> None:
     [
         (None, "holds no run"),
         ([], "is empty"),
-        ([interval(8), "{", interval(16)], "line 2: damaged"),
+        ([interval(8), "{", interval(16)], "line 2: invalid JSON"),
         ([interval(8), "[1]"], "line 2: not a record"),
         ([{"kind": "train", "process": 0}], "line 1: the record has no number 'position'"),
         ([interval(8), {**interval(16), "loss": "nan"}], "line 2: the record has no number 'loss'"),
     ],
 )
-def test_what_is_no_run_is_named(tmp_path: Path, lines: list[Any] | None, sentence: str) -> None:
+def test_rejects_invalid_files(tmp_path: Path, lines: list[Any] | None, sentence: str) -> None:
     if lines is not None:
         write(tmp_path, lines, end="\n" if lines else "")
     with pytest.raises(DataError, match=sentence):
@@ -111,7 +112,7 @@ def test_what_is_no_run_is_named(tmp_path: Path, lines: list[Any] | None, senten
 
 def test_the_documented_reader_yields_the_numbers(tmp_path: Path) -> None:
     text = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text()
-    reader, *others = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    reader, *examples = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     names: dict[str, Any] = {}
     exec(reader, names)
     evaluation = {**interval(16), "kind": "evaluation", "top1": 0.5, "note": "text"}
@@ -119,9 +120,9 @@ def test_the_documented_reader_yields_the_numbers(tmp_path: Path) -> None:
     (first, losses), (second, scores) = names["numbers"](tmp_path)
     assert (first, losses["train/loss"], losses["train/elapsed_seconds"]) == (8, 1.0, 2.0)
     assert (second, scores["evaluation/top1"], "evaluation/note" in scores) == (16, 0.5, False)
-    for other in others:  # of packages that aren't here
-        assert 'numbers("runs/first")' in other
-        compile(other, "docs/metrics.md", "exec")
+    for example in examples:  # their packages are not installed
+        assert 'numbers("runs/first")' in example
+        compile(example, "docs/metrics.md", "exec")
 
 
 def test_every_field_is_documented() -> None:

@@ -1,4 +1,4 @@
-"""Two runs never mix in one directory."""
+"""Choice of the run's directory: two runs never share one."""
 
 from pathlib import Path
 
@@ -16,63 +16,63 @@ def finished(directory: Path) -> Path:
     return directory
 
 
-def test_a_new_run_gets_a_directory_of_its_own(
+def test_each_new_run_has_its_own_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    places = [resolve_run_dir(RunConfig()) for _ in range(3)]
-    assert len({place.directory for place in places}) == 3
-    assert all(place.directory.is_dir() and place.resumed is None for place in places)
+    run_dirs = [resolve_run_dir(RunConfig()) for _ in range(3)]
+    assert len({run_dir.path for run_dir in run_dirs}) == 3
+    assert all(run_dir.path.is_dir() and run_dir.resume_from is None for run_dir in run_dirs)
 
 
-def test_auto_goes_on_with_what_out_holds(tmp_path: Path) -> None:
+def test_auto_resumes_the_run_in_out(tmp_path: Path) -> None:
     out = finished(tmp_path / "a")
-    assert resolve_run_dir(RunConfig(out=str(out))).resumed == out / "checkpoint.pt"
-    assert resolve_run_dir(RunConfig(out=str(tmp_path / "new"))).resumed is None
+    assert resolve_run_dir(RunConfig(out=str(out))).resume_from == out / "checkpoint.pt"
+    assert resolve_run_dir(RunConfig(out=str(tmp_path / "new"))).resume_from is None
 
 
-def test_several_nodes_share_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_nodes_need_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GROUP_WORLD_SIZE", "2")
-    with pytest.raises(MisuseError, match="On several nodes --out"):
+    with pytest.raises(MisuseError, match="Several nodes need --out"):
         resolve_run_dir(RunConfig())
-    assert resolve_run_dir(RunConfig(out="a")).directory == Path("a")
+    assert resolve_run_dir(RunConfig(out="a")).path == Path("a")
 
 
-def test_what_a_killed_process_left_is_no_obstacle(tmp_path: Path) -> None:
+def test_ignores_partial_files_of_a_killed_process(tmp_path: Path) -> None:
     for name in ("config.json", "metrics.partial", "checkpoint.partial"):
         (tmp_path / name).touch()
-    assert resolve_run_dir(RunConfig(out=str(tmp_path))).resumed is None
+    assert resolve_run_dir(RunConfig(out=str(tmp_path))).resume_from is None
 
 
-def test_a_directory_of_something_else_is_refused(tmp_path: Path) -> None:
+def test_rejects_a_directory_with_other_files(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     checkpoint = finished(tmp_path / "a") / "checkpoint.pt"
     for resume in ("auto", "never", str(checkpoint)):
-        with pytest.raises(MisuseError, match=r"holds something else \(a\)"):
+        with pytest.raises(MisuseError, match="holds a, which is not a file of a run"):
             resolve_run_dir(RunConfig(out=str(tmp_path), resume=resume))
 
 
-def test_never_refuses_a_used_directory(tmp_path: Path) -> None:
+def test_never_rejects_a_directory_with_a_run(tmp_path: Path) -> None:
     out = finished(tmp_path / "a")
     with pytest.raises(MisuseError, match="already holds a run"):
         resolve_run_dir(RunConfig(out=str(out), resume="never"))
 
 
 @pytest.mark.parametrize("given", ["a", "a/checkpoint.pt"])
-def test_a_checkpoint_goes_on_in_its_own_directory_or_a_new_one(tmp_path: Path, given: str) -> None:
+def test_resumes_a_checkpoint_in_its_own_directory_or_a_new_one(tmp_path: Path, given: str) -> None:
     out = finished(tmp_path / "a")
     resume = str(tmp_path / given)
-    assert resolve_run_dir(RunConfig(resume=resume)).directory == out
-    assert resolve_run_dir(RunConfig(resume=resume, out=str(out))).directory == out
+    assert resolve_run_dir(RunConfig(resume=resume)).path == out
+    assert resolve_run_dir(RunConfig(resume=resume, out=str(out))).path == out
     elsewhere = resolve_run_dir(RunConfig(resume=resume, out=str(tmp_path / "b")))
-    assert elsewhere.directory == tmp_path / "b"
-    assert elsewhere.resumed == out / "checkpoint.pt"
+    assert elsewhere.path == tmp_path / "b"
+    assert elsewhere.resume_from == out / "checkpoint.pt"
     used = finished(tmp_path / "c")
     with pytest.raises(MisuseError, match="already holds a run"):
         resolve_run_dir(RunConfig(resume=resume, out=str(used)))
 
 
-def test_a_checkpoint_that_is_not_there(tmp_path: Path) -> None:
+def test_rejects_a_missing_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(MisuseError, match="no checkpoint"):
         resolve_run_dir(RunConfig(resume=str(tmp_path / "nowhere")))
