@@ -145,7 +145,7 @@ def rate(records: Sequence[Mapping[str, Any]]) -> float:
 def loaded(benchmark: TrainingBenchmark) -> float:
     """images/s of the trainer's batches, that nobody trains on, by as many threads; the first are
     warm-up."""
-    from benchmarks.measuring.laps import lap
+    from benchmarks.measuring.laps import measure_lap
     from trainer.data import open_data, train_batches
     from trainer.distributed.process_group import open_world
 
@@ -164,7 +164,7 @@ def loaded(benchmark: TrainingBenchmark) -> float:
             images = (len(batch.samples) for batch in batches)
             for _ in range(steps):
                 next(images)
-            return lap(images, 1.0, lambda: None).images_per_second
+            return measure_lap(images, 1.0, lambda: None).images_per_second
 
 
 def _bare(benchmark: TrainingBenchmark) -> float:

@@ -1,86 +1,91 @@
-"""What must hold for a figure of scaling to be trusted."""
+"""Checks whether the figures of bench-scaling are reliable."""
 
 from collections.abc import Sequence
 
 from benchmarks.measuring.intervals import median_interval, spread
 from benchmarks.measuring.text import figure
-from benchmarks.scaling.record import LOADER, SYNTHETIC, WARM, Measured, ValidityCheck
+from benchmarks.scaling.record import LOADER, SYNTHETIC, WARM, LadderMeasurement, ValidityCheck
 from benchmarks.scaling.stall_ladder import STARVED, attribute, step_times
 
-# (highest - lowest) / median of a rung's runs, from which on its median says little.
-WIDE = 0.25
+# Largest (highest - lowest) / median of the runs of a rung.
+MAX_SPREAD = 0.25
 
 
-def check_gates(
-    measured: Measured, baseline: Measured, efficiencies: Sequence[float], *, cores: int
+def check_validity(
+    measurement: LadderMeasurement,
+    baseline: LadderMeasurement,
+    efficiencies: Sequence[float],
+    *,
+    cores: int,
 ) -> tuple[ValidityCheck, ...]:
-    """All gates, in the order of what to mend first. `efficiencies` are those of each run; `cores`
-    those of a machine that its ranks may use."""
+    """All checks, those to fix first in front.
+
+    `efficiencies` are those of each run; `cores` is the number of ranks that a machine has cores
+    for.
+    """
     return (
-        _enough_cores(measured, cores),
-        _narrow(measured),
-        _synthetic_is_fastest(measured),
-        _baseline_is_fed(baseline),
-        _efficiency_is_possible(measured, efficiencies),
+        _check_cores(measurement, cores),
+        _check_spread(measurement),
+        _check_synthetic(measurement),
+        _check_baseline(baseline),
+        _check_efficiency(measurement, efficiencies),
     )
 
 
-def _enough_cores(measured: Measured, cores: int) -> ValidityCheck:
-    ranks = -(-measured.world_size // measured.nodes)
+def _check_cores(measurement: LadderMeasurement, cores: int) -> ValidityCheck:
+    ranks = -(-measurement.world_size // measurement.nodes)
     return ValidityCheck(
         name="each rank has a core",
         holds=ranks <= cores,
-        sentence=f"Ranks on a machine: {ranks}; cores there: {cores}.",
+        sentence=f"A machine has {ranks} ranks, but cores for {cores}.",
     )
 
 
-def _narrow(measured: Measured) -> ValidityCheck:
-    rungs = measured.rungs
-    # A loader that is faster than the model is part of no share.
-    counts = rungs[LOADER].median_seconds > rungs[SYNTHETIC].median_seconds
-    names = (SYNTHETIC, WARM, *[LOADER] * counts)
+def _check_spread(measurement: LadderMeasurement) -> ValidityCheck:
+    rungs = measurement.rungs
+    # A loader that is faster than the model is not part of any share.
+    is_slow = rungs[LOADER].median_seconds > rungs[SYNTHETIC].median_seconds
+    names = (SYNTHETIC, WARM, *[LOADER] * is_slow)
     spreads = {name: spread(rungs[name].step_seconds) for name in names}
     widest = max(spreads, key=lambda name: spreads[name])
     return ValidityCheck(
         name="runs agree",
-        holds=spreads[widest] <= WIDE,
-        sentence=f"The runs of {widest!r} lie within {spreads[widest]:.0%} of their median; "
-        f"{WIDE:.0%} is the most.",
+        holds=spreads[widest] <= MAX_SPREAD,
+        sentence=f"The runs of {widest!r} differ by {spreads[widest]:.0%} of their median; at most "
+        f"{MAX_SPREAD:.0%} is reliable.",
     )
 
 
-def _synthetic_is_fastest(measured: Measured) -> ValidityCheck:
-    synthetic, warm = (measured.rungs[name] for name in (SYNTHETIC, WARM))
-    pairs = zip(synthetic.step_seconds, warm.step_seconds, strict=True)
-    ratio = median_interval([of / beside for of, beside in pairs])
-    rates = (figure(measured.images_per_second(name)) for name in (SYNTHETIC, WARM))
+def _check_synthetic(measurement: LadderMeasurement) -> ValidityCheck:
+    synthetic, warm = (measurement.rungs[name].step_seconds for name in (SYNTHETIC, WARM))
+    ratios = [above / below for above, below in zip(synthetic, warm, strict=True)]
+    rates = (figure(measurement.images_per_second(name)) for name in (SYNTHETIC, WARM))
     return ValidityCheck(
         name="synthetic batches are fastest",
-        # What is left of a difference that holds in nearly all runs is no chance.
-        holds=ratio.low <= 1,
+        # A difference that holds in nearly all runs is not chance.
+        holds=median_interval(ratios).low <= 1,
         sentence="Synthetic batches give {} images/s, files {}.".format(*rates),
     )
 
 
-def _baseline_is_fed(baseline: Measured) -> ValidityCheck:
+def _check_baseline(baseline: LadderMeasurement) -> ValidityCheck:
     starved = attribute(step_times(baseline.rungs)).shares.input
+    holds = starved <= STARVED
+    advice = "." if holds else ": the efficiency hides the slow loader."
     return ValidityCheck(
         name="the baseline is not input-bound",
-        holds=starved <= STARVED,
-        sentence=f"{baseline.name} loses {starved:.0%} of its step to input: "
-        + (
-            "more ranks hide how slow the loader is."
-            if starved > STARVED
-            else "speed-up is the model's."
-        ),
+        holds=holds,
+        sentence=f"{baseline.name} waits for input for {starved:.0%} of its step{advice}",
     )
 
 
-def _efficiency_is_possible(measured: Measured, efficiencies: Sequence[float]) -> ValidityCheck:
-    interval = median_interval(efficiencies)
+def _check_efficiency(
+    measurement: LadderMeasurement, efficiencies: Sequence[float]
+) -> ValidityCheck:
+    low, high = median_interval(efficiencies).limits
     return ValidityCheck(
         name="efficiency is at most 100 %",
-        holds=interval.low <= 1,
-        sentence=f"The efficiency of {measured.name} is {interval.low:.1%} to {interval.high:.1%}"
-        + (": the baseline is slower than it should be." if interval.low > 1 else "."),
+        holds=low <= 1,
+        sentence=f"The efficiency of {measurement.name} is {low:.1%} to {high:.1%}"
+        + (": the baseline is slower than it should be." if low > 1 else "."),
     )

@@ -170,7 +170,7 @@ def test_a_plateau_has_its_reason() -> None:
         losses=losses,
         limit="communication",
         sentence="It is bound by communication.",
-        gates=(),
+        checks=(),
     )
     said = answer_plateau(groups, [point])
     assert "PyTorch flattens: the steps of 2 ranks are 60% efficient (strong scaling)." in said
