@@ -10,10 +10,9 @@ import sys
 import tempfile
 import venv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from types import MappingProxyType
 
 import click
 
@@ -51,8 +50,8 @@ class Virtualenv:
     """
 
     python: str = sys.executable
-    missing: Mapping[str, str] = MappingProxyType({})
-    versions: Mapping[str, str] = MappingProxyType({})
+    missing: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     def command(self, *arguments: str) -> list[str]:
         """``python -m`` with these arguments; needs `variables`."""
