@@ -25,7 +25,7 @@ def link_images(src: Path, folder: Path, count: int, classes: int = CLASSES) -> 
     """
     found = [path for path in sorted(src.rglob("*")) if path.suffix.lower() in IMAGE_SUFFIXES]
     if not found:
-        raise DataError(f"{src} holds no images: give a folder of photographs.")
+        raise DataError(f"{src} has no images: give a folder of photographs.")
     originals = folder / "originals"
     originals.mkdir(parents=True)
     copies = [

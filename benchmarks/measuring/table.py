@@ -107,21 +107,30 @@ def print_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]
     Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 
+def by_field(
+    figures: Mapping[str, Mapping[str, float | None]],
+) -> dict[str, dict[str, float]]:
+    """field -> row -> value, without unknown values, from row -> field -> value."""
+    fields = dict.fromkeys(field for values in figures.values() for field in values)
+    return {
+        field: {
+            row: value for row, values in figures.items() if (value := values[field]) is not None
+        }
+        for field in fields
+    }
+
+
 def figure_columns(
     figures: Mapping[str, Mapping[str, float | None]], formats: ColumnFormats
 ) -> dict[str, dict[str, str]]:
     """Columns for ``report`` of `figures`, row -> field -> value; without columns of which every
     value is None."""
-    columns = {}
-    for field, (header, factor, style) in formats.items():
-        cells = {
-            row: f"{factor * value:{style}}"
-            for row, values in figures.items()
-            if (value := values[field]) is not None
-        }
-        if cells:
-            columns[header] = cells
-    return columns
+    known = by_field(figures)
+    return {
+        header: {row: f"{factor * value:{style}}" for row, value in known[field].items()}
+        for field, (header, factor, style) in formats.items()
+        if known[field]
+    }
 
 
 def default_finding(unit: str, measurements: Sequence[Measurement]) -> str:

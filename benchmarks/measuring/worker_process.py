@@ -38,7 +38,7 @@ class WorkerProcess:
         self._signal(signal.SIGSTOP)
         os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
         if not line:
-            raise WorkerFailedError(last_line(self._log))
+            raise WorkerFailedError(_last_line(self._log))
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -90,7 +90,7 @@ def exit_on_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def last_line(log: IO[str]) -> str:
+def _last_line(log: IO[str]) -> str:
     """The last line of `log` that is not blank."""
     log.seek(0)
     lines = [line for line in log.read().splitlines() if line.strip()]

@@ -16,7 +16,7 @@ from benchmarks.datasets.photographs import DEFAULT_FOLDER as DATA_FOLDER
 from benchmarks.datasets.photographs import FORMATS, prepare_format
 from benchmarks.measuring.alternate import Measurement, alternate, ratio
 from benchmarks.measuring.config import FROM_ENVIRONMENT, Measuring, runs_setting
-from benchmarks.measuring.table import ColumnFormats, figure_columns, report
+from benchmarks.measuring.table import ColumnFormats, by_field, figure_columns, report
 from benchmarks.measuring.targets import Target, ratio_target
 from benchmarks.measuring.virtualenvs import DEFAULT_FOLDER as VIRTUALENV_FOLDER
 from benchmarks.measuring.virtualenvs import Virtualenv, prepare_peers
@@ -178,10 +178,7 @@ def measure(
         list(rates.values()),
         kind="benchmarks.peers",
         facts={
-            **{
-                field: {name: row[field] for name, row in figures.items() if row[field] is not None}
-                for field in COLUMNS
-            },
+            **by_field(figures),
             "settings": asdict(benchmark),
             "peers": dict(virtualenv.versions),
         },

@@ -3,23 +3,18 @@
 import json
 import math
 import statistics
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import click
 
 from benchmarks.measuring import page_cache
 from benchmarks.measuring.virtualenvs import Virtualenv
-from benchmarks.measuring.worker_process import (
-    WorkerFailedError,
-    WorkerProcess,
-    last_line,
-    start_worker,
-)
+from benchmarks.measuring.worker_process import WorkerFailedError, WorkerProcess, start_worker
 from benchmarks.peers.contract import Peer, Task
 from benchmarks.peers.loaders import find_peers
 
@@ -116,57 +111,37 @@ class PeerRun:
         }
 
     def _lap(self, worker: WorkerProcess, *, max_images: float) -> float:
-        if self.failure:
-            return math.nan
         if (share := page_cache.resident_share(self.files)) is not None:
             self.cached_shares.append(share)
-        try:
-            lap = measure_lap(
-                worker,
-                drop_seconds=self.drop_seconds,
-                seconds=self.seconds,
-                max_images=max_images,
-            )
-        except WorkerFailedError as error:
-            self.failure = str(error)
+        length = {"drop_seconds": self.drop_seconds, "seconds": self.seconds}
+        if self.failure or not (
+            answer := self._request(worker, mode="lap", max_images=max_images, **length)
+        ):
             return math.nan
-        self.laps.append(lap)
-        return lap.images / lap.seconds
+        self.laps.append(LoaderLap(**answer))
+        return self.laps[-1].images / self.laps[-1].seconds
 
     def _run(self, mode: str) -> None:
-        if self.failure:
-            return
-        with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryFile("w+") as log:
-            ended = subprocess.run(
-                _command(mode, self.key, self.task, self.virtualenv),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=self.virtualenv.variables(Path(scratch)),
-                start_new_session=True,
-                check=False,
-            )
-            if ended.returncode:
-                self.failure = last_line(log)
+        if not self.failure:
+            with start_loader(self.key, self.task, self.virtualenv) as worker:
+                self._request(worker, mode=mode)
+
+    def _request(self, worker: WorkerProcess, **request: Any) -> dict[str, Any]:
+        """The answer; {} if the loader fails."""
+        try:
+            return worker.request(request)
+        except WorkerFailedError as error:
+            self.failure = str(error)
+            return {}
 
 
 @contextmanager
 def start_loader(key: str, task: Task, virtualenv: Virtualenv) -> Iterator[WorkerProcess]:
-    """Start the process of a loader, for ``measure_lap``."""
-    with tempfile.TemporaryDirectory() as scratch:
-        variables = virtualenv.variables(Path(scratch))
-        with start_worker(_command("laps", key, task, virtualenv), variables) as worker:
-            yield worker
-
-
-def measure_lap(
-    worker: WorkerProcess, *, drop_seconds: float, seconds: float, max_images: float
-) -> LoaderLap:
-    """Raises ``WorkerFailedError``."""
-    length = {"drop_seconds": drop_seconds, "seconds": seconds, "max_images": max_images}
-    return LoaderLap(**worker.request(length))
-
-
-def _command(mode: str, key: str, task: Task, virtualenv: Virtualenv) -> list[str]:
+    """Start the process of a loader (``benchmarks.peers.serve``)."""
     fields = asdict(task) | {"folder": str(task.folder)}
-    return virtualenv.command("benchmarks.peers.serve", mode, key, json.dumps(fields))
+    command = virtualenv.command("benchmarks.peers.serve", key, json.dumps(fields))
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        start_worker(command, virtualenv.variables(Path(scratch))) as worker,
+    ):
+        yield worker

@@ -1,7 +1,7 @@
-"""A loader in a process of its own: ``python -m benchmarks.peers.serve MODE PEER TASK``.
+"""A loader in a process of its own: ``python -m benchmarks.peers.serve PEER TASK``.
 
-MODE is "write" (store the images in the loader's format), "check" (check one epoch) or "laps":
-each line on stdin, arguments of ``measure`` as JSON, gets a line on stdout with the result. This
+It answers each line of JSON on stdin by one on stdout. `mode` is "write" (store the images in the
+loader's format), "check" (check one epoch) or "lap" (``measure`` with the other entries). This
 process leads a session, which includes the processes that the loader starts.
 """
 
@@ -83,21 +83,23 @@ def _write(peer: Peer, task: Task) -> None:
     unfinished.rename(task.folder / peer.stored)
 
 
-def main(mode: str, name: str, text: str) -> None:
+def main(name: str, text: str) -> None:
     fields = json.loads(text)
     peer, task = find_peers()[name], Task(**{**fields, "folder": Path(fields["folder"])})
     # Libraries print to stderr instead, so that stdout has answers only.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    if mode == "write":
-        _write(peer, task)
-    elif mode == "check":
-        check_epoch(peer.batches(task), task)
-    else:
-        batches = peer.batches(task)
-        for line in sys.stdin:
-            lap = measure(batches, task, **json.loads(line))
-            print(json.dumps(lap), file=answers, flush=True)
+    batches = peer.batches(task)
+    for line in sys.stdin:
+        request, answer = json.loads(line), {}
+        mode = request.pop("mode")
+        if mode == "write":
+            _write(peer, task)
+        elif mode == "check":
+            check_epoch(batches, task)
+        else:
+            answer = measure(batches, task, **request)
+        print(json.dumps(answer), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -29,12 +29,13 @@ from benchmarks.peers.contract import (
     checked_size,
 )
 from benchmarks.peers.loaders import find_peers
-from benchmarks.peers.peer_run import LoaderLap, PeerRun, measure_lap, start_loader
+from benchmarks.peers.peer_run import LoaderLap, PeerRun, start_loader
 from benchmarks.peers.serve import measure
 from benchmarks.peers.transforms import random_crop
 from tests.helpers.cli import invoke
 
 IMAGES, BATCH_SIZE = 40, 16
+LAP = {"mode": "lap", "drop_seconds": 0, "seconds": 0.2, "max_images": 10**9}
 # These run in our own virtualenv; --check of the command checks the others.
 PEERS = find_peers()
 AT_HOME = [key for key in PEERS if key not in ("spdl", "streaming", "litdata", "ffcv")]
@@ -148,12 +149,10 @@ def test_crops_are_distributed_as_torchvision_s() -> None:
 
 def test_a_loader_is_suspended_between_its_laps(stored: Path) -> None:
     with start_loader("shardline", task_of(stored, endless=True), Virtualenv()) as worker:
-        laps = [
-            measure_lap(worker, drop_seconds=0, seconds=0.2, max_images=10**9) for _ in range(2)
-        ]
+        laps = [worker.request(LAP) for _ in range(2)]
         stat = Path(f"/proc/{worker.pid}/stat").read_text()
     assert stat.rpartition(")")[2].split()[0] == "T"
-    assert all(lap.images >= BATCH_SIZE and lap.cpu_seconds > 0 for lap in laps)
+    assert all(lap["images"] >= BATCH_SIZE and lap["cpu_seconds"] > 0 for lap in laps)
 
 
 def test_loaders_end_when_sigterm_ends_the_benchmark(stored: Path) -> None:
@@ -171,7 +170,7 @@ def test_a_loader_that_fails_reports_its_error(tmp_path: Path) -> None:
         start_loader("shardline", task_of(tmp_path), Virtualenv()) as worker,
         pytest.raises(WorkerFailedError, match=r"shards holds no complete shards"),
     ):
-        measure_lap(worker, drop_seconds=0, seconds=1, max_images=10)
+        worker.request(LAP)
 
 
 def test_a_peer_is_listed_by_its_module() -> None:
@@ -232,6 +231,12 @@ def test_the_command_measures_cold_files_and_ends_with_a_result(noise: Path, sto
     assert "equal" in result.output
     (bar,) = bundle["bars"]
     assert bar["of"] == "DALI's reader" and f"{bar['value']:.2f}" in result.output
+
+
+def test_the_command_checks_an_epoch(noise: Path, stored: Path) -> None:
+    result = invoked(noise, stored.parent, "--check", "--peers", "shardline")
+    assert result.exit_code == 0, result.output
+    assert "shardline: every image once, uint8" in result.output
 
 
 @pytest.mark.parametrize(
