@@ -70,7 +70,7 @@ def verify(bundle: Mapping[str, Any], origin: str | Path) -> None:
     content = {name: value for name, value in bundle.items() if name != "sha256"}
     if bundle.get("sha256") != _sha256(content):
         raise DataError(
-            f"{origin} was edited or damaged after the measurement: its sha256 does not match its "
+            f"{origin} was edited or damaged after it was measured: its sha256 does not match its "
             f"content. Measure again, or get the original."
         )
 
