@@ -112,37 +112,39 @@ class Setup:
     ) -> None:
         """``measuring.table.report`` with the facts and warnings of every measurement of a
         loader."""
-        benchmark, config = self.benchmark, self.config
-        warnings = []
-        if not self.fits_in_page_cache:
-            warnings = [
-                f"The {self.split_bytes / 2**30:,.1f} GiB of {benchmark.split} don't fit into the "
-                f"page cache: most files are cold in training, so figures of warm files are too "
-                f"high."
-            ]
         report(
             f"{label}: {len(self.index):,} samples at {self.image_size_px} px, batch "
-            f"{benchmark.batch_size}, {config.resolved_threads} threads, {self.device.type}",
+            f"{self.benchmark.batch_size}, {self.config.resolved_threads} threads, "
+            f"{self.device.type}",
             "images/s",
             rows,
             kind=kind,
-            facts={
-                "device": str(self.device),
-                "threads": config.resolved_threads,
-                "image_size_px": self.image_size_px,
-                "settings": asdict(benchmark) | asdict(config),
-                "dataset": self.dataset.fingerprint,
-                "split_bytes": self.split_bytes,
-                "fits_in_page_cache": self.fits_in_page_cache,
-                "figures": figures,
-                **facts,
-            },
+            facts={**self._facts(), "figures": figures, **facts},
             columns={**figure_columns(figures, formats), **columns},
             ratios=ratios,
-            notes=[*warnings, *notes],
+            notes=[*self._warnings(), *notes],
             finding=finding,
-            output=benchmark.output,
+            output=self.benchmark.output,
         )
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "device": str(self.device),
+            "threads": self.config.resolved_threads,
+            "image_size_px": self.image_size_px,
+            "settings": asdict(self.benchmark) | asdict(self.config),
+            "dataset": self.dataset.fingerprint,
+            "split_bytes": self.split_bytes,
+            "fits_in_page_cache": self.fits_in_page_cache,
+        }
+
+    def _warnings(self) -> list[str]:
+        if self.fits_in_page_cache:
+            return []
+        return [
+            f"The {self.split_bytes / 2**30:,.1f} GiB of {self.benchmark.split} don't fit into the "
+            f"page cache: most files are cold in training, so figures of warm files are too high."
+        ]
 
 
 @contextmanager

@@ -20,5 +20,5 @@ class Measuring(Options):
     """How often a benchmark measures, and where it writes the result."""
 
     runs: int = runs_setting(RUNS)
-    warmup: int = setting(1, "Unmeasured repetitions of each configuration before these.", low=0)
+    warmup: int = setting(1, "Repetitions of each configuration before measuring.", low=0)
     output: str | None = setting(None, "File for the result, as one line of JSON.")

@@ -56,19 +56,8 @@ def report(
     for line in (*map(str, targets or ()), *absences, *notes, busy_warning(), finding):
         if line:
             print(line)
-    record: dict[str, Any] = {
-        "kind": kind,
-        "benchmark": title,
-        "finding": finding,
-        "unit": unit,
-        "median": {row.name: row.median for row in measurements},
-        "interval": {row.name: row.interval.limits for row in measurements},
-        "confidence": {row.name: row.interval.confidence for row in measurements},
-        "spread": {row.name: spread(row.values) for row in measurements},
-        "values": {row.name: row.values for row in measurements},
-        "rows": dict(rows),
-        "environment": environment(),
-    }
+    record = _record(title, unit, measurements)
+    record |= {"kind": kind, "finding": finding, "rows": dict(rows)}
     if targets is not None:
         record["bars"] = [target.to_dict() for target in targets]
     if absent is not None:
@@ -76,6 +65,19 @@ def report(
     if duplicates := record.keys() & facts.keys():
         raise ValueError(f"The result has entries of these names already: {sorted(duplicates)}")
     publish({**record, **facts}, output)
+
+
+def _record(title: str, unit: str, measurements: Sequence[Measurement]) -> dict[str, Any]:
+    return {
+        "benchmark": title,
+        "unit": unit,
+        "median": {row.name: row.median for row in measurements},
+        "interval": {row.name: row.interval.limits for row in measurements},
+        "confidence": {row.name: row.interval.confidence for row in measurements},
+        "spread": {row.name: spread(row.values) for row in measurements},
+        "values": {row.name: row.values for row in measurements},
+        "environment": environment(),
+    }
 
 
 def _print_measurements(

@@ -84,14 +84,7 @@ def measure(
     """All rungs of all sizes, alternating; complete on rank 0."""
     threads = settings.pipeline.threads or len(cores)
     settings = replace(settings, pipeline=replace(settings.pipeline, threads=threads))
-    world_sizes = dict.fromkeys(size.world_size for size in request.sizes)
-    worlds = {ranks: whole.subgroup(ranks) for ranks in world_sizes}
-    inputs: dict[Shape, Inputs] = {}
-    rungs: dict[Shape, tuple[str, ...]] = {}
-    for shape in dict.fromkeys(size.shape for size in request.sizes):
-        if world := worlds[shape[0]]:
-            inputs[shape] = _open(settings, world, shape, request.folder)
-        rungs[shape] = whole.broadcast(_rungs(inputs[shape]) if world else ())
+    inputs, rungs = _open_all(request, settings, whole)
     steps = {
         (shape, rung): TimedSteps(
             rung=rung, inputs=inputs[shape], whole=whole, seconds=request.seconds
@@ -125,6 +118,21 @@ def measure(
         for size in request.sizes
         if (shape := size.shape) in inputs
     ]
+
+
+def _open_all(
+    request: RanksRequest, settings: Settings, whole: World
+) -> tuple[dict[Shape, Inputs], dict[Shape, tuple[str, ...]]]:
+    """The inputs of the shapes that this rank is part of, and the rungs of all shapes."""
+    world_sizes = dict.fromkeys(size.world_size for size in request.sizes)
+    worlds = {ranks: whole.subgroup(ranks) for ranks in world_sizes}
+    inputs: dict[Shape, Inputs] = {}
+    rungs: dict[Shape, tuple[str, ...]] = {}
+    for shape in dict.fromkeys(size.shape for size in request.sizes):
+        if world := worlds[shape[0]]:
+            inputs[shape] = _open(settings, world, shape, request.folder)
+        rungs[shape] = whole.broadcast(_rungs(inputs[shape]) if world else ())
+    return inputs, rungs
 
 
 def _open(settings: Settings, world: World, shape: Shape, folder: str) -> Inputs:

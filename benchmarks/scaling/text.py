@@ -119,7 +119,7 @@ def point_columns(points: Sequence[Point]) -> Mapping[str, Mapping[str, str]]:
 def failed_checks(points: Sequence[Point]) -> list[str]:
     """A warning for each validity check that does not hold."""
     return [
-        f" ! {point.name} is not reliable: {check.sentence}"
+        f" ! {point.name} is not reliable, since this does not hold: {check.name}. {check.sentence}"
         for point in points
         for check in point.checks
         if not check.holds

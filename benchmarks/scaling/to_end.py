@@ -19,7 +19,7 @@ from benchmarks.scaling.record import STRONG, size_name
 from benchmarks.scaling.torchrun import torchrun
 from pipeline.errors import MisuseError
 from trainer.config import Settings
-from trainer.data import open_data
+from trainer.data import TrainingData, open_data
 from trainer.run.duration import clock
 from trainer.run.metrics_reader import read_records
 from trainer.run.run_dir import RUNS
@@ -83,24 +83,7 @@ def measure_trainings(
     if not trainings:
         print("Finished: the machine of rank 0 has the results.")
         return
-    report(
-        f"trainings: {plan.settings.recipe.model} at {data.image_size_px} px",
-        "images/s",
-        [Measurement(name=each.name, values=(each.images_per_second,)) for each in trainings],
-        kind=TRAININGS,
-        facts={
-            "trainings": [asdict(training) for training in trainings],
-            "settings": asdict(benchmark) | plan.settings.to_dict(),
-            "dataset": data.fingerprint,
-        },
-        columns={
-            "time": {each.name: clock(each.seconds) for each in trainings},
-            "epochs": {each.name: f"{each.epochs:.2f}" for each in trainings},
-            metric: {x.name: f"{x.final:.2%}" for x in trainings if x.final is not None},
-        },
-        finding=compare_trainings(trainings),
-        output=benchmark.output,
-    )
+    _report(benchmark, plan, data, trainings)
 
 
 def train(
@@ -136,6 +119,30 @@ def train(
             cores=None if plan.gpus else local_ranks * (config.cores_per_rank or 1),
             pass_fds=pass_fds,
         )
+
+
+def _report(
+    benchmark: ScalingBenchmark, plan: ScalingPlan, data: TrainingData, trainings: list[Training]
+) -> None:
+    metric = trainings[0].metric
+    report(
+        f"trainings: {plan.settings.recipe.model} at {data.image_size_px} px",
+        "images/s",
+        [Measurement(name=each.name, values=(each.images_per_second,)) for each in trainings],
+        kind=TRAININGS,
+        facts={
+            "trainings": [asdict(training) for training in trainings],
+            "settings": asdict(benchmark) | plan.settings.to_dict(),
+            "dataset": data.fingerprint,
+        },
+        columns={
+            "time": {each.name: clock(each.seconds) for each in trainings},
+            "epochs": {each.name: f"{each.epochs:.2f}" for each in trainings},
+            metric: {x.name: f"{x.final:.2%}" for x in trainings if x.final is not None},
+        },
+        finding=compare_trainings(trainings),
+        output=benchmark.output,
+    )
 
 
 def _read(size: Size, directory: Path, metric: str) -> Training:

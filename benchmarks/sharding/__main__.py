@@ -29,7 +29,8 @@ from pipeline.options import options, pick_fields
     help="Part to measure; can be repeated.  [default: all]",
 )
 def main(parts: Sequence[str], **values: Any) -> None:
-    """Measure tools/shard, one part after the other."""
+    """Measure tools/shard, one part after the other. Each command runs once before the measured
+    repetitions."""
     benchmark, parts = pick_fields(ShardingBenchmark, values), parts or list(PARTS)
     virtualenv = None
     if benchmark.peers and {"reencode", "small"} & set(parts):
