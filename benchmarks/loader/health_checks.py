@@ -24,9 +24,9 @@ from pipeline.storage.shard_files import OPEN_SHARDS
 HEADERS = 256
 # A format that GPUs decode badly matters from this share of the images.
 NOTABLE = 0.05
-# Images of more than so many times the side that validation resizes to waste decoding.
+# Factor of the side that validation resizes to, above which decoding is wasted.
 OVERSIZED = 1.5
-# More than so many times the run length of an ideal shuffle is too much.
+# Factor of the run length of an ideal shuffle above which classes are clustered.
 CLUSTERED = 2.0
 # Open files besides shards: libraries, sockets, the loader of validation.
 OTHER_FILES = 256
@@ -65,7 +65,7 @@ def check_data(index: SplitIndex, config: PipelineConfig, image_size_px: int) ->
 def check_formats(images: Sequence[bytes]) -> list[Finding]:
     """Findings about the headers of stored images; damaged ones count as no format."""
     formats = [_format_of(data) for data in images]
-    known = (
+    notable = (
         (
             "PNG",
             "no GPU decodes PNG, and a core needs 4 to 6 times as long as for a JPEG of the same "
@@ -82,7 +82,7 @@ def check_formats(images: Sequence[bytes]) -> list[Finding]:
         ),
     )
     findings = []
-    for name, advice in known:
+    for name, advice in notable:
         share = formats.count(name) / len(formats)
         fact = f"{share:.0%} of {len(formats)} images are {name}"
         findings.append(Finding(fact, advice if share >= NOTABLE else ""))

@@ -23,7 +23,7 @@ from pipeline.machine import available_bytes
 from pipeline.plan.step_groups import max_lookahead
 from pipeline.storage.dataset import Dataset, SplitIndex
 
-# A split of so many times the read-ahead is hardly affected by the first one.
+# The first read-ahead hardly affects a split of this multiple of its size.
 _MANY_LOOKAHEADS = 4
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 

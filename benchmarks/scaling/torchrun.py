@@ -5,8 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from functools import partial
 
 from benchmarks.measuring.provenance import ROOT
 from benchmarks.measuring.text import counted
@@ -48,10 +48,9 @@ def torchrun(
         # torchrun's own log would repeat the errors of the ranks.
         "LOGLEVEL": os.environ.get("LOGLEVEL", "CRITICAL"),
     }
-    with _limit_cores(cores):
-        process = subprocess.Popen(
-            command, env=environment, preexec_fn=_end_with_parent, pass_fds=pass_fds
-        )
+    process = subprocess.Popen(
+        command, env=environment, preexec_fn=partial(_prepare, cores), pass_fds=pass_fds
+    )
     try:
         failed = process.wait()
     finally:
@@ -62,7 +61,9 @@ def torchrun(
         raise DataError(f"{counted(ranks_per_node, 'rank')} failed: see the messages above.")
 
 
-def _end_with_parent() -> None:
+def _prepare(cores: int | None) -> None:
+    """Runs in the new process, which keeps the first `cores` cores and ends with its parent."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
@@ -72,14 +73,3 @@ def _rendezvous_options(config: LadderConfig, number: int) -> list[str]:
     host, port = config.rendezvous
     backend = ("--rdzv-backend", "c10d", "--rdzv-endpoint", f"{host}:{port + number}")
     return ["--nnodes", str(config.nnodes), *backend]
-
-
-@contextmanager
-def _limit_cores(cores: int | None) -> Iterator[None]:
-    """Programs that start meanwhile run on the first `cores` cores of this process."""
-    available = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, sorted(available)[:cores])
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, available)

@@ -26,7 +26,7 @@ REENCODE = ("--encode", "jpeg", "--quality", str(QUALITY))
 SIDE_PX = 28
 # Images of the memory part: so small that only their number matters.
 TINY_PX = 8
-# Ten times the input should take at most so many times the memory.
+# Ten times the input should take at most this multiple of the memory.
 MAX_GROWTH = 1.25
 
 

@@ -229,8 +229,8 @@ def test_the_command_measures_cold_files_and_ends_with_a_result(noise: Path, sto
     assert bundle["median"].keys() == {"shardline", "DALI's reader"} and not bundle["absent"]
     assert bundle["images_per_cpu_second"].keys() == bundle["cores_busy"].keys()
     assert "equal" in result.output
-    (bar,) = bundle["bars"]
-    assert bar["of"] == "DALI's reader" and f"{bar['value']:.2f}" in result.output
+    (target,) = bundle["bars"]
+    assert target["of"] == "DALI's reader" and f"{target['value']:.2f}" in result.output
 
 
 def test_the_command_checks_an_epoch(noise: Path, stored: Path) -> None:
@@ -244,7 +244,7 @@ def test_the_command_checks_an_epoch(noise: Path, stored: Path) -> None:
     [
         (("--images", "15"), 2, "--images 15 is less than --batch-size 16"),
         (("--runs", "0"), 2, "--runs must be at least 1, not 0"),
-        (("--peers", "nobody"), 2, "'nobody' is not one of 'shardline'"),
+        (("--peers", "unknown"), 2, "'unknown' is not one of 'shardline'"),
         (("--format", "gif"), 2, "'gif' is not one of 'jpeg'"),
     ],
 )

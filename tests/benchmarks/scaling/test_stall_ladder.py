@@ -127,7 +127,7 @@ def measured(world_size: int, rungs: Mapping[str, Rung], mode: str = "weak") -> 
     )
 
 
-def alone(warm: float = 32, loader: float = 10, cold: float = 32) -> dict[str, Rung]:
+def one_rank(warm: float = 32, loader: float = 10, cold: float = 32) -> dict[str, Rung]:
     return {
         SYNTHETIC: rung(30, 30, 30),
         WARM: rung(warm, warm, warm),
@@ -136,8 +136,8 @@ def alone(warm: float = 32, loader: float = 10, cold: float = 32) -> dict[str, R
     }
 
 
-def together(synthetic: float = 40, warm: float = 42) -> dict[str, Rung]:
-    return alone(warm=warm, cold=warm) | {
+def two_ranks(synthetic: float = 40, warm: float = 42) -> dict[str, Rung]:
+    return one_rank(warm=warm, cold=warm) | {
         NO_ALL_REDUCE: rung(30, 30, 30, ranks=2),
         LOCKSTEP: rung(36, 36, 36, ranks=2, wait=4),
         SYNTHETIC: rung(synthetic, synthetic, synthetic, ranks=2),
@@ -153,7 +153,7 @@ def failed(point: Point) -> set[str]:
 
 
 def test_points() -> None:
-    one, two = build(measured(1, alone()), measured(2, together()))
+    one, two = build(measured(1, one_rank()), measured(2, two_ranks()))
     assert (one.efficiency, one.losses) == (1, parts())
     assert two.efficiency == pytest.approx(32 / 42)
     assert two.losses.waiting == pytest.approx(4 / 42)
@@ -173,20 +173,20 @@ def test_points() -> None:
 
 def test_strong_scaling_is_compared_at_a_smaller_batch_of_a_rank() -> None:
     halves = {name: rung(16, 16, 16, ranks=2) for name in (NO_ALL_REDUCE, SYNTHETIC, WARM, LOADER)}
-    _, two = build(measured(1, alone(), "strong"), measured(2, halves, "strong"))
+    _, two = build(measured(1, one_rank(), "strong"), measured(2, halves, "strong"))
     assert two.efficiency == pytest.approx(32 / 2 / 16)
     assert two.losses.total == pytest.approx(0)
 
 
 def test_points_come_back_from_json() -> None:
-    points = build(measured(1, alone()), measured(2, together()))
+    points = build(measured(1, one_rank()), measured(2, two_ranks()))
     text = json.dumps({"points": [point.to_dict() for point in points]})
     assert list(read_points(json.loads(text))) == points
 
 
 def test_earlier_names_of_rungs_are_read() -> None:
     """Until 2026-11 the rungs were called apart, in step and replayed."""
-    rungs = together() | {ONE_BATCH: rung(31, 31, 31, ranks=2)}
+    rungs = two_ranks() | {ONE_BATCH: rung(31, 31, 31, ranks=2)}
     (point,) = build(measured(2, rungs))
     record = json.loads(json.dumps(point.to_dict()))
     earlier = {NO_ALL_REDUCE: "apart", LOCKSTEP: "in step", ONE_BATCH: "replayed"}
@@ -195,7 +195,7 @@ def test_earlier_names_of_rungs_are_read() -> None:
 
 
 def test_cold_files_decide_where_the_page_cache_is_too_small() -> None:
-    slow = measured(1, alone(cold=80))
+    slow = measured(1, one_rank(cold=80))
     (warm,), (cold,) = build(slow), build(slow, fits=False)
     assert (warm.limit, cold.limit) == ("compute", "storage")
     assert warm.sentence.endswith(
@@ -205,8 +205,8 @@ def test_cold_files_decide_where_the_page_cache_is_too_small() -> None:
 
 
 def test_checks() -> None:
-    starved = measured(1, alone(warm=60, loader=60))
-    one, two = build(starved, measured(2, together()), cores=1)
+    starved = measured(1, one_rank(warm=60, loader=60))
+    one, two = build(starved, measured(2, two_ranks()), cores=1)
     assert one.limit == "input"
     assert "the loader gives 133.3 images/s, the model could take 266.7" in one.sentence
     assert failed(one) == {"the baseline is not input-bound"}
@@ -215,5 +215,5 @@ def test_checks() -> None:
         "the baseline is not input-bound",
         "efficiency is at most 100 %",
     }
-    (slow,) = build(measured(1, alone(warm=28) | {LOADER: rung(40, 40, 80)}))
+    (slow,) = build(measured(1, one_rank(warm=28) | {LOADER: rung(40, 40, 80)}))
     assert failed(slow) == {"runs agree", "synthetic batches are fastest"}
