@@ -145,7 +145,7 @@ def rate(records: Sequence[Mapping[str, Any]]) -> float:
 def loaded(benchmark: TrainingBenchmark) -> float:
     """images/s of the trainer's batches, that nobody trains on, by as many threads; the first are
     warm-up."""
-    from benchmarks.measuring.laps import lap
+    from benchmarks.measuring.laps import measure_lap
     from trainer.data import open_data, train_batches
     from trainer.distributed.process_group import open_world
 
@@ -164,17 +164,18 @@ def loaded(benchmark: TrainingBenchmark) -> float:
             images = (len(batch.samples) for batch in batches)
             for _ in range(steps):
                 next(images)
-            return lap(images, 1.0, lambda: None).images_per_second
+            return measure_lap(images, 1.0, lambda: None).images_per_second
 
 
 def _bare(benchmark: TrainingBenchmark) -> float:
     """images/s of a bare loop as long as a run of the trainer, its model as new: for tens of steps
     the allocator takes pages from the system, 4 to 14 % of a step of resnet50 on two cores."""
-    from benchmarks.compute.steps import CHANNELS_LAST, Steps, bare_steps, build_trained
+    from benchmarks.compute.config import CHANNELS_LAST
+    from benchmarks.compute.steps import Steps, bare_steps, prepare_model
     from trainer.distributed.process_group import open_world
 
     with open_world(benchmark.device) as world:
-        model = build_trained(
+        model = prepare_model(
             benchmark.model,
             mode=CHANNELS_LAST,
             image_size_px=benchmark.image_size,
@@ -182,7 +183,7 @@ def _bare(benchmark: TrainingBenchmark) -> float:
             world=world,
         )
     first, rest = (
-        bare_steps(Steps(trained=model, batch_size=benchmark.batch_size, seconds=1, steps=steps))
+        bare_steps(Steps(model=model, batch_size=benchmark.batch_size, seconds=1, steps=steps))
         for steps in (benchmark.steps, (LINES - 1) * benchmark.steps)
     )
     first()

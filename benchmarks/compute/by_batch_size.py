@@ -1,117 +1,108 @@
 """Training steps by batch size and mode."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
 
+import torch
+
+from benchmarks.compute.config import (
+    BATCH_SIZES,
+    CHANNELS_LAST,
+    MODES,
+    TARGET,
+    ComputeBenchmark,
+)
+from benchmarks.compute.steps import Steps, bare_steps, prepare_model
+from benchmarks.compute.utilization import COLUMNS, describe_ceiling, device_name, utilization
 from benchmarks.measuring.alternate import Measurement, alternate
 from benchmarks.measuring.result_file import COMPUTE
 from benchmarks.measuring.table import figure_columns, report
 from benchmarks.measuring.text import counted, figure
 from pipeline.errors import DataError, MisuseError
-
-if TYPE_CHECKING:
-    from benchmarks.compute.steps import Steps
-    from trainer.distributed.collectives import World
-from benchmarks.compute.config import BAR, BATCH_SIZES, MODES, ComputeBenchmark
+from trainer.distributed.collectives import World
 
 
-def _measure(benchmark: ComputeBenchmark, world: "World") -> None:
-    contenders, notes = _prepared(_contenders(benchmark, world))
-    if not contenders:
-        raise DataError(f"{' '.join(notes)} Give a smaller --batch-size.")
-    rows = alternate(
-        contenders, runs=benchmark.runs, warmup=benchmark.warmup, shows=world.rank == 0
-    )
-    if world.rank == 0:
-        _report(benchmark, world, contenders, rows, notes)
-
-
-def _prepared(contenders: Mapping[str, "Steps"]) -> tuple[dict[str, "Steps"], list[str]]:
-    """Those that the device has memory for, and what is to be said of the others."""
-    import torch
-
+def measure_steps(benchmark: ComputeBenchmark, world: World) -> None:
+    """Measure and report each batch size in each mode. Raises ``DataError`` if none fits into the
+    memory of the GPU."""
     ready, notes = {}, []
-    for name, steps in contenders.items():
+    for name, steps in _candidates(benchmark, world).items():
         try:
             steps.prepare()
         except torch.OutOfMemoryError:
-            notes.append(f"{name}: the GPU's memory is too small.")
+            notes.append(f"{name}: out of GPU memory.")
             torch.cuda.empty_cache()
         else:
             ready[name] = steps
-    return ready, notes
+    if not ready:
+        raise DataError(f"{' '.join(notes)} Give a smaller --batch-size.")
+    rows = alternate(
+        ready, runs=benchmark.runs, warmup=benchmark.warmup, show_progress=world.rank == 0
+    )
+    if world.rank == 0:
+        _report(benchmark, world, ready, rows, notes)
 
 
-def _contenders(benchmark: ComputeBenchmark, world: "World") -> dict[str, "Steps"]:
-    from benchmarks.compute.steps import CHANNELS_LAST, Steps, build_trained
-
+def _candidates(benchmark: ComputeBenchmark, world: World) -> dict[str, Steps]:
     kind = world.device.type
-    modes = benchmark.mode or (MODES if kind == "cuda" else (CHANNELS_LAST,))
-    sizes = benchmark.batch_size or BATCH_SIZES[kind]
-    contenders = {}
-    for mode in modes:
-        trained = build_trained(
+    candidates = {}
+    for mode in benchmark.mode or (MODES if kind == "cuda" else (CHANNELS_LAST,)):
+        model = prepare_model(
             benchmark.model,
             mode=mode,
             image_size_px=benchmark.image_size,
             precision=benchmark.precision,
             world=world,
         )
-        for size in sizes:
-            name = f"{mode}, batch {size}"
-            contenders[name] = Steps(trained=trained, batch_size=size, seconds=benchmark.seconds)
-    return contenders
+        for size in benchmark.batch_size or BATCH_SIZES[kind]:
+            steps = Steps(model=model, batch_size=size, seconds=benchmark.seconds)
+            candidates[f"{mode}, batch {size}"] = steps
+    return candidates
 
 
 def _report(
     benchmark: ComputeBenchmark,
-    world: "World",
-    contenders: Mapping[str, "Steps"],
-    rows: list[Measurement],
-    notes: list[str],
+    world: World,
+    candidates: Mapping[str, Steps],
+    rows: Sequence[Measurement],
+    notes: Sequence[str],
 ) -> None:
-    from benchmarks.compute.utilization import COLUMNS, device_name, figures_of, find_ceiling
-
+    device = device_name(world.device)
+    steps = {row.name: candidates[row.name] for row in rows}
     figures = {
-        row.name: figures_of(contenders[row.name], row.median, benchmark.precision) for row in rows
+        row.name: utilization(steps[row.name], row.median, benchmark.precision) for row in rows
     }
-    name = device_name(world.device)
     report(
         f"compute: {benchmark.model} at {benchmark.image_size} px, "
-        f"{counted(world.world_size, 'rank')} on {name}",
+        f"{counted(world.world_size, 'rank')} on {device}",
         "images/s",
         rows,
         kind=COMPUTE,
         rows={
-            row.name: {
-                "mode": contenders[row.name].trained.mode,
-                "batch_size": contenders[row.name].batch_size,
-            }
-            for row in rows
+            name: {"mode": each.model.mode, "batch_size": each.batch_size}
+            for name, each in steps.items()
         },
         facts={
-            "device": name,
+            "device": device,
             "world_size": world.world_size,
             "settings": asdict(benchmark),
             "figures": figures,
-            "gradient_bytes": next(iter(contenders.values())).gradient_bytes,
+            "gradient_bytes": next(iter(steps.values())).gradient_bytes,
         },
         columns=figure_columns(figures, COLUMNS),
         notes=notes,
-        finding=find_ceiling(rows, figures),
+        finding=describe_ceiling(rows, figures),
         output=benchmark.output,
     )
 
 
-def _measure_bare(benchmark: ComputeBenchmark, world: "World") -> None:
-    from benchmarks.compute.steps import bare_steps
-
+def measure_bare(benchmark: ComputeBenchmark, world: World) -> None:
+    """Compare the trainer's loop with a bare one. Raises ``MisuseError`` for several batch sizes or
+    modes."""
     if len(benchmark.batch_size) > 1 or len(benchmark.mode) > 1:
         raise MisuseError("--bare takes one --batch-size and one --mode.")
-    mode, size = benchmark.mode or ("channels-last",), benchmark.batch_size or (32,)
-    chosen = replace(benchmark, mode=mode, batch_size=size)
-    (steps,) = _contenders(chosen, world).values()
+    (mode,), (size,) = benchmark.mode or (CHANNELS_LAST,), benchmark.batch_size or (32,)
+    (steps,) = _candidates(replace(benchmark, mode=(mode,), batch_size=(size,)), world).values()
     steps.prepare()
     rows = alternate(
         {"bare": bare_steps(steps), "trainer": steps},
@@ -122,12 +113,12 @@ def _measure_bare(benchmark: ComputeBenchmark, world: "World") -> None:
         return
     bare, trainer = (row.median for row in rows)
     report(
-        f"compute: {benchmark.model} at {benchmark.image_size} px, batch {size[0]}, {mode[0]}",
+        f"compute: {benchmark.model} at {benchmark.image_size} px, batch {size}, {mode}",
         "images/s",
         rows,
         kind="bench-compute --bare",
-        facts={"ratio": trainer / bare, "bar": BAR, "steps": steps.steps},
-        finding=f"The trainer's loop gives {figure(trainer)} images/s, {trainer / bare:.3f} of a "
-        f"bare loop's {figure(bare)}.",
+        facts={"ratio": trainer / bare, "bar": TARGET, "steps": steps.steps},
+        finding=f"The trainer's loop gives {figure(trainer)} images/s, {trainer / bare:.3f} of "
+        f"the rate of a bare loop ({figure(bare)} images/s).",
         output=benchmark.output,
     )

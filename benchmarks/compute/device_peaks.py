@@ -1,12 +1,12 @@
-"""What devices can do at most, as their makers state it. A device that isn't here is unknown."""
+"""Peak performance of devices according to their makers."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
 class Peak:
-    """`tflops` by precision, dense (data sheets often state twice that, for sparse matrices);
-    memory in GB/s."""
+    """`tflops` by precision, for dense matrices: data sheets often state twice as much, for sparse
+    ones."""
 
     tflops: dict[str, float]
     memory_gb_per_second: float
@@ -17,8 +17,8 @@ def _ampere_or_later(half: float, tf32: float, fp32: float, memory: float) -> Pe
     return Peak(tflops=tflops, memory_gb_per_second=memory)
 
 
-# By the name that CUDA gives, as far as it is the same for all variants of that speed. Sources:
-# NVIDIA's data sheets of each GPU; Hopper also "NVIDIA H100 Tensor Core GPU Architecture", v1.04,
+# By the prefix of CUDA's name that all variants of the same speed share. Sources: NVIDIA's data
+# sheets of each GPU; Hopper also "NVIDIA H100 Tensor Core GPU Architecture", v1.04,
 # table 3.
 PEAKS = {
     "NVIDIA H200": _ampere_or_later(989.4, 494.7, 66.9, 4800),
@@ -34,14 +34,13 @@ PEAKS = {
     "Tesla V100-SXM2": Peak(tflops={"fp16": 125, "fp32": 15.7}, memory_gb_per_second=900),
     "Tesla T4": Peak(tflops={"fp16": 65, "fp32": 8.1}, memory_gb_per_second=320),
 }
-# Names that others begin with, but which mean another device.
-_WHOLE_NAMES = {"NVIDIA L4", "NVIDIA A10", "NVIDIA H200"}
+# Names that are also prefixes of the names of other devices.
+_FULL_NAMES = {"NVIDIA L4", "NVIDIA A10", "NVIDIA H200"}
 
 
 def peak_of(device_name: str) -> Peak | None:
-    """None where the device is unknown."""
+    """The peak of a device by CUDA's name of it; None if it is unknown."""
     for name, peak in PEAKS.items():
-        same = device_name == name if name in _WHOLE_NAMES else device_name.startswith(name)
-        if same:
+        if device_name == name or (device_name.startswith(name) and name not in _FULL_NAMES):
             return peak
     return None

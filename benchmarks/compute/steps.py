@@ -1,16 +1,16 @@
-"""The trainer's own steps on synthetic batches, as contenders; and bare ones beside them."""
+"""The trainer's steps on synthetic batches, and bare steps, as candidates."""
 
 import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch.nn.functional import cross_entropy
 
+from benchmarks.compute.config import COMPILED, CONTIGUOUS, GRAPHS
 from benchmarks.compute.work import Work, count_work
-from benchmarks.measuring.laps import world_lap
+from benchmarks.measuring.laps import measure_world_lap, synchronize
 from pipeline.batches import Batch
 from pipeline.synthetic import synthetic_loader
 from trainer.config import MachineConfig, RecipeConfig
@@ -23,20 +23,15 @@ from trainer.optim.build import build_optimizer
 from trainer.train_step import TrainStep
 
 CLASSES = 1000
-# The second step of a compiled model may record graphs.
+# The second step of a compiled model may capture CUDA graphs.
 FIRST_STEPS = 2
 HALF = (0.5, 0.5, 0.5)
-
-CONTIGUOUS, CHANNELS_LAST, COMPILED, GRAPHS = MODES = (
-    *("contiguous", "channels-last"),
-    *("compiled", "graphs"),
-)
 _COMPILE = {COMPILED: "default", GRAPHS: "reduce-overhead"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedModel:
-    """A model with what changes it, in one of MODES."""
+    """A model in one of MODES, with its optimizer."""
 
     update: TrainStep
     mode: str
@@ -46,7 +41,7 @@ class PreparedModel:
     learning_rate: float
 
     def batches(self, batch_size: int) -> Iterator[Batch]:
-        """The same batch for ever, in the memory format of the mode."""
+        """One synthetic batch, repeated, in the memory format of the mode."""
         loader = synthetic_loader(
             batch_size=batch_size,
             image_size=self.image_size_px,
@@ -61,10 +56,10 @@ class PreparedModel:
             yield batch
 
 
-def build_trained(
+def prepare_model(
     name: str, *, mode: str, image_size_px: int, precision: str, world: World
 ) -> PreparedModel:
-    """As ``trainer.setup`` builds a run's, with the default optimizer."""
+    """Build a model as ``trainer.setup`` does, with the default optimizer."""
     recipe = RecipeConfig(model=name)
     machine = MachineConfig(precision=precision, compile=_COMPILE.get(mode, "none"))
     model: Classifier = build_model(
@@ -92,98 +87,90 @@ def build_trained(
 
 @dataclass(kw_only=True)
 class Steps:
-    """A contender, once it is prepared: each call makes `steps` steps and returns the world's
+    """A candidate after ``prepare``: each call makes `steps` steps and returns the world's
     images/s.
 
     Attributes:
-        seconds: that a call takes at least.
-        peak_bytes: the most memory of the GPU that a step takes, with the weights and what the
-            optimizer keeps of them; None on the CPU.
+        seconds: minimum duration of a call.
+        peak_bytes: peak GPU memory of a step, including weights and optimizer state; None on a CPU.
     """
 
-    trained: PreparedModel
+    model: PreparedModel
     batch_size: int
     seconds: float
     steps: int = 0
     peak_bytes: int | None = None
 
     def __post_init__(self) -> None:
-        self._records = self._run()
+        self._images = self._run()
 
     def __call__(self) -> float:
-        return world_lap(self.work, self.trained.world, self.synchronize).images_per_second
+        return measure_world_lap(self.work, self.model.world).images_per_second
 
     @property
     def gradient_bytes(self) -> int:
-        """That each rank gives to the exchange in a step: DDP exchanges the weights' own type."""
-        weights = self.trained.update.model.parameters()
+        """That each rank contributes to the all-reduce of a step, in the weights' own dtype."""
+        weights = self.model.update.model.parameters()
         return sum(weight.nbytes for weight in weights if weight.requires_grad)
 
     def prepare(self) -> None:
-        """Make the first steps, which compile, allocate and choose algorithms, and count how many
-        a call is to make: on all ranks the same.
+        """Make the first steps, which compile, allocate and choose algorithms, and set the number
+        of steps of a call, which is the same on all ranks.
 
         Raises ``torch.OutOfMemoryError``.
         """
-        device = self.trained.world.device
-        before = 0
+        device, before = self.model.world.device, 0
         if device.type == "cuda":
-            before = torch.cuda.memory_allocated(device) - _own_bytes(self.trained.update)
+            before = torch.cuda.memory_allocated(device) - _state_bytes(self.model.update)
             torch.cuda.reset_peak_memory_stats(device)
         for _ in range(FIRST_STEPS):
-            next(self._records)
-        self.synchronize()
-        started = time.perf_counter()
-        next(self._records)
-        self.synchronize()
-        own = time.perf_counter() - started
+            next(self._images)
+        synchronize(device)
+        start = time.perf_counter()
+        next(self._images)
+        synchronize(device)
+        seconds = time.perf_counter() - start
         if device.type == "cuda":
             self.peak_bytes = torch.cuda.max_memory_allocated(device) - before
-        slowest = max(row[0] for row in self.trained.world.all_gather([own]))
+        (slowest,) = self.model.world.all_reduce_max([seconds])
         self.steps = max(1, math.ceil(self.seconds / slowest))
 
+    def work(self) -> int:
+        """Make the steps of a call; returns the number of images of this rank."""
+        return sum(next(self._images) for _ in range(self.steps))
+
     def _run(self) -> Generator[int]:
-        trained = self.trained
+        model = self.model
         for record in train_steps(
-            trained.batches(self.batch_size),
-            trained.update,
-            schedule=lambda position: trained.learning_rate,
-            global_batch_size=self.batch_size * trained.world.world_size,
+            model.batches(self.batch_size),
+            model.update,
+            schedule=lambda position: model.learning_rate,
+            global_batch_size=self.batch_size * model.world.world_size,
         ):
             yield record.images
 
-    def work(self) -> int:
-        """Images of this rank."""
-        return sum(next(self._records) for _ in range(self.steps))
 
-    def synchronize(self) -> None:
-        if self.trained.world.device.type == "cuda":
-            torch.cuda.synchronize(self.trained.world.device)
-
-
-def _own_bytes(update: TrainStep) -> int:
-    """Of weights, buffers and what the optimizer keeps of them so far."""
-    kept = (each for state in update.optimizer.state.values() for each in state.values())
-    tensors = (*update.model.parameters(), *update.model.buffers(), *kept)
-    return sum(each.nbytes for each in tensors if isinstance(each, torch.Tensor))
+def _state_bytes(update: TrainStep) -> int:
+    """Size of weights, buffers and the optimizer's state so far."""
+    state = (value for states in update.optimizer.state.values() for value in states.values())
+    tensors = (*update.model.parameters(), *update.model.buffers(), *state)
+    return sum(tensor.nbytes for tensor in tensors if isinstance(tensor, torch.Tensor))
 
 
 def bare_steps(steps: Steps) -> Callable[[], float]:
-    """What any training loop must do, and nothing else: a contender beside `steps`, whose model,
-    batches and number of steps it takes."""
-    trained = steps.trained
+    """A candidate with only the necessary parts of a training loop, and the model, batches and
+    number of steps of `steps`."""
+    model = steps.model
 
-    def run() -> float:
-        batch = next(trained.batches(steps.batch_size))
-        lap = world_lap(
-            lambda: _bare(trained.update, batch, steps.steps), trained.world, steps.synchronize
-        )
+    def measure() -> float:
+        batch = next(model.batches(steps.batch_size))
+        lap = measure_world_lap(lambda: _train(model.update, batch, steps.steps), model.world)
         return lap.images_per_second
 
-    return run
+    return measure
 
 
-def _bare(update: TrainStep, batch: Any, steps: int) -> int:
+def _train(update: TrainStep, batch: Batch, steps: int) -> int:
     for _ in range(steps):
         with torch.autocast(batch.images.device.type, update.dtype, enabled=bool(update.dtype)):
             logits = update.model(batch.images)

@@ -1,4 +1,4 @@
-"""How much a step must compute and move: what a device's peaks are compared with."""
+"""Floating point operations and memory traffic of a training step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-# Batch norm needs more than one image; two counts tell an image's part from a step's.
+# Batch norm needs more than one image; the difference of two batch sizes is the cost of images.
 _FEW, _MORE = 2, 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """Of forward and backward; an image's part and, whatever the batch, a step's (weights)."""
+    """Of forward and backward: for each image, and for each step at any batch size (weights)."""
 
     flops_per_image: float
     bytes_per_image: float
@@ -28,9 +28,8 @@ class Work:
 
 
 class Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up the bytes that operators read and write, pointwise ones left out: a good compiler
-    fuses those into their neighbors. Caches that keep a tensor between two operators would make
-    it less."""
+    """Sums the bytes that operators read and write, without pointwise ones, which a good compiler
+    fuses into others. A cache that holds a tensor between two operators is not considered."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -39,20 +38,20 @@ class Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
-        found = func(*args, **(kwargs or {}))
+        output = func(*args, **(kwargs or {}))
         if not func.is_view and torch.Tag.pointwise not in func.tags:
-            tensors = tree_leaves((args, kwargs, found))
-            self.bytes += sum(each.nbytes for each in tensors if isinstance(each, torch.Tensor))
-        return found
+            tensors = tree_leaves((args, kwargs, output))
+            self.bytes += sum(leaf.nbytes for leaf in tensors if isinstance(leaf, torch.Tensor))
+        return output
 
 
 def count_work(
     model: nn.Module, *, image_size_px: int, device: torch.device, dtype: torch.dtype | None
 ) -> Work:
-    """By running `model`, not compiled, on a few images; multiplying and adding are two operations.
+    """Run `model`, not compiled, on a few images. A multiply-add is two operations.
 
-    Convolutions and matrix products count (torch.utils.flop_counter): 24 GFLOP for ResNet-50 at
-    224 px.
+    Only convolutions and matrix products count (torch.utils.flop_counter): 24 GFLOP for ResNet-50
+    at 224 px.
     """
     flops, moved = {}, {}
     for count in (_FEW, _MORE):

@@ -1,1 +1,1 @@
-"""Data sets that benchmarks run on: downloads, photographs, re-encoded shards."""
+"""Datasets of the benchmarks: downloads, photographs, re-encoded shards."""

@@ -1,4 +1,4 @@
-"""Downloads to measure with, as large as wanted: real images over and over, as hard links."""
+"""Downloads of any size: real images, repeated as hard links."""
 
 import os
 import shutil
@@ -17,20 +17,18 @@ CLASSES = 2
 
 
 def link_images(src: Path, folder: Path, count: int, classes: int = CLASSES) -> Path:
-    """Folders of `classes` classes, with `count` links to copies of the images in `src`; labels are
-    made up.
+    """Class folders with `count` links to copies of the images in `src`; the labels are made up.
 
-    Copies, so that no program that is measured can harm what is in `src`. Raises ``DataError``
-    where there are none.
+    A measured program can't change the originals. Raises ``DataError`` if `src` has no images.
     """
-    found = [path for path in sorted(src.rglob("*")) if path.suffix.lower() in IMAGE_SUFFIXES]
-    if not found:
-        raise DataError(f"{src} holds no images: give a folder of photographs.")
+    images = [path for path in sorted(src.rglob("*")) if path.suffix.lower() in IMAGE_SUFFIXES]
+    if not images:
+        raise DataError(f"{src} has no images: give a folder of photographs.")
     originals = folder / "originals"
     originals.mkdir(parents=True)
     copies = [
         Path(shutil.copyfile(path, originals / f"{number}{path.suffix.lower()}"))
-        for number, path in enumerate(found[:count])
+        for number, path in enumerate(images[:count])
     ]
     return _class_folders(copies, folder / "download", count, classes)
 
@@ -47,16 +45,16 @@ def make_small_pngs(folder: Path, count: int, side_px: int) -> Path:
 
 
 def make_pixel_csv(folder: Path, rows: int, side_px: int) -> Path:
-    """A folder with ``train.csv``: `rows` digits, label and pixels, as MNIST comes."""
+    """A folder with ``train.csv``: `rows` digits, label and pixels, in the format of MNIST."""
     lines = [
         f"{label},{','.join(map(str, picture.ravel().tolist()))}\n".encode()
         for picture, label in islice(_digits(side_px), rows)
     ]
     folder.mkdir(parents=True)
-    whole, rest = divmod(rows, len(lines))
+    passes, rest = divmod(rows, len(lines))
     with (folder / "train.csv").open("wb") as file:
         file.write(b"label," + b",".join(b"pixel%d" % n for n in range(side_px**2)) + b"\n")
-        for _ in range(whole):
+        for _ in range(passes):
             file.writelines(lines)
         file.writelines(lines[:rest])
     return folder
@@ -73,7 +71,7 @@ def _class_folders(originals: Sequence[Path], folder: Path, count: int, classes:
 
 
 def _digits(side_px: int) -> Iterator[tuple[NDArray[np.uint8], int]]:
-    """Digits with a margin of a seventh on each side, as MNIST has them: uint8 (side, side)."""
+    """(image, label) of digits with a margin of 1/7 as in MNIST: uint8 (side, side)."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()

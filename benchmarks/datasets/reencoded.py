@@ -1,9 +1,7 @@
-"""The same images stored in several ways by tools/shard."""
+"""Shards of the same images in several formats, written by tools/shard."""
 
 import csv
 import math
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -11,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.measuring.provenance import ROOT
-from pipeline.errors import DataError
+from benchmarks.datasets.run_shard import run_shard
 from pipeline.storage.dataset import SplitIndex
 from pipeline.storage.reader import ShardReader
 from pipeline.watchdog import StallWatchdog
@@ -20,23 +17,24 @@ from tools.images.headers import PNG_START
 
 IMAGES = 512
 QUALITY = 90
+COLUMNS = ("--labels", "train.csv", "--image-column", "id", "--label-column", "label")
 
 
 @contextmanager
 def shards_by_format(index: SplitIndex, image_size_px: int) -> Iterator[Mapping[str, Path]]:
-    """Folders of shards, which go away again, of the first IMAGES samples of a split."""
+    """format -> temporary folder of shards with the first IMAGES samples of a split."""
     samples = np.arange(min(IMAGES, len(index)))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _export(index, samples, folder / "download")
         yield {
-            form: _shard(folder / "download", folder / str(number), encoding)
+            form: run_shard(folder / "download", folder / str(number), *COLUMNS, *encoding)
             for number, (form, encoding) in enumerate(_encodings(index, image_size_px).items())
         }
 
 
 def _encodings(index: SplitIndex, image_size_px: int) -> dict[str, list[str]]:
-    """Options of tools/shard by what they make; shrinking where there is something to shrink."""
+    """format -> options of tools/shard; with smaller images if the images are large."""
     jpeg = ["--encode", "jpeg", "--quality", str(QUALITY)]
     encodings = {"as it is": ["--encode", "keep"], f"JPEG q{QUALITY}": jpeg}
     rows = index.samples
@@ -48,7 +46,7 @@ def _encodings(index: SplitIndex, image_size_px: int) -> dict[str, list[str]]:
 
 
 def _export(index: SplitIndex, samples: np.ndarray, folder: Path) -> None:
-    """The images as files, their labels as train.csv."""
+    """Write the images as files, and their labels as train.csv."""
     (folder / "train").mkdir(parents=True)
     for sample, data in zip(samples, stored_images(index, samples), strict=True):
         suffix = "png" if data.startswith(PNG_START) else "jpg"
@@ -60,22 +58,7 @@ def _export(index: SplitIndex, samples: np.ndarray, folder: Path) -> None:
 
 
 def stored_images(index: SplitIndex, samples: np.ndarray) -> list[bytes]:
-    """The images of `samples` as they lie in the shards. Raises ``DataError``."""
+    """The encoded images of `samples`. Raises ``DataError``."""
     with closing(ShardReader(index, verify=False, watch=StallWatchdog(0, rank=0))) as reader:
         encoded, _ = reader.read(samples)
     return [data.tobytes() for data in encoded]
-
-
-def _shard(download: Path, out: Path, encoding: list[str]) -> Path:
-    columns = ("--labels", "train.csv", "--image-column", "id", "--label-column", "label")
-    command = [sys.executable, "-m", "tools.cli", "--src", str(download), "--out", str(out)]
-    ended = subprocess.run(
-        [*command, *columns, "--val", "0", *encoding],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if ended.returncode:
-        raise DataError(f"The images can't be stored anew: {ended.stderr.strip()}")
-    return out

@@ -19,12 +19,12 @@ from benchmarks.measuring.alternate import Measurement, alternate, ratio
 from benchmarks.measuring.config import FROM_ENVIRONMENT, Measuring
 from benchmarks.measuring.provenance import ROOT
 from benchmarks.measuring.table import figure_columns, report
-from benchmarks.measuring.virtualenvs import KERAS_FOLDER, PeerEnvironment, prepare_keras
+from benchmarks.measuring.virtualenvs import KERAS_FOLDER, Virtualenv, prepare_keras
 from benchmarks.measuring.worker_process import (
-    LoaderFailedError,
+    WorkerFailedError,
     WorkerProcess,
     exit_on_sigterm,
-    started,
+    start_worker,
 )
 from pipeline.config import PipelineConfig
 from pipeline.errors import DataError
@@ -88,8 +88,8 @@ class Candidate:
         if self.failure:
             return math.nan
         try:
-            self.laps.append(racer.ask({"seconds": seconds}))
-        except LoaderFailedError as error:
+            self.laps.append(racer.request({"seconds": seconds}))
+        except WorkerFailedError as error:
             self.failure = str(error)
             return math.nan
         return self.laps[-1]["images"] / self.laps[-1]["seconds"]
@@ -125,7 +125,7 @@ def race(
     frameworks: Sequence[Framework],
     benchmark: FrameworksBenchmark,
     settings: Settings,
-    environment: PeerEnvironment | None,
+    environment: Virtualenv | None,
 ) -> None:
     """Measure and report. Raises ``DataError`` if nobody could be measured."""
     contenders = [Candidate(framework=framework) for framework in frameworks]
@@ -137,7 +137,7 @@ def race(
         laps = {}
         for each in contenders:
             command, variables = _command(each.framework, settings, environment, scratch)
-            racer = stack.enter_context(started(command, variables))
+            racer = stack.enter_context(start_worker(command, variables))
             laps[each.framework.name] = partial(each.lap, racer, benchmark.seconds)
         rows = alternate(laps, runs=benchmark.runs, warmup=benchmark.warmup)
     absent = {each.framework.name: each.failure for each in contenders if each.failure}
@@ -179,7 +179,7 @@ def finding(rows: Sequence[Measurement]) -> str | None:
 
 
 def _command(
-    framework: Framework, settings: Settings, environment: PeerEnvironment | None, scratch: Path
+    framework: Framework, settings: Settings, environment: Virtualenv | None, scratch: Path
 ) -> tuple[list[str], dict[str, str]]:
     """Keras's in its environment, the trainer's in ours."""
     out = str(scratch / f"{framework.backend}-{framework.feed}")

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from benchmarks.measuring.laps import lap
+from benchmarks.measuring.laps import measure_lap
 from trainer.config import Settings
 from trainer.distributed.process_group import open_world
 from trainer.setup import TrainingRun, build_run
@@ -35,7 +35,7 @@ class Steps:
 
     def lap(self, seconds: float) -> dict[str, float]:
         before = self.data_seconds
-        found = lap(self.images, seconds, synchronize=lambda: None)
+        found = measure_lap(self.images, seconds, synchronize=lambda: None)
         return {
             **vars(found),
             "data_seconds": self.data_seconds - before,

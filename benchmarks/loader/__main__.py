@@ -1,4 +1,4 @@
-"""bench-loader: the input pipeline alone, on a shard directory: which stage is the limit?"""
+"""bench-loader: the input pipeline without a model, and the stage that limits it."""
 
 from typing import Any
 
@@ -15,7 +15,8 @@ from pipeline.profile_file import profile_file
 @profile_file
 @options(LoaderBenchmark, PipelineConfig)
 def main(**values: Any) -> None:
-    """Measure the input pipeline alone, without a model: rung by rung, from warm and cold files."""
+    """Measure the input pipeline without a model, stage by stage, from warm and cold files: which
+    stage is the limit?"""
     benchmark, config = pick_fields(LoaderBenchmark, values), pick_fields(PipelineConfig, values)
 
     # torch and DALI take seconds to import: --help doesn't wait for them.
@@ -26,7 +27,7 @@ def main(**values: Any) -> None:
     elif benchmark.tune:
         from benchmarks.loader.tuning import measure_tuning as measure
     else:
-        from benchmarks.loader.by_stage import measure_rungs as measure
+        from benchmarks.loader.by_stage import measure_stages as measure
     measure(benchmark, config)
 
 

@@ -1,12 +1,12 @@
-"""The rungs of the loader from warm and from cold files, and which of them is the limit."""
+"""The stages of the loader from warm and cold files, and the stage that limits it."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from benchmarks.loader.config import (
     AUGMENT,
     COLD,
     DECODE,
+    EXPLANATIONS,
     FULL,
     HAND_OVER,
     READ,
@@ -14,17 +14,16 @@ from benchmarks.loader.config import (
     LoaderBenchmark,
 )
 from benchmarks.loader.setup import Setup, open_setup
-from benchmarks.loader.stages import rungs
-from benchmarks.loader.timed_batches import COLUMNS, TimedBatches
+from benchmarks.loader.stages import stage_openers
+from benchmarks.loader.timed_batches import TimedBatches
 from benchmarks.measuring.alternate import Measurement, alternate
 from benchmarks.measuring.page_cache import can_be_cold, resident_when_dropped
 from benchmarks.measuring.result_file import BY_STAGE
-from benchmarks.measuring.table import figure_columns, report
 from benchmarks.measuring.text import figure
 from pipeline.build import train_stream
 from pipeline.config import PipelineConfig
 
-# What a stage adds to the one before, as a limit is called.
+# Stage -> what it adds to the previous one.
 LIMITS = {
     READ: "Reading",
     DECODE: "Decoding",
@@ -32,44 +31,38 @@ LIMITS = {
     HAND_OVER: "Handing over to torch",
     FULL: "The loader's own work",
 }
-# Reads what the others will read, so that a cold run leaves no cold file to a warm one.
+# Reads the files of the stages, so that a cold run leaves no cold files to a warm one.
 _WARMING = "warming"
-# Less than this of the bytes read from a disk: the files weren't cold, or it can't be told.
-_FROM_DISK = 0.5
+# If less of the bytes came from a disk, the files weren't cold, or the kernel does not count them.
+_MIN_DISK_SHARE = 0.5
 
 
-def measure_rungs(benchmark: LoaderBenchmark, config: PipelineConfig) -> None:
+def measure_stages(benchmark: LoaderBenchmark, config: PipelineConfig) -> None:
+    """Measure and report each stage."""
     with open_setup(benchmark, config) as setup:
-        facts = setup.facts()
-        still_resident = _resident_when_dropped(setup)
-        contenders = rung_contenders(setup, can_be_cold=can_be_cold(still_resident))
-        measured = alternate(contenders, runs=benchmark.runs, warmup=benchmark.warmup)
-    rows = {each.name: each for each in measured if each.name != _WARMING}
-    rows = {name: rows[name] for name in (*STAGES, *COLD.values()) if name in rows}
-    figures = {name: contenders[name].figures(benchmark.runs) for name in rows}
+        resident = None if setup.index.cache is not None else resident_when_dropped(setup.files)
+        candidates = stage_candidates(setup, with_cold=can_be_cold(resident))
+        measured = alternate(candidates, runs=benchmark.runs, warmup=benchmark.warmup)
+    by_name = {row.name: row for row in measured}
+    rows = {name: by_name[name] for name in (*STAGES, *COLD.values()) if name in by_name}
+    figures = {name: candidates[name].figures(benchmark.runs) for name in rows}
     shares = stage_shares({name: rows[name].median for name in STAGES})
-    report(
-        f"loader: {setup.title}",
-        "images/s",
+    for stage, explanation in EXPLANATIONS.items():
+        print(f"{stage:>11}: {explanation}")
+    setup.report(
+        "loader",
         list(rows.values()),
+        figures,
         kind=BY_STAGE,
-        facts=facts
-        | {
-            "figures": figures,
-            "share_of_time": shares,
-            "resident_share_when_dropped": still_resident,
-        },
-        columns={"share of time": {name: f"{share:.0%}" for name, share in shares.items()}}
-        | figure_columns(figures, COLUMNS),
-        ratios=False,
-        notes=_notes(setup, facts, still_resident, figures),
-        finding=find_limit(rows, shares),
-        output=benchmark.output,
+        facts={"share_of_time": shares, "resident_share_when_dropped": resident},
+        columns={"share of time": {name: f"{share:.0%}" for name, share in shares.items()}},
+        notes=_describe_cold(setup, resident, figures),
+        finding=describe_limit(rows, shares),
     )
 
 
-def rung_contenders(setup: Setup, *, can_be_cold: bool) -> dict[str, TimedBatches]:
-    """In the order of a round: cold ones, a warming one, then the rungs."""
+def stage_candidates(setup: Setup, *, with_cold: bool) -> dict[str, TimedBatches]:
+    """The candidates of a round in their order: cold files, a warming one, warm files."""
     config, batch_size = setup.config, setup.benchmark.batch_size
     stream = train_stream(
         setup.dataset,
@@ -78,41 +71,36 @@ def rung_contenders(setup: Setup, *, can_be_cold: bool) -> dict[str, TimedBatche
         device=setup.device,
         split=setup.benchmark.split,
     )
-    openers = rungs(stream, setup.loader(config, batch_size))
-    cold = {
-        COLD[name]: setup.draws(openers[name], config, batch_size, cold=True)
-        for name in (COLD if can_be_cold else ())
-    }
-    warming = {_WARMING: setup.draws(openers[READ], config, batch_size)} if cold else {}
-    warm = {name: setup.draws(opener, config, batch_size) for name, opener in openers.items()}
-    return {**cold, **warming, **warm}
-
-
-def _resident_when_dropped(setup: Setup) -> float | None:
-    """Share of the shards' pages in memory just after they were dropped; None where unknown."""
-    return None if setup.index.cache is not None else resident_when_dropped(setup.files)
+    openers = stage_openers(stream, setup.loader(config, batch_size))
+    candidates = {}
+    if with_cold:
+        for stage, name in COLD.items():
+            candidates[name] = setup.time_batches(openers[stage], config, batch_size, cold=True)
+        candidates[_WARMING] = setup.time_batches(openers[READ], config, batch_size)
+    for stage, opener in openers.items():
+        candidates[stage] = setup.time_batches(opener, config, batch_size)
+    return candidates
 
 
 def stage_shares(rates: Mapping[str, float]) -> dict[str, float]:
-    """Share of an image's time that each rung adds to the one before, from images/s by rung.
+    """Share of an image's time that each stage adds to the previous one, from stage -> images/s.
 
-    A rung that comes out faster than the one before, by chance or since stages overlap, adds none.
+    A stage that is faster than the previous one, by chance or by overlap, adds nothing.
     """
-    seconds = [1 / rates[name] for name in STAGES]
+    seconds = [1 / rates[stage] for stage in STAGES]
     added = [
         max(after - before, 0.0) for before, after in zip([0.0, *seconds], seconds, strict=False)
     ]
-    return {name: each / sum(added) for name, each in zip(STAGES, added, strict=True)}
+    return {stage: each / sum(added) for stage, each in zip(STAGES, added, strict=True)}
 
 
-def find_limit(rows: Mapping[str, Measurement], shares: Mapping[str, float]) -> str:
-    """The sentence: which stage takes most of the time, and what cold files would make of it."""
+def describe_limit(rows: Mapping[str, Measurement], shares: Mapping[str, float]) -> str:
+    """The stage that takes most of the time, and the effect of cold files."""
     full, read = rows[FULL], rows[READ]
-    limit = max(shares, key=lambda name: shares[name])
-    span = f"{figure(full.interval.low)} to {figure(full.interval.high)}"
+    limit = max(shares, key=lambda stage: shares[stage])
     sentence = (
-        f"{LIMITS[limit]} is the limit: {figure(full.median)} images/s ({span}) in full, "
-        f"{shares[limit]:.0%} of the time in that stage"
+        f"{LIMITS[limit]} is the limit: the full loader gives {figure(full.median)} images/s "
+        f"({full.interval}), with {shares[limit]:.0%} of the time in that stage"
     )
     if limit != READ:
         sentence += f"; reading alone gives {figure(read.median)} images/s"
@@ -122,30 +110,30 @@ def find_limit(rows: Mapping[str, Measurement], shares: Mapping[str, float]) -> 
     if cold.interval.high < full.interval.low:
         return (
             f"{sentence}; from cold files the disk is the limit: {figure(cold.median)} images/s, "
-            f"{cold.median / full.median:.0%}."
+            f"{cold.median / full.median:.0%} of the rate of warm files."
         )
-    return f"{sentence}; cold files ({figure(cold.median)}) can't be told from warm ones."
+    return f"{sentence}; cold files ({figure(cold.median)} images/s) are not measurably slower."
 
 
-def _notes(
-    setup: Setup,
-    facts: Mapping[str, Any],
-    still_resident: float | None,
-    figures: Mapping[str, Mapping[str, float | None]],
+def _describe_cold(
+    setup: Setup, resident: float | None, figures: Mapping[str, Mapping[str, float | None]]
 ) -> list[str]:
-    """What to know before the figures are trusted."""
-    notes = setup.warnings(facts)
+    """Why cold files weren't measured, or how cold they were."""
     if setup.index.cache is not None:
-        notes.append("The shards lie at a URL: cold files were not measured.")
-    elif not can_be_cold(still_resident):
-        share = "an unknown share" if still_resident is None else f"{still_resident:.0%}"
-        notes.append(
-            f"Cold files were not measured: {share} of the shards stays in memory when dropped."
-        )
-    elif (read := figures[COLD[FULL]]["disk_bytes_share"]) is None or read < _FROM_DISK:
-        share = "an unknown share" if read is None else f"{read:.0%}"
-        notes.append(
-            f"Of what the cold rows read the kernel counts {share} as read from a disk (on network "
-            f"file systems it counts nothing): they may be less cold than they say."
-        )
-    return notes
+        return ["The shards are at a URL: cold files were not measured."]
+    if not can_be_cold(resident):
+        return [
+            f"Cold files were not measured: {_share(resident)} of the shards stays in memory when "
+            f"dropped from the page cache."
+        ]
+    read = figures[COLD[FULL]]["disk_bytes_share"]
+    if read is None or read < _MIN_DISK_SHARE:
+        return [
+            f"The kernel counts {_share(read)} of the bytes of the cold rows as read from a disk, "
+            f"and none on network file systems: the files may have been warmer."
+        ]
+    return []
+
+
+def _share(share: float | None) -> str:
+    return "an unknown share" if share is None else f"{share:.0%}"

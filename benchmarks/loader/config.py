@@ -9,35 +9,41 @@ from pipeline.errors import MisuseError
 from pipeline.options import setting
 
 SWEEPS = ("threads", "batch", "hw-decoder-load", "cache", "format")
+# The stages of the input pipeline in order, as the table explains them: each includes the previous.
+EXPLANATIONS = {
+    "read bytes": "read the images of each batch and check their crc32, draw the crops",
+    "+ decode": "the same, and DALI decodes the crops",
+    "+ augment": "the same, and DALI resizes, flips and changes colors",
+    "+ hand-over": "the same, and batches become torch tensors",
+    "full": "the loader as in training",
+}
+READ, DECODE, AUGMENT, HAND_OVER, FULL = STAGES = tuple(EXPLANATIONS)
+# Those that are also measured from cold files.
+COLD = {stage: f"{stage}, cold files" for stage in (READ, FULL)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoaderBenchmark(Measuring):
     sweep: str | None = setting(
         None,
-        "Measure the whole loader at several values of one setting instead.",
+        "Measure the full loader at several values of one setting instead.",
         type=click.Choice(SWEEPS),
     )
-    doctor: bool = setting(False, "Look at shards and machine for what will be slow, and say why.")
+    doctor: bool = setting(
+        False, "Check shards and machine for known causes of slow loading instead."
+    )
     tune: bool = setting(
-        False, "Find threads, prefetch and read-ahead for this machine, and write a profile."
+        False,
+        "Search threads, prefetch and read-ahead for this machine instead, and write a profile.",
     )
     profile_out: str = setting(
-        "profile.json", "File that --tune writes, for --profile-file of later runs."
+        "profile.json", "File for the profile of --tune; later runs load it by --profile-file."
     )
     batch_size: int = setting(64, "Images in a batch.", low=1)
-    seconds: float = setting(0.5, "Length of a run.", low=0.01)
+    seconds: float = setting(0.5, "Duration of a repetition.", low=0.01)
     split: str = setting("train", "Split to read.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if (self.sweep is not None) + self.doctor + self.tune > 1:
-            raise MisuseError("--sweep, --doctor and --tune are done one at a time.")
-
-
-READ, DECODE, AUGMENT, HAND_OVER, FULL = STAGES = (
-    *("read bytes", "+ decode", "+ augment", "+ hand-over"),
-    "full",
-)
-# Those that are measured from cold files, too.
-COLD = {name: f"{name}, cold files" for name in (READ, FULL)}
+            raise MisuseError("Give only one of --sweep, --doctor and --tune.")

@@ -1,4 +1,4 @@
-"""How busy a GPU's JPEG decoders are, sampled by nvidia-smi while something else runs."""
+"""Utilization of a GPU's JPEG decoders, sampled by nvidia-smi in the background."""
 
 import shutil
 import statistics
@@ -10,8 +10,8 @@ from typing import Self
 SAMPLE_MILLISECONDS = 100
 
 
-class DecoderUse:
-    """Samples the decoders of the GPU with that UUID; without a UUID nothing is known."""
+class DecoderUtilization:
+    """Samples the decoders of the GPU with this UUID; nothing without a UUID or nvidia-smi."""
 
     def __init__(self, uuid: str | None) -> None:
         self._samples: list[tuple[float, float]] = []
@@ -27,15 +27,15 @@ class DecoderUse:
             threading.Thread(target=self._collect, daemon=True).start()
 
     def between(self, start: float, end: float) -> float | None:
-        """Mean use from 0 to 1 between two times of ``time.monotonic``; None where unknown."""
-        found = [use for moment, use in self._samples if start <= moment <= end]
-        return statistics.mean(found) if found else None
+        """Mean from 0 to 1 between two times of ``time.monotonic``; None if unknown."""
+        samples = [share for moment, share in self._samples if start <= moment <= end]
+        return statistics.mean(samples) if samples else None
 
     def _collect(self) -> None:
         assert self._process is not None and self._process.stdout is not None
         for line in self._process.stdout:
-            if (use := parse_use(line)) is not None:
-                self._samples.append((time.monotonic(), use))
+            if (share := parse_utilization(line)) is not None:
+                self._samples.append((time.monotonic(), share))
 
     def __enter__(self) -> Self:
         return self
@@ -46,8 +46,8 @@ class DecoderUse:
             self._process.wait()
 
 
-def parse_use(line: str) -> float | None:
-    """A line of nvidia-smi, in percent; None for "[N/A]", where the GPU has no such decoders."""
+def parse_utilization(line: str) -> float | None:
+    """Parse a line of nvidia-smi in percent; None for "[N/A]" of a GPU without JPEG decoders."""
     try:
         return float(line) / 100
     except ValueError:

@@ -1,41 +1,44 @@
-"""What is known to be slow in shards and on machines, each a finding with what to do about it."""
+"""Known causes of slow loading in shards and on machines: a finding each, with advice."""
 
+import io
 import math
 import resource
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from benchmarks.datasets.reencoded import stored_images
+from benchmarks.measuring.text import counted
 from pipeline.config import PipelineConfig
 from pipeline.machine import available_cores
 from pipeline.plan.audit import measure_quality
 from pipeline.plan.plan import order_of
 from pipeline.storage.dataset import SplitIndex
 from pipeline.storage.shard_files import OPEN_SHARDS
-from tools.images.headers import Header, read_header
 
-# Images whose headers are read.
-LOOKED_AT = 256
-# Each counts from this share of the images on.
+# Number of images whose headers are read.
+HEADERS = 256
+# A format that GPUs decode badly matters from this share of the images.
 NOTABLE = 0.05
-# Stored so many times the pixels that validation resizes to: mostly decoded to be thrown away.
+# Factor of the side that validation resizes to, above which decoding is wasted.
 OVERSIZED = 1.5
-# Samples of one class in a row, in terms of what an ideal shuffle has.
+# Factor of the run length of an ideal shuffle above which classes are clustered.
 CLUSTERED = 2.0
-# For files beside shards: libraries, sockets, the data loader of validation.
+# Open files besides shards: libraries, sockets, the loader of validation.
 OTHER_FILES = 256
-# NCCL's rings between ranks of one machine live there; containers often have 64 MiB.
+# For NCCL's rings between the ranks of a machine; containers often have 64 MiB.
 SHARED_MEMORY_BYTES = 2**30
 GIB = 2**30
+# Subsampling of luma, horizontal and vertical, that GPUs decode where chroma has 1 x 1.
+_SAMPLINGS = {(1, 1), (2, 1), (2, 2), (1, 2), (4, 1), (4, 2)}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """What is so, and what to do about it, "" if that is well."""
+class Finding(NamedTuple):
+    """A fact and its advice, "" if none is needed."""
 
     fact: str
     advice: str = ""
@@ -44,93 +47,98 @@ class Finding:
         return f"{self.fact}: {self.advice}." if self.advice else f"{self.fact}."
 
 
-def data_findings(index: SplitIndex, config: PipelineConfig, image_size_px: int) -> list[Finding]:
+def check_data(index: SplitIndex, config: PipelineConfig, image_size_px: int) -> list[Finding]:
+    """Findings about formats, sizes and order of the images."""
     generator = np.random.default_rng(0)
-    chosen = generator.choice(len(index), min(LOOKED_AT, len(index)), replace=False)
-    headers = [read_header(data) for data in stored_images(index, np.sort(chosen))]
+    samples = generator.choice(len(index), min(HEADERS, len(index)), replace=False)
     shorter = np.minimum(index.samples["height"], index.samples["width"])
     findings = [
-        *format_findings(headers),
-        size_finding(float(np.median(shorter)), image_size_px),
+        *check_formats(stored_images(index, np.sort(samples))),
+        check_size(float(np.median(shorter)), image_size_px),
     ]
-    if index.samples["label"].min() >= 0:  # other tasks than classification have no classes
+    if index.samples["label"].min() >= 0:  # only classification has classes
         quality = measure_quality(order_of(index, config), index, min(256, len(index)))
-        findings.append(order_finding(*quality.run_length, shuffle=config.shuffle))
+        findings.append(check_order(*quality.run_length, shuffle=config.shuffle))
     return findings
 
 
-def format_findings(headers: Sequence[Header | None]) -> list[Finding]:
-    """`headers` of images drawn at random, None of those that make no sense."""
-    png, progressive, odd = (
-        sum(each) / len(headers)
-        for each in zip(*(_kind(header) for header in headers), strict=True)
+def check_formats(images: Sequence[bytes]) -> list[Finding]:
+    """Findings about the headers of stored images; damaged ones count as no format."""
+    formats = [_format_of(data) for data in images]
+    notable = (
+        (
+            "PNG",
+            "no GPU decodes PNG, and a core needs 4 to 6 times as long as for a JPEG of the same "
+            "size; make the shards with --encode jpeg, or try --cache auto",
+        ),
+        (
+            "progressive JPEG",
+            "they decode slowly, and not in the hardware of a GPU; make the shards with "
+            "--encode jpeg",
+        ),
+        (
+            "other JPEG than plain baseline YCbCr or gray",
+            "the hardware of a GPU may not decode them; make the shards with --encode jpeg",
+        ),
     )
-    of = f"of {len(headers)} images"
-    return [
-        Finding(
-            fact=f"{png:.0%} {of} are PNG",
-            advice="no GPU decodes PNG, and a core takes 4 to 6 times as long as for a JPEG of the "
-            "same size; make the shards with --encode jpeg, or try --cache auto"
-            if png >= NOTABLE
-            else "",
-        ),
-        Finding(
-            fact=f"{progressive:.0%} {of} are progressive JPEG",
-            advice="they decode slowly, and not in a GPU's hardware; make the shards with "
-            "--encode jpeg"
-            if progressive >= NOTABLE
-            else "",
-        ),
-        Finding(
-            fact=f"{odd:.0%} {of} are other JPEG than plain baseline YCbCr or gray",
-            advice="a GPU's hardware may refuse them; make the shards with --encode jpeg"
-            if odd >= NOTABLE
-            else "",
-        ),
-    ]
+    findings = []
+    for name, advice in notable:
+        share = formats.count(name) / len(formats)
+        fact = f"{share:.0%} of {len(formats)} images are {name}"
+        findings.append(Finding(fact, advice if share >= NOTABLE else ""))
+    return findings
 
 
-def _kind(header: Header | None) -> tuple[bool, bool, bool]:
-    """Whether it is PNG, progressive JPEG, or another JPEG that isn't plain."""
-    if header is None:
-        return False, False, False
-    is_odd = header.format == "jpeg" and not header.plain and not header.progressive
-    return header.format == "png", header.progressive, is_odd
+def _format_of(data: bytes) -> str:
+    """One of the names in ``check_formats``, or "" for plain JPEG and damaged images."""
+    try:
+        image: Any = Image.open(io.BytesIO(data))
+    except (OSError, Image.DecompressionBombError):
+        return ""
+    if image.format != "JPEG":
+        return str(image.format)
+    if image.info.get("progressive"):
+        return "progressive JPEG"
+    is_rgb = image.info.get("adobe_transform") == 0 and image.layers == 3
+    luma, *chroma = [layer[1:3] for layer in image.layer]
+    is_usual = not chroma or (luma in _SAMPLINGS and set(chroma) == {(1, 1)})
+    is_plain = image.mode in ("L", "RGB") and not is_rgb and is_usual
+    return "" if is_plain else "other JPEG than plain baseline YCbCr or gray"
 
 
-def size_finding(shorter_px: float, image_size_px: int) -> Finding:
-    """`shorter_px`: the median image's shorter side."""
-    wanted_px = round(image_size_px / 0.875)
+def check_size(shorter_px: float, image_size_px: int) -> Finding:
+    """`shorter_px`: the shorter side of the median image."""
+    needed_px = round(image_size_px / 0.875)
     fact = (
-        f"The median image has {shorter_px:,.0f} px on its shorter side, training's images have "
+        f"The shorter side of the median image has {shorter_px:,.0f} px, images in training have "
         f"{image_size_px} px"
     )
-    # No network of ours takes less than 32 px.
+    # Our networks need at least 32 px.
     if 32 * math.ceil(shorter_px / 32) < image_size_px:
-        return Finding(fact=fact, advice="it is enlarged; a smaller --image-size costs nothing")
-    if shorter_px > OVERSIZED * wanted_px:
-        times = (shorter_px / wanted_px) ** 2
+        return Finding(fact, "the images are enlarged; a smaller --image-size loses nothing")
+    if shorter_px > OVERSIZED * needed_px:
+        times = (shorter_px / needed_px) ** 2
         return Finding(
-            fact=fact,
-            advice=f"{times:.1f} times the pixels that are needed are decoded; make the shards "
-            f"with --shortest-side {wanted_px}",
+            fact,
+            f"{times:.1f} times as many pixels as needed are decoded; make the shards with "
+            f"--shortest-side {needed_px}",
         )
-    return Finding(fact=fact)
+    return Finding(fact)
 
 
-def order_finding(run_length: float, ideal: float, *, shuffle: str) -> Finding:
-    """`run_length`: samples of one class in a row as training sees them."""
+def check_order(run_length: float, ideal: float, *, shuffle: str) -> Finding:
+    """`run_length`: consecutive samples of one class in training."""
     fact = (
-        f"Under --shuffle {shuffle} {run_length:.1f} samples of one class follow each other, "
+        f"With --shuffle {shuffle}, {run_length:.1f} samples of one class follow one another, "
         f"{ideal:.1f} in an ideal shuffle"
     )
     if run_length > CLUSTERED * ideal:
         more = "" if shuffle == "off" else ", or a larger --shuffle-window"
-        return Finding(fact=fact, advice=f"batches hold few classes; give --shuffle global{more}")
-    return Finding(fact=fact)
+        return Finding(fact, f"batches have few classes; give --shuffle global{more}")
+    return Finding(fact)
 
 
-def machine_findings(
+def check_machine(
     config: PipelineConfig,
     *,
     ranks: int,
@@ -139,53 +147,52 @@ def machine_findings(
     shards: int,
     shared_memory: Path = Path("/dev/shm"),
 ) -> list[Finding]:
-    """`ranks` on this machine; `shards` of the split that lie here, all together `split_bytes`."""
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    size = f"The shards take {split_bytes / GIB:,.2f} GiB"
+    """Findings about this machine with `ranks` ranks and `shards` local shards of the split."""
+    max_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    size = f"The shards have {split_bytes / GIB:,.2f} GiB"
+    cached = Finding(f"{size} and fit into the page cache")
+    if not fits_in_page_cache:
+        cached = Finding(
+            f"{size} and don't fit into the page cache",
+            "every epoch reads them from the disk; store smaller images (--shortest-side), add "
+            "memory, or read in larger pieces by --shuffle window",
+        )
     return [
-        threads_finding(config.threads, cores=available_cores(), ranks=ranks),
-        files_finding(files, shards),
-        shared_memory_finding(shared_memory, ranks),
-        Finding(fact=f"{size}, which fits into the page cache")
-        if fits_in_page_cache
-        else Finding(
-            fact=f"{size}, more than the page cache holds",
-            advice="every epoch reads the disk; smaller images (--shortest-side) or more memory "
-            "would end that, --shuffle window reads in larger pieces",
-        ),
+        check_threads(config.threads, cores=available_cores(), ranks=ranks),
+        check_open_files(max_files, shards),
+        check_shared_memory(shared_memory, ranks),
+        cached,
     ]
 
 
-def threads_finding(threads: int | None, *, cores: int, ranks: int) -> Finding:
+def check_threads(threads: int | None, *, cores: int, ranks: int) -> Finding:
     share = max(1, cores // ranks)
-    fact = (
-        f"{threads or share} threads for each of {ranks} rank{'s' * (ranks > 1)} on {cores} cores"
-    )
+    fact = f"{threads or share} threads for each of {counted(ranks, 'rank')} on {cores} cores"
     if threads is not None and threads > share:
-        return Finding(fact=fact, advice=f"they get in each other's way; --threads {share}")
+        return Finding(fact, f"they slow each other down; give --threads {share}")
     if threads is not None and threads < share:
-        return Finding(fact=fact, advice=f"cores stay idle; --threads {share}")
-    return Finding(fact=fact)
+        return Finding(fact, f"cores stay idle; give --threads {share}")
+    return Finding(fact)
 
 
-def files_finding(limit: int, shards: int) -> Finding:
+def check_open_files(limit: int, shards: int) -> Finding:
     needed = min(shards, OPEN_SHARDS) + OTHER_FILES
-    fact = f"A process may have {limit:,} files open, training needs about {needed:,}"
+    fact = f"A process can open {limit:,} files, training needs about {needed:,} open files"
     if limit != resource.RLIM_INFINITY and limit < needed:
-        return Finding(fact=fact, advice=f"it will fail; ulimit -n {4 * OPEN_SHARDS}")
-    return Finding(fact=fact)
+        return Finding(fact, f"training will fail; run ulimit -n {4 * OPEN_SHARDS}")
+    return Finding(fact)
 
 
-def shared_memory_finding(folder: Path, ranks: int) -> Finding:
+def check_shared_memory(folder: Path, ranks: int) -> Finding:
     try:
         free = shutil.disk_usage(folder).free
     except OSError:
-        return Finding(fact=f"There is no {folder}", advice="several GPUs need it; mount a tmpfs")
+        return Finding(f"{folder} does not exist", "several GPUs need it; mount a tmpfs")
     fact = f"{folder} has {free / GIB:,.2f} GiB free"
     if ranks > 1 and free < SHARED_MEMORY_BYTES:
         return Finding(
-            fact=fact,
-            advice="NCCL's buffers between GPUs may not fit; docker run --shm-size 1g, or --ipc "
-            "host",
+            fact,
+            "NCCL's buffers between GPUs may not fit; start the container with docker run "
+            "--shm-size 1g or --ipc host",
         )
-    return Finding(fact=fact)
+    return Finding(fact)

@@ -1,18 +1,21 @@
-"""What all measurements of a loader need: the shards, the device, and what it is called."""
+"""The shards, the device and the report that all measurements of a loader share."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
 
 from benchmarks.loader.config import LoaderBenchmark
-from benchmarks.loader.gpu_decoder_utilization import DecoderUse
-from benchmarks.loader.stages import Opener, loaded
-from benchmarks.loader.timed_batches import TimedBatches
+from benchmarks.loader.gpu_decoder_utilization import DecoderUtilization
+from benchmarks.loader.stages import Opener, load
+from benchmarks.loader.timed_batches import COLUMNS, TimedBatches
+from benchmarks.measuring.alternate import Measurement
+from benchmarks.measuring.table import ColumnFormats, figure_columns, report
 from pipeline.build import group_steps, train_loader
 from pipeline.config import PipelineConfig, open_dataset, resolve_sizes
 from pipeline.loader import Loader
@@ -20,20 +23,23 @@ from pipeline.machine import available_bytes
 from pipeline.plan.step_groups import max_lookahead
 from pipeline.storage.dataset import Dataset, SplitIndex
 
-# Passes of read-ahead in a split from which on its first one hardly counts.
-_MANY = 4
+# The first read-ahead hardly affects a split of this multiple of its size.
+_MANY_LOOKAHEADS = 4
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """`use` samples the GPU's decoders for as long as the setup is open."""
+    """`fits_in_page_cache`: of the split at the start; `decoder_utilization` samples the GPU's
+    decoders while the setup is open."""
 
     benchmark: LoaderBenchmark
     config: PipelineConfig
     dataset: Dataset
     index: SplitIndex
     device: torch.device
-    use: DecoderUse
+    fits_in_page_cache: bool
+    decoder_utilization: DecoderUtilization
 
     def loader(self, config: PipelineConfig, batch_size: int) -> Loader:
         return train_loader(
@@ -44,65 +50,84 @@ class Setup:
             split=self.benchmark.split,
         )
 
-    def draws(
+    def time_batches(
         self, opener: Opener, config: PipelineConfig, batch_size: int, *, cold: bool = False
     ) -> TimedBatches:
-        cuda = self.device.type == "cuda"
+        """A candidate."""
+        group = group_steps(self.dataset, config, self.device, batch_size)
+        prepared = max_lookahead(config.prefetch, config.read_ahead, group)
+        batches = len(self.index) / batch_size
+        if cold and batches / prepared < _MANY_LOOKAHEADS:
+            # All of so few samples have been read ahead before the files are dropped.
+            prepared = math.ceil(batches)
         return TimedBatches(
             open=opener,
             seconds=self.benchmark.seconds,
             stored_bytes=self.index.samples["size"],
-            prepared=self._prepared(config, batch_size, cold),
-            group=self._group(config, batch_size),
-            synchronize=torch.cuda.synchronize if cuda else torch.cpu.synchronize,
-            decoder_use=self.use,
+            prepared=prepared,
+            group=group,
+            device=self.device,
+            decoder_utilization=self.decoder_utilization,
             cold=self.files if cold else (),
         )
 
-    def whole(self, config: PipelineConfig, batch_size: int) -> TimedBatches:
-        """The whole loader as a contender."""
-        loader = self.loader(config, batch_size)
-        return self.draws(lambda position: loaded(loader, position), config, batch_size)
-
-    def _group(self, config: PipelineConfig, batch_size: int) -> int:
-        return group_steps(self.dataset, config, self.device, batch_size)
-
-    def _prepared(self, config: PipelineConfig, batch_size: int, cold: bool) -> int:
-        """Batches to be drawn before a lap, since they are no work of it."""
-        group = self._group(config, batch_size)
-        ready = max_lookahead(config.prefetch, config.read_ahead, group)
-        passes = len(self.index) / (batch_size * ready)
-        # Of few samples all have been read ahead before they are dropped for the first time.
-        return math.ceil(len(self.index) / batch_size) if cold and passes < _MANY else ready
+    def time_loader(self, config: PipelineConfig, batch_size: int | None = None) -> TimedBatches:
+        """A candidate: the full loader, by default with --batch-size."""
+        size = batch_size or self.benchmark.batch_size
+        loader = self.loader(config, size)
+        return self.time_batches(lambda position: load(loader, position), config, size)
 
     @property
     def ranks(self) -> int:
-        """That a training on this machine has: one for each GPU."""
+        """Number of ranks of a training on this machine: one for each GPU."""
         return torch.cuda.device_count() if self.device.type == "cuda" else 1
 
     @property
     def files(self) -> list[Path]:
-        """The split's tars that lie on this machine."""
+        """The tars of the split that are local."""
         paths = (self.index.directory / shard.name for shard in self.index.split.shards)
         return [path for path in paths if path.exists()]
 
     @property
     def split_bytes(self) -> int:
-        return sum(shard.bytes for shard in self.index.split.shards)
+        return _bytes_of(self.index)
 
     @property
     def image_size_px(self) -> int:
         return resolve_sizes(self.config, self.dataset.manifest).image_size_px
 
-    @property
-    def title(self) -> str:
-        return (
-            f"{len(self.index):,} samples at {self.image_size_px} px, "
-            f"batch {self.benchmark.batch_size}, {self.config.resolved_threads} threads, "
-            f"{self.device.type}"
+    def report(
+        self,
+        label: str,
+        rows: Sequence[Measurement],
+        figures: Mapping[str, Mapping[str, float | None]],
+        *,
+        kind: str,
+        finding: str,
+        facts: Mapping[str, Any] = _EMPTY,
+        formats: ColumnFormats = COLUMNS,
+        columns: Mapping[str, Mapping[str, str]] = _EMPTY,
+        ratios: bool = False,
+        notes: Sequence[str] = (),
+    ) -> None:
+        """``measuring.table.report`` with the facts and warnings of every measurement of a
+        loader."""
+        report(
+            f"{label}: {len(self.index):,} samples at {self.image_size_px} px, batch "
+            f"{self.benchmark.batch_size}, {self.config.resolved_threads} threads, "
+            f"{self.device.type}",
+            "images/s",
+            rows,
+            kind=kind,
+            facts={**self._facts(), "figures": figures, **facts},
+            columns={**figure_columns(figures, formats), **columns},
+            ratios=ratios,
+            notes=[*self._warnings(), *notes],
+            finding=finding,
+            output=self.benchmark.output,
         )
 
-    def facts(self) -> dict[str, Any]:
+    def _facts(self) -> dict[str, Any]:
         return {
             "device": str(self.device),
             "threads": self.config.resolved_threads,
@@ -110,17 +135,15 @@ class Setup:
             "settings": asdict(self.benchmark) | asdict(self.config),
             "dataset": self.dataset.fingerprint,
             "split_bytes": self.split_bytes,
-            # What is free for programs counts the pages of files, which they may take.
-            "fits_in_page_cache": self.split_bytes <= available_bytes(),
+            "fits_in_page_cache": self.fits_in_page_cache,
         }
 
-    def warnings(self, facts: Mapping[str, Any]) -> list[str]:
-        """What makes the figures less than they seem."""
-        if facts["fits_in_page_cache"]:
+    def _warnings(self) -> list[str]:
+        if self.fits_in_page_cache:
             return []
         return [
             f"The {self.split_bytes / 2**30:,.1f} GiB of {self.benchmark.split} don't fit into the "
-            f"page cache: in training most files are cold, whatever warm ones give."
+            f"page cache: most files are cold in training, so figures of warm files are too high."
         ]
 
 
@@ -132,12 +155,18 @@ def open_setup(benchmark: LoaderBenchmark, config: PipelineConfig) -> Iterator[S
     if device.type == "cuda":
         uuid = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
     index = dataset.split(benchmark.split)
-    with DecoderUse(uuid) as use:
+    with DecoderUtilization(uuid) as utilization:
         yield Setup(
             benchmark=benchmark,
             config=config,
             dataset=dataset,
             index=index,
             device=device,
-            use=use,
+            # Available memory includes the page cache.
+            fits_in_page_cache=_bytes_of(index) <= available_bytes(),
+            decoder_utilization=utilization,
         )
+
+
+def _bytes_of(index: SplitIndex) -> int:
+    return sum(shard.bytes for shard in index.split.shards)

@@ -1,11 +1,4 @@
-"""The input pipeline from its first stage on, rung by rung, each the pipeline's own code with the
-later stages left off:
-
-    read bytes     order, parameters, reading ahead, crc32: the feed that DALI calls
-    + decode       DALI decodes the windows
-    + augment      the whole graph
-    + hand-over    torch tensors
-    full           the Loader
+"""The input pipeline up to each of its stages (``config.STAGES``), by the pipeline's own code.
 
 An opener takes a position in the stream of samples and yields the samples of each batch.
 """
@@ -14,7 +7,6 @@ import itertools
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,23 +24,23 @@ Integers = NDArray[np.int64]
 Opener = Callable[[int], Generator[Integers]]
 
 
-def rungs(stream: TrainStream, loader: Loader) -> Mapping[str, Opener]:
-    """Openers by the names in STAGES; all read the same samples."""
+def stage_openers(stream: TrainStream, loader: Loader) -> Mapping[str, Opener]:
+    """stage -> opener; all read the same samples."""
     source, plan = stream.source, stream.plan
-    windows_alone = replace(
+    crops_only = replace(
         source, graph=replace(source.graph, parameter_names=("start", "shape"), operations=0)
     )
     openers: tuple[Opener, ...] = (
         lambda position: _read(source, plan(position)),
-        lambda position: _decoded(windows_alone, plan(position), windows),
-        lambda position: _decoded(source, plan(position)),
-        lambda position: _samples(decoded_batches(source, plan(position))),
-        lambda position: loaded(loader, position),
+        lambda position: _decode(crops_only, plan(position), windows),
+        lambda position: _decode(source, plan(position)),
+        lambda position: _hand_over(source, plan(position)),
+        lambda position: load(loader, position),
     )
     return dict(zip(STAGES, openers, strict=True))
 
 
-def loaded(loader: Loader, position: int) -> Generator[Integers]:
+def load(loader: Loader, position: int) -> Generator[Integers]:
     """The samples of a loader's batches from a position on."""
     loader.load_state_dict(loader.state_dict() | {"position": position})
     for batch in loader:
@@ -63,18 +55,18 @@ def _read(source: BatchContext, plan: Plan) -> Generator[Integers]:
             yield from _by_step(feed.delivered().planned, source)
 
 
-def _decoded(source: BatchContext, plan: Plan, stages: Stages | None = None) -> Generator[Integers]:
+def _decode(source: BatchContext, plan: Plan, stages: Stages | None = None) -> Generator[Integers]:
     with closing(decoded_images(source, plan, stages)) as runs:
         for planned, _ in runs:
             yield from _by_step(planned, source)
 
 
-def _by_step(planned: PlannedBatch, source: BatchContext) -> Iterator[Integers]:
-    samples = planned.samples
-    return (samples[part] for part in step_slices(len(samples), source.batch_size))
-
-
-def _samples(batches: Generator[Any]) -> Generator[Integers]:
-    with closing(batches):
+def _hand_over(source: BatchContext, plan: Plan) -> Generator[Integers]:
+    with closing(decoded_batches(source, plan)) as batches:
         for batch in batches:
             yield batch.samples
+
+
+def _by_step(planned: PlannedBatch, source: BatchContext) -> Iterator[Integers]:
+    samples = planned.samples
+    return (samples[step] for step in step_slices(len(samples), source.batch_size))

@@ -1,24 +1,19 @@
-"""All measuring goes through here: alternating runs, warm-up dropped, median and interval, one
-sentence with the finding, one JSON line last (``bundle``)."""
+"""Measurements of candidates that alternate round by round."""
 
 import statistics
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import track
 
 from benchmarks.measuring.intervals import Interval, median_interval
 
-if TYPE_CHECKING:
-    pass
-
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """Figures of one contender over the runs, in the order measured, warm-up dropped."""
+    """Values of one candidate in the order measured, without the warm-up rounds."""
 
     name: str
     values: tuple[float, ...]
@@ -33,38 +28,37 @@ class Measurement:
 
 
 def alternate(
-    contenders: Mapping[str, Callable[[], float]],
+    candidates: Mapping[str, Callable[[], float]],
     *,
     runs: int,
     warmup: int = 1,
-    shows: bool = True,
+    show_progress: bool = True,
 ) -> list[Measurement]:
-    """Call each contender in turn, `warmup` + `runs` rounds; each call returns a rate. `shows` how
-    far it is, on a terminal.
+    """Call every candidate once in each of `warmup` + `runs` rounds; a call returns a rate.
 
-    Alternating lets what drifts (clock, page cache, neighbors) fall on all contenders alike.
+    Drift (clock, page cache, other programs) then affects all candidates alike. The progress bar
+    appears on terminals only.
     """
-    values: dict[str, list[float]] = {name: [] for name in contenders}
+    values: dict[str, list[float]] = {name: [] for name in candidates}
     rounds = track(
         range(warmup + runs),
         description="rounds",
         console=Console(stderr=True),
         transient=True,
-        disable=not shows or not sys.stderr.isatty(),
+        disable=not show_progress or not sys.stderr.isatty(),
     )
     for number in rounds:
-        for name, contender in contenders.items():
-            value = contender()
+        for name, candidate in candidates.items():
+            rate = candidate()
             if number >= warmup:
-                values[name].append(value)
+                values[name].append(rate)
     return [Measurement(name=name, values=tuple(rates)) for name, rates in values.items()]
 
 
 def ratio(measurement: Measurement, of: Measurement) -> Measurement:
-    """Round by round, since two that follow each other share what drifts."""
+    """`measurement` / `of` round by round: two runs of one round share the drift."""
+    pairs = zip(measurement.values, of.values, strict=True)
     return Measurement(
         name=f"{measurement.name} / {of.name}",
-        values=tuple(
-            value / other for value, other in zip(measurement.values, of.values, strict=True)
-        ),
+        values=tuple(above / below for above, below in pairs),
     )

@@ -1,23 +1,24 @@
 """Options that every benchmark has."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 from benchmarks.measuring.intervals import RUNS
 from pipeline.options import Options, setting
 
-if TYPE_CHECKING:
-    pass
+# For click.command: every option can be set by an environment variable, --runs by BENCH_RUNS.
+FROM_ENVIRONMENT = {"auto_envvar_prefix": "BENCH"}
+
+
+def runs_setting(default: int) -> Any:
+    """The option --runs with another default than that of ``Measuring``."""
+    return setting(default, "Measured repetitions of each configuration.", low=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measuring(Options):
-    """How a benchmark measures, and where its result goes."""
+    """How often a benchmark measures, and where it writes the result."""
 
-    runs: int = setting(RUNS, "Runs that count, of each contender.", low=1)
-    warmup: int = setting(1, "Runs of each before them that don't count.", low=0)
+    runs: int = runs_setting(RUNS)
+    warmup: int = setting(1, "Repetitions of each configuration before measuring.", low=0)
     output: str | None = setting(None, "File for the result, as one line of JSON.")
-
-
-# For click.command: any option may come from the environment, --runs as BENCH_RUNS.
-FROM_ENVIRONMENT = {"auto_envvar_prefix": "BENCH"}

@@ -1,4 +1,4 @@
-"""Timed stretches of batches, on one rank or on all."""
+"""Timed sequences of batches (laps), on one rank or on all ranks."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import torch
+
     from trainer.distributed.collectives import World
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lap:
-    """What a stretch of batches cost; `cpu_seconds` are those of all threads of the process."""
+    """Cost of a sequence of batches; `cpu_seconds` of all threads of the process."""
 
     images: int
     seconds: float
@@ -24,19 +26,19 @@ class Lap:
 
 @dataclass(frozen=True, kw_only=True)
 class WorldLap(Lap):
-    """A lap of all ranks: images and CPU seconds of all, from the barrier that all began at to the
-    one that all had come to, by the clock of the rank that saw the longest time.
+    """A lap of all ranks: the sums of their images and CPU seconds, and the longest time that a
+    rank measured between the two barriers.
 
     Attributes:
-        rank_seconds: until each rank was done with its own work.
+        rank_seconds: time until each rank finished its own work.
     """
 
     rank_seconds: tuple[float, ...]
 
 
-def lap(images: Iterator[int], seconds: float, synchronize: Callable[[], None]) -> Lap:
-    """Draw from `images`, which yields the size of each batch it made, for `seconds` or a little
-    more. `synchronize` waits for the device."""
+def measure_lap(images: Iterator[int], seconds: float, synchronize: Callable[[], None]) -> Lap:
+    """Draw from `images`, which yields batch sizes, for at least `seconds`. `synchronize` waits
+    for the device."""
     synchronize()
     start, cpu_start, count, elapsed = time.perf_counter(), time.process_time(), 0, 0.0
     while elapsed < seconds:
@@ -50,23 +52,27 @@ def lap(images: Iterator[int], seconds: float, synchronize: Callable[[], None]) 
     )
 
 
-def world_lap(work: Callable[[], int], world: "World", synchronize: Callable[[], None]) -> WorldLap:
-    """Every rank does its `work`, which returns the images of this rank, between two barriers; all
-    ranks get the same lap. `synchronize` waits for the device."""
-    synchronize()
+def measure_world_lap(work: Callable[[], int], world: "World") -> WorldLap:
+    """Call `work`, which returns the number of images of this rank, on every rank between two
+    barriers; all ranks return the same lap."""
+    synchronize(world.device)
     world.barrier()
     start, cpu_start = time.perf_counter(), time.process_time()
     images = work()
-    synchronize()
-    own = time.perf_counter() - start
+    synchronize(world.device)
+    rank_seconds = time.perf_counter() - start
     world.barrier()
-    rows = world.all_gather(
-        [images, time.perf_counter() - start, time.process_time() - cpu_start, own]
-    )
-    counts, walls, cpus, owns = zip(*rows, strict=True)
+    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
+    rows = world.all_gather([images, seconds, cpu_seconds, rank_seconds])
+    counts, walls, cpus, ranks = zip(*rows, strict=True)
     return WorldLap(
-        images=int(sum(counts)),
-        seconds=max(walls),
-        cpu_seconds=sum(cpus),
-        rank_seconds=tuple(owns),
+        images=int(sum(counts)), seconds=max(walls), cpu_seconds=sum(cpus), rank_seconds=ranks
     )
+
+
+def synchronize(device: "torch.device") -> None:
+    """Wait until a GPU has finished its work; does nothing on a CPU."""
+    if device.type == "cuda":
+        import torch
+
+        torch.cuda.synchronize(device)

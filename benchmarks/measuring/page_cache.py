@@ -1,4 +1,4 @@
-"""Files in and out of the kernel's page cache, and what was read from disks."""
+"""Load files into the kernel's page cache, drop them, and count bytes read from disks."""
 
 import ctypes
 import mmap
@@ -6,11 +6,9 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
-
 _CHUNK_BYTES = 2**20
-# More of the pages than this still in memory after they were dropped: the files can't be cold.
-_STILL_WARM = 0.05
+# Files of which a larger share stays resident after they were dropped can't be measured cold.
+_MAX_RESIDENT_SHARE = 0.05
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.mmap.restype = ctypes.c_void_p
 _LIBC.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
@@ -20,7 +18,7 @@ _MAP_FAILED = ctypes.c_void_p(-1).value
 
 
 def drop(paths: Iterable[Path]) -> None:
-    """Ask the kernel to forget the files; one that lives in memory (tmpfs) stays there."""
+    """Ask the kernel to drop the files from the page cache; files on tmpfs stay in memory."""
     for path in paths:
         descriptor = os.open(path, os.O_RDONLY)
         try:
@@ -38,25 +36,25 @@ def fill(paths: Iterable[Path]) -> None:
 
 
 def resident_share(paths: Sequence[Path]) -> float | None:
-    """Share of the files' pages that lie in memory; None where the kernel doesn't tell."""
-    found = [_resident_pages(path) for path in paths]
-    known = [each for each in found if each is not None]
-    if len(known) < len(found) or not known:
+    """Share of the files' pages that are in memory; None if the kernel does not report it."""
+    counts = [_resident_pages(path) for path in paths]
+    reported = [count for count in counts if count is not None]
+    if not reported or len(reported) < len(counts):
         return None
-    resident, pages = np.sum(known, axis=0).tolist()
-    return float(resident / max(pages, 1))
+    resident, pages = map(sum, zip(*reported, strict=True))
+    return resident / max(pages, 1)
 
 
 def resident_when_dropped(paths: Sequence[Path]) -> float | None:
-    """Share of the files' pages in memory just after they were dropped: 1 on tmpfs, 0 where files
-    can be cold; None where unknown."""
+    """Share of the files' pages in memory right after dropping them: 1 on tmpfs, 0 where files can
+    be cold, None if unknown."""
     drop(paths)
     return resident_share(paths)
 
 
-def can_be_cold(still_resident: float | None) -> bool:
-    """Whether so much of files that were dropped still in memory leaves them cold."""
-    return still_resident is not None and still_resident <= _STILL_WARM
+def can_be_cold(resident_when_dropped: float | None) -> bool:
+    """Whether dropped files with this share of pages in memory count as cold."""
+    return resident_when_dropped is not None and resident_when_dropped <= _MAX_RESIDENT_SHARE
 
 
 def _resident_pages(path: Path) -> tuple[int, int] | None:
@@ -78,12 +76,13 @@ def _resident_pages(path: Path) -> tuple[int, int] | None:
     return None if failed else (sum(flag & 1 for flag in flags.raw), pages)
 
 
-def disk_bytes() -> int | None:
-    """Bytes that this process had disks read so far; None where the kernel doesn't tell.
+def disk_bytes(process: int | str = "self") -> int | None:
+    """Bytes that a process has read from disks so far, by its ID; None if unknown.
 
-    Network file systems don't count (proc(5), read_bytes)."""
+    Reads from network file systems don't count (proc(5), read_bytes).
+    """
     try:
-        lines = Path("/proc/self/io").read_text().splitlines()
+        lines = Path(f"/proc/{process}/io").read_text().splitlines()
     except OSError:
         return None
     return next(int(line.split()[1]) for line in lines if line.startswith("read_bytes:"))

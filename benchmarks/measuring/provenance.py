@@ -1,4 +1,4 @@
-"""Where a measurement comes from: machine, versions, command, commit. None where unknown."""
+"""Provenance of a measurement: machine, versions, command, commit."""
 
 import os
 import platform
@@ -13,16 +13,19 @@ from typing import Any
 from pipeline.machine import available_cores
 
 ROOT = Path(__file__).parents[2]
-# Before it measures anything: the mean number of running programs over the last minute.
+# Load average of the last minute, read before anything is measured.
 LOAD_BEFORE = os.getloadavg()[0]
-# So many for each core make a word worth.
-_BUSY = 0.5
+# Load per core above which a warning is printed.
+_BUSY_LOAD_PER_CORE = 0.5
 PACKAGES = ("torch", "torchvision", "nvidia-dali-cuda120", "numpy", "opencv-python", "webdataset")
 
 
 def environment() -> dict[str, Any]:
-    """Of this process. `cpus` are those that it may use, `load_before` is the machine's when it
-    began, `gpus` names the devices that torch sees."""
+    """Facts about the machine, the versions and this process; None where a fact is unknown.
+
+    `cpus`: number of cores that this process may use; `load_before`: load average when it started;
+    `gpus`: names of the devices that torch sees.
+    """
     return {
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -41,13 +44,13 @@ def environment() -> dict[str, Any]:
 
 
 def busy_warning() -> str | None:
-    """A sentence if other programs were running when this process began."""
+    """A warning if other programs were running when this process started."""
     cores = available_cores()
-    if _BUSY * cores >= LOAD_BEFORE:
+    if _BUSY_LOAD_PER_CORE * cores >= LOAD_BEFORE:
         return None
     return (
-        f"The load was {LOAD_BEFORE:.1f} on {cores} cores before this began: other programs make "
-        f"it slower than the machine is."
+        f"The load was {LOAD_BEFORE:.1f} on {cores} cores before the benchmark started: other "
+        f"programs slowed it down."
     )
 
 
@@ -58,10 +61,10 @@ def _is_dirty() -> bool | None:
 
 
 def _git(*arguments: str) -> str | None:
-    """What git says of the checkout that this code lies in; None if it lies in none."""
+    """Output of a git command in the checkout of this code; None without such a checkout."""
     try:
         top = _run("git", "-C", str(ROOT), "rev-parse", "--show-toplevel")
-        # An installed package may lie within a checkout of something else.
+        # An installed package can be inside a checkout of another project.
         if Path(top).resolve() != ROOT.resolve():
             return None
         return _run("git", "-C", str(ROOT), *arguments)
@@ -70,12 +73,11 @@ def _git(*arguments: str) -> str | None:
 
 
 def _run(*command: str) -> str:
-    ended = subprocess.run(command, capture_output=True, text=True, check=True)
-    return ended.stdout.strip()
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _gpus() -> list[str] | None:
-    """None where torch has not been loaded: a benchmark without it isn't made to wait for it."""
+    """Names of the GPUs; None if torch is not imported, which takes seconds."""
     if "torch" not in sys.modules:
         return None
     import torch
@@ -84,13 +86,13 @@ def _gpus() -> list[str] | None:
 
 
 def _line_of(path: str, name: str) -> str | None:
-    """The value of `name` in a file of lines "name: value"."""
+    """The value of `name` in a file of lines "name: value"; None if there is none."""
     try:
         lines = Path(path).read_text().splitlines()
     except OSError:
         return None
-    found = (line.partition(":")[2].strip() for line in lines if line.startswith(name))
-    return next(found, None)
+    values = (line.partition(":")[2].strip() for line in lines if line.startswith(name))
+    return next(values, None)
 
 
 def _version(package: str) -> str | None:

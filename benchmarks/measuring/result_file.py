@@ -1,28 +1,29 @@
-"""Results as they are kept: one JSON object, sealed by a hash so that an edited one is noticed.
+"""Results of benchmarks: one JSON object, with a hash that reveals later edits.
 
     format, version   FORMAT, VERSION
     kind              the command that measured: one of KINDS, or another name
-    benchmark         what was measured, for people
-    finding           what came out, in one sentence
+    benchmark         title
+    finding           conclusion, in one sentence
     unit              of the figures in `median`, `interval` and `values`
-    median            contender -> figure
-    interval          contender -> [low, high], which hold the median with `confidence`
-    confidence        contender -> at least 0.95, less where there were fewer than 6 runs
-    spread            contender -> (highest - lowest) / median
-    values            contender -> the raw figure of each run in order, warm-up dropped
-    rows              contender -> what was measured, by field: {"batch_size": 64, ...}
+    median            row -> figure
+    interval          row -> [low, high], which hold the median with `confidence`
+    confidence        row -> at least 0.95, lower with fewer than 6 runs
+    spread            row -> (highest - lowest) / median
+    values            row -> the figure of each run in order, without the warm-up
+    rows              row -> what was measured, by field: {"batch_size": 64, ...}
     environment       machine, versions, command, commit: ``provenance.environment``
-    sha256            in hex, of the canonical text of all the rest
+    sha256            of the canonical text of all other entries, in hex
 
-Whatever else a benchmark states (settings, further figures, what the rows mean) stands beside these
-under names of its own. ``null`` is what can't be known.
+A benchmark adds entries of its own (settings, further figures). ``null`` means unknown.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from pipeline.errors import DataError
 
@@ -34,7 +35,7 @@ BY_STAGE, SWEEP, COMPUTE, SCALING, TRAININGS, PREDICTION, STUDY = KINDS = (
     *("bench-scaling", "bench-scaling --to-end", "bench-predict", "bench-study"),
 )
 ANOTHER = "another benchmark"
-# Version 1 didn't say its kind: what that benchmark states, but none of those after it.
+# Version 1 has no kind: entries that only this benchmark has among those after it in this order.
 _VERSION_1_MARKS = {
     STUDY: {"configurations"},
     SCALING: {"points"},
@@ -47,49 +48,50 @@ _VERSION_1_MARKS = {
 
 
 def seal(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The bundle of `facts`, as it reads when it comes back from JSON.
+    """The result with `facts`, as JSON returns it, and its hash.
 
-    Raises ``ValueError`` for a figure that is no number.
+    Raises ``ValueError`` for NaN and infinity.
     """
-    stated = {"format": FORMAT, "version": VERSION, **facts}
-    bundle: dict[str, Any] = json.loads(json.dumps(stated, allow_nan=False))
+    entries = {"format": FORMAT, "version": VERSION, **facts}
+    bundle: dict[str, Any] = json.loads(json.dumps(entries, allow_nan=False))
     return {**bundle, "sha256": _sha256(bundle)}
 
 
 def verify(bundle: Mapping[str, Any], origin: str | Path) -> None:
-    """Raise ``DataError``, which names `origin`, unless the bundle is as it was sealed."""
+    """Raise ``DataError``, which names `origin`, if the result is of another format or its hash is
+    wrong."""
     if bundle.get("format") != FORMAT:
-        raise DataError(f"{origin} is no result of a benchmark: it doesn't say {FORMAT!r}.")
+        raise DataError(f"{origin} is not a result of a benchmark: its format is not {FORMAT!r}.")
     if bundle.get("version") not in (1, VERSION):
         raise DataError(
-            f"{origin} is of version {bundle.get('version')!r}, this shardline reads "
-            f"versions 1 and {VERSION}: measure again."
+            f"{origin} has version {bundle.get('version')!r}, but this shardline reads versions 1 "
+            f"and {VERSION}: measure again."
         )
     content = {name: value for name, value in bundle.items() if name != "sha256"}
     if bundle.get("sha256") != _sha256(content):
         raise DataError(
-            f"{origin} was edited or damaged after it was measured: its content doesn't give the "
-            f"sha256 that it states. Measure again, or get the original."
+            f"{origin} was edited or damaged after it was measured: its sha256 does not match its "
+            f"content. Measure again, or get the original."
         )
 
 
 def read_bundle(path: Path) -> dict[str, Any]:
-    """The bundle in a file, or in the last line of what a benchmark printed, verified.
-
-    Raises ``DataError``.
-    """
+    """Read and verify the result in a file that a benchmark wrote by --output, or in a log, whose
+    last line it is. Raises ``DataError``."""
     try:
         lines = path.read_text().strip().splitlines() or [""]
         bundle = json.loads(lines[-1])
     except OSError as error:
         raise DataError(
-            f"{path} can't be read ({error.strerror}): give a file that a benchmark wrote by its "
+            f"{path} can't be read ({error.strerror}): give a file that a benchmark wrote by "
             f"--output."
         ) from error
     except ValueError as error:
-        raise DataError(f"{path} is no result of a benchmark: its last line is no JSON.") from error
+        raise DataError(
+            f"{path} is not a result of a benchmark: its last line is not JSON."
+        ) from error
     if not isinstance(bundle, dict):
-        raise DataError(f"{path} is no result of a benchmark: it holds no JSON object.")
+        raise DataError(f"{path} is not a result of a benchmark: it is not a JSON object.")
     verify(bundle, path)
     if bundle["version"] == 1:
         bundle = _from_version_1(bundle)
@@ -97,10 +99,9 @@ def read_bundle(path: Path) -> dict[str, Any]:
 
 
 def _from_version_1(bundle: Mapping[str, Any]) -> dict[str, Any]:
-    """With kind and rows, which version 2 states. Rows of bench-compute were called
-    "channels-last, batch 64"."""
+    """Add kind and rows; bench-compute named its rows "channels-last, batch 64"."""
     marks = _VERSION_1_MARKS.items()
-    kind = next((kind for kind, own in marks if own <= bundle.keys()), ANOTHER)
+    kind = next((kind for kind, entries in marks if entries <= bundle.keys()), ANOTHER)
     rows: dict[str, Any] = {}
     if kind == COMPUTE:
         for row in bundle["median"]:
@@ -110,7 +111,10 @@ def _from_version_1(bundle: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def publish(facts: Mapping[str, Any], output: str | None) -> None:
-    """Print the bundle of `facts` as one line, and write it to the file `output`."""
+    """Print the result with `facts` as one line of JSON, and write it to the file `output`.
+
+    Raises ``DataError`` if the file can't be written.
+    """
     line = json.dumps(seal(facts))
     print(line, flush=True)
     if output is None:
@@ -120,8 +124,27 @@ def publish(facts: Mapping[str, Any], output: str | None) -> None:
         Path(output).write_text(line + "\n")
     except OSError as error:
         raise DataError(
-            f"{output} can't be written ({error.strerror}); the result is the line of JSON above."
+            f"{output} can't be written ({error.strerror}): the line of JSON above is the result."
         ) from error
+
+
+def from_json(kind: Any, value: Any) -> Any:
+    """Build `kind` from JSON: a dataclass of dataclasses, tuples, mappings and numbers, written by
+    ``dataclasses.asdict``. Entries that a dataclass has no field for are ignored."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if is_dataclass(kind) and isinstance(kind, type):
+        hints = get_type_hints(kind)
+        names = [field.name for field in fields(kind) if field.name in value]
+        return kind(**{name: from_json(hints[name], value[name]) for name in names})
+    if origin is UnionType and value is not None:
+        (inner,) = (argument for argument in arguments if argument is not NoneType)
+        return from_json(inner, value)
+    if origin is tuple:
+        kinds = arguments[:1] * len(value) if Ellipsis in arguments else arguments
+        return tuple(map(from_json, kinds, value))
+    if origin is Mapping:
+        return {name: from_json(arguments[1], part) for name, part in value.items()}
+    return value
 
 
 def _sha256(content: Mapping[str, Any]) -> str:

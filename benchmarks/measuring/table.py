@@ -1,22 +1,24 @@
-"""The table of a benchmark, its finding, and its result as JSON."""
+"""The report of a benchmark: a table, its finding, and its result as JSON."""
 
 import sys
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.measuring.alternate import Measurement
 from benchmarks.measuring.intervals import spread
 from benchmarks.measuring.provenance import busy_warning, environment
 from benchmarks.measuring.result_file import publish
-
-if TYPE_CHECKING:
-    pass
-from benchmarks.measuring.alternate import Measurement
+from benchmarks.measuring.targets import Target
 from benchmarks.measuring.text import figure
+
+# Field -> header, factor and format of its column.
+ColumnFormats = Mapping[str, tuple[str, float, str]]
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 def report(
@@ -25,92 +27,118 @@ def report(
     measurements: Sequence[Measurement],
     *,
     kind: str,
-    rows: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     facts: Mapping[str, Any],
-    columns: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    rows: Mapping[str, Mapping[str, Any]] = _EMPTY,
+    columns: Mapping[str, Mapping[str, str]] = _EMPTY,
     ratios: bool = True,
+    targets: Sequence[Target] | None = None,
+    absent: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
     finding: str | None = None,
     output: str | None = None,
 ) -> None:
-    """Print a table, with `ratios` to the first row where there are several, `notes` and the
-    `finding` (by default the last row beside the first); then the bundle, to `output` too.
+    """Print the table, the targets, `notes` and the `finding`; then print the result as one line
+    of JSON, and write it to `output`.
 
     Args:
-        kind: the command that measured, one of ``result_file.KINDS`` or another name.
-        rows: what each row measured, name -> field -> value, where others read it.
-        columns: more of the table, header -> row -> text.
-        facts: more of the result; they may have none of its own names.
+        kind: the command that measured: one of ``result_file.KINDS`` or another name.
+        facts: further entries of the result; their names must differ from those of this function.
+        rows: name -> field -> value of what each row measured.
+        columns: further columns of the table, header -> row -> text.
+        ratios: whether the table has a column of ratios to the first row.
+        targets: recorded as "bars".
+        absent: name -> reason of each candidate that could not be measured.
+        finding: by default the last row compared with the first.
     """
     finding = finding or default_finding(unit, measurements)
-    _show_table(title, unit, measurements, columns, ratios and len(measurements) > 1)
-    for line in (*notes, busy_warning(), finding):
+    _print_measurements(title, unit, measurements, columns, ratios and len(measurements) > 1)
+    absences = [f"{name}: {reason}" for name, reason in (absent or {}).items()]
+    for line in (*map(str, targets or ()), *absences, *notes, busy_warning(), finding):
         if line:
             print(line)
-    intervals = {row.name: row.interval for row in measurements}
-    record = {
-        "kind": kind,
-        "benchmark": title,
-        "finding": finding,
-        "unit": unit,
-        "median": {row.name: row.median for row in measurements},
-        "interval": {name: (each.low, each.high) for name, each in intervals.items()},
-        "confidence": {name: each.confidence for name, each in intervals.items()},
-        "spread": {row.name: spread(row.values) for row in measurements},
-        "values": {row.name: row.values for row in measurements},
-        "rows": dict(rows),
-        "environment": environment(),
-    }
-    if taken := record.keys() & facts.keys():
-        raise ValueError(f"Facts by names that a bundle has already: {sorted(taken)}")
+    record = _record(title, unit, measurements)
+    record |= {"kind": kind, "finding": finding, "rows": dict(rows)}
+    if targets is not None:
+        record["bars"] = [target.to_dict() for target in targets]
+    if absent is not None:
+        record["absent"] = absent
+    if duplicates := record.keys() & facts.keys():
+        raise ValueError(f"The result has entries of these names already: {sorted(duplicates)}")
     publish({**record, **facts}, output)
 
 
-def _show_table(
+def _record(title: str, unit: str, measurements: Sequence[Measurement]) -> dict[str, Any]:
+    return {
+        "benchmark": title,
+        "unit": unit,
+        "median": {row.name: row.median for row in measurements},
+        "interval": {row.name: row.interval.limits for row in measurements},
+        "confidence": {row.name: row.interval.confidence for row in measurements},
+        "spread": {row.name: spread(row.values) for row in measurements},
+        "values": {row.name: row.values for row in measurements},
+        "environment": environment(),
+    }
+
+
+def _print_measurements(
     title: str,
     unit: str,
     measurements: Sequence[Measurement],
     columns: Mapping[str, Mapping[str, str]],
     ratios: bool,
 ) -> None:
+    lines: list[tuple[str, ...]] = []
+    for row in measurements:
+        values = (row.median, min(row.values), max(row.values))
+        multiple = f"{row.median / measurements[0].median:.3f}"
+        cells = (texts.get(row.name, "") for texts in columns.values())
+        lines.append((row.name, *map(figure, values), *[multiple] * ratios, *cells))
+    headers = (f"{unit} median", "lowest", "highest", *["ratio"] * ratios, *columns)
+    print_table(title, headers, lines)
+
+
+def print_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print `rows`, whose first cells are their names, under `headers` of the other cells."""
     table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column(no_wrap=True)
-    for header in (f"{unit} median", "lowest", "highest", *["ratio"] * ratios, *columns):
+    for header in headers:
         table.add_column(header, justify="right")
-    for row in measurements:
-        figures = (row.median, min(row.values), max(row.values))
-        beside = f"{row.median / measurements[0].median:.3f}"
-        more = (texts.get(row.name, "") for texts in columns.values())
-        table.add_row(row.name, *map(figure, figures), *[beside] * ratios, *more)
-    # Terminal width: a table piped into a file is not cut.
+    for row in rows:
+        table.add_row(*row)
+    # Fixed width in a pipe: by default rich cuts the table at 80 columns there.
     Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 
-# A figure -> the header, the factor and the format of its column.
-ColumnFormats = Mapping[str, tuple[str, float, str]]
+def by_field(
+    figures: Mapping[str, Mapping[str, float | None]],
+) -> dict[str, dict[str, float]]:
+    """field -> row -> value, without unknown values, from row -> field -> value."""
+    fields = dict.fromkeys(field for values in figures.values() for field in values)
+    return {
+        field: {
+            row: value for row, values in figures.items() if (value := values[field]) is not None
+        }
+        for field in fields
+    }
 
 
 def figure_columns(
     figures: Mapping[str, Mapping[str, float | None]], formats: ColumnFormats
 ) -> dict[str, dict[str, str]]:
-    """``report``'s columns of figures by row; one that nobody knows is left out."""
-    shown = {}
-    for name, (header, factor, style) in formats.items():
-        known = {
-            row: f"{factor * value:{style}}"
-            for row, each in figures.items()
-            if (value := each[name]) is not None
-        }
-        if known:
-            shown[header] = known
-    return shown
+    """Columns for ``report`` of `figures`, row -> field -> value; without columns of which every
+    value is None."""
+    known = by_field(figures)
+    return {
+        header: {row: f"{factor * value:{style}}" for row, value in known[field].items()}
+        for field, (header, factor, style) in formats.items()
+        if known[field]
+    }
 
 
 def default_finding(unit: str, measurements: Sequence[Measurement]) -> str:
-    """The last of `measurements`, beside the first where there are several."""
+    """The last of `measurements`, compared with the first if there are several."""
     first, last = measurements[0], measurements[-1]
-    span = f"({figure(last.interval.low)} to {figure(last.interval.high)})"
-    sentence = f"{last.name}: {figure(last.median)} {unit} {span}"
+    sentence = f"{last.name}: {figure(last.median)} {unit} ({last.interval})"
     if len(measurements) > 1:
         sentence += f", {last.median / first.median:.3g} times {first.name}"
     return sentence + "."

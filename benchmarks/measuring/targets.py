@@ -1,14 +1,16 @@
-"""Bars: what a ratio should be, said beside what it is; nothing fails for being under one."""
+"""Targets of ratios. A benchmark prints whether it reaches them; missing one is no error."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from benchmarks.measuring.alternate import Measurement, ratio
+
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """`value` should be at least `bound` times `of`, or at most that where `at_most`.
+    """`value`, a multiple of `of`, should be at least `bound`; at most `bound` if `at_most`.
 
-    `strict` is the value against the work of `of` alone, without the start of its processes.
+    `strict` is the multiple of the work of `of` without the start of its processes.
     """
 
     of: str
@@ -22,10 +24,16 @@ class Target:
         return self.value <= self.bound if self.at_most else self.value >= self.bound
 
     def __str__(self) -> str:
-        bound = f"at most {self.bound:g}" if self.at_most else f"{self.bound:g}"
-        verdict = "met" if self.met else "over" if self.at_most else "under"
-        strict = "" if self.strict is None else f"; {self.strict:.2f} of its work alone"
-        return f"bar {bound} of {self.of}: {self.value:.2f}, {verdict}{strict}"
+        limit, verdict = "at most" if self.at_most else "at least", "met" if self.met else "missed"
+        strict = "" if self.strict is None else f"; {self.strict:.2f} times its work without start"
+        return (
+            f"Target {limit} {self.bound:g} times {self.of}: {self.value:.2f}, {verdict}{strict}."
+        )
 
-    def record(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         return asdict(self) | {"met": self.met}
+
+
+def ratio_target(bound: float, measurement: Measurement, of: Measurement) -> Target:
+    """The median of the ratios of runs of the same round."""
+    return Target(of=of.name, bound=bound, value=ratio(measurement, of).median)

@@ -1,9 +1,4 @@
-"""Counts and figures as people read them."""
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
+"""Numbers for people."""
 
 
 def counted(count: int, what: str) -> str:
@@ -12,6 +7,6 @@ def counted(count: int, what: str) -> str:
 
 
 def figure(value: float) -> str:
-    """A figure for people: three digits at least, thousands parted."""
+    """At least three significant digits, with thousands separators."""
     digits = 0 if abs(value) >= 1000 else 1 if abs(value) >= 100 else 2 if abs(value) >= 10 else 3
     return f"{value:,.{digits}f}"

@@ -1,4 +1,4 @@
-"""Loaders in processes of their own, of which one runs at a time and the others stand still."""
+"""Worker processes, of which one runs at a time and the others are suspended."""
 
 import json
 import os
@@ -13,37 +13,37 @@ from typing import IO, Any
 _END_SECONDS = 5.0
 
 
-class LoaderFailedError(Exception):
-    """A loader's process ended; the text is the last line that it printed."""
+class WorkerFailedError(Exception):
+    """A worker process ended; the text is the last line that it printed."""
 
 
 class WorkerProcess:
-    """A loader's process, which leads a session. Between laps it and what it started are stopped,
-    so that nothing is decoded ahead in others' time."""
+    """A process that leads a session. Between requests it and its children are suspended, so that
+    a loader decodes nothing ahead while another is measured."""
 
     def __init__(self, process: "subprocess.Popen[str]", log: IO[str]) -> None:
         self._process, self._log = process, log
         self.pid = process.pid
 
-    def ask(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Let it go on until it has answered. Raises ``LoaderFailedError``."""
+    def request(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Resume the process until it has answered. Raises ``WorkerFailedError``."""
         self._signal(signal.SIGCONT)
         assert self._process.stdin is not None and self._process.stdout is not None
         try:
-            self._process.stdin.write(json.dumps(asked) + "\n")
+            self._process.stdin.write(json.dumps(arguments) + "\n")
             self._process.stdin.flush()
-            answer = self._process.stdout.readline()
+            line = self._process.stdout.readline()
         except BrokenPipeError:
-            answer = ""
+            line = ""
         self._signal(signal.SIGSTOP)
         os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
-        if not answer:
-            raise LoaderFailedError(_last_line(self._log))
-        found: dict[str, Any] = json.loads(answer)
-        return found
+        if not line:
+            raise WorkerFailedError(_last_line(self._log))
+        answer: dict[str, Any] = json.loads(line)
+        return answer
 
     def close(self) -> None:
-        """Whatever it started ends with it."""
+        """Kill the process and its children."""
         self._signal(signal.SIGKILL)
         self._process.wait(_END_SECONDS)
         for stream in (self._process.stdin, self._process.stdout):
@@ -57,8 +57,8 @@ class WorkerProcess:
 
 
 @contextmanager
-def started(command: Sequence[str], variables: Mapping[str, str]) -> Iterator[WorkerProcess]:
-    """A process that answers each line on its stdin by one on its stdout, both JSON."""
+def start_worker(command: Sequence[str], variables: Mapping[str, str]) -> Iterator[WorkerProcess]:
+    """Start a process that answers each line on its stdin by a line on its stdout, both JSON."""
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
             command,
@@ -69,16 +69,16 @@ def started(command: Sequence[str], variables: Mapping[str, str]) -> Iterator[Wo
             env=variables,
             start_new_session=True,
         )
-        running = WorkerProcess(process, log)
+        worker = WorkerProcess(process, log)
         try:
-            yield running
+            yield worker
         finally:
-            running.close()
+            worker.close()
 
 
 @contextmanager
 def exit_on_sigterm() -> Iterator[None]:
-    """SIGTERM leaves by way of what ends the loaders, or those that stand still would stay."""
+    """SIGTERM raises ``SystemExit``, which closes the workers: a suspended process would stay."""
 
     def leave(number: int, frame: object) -> None:
         sys.exit(128 + number)
@@ -91,6 +91,7 @@ def exit_on_sigterm() -> Iterator[None]:
 
 
 def _last_line(log: IO[str]) -> str:
+    """The last line of `log` that is not blank."""
     log.seek(0)
     lines = [line for line in log.read().splitlines() if line.strip()]
     return lines[-1] if lines else "it printed nothing"

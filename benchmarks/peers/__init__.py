@@ -1,1 +1,1 @@
-"""Our loader beside others, each in a process of its own."""
+"""Comparison of our loader with others, each in its own process."""

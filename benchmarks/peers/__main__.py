@@ -1,15 +1,12 @@
-"""The loader beside its peers: each in a process of its own, one at a time, on the same images.
+"""Compare the loader with its peers: one at a time, each in its own process, on the same images.
 
-All deliver uint8 (``benchmarks.peers.loaders``); who delivers other pixels than the rest is said in
-the table, how in its module. A lap's first batches, decoded beforehand, don't count. CPU seconds
-are those of all processes of a loader.
+All deliver uint8 (``benchmarks.peers.loaders``); the table names loaders with other pixels, and
+their modules explain the difference. CPU seconds are those of all processes of a loader.
 """
 
-import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +15,30 @@ import click
 from benchmarks.datasets.photographs import DEFAULT_FOLDER as DATA_FOLDER
 from benchmarks.datasets.photographs import FORMATS, prepare_format
 from benchmarks.measuring.alternate import Measurement, alternate, ratio
-from benchmarks.measuring.config import FROM_ENVIRONMENT, Measuring
-from benchmarks.measuring.table import report
-from benchmarks.measuring.targets import Target
-from benchmarks.measuring.virtualenvs import DEFAULT_FOLDER as ENVIRONMENT_FOLDER
-from benchmarks.measuring.virtualenvs import PeerEnvironment, prepare
+from benchmarks.measuring.config import FROM_ENVIRONMENT, Measuring, runs_setting
+from benchmarks.measuring.table import ColumnFormats, by_field, figure_columns, report
+from benchmarks.measuring.targets import Target, ratio_target
+from benchmarks.measuring.virtualenvs import DEFAULT_FOLDER as VIRTUALENV_FOLDER
+from benchmarks.measuring.virtualenvs import Virtualenv, prepare_peers
 from benchmarks.measuring.worker_process import exit_on_sigterm
-from benchmarks.peers.loader_process import LoaderLap
-from benchmarks.peers.loaders.contract import EQUAL, PEERS, Task
-from benchmarks.peers.peer_run import Length, PeerRun
+from benchmarks.peers.contract import CEILING, EQUAL, OURS, Task
+from benchmarks.peers.loaders import find_peers
+from benchmarks.peers.peer_run import PeerRun
 from pipeline.errors import DataError, MisuseError
 from pipeline.machine import available_cores
 from pipeline.options import options, pick_fields, setting
 
-OURS, CEILING = "shardline", "dali-memory"
-# Our rate should be so many times theirs; on CPUs also that of the fastest of equal pixels.
-BARS = {
+# Peer -> the multiple of its rate that ours should reach. On CPUs ours should also reach the rate
+# of the fastest peer with equal pixels.
+TARGETS = {
     "cpu": {CEILING: 0.97, "webdataset": 1.4, "spdl": 1.4},
     "cuda": {"dali-reader": 0.95, "torch-tensor": 3.0},
+}
+COLUMNS: ColumnFormats = {
+    "images_per_cpu_second": ("images/CPU s", 1, ",.0f"),
+    "cores_busy": ("cores", 1, ".2f"),
+    "cached_share_before": ("cached", 1, ".0%"),
+    "read_bytes_per_image": ("bytes read", 1, ",.0f"),
 }
 
 
@@ -43,37 +46,43 @@ BARS = {
 class PeersBenchmark(Measuring):
     src: str = setting(
         "",
-        "Folder of photographs; labels are made up.",
+        "Folder of photographs; their labels are made up.",
         required=True,
         type=click.Path(exists=True, file_okay=False),
     )
     format: str = setting(
         "jpeg",
-        "How images are stored: as they are, as JPEG with a shorter side of 256 px, as PNG.",
+        "jpeg: images as they are; jpeg256: JPEG with a shorter side of 256 px; png: PNG.",
         type=click.Choice([*FORMATS]),
     )
     peers: tuple[str, ...] = setting(
-        (), "Who is measured.  [default: all]", type=(click.Choice([*PEERS]),)
+        (),
+        "Loader to measure; can be repeated.  [default: all]",
+        type=(click.Choice([*find_peers()]),),
     )
     page_cache: str = setting(
         "warm",
-        "cold: before each run the images leave the page cache, and the loader starts anew.",
+        "cold: drop the images from the page cache and restart the loader before each repetition.",
         type=click.Choice(["warm", "cold"]),
     )
     check: bool = setting(
-        False, "Don't measure: check that each delivers an epoch, every image once."
+        False, "Check that each loader delivers every image once an epoch, instead of measuring."
     )
-    device: str = setting("cpu", "Where batches are wanted.", type=click.Choice(["cpu", "cuda"]))
-    images: int = setting(4800, "Images, repeated.", low=1)
+    device: str = setting("cpu", "Device of the batches.", type=click.Choice(["cpu", "cuda"]))
+    images: int = setting(4800, "Number of images; the photographs are repeated.", low=1)
     batch_size: int = setting(64, "Images in a batch.", low=1)
     workers: int | None = setting(
-        None, "Threads or processes of each.  [default: every core]", low=1
+        None, "Threads or processes of each loader.  [default: number of cores]", low=1
     )
-    runs: int = setting(5, "Runs that count, of each contender.", low=1)
-    seconds: float = setting(1.6, "Length of a run.", low=0.01)
-    drop_seconds: float = setting(0.7, "What passes of a run before it counts.", low=0)
-    data: str = setting(str(DATA_FOLDER), "Where the images are made, once.")
-    environment: str = setting(str(ENVIRONMENT_FOLDER), "Where the peers are installed, once.")
+    runs: int = runs_setting(5)
+    seconds: float = setting(1.6, "Duration of a repetition.", low=0.01)
+    drop_seconds: float = setting(
+        0.7, "Unmeasured time before each repetition, for prefetched batches.", low=0
+    )
+    data: str = setting(str(DATA_FOLDER), "Folder for the images, which are written once.")
+    environment: str = setting(
+        str(VIRTUALENV_FOLDER), "Folder for the peers' virtualenv, which is created once."
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -84,32 +93,35 @@ class PeersBenchmark(Measuring):
 
     @property
     def keys(self) -> list[str]:
-        """Of those who take part, in the order of the table."""
-        keys = [key for key in PEERS if key in (self.peers or PEERS)]
-        return [key for key in keys if self.device == "cpu" or PEERS[key].on_gpu]
+        """The peers to measure, in the order of the table."""
+        peers = find_peers()
+        keys = [key for key in peers if key in (self.peers or peers)]
+        return [key for key in keys if self.device == "cpu" or peers[key].on_gpu]
 
 
 @click.command(context_settings=FROM_ENVIRONMENT)
 @options(PeersBenchmark)
 def main(**values: Any) -> None:
-    """Measure the loader beside its peers, alternating."""
+    """Compare the loader with other loaders in alternating repetitions."""
     benchmark = pick_fields(PeersBenchmark, values)
-    packages = dict.fromkeys(name for key in benchmark.keys for name in PEERS[key].packages)
-    environment = prepare(Path(benchmark.environment), list(packages)) if packages else None
+    packages = dict.fromkeys(name for key in benchmark.keys for name in find_peers()[key].packages)
+    virtualenv = Virtualenv()
+    if packages:
+        virtualenv = prepare_peers(Path(benchmark.environment), list(packages))
     folder = prepare_format(
         Path(benchmark.data), Path(benchmark.src), benchmark.images, benchmark.format
     )
-    entrants = [enter(key, folder, benchmark, environment) for key in benchmark.keys]
+    peer_runs = [prepare_run(key, folder, benchmark, virtualenv) for key in benchmark.keys]
     if benchmark.check:
-        check(entrants)
+        check(peer_runs)
     else:
-        race(entrants, benchmark, environment)
+        measure(peer_runs, benchmark, virtualenv)
 
 
-def enter(
-    key: str, folder: Path, benchmark: PeersBenchmark, environment: PeerEnvironment | None
+def prepare_run(
+    key: str, folder: Path, benchmark: PeersBenchmark, virtualenv: Virtualenv
 ) -> PeerRun:
-    """The peer, its images stored as it wants them."""
+    """The peer, with the images stored in its format."""
     task = Task(
         folder=folder,
         samples=benchmark.images,
@@ -118,134 +130,94 @@ def enter(
         device=benchmark.device,
         endless=not benchmark.check,
     )
-    packages, missing = PEERS[key].packages, environment.missing if environment else {}
-    entrant = PeerRun(
+    packages = find_peers()[key].packages
+    failures = [virtualenv.missing[name] for name in packages if name in virtualenv.missing]
+    peer_run = PeerRun(
         key=key,
         task=task,
-        environment=environment if packages else None,
-        failure=next((missing[name] for name in packages if name in missing), ""),
+        virtualenv=virtualenv if packages else Virtualenv(),
+        drop_seconds=benchmark.drop_seconds,
+        seconds=benchmark.seconds,
+        failure=failures[0] if failures else "",
     )
-    entrant.store()
-    return entrant
+    peer_run.store()
+    return peer_run
 
 
-def check(entrants: Sequence[PeerRun]) -> None:
-    """Raises ``DataError`` if a loader that is here delivers something else."""
-    here = [entrant for entrant in entrants if not entrant.failure]
-    for entrant in entrants:
-        entrant.check()
-        verdict = entrant.absence or "every image once, uint8, (B, 3, 224, 224)"
-        print(f"{entrant.peer.name}: {verdict}", flush=True)
-    if wrong := [entrant.peer.name for entrant in here if entrant.failure]:
-        raise DataError(f"Other batches than asked for: {', '.join(wrong)}.")
+def check(peer_runs: Sequence[PeerRun]) -> None:
+    """Print a verdict for each loader; raise ``DataError`` if one delivers wrong batches."""
+    installed = [peer_run for peer_run in peer_runs if not peer_run.failure]
+    for peer_run in peer_runs:
+        peer_run.check()
+        verdict = peer_run.absence or "every image once, uint8, (B, 3, 224, 224)"
+        print(f"{peer_run.name}: {verdict}", flush=True)
+    if wrong := [peer_run.name for peer_run in installed if peer_run.failure]:
+        raise DataError(f"Wrong batches from {', '.join(wrong)}: see above.")
 
 
-def race(
-    entrants: Sequence[PeerRun], benchmark: PeersBenchmark, environment: PeerEnvironment | None
+def measure(
+    peer_runs: Sequence[PeerRun], benchmark: PeersBenchmark, virtualenv: Virtualenv
 ) -> None:
-    """Measure and report. Raises ``DataError`` if nobody could be measured."""
-    length = Length(drop_seconds=benchmark.drop_seconds, seconds=benchmark.seconds)
+    """Measure and report. Raises ``DataError`` if no loader could be measured."""
     with exit_on_sigterm(), ExitStack() as stack:
-        contenders = {
-            entrant.peer.name: partial(entrant.cold, length)
-            if benchmark.page_cache == "cold"
-            else entrant.warm(stack, length)
-            for entrant in entrants
-        }
-        measured = alternate(contenders, runs=benchmark.runs, warmup=benchmark.warmup)
-    ran = [entrant for entrant in entrants if not entrant.failure]
-    absent = {entrant.peer.name: entrant.absence for entrant in entrants if entrant.failure}
-    if not ran:
-        raise DataError("; ".join(f"{name}: {why}" for name, why in absent.items()))
-    for entrant in ran:
-        del entrant.laps[: benchmark.warmup], entrant.cached_shares[: benchmark.warmup]
-    rates = {row.name: row for row in measured if row.name not in absent}
-    bars = bars_of(ran, rates, benchmark.device)
+        is_cold = benchmark.page_cache == "cold"
+        candidates = {run.name: run.cold if is_cold else run.warm(stack) for run in peer_runs}
+        measurements = alternate(candidates, runs=benchmark.runs, warmup=benchmark.warmup)
+    measured = [run for run in peer_runs if not run.failure]
+    absent = {run.name: run.absence for run in peer_runs if run.failure}
+    if not measured:
+        raise DataError("; ".join(f"{name}: {reason}" for name, reason in absent.items()))
+    for run in measured:
+        del run.laps[: benchmark.warmup], run.cached_shares[: benchmark.warmup]
+    rates = {row.name: row for row in measurements if row.name not in absent}
+    by_key = {run.key: rates[run.name] for run in measured}
+    figures = {run.name: run.figures() for run in measured}
     report(
         f"{benchmark.format}, {benchmark.page_cache} page cache, {benchmark.device}",
         "images/s",
         list(rates.values()),
         kind="benchmarks.peers",
         facts={
-            **summary(ran),
-            "bars": [bar.record() for bar in bars],
-            "absent": absent,
+            **by_field(figures),
             "settings": asdict(benchmark),
-            "peers": dict(environment.versions) if environment else {},
+            "peers": dict(virtualenv.versions),
         },
-        columns=columns_of(ran),
-        notes=[*map(str, bars), *(f"{name}: {why}" for name, why in absent.items())],
-        finding=finding(ran, rates),
+        columns=figure_columns(figures, COLUMNS)
+        | {"pixels": {run.name: run.peer.pixels for run in measured}},
+        targets=targets_of(by_key, benchmark.device),
+        absent=absent,
+        finding=describe_rates(by_key),
         output=benchmark.output,
     )
 
 
-def bars_of(
-    entrants: Sequence[PeerRun], rates: Mapping[str, Measurement], device: str
-) -> list[Target]:
-    """Of the ratios of runs that followed each other, the median."""
-    running = {entrant.key: rates[entrant.peer.name] for entrant in entrants}
-    if OURS not in running:
+def targets_of(rates: Mapping[str, Measurement], device: str) -> list[Target]:
+    """The targets of our loader, from the rates of each peer by its key."""
+    if OURS not in rates:
         return []
-    bounds = {key: bound for key, bound in BARS[device].items() if key in running}
-    if device == "cpu" and (fastest := _fastest(running)):
+    bounds = {key: bound for key, bound in TARGETS[device].items() if key in rates}
+    if device == "cpu" and (fastest := _fastest(rates)):
         bounds = {fastest: 1.0} | bounds
-    return [
-        Target(of=running[key].name, bound=bound, value=ratio(running[OURS], running[key]).median)
-        for key, bound in bounds.items()
-    ]
+    return [ratio_target(bound, rates[OURS], rates[key]) for key, bound in bounds.items()]
 
 
-def finding(entrants: Sequence[PeerRun], rates: Mapping[str, Measurement]) -> str | None:
-    """The first beside the fastest peer of equal pixels; None, the report's own, without either."""
-    running = {entrant.key: rates[entrant.peer.name] for entrant in entrants}
-    fastest = _fastest(running)
-    if OURS not in running or fastest is None:
+def describe_rates(rates: Mapping[str, Measurement]) -> str | None:
+    """Our loader compared with the fastest peer of equal pixels; None without either."""
+    fastest = _fastest(rates)
+    if OURS not in rates or fastest is None:
         return None
-    beside = ratio(running[OURS], running[fastest])
+    times = ratio(rates[OURS], rates[fastest])
     return (
-        f"{running[OURS].name}: {beside.median:.3f} times {running[fastest].name}, the fastest "
-        f"peer of equal pixels ({beside.interval.low:.3f} to {beside.interval.high:.3f})."
+        f"{rates[OURS].name}: {times.median:.3f} times {rates[fastest].name}, the fastest peer of "
+        f"equal pixels ({times.interval.low:.3f} to {times.interval.high:.3f})."
     )
 
 
-def _fastest(running: Mapping[str, Measurement]) -> str | None:
-    """Of the peers that read and deliver equal pixels."""
-    equal = [key for key in running if PEERS[key].pixels == EQUAL and key not in (OURS, CEILING)]
-    return max(equal, key=lambda key: running[key].median, default=None)
-
-
-def summary(entrants: Sequence[PeerRun]) -> dict[str, dict[str, float]]:
-    """Medians over the runs, by the peers' names."""
-
-    def median(value: Callable[[LoaderLap], float]) -> dict[str, float]:
-        return {each.peer.name: statistics.median(map(value, each.laps)) for each in entrants}
-
-    return {
-        "images_per_cpu_second": median(lambda lap: lap.images / lap.cpu_seconds),
-        "cores_busy": median(lambda lap: lap.cpu_seconds / lap.seconds),
-        "read_bytes_per_image": median(lambda lap: lap.read_bytes / lap.images),
-        "cached_share_before": {
-            each.peer.name: statistics.median(each.cached_shares)
-            for each in entrants
-            if each.cached_shares
-        },
-    }
-
-
-def columns_of(entrants: Sequence[PeerRun]) -> dict[str, dict[str, str]]:
-    found = summary(entrants)
-    named = {
-        "images/CPU s": ("images_per_cpu_second", "{:,.0f}"),
-        "cores": ("cores_busy", "{:.2f}"),
-        "cached": ("cached_share_before", "{:.0%}"),
-        "bytes read": ("read_bytes_per_image", "{:,.0f}"),
-    }
-    columns = {
-        header: {name: text.format(value) for name, value in found[figure].items()}
-        for header, (figure, text) in named.items()
-    }
-    return columns | {"pixels": {each.peer.name: each.peer.pixels for each in entrants}}
+def _fastest(rates: Mapping[str, Measurement]) -> str | None:
+    """The fastest of the peers that read files and deliver equal pixels."""
+    peers = find_peers()
+    equal = [key for key in rates if peers[key].pixels == EQUAL and key not in (OURS, CEILING)]
+    return max(equal, key=lambda key: rates[key].median, default=None)
 
 
 if __name__ == "__main__":

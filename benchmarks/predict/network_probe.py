@@ -74,17 +74,18 @@ def main(**values: Any) -> None:
 
 
 def _own_steps(probe: Probe, world: "World") -> dict[str, "OwnSteps"]:
-    from benchmarks.compute.steps import CHANNELS_LAST, Steps, build_trained
+    from benchmarks.compute.config import CHANNELS_LAST
+    from benchmarks.compute.steps import Steps, prepare_model
     from benchmarks.predict.probe_steps import OwnSteps
 
-    trained = build_trained(
+    model = prepare_model(
         probe.model,
         mode=CHANNELS_LAST,
         image_size_px=probe.image_size,
         precision=probe.precision,
         world=replace(world, rank=0, world_size=1),
     )
-    steps = Steps(trained=trained, batch_size=probe.batch_size, seconds=probe.seconds)
+    steps = Steps(model=model, batch_size=probe.batch_size, seconds=probe.seconds)
     steps.prepare()
     steps.steps = world.broadcast(steps.steps)
     return {

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 
 from benchmarks.compute.steps import Steps
-from benchmarks.measuring.laps import WorldLap, world_lap
+from benchmarks.measuring.laps import WorldLap, measure_world_lap
 from trainer.distributed.collectives import World
 
 
@@ -41,7 +41,7 @@ class AllReduces:
         return min(1.0, sum(lap.cpu_seconds for lap in laps) / seconds)
 
     def _lap(self) -> WorldLap:
-        return world_lap(self._work, self.world, lambda: synchronize(self.world.device))
+        return measure_world_lap(self._work, self.world)
 
     def _work(self) -> int:
         for _ in range(self._times):
@@ -60,10 +60,5 @@ class OwnSteps:
 
     def __call__(self) -> float:
         works = self.at_once or self.world.rank == 0
-        lap = world_lap(self.steps.work if works else lambda: 0, self.world, self.steps.synchronize)
+        lap = measure_world_lap(self.steps.work if works else lambda: 0, self.world)
         return self.steps.steps / lap.seconds
-
-
-def synchronize(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

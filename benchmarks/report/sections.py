@@ -27,7 +27,7 @@ from benchmarks.report.tables import (
 )
 from benchmarks.report.training_runs import run_panels, runs_table
 from benchmarks.scaling.record import read_points
-from benchmarks.scaling.text import failed_gates
+from benchmarks.scaling.text import failed_checks
 
 
 def build_page(inputs: Inputs) -> Page:
@@ -84,7 +84,7 @@ def _scaling(inputs: Inputs) -> Section | None:
         title="More ranks",
         panels=tuple(scaling_panels(inputs)),
         notes=(
-            *(said.strip(" !") for said in failed_gates(points)),
+            *(said.strip(" !") for said in failed_checks(points)),
             *(point.sentence for point in points),
         ),
         tables=(("Figures", figures_table(result)),),

@@ -1,4 +1,4 @@
-"""bench-scaling: the trainer at several world sizes: what does each lose, and where?"""
+"""bench-scaling: losses of training at several world sizes, and their causes."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from click.core import ParameterSource
 
 from benchmarks.measuring.config import FROM_ENVIRONMENT
 from benchmarks.scaling.config import ScalingBenchmark
+from benchmarks.scaling.record import MODES
 from pipeline.errors import MisuseError
 from pipeline.options import Command, options, pick_fields
 from pipeline.profile_file import profile_file
@@ -20,13 +21,13 @@ from trainer.recipes import recipe_option
 @options(ScalingBenchmark, *CONFIGS)
 @click.pass_context
 def main(context: click.Context, /, **values: Any) -> None:
-    """Measure the trainer's loop at several world sizes: how much of each step goes to computing,
-    exchanging gradients, waiting for the slowest rank, and input.
+    """Measure the trainer's loop at several world sizes: how much of each step is computing,
+    exchanging gradients, waiting for the slowest rank, and waiting for input.
 
-    The model and all else are the trainer's, by the trainer's options; on a CPU ResNet-18 unless
-    told otherwise. --global-batch-size is that of strong scaling, by default --batch-size times the
-    smallest size, or so much more that all sizes divide it. With --max-minutes or --to-end whole
-    trainings are compared instead, one at each size.
+    The command takes all options of the trainer. The default model on a CPU is ResNet-18.
+    --global-batch-size is the batch size of strong scaling. By default it is the smallest multiple
+    of all world sizes that gives each rank of the smallest one its --batch-size. --max-minutes and
+    --to-end compare whole trainings instead, one at each world size.
     """
     benchmark, settings = pick_fields(ScalingBenchmark, values), Settings.from_options(**values)
     if settings.machine.synthetic:
@@ -39,10 +40,13 @@ def main(context: click.Context, /, **values: Any) -> None:
 
     # torch takes seconds to import: --help doesn't wait for it.
     if benchmark.to_end or settings.run.max_minutes is not None:
-        from benchmarks.scaling.to_end import measure_trainings as measure
+        from benchmarks.scaling.to_end import measure_trainings
+
+        measure_trainings(benchmark, settings, typed)
     else:
-        from benchmarks.scaling.measure_ladder import measure_ladder as measure
-    measure(benchmark, settings, typed)
+        from benchmarks.scaling.measure_ladder import measure_ladder
+
+        measure_ladder(benchmark, settings, typed, modes=benchmark.mode or MODES)
 
 
 if __name__ == "__main__":

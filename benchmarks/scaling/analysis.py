@@ -1,70 +1,64 @@
-"""What was measured at each size -> points: shares, efficiency, its losses, a sentence, gates."""
+"""Measurements of the stall ladder -> points with shares, efficiency, losses and checks."""
 
 from collections.abc import Sequence
 from operator import itemgetter
 
 from benchmarks.measuring.intervals import median_interval
-from benchmarks.scaling.record import COLD, PARTS, WARM, Measured, Point, Rung
+from benchmarks.scaling.record import COLD, PARTS, WARM, LadderMeasurement, Point
 from benchmarks.scaling.stall_ladder import attribute, efficiency, limit, losses, step_times
-from benchmarks.scaling.text import sentence
-from benchmarks.scaling.validity import check_gates
+from benchmarks.scaling.text import describe_limit
+from benchmarks.scaling.validity import check_validity
 
 
 def build_points(
-    measured: Sequence[Measured], *, cores: int, fits_in_page_cache: bool
+    measurements: Sequence[LadderMeasurement], *, cores: int, fits_in_page_cache: bool
 ) -> list[Point]:
-    """A point for each, beside the smallest size of its mode.
+    """A point for each measurement; its baseline is the smallest size of the same mode.
 
-    `cores` are those of a machine that the ranks there may use; where the files don't fit into the
-    page cache, the step from cold files decides what the limit is.
+    `cores`: number of ranks that a machine has cores for. The limit is that of the step from cold
+    files if the files don't fit into the page cache.
     """
-    points = []
-    for each in measured:
-        baseline = min(
-            (other for other in measured if other.mode == each.mode),
-            key=lambda other: other.world_size,
-        )
-        points.append(_point(each, baseline, cores=cores, from_cold=not fits_in_page_cache))
-    return points
+    baselines: dict[str, LadderMeasurement] = {}
+    for measurement in sorted(measurements, key=lambda measurement: measurement.world_size):
+        baselines.setdefault(measurement.mode, measurement)
+    return [
+        _point(each, baselines[each.mode], cores=cores, prefer_cold=not fits_in_page_cache)
+        for each in measurements
+    ]
 
 
-def _point(measured: Measured, baseline: Measured, *, cores: int, from_cold: bool) -> Point:
-    images_ratio = measured.batch_size / baseline.batch_size
-    rungs = measured.rungs
+def _point(
+    measurement: LadderMeasurement, baseline: LadderMeasurement, *, cores: int, prefer_cold: bool
+) -> Point:
+    images_ratio = measurement.batch_size / baseline.batch_size
+    rungs, warm, baseline_warm = measurement.rungs, measurement.rungs[WARM], baseline.rungs[WARM]
     seconds = attribute(step_times(rungs))
     cold_shares = attribute(step_times(rungs, cold=True)).shares if COLD in rungs else None
-    decisive = cold_shares if from_cold and cold_shares else seconds.shares
-    found = efficiency(
-        rungs[WARM].median_seconds, baseline.rungs[WARM].median_seconds, images_ratio=images_ratio
-    )
-    by_run = _efficiencies(rungs[WARM], baseline.rungs[WARM], images_ratio)
-    interval = median_interval(by_run)
-    efficiency_interval = (interval.low, interval.high)
+    decisive = cold_shares if prefer_cold and cold_shares else seconds.shares
+    # Runs of one round share the drift.
+    by_run = [
+        efficiency(step, baseline_step, images_ratio=images_ratio)
+        for step, baseline_step in zip(warm.step_seconds, baseline_warm.step_seconds, strict=True)
+    ]
     return Point(
-        **vars(measured),
+        **vars(measurement),
         shares=seconds.shares,
         cold_shares=cold_shares,
-        share_intervals=_share_intervals(measured),
-        efficiency=found,
-        efficiency_interval=efficiency_interval,
+        share_intervals=_share_intervals(measurement),
+        efficiency=efficiency(
+            warm.median_seconds, baseline_warm.median_seconds, images_ratio=images_ratio
+        ),
+        efficiency_interval=median_interval(by_run).limits,
         losses=losses(seconds, attribute(step_times(baseline.rungs)), images_ratio=images_ratio),
         limit=limit(decisive),
-        sentence=sentence(measured, decisive),
-        gates=check_gates(measured, baseline, by_run, cores=cores),
+        sentence=describe_limit(measurement, decisive),
+        checks=check_validity(measurement, baseline, by_run, cores=cores),
     )
 
 
-def _efficiencies(warm: Rung, baseline: Rung, images_ratio: float) -> list[float]:
-    """Of runs that followed each other, since what drifts falls on both."""
-    pairs = zip(warm.step_seconds, baseline.step_seconds, strict=True)
-    return [efficiency(own, other, images_ratio=images_ratio) for own, other in pairs]
-
-
-def _share_intervals(measured: Measured) -> dict[str, tuple[float, float]]:
-    rungs = measured.rungs
+def _share_intervals(measurement: LadderMeasurement) -> dict[str, tuple[float, float]]:
+    runs = range(len(measurement.rungs[WARM].step_seconds))
     by_run = [
-        attribute(step_times(rungs, itemgetter(run))).shares.as_dict()
-        for run in range(len(rungs[WARM].step_seconds))
+        attribute(step_times(measurement.rungs, itemgetter(run))).shares.as_dict() for run in runs
     ]
-    intervals = {name: median_interval([shares[name] for shares in by_run]) for name in PARTS}
-    return {name: (each.low, each.high) for name, each in intervals.items()}
+    return {name: median_interval([run[name] for run in by_run]).limits for name in PARTS}

@@ -1,4 +1,4 @@
-"""Ranks kept to cores of their own, so that one doesn't run on another's."""
+"""Pin ranks to cores of their own."""
 
 import os
 from collections.abc import Sequence
@@ -9,13 +9,14 @@ import torch
 
 
 def pin(local_rank: int, *, cores_per_rank: int | None, on_gpu: bool) -> list[int]:
-    """Keep this process, and the threads that it will start, to its cores, and return them.
+    """Pin this process, and the threads that it will start, to its cores, and return these.
 
-    On a GPU they are its share of the cores beside that, as the kernel says; else one by default.
+    With a GPU they are an equal share of the cores next to it, which the kernel reports; without,
+    one core by default.
     """
     available = sorted(os.sched_getaffinity(0))
     if on_gpu:
-        near = [_near(number, available) for number in range(torch.cuda.device_count())]
+        near = [_near(gpu, available) for gpu in range(torch.cuda.device_count())]
         cores = gpu_share(near, local_rank)[:cores_per_rank]
     else:
         cores = cpu_share(available, local_rank, cores_per_rank or 1)
@@ -25,21 +26,20 @@ def pin(local_rank: int, *, cores_per_rank: int | None, on_gpu: bool) -> list[in
 
 
 def cpu_share(cores: Sequence[int], local_rank: int, count: int) -> list[int]:
-    """`count` cores of a rank; ranks beyond the last core begin anew with the first."""
+    """`count` of `cores` for a rank; ranks after the last core start again at the first."""
     first = local_rank * count
-    return sorted({cores[place % len(cores)] for place in range(first, first + count)})
+    return sorted({cores[index % len(cores)] for index in range(first, first + count)})
 
 
-def gpu_share(near: Sequence[Sequence[int]], number: int) -> list[int]:
-    """The cores of GPU `number`: an equal part of those that lie `near` it, by GPU."""
-    own = near[number]
-    beside = [other for other, cores in enumerate(near) if list(cores) == list(own)]
-    count = max(1, len(own) // len(beside))
-    return cpu_share(own, beside.index(number), count)
+def gpu_share(near: Sequence[Sequence[int]], gpu: int) -> list[int]:
+    """An equal share of the cores next to `gpu`; `near` has the cores next to each GPU."""
+    neighbors = [other for other, cores in enumerate(near) if list(cores) == list(near[gpu])]
+    count = max(1, len(near[gpu]) // len(neighbors))
+    return cpu_share(near[gpu], neighbors.index(gpu), count)
 
 
 def parse_cores(text: str) -> list[int]:
-    """The kernel's lists, such as "0-3,8": [0, 1, 2, 3, 8]."""
+    """Parse a list of the kernel: "0-3,8" is [0, 1, 2, 3, 8]."""
     cores: list[int] = []
     for part in filter(None, text.strip().split(",")):
         first, _, last = part.partition("-")
@@ -47,12 +47,13 @@ def parse_cores(text: str) -> list[int]:
     return cores
 
 
-def _near(number: int, available: Sequence[int]) -> list[int]:
-    """Those of `available` that are near the GPU; all where the kernel doesn't tell."""
-    gpu: Any = torch.cuda.get_device_properties(number)
+def _near(gpu: int, available: Sequence[int]) -> list[int]:
+    """Those of `available` next to `gpu`; all of them if the kernel does not report it."""
+    properties: Any = torch.cuda.get_device_properties(gpu)
     try:
-        # As torch.numa.binding finds the node of a GPU.
-        address = f"{gpu.pci_domain_id:04x}:{gpu.pci_bus_id:02x}:{gpu.pci_device_id:02x}.0"
+        # torch.numa.binding finds the node of a GPU by this address.
+        bus, device = properties.pci_bus_id, properties.pci_device_id
+        address = f"{properties.pci_domain_id:04x}:{bus:02x}:{device:02x}.0"
         text = Path(f"/sys/bus/pci/devices/{address}/local_cpulist").read_text()
     except (AttributeError, OSError):
         return list(available)

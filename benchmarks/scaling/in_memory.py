@@ -1,4 +1,4 @@
-"""Encoded images that lie in memory: what the loader gives when reading costs nothing."""
+"""A source of encoded images in memory, whose reads cost nothing."""
 
 from dataclasses import dataclass, field
 
@@ -15,21 +15,22 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class InMemorySource(BatchContext):
-    """A source whose samples are read when they are first taken, and stay in `held`: images, with
-    their masks where they have some."""
+    """Reads each sample once and then keeps it in `cache`: sample -> image, and mask if any."""
 
-    held: dict[int, tuple[Bytes, ...]] = field(default_factory=dict)
+    cache: dict[int, tuple[Bytes, ...]] = field(default_factory=dict)
 
     def supply(self, watch: StallWatchdog) -> Fetcher:
-        return HeldSupply(super().supply(watch), self.held, masks=self.graph.masks)
+        return InMemoryFetcher(super().supply(watch), self.cache, masks=self.graph.masks)
 
 
-class HeldSupply:
-    """Samples from `held`; those that it lacks come from `supply`."""
+class InMemoryFetcher:
+    """Samples from `cache`; `fetcher` reads those that it lacks."""
 
-    def __init__(self, supply: Fetcher, held: dict[int, tuple[Bytes, ...]], *, masks: bool) -> None:
-        self._supply, self._held, self._masks = supply, held, masks
-        self.close = supply.close
+    def __init__(
+        self, fetcher: Fetcher, cache: dict[int, tuple[Bytes, ...]], *, masks: bool
+    ) -> None:
+        self._fetcher, self._cache, self._masks = fetcher, cache, masks
+        self.close = fetcher.close
 
     def advise(self, samples: Integers) -> Integers:
         return samples[:0]
@@ -41,18 +42,19 @@ class HeldSupply:
         pass
 
     def take(self, samples: Integers, spare: Bytes | None = None) -> Fetched:
-        wanted = samples.tolist()
-        missing = [place for place, sample in enumerate(wanted) if sample not in self._held]
+        requested = samples.tolist()
+        missing = [index for index, sample in enumerate(requested) if sample not in self._cache]
         bad = {}
         if missing:
-            taken = self._supply.take(samples[missing])
-            bad = {missing[place]: reason for place, reason in taken.bad.items()}
-            stored = (taken.images, taken.masks) if self._masks else (taken.images,)
-            for place, *own in zip(missing, *stored, strict=True):
-                if place not in bad:
-                    self._held[wanted[place]] = tuple(each.copy() for each in own)
-        found = [self._held.get(sample) for sample in wanted]
+            fetched = self._fetcher.take(samples[missing])
+            bad = {missing[index]: reason for index, reason in fetched.bad.items()}
+            components = (fetched.images, fetched.masks) if self._masks else (fetched.images,)
+            for index, *encoded in zip(missing, *components, strict=True):
+                if index not in bad:
+                    self._cache[requested[index]] = tuple(part.copy() for part in encoded)
+        stored = [self._cache.get(sample) for sample in requested]
         images, *masks = (
-            [own and own[component] for own in found] for component in range(1 + self._masks)
+            [sample and sample[component] for sample in stored]
+            for component in range(1 + self._masks)
         )
         return Fetched(images, bad, masks=masks[0] if masks else [])

@@ -1,15 +1,16 @@
-"""What the trainer's loop takes on each rung of the stall ladder, on one rank of one world."""
+"""The batches of each rung of the stall ladder, on one rank of one world."""
 
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 
 from torch.nn.parallel import DistributedDataParallel
 
 from benchmarks.measuring.page_cache import drop
 from benchmarks.scaling.in_memory import InMemorySource
-from benchmarks.scaling.record import APART, COLD, IN_STEP, LOADER, MEMORY, REPLAYED, WARM
+from benchmarks.scaling.record import COLD, LOADER, LOCKSTEP, MEMORY, NO_ALL_REDUCE, ONE_BATCH, WARM
 from pipeline.batches import Batch, decoded_batches
 from pipeline.build import TrainStream, train_stream
 from pipeline.loader import Loader
@@ -20,59 +21,60 @@ from pipeline.watchdog import StallWatchdog
 from trainer.data import train_batches
 from trainer.setup import TrainingRun
 
-# The rungs that the loader's threads work on.
+# The rungs with the loader's threads.
 LOADED = (MEMORY, WARM, COLD, LOADER)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """Each opening begins at position 0: all runs of a rung see the same samples.
+    """Inputs of a training run. Batches start at position 0, so all runs of a rung see the same
+    samples.
 
     Attributes:
-        loader: the trainer's own.
-        stream: what that is made from.
-        held: the same stream's source, with encoded images in memory.
-        replayed: the loader's first batch; `synthetic` has its shape.
-        files: the split's tars that lie on this machine.
+        loader: the trainer's.
+        stream: that the loader reads.
+        in_memory: the source of `stream`, with encoded images in memory.
+        one_batch: the first batch of the loader; `synthetic` has its shape.
+        files: the tars of the split that are local.
     """
 
-    job: TrainingRun
+    run: TrainingRun
     loader: Loader
     stream: TrainStream
-    held: InMemorySource
-    replayed: Batch
+    in_memory: InMemorySource
+    one_batch: Batch
     synthetic: Batch
     files: list[Path]
 
     @property
-    def ahead(self) -> int:
-        """The most steps that the loader is ahead."""
-        config = self.job.settings.pipeline
+    def max_lookahead(self) -> int:
+        """The largest number of steps that the loader prepares ahead."""
+        config = self.run.settings.pipeline
         return max_lookahead(config.prefetch, config.read_ahead, self.group)
 
     @property
     def group(self) -> int:
-        """Steps that come from the loader at once."""
+        """Number of steps that the loader delivers at once."""
         return self.stream.source.group
 
     @contextmanager
     def open(self, rung: str) -> Iterator[Iterator[Batch]]:
-        """Endless batches; the loader's threads and files are freed at the end."""
+        """Endless batches; the end frees the loader's threads and files."""
         with closing(self._batches(rung)) as batches:
             yield batches
 
     def prepare(self, rung: str, steps: int) -> None:
-        """Let the page cache forget the files, or hold what so many steps will read."""
+        """Drop the files from the page cache, or load the samples of `steps` steps into it."""
         if rung == COLD:
             drop(self.files)
         elif rung in (WARM, LOADER):
             self._read(steps)
 
     @contextmanager
-    def exchanging(self, rung: str) -> Iterator[None]:
-        """Ranks exchange gradients, but on the rungs that they work apart on."""
-        model = self.job.train_step.model
-        if rung in (APART, IN_STEP) and isinstance(model, DistributedDataParallel):
+    def gradient_exchange(self, rung: str) -> Iterator[None]:
+        """Disables the exchange of gradients on the rungs without it."""
+        model = self.run.train_step.model
+        if rung in (NO_ALL_REDUCE, LOCKSTEP) and isinstance(model, DistributedDataParallel):
             with model.no_sync():
                 yield
         else:
@@ -80,25 +82,26 @@ class Inputs:
 
     def _batches(self, rung: str) -> Generator[Batch]:
         if rung == MEMORY:
-            return decoded_batches(self.held, self.stream.plan(0))
+            return decoded_batches(self.in_memory, self.stream.plan(0))
         if rung in (WARM, LOADER):
             return self._loaded()
         if rung == COLD:
             return self._dropping(self._loaded())
-        return _again(self.replayed if rung == REPLAYED else self.synthetic)
+        batch = self.one_batch if rung == ONE_BATCH else self.synthetic
+        return (same for same in repeat(batch))
 
     def _loaded(self) -> Generator[Batch]:
         self.loader.load_state_dict(self.loader.state_dict() | {"position": 0})
         yield from self.loader
 
     def _dropping(self, batches: Generator[Batch]) -> Generator[Batch]:
-        """The batches; files are dropped after each pass, which would find them warm."""
+        """`batches`; drops the files after each pass over them, so that the next one is cold."""
         since_dropped = 0
         with closing(batches):
             for batch in batches:
-                since_dropped += len(batch.samples) * self.job.world.world_size
+                since_dropped += len(batch.samples) * self.run.world.world_size
                 if since_dropped >= self.stream.samples:
-                    if self.job.world.local_rank == 0:
+                    if self.run.world.local_rank == 0:
                         drop(self.files)
                     since_dropped = 0
                 yield batch
@@ -112,9 +115,9 @@ class Inputs:
                 reader.read(plan.batch_at(step).samples)
 
 
-def open_inputs(job: TrainingRun) -> Inputs:
-    """For the world and the global batch of `job`."""
-    settings, world, dataset = job.settings, job.world, job.data.dataset
+def open_inputs(run: TrainingRun) -> Inputs:
+    """Inputs for the world and the global batch size of `run`."""
+    settings, world, dataset = run.settings, run.world, run.data.dataset
     assert dataset is not None
     global_batch_size = settings.recipe.global_batch_size
     stream = train_stream(
@@ -126,36 +129,36 @@ def open_inputs(job: TrainingRun) -> Inputs:
         world_size=world.world_size,
     )
     loader = train_batches(
-        job.data,
+        run.data,
         settings.pipeline,
         world,
         global_batch_size=global_batch_size,
         position=0,
         end_position=None,
     )
-    replayed = _first(loader)
+    one_batch = _first(loader)
     index = stream.source.index
     paths = [index.directory / shard.name for shard in index.split.shards]
     return Inputs(
-        job=job,
+        run=run,
         loader=loader,
         stream=stream,
-        held=InMemorySource(**vars(stream.source)),
-        replayed=replayed,
-        synthetic=_random_like(replayed),
+        in_memory=InMemorySource(**vars(stream.source)),
+        one_batch=one_batch,
+        synthetic=_random_like(one_batch),
         files=[path for path in paths if path.exists()],
     )
 
 
 def _first(loader: Loader) -> Batch:
-    """A copy of the first batch: DALI uses its memory again."""
+    """A copy of the first batch: DALI reuses its memory."""
     with closing(iter(loader)) as batches:  # type: ignore[type-var]
         batch = next(batches)
         return Batch(batch.images.clone(), batch.targets.clone(), batch.samples)
 
 
 def _random_like(batch: Batch) -> Batch:
-    """The synthetic loader's images at the batch's size, with its targets, which fit the task."""
+    """A synthetic batch of the same size, with the targets of `batch`, which fit the task."""
     loader = synthetic_loader(
         batch_size=len(batch.samples),
         image_size=batch.images.shape[-1],
@@ -163,8 +166,3 @@ def _random_like(batch: Batch) -> Batch:
         device=batch.images.device,
     )
     return Batch(next(iter(loader)).images, batch.targets, batch.samples)
-
-
-def _again(batch: Batch) -> Generator[Batch]:
-    while True:
-        yield batch

@@ -1,13 +1,13 @@
-"""Which sizes are measured, and with which batches, where not all of it was said."""
+"""World sizes and batch sizes to measure, with defaults for what was not given."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
-from benchmarks.scaling.config import ScalingBenchmark
+from benchmarks.scaling.config import LadderConfig
 from benchmarks.scaling.record import MODES, STRONG
 from pipeline.errors import MisuseError
 from pipeline.machine import available_cores
@@ -16,12 +16,12 @@ from trainer.config import Settings
 from trainer.data import TrainingData, task_of
 from trainer.setup import model_for
 
-# More ranks than that are measured only where they are asked for: a CPU's share memory.
-MOST_CPU_RANKS = 8
+# More ranks on a CPU, which share its memory bandwidth, need --ranks.
+MAX_CPU_RANKS = 8
 GPU_BATCH_SIZE = 128
-# ResNet-50 at 224 px takes a core seconds for each of these images.
+# ResNet-50 at 224 px takes a core seconds for each image.
 CPU_MODEL = "resnet18"
-CPU_BATCH_SIZE, MOST_CPU_BATCH_SIZE = 2, 32
+CPU_BATCH_SIZE, MAX_CPU_BATCH_SIZE = 2, 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +40,8 @@ class Size:
 
 @dataclass(frozen=True, kw_only=True)
 class ScalingPlan:
-    """What is measured, all said; `ranks_per_node` are started on each machine, which has
-    so many `gpus`."""
+    """A measurement without open choices; each machine starts `ranks_per_node` ranks and has
+    `gpus` GPUs."""
 
     ranks: tuple[int, ...]
     ranks_per_node: int
@@ -53,7 +53,7 @@ class ScalingPlan:
 
     @property
     def sizes(self) -> tuple[Size, ...]:
-        """Weak ones first, smaller ones first."""
+        """Weak sizes first, small sizes first."""
         return tuple(
             Size(mode=mode, world_size=ranks, batch_size=self._batch_size(mode, ranks))
             for mode in self.modes
@@ -67,34 +67,35 @@ class ScalingPlan:
 
 
 def plan_scaling(
-    benchmark: ScalingBenchmark,
+    config: LadderConfig,
     settings: Settings,
     typed: Mapping[str, Any],
     *,
     image_size_px: int,
+    modes: Sequence[str] = MODES,
 ) -> ScalingPlan:
-    """Fill in what wasn't said; `typed` are the settings that were.
+    """Choose what `config` leaves open; `typed` are those of `settings` that are not defaults.
 
-    Raises ``MisuseError`` for sizes that the machines or the global batch can't be divided by.
+    Raises ``MisuseError`` for world sizes that do not divide the global batch size, or a largest
+    one that the number of machines does not divide.
     """
     gpus = 0 if settings.machine.device == "cpu" else torch.cuda.device_count()
-    ranks = benchmark.ranks or default_ranks(gpus, available_cores(), benchmark)
-    if ranks[-1] % benchmark.nnodes:
+    ranks = config.ranks or default_ranks(gpus, available_cores(), config)
+    if ranks[-1] % config.nnodes:
         raise MisuseError(
-            f"--ranks {ranks[-1]} can't be divided by --nnodes {benchmark.nnodes}: the largest "
-            f"size takes all machines."
+            f"--ranks {ranks[-1]} can't be divided by --nnodes {config.nnodes}: the largest world "
+            f"size needs all machines."
         )
-    batch_size = benchmark.batch_size or default_batch_size(gpus, image_size_px)
+    batch_size = config.batch_size or default_batch_size(gpus, image_size_px)
     if not gpus and "model" not in typed:
         settings = replace(settings, recipe=replace(settings.recipe, model=CPU_MODEL))
+    default = default_global_batch_size(ranks, batch_size)
     plan = ScalingPlan(
         ranks=ranks,
-        ranks_per_node=ranks[-1] // benchmark.nnodes,
-        modes=tuple(mode for mode in MODES if mode in (benchmark.mode or MODES)),
+        ranks_per_node=ranks[-1] // config.nnodes,
+        modes=tuple(mode for mode in MODES if mode in modes),
         batch_size=batch_size,
-        global_batch_size=typed.get(
-            "global_batch_size", default_global_batch_size(ranks, batch_size)
-        ),
+        global_batch_size=typed.get("global_batch_size", default),
         settings=settings,
         gpus=gpus,
     )
@@ -103,27 +104,28 @@ def plan_scaling(
 
 
 def check_model(settings: Settings, data: TrainingData) -> None:
-    """Raises ``MisuseError``, before ranks are started, for a model that can't learn `data`."""
+    """Raise ``MisuseError`` for a model that does not fit `data`, before the ranks start."""
     model_for(settings, data, task_of(data, label_smoothing=0.0))
 
 
-def default_ranks(gpus: int, cores: int, benchmark: ScalingBenchmark) -> tuple[int, ...]:
-    """Powers of two up to what there is on all machines."""
-    cpu_ranks = min(MOST_CPU_RANKS, cores // (benchmark.cores_per_rank or 1))
-    most = benchmark.nnodes * max(1, gpus or cpu_ranks)
-    return (*(2**power for power in range(most.bit_length()) if 2**power < most), most)
+def default_ranks(gpus: int, cores: int, config: LadderConfig) -> tuple[int, ...]:
+    """Powers of two up to the number of GPUs, or of cores, of all machines."""
+    cpu_ranks = min(MAX_CPU_RANKS, cores // (config.cores_per_rank or 1))
+    largest = config.nnodes * max(1, gpus or cpu_ranks)
+    return (*(2**power for power in range(largest.bit_length()) if 2**power < largest), largest)
 
 
 def default_global_batch_size(ranks: tuple[int, ...], batch_size: int) -> int:
-    """What the smallest size takes in weak scaling, or so much more that all sizes divide it."""
-    every = math.lcm(*ranks)
-    return every * -(-ranks[0] * batch_size // every)
+    """The smallest multiple of all world sizes that is at least the global batch size of the
+    smallest one in weak scaling."""
+    multiple = math.lcm(*ranks)
+    return multiple * -(-ranks[0] * batch_size // multiple)
 
 
 def default_batch_size(gpus: int, image_size_px: int) -> int:
-    """A step on a CPU takes as long at any size of the images."""
+    """On a CPU a step takes about as long at any image size."""
     if gpus:
         return GPU_BATCH_SIZE
-    fitting = int(CPU_BATCH_SIZE * (224 / image_size_px) ** 2)
-    power_of_two = 1 << max(0, fitting.bit_length() - 1)
-    return max(CPU_BATCH_SIZE, min(MOST_CPU_BATCH_SIZE, power_of_two))
+    proportional = int(CPU_BATCH_SIZE * (224 / image_size_px) ** 2)
+    power_of_two = 1 << max(0, proportional.bit_length() - 1)
+    return max(CPU_BATCH_SIZE, min(MAX_CPU_BATCH_SIZE, power_of_two))

@@ -1,30 +1,28 @@
-"""What bench-scaling keeps in its bundle, beside what every bundle
-holds (``benchmarks.measuring.result_file``):
+"""The entries of a result of bench-scaling, besides those of every result
+(``benchmarks.measuring.result_file``):
 
-    points              a Point for each world size in each mode, weak and smaller ones first
-      mode                "weak": the batch of a rank is the same at each size; "strong": the global
-                          batch is
+    points              a Point for each world size in each mode, weak and small sizes first
+      mode                "weak": each rank's batch size is constant; "strong": the global one is
       world_size, nodes   ranks, and the machines that they ran on
-      batch_size          of a rank; global_batch_size: of all
-      gradient_bytes      that each rank gives to the exchange in a step
+      batch_size          of a rank; global_batch_size: of all ranks
+      gradient_bytes      that each rank contributes to the all-reduce of a step
       rungs               name -> Rung, those of RUNGS that were measured
-      shares              Parts of the step from warm files, which add up to 1; storage is 0
-      cold_shares         of the step from cold files; null where these weren't measured
-      share_intervals     part -> [low, high] of `shares`, from the runs each taken alone
-      efficiency          images/s of a rank over those at the baseline, the smallest size
-                          of the same mode
-      efficiency_interval [low, high], from the runs each taken alone
-      losses              Parts that add up to 1 - efficiency: how much more of the step each takes
-                          than at the baseline; negative where it takes less
-      limit               the part that the step is bound by, "compute" where nothing else is
-      sentence            what that means, for people
-      gates               Gate: what must hold for the figures to be trusted, and whether it does
-      rank_cores          of each rank the cores that it was pinned to; [] where it wasn't
+      shares              Parts of the step from warm files, with the sum 1; storage is 0
+      cold_shares         Parts of the step from cold files; null where these weren't measured
+      share_intervals     part -> [low, high] of `shares`, from the shares of each run
+      efficiency          images/s of a rank over those at the baseline, the smallest size of the
+                          same mode
+      efficiency_interval [low, high], from the efficiency of each run
+      losses              Parts with the sum 1 - efficiency: growth of each part since the baseline,
+                          as a share of the step; negative for a part that shrank
+      limit               the part that limits the step, "compute" if no other does
+      sentence            the conclusion, for people
+      gates               ValidityCheck: conditions that make the figures reliable
+      rank_cores          the cores of each rank; [] for a rank that was not pinned
     model, image_size_px, device, precision, dataset, split_bytes, fits_in_page_cache, settings
 
-`median`, `interval` and `values` of the bundle are images/s from warm files, a row for each point,
-called ``Point.name``. The machine, versions, command and commit stand in `environment`, once.
-Seconds are those of one step. ``read_points`` gives the points of a bundle back.
+`median`, `interval` and `values` of the result are images/s from warm files, with a row for each
+point, named ``Point.name``. Seconds are those of one step.
 """
 
 import statistics
@@ -32,41 +30,50 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from benchmarks.measuring.result_file import from_json
+from benchmarks.measuring.text import counted
+
 WEAK, STRONG = MODES = "weak", "strong"
 
-# The stall ladder, from the model alone to cold files; each is what the trainer's loop takes.
-APART, IN_STEP, SYNTHETIC, REPLAYED, MEMORY, WARM, COLD, LOADER = RUNGS = (
-    "apart",  # synthetic batches, gradients not exchanged; more than one rank only
-    "in step",  # the same, and ranks wait for each other after each step
-    "synthetic",  # one random batch on the device, again and again
-    "replayed",  # one batch of the loader, again and again
-    "memory",  # the whole loader, but that encoded images lie in memory
-    "warm files",  # the whole loader, files in the page cache
-    "cold files",  # the whole loader, files dropped from it
-    "loader",  # the loader alone on all ranks at once, warm files, no model
+# The rungs of the stall ladder, from the model without input to cold files, as the table explains
+# them.
+EXPLANATIONS = {
+    "no all-reduce": "one random batch, repeated; ranks exchange no gradients",
+    "lockstep": "the same; ranks wait for each other after each step",
+    "synthetic": "one random batch, repeated; ranks exchange gradients",
+    "one batch": "one batch of the loader, repeated",
+    "memory": "the loader, with encoded images in memory",
+    "warm files": "the loader, with files in the page cache",
+    "cold files": "the loader, with files dropped from the page cache",
+    "loader": "the loader without a model, files in the page cache",
+}
+NO_ALL_REDUCE, LOCKSTEP, SYNTHETIC, ONE_BATCH, MEMORY, WARM, COLD, LOADER = RUNGS = tuple(
+    EXPLANATIONS
 )
+# Names in results that were written before 2026-12.
+_EARLIER_NAMES = {"apart": NO_ALL_REDUCE, "in step": LOCKSTEP, "replayed": ONE_BATCH}
 
 
 def size_name(mode: str, world_size: int) -> str:
-    """As tables and bundles call a world size in a mode."""
-    return f"{mode}, {world_size} rank{'s' * (world_size > 1)}"
+    """Name of a world size in a mode, in tables and results."""
+    return f"{mode}, {counted(world_size, 'rank')}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rung:
-    """Raw figures of one rung, run by run, warm-up dropped.
+    """Figures of one rung, run by run, without the warm-up.
 
     Attributes:
-        step_seconds: from the barrier that all ranks began at to the one that all had come to, on
-            the rank that saw the longest, per step.
-        rank_seconds: run -> rank -> seconds per step until the rank was done with its own.
-        data_seconds: that a step waited for its batch, mean over ranks; 0 without a loader. Time
-            that a GPU still works in counts.
-        wait_seconds: that a step's ranks waited for the last of them, mean over ranks; of IN_STEP,
-            None of others.
-        disk_share: bytes that disks read over those of the images, of all ranks; None where the
-            kernel doesn't tell, and of rungs without files.
-        steps: of a run.
+        step_seconds: duration of a step between the barriers around the lap, on the rank that
+            measured the longest.
+        rank_seconds: run -> rank -> seconds per step until the rank finished its own work.
+        data_seconds: time that a step waited for its batch, mean over ranks; 0 without a loader. It
+            includes time in which a GPU still works.
+        wait_seconds: time that the ranks of a step waited for the last one, mean over ranks; None
+            on rungs other than LOCKSTEP.
+        disk_share: bytes read from disks over the bytes of the images, of all ranks; None if
+            unknown, and on rungs without files.
+        steps: number of steps of a run.
     """
 
     step_seconds: tuple[float, ...]
@@ -83,16 +90,15 @@ class Rung:
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """Where a step goes, in seconds or in shares of the whole; see ``attribution`` for how each is
-    found.
+    """The parts of a step, in seconds or as shares; ``stall_ladder.attribute`` computes them.
 
     Attributes:
-        compute: forward, backward and update, of the mean rank.
+        compute: forward, backward and update, mean over ranks.
         waiting: for the slowest rank.
-        communication: exchanging gradients, as far as nothing is computed meanwhile.
-        interference: of the loader with the model where both work at once.
-        input: waiting for the loader, since it is slower than the model.
-        storage: what cold files add to warm ones.
+        communication: all-reduce of gradients that does not overlap with computing.
+        interference: slowdown of loader and model by each other.
+        input: waiting for a loader that is slower than the model.
+        storage: additional time with cold files.
     """
 
     compute: float
@@ -126,7 +132,7 @@ PARTS = tuple(field.name for field in fields(Parts))
 
 @dataclass(frozen=True, kw_only=True)
 class ValidityCheck:
-    """Something that must hold for the figures to be trusted; `sentence` says what was found."""
+    """A condition that makes the figures reliable; `sentence` is the evidence."""
 
     name: str
     holds: bool
@@ -134,8 +140,8 @@ class ValidityCheck:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
-    """What was measured of one world size in one mode; see the top of this module."""
+class LadderMeasurement:
+    """Measurements of one world size in one mode; the top of this module explains the fields."""
 
     mode: str
     world_size: int
@@ -155,16 +161,16 @@ class Measured:
 
     def rates(self, rung: str = WARM) -> tuple[float, ...]:
         """images/s of the whole world, run by run."""
-        return tuple(self.global_batch_size / each for each in self.rungs[rung].step_seconds)
+        return tuple(self.global_batch_size / step for step in self.rungs[rung].step_seconds)
 
     def images_per_second(self, rung: str = WARM) -> float:
-        """Of the whole world, in the median run."""
+        """Median over the runs, of the whole world."""
         return statistics.median(self.rates(rung))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Point(Measured):
-    """And what follows from it, beside the baseline of its mode."""
+class Point(LadderMeasurement):
+    """A measurement with its conclusions, compared with the baseline of its mode."""
 
     shares: Parts
     cold_shares: Parts | None
@@ -174,54 +180,20 @@ class Point(Measured):
     losses: Parts
     limit: str
     sentence: str
-    gates: tuple[ValidityCheck, ...]
+    checks: tuple[ValidityCheck, ...]
 
-    def as_record(self) -> dict[str, Any]:
-        return asdict(self) | {"global_batch_size": self.global_batch_size}
+    def to_dict(self) -> dict[str, Any]:
+        record = asdict(self) | {"global_batch_size": self.global_batch_size}
+        return record | {"gates": record.pop("checks")}
 
 
 def read_points(bundle: Mapping[str, Any]) -> tuple[Point, ...]:
-    """The points of a bundle of bench-scaling, as ``read_bundle`` gives it."""
-    return tuple(_point(record) for record in bundle["points"])
-
-
-def read_measured(record: Mapping[str, Any]) -> Measured:
-    """Back from JSON."""
-    return Measured(**_measured_values(record))
-
-
-def _point(record: Mapping[str, Any]) -> Point:
-    cold = record["cold_shares"]
-    intervals = record["share_intervals"]
-    return Point(
-        **_measured_values(record),
-        shares=Parts(**record["shares"]),
-        cold_shares=None if cold is None else Parts(**cold),
-        share_intervals={name: (low, high) for name, (low, high) in intervals.items()},
-        efficiency=record["efficiency"],
-        efficiency_interval=tuple(record["efficiency_interval"]),
-        losses=Parts(**record["losses"]),
-        limit=record["limit"],
-        sentence=record["sentence"],
-        gates=tuple(ValidityCheck(**gate) for gate in record["gates"]),
+    """The points of a result of bench-scaling, as ``read_bundle`` returns it."""
+    return tuple(
+        from_json(Point, {**record, "rungs": _current_names(record), "checks": record["gates"]})
+        for record in bundle["points"]
     )
 
 
-def _measured_values(record: Mapping[str, Any]) -> dict[str, Any]:
-    values = {field.name: record[field.name] for field in fields(Measured)}
-    return values | {
-        "rungs": {name: _rung(rung) for name, rung in record["rungs"].items()},
-        "rank_cores": tuple(map(tuple, record["rank_cores"])),
-    }
-
-
-def _rung(record: Mapping[str, Any]) -> Rung:
-    waits = record["wait_seconds"]
-    return Rung(
-        step_seconds=tuple(record["step_seconds"]),
-        rank_seconds=tuple(map(tuple, record["rank_seconds"])),
-        data_seconds=tuple(record["data_seconds"]),
-        wait_seconds=None if waits is None else tuple(waits),
-        disk_share=record["disk_share"],
-        steps=record["steps"],
-    )
+def _current_names(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {_EARLIER_NAMES.get(name, name): rung for name, rung in record["rungs"].items()}

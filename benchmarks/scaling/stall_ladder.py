@@ -1,17 +1,15 @@
-"""Measured step times -> where a step goes. Pure functions; docs/stall-ladder.md gives the reasons.
+"""The parts of a step, from measured step times: pure functions; docs/stall-ladder.md explains why.
 
-The levels of one step, each in seconds and none above the whole:
+Seconds of one step:
 
-    apart       a rank alone: synthetic batches, gradients not exchanged; mean of the ranks
-    + waiting   until the last rank is done
-    synthetic   the ranks together: synthetic batches, gradients exchanged
-    loader      the loader alone, which works while the model does
+    compute     a rank without others: synthetic batches, no exchange of gradients; mean of ranks
+    waiting     until the last rank has finished
+    synthetic   all ranks: synthetic batches, gradients exchanged
+    loader      the loader without a model, which in training works at the same time as the model
     warm        the trainer's loop, files in the page cache
-    cold        the same, files not in the page cache
+    cold        the trainer's loop, files not in the page cache
 
-    compute       = apart
-    waiting       = waiting
-    communication = synthetic - apart - waiting
+    communication = synthetic - compute - waiting
     input         = max(loader - synthetic, 0)
     interference  = warm - max(loader, synthetic)
     storage       = cold - warm
@@ -21,16 +19,27 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.scaling.record import APART, COLD, IN_STEP, LOADER, SYNTHETIC, WARM, Parts, Rung
+from benchmarks.scaling.record import (
+    COLD,
+    LOADER,
+    LOCKSTEP,
+    NO_ALL_REDUCE,
+    SYNTHETIC,
+    WARM,
+    Parts,
+    Rung,
+)
 
-Middle = Callable[[Sequence[float]], float]
+# Input that takes a smaller share of the step does not limit it.
+STARVED = 0.05
+Aggregate = Callable[[Sequence[float]], float]
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepTimes:
-    """Seconds of a step by level; `cold` is None where cold files weren't measured."""
+    """Seconds of a step; `cold` is None where cold files weren't measured."""
 
-    apart: float
+    compute: float
     waiting: float
     synthetic: float
     loader: float
@@ -39,11 +48,10 @@ class StepTimes:
 
 
 def attribute(times: StepTimes) -> Parts:
-    """The parts of a step from warm files, and from cold ones where `cold` is given; they add up
-    to the whole. A level that comes out above the next by chance is cut to it.
-    """
+    """Split a step into parts; their sum is `warm`, or `cold` if it is given. A time that by chance
+    exceeds the time that should include it is reduced to that one."""
     synthetic = min(times.synthetic, times.warm)
-    compute = min(times.apart, synthetic)
+    compute = min(times.compute, synthetic)
     waiting = min(times.waiting, synthetic - compute)
     starved = min(max(times.loader - synthetic, 0.0), times.warm - synthetic)
     return Parts(
@@ -57,31 +65,31 @@ def attribute(times: StepTimes) -> Parts:
 
 
 def step_times(
-    rungs: Mapping[str, Rung], middle: Middle = statistics.median, *, cold: bool = False
+    rungs: Mapping[str, Rung], aggregate: Aggregate = statistics.median, *, cold: bool = False
 ) -> StepTimes:
-    """The levels from the rungs, the `middle` of the runs of each. One rank alone is never apart
-    from others, nor waits for them."""
-    synthetic = middle(rungs[SYNTHETIC].step_seconds)
-    apart = synthetic
-    if APART in rungs:
-        apart = middle([statistics.mean(ranks) for ranks in rungs[APART].rank_seconds])
-    waits = rungs[IN_STEP].wait_seconds if IN_STEP in rungs else None
+    """Reduce the runs of each rung by `aggregate`. A single rank has neither NO_ALL_REDUCE nor
+    LOCKSTEP: its synthetic step is all compute."""
+    seconds = {name: aggregate(rung.step_seconds) for name, rung in rungs.items()}
+    compute, waiting = seconds[SYNTHETIC], 0.0
+    if NO_ALL_REDUCE in rungs:
+        compute = aggregate([statistics.mean(run) for run in rungs[NO_ALL_REDUCE].rank_seconds])
+    if LOCKSTEP in rungs and (waits := rungs[LOCKSTEP].wait_seconds) is not None:
+        waiting = aggregate(waits)
     return StepTimes(
-        apart=apart,
-        waiting=0.0 if waits is None else middle(waits),
-        synthetic=synthetic,
-        loader=middle(rungs[LOADER].step_seconds),
-        warm=middle(rungs[WARM].step_seconds),
-        cold=middle(rungs[COLD].step_seconds) if cold else None,
+        compute=compute,
+        waiting=waiting,
+        synthetic=seconds[SYNTHETIC],
+        loader=seconds[LOADER],
+        warm=seconds[WARM],
+        cold=seconds[COLD] if cold else None,
     )
 
 
 def losses(seconds: Parts, baseline: Parts, *, images_ratio: float) -> Parts:
-    """What each part has grown by since the baseline, as a share of the step; they add up to
-    1 - efficiency.
+    """Growth of each part since the baseline, as a share of the step; the sum is 1 - efficiency.
 
-    `images_ratio`: images of a rank's step over those at the baseline: 1 in weak scaling, the ratio
-    of the world sizes in strong, where a rank's step has fewer images the more ranks there are.
+    `images_ratio`: batch size of a rank over that at the baseline: 1 in weak scaling, in strong
+    scaling the inverse ratio of the world sizes.
     """
     return (seconds - baseline * images_ratio) * (1 / seconds.total)
 
@@ -91,20 +99,14 @@ def efficiency(seconds: float, baseline_seconds: float, *, images_ratio: float) 
     return images_ratio * baseline_seconds / seconds
 
 
-# Less of the step than this, and the loader is no limit worth a word.
-STARVED = 0.05
-
-
 def limit(shares: Parts) -> str:
-    """The part that the step is bound by.
+    """The part that limits the step.
 
-    Input (with storage) where the model waits for it for more than STARVED of the step: the
-    loader is then slower than the model, so that a faster model or network would change nothing.
-    Else the largest of the others, which follow each other in a step.
+    Input or storage if both together take more than STARVED of the step: the loader is then slower
+    than the model, so a faster model or network would not help. Otherwise the largest of the other
+    parts, which follow one another in a step.
     """
     if shares.input + shares.storage > STARVED:
         return "input" if shares.input >= shares.storage else "storage"
-    values = shares.as_dict()
-    return max(
-        ("compute", "waiting", "communication", "interference"), key=lambda name: values[name]
-    )
+    others = ("compute", "waiting", "communication", "interference")
+    return max(others, key=lambda name: shares.as_dict()[name])

@@ -1,132 +1,126 @@
-"""What a point's figures mean, in one sentence."""
+"""Sentences and tables about the points of bench-scaling."""
 
-import sys
 from collections.abc import Mapping, Sequence
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-
 from benchmarks.measuring.intervals import median_interval
+from benchmarks.measuring.table import print_table
 from benchmarks.measuring.text import figure
 from benchmarks.scaling.record import (
     COLD,
+    EXPLANATIONS,
     LOADER,
     PARTS,
     RUNGS,
     SYNTHETIC,
     WARM,
-    Measured,
+    LadderMeasurement,
     Parts,
     Point,
 )
 from benchmarks.scaling.stall_ladder import limit
 
-
-def sentence(measured: Measured, shares: Parts) -> str:
-    """`shares` are those of the step that decides, from warm or from cold files."""
-    rate = measured.images_per_second
-    loader, model, whole = (figure(rate(rung)) for rung in (LOADER, SYNTHETIC, WARM))
-    bound = limit(shares)
-    share = f"{getattr(shares, bound):.0%}"
-    if bound == "input":
-        said = (
-            f"input-bound: the loader gives {loader} images/s, the model could take {model}; "
-            f"waiting for input takes {share} of the step"
-        )
-    elif bound == "storage":
-        said = (
-            f"input-bound: cold files give {figure(rate(COLD))} images/s, warm ones {whole}; "
-            f"reading takes {share} of the step"
-        )
-    elif bound == "interference":
-        said = (
-            f"bound by interference: the loader alone gives {loader} images/s, the model alone "
-            f"takes {model}, both at once {whole}; being in each other's way takes {share} of the "
-            f"step"
-        )
-    elif bound == "communication":
-        megabytes = f"{measured.gradient_bytes / 1e6:,.1f} MB"
-        said = (
-            f"communication-bound: exchanging {megabytes} of gradients takes {share} of the step, "
-            f"computing {shares.compute:.0%}"
-        )
-    elif bound == "waiting":
-        said = f"bound by the slowest rank: waiting for it takes {share} of the step"
-    else:
-        said = (
-            f"compute-bound: {share} of the step is the model's; it gets {whole} images/s and "
-            f"could take {model}, the loader could give {loader}"
-        )
-    return f"{measured.name}: {said}{_of_cold(measured, bound)}."
+_ALL_RATES = (
+    "training runs at {warm} images/s, the model without input at {model}, the loader without a "
+    "model at {loader}"
+)
+# Part that limits the step -> sentence.
+_SENTENCES = {
+    "input": "input-bound: the loader gives {loader} images/s, the model could take {model}; "
+    "waiting for input takes {share} of the step",
+    "storage": "input-bound: cold files give {cold} images/s, warm files {warm}; reading takes "
+    "{share} of the step",
+    "interference": "bound by interference: loader and model slow each other down, which takes "
+    "{share} of the step; " + _ALL_RATES,
+    "communication": "communication-bound: exchanging {megabytes:,.1f} MB of gradients takes "
+    "{share} of the step, computing {compute:.0%}",
+    "waiting": "bound by the slowest rank: waiting for it takes {share} of the step",
+    "compute": "compute-bound: computing takes {share} of the step; " + _ALL_RATES,
+}
 
 
-def _of_cold(measured: Measured, bound: str) -> str:
-    """How cold files compare, where they were measured and aren't what was said already."""
-    if COLD not in measured.rungs or bound == "storage":
+def describe_limit(measurement: LadderMeasurement, shares: Parts) -> str:
+    """What limits the step of which these are the `shares`, from warm or from cold files."""
+    part = limit(shares)
+    rungs = {"loader": LOADER, "model": SYNTHETIC, "warm": WARM, "cold": COLD}
+    sentence = _SENTENCES[part].format(
+        share=f"{getattr(shares, part):.0%}",
+        compute=shares.compute,
+        megabytes=measurement.gradient_bytes / 1e6,
+        **{
+            name: figure(measurement.images_per_second(rung))
+            for name, rung in rungs.items()
+            if rung in measurement.rungs
+        },
+    )
+    cold = "" if part == "storage" else _compare_cold(measurement)
+    return f"{measurement.name}: {sentence}{cold}."
+
+
+def _compare_cold(measurement: LadderMeasurement) -> str:
+    if COLD not in measurement.rungs:
         return ""
-    cold, warm = measured.rungs[COLD].step_seconds, measured.rungs[WARM].step_seconds
-    ratio = median_interval([of / beside for of, beside in zip(cold, warm, strict=True)])
-    if ratio.low <= 1:
-        return "; cold files can't be told from warm ones"
-    rate = measured.images_per_second
-    return f"; from cold files {figure(rate(COLD))} images/s, {rate(COLD) / rate(WARM):.0%}"
+    cold, warm = (measurement.rungs[rung].step_seconds for rung in (COLD, WARM))
+    if median_interval([c / w for c, w in zip(cold, warm, strict=True)]).low <= 1:
+        return "; cold files are not measurably slower"
+    rate = measurement.images_per_second(COLD)
+    share = rate / measurement.images_per_second(WARM)
+    return f"; cold files give {figure(rate)} images/s, {share:.0%} of the rate of warm files"
 
 
-def find_scaling(points: Sequence[Point]) -> str:
-    """The sentence over all: how efficient the largest size of each mode is, what that costs it,
-    and what the first of them is bound by."""
+def describe_scaling(points: Sequence[Point]) -> str:
+    """Efficiency of the largest size of each mode, its largest loss, and what limits the first."""
     largest = {point.mode: point for point in points if point.world_size > 1}
     if not largest:
         return points[0].sentence
-    said = [_efficiency(point) for point in largest.values()]
+    efficiencies = "; ".join(map(_describe_efficiency, largest.values()))
     first = next(iter(largest.values()))
-    efficiencies = "; ".join(said)
     return f"{efficiencies[0].upper()}{efficiencies[1:]}. {first.sentence}"
 
 
-def _efficiency(point: Point) -> str:
+def _describe_efficiency(point: Point) -> str:
     low, high = point.efficiency_interval
-    said = (
+    sentence = (
         f"{point.mode} scaling to {point.world_size} ranks is {point.efficiency:.0%} efficient "
         f"({low:.0%} to {high:.0%})"
     )
-    lost = point.losses.as_dict()
-    most = max(lost, key=lambda name: lost[name])
-    if point.efficiency >= 1 or lost[most] < 0.01:
-        return said
-    return f"{said}, {lost[most]:.0%} lost to {most}"
+    losses = point.losses.as_dict()
+    part = max(losses, key=lambda name: losses[name])
+    if point.efficiency >= 1 or losses[part] < 0.01:
+        return sentence
+    return f"{sentence}, {losses[part]:.0%} lost to {part}"
 
 
 def show_ladder(points: Sequence[Point]) -> None:
-    """images/s of each rung, a column for each point."""
-    table = Table(title="stall ladder, images/s", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column(no_wrap=True)
-    for point in points:
-        table.add_column(point.name, justify="right")
-    for rung in RUNGS:
-        rates = [
-            figure(point.images_per_second(rung)) if rung in point.rungs else "" for point in points
-        ]
-        if any(rates):
-            table.add_row(rung, *rates)
-    # Terminal width: a table piped into a file is not cut.
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    """Print images/s of each rung, a column for each point, and explain the rungs."""
+    rungs = [rung for rung in RUNGS if any(rung in point.rungs for point in points)]
+    rows = [
+        (
+            rung,
+            *(
+                figure(point.images_per_second(rung)) if rung in point.rungs else ""
+                for point in points
+            ),
+        )
+        for rung in rungs
+    ]
+    print_table("stall ladder, images/s", [point.name for point in points], rows)
+    for rung in rungs:
+        print(f"{rung:>14}: {EXPLANATIONS[rung]}")
 
 
 def point_columns(points: Sequence[Point]) -> Mapping[str, Mapping[str, str]]:
-    """Efficiency, and the shares of the step from warm files; the ladder tells of cold ones."""
+    """Columns of the efficiency and of the shares of a step from warm files."""
     columns = {"efficiency": {point.name: f"{point.efficiency:.0%}" for point in points}}
     for part in PARTS[:-1]:
         columns[part] = {point.name: f"{getattr(point.shares, part):.0%}" for point in points}
     return columns
 
 
-def failed_gates(points: Sequence[Point]) -> list[str]:
-    """What makes figures less than they seem."""
+def failed_checks(points: Sequence[Point]) -> list[str]:
+    """A warning for each validity check that does not hold."""
     return [
-        f" ! {point.name} is not to be trusted: {gate.sentence}"
+        f" ! {point.name} is not reliable, since this does not hold: {check.name}. {check.sentence}"
         for point in points
-        for gate in point.gates
-        if not gate.holds
+        for check in point.checks
+        if not check.holds
     ]

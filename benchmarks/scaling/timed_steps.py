@@ -1,4 +1,4 @@
-"""Runs of one rung: laps of the trainer's steps, or of the loader's batches alone."""
+"""Laps of one rung: steps of the trainer, or batches of the loader without a model."""
 
 import math
 import time
@@ -6,31 +6,31 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from benchmarks.measuring.laps import WorldLap, world_lap
+from benchmarks.measuring.laps import WorldLap, measure_world_lap, synchronize
 from benchmarks.measuring.page_cache import disk_bytes
 from benchmarks.scaling.inputs import LOADED, Inputs
-from benchmarks.scaling.record import COLD, IN_STEP, LOADER, Rung
+from benchmarks.scaling.record import COLD, LOADER, LOCKSTEP, Rung
 from pipeline.batches import Batch
 from trainer.distributed.collectives import World
 from trainer.loop import train_steps
 
 Integers = NDArray[np.int64]
+# (images, seconds that the step waited for its batch) of each step.
+Steps = Iterator[tuple[int, float]]
 
-# Steps may take seconds on a CPU, and there are many rungs.
-LEAST_STEPS = 2
-# With a loader, which fills its queues meanwhile. The very first step is slow in any case.
-LEAST_LEAD = 2
+# Steps can take seconds on a CPU, and there are many rungs.
+MIN_STEPS = 2
+# Steps before a lap with a loader, which fills its queues meanwhile. The first step is always slow.
+MIN_LEAD = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
-    """What a lap took; the same on all ranks. Seconds are those of the whole lap."""
+class StepsLap:
+    """A lap with its waits and bytes, of all ranks. Seconds are those of the whole lap."""
 
     lap: WorldLap
-    steps: int
     data_seconds: float
     wait_seconds: float
     disk_bytes: float
@@ -38,16 +38,16 @@ class Run:
 
 
 @dataclass(kw_only=True)
-class Laps:
-    """A contender: each call opens the rung at position 0, leads in, and measures a lap.
+class TimedSteps:
+    """A candidate: each call opens the rung at position 0, makes `lead` steps, and measures a lap.
 
     Attributes:
-        whole: all ranks, which begin together, also those that only wait.
-        seconds: that a lap takes at least.
-        steps: of a lap, counted in the first call: on all ranks the same. Whole groups of those
-            that DALI decodes in a run.
-        lead: steps before the lap. With a loader as many as it may be ahead, but no longer than
-            half of `seconds`, in which it is, too, where it is faster than the model.
+        whole: the world of all ranks, which start together; some of them only wait.
+        seconds: minimum duration of a lap.
+        steps: of a lap, the same on all ranks: a multiple of the steps that DALI decodes in one
+            run. The first call sets it.
+        lead: with a loader the steps that it can be ahead, but at most half of `seconds`, which is
+            enough for a loader that is faster than the model.
     """
 
     rung: str
@@ -56,15 +56,15 @@ class Laps:
     seconds: float
     steps: int = 0
     lead: int = 1
-    runs: list[Run] = field(default_factory=list)
+    laps: list[StepsLap] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.rung in LOADED:
-            self.lead = LEAST_LEAD
+            self.lead = MIN_LEAD
 
     @property
     def world(self) -> World:
-        return self.inputs.job.world
+        return self.inputs.run.world
 
     def __call__(self) -> float:
         """The world's images/s."""
@@ -72,79 +72,78 @@ class Laps:
         self.inputs.prepare(self.rung, self.lead + self.steps)
         self.world.barrier()
         seen: list[Integers] = []
-        with self.inputs.open(self.rung) as batches, self.inputs.exchanging(self.rung):
-            steps = self._steps(batches, seen)
+        with self.inputs.open(self.rung) as batches, self.inputs.gradient_exchange(self.rung):
+            steps = self._drawn(batches, seen) if self.rung == LOADER else self._run(batches, seen)
             for _ in range(self.lead):
                 next(steps)
             if not self.steps:
-                self._count(steps)
+                self._choose_length(steps)
             if self.rung == COLD:
-                # What was read ahead while leading in is no longer ready.
+                # Drops what was read ahead during the lead.
                 self.inputs.prepare(self.rung, self.steps)
             seen.clear()
-            self.runs.append(self._lap(steps, seen))
-        return self.runs[-1].lap.images_per_second
+            self.laps.append(self._lap(steps, seen))
+        return self.laps[-1].lap.images_per_second
 
-    def result(self, runs: int) -> Rung:
-        """Of the last `runs`."""
-        counted = self.runs[-runs:]
-        stored = sum(run.stored_bytes for run in counted)
-        disk = sum(run.disk_bytes for run in counted)
-        known = self.rung in LOADED and math.isfinite(disk)
+    def to_rung(self, runs: int) -> Rung:
+        """The figures of the last `runs` laps, per step."""
+        laps, steps = self.laps[-runs:], self.steps
+        stored = sum(lap.stored_bytes for lap in laps)
+        disk = sum(lap.disk_bytes for lap in laps)
+        waits = tuple(lap.wait_seconds / steps for lap in laps)
         return Rung(
-            step_seconds=tuple(run.lap.seconds / run.steps for run in counted),
+            step_seconds=tuple(lap.lap.seconds / steps for lap in laps),
             rank_seconds=tuple(
-                tuple(seconds / run.steps for seconds in run.lap.rank_seconds) for run in counted
+                tuple(seconds / steps for seconds in lap.lap.rank_seconds) for lap in laps
             ),
-            data_seconds=tuple(run.data_seconds / run.steps for run in counted),
-            wait_seconds=tuple(run.wait_seconds / run.steps for run in counted)
-            if self.rung == IN_STEP
-            else None,
-            disk_share=disk / stored if known else None,
-            steps=self.steps,
+            data_seconds=tuple(lap.data_seconds / steps for lap in laps),
+            wait_seconds=waits if self.rung == LOCKSTEP else None,
+            disk_share=disk / stored if self.rung in LOADED and math.isfinite(disk) else None,
+            steps=steps,
         )
 
-    def _steps(self, batches: Iterator[Batch], seen: list[Integers]) -> Iterator[tuple[int, float]]:
-        """(images, seconds that their batch was waited for) of each step."""
-        if self.rung == LOADER:
-            return _drawn(batches, seen)
-        return self._trained(batches, seen)
+    def _run(self, batches: Iterator[Batch], seen: list[Integers]) -> Steps:
+        """Training steps; appends the samples of each batch to `seen`."""
+        run = self.inputs.run
 
-    def _trained(
-        self, batches: Iterator[Batch], seen: list[Integers]
-    ) -> Iterator[tuple[int, float]]:
-        job = self.inputs.job
-
-        def watched() -> Iterator[Batch]:
+        def recorded() -> Iterator[Batch]:
             for batch in batches:
                 seen.append(batch.samples)
                 yield batch
 
         for record in train_steps(
-            watched(),
-            job.train_step,
-            schedule=job.schedule,
-            global_batch_size=job.settings.recipe.global_batch_size,
-            seed=hash((job.settings.pipeline.seed, job.world.rank)),
-            mix=job.mix,
+            recorded(),
+            run.train_step,
+            schedule=run.schedule,
+            global_batch_size=run.settings.recipe.global_batch_size,
+            seed=hash((run.settings.pipeline.seed, run.world.rank)),
+            mix=run.mix,
         ):
             yield record.images, record.data_seconds
 
-    def _count(self, steps: Iterator[tuple[int, float]]) -> None:
+    def _drawn(self, batches: Iterator[Batch], seen: list[Integers]) -> Steps:
+        """Batches without a model."""
+        while True:
+            started = time.perf_counter()
+            batch = next(batches)
+            seen.append(batch.samples)
+            yield len(batch.samples), time.perf_counter() - started
+
+    def _choose_length(self, steps: Steps) -> None:
         loaded = self.rung in LOADED
         group = self.inputs.group if loaded else 1
-        self._synchronize()
+        synchronize(self.world.device)
         started = time.perf_counter()
         for _ in range(group):
             next(steps)
-        self._synchronize()
+        synchronize(self.world.device)
         (slowest,) = self.world.all_reduce_max([(time.perf_counter() - started) / group])
         long_enough = math.ceil(self.seconds / slowest)
         if loaded:
-            self.lead = max(LEAST_LEAD, min(self.inputs.ahead, long_enough // 2))
-        self.steps = group * math.ceil(max(LEAST_STEPS, long_enough) / group)
+            self.lead = max(MIN_LEAD, min(self.inputs.max_lookahead, long_enough // 2))
+        self.steps = group * math.ceil(max(MIN_STEPS, long_enough) / group)
 
-    def _lap(self, steps: Iterator[tuple[int, float]], seen: Sequence[Integers]) -> Run:
+    def _lap(self, steps: Steps, seen: Sequence[Integers]) -> StepsLap:
         data_seconds, waits = 0.0, []
 
         def work() -> int:
@@ -154,44 +153,30 @@ class Laps:
                 count, waited = next(steps)
                 images += count
                 data_seconds += waited
-                if self.rung == IN_STEP:
-                    waits.append(self._meet())
+                if self.rung == LOCKSTEP:
+                    waits.append(self._wait_for_ranks())
             return images
 
         before = disk_bytes()
-        lap = world_lap(work, self.world, self._synchronize)
+        lap = measure_world_lap(work, self.world)
         after = disk_bytes()
-        read = math.nan if before is None or after is None else after - before
+        disk = math.nan if before is None or after is None else after - before
         sizes = self.inputs.stream.source.index.samples["size"]
         stored = sum(int(sizes[samples].sum()) for samples in seen)
-        rows = self.world.all_gather([data_seconds, read, stored, *waits])
-        table = np.array(rows).T
-        (data, disk, size), waited = table[:3], table[3:]
-        return Run(
+        by_rank = np.array(self.world.all_gather([data_seconds, disk, stored, *waits])).T
+        (data, disks, bytes_), waited_seconds = by_rank[:3], by_rank[3:]
+        return StepsLap(
             lap=lap,
-            steps=self.steps,
             data_seconds=float(data.mean()),
-            # The last rank waits for nobody: what it takes is the meeting itself.
-            wait_seconds=float((waited.mean(axis=1) - waited.min(axis=1)).sum()),
-            disk_bytes=float(disk.sum()),
-            stored_bytes=float(size.sum()),
+            # The last rank does not wait: its time is the cost of the barrier.
+            wait_seconds=float((waited_seconds.mean(axis=1) - waited_seconds.min(axis=1)).sum()),
+            disk_bytes=float(disks.sum()),
+            stored_bytes=float(bytes_.sum()),
         )
 
-    def _meet(self) -> float:
-        """Seconds that this rank, done with its step, waits for the others."""
-        self._synchronize()
+    def _wait_for_ranks(self) -> float:
+        """Seconds that this rank, after its step, waits for the others."""
+        synchronize(self.world.device)
         started = time.perf_counter()
         self.world.barrier()
         return time.perf_counter() - started
-
-    def _synchronize(self) -> None:
-        if self.world.device.type == "cuda":
-            torch.cuda.synchronize(self.world.device)
-
-
-def _drawn(batches: Iterator[Batch], seen: list[Integers]) -> Iterator[tuple[int, float]]:
-    while True:
-        started = time.perf_counter()
-        batch = next(batches)
-        seen.append(batch.samples)
-        yield len(batch.samples), time.perf_counter() - started

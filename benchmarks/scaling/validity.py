@@ -1,86 +1,62 @@
-"""What must hold for a figure of scaling to be trusted."""
+"""Checks whether the figures of bench-scaling are reliable."""
 
 from collections.abc import Sequence
+from operator import truediv
 
 from benchmarks.measuring.intervals import median_interval, spread
 from benchmarks.measuring.text import figure
-from benchmarks.scaling.record import LOADER, SYNTHETIC, WARM, Measured, ValidityCheck
+from benchmarks.scaling.record import LOADER, SYNTHETIC, WARM, LadderMeasurement, ValidityCheck
 from benchmarks.scaling.stall_ladder import STARVED, attribute, step_times
 
-# (highest - lowest) / median of a rung's runs, from which on its median says little.
-WIDE = 0.25
+# Largest (highest - lowest) / median of the runs of a rung.
+MAX_SPREAD = 0.25
 
 
-def check_gates(
-    measured: Measured, baseline: Measured, efficiencies: Sequence[float], *, cores: int
+def check_validity(
+    measurement: LadderMeasurement,
+    baseline: LadderMeasurement,
+    efficiencies: Sequence[float],
+    *,
+    cores: int,
 ) -> tuple[ValidityCheck, ...]:
-    """All gates, in the order of what to mend first. `efficiencies` are those of each run; `cores`
-    those of a machine that its ranks may use."""
-    return (
-        _enough_cores(measured, cores),
-        _narrow(measured),
-        _synthetic_is_fastest(measured),
-        _baseline_is_fed(baseline),
-        _efficiency_is_possible(measured, efficiencies),
-    )
+    """All checks, those to fix first in front.
 
-
-def _enough_cores(measured: Measured, cores: int) -> ValidityCheck:
-    ranks = -(-measured.world_size // measured.nodes)
-    return ValidityCheck(
-        name="each rank has a core",
-        holds=ranks <= cores,
-        sentence=f"Ranks on a machine: {ranks}; cores there: {cores}.",
-    )
-
-
-def _narrow(measured: Measured) -> ValidityCheck:
-    rungs = measured.rungs
-    # A loader that is faster than the model is part of no share.
-    counts = rungs[LOADER].median_seconds > rungs[SYNTHETIC].median_seconds
-    names = (SYNTHETIC, WARM, *[LOADER] * counts)
-    spreads = {name: spread(rungs[name].step_seconds) for name in names}
+    `efficiencies` are those of each run; `cores` is the number of ranks that a machine has cores
+    for.
+    """
+    ranks = -(-measurement.world_size // measurement.nodes)
+    synthetic, warm, loader = (measurement.rungs[name] for name in (SYNTHETIC, WARM, LOADER))
+    spreads = {name: spread(measurement.rungs[name].step_seconds) for name in (SYNTHETIC, WARM)}
+    # A loader that is faster than the model is not part of any share.
+    if loader.median_seconds > synthetic.median_seconds:
+        spreads[LOADER] = spread(loader.step_seconds)
     widest = max(spreads, key=lambda name: spreads[name])
-    return ValidityCheck(
-        name="runs agree",
-        holds=spreads[widest] <= WIDE,
-        sentence=f"The runs of {widest!r} lie within {spreads[widest]:.0%} of their median; "
-        f"{WIDE:.0%} is the most.",
-    )
-
-
-def _synthetic_is_fastest(measured: Measured) -> ValidityCheck:
-    synthetic, warm = (measured.rungs[name] for name in (SYNTHETIC, WARM))
-    pairs = zip(synthetic.step_seconds, warm.step_seconds, strict=True)
-    ratio = median_interval([of / beside for of, beside in pairs])
-    rates = (figure(measured.images_per_second(name)) for name in (SYNTHETIC, WARM))
-    return ValidityCheck(
-        name="synthetic batches are fastest",
-        # What is left of a difference that holds in nearly all runs is no chance.
-        holds=ratio.low <= 1,
-        sentence="Synthetic batches give {} images/s, files {}.".format(*rates),
-    )
-
-
-def _baseline_is_fed(baseline: Measured) -> ValidityCheck:
+    rates = [figure(measurement.images_per_second(name)) for name in (SYNTHETIC, WARM)]
+    # A difference that holds in nearly all runs is not chance.
+    slowdown = median_interval([*map(truediv, synthetic.step_seconds, warm.step_seconds)]).low
     starved = attribute(step_times(baseline.rungs)).shares.input
-    return ValidityCheck(
-        name="the baseline is not input-bound",
-        holds=starved <= STARVED,
-        sentence=f"{baseline.name} loses {starved:.0%} of its step to input: "
-        + (
-            "more ranks hide how slow the loader is."
-            if starved > STARVED
-            else "speed-up is the model's."
+    low, high = median_interval(efficiencies).limits
+    checks = {
+        "each rank has a core": (
+            ranks <= cores,
+            f"A machine has {ranks} ranks, and cores for {cores}.",
         ),
-    )
-
-
-def _efficiency_is_possible(measured: Measured, efficiencies: Sequence[float]) -> ValidityCheck:
-    interval = median_interval(efficiencies)
-    return ValidityCheck(
-        name="efficiency is at most 100 %",
-        holds=interval.low <= 1,
-        sentence=f"The efficiency of {measured.name} is {interval.low:.1%} to {interval.high:.1%}"
-        + (": the baseline is slower than it should be." if interval.low > 1 else "."),
+        "runs agree": (
+            spreads[widest] <= MAX_SPREAD,
+            f"The runs of {widest!r} differ by {spreads[widest]:.0%} of their median; "
+            f"{MAX_SPREAD:.0%} is acceptable.",
+        ),
+        "synthetic batches are fastest": (
+            slowdown <= 1,
+            f"Synthetic batches give {rates[0]} images/s, files {rates[1]}.",
+        ),
+        "the baseline is not input-bound": (
+            starved <= STARVED,
+            f"{baseline.name} waits for input for {starved:.0%} of its step.",
+        ),
+        "efficiency is at most 100 %": (low <= 1, f"The efficiency is {low:.1%} to {high:.1%}."),
+    }
+    return tuple(
+        ValidityCheck(name=name, holds=holds, sentence=sentence)
+        for name, (holds, sentence) in checks.items()
     )

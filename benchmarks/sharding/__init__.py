@@ -1,1 +1,1 @@
-"""tools/shard beside other writers and beside the codec alone."""
+"""Comparison of tools/shard with other writers and with the bare codec."""

@@ -1,7 +1,7 @@
-"""The least that could do the work, each a program of its own:
+"""The least that could do the work of tools/shard, each work a program:
 ``python -m benchmarks.sharding.bare WORK SRC OUT PROCESSES``.
 
-Each prints the seconds that its work alone took, without the start of Python and its processes.
+It prints the seconds of its work without the start of Python and its processes.
 """
 
 import json
@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 QUALITY = 90
-# As tools/shard encodes: baseline, chroma halved both ways. A test compares the bytes.
+# As tools/shard encodes: baseline, chroma 4:2:0. A test compares the bytes.
 _JPEG = (
     *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420),
     *(cv2.IMWRITE_JPEG_PROGRESSIVE, 0),
@@ -51,41 +51,41 @@ def recode(path: str) -> bytes:
     return buffer.tobytes()
 
 
-def _decode(out: str, path: str) -> None:
-    decode(path)
+def _discard(work: Callable[[str], Any], path: str) -> None:
+    """Without a result, which the pool would send to its parent."""
+    work(path)
 
 
-def _recode(out: str, path: str) -> None:
-    recode(path)
-
-
-def _copy(out: str, path: str) -> None:
-    shutil.copyfile(path, f"{out}/{Path(path).name}")
-
-
-def _each(work: Callable[[str, str], None], src: str, out: str, processes: int) -> float:
-    """Seconds of `work` on each image, on `processes` processes that have started already."""
-    # Forked, since nothing starts faster.
+def _map(work: Callable[[str], Any], src: str, out: str, processes: int) -> float:
+    """Seconds of `work` on each image, by `processes` processes that are running already."""
+    # Forked, the fastest start.
     context = multiprocessing.get_context("fork")
     with context.Pool(processes, initializer=cv2.setNumThreads, initargs=(0,)) as pool:
         pool.map(abs, range(processes))
-        began = time.perf_counter()
+        start = time.perf_counter()
         paths = [path for path, _ in list_sources(src)]
-        for _ in pool.imap_unordered(partial(work, out), paths, chunksize=_CHUNK_IMAGES):
+        for _ in pool.imap_unordered(partial(_discard, work), paths, chunksize=_CHUNK_IMAGES):
             pass
-        return time.perf_counter() - began
+        return time.perf_counter() - start
+
+
+def _copy_file(out: str, path: str) -> None:
+    shutil.copyfile(path, f"{out}/{Path(path).name}")
+
+
+def _copy(src: str, out: str, processes: int) -> float:
+    return _map(partial(_copy_file, out), src, out, processes)
 
 
 def _copy_and_sync(src: str, out: str, processes: int) -> float:
     """Seconds until the copies are on the disk."""
-    seconds = _each(_copy, src, out, processes)
-    began = time.perf_counter()
+    seconds, start = _copy(src, out, processes), time.perf_counter()
     os.sync()
-    return seconds + time.perf_counter() - began
+    return seconds + time.perf_counter() - start
 
 
 def _read_csv(src: str, out: str, processes: int) -> float:
-    """Seconds that Arrow takes to read the CSV in `src`, all columns uint8."""
+    """Seconds of Arrow to read the CSV in `src`, all columns uint8."""
     import pyarrow as pa
     import pyarrow.csv as arrow_csv
 
@@ -93,16 +93,16 @@ def _read_csv(src: str, out: str, processes: int) -> float:
     with path.open() as file:
         names = file.readline().strip().split(",")
     types = arrow_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.uint8()))
-    began = time.perf_counter()
+    start = time.perf_counter()
     for _ in arrow_csv.open_csv(path, convert_options=types):
         pass
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
 WORKS: dict[str, Callable[[str, str, int], float]] = {
-    "decode": partial(_each, _decode),
-    "recode": partial(_each, _recode),
-    "copy": partial(_each, _copy),
+    "decode": partial(_map, decode),
+    "recode": partial(_map, recode),
+    "copy": _copy,
     "copy-and-sync": _copy_and_sync,
     "read-csv": _read_csv,
 }

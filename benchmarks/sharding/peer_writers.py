@@ -1,8 +1,8 @@
-"""Other writers of data sets, used as their manuals do; runs in the peers' environment:
+"""Other writers of datasets, used as in their manuals, in the peers' virtualenv:
 ``python -m benchmarks.sharding.peer_writers PEER WORK SRC OUT``.
 
-WORK is "recode", to JPEG by the same encoder as all, or "keep". Prints the seconds that the work
-alone took, without the start of Python and its imports.
+WORK is "recode", to JPEG by the same encoder for all, or "keep". It prints the seconds of the work
+without the start of Python and its imports.
 """
 
 import json
@@ -16,10 +16,10 @@ from typing import Any
 from benchmarks.peers.loaders.litdata_chunks import optimize
 from benchmarks.sharding.bare import list_sources, recode
 
-Source = tuple[str, int]
+LabeledPath = tuple[str, int]
 Work = Callable[[str], bytes]
 
-# As large as those of tools/shard; the others write chunks of their own default, 64 MiB.
+# As large as those of tools/shard; the other writers use their default, 64 MiB.
 _SHARD_BYTES = 256 * 2**20
 
 
@@ -30,36 +30,36 @@ def _keep(path: str) -> bytes:
 WORKS: dict[str, Work] = {"recode": recode, "keep": _keep}
 
 
-def write_webdataset(work: Work, sources: Sequence[Source], out: str) -> float:
+def write_webdataset(work: Work, sources: Sequence[LabeledPath], out: str) -> float:
     from webdataset import ShardWriter
 
-    began = time.perf_counter()
+    start = time.perf_counter()
     with ShardWriter(f"{out}/train-%06d.tar", maxsize=_SHARD_BYTES, verbose=0) as sink:
         for number, (path, label) in enumerate(sources):
             component = "jpg" if work is recode else Path(path).suffix[1:].lower()
             sink.write({"__key__": f"{number:09d}", component: work(path), "cls": label})
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
-def write_mosaicml(work: Work, sources: Sequence[Source], out: str) -> float:
+def write_mosaicml(work: Work, sources: Sequence[LabeledPath], out: str) -> float:
     from streaming import MDSWriter
 
-    began = time.perf_counter()
+    start = time.perf_counter()
     with MDSWriter(out=out, columns={"image": "bytes", "label": "int"}) as sink:
         for path, label in sources:
             sink.write({"image": work(path), "label": label})
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
-def write_litdata(work: Work, sources: Sequence[Source], out: str) -> float:
+def write_litdata(work: Work, sources: Sequence[LabeledPath], out: str) -> float:
     return optimize(partial(_litdata_sample, work), list(sources), out, workers=2)
 
 
-def _litdata_sample(work: Work, source: Source) -> dict[str, Any]:
+def _litdata_sample(work: Work, source: LabeledPath) -> dict[str, Any]:
     return {"image": work(source[0]), "label": source[1]}
 
 
-PEERS: dict[str, Callable[[Work, Sequence[Source], str], float]] = {
+PEERS: dict[str, Callable[[Work, Sequence[LabeledPath], str], float]] = {
     "webdataset": write_webdataset,
     "mosaicml-streaming": write_mosaicml,
     "litdata": write_litdata,

@@ -93,9 +93,7 @@ def run_study(study: Study, settings: Settings, typed: Mapping[str, Any]) -> Non
 def _plan(study: Study, settings: Settings, typed: Mapping[str, Any]) -> StudyPlan:
     data = open_data(settings.pipeline, synthetic=False)
     told = {"global_batch_size": settings.recipe.global_batch_size, **typed}
-    sizes = plan_scaling(
-        replace(study, mode=(STRONG,)), settings, told, image_size_px=data.image_size_px
-    )
+    sizes = plan_scaling(study, settings, told, image_size_px=data.image_size_px, modes=(STRONG,))
     told["model"] = sizes.settings.recipe.model
     if not sizes.gpus and not {"epochs", "max_minutes", "target_top1"} & typed.keys():
         told["epochs"] = CPU_EPOCHS

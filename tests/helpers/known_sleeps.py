@@ -1,4 +1,4 @@
-"""Steps whose cost is known: a model, a loader and an exchange of gradients that sleep."""
+"""Steps of known cost: a model, a loader and an exchange of gradients that sleep."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,20 +16,20 @@ import trainer.setup
 from benchmarks.scaling import ranks as scaling_ranks
 from benchmarks.scaling.analysis import build_points
 from benchmarks.scaling.plan import Size
-from benchmarks.scaling.ranks import RanksJob
+from benchmarks.scaling.ranks import RanksRequest
 from benchmarks.scaling.record import Point
 from pipeline.feed.fetch import EncodedFetcher
 from trainer.config import Settings
 from trainer.distributed.collectives import World
 from trainer.model.build import Classifier
 
-# Busy machines wake a sleeper late: the share of a known sleep must come out right once in so many
-# measurements, which one that is wrong by its formula never does.
+# A busy machine wakes a sleeper late: one of so many measurements must give the known share, which
+# a wrong formula never does.
 ATTEMPTS = 3
 
 
 class Sleeping(nn.Module):
-    """Lets its input through after some seconds."""
+    """Returns its input after some seconds."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__()
@@ -41,9 +41,9 @@ class Sleeping(nn.Module):
 
 
 def slow_model(patch: pytest.MonkeyPatch, seconds: float) -> None:
-    """A step takes so long, and hardly more."""
+    """Replace the model by one whose step takes `seconds`, and hardly more."""
 
-    def build(name: str, *, classes: int, mean: Any, std: Any, **others: Any) -> Classifier:
+    def build(name: str, *, classes: int, mean: Any, std: Any, **options: Any) -> Classifier:
         layers = (Sleeping(seconds), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, classes))
         return Classifier(nn.Sequential(*layers), mean=mean, std=std)
 
@@ -51,20 +51,19 @@ def slow_model(patch: pytest.MonkeyPatch, seconds: float) -> None:
 
 
 def slow_loader(patch: pytest.MonkeyPatch, seconds: Callable[[Any], float]) -> None:
-    """The thread that prepares batches sleeps before each, for as long as `seconds` says of its
-    samples."""
-    honest = EncodedFetcher.take
+    """Let the thread that prepares batches sleep for ``seconds(samples)`` before each."""
+    original = EncodedFetcher.take
 
     def take(self: EncodedFetcher, samples: Any, spare: Any = None) -> Any:
         time.sleep(seconds(samples))
-        return honest(self, samples, spare)
+        return original(self, samples, spare)
 
     patch.setattr(EncodedFetcher, "take", take)
 
 
 def slow_exchange(patch: pytest.MonkeyPatch, seconds: float) -> None:
-    """Gradients are exchanged so much later, once a step."""
-    honest = trainer.setup.wrap_ddp
+    """Delay the exchange of gradients, once a step."""
+    original = trainer.setup.wrap_ddp
 
     def delayed(
         group: dist.ProcessGroup | None, bucket: dist.GradBucket
@@ -74,7 +73,7 @@ def slow_exchange(patch: pytest.MonkeyPatch, seconds: float) -> None:
         return allreduce_hook(group, bucket)
 
     def wrap_ddp(model: Classifier, world: World, config: Any) -> nn.Module:
-        parallel = honest(model, world, config)
+        parallel = original(model, world, config)
         if isinstance(parallel, DistributedDataParallel):
             parallel.register_comm_hook(world.group, delayed)
         return parallel
@@ -83,8 +82,8 @@ def slow_exchange(patch: pytest.MonkeyPatch, seconds: float) -> None:
 
 
 def are_right(point: Point, shares: Mapping[str, float]) -> bool:
-    """Within 3 points."""
-    return all(abs(getattr(point.shares, name) - each) <= 0.03 for name, each in shares.items())
+    """Whether the shares of `point` are within 0.03 of `shares`."""
+    return all(abs(getattr(point.shares, name) - share) <= 0.03 for name, share in shares.items())
 
 
 def measured_point(
@@ -95,7 +94,7 @@ def measured_point(
     rungs: Sequence[str],
     right: Callable[[Point], bool] = lambda point: True,
 ) -> Point:
-    """The first of ATTEMPTS that rank 0 calls `right`, or the last."""
+    """The first point of ATTEMPTS for which `right` returns true on rank 0, or the last."""
     for attempt in range(ATTEMPTS):
         point = _measured(shards, folder / str(attempt), world, rungs)
         if world.broadcast(right(point)):
@@ -104,9 +103,9 @@ def measured_point(
 
 
 def _measured(shards: Path, folder: Path, world: World, rungs: Sequence[str]) -> Point:
-    """Of two steps of 4 images on each of `rungs`."""
+    """A point of two steps of 4 images on each of `rungs`."""
     settings = {"shards": str(shards), "device": "cpu", "prefetch": 1, "read_ahead": 1}
-    job = RanksJob(
+    request = RanksRequest(
         sizes=(Size(mode="weak", world_size=world.world_size, batch_size=4),),
         settings=settings,
         seconds=0.001,
@@ -118,6 +117,6 @@ def _measured(shards: Path, folder: Path, world: World, rungs: Sequence[str]) ->
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scaling_ranks, "RUNGS", rungs)
-        measured = scaling_ranks.measure(job, Settings.from_options(**settings), world, [0])
-    (point,) = build_points(measured, cores=world.world_size, fits_in_page_cache=True)
+        measurements = scaling_ranks.measure(request, Settings.from_options(**settings), world, [0])
+    (point,) = build_points(measurements, cores=world.world_size, fits_in_page_cache=True)
     return point

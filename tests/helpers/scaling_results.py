@@ -11,7 +11,7 @@ from benchmarks.measuring.table import report
 from benchmarks.predict.__main__ import main
 from benchmarks.scaling.analysis import build_points
 from benchmarks.scaling.record import (
-    Measured,
+    LadderMeasurement,
     Rung,
 )
 from tests.helpers.cli import invoke
@@ -41,7 +41,7 @@ def rung(milliseconds: float, ranks: int, wait: float | None = None) -> Rung:
 def scaling(path: Path, by_ranks: Mapping[int, Mapping[str, float]]) -> Path:
     """A result of bench-scaling whose steps of 8 images take so many ms."""
     sizes = [
-        Measured(
+        LadderMeasurement(
             mode="weak",
             world_size=ranks,
             nodes=1,
@@ -55,7 +55,7 @@ def scaling(path: Path, by_ranks: Mapping[int, Mapping[str, float]]) -> Path:
     points = build_points(sizes, cores=2, fits_in_page_cache=True)
     rows = [Measurement(name=point.name, values=point.rates()) for point in points]
     facts = {
-        "points": [point.as_record() for point in points],
+        "points": [point.to_dict() for point in points],
         "model": "resnet18",
         "image_size_px": 32,
         "precision": "auto",

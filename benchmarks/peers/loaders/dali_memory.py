@@ -1,11 +1,11 @@
-"""DALI alone, the ceiling: encoded images that lie in memory and windows drawn beforehand go
-through the graph of the loader. Nothing is read, drawn or shuffled while it runs."""
+"""DALI without a loader, the ceiling: the loader's graph on encoded images in memory and crops that
+were drawn before. It reads, draws and shuffles nothing while it runs."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from benchmarks.peers.loaders.contract import IMAGE_SIZE_PX, Batch, Task
+from benchmarks.peers.contract import CEILING, IMAGE_SIZE_PX, Batch, Peer, Task
 
 
 def batches(task: Task) -> Iterator[Batch]:
@@ -40,8 +40,8 @@ def batches(task: Task) -> Iterator[Batch]:
     def source(step: int) -> tuple[object, ...]:
         if step == len(planned) and not task.endless:
             raise StopIteration
-        place = step % len(planned)
-        return source_outputs(stored[place], planned[place].parameters, graph)
+        index = step % len(planned)
+        return source_outputs(stored[index], planned[index].parameters, graph)
 
     pipeline = build_graph(source, graph)
     labels = np.asarray(index.samples["label"])
@@ -53,3 +53,6 @@ def batches(task: Task) -> Iterator[Batch]:
             torch.from_numpy(labels[planned[step % len(planned)].samples]),
         )
         step += 1
+
+
+PEERS = {CEILING: Peer(name="DALI from memory", batches=batches, stored="shards", on_gpu=True)}

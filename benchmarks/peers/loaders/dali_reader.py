@@ -1,5 +1,5 @@
-"""DALI's own webdataset reader and the loader's graph, in sequence: the same windows of the same
-samples that the loader would draw, unshuffled."""
+"""DALI's webdataset reader and the loader's graph: the crops of the loader, samples in stored
+order."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.peers.loaders.contract import IMAGE_SIZE_PX, Batch, Task
+from benchmarks.peers.contract import IMAGE_SIZE_PX, Batch, Peer, Task
 
 
 def batches(task: Task) -> Iterator[Batch]:
-    """Raises ``RuntimeError`` if the reader's labels are not those of the samples that the windows
-    were drawn for."""
+    """Raise ``RuntimeError`` if the reader delivers other samples than the crops were drawn for."""
     import nvidia.dali.fn as fn
     import torch
 
@@ -54,9 +53,12 @@ def batches(task: Task) -> Iterator[Batch]:
         labels = np.array([int(bytes(text)) for text in map(np.asarray, texts.as_cpu())])
         expected = index.samples["label"][sequence(step) % len(index)]
         if not np.array_equal(labels, expected):
-            raise RuntimeError(f"DALI's reader gave other samples than expected in step {step}.")
+            raise RuntimeError(f"DALI's reader delivered unexpected samples in step {step}.")
         yield (
             torch.utils.dlpack.from_dlpack(images.as_tensor()).permute(0, 3, 1, 2),
             torch.from_numpy(labels),
         )
         step += 1
+
+
+PEERS = {"dali-reader": Peer(name="DALI's reader", batches=batches, stored="shards", on_gpu=True)}

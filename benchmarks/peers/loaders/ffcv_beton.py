@@ -1,15 +1,15 @@
-"""ffcv on its own file, as its ImageNet example does: random order, the file in the page cache.
+"""ffcv on its own file as in its ImageNet example: random order, the file in the page cache.
 
-Pixels: ffcv stores JPEGs that it has coded anew (quality 90, chroma halved both ways) or raw
-pixels, so PNGs too are JPEGs here, and resizes by OpenCV's INTER_AREA, which averages whole areas
-where a window is made smaller. It decodes with libturbojpeg.
+Pixels: ffcv stores raw pixels or JPEGs that it re-encodes (quality 90, chroma 4:2:0), so PNGs are
+JPEGs here. It decodes with libturbojpeg and resizes with OpenCV's INTER_AREA, which averages areas
+when it shrinks a crop.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers.loaders.contract import IMAGE_SIZE_PX, Batch, Task
+from benchmarks.peers.contract import IMAGE_SIZE_PX, TORCH, Batch, Peer, Task
 
 ENDLESS_EPOCHS = 400
 
@@ -52,3 +52,16 @@ def batches(task: Task) -> Iterator[Batch]:
         },
     )
     yield from loader
+
+
+PEERS = {
+    "ffcv": Peer(
+        name="ffcv",
+        batches=batches,
+        write=write,
+        stored="ffcv",
+        packages=(*TORCH, "ffcv"),
+        system=("g++", "pkg-config", "libopencv-dev", "libturbojpeg0-dev"),
+        pixels="recoded, by area",
+    )
+}

@@ -10,40 +10,40 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers.loaders.contract import Batch, Task
-from benchmarks.peers.loaders.transforms import tensor
+from benchmarks.peers.contract import TORCH, Batch, Peer, Task
+from benchmarks.peers.transforms import tensor
 
 
 def write(task: Task, out: Path) -> None:
     files = sorted(map(str, (task.folder / "files").glob("*/*")))
-    optimize(_stored, list(enumerate(files)), str(out), workers=task.workers)
+    optimize(_read, list(enumerate(files)), str(out), workers=task.workers)
 
 
 def optimize(
     work: Callable[[Any], dict[str, Any]], inputs: list[Any], out: str, *, workers: int
 ) -> float:
-    """Let LitData store what `work` makes of each of `inputs`; the seconds that it took."""
+    """Let LitData store the results of `work` on `inputs`; return the seconds that it took."""
     with tempfile.TemporaryDirectory() as cache:
-        # LitData empties both before it begins; by default they are "chunks" and "data" in the
-        # system's folder for temporary files, whoever made them.
+        # LitData empties both folders first; by default they are "chunks" and "data" in the
+        # system's temporary folder, even if other programs created them.
         os.environ["DATA_OPTIMIZER_CACHE_FOLDER"] = f"{cache}/chunks"
         os.environ["DATA_OPTIMIZER_DATA_CACHE_FOLDER"] = f"{cache}/data"
         import litdata
 
-        began = time.perf_counter()
+        started = time.perf_counter()
         litdata.optimize(
             fn=work,
             inputs=inputs,
             output_dir=out,
             chunk_bytes="64MB",
             num_workers=workers,
-            start_method="fork",  # its default spends 10 s on starting two workers
+            start_method="fork",  # the default needs 10 s to start two workers
             verbose=False,
         )
-        return time.perf_counter() - began
+        return time.perf_counter() - started
 
 
-def _stored(source: tuple[int, str]) -> dict[str, Any]:
+def _read(source: tuple[int, str]) -> dict[str, Any]:
     label, path = source
     return {"image": Path(path).read_bytes(), "label": label}
 
@@ -67,3 +67,14 @@ def batches(task: Task) -> Iterator[Batch]:
         yield from loader
         if not task.endless:
             return
+
+
+PEERS = {
+    "litdata": Peer(
+        name="litdata, tensors",
+        batches=batches,
+        write=write,
+        stored="litdata",
+        packages=(*TORCH, "litdata"),
+    )
+}

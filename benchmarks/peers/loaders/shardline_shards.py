@@ -1,8 +1,8 @@
-"""shardline's own loader, as it comes: shuffled over all shards, every crc32 checked."""
+"""shardline's loader with its defaults: shuffled over all shards, every crc32 checked."""
 
 from collections.abc import Iterator
 
-from benchmarks.peers.loaders.contract import IMAGE_SIZE_PX, Batch, Task
+from benchmarks.peers.contract import IMAGE_SIZE_PX, OURS, Batch, Peer, Task
 
 
 def batches(task: Task) -> Iterator[Batch]:
@@ -13,7 +13,7 @@ def batches(task: Task) -> Iterator[Batch]:
     config = PipelineConfig(
         threads=task.workers,
         image_size=IMAGE_SIZE_PX,
-        stall_timeout=0,  # it is stopped while others run
+        stall_timeout=0,  # the process is suspended while others run
     )
     with train_loader(
         Dataset(str(task.folder / "shards")),
@@ -24,3 +24,6 @@ def batches(task: Task) -> Iterator[Batch]:
     ) as loader:
         for batch in loader:
             yield batch.images, batch.labels
+
+
+PEERS = {OURS: Peer(name="shardline", batches=batches, stored="shards", on_gpu=True)}

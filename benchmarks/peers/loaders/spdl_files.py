@@ -1,15 +1,15 @@
-"""SPDL: a thread pool, whole batches decoded by each thread, as its ImageNet example does.
+"""SPDL as in its ImageNet example: a thread pool, of which each thread decodes whole batches.
 
-Pixels: FFmpeg decodes, and crops and resizes in one filter (bilinear, antialiased) before it turns
-YUV into RGB, at its own precision; so chroma is resized by other factors than with the others.
+Pixels: FFmpeg decodes, crops and resizes in one filter (bilinear, antialiased) before it converts
+YUV to RGB at its own precision, so it resizes chroma by other factors than the other loaders.
 """
 
 import random
 from collections.abc import Iterator
 from typing import Any
 
-from benchmarks.peers.loaders.contract import IMAGE_SIZE_PX, Batch, Task, endless_order
-from benchmarks.peers.loaders.transforms import random_window
+from benchmarks.peers.contract import IMAGE_SIZE_PX, Batch, Peer, Task, endless_order
+from benchmarks.peers.transforms import random_crop
 
 
 def batches(task: Task) -> Iterator[Batch]:
@@ -42,7 +42,7 @@ def _frame(path: str) -> Any:
     import spdl.io
 
     packets = spdl.io.demux_image(path)
-    y, x, height, width = random_window(packets.codec.height, packets.codec.width)
+    y, x, height, width = random_crop(packets.codec.height, packets.codec.width)
     filters = (
         f"crop={width}:{height}:{x}:{y}:exact=1",
         f"scale={IMAGE_SIZE_PX}:{IMAGE_SIZE_PX}:flags=bilinear",
@@ -50,3 +50,15 @@ def _frame(path: str) -> Any:
         "format=pix_fmts=rgb24",
     )
     return spdl.io.decode_packets(packets, filter_desc=",".join(filters))
+
+
+PEERS = {
+    "spdl": Peer(
+        name="SPDL",
+        batches=batches,
+        stored="files",
+        packages=("torch", "spdl"),
+        system=("ffmpeg",),
+        pixels="YUV resized",
+    )
+}

@@ -1,16 +1,16 @@
 """mosaicml-streaming on its own MDS files, local, shuffled by its default algorithm.
 
-Pixels: equal; torchvision decodes the stored bytes, faster than the PIL of its own "jpeg" columns.
+Pixels: equal; torchvision decodes the stored bytes faster than PIL, which "jpeg" columns use.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers.loaders.contract import Batch, Task
-from benchmarks.peers.loaders.transforms import tensor
+from benchmarks.peers.contract import TORCH, Batch, Peer, Task
+from benchmarks.peers.transforms import tensor
 
-# An epoch that no lap comes to the end of.
+# No lap reaches the end of such an epoch.
 ENDLESS_SAMPLES = 2_000_000
 
 
@@ -39,3 +39,14 @@ def batches(task: Task) -> Iterator[Batch]:
         epoch_size=ENDLESS_SAMPLES if task.endless else None,
     )
     yield from StreamingDataLoader(dataset, batch_size=task.batch_size, num_workers=task.workers)
+
+
+PEERS = {
+    "streaming": Peer(
+        name="streaming, tensors",
+        batches=batches,
+        write=write,
+        stored="mds",
+        packages=(*TORCH, "mosaicml-streaming"),
+    )
+}

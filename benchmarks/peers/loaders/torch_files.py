@@ -1,18 +1,19 @@
-"""torch's DataLoader on an ImageFolder, each image a file, workers that stay.
+"""torch's DataLoader on an ImageFolder: a file for each image, persistent workers.
 
 Pixels: equal for PIL and tensors; see ``transforms.opencv``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers.loaders.contract import Batch, Task, endless_order
-from benchmarks.peers.loaders.transforms import DECODERS
+from benchmarks.peers.contract import EQUAL, TORCH, Batch, Peer, Task, endless_order
+from benchmarks.peers.transforms import opencv, pil, tensor
 
 
 class Order:
-    """A sampler without an end."""
+    """An endless sampler."""
 
     def __init__(self, samples: int) -> None:
         self._samples = samples
@@ -21,11 +22,10 @@ class Order:
         return endless_order(self._samples)
 
 
-def batches(task: Task, decoder: str) -> Iterator[Batch]:
+def batches(task: Task, *, decode: Callable[[bytes], Any]) -> Iterator[Batch]:
     from torch.utils.data import DataLoader
     from torchvision.datasets import ImageFolder
 
-    decode = DECODERS[decoder]
     dataset = ImageFolder(
         str(task.folder / "files"), loader=lambda path: decode(Path(path).read_bytes())
     )
@@ -39,3 +39,20 @@ def batches(task: Task, decoder: str) -> Iterator[Batch]:
     )
     for images, labels in loader:
         yield images.to(task.device, non_blocking=True), labels
+
+
+PEERS = {
+    f"torch-{key}": Peer(
+        name=f"torch, {name}",
+        batches=partial(batches, decode=decode),
+        stored="files",
+        packages=TORCH,
+        pixels=pixels,
+        on_gpu=pixels == EQUAL,
+    )
+    for key, name, decode, pixels in (
+        ("tensor", "tensors", tensor, EQUAL),
+        ("pil", "PIL", pil, EQUAL),
+        ("cv2", "cv2", opencv, "rougher"),
+    )
+}

@@ -1,4 +1,4 @@
-"""bench-compute makes the trainer's steps and counts what they take."""
+"""bench-compute makes the trainer's steps and counts their work."""
 
 import json
 from multiprocessing.context import ForkServerContext
@@ -11,7 +11,7 @@ from torch import nn
 
 from benchmarks.compute import __main__ as compute
 from benchmarks.compute.device_peaks import PEAKS, peak_of
-from benchmarks.compute.utilization import find_ceiling, peak_tflops
+from benchmarks.compute.utilization import describe_ceiling, peak_tflops
 from benchmarks.compute.work import Traffic, count_work
 from benchmarks.measuring.alternate import Measurement
 from benchmarks.measuring.result_file import read_bundle, verify
@@ -39,11 +39,11 @@ def test_sizes_and_modes() -> None:
         rate = record["median"][name]
         assert figures["step_seconds"] == pytest.approx(size / rate)
         assert figures["tflops"] == pytest.approx(rate * figures["gflop_per_image"] / 1e3)
-        # What can't be known of a CPU.
+        # Unknown on a CPU.
         assert figures["mfu"] is figures["memory_roofline"] is figures["peak_memory_bytes"] is None
 
 
-def test_the_trainer_s_loop_beside_a_bare_one() -> None:
+def test_the_trainer_s_loop_is_compared_with_a_bare_one() -> None:
     result = invoke(compute.main, *SMALL, "--bare", "--batch-size", "2")
     assert result.exit_code == 0, result.output
     record = json.loads(result.output.splitlines()[-1])
@@ -52,9 +52,9 @@ def test_the_trainer_s_loop_beside_a_bare_one() -> None:
 
 def test_two_ranks_are_measured_together(tmp_path: Path, loaded: ForkServerContext) -> None:
     output = tmp_path / "two.json"
-    words = (compute.__file__, *SMALL, "--batch-size", "2", "--output", output)
-    exit_code, said = Torchrun(loaded, 2, *words, folder=tmp_path).end()
-    assert exit_code == 0, said
+    arguments = (compute.__file__, *SMALL, "--batch-size", "2", "--output", output)
+    exit_code, printed = Torchrun(loaded, 2, *arguments, folder=tmp_path).end()
+    assert exit_code == 0, printed
     record = read_bundle(output)
     assert record["world_size"] == 2
     (figures,), (rate,) = record["figures"].values(), record["median"].values()
@@ -71,14 +71,14 @@ def test_two_ranks_are_measured_together(tmp_path: Path, loaded: ForkServerConte
         (("--bare", "--batch-size", "2", "--batch-size", "4"), "--bare takes one --batch-size"),
     ],
 )
-def test_bench_compute_refuses(arguments: tuple[str, ...], sentence: str) -> None:
+def test_bench_compute_rejects(arguments: tuple[str, ...], sentence: str) -> None:
     result = invoke(compute.main, *arguments)
     assert result.exit_code == 2
     assert sentence in result.output
 
 
 class Linear(nn.Module):
-    """5 outputs of 3 x 4 x 4 px."""
+    """A linear layer from 3 x 4 x 4 px to 5 outputs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,8 +89,8 @@ class Linear(nn.Module):
         return logits
 
 
-def test_work_is_that_of_the_products() -> None:
-    """Of a layer whose input needs no gradient: a product forward, and one for the weights."""
+def test_the_work_of_a_linear_layer() -> None:
+    """Its input needs no gradient: one product forward, and one for the weights."""
     model = Linear()
     work = count_work(model, image_size_px=4, device=torch.device("cpu"), dtype=None)
     assert work.flops_per_image == 2 * 2 * 48 * 5
@@ -101,7 +101,7 @@ def test_work_is_that_of_the_products() -> None:
     assert all(weight.grad is None for weight in model.parameters())
 
 
-def test_traffic_leaves_out_what_can_be_fused() -> None:
+def test_traffic_excludes_pointwise_operators() -> None:
     left, right = torch.zeros(4, 8), torch.zeros(8, 2)
     with Traffic() as traffic:
         ((left @ right).relu() + 1).view(-1)
@@ -138,7 +138,7 @@ def test_an_unknown_device_has_no_peak(name: str) -> None:
     assert peak_of(name) is None
 
 
-def test_the_peak_is_that_of_the_precision() -> None:
+def test_the_peak_depends_on_the_precision() -> None:
     h100 = PEAKS["NVIDIA H100 80GB HBM3"]
     assert peak_tflops(h100, torch.bfloat16, "auto") == 989.4
     assert peak_tflops(h100, None, "tf32") == 494.7
@@ -149,10 +149,13 @@ def test_the_peak_is_that_of_the_precision() -> None:
 
 def test_the_ceiling_in_a_sentence() -> None:
     rows = [Measurement(name=name, values=(rate,) * 2) for name, rate in (("a", 10), ("b", 20))]
-    known: dict[str, Any] = {"tflops": 0.5, "mfu": 0.25, "memory_roofline": 0.5}
-    sentence = "The model takes at most 20.00 images/s (20.00 to 20.00), with b: 0.5 TFLOP/s"
-    assert find_ceiling(rows, {"b": known}) == (
+    row: dict[str, Any] = {"tflops": 0.5, "mfu": 0.25, "memory_roofline": 0.5}
+    sentence = "Without input the model trains at most 20.00 images/s (20.00 to 20.00), with b: "
+    sentence += "0.5 TFLOP/s"
+    assert describe_ceiling(rows, {"b": row}) == (
         f"{sentence}, 25% of the device's peak, and 50% of its memory's."
     )
-    unknown = known | {"mfu": None, "memory_roofline": None}
-    assert find_ceiling(rows, {"b": unknown}) == f"{sentence}; this device's peak isn't known."
+    unknown = row | {"mfu": None, "memory_roofline": None}
+    assert (
+        describe_ceiling(rows, {"b": unknown}) == f"{sentence}; the peak of this device is unknown."
+    )

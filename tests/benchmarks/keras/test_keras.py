@@ -19,8 +19,8 @@ from benchmarks.measuring.provenance import ROOT
 from benchmarks.measuring.virtualenvs import (
     KERAS_FOLDER,
     KERAS_PACKAGES,
-    PeerEnvironment,
-    installed,
+    Virtualenv,
+    installed_versions,
 )
 
 # Of float32's: a loss is a mean of few numbers, the sums in it come in another order.
@@ -34,7 +34,7 @@ def keras_python() -> str:
     """A Python that has TensorFlow and Keras."""
     if find_spec("keras") and find_spec("tensorflow"):
         return sys.executable
-    if not set(KERAS_PACKAGES) <= set(installed(KERAS_FOLDER)):
+    if not set(KERAS_PACKAGES) <= set(installed_versions(KERAS_FOLDER)):
         pytest.skip("needs TensorFlow: run bench-frameworks once, or install .[tensorflow]")
     return str(KERAS_FOLDER / "bin" / "python")
 
@@ -106,7 +106,7 @@ def test_frameworks_stand_beside_each_other(
     digits_shards: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Keras's environment is this one, without Keras; what a process can't do it says."""
-    ours = PeerEnvironment(folder=Path(sys.prefix), missing={}, versions={"keras": "3"})
+    ours = Virtualenv(versions={"keras": "3"})
     monkeypatch.setattr(frameworks, "prepare_keras", lambda folder: ours)
     arguments = ("--shards", str(digits_shards), "--model", "resnet18", "--global-batch-size", "8")
     arguments += ("--runs", "1", "--warmup", "0", "--seconds", "0.1")

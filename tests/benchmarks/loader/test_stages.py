@@ -1,4 +1,4 @@
-"""bench-loader says the truth about where the time goes; how fast it is, no test asserts."""
+"""bench-loader attributes time to the right stages; no test asserts a time."""
 
 import json
 import os
@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks.loader import __main__ as loader
-from benchmarks.loader import by_stage as loader_rungs
-from benchmarks.loader import tuning as loader_tune
+from benchmarks.loader import by_stage, tuning
 from benchmarks.loader.config import COLD, FULL, HAND_OVER, READ, STAGES
 from benchmarks.measuring.page_cache import disk_bytes, drop, resident_share
 from benchmarks.measuring.result_file import verify
@@ -24,7 +23,7 @@ from tests.helpers.known_sleeps import ATTEMPTS
 
 
 def measured(shards: Path, *arguments: str) -> tuple[list[str], dict[str, Any]]:
-    """What is printed above the JSON line, and that, of a short measurement."""
+    """The printed lines and the result of a short measurement."""
     fixed = ("--shards", str(shards), "--seconds", "0.02", "--runs", "3")
     result = invoke(loader.main, *fixed, *arguments)
     assert result.exit_code == 0, result.output
@@ -35,8 +34,8 @@ def measured(shards: Path, *arguments: str) -> tuple[list[str], dict[str, Any]]:
     return lines, record
 
 
-def test_the_rungs(digits_shards: Path, tmp_path: Path) -> None:
-    output = tmp_path / "rungs.json"
+def test_the_stages(digits_shards: Path, tmp_path: Path) -> None:
+    output = tmp_path / "stages.json"
     lines, record = measured(
         digits_shards, "--threads", "3", "--batch-size", "16", "--output", str(output)
     )
@@ -47,6 +46,7 @@ def test_the_rungs(digits_shards: Path, tmp_path: Path) -> None:
     assert record["fits_in_page_cache"] is True
     assert record["environment"]["nvidia-dali-cuda120"]
     assert any(figure(record["median"][FULL]) in line for line in lines)
+    assert any(line.lstrip().startswith(f"{HAND_OVER}: ") for line in lines)
     assert sum(record["share_of_time"].values()) == pytest.approx(1)
     for figures in record["figures"].values():
         assert figures["gpu_jpeg_decoder_use"] is None or 0 <= figures["gpu_jpeg_decoder_use"] <= 1
@@ -62,7 +62,7 @@ def test_the_rungs(digits_shards: Path, tmp_path: Path) -> None:
         (0.06, 0.15, {READ: 0.4, HAND_OVER: 0.6}, "Handing over to torch is the limit"),
     ],
 )
-def test_known_sleeps_are_found(
+def test_known_sleeps_are_attributed_to_their_stages(
     read_seconds: float,
     hand_over_seconds: float,
     shares: dict[str, float],
@@ -70,36 +70,36 @@ def test_known_sleeps_are_found(
     digits_shards: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Of so many seconds for each batch."""
+    """Sleeps of so many seconds for each batch."""
     slow(monkeypatch, ShardReader, "read", read_seconds)
     slow(monkeypatch, decoding, "_hand_over", hand_over_seconds)
-    monkeypatch.setattr(loader_rungs, "can_be_cold", lambda resident: False)
+    monkeypatch.setattr(by_stage, "can_be_cold", lambda resident: False)
     short = ("--prefetch", "1", "--read-ahead", "1", "--runs", "1", "--warmup", "0")
     expected = pytest.approx(shares, abs=0.03)
     for _ in range(ATTEMPTS):
         _, record = measured(digits_shards, "--batch-size", "16", *short)
-        found = {name: record["share_of_time"][name] for name in shares}
-        if found == expected:
+        measured_shares = {name: record["share_of_time"][name] for name in shares}
+        if measured_shares == expected:
             break
-    assert found == expected
+    assert measured_shares == expected
     assert record["finding"].startswith(limit)
-    assert f"{max(found.values()):.0%} of the time in that stage" in record["finding"]
+    assert f"{max(measured_shares.values()):.0%} of the time in that stage" in record["finding"]
     assert record["median"][FULL] == pytest.approx(16 / max(read_seconds, hand_over_seconds), 0.1)
 
 
 def slow(patch: pytest.MonkeyPatch, owner: Any, name: str, seconds: float) -> None:
-    """What `owner` calls `name` takes so much longer."""
-    honest: Callable[..., Any] = getattr(owner, name)
+    """Let the function `name` of `owner` take so much longer."""
+    original: Callable[..., Any] = getattr(owner, name)
 
     def slowed(*arguments: Any) -> Any:
         time.sleep(seconds)
-        return honest(*arguments)
+        return original(*arguments)
 
     patch.setattr(owner, name, slowed)
 
 
-def test_cold_files_are_told_from_warm_ones(digits_shards: Path) -> None:
-    """By the bytes that the kernel had a disk read."""
+def test_cold_files_are_read_from_disk(digits_shards: Path) -> None:
+    """By the bytes that the kernel counts."""
     _, record = measured(digits_shards, "--runs", "2")
     if COLD[FULL] not in record["median"]:
         pytest.skip("files stay in the page cache here (tmpfs)")
@@ -134,11 +134,11 @@ def test_the_page_cache(tmp_path: Path) -> None:
         (("--threads", "0"), 2, "--threads must be at least 1, not 0"),
         (("--batch-size", "none"), 2, "'none' is not a valid integer"),
         (("--shards", "nowhere"), 1, "nowhere holds no complete shards"),
-        (("--doctor", "--tune"), 2, "--sweep, --doctor and --tune are done one at a time"),
+        (("--doctor", "--tune"), 2, "Give only one of --sweep, --doctor and --tune"),
         (("--sweep", "color"), 2, "'color' is not one of"),
     ],
 )
-def test_bench_loader_refuses(arguments: tuple[str, ...], code: int, sentence: str) -> None:
+def test_bench_loader_rejects(arguments: tuple[str, ...], code: int, sentence: str) -> None:
     result = invoke(loader.main, *arguments)
     assert result.exit_code == code
     assert sentence in result.output
@@ -165,7 +165,7 @@ def test_the_same_images_in_several_formats(tmp_path: Path) -> None:
     assert set(record["median"]) == {"as it is", "JPEG q90", "PNG"}
 
 
-def test_the_decoder_s_load_needs_a_gpu(digits_shards: Path) -> None:
+def test_a_sweep_of_the_hardware_decoder_needs_a_gpu(digits_shards: Path) -> None:
     import torch
 
     if torch.cuda.is_available():
@@ -175,26 +175,26 @@ def test_the_decoder_s_load_needs_a_gpu(digits_shards: Path) -> None:
     assert "needs a GPU" in result.output
 
 
-def test_tuning_writes_a_profile_that_is_taken(
+def test_tuning_writes_a_profile_that_can_be_loaded(
     digits_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loader_tune, "SEARCH_RUNS", 1)
+    monkeypatch.setattr(tuning, "SEARCH_RUNS", 1)
     profile = tmp_path / "profile.json"
     _, record = measured(digits_shards, "--tune", "--profile-out", str(profile), "--runs", "2")
-    found = json.loads(profile.read_text())
-    assert found == record["profile"]
-    assert found.keys() >= {"threads", "prefetch", "read_ahead"}
+    settings = json.loads(profile.read_text())
+    assert settings == record["profile"]
+    assert settings.keys() >= {"threads", "prefetch", "read_ahead"}
     assert {"threads", "prefetch", "read_ahead"} <= record["tried"][0].keys()
     assert len(record["gain"]) == 2
-    taken = invoke(loader.main, "--profile-file", str(profile), "--shards", "nowhere")
-    assert taken.exit_code == 1
+    loaded = invoke(loader.main, "--profile-file", str(profile), "--shards", "nowhere")
+    assert loaded.exit_code == 1
 
 
 def test_the_doctor(digits_shards: Path) -> None:
     lines, record = measured(digits_shards, "--doctor", "--shuffle", "off", "--threads", "99")
     facts = [finding["fact"] for finding in record["findings"]]
     assert "100% of 256 images are PNG" in facts
-    for word in ("PNG", "--shuffle off", "99 threads", "files open", "/dev/shm", "page cache"):
+    for word in ("PNG", "--shuffle off", "99 threads", "open files", "/dev/shm", "page cache"):
         assert any(word in fact for fact in facts)
     for finding in record["findings"]:
         mark = " ! " if finding["advice"] else "ok "

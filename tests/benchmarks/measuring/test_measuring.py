@@ -1,4 +1,4 @@
-"""Measuring: what runs when, how far a median can be trusted, and results that notice an edit."""
+"""Alternating runs, intervals of medians, and results whose hash reveals an edit."""
 
 import copy
 import json
@@ -14,11 +14,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.measuring import provenance
+from benchmarks.measuring import laps, provenance
 from benchmarks.measuring.alternate import Measurement, alternate, ratio
 from benchmarks.measuring.config import Measuring
 from benchmarks.measuring.intervals import median_interval, spread
-from benchmarks.measuring.laps import lap, world_lap
+from benchmarks.measuring.laps import measure_lap, measure_world_lap
 from benchmarks.measuring.result_file import publish, read_bundle, seal, verify
 from benchmarks.measuring.table import report
 from benchmarks.measuring.text import figure
@@ -26,15 +26,15 @@ from pipeline.errors import DataError, MisuseError
 from trainer.distributed.collectives import World
 
 
-def test_contenders_alternate_and_warm_up_is_dropped() -> None:
+def test_candidates_alternate_and_the_warm_up_is_dropped() -> None:
     calls: list[str] = []
 
-    def contender(name: str) -> float:
+    def candidate(name: str) -> float:
         calls.append(name)
         return float(len(calls))
 
     first, second = alternate(
-        {"a": lambda: contender("a"), "b": lambda: contender("b")}, runs=3, warmup=1
+        {"a": lambda: candidate("a"), "b": lambda: candidate("b")}, runs=3, warmup=1
     )
     assert "".join(calls) == "abababab"
     assert (first.name, first.values, first.median) == ("a", (3.0, 5.0, 7.0), 5.0)
@@ -42,18 +42,19 @@ def test_contenders_alternate_and_warm_up_is_dropped() -> None:
     assert ratio(second, first).values == pytest.approx((4 / 3, 6 / 5, 8 / 7))
 
 
-def test_a_lap_counts_what_it_drew_and_waits_for_the_device() -> None:
+def test_a_lap_counts_images_and_synchronizes_the_device() -> None:
     waits: list[None] = []
-    run = lap(repeat(8), 0.01, lambda: waits.append(None))
+    run = measure_lap(repeat(8), 0.01, lambda: waits.append(None))
     assert run.seconds >= 0.01 and run.images > 0 and run.images % 8 == 0
     assert run.images_per_second == pytest.approx(run.images / run.seconds)
     assert len(waits) == 2
 
 
-def test_a_lap_of_the_world_lies_between_barriers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of two ranks; this one's figures are real, the other's given."""
+def test_a_lap_of_the_world_is_between_two_barriers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two ranks: this one is measured, the figures of the other are given."""
     order: list[str] = []
     other = [24.0, 7.0, 5.0, 6.0]
+    monkeypatch.setattr(laps, "synchronize", lambda device: order.append("synchronize"))
     monkeypatch.setattr(World, "barrier", lambda world: order.append("barrier"))
     monkeypatch.setattr(World, "all_gather", lambda world, values: [list(values), other])
 
@@ -62,7 +63,7 @@ def test_a_lap_of_the_world_lies_between_barriers(monkeypatch: pytest.MonkeyPatc
         return 8
 
     world = World(device=torch.device("cpu"), world_size=2)
-    run = world_lap(work, world, lambda: order.append("synchronize"))
+    run = measure_world_lap(work, world)
     assert order == ["synchronize", "barrier", "work", "synchronize", "barrier"]
     assert (run.images, run.seconds, run.rank_seconds[1]) == (32, 7.0, 6.0)
     assert 5.0 <= run.cpu_seconds < 6.0
@@ -70,7 +71,7 @@ def test_a_lap_of_the_world_lies_between_barriers(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
-    ("count", "places", "confidence"),
+    ("count", "ranks", "confidence"),
     [
         (1, (0, 0), 0.0),
         (2, (0, 1), 0.5),
@@ -81,22 +82,22 @@ def test_a_lap_of_the_world_lies_between_barriers(monkeypatch: pytest.MonkeyPatc
         (12, (2, 9), 0.96142578125),
     ],
 )
-def test_the_interval_is_the_narrowest_that_suffices(
-    count: int, places: tuple[int, int], confidence: float
+def test_the_interval_is_the_narrowest_with_95_percent(
+    count: int, ranks: tuple[int, int], confidence: float
 ) -> None:
-    values = [float(place) for place in np.random.default_rng(0).permutation(count)]
-    found = median_interval(values)
-    assert (found.low, found.high) == places
-    assert found.confidence == pytest.approx(confidence)
+    values = [float(rank) for rank in np.random.default_rng(0).permutation(count)]
+    interval = median_interval(values)
+    assert interval.limits == ranks
+    assert interval.confidence == pytest.approx(confidence)
 
 
 @pytest.mark.parametrize("count", [6, 9, 15])
 def test_the_interval_holds_the_true_median_as_often_as_it_says(count: int) -> None:
-    """Of a lopsided distribution, whose median is 1."""
+    """Draws from a skewed distribution with median 1."""
     draws = np.random.default_rng(1).lognormal(sigma=1.5, size=(4000, count))
-    found = [median_interval(row.tolist()) for row in draws]
-    share = np.mean([each.low <= 1 <= each.high for each in found])
-    assert share == pytest.approx(found[0].confidence, abs=0.015)
+    intervals = [median_interval(row.tolist()) for row in draws]
+    share = np.mean([interval.low <= 1 <= interval.high for interval in intervals])
+    assert share == pytest.approx(intervals[0].confidence, abs=0.015)
 
 
 def test_spread() -> None:
@@ -107,23 +108,23 @@ def test_spread() -> None:
     ("value", "text"),
     [(123456.7, "123,457"), (887.04, "887.0"), (12.345, "12.35"), (0.4321, "0.432")],
 )
-def test_figures_for_people(value: float, text: str) -> None:
+def test_figures_have_three_digits(value: float, text: str) -> None:
     assert figure(value) == text
 
 
 ROWS = [Measurement(name=name, values=(x, x + 2, x + 1)) for name, x in (("a", 10.0), ("b", 20.0))]
 
 
-def test_a_report_ends_with_a_sentence_and_a_bundle(
+def test_a_report_ends_with_the_finding_and_the_result(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(provenance, "LOAD_BEFORE", 100.0)
-    output = tmp_path / "results" / "race.json"
+    output = tmp_path / "results" / "name.json"
     report(
-        "race",
+        "title",
         "laps/s",
         ROWS,
-        kind="race",
+        kind="kind",
         facts={"threads": 2},
         notes=["A note."],
         output=str(output),
@@ -141,14 +142,14 @@ def test_a_report_ends_with_a_sentence_and_a_bundle(
     assert bundle["environment"]["numpy"]
 
 
-def test_an_idle_machine_is_worth_no_word(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_idle_machine_gives_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(provenance, "LOAD_BEFORE", 0.0)
     assert provenance.busy_warning() is None
 
 
-def test_a_report_s_facts_hide_nothing() -> None:
+def test_facts_can_t_replace_entries_of_the_result() -> None:
     with pytest.raises(ValueError, match="unit"):
-        report("race", "laps/s", ROWS, kind="race", facts={"unit": "s"})
+        report("title", "laps/s", ROWS, kind="kind", facts={"unit": "s"})
 
 
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -164,21 +165,21 @@ BUNDLE = seal({"values": {"a": (1.5, 2.0)}, "by_threads": {2: 1.0, 10: 3}, "gpu"
 
 
 @given(st.sampled_from(list(leaves(BUNDLE))), st.one_of(st.none(), st.integers(), st.text()))
-def test_an_edit_is_noticed(path: tuple[Any, ...], value: Any) -> None:
+def test_an_edit_is_rejected(path: tuple[Any, ...], value: Any) -> None:
     edited = copy.deepcopy(BUNDLE)
     *folders, name = path
-    place: Any = edited
+    entry: Any = edited
     for folder in folders:
-        place = place[folder]
-    if place[name] == value:
+        entry = entry[folder]
+    if entry[name] == value:
         verify(edited, "it")
         return
-    place[name] = value
+    entry[name] = value
     with pytest.raises(DataError, match=r"^it "):
         verify(edited, "it")
 
 
-def test_what_was_added_or_left_out_is_noticed() -> None:
+def test_added_and_removed_entries_are_rejected() -> None:
     verify(json.loads(json.dumps(BUNDLE)), "it")
     for edited in (
         {**BUNDLE, "more": 1},
@@ -191,13 +192,13 @@ def test_what_was_added_or_left_out_is_noticed() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", "its last line is no JSON"),
-        ("[1]", "holds no JSON object"),
-        ("{}", "is no result of a benchmark"),
-        ('{"format": "shardline measurement", "version": 9}', "is of version 9"),
+        ("", "its last line is not JSON"),
+        ("[1]", "it is not a JSON object"),
+        ("{}", "is not a result of a benchmark"),
+        ('{"format": "shardline measurement", "version": 9}', "has version 9"),
     ],
 )
-def test_what_is_no_bundle_is_named(tmp_path: Path, text: str, sentence: str) -> None:
+def test_a_file_that_is_not_a_result_is_rejected(tmp_path: Path, text: str, sentence: str) -> None:
     path = tmp_path / "x.json"
     with pytest.raises(DataError, match=r"x\.json can't be read"):
         read_bundle(path)
@@ -206,15 +207,15 @@ def test_what_is_no_bundle_is_named(tmp_path: Path, text: str, sentence: str) ->
         read_bundle(path)
 
 
-def test_a_result_that_can_t_be_written_is_printed(
+def test_a_result_that_can_t_be_written_is_still_printed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(DataError, match=f"{tmp_path} can't be written"):
-        publish({"benchmark": "race"}, str(tmp_path))
+        publish({"benchmark": "title"}, str(tmp_path))
     verify(json.loads(capsys.readouterr().out), "stdout")
 
 
-def test_no_number_is_no_result() -> None:
+def test_nan_is_rejected() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         seal({"values": {"a": [float("nan")]}})
 
@@ -223,12 +224,14 @@ def test_no_number_is_no_result() -> None:
     ("arguments", "sentence"),
     [({"runs": 0}, "--runs must be at least 1, not 0"), ({"warmup": -1}, "--warmup must be at")],
 )
-def test_measuring_refuses(arguments: dict[str, int], sentence: str) -> None:
+def test_measuring_rejects(arguments: dict[str, int], sentence: str) -> None:
     with pytest.raises(MisuseError, match=sentence):
         Measuring(**arguments)  # type: ignore[arg-type]
 
 
-def test_the_commit_is_that_of_this_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_commit_is_that_of_this_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def git(*arguments: str) -> str:
         names = ("-c", "user.name=A", "-c", "user.email=a@example.com")
         command = ("git", *names, "-C", str(tmp_path), *arguments)
@@ -240,12 +243,12 @@ def test_the_commit_is_that_of_this_code(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "code.py").write_text("1\n")
     git("add", ".")
     git("commit", "-q", "-m", "first")
-    found = provenance.environment()
-    assert (found["commit"], found["dirty"]) == (git("rev-parse", "HEAD"), False)
+    facts = provenance.environment()
+    assert (facts["commit"], facts["dirty"]) == (git("rev-parse", "HEAD"), False)
     (tmp_path / "code.py").write_text("2\n")
     assert provenance.environment()["dirty"] is True
-    # Installed in a folder of somebody's own checkout, it belongs to no commit.
+    # Installed inside a checkout of another project, it has no commit.
     monkeypatch.setattr(provenance, "ROOT", tmp_path / "site-packages")
     (tmp_path / "site-packages").mkdir()
-    found = provenance.environment()
-    assert (found["commit"], found["dirty"]) == (None, None)
+    facts = provenance.environment()
+    assert (facts["commit"], facts["dirty"]) == (None, None)

@@ -13,9 +13,9 @@ from benchmarks.predict.baseline import read_one_rank
 from benchmarks.predict.network_probe import BUCKET, LITTLE, fit_link, measured_network
 from benchmarks.predict.networks import LINKS, Network
 from benchmarks.scaling.record import (
-    APART,
-    IN_STEP,
     LOADER,
+    LOCKSTEP,
+    NO_ALL_REDUCE,
     SYNTHETIC,
     WARM,
 )
@@ -60,7 +60,7 @@ def test_the_error_is_that_beside_what_was_measured(tmp_path: Path) -> None:
         tmp_path / "scaling.json",
         {
             1: {SYNTHETIC: 100, LOADER: 40, WARM: 120},
-            2: {SYNTHETIC: 110, LOADER: 40, WARM: 130, APART: 100, IN_STEP: 100},
+            2: {SYNTHETIC: 110, LOADER: 40, WARM: 130, NO_ALL_REDUCE: 100, LOCKSTEP: 100},
         },
     )
     # 25 MiB in one bucket, none of it hidden: 10 ms between two ranks.
@@ -145,7 +145,7 @@ def test_bench_predict_refuses(
     sentence: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    levels = {SYNTHETIC: 1.0, LOADER: 1.0, WARM: 1.0, APART: 1.0, IN_STEP: 1.0}
+    levels = {SYNTHETIC: 1.0, LOADER: 1.0, WARM: 1.0, NO_ALL_REDUCE: 1.0, LOCKSTEP: 1.0}
     scaling(Path("two.json"), {2: levels})
     scaling(Path("one.json"), {1: levels})
     Path("other.json").write_text(json.dumps(seal({"benchmark": "race"})))

@@ -19,8 +19,8 @@ from benchmarks.report.inputs import read_inputs
 from benchmarks.report.page import Page
 from benchmarks.report.panels import Panel, as_svg
 from benchmarks.report.sections import build_page
-from benchmarks.scaling.record import APART, IN_STEP, LOADER, SYNTHETIC, WARM
 from benchmarks.scaling.record import COLD as COLD_FILES
+from benchmarks.scaling.record import LOADER, LOCKSTEP, NO_ALL_REDUCE, SYNTHETIC, WARM
 from tests.helpers.cli import invoke
 from tests.helpers.run_records import records, write
 from tests.helpers.scaling_results import predicted, scaling
@@ -92,7 +92,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     tmp_path = tmp_path_factory.mktemp("whole")
     by_ranks = {
         1: {SYNTHETIC: 100, LOADER: 60, WARM: 105, COLD_FILES: 150},
-        2: {SYNTHETIC: 110, LOADER: 70, WARM: 120, APART: 101, IN_STEP: 102, COLD_FILES: 180},
+        2: {
+            SYNTHETIC: 110,
+            LOADER: 70,
+            WARM: 120,
+            NO_ALL_REDUCE: 101,
+            LOCKSTEP: 102,
+            COLD_FILES: 180,
+        },
     }
     scaled = scaling(tmp_path / "scaling.json", by_ranks)
     predicted(scaled, "--output", tmp_path / "prediction.json")
@@ -116,7 +123,7 @@ def test_a_page_of_everything(whole: tuple[Path, str]) -> None:
     folder, printed = whole
     assert "Not among what was given" not in printed
     verdict, *_ = printed.splitlines()
-    assert verdict.startswith("On 2 ranks compute-bound: 84% of the step is the model's; it gets")
+    assert verdict.startswith("On 2 ranks compute-bound: computing takes 84% of the step; ")
     markdown = (folder / "report.md").read_text()
     html = (folder / "report.html").read_text()
     assert markdown.startswith(f"# {verdict}\n")

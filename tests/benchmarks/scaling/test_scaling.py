@@ -1,4 +1,4 @@
-"""bench-scaling tells known causes apart by shares, never by a clock."""
+"""bench-scaling attributes known delays to the right parts; no test asserts a time."""
 
 import json
 from collections.abc import Callable
@@ -15,14 +15,15 @@ from benchmarks.measuring.result_file import read_bundle
 from benchmarks.scaling import __main__ as scaling
 from benchmarks.scaling import inputs as scaling_inputs
 from benchmarks.scaling import to_end as scaling_trainings
+from benchmarks.scaling.config import LadderConfig
 from benchmarks.scaling.cpu_affinity import cpu_share, gpu_share, parse_cores
-from benchmarks.scaling.in_memory import HeldSupply
+from benchmarks.scaling.in_memory import InMemoryFetcher
 from benchmarks.scaling.plan import default_batch_size, default_global_batch_size, default_ranks
 from benchmarks.scaling.record import (
-    APART,
     COLD,
-    IN_STEP,
     LOADER,
+    LOCKSTEP,
+    NO_ALL_REDUCE,
     RUNGS,
     SYNTHETIC,
     WARM,
@@ -43,7 +44,7 @@ def one_rank(
     shards: Path, folder: Path, *rungs: str, right: Callable[[Point], bool] = lambda point: True
 ) -> Point:
     with open_world("cpu") as world:
-        # A busy machine lets a second thread wait.
+        # On a busy machine a second thread would wait.
         torch.set_num_threads(1)
         rungs = (SYNTHETIC, WARM, LOADER, *rungs)
         return measured_point(shards, folder, world, rungs=rungs, right=right)
@@ -59,7 +60,7 @@ def test_a_slow_loader_is_input_bound(
     assert point.limit == "input"
     assert are_right(point, shares), point.shares
     assert "weak, 1 rank: input-bound: the loader gives" in point.sentence
-    assert "the baseline is not input-bound" in {g.name for g in point.gates if not g.holds}
+    assert "the baseline is not input-bound" in {c.name for c in point.checks if not c.holds}
 
 
 def test_a_slow_model_is_compute_bound(
@@ -74,14 +75,14 @@ def test_a_slow_model_is_compute_bound(
     assert point.images_per_second(LOADER) > 2 * point.images_per_second(SYNTHETIC)
 
 
-def test_a_cold_file_system_is_told_from_a_warm_one(
+def test_cold_files_are_slower_than_warm_ones(
     digits_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a file system that takes 0.5 s for a batch that it has not read since it was dropped."""
+    """On a file system that takes 0.5 s for a batch that is not in the page cache."""
     read: set[int] = set()
     drop, read_bytes = scaling_inputs.drop, ShardReader.read
 
-    def forget(paths: list[Path]) -> None:
+    def drop_read(paths: list[Path]) -> None:
         drop(paths)
         read.clear()
 
@@ -89,7 +90,7 @@ def test_a_cold_file_system_is_told_from_a_warm_one(
         read.update(samples.tolist())
         return read_bytes(self, samples, *others)
 
-    monkeypatch.setattr(scaling_inputs, "drop", forget)
+    monkeypatch.setattr(scaling_inputs, "drop", drop_read)
     monkeypatch.setattr(ShardReader, "read", remember)
     slow_model(monkeypatch, 0.05)
     slow_loader(monkeypatch, lambda samples: 0 if read.issuperset(samples.tolist()) else 0.5)
@@ -103,13 +104,12 @@ def test_a_cold_file_system_is_told_from_a_warm_one(
         pytest.skip("files stay in the page cache here (tmpfs)")
     assert point.cold_shares.storage == expected
     assert point.shares.storage == 0 and point.limit != "storage"
-    assert "; from cold files" in point.sentence
+    assert "; cold files give" in point.sentence
 
 
-def test_two_ranks_that_wait(
+def test_two_ranks_wait_for_all_reduce_or_each_other(
     digits_shards: Path, tmp_path: Path, loaded: ForkServerContext
 ) -> None:
-    """For the exchange of gradients, or for each other."""
     result, port = tmp_path / "points.json", free_port()
     ranks = [
         loaded.Process(target=delayed_ranks.measure, args=(rank, port, digits_shards, result))
@@ -135,61 +135,62 @@ def test_one_and_two_ranks(digits_shards: Path, tmp_path: Path) -> None:
     bundle = read_bundle(output)
     *lines, last = result.output.splitlines()
     assert json.loads(last) == bundle and lines[-1] == bundle["finding"]
-    found = read_points(bundle)
-    assert [(point.mode, point.world_size, point.batch_size) for point in found] == [
+    points = read_points(bundle)
+    assert [(point.mode, point.world_size, point.batch_size) for point in points] == [
         ("weak", 1, 4),
         ("weak", 2, 4),
         ("strong", 1, 4),
         ("strong", 2, 2),
     ]
-    for point in found:
-        alone = {APART, IN_STEP} if point.world_size == 1 else set()
+    for point in points:
+        alone = {NO_ALL_REDUCE, LOCKSTEP} if point.world_size == 1 else set()
         assert set(point.rungs) | {COLD} == set(RUNGS) - alone
         assert point.shares.total == pytest.approx(1)
         assert point.losses.total == pytest.approx(1 - point.efficiency)
         assert all(len(rung.step_seconds) == 1 for rung in point.rungs.values())
         assert bundle["median"][point.name] == pytest.approx(point.images_per_second())
         assert point.sentence in lines
-    assert all(len(cores) == 1 for cores in found[1].rank_cores)
+    assert all(len(cores) == 1 for cores in points[1].rank_cores)
     assert bundle["settings"]["ranks"] == [1, 2]
+    assert any(line.split(":")[0].strip() == NO_ALL_REDUCE for line in lines)
 
 
 @pytest.mark.parametrize("masks", [False, True])
-def test_images_are_held_with_their_masks(masks: bool) -> None:
+def test_images_stay_in_memory_with_their_masks(masks: bool) -> None:
     class Once:
         """Sample 2 is bad."""
 
         def take(self, samples: Any) -> Fetched:
-            assert not taken.intersection(samples.tolist())
-            taken.update(samples.tolist())
+            assert not fetched.intersection(samples.tolist())
+            fetched.update(samples.tolist())
             views = [np.full(1, sample, np.uint8) for sample in samples]
             bad = dict.fromkeys(np.flatnonzero(samples == 2).tolist(), "why")
             return Fetched(views, bad, masks=[view + 100 for view in views] if masks else [])
 
         def close(self) -> None: ...
 
-    taken: set[int] = set()
-    supply: Any = Once()
-    held = HeldSupply(supply, {}, masks=masks)
+    fetched: set[int] = set()
+    fetcher: Any = Once()
+    cached = InMemoryFetcher(fetcher, {}, masks=masks)
     for samples in ([0, 1], [1, 2, 0]):
-        found = held.take(np.array(samples))
-        taken.discard(2)
-        for place, sample in enumerate(samples):
+        batch = cached.take(np.array(samples))
+        fetched.discard(2)
+        for index, sample in enumerate(samples):
             if sample == 2:
-                assert found.bad == {place: "why"}
+                assert batch.bad == {index: "why"}
             else:
-                assert found.images[place] == sample
-                assert not masks or found.masks[place] == sample + 100
-        assert len(found.masks) == masks * len(samples)
+                assert batch.images[index] == sample
+                assert not masks or batch.masks[index] == sample + 100
+        assert len(batch.masks) == masks * len(samples)
 
 
-def in_this_process(benchmark: Any, ranks: int, *arguments: str, **others: Any) -> None:
+def in_this_process(config: Any, ranks: int, *arguments: str, **options: Any) -> None:
     assert arguments[:2] == ("-m", "trainer")
     result = CliRunner().invoke(train, arguments[2:])
     assert result.exit_code == 0, result.output
 
 
-def test_whole_trainings(
+def test_trainings_to_the_end(
     digits_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scaling_trainings, "torchrun", in_this_process)
@@ -212,8 +213,8 @@ def test_whole_trainings(
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
-        (("--ranks", "1,two"), 2, "'1,two' is no list of numbers such as 1,2,4"),
-        (("--ranks", "0,1"), 2, "a size must be at least 1, not 0"),
+        (("--ranks", "1,two"), 2, "'1,two' is not a list of numbers such as 1,2,4"),
+        (("--ranks", "0,1"), 2, "A world size must be at least 1, not 0"),
         (("--shards", "nowhere"), 1, "nowhere holds no complete shards"),
         (("--synthetic",), 2, "leave out --synthetic"),
         (("--model", "resnet51"), 2, "--model resnet51: no such classification model"),
@@ -226,7 +227,7 @@ def test_whole_trainings(
         ),
     ],
 )
-def test_bench_scaling_refuses(
+def test_bench_scaling_rejects(
     digits_shards: Path, arguments: tuple[str, ...], code: int, sentence: str
 ) -> None:
     result = invoke(scaling.main, "--device", "cpu", "--shards", str(digits_shards), *arguments)
@@ -241,12 +242,12 @@ def test_ranks_have_cores_of_their_own() -> None:
     assert [gpu_share(near, gpu) for gpu in range(3)] == [[0, 1], [4, 5, 6, 7], [2, 3]]
 
 
-def test_what_is_measured_by_default() -> None:
-    alone = scaling.ScalingBenchmark()
-    assert default_ranks(8, 128, alone) == (1, 2, 4, 8)
-    assert default_ranks(0, 2, alone) == (1, 2)
-    assert default_ranks(6, 64, alone) == (1, 2, 4, 6)
-    assert default_ranks(0, 64, scaling.ScalingBenchmark(cores_per_rank=16)) == (1, 2, 4)
+def test_default_sizes() -> None:
+    config = LadderConfig()
+    assert default_ranks(8, 128, config) == (1, 2, 4, 8)
+    assert default_ranks(0, 2, config) == (1, 2)
+    assert default_ranks(6, 64, config) == (1, 2, 4, 6)
+    assert default_ranks(0, 64, LadderConfig(cores_per_rank=16)) == (1, 2, 4)
     assert [default_batch_size(0, px) for px in (32, 64, 112, 224, 512)] == [32, 16, 8, 2, 2]
     assert default_batch_size(8, 32) == 128
     assert default_global_batch_size((1, 2), 32) == 32

@@ -1,4 +1,4 @@
-"""The benchmark of tools/shard: equal work for all, and true ratios; no test asserts a time."""
+"""The benchmark of tools/shard: equal work for all, and correct ratios; no test asserts a time."""
 
 import json
 import subprocess
@@ -16,11 +16,17 @@ from benchmarks.datasets.downloads import link_images, make_pixel_csv
 from benchmarks.measuring.alternate import alternate
 from benchmarks.measuring.targets import Target
 from benchmarks.measuring.text import figure
-from benchmarks.measuring.virtualenvs import DEFAULT_FOLDER, PeerEnvironment, installed, prepare
-from benchmarks.sharding import contenders
-from benchmarks.sharding.__main__ import PARTS, PEERS, REENCODE, main
+from benchmarks.measuring.virtualenvs import (
+    DEFAULT_FOLDER,
+    Virtualenv,
+    installed_versions,
+    prepare_peers,
+)
+from benchmarks.sharding import candidates
+from benchmarks.sharding.__main__ import main
 from benchmarks.sharding.bare import list_sources, recode
-from benchmarks.sharding.contenders import Download, run_all
+from benchmarks.sharding.candidates import Download, run_all
+from benchmarks.sharding.parts import PARTS, PEERS, REENCODE
 from benchmarks.sharding.process_cost import CommandFailedError, measure
 from pipeline.errors import DataError
 from tests.helpers.data import make_shards
@@ -50,19 +56,19 @@ def record_of(result: Result) -> dict[str, Any]:
 
 @pytest.fixture
 def cold(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No round warms up: figures don't matter."""
-    monkeypatch.setattr(contenders, "alternate", partial(alternate, warmup=0))
+    """No warm-up round: the figures don't matter."""
+    monkeypatch.setattr(candidates, "alternate", partial(alternate, warmup=0))
 
 
 @pytest.fixture(scope="session")
-def peers() -> PeerEnvironment:
-    if not set(PEERS) <= installed(DEFAULT_FOLDER).keys():
-        pytest.skip("needs the peers' environment, which benchmarks.sharding makes")
-    return prepare(DEFAULT_FOLDER, list(PEERS))
+def peers() -> Virtualenv:
+    if not set(PEERS) <= installed_versions(DEFAULT_FOLDER).keys():
+        pytest.skip("needs the peers' virtualenv, which benchmarks.sharding creates")
+    return prepare_peers(DEFAULT_FOLDER, list(PEERS))
 
 
 @pytest.mark.parametrize(("part", "bare"), BARE.items())
-def test_a_part_compares_the_tool_with_the_least(
+def test_a_part_compares_the_tool_with_a_bare_program(
     digits_kaggle: Path, cold: None, part: str, bare: str
 ) -> None:
     result = ran("--src", str(digits_kaggle), "--part", part, "--runs", "2", "--no-peers", *TINY)
@@ -70,36 +76,37 @@ def test_a_part_compares_the_tool_with_the_least(
     tool = "tools/shard, 2 workers"
     assert {bare, tool} <= record["median"].keys() and not record["absent"]
     assert all(len(values) == 2 for values in record["values"].values())
-    (bar,) = record["bars"]
-    assert bar["of"] == bare
-    assert bar["value"] == record["median"][tool] / record["median"][bare]
-    assert f"bar {bar['bound']:g} of {bare}: {bar['value']:.2f}, " in result.output
+    (target,) = record["bars"]
+    assert target["of"] == bare
+    assert target["value"] == record["median"][tool] / record["median"][bare]
+    sentence = f"Target at least {target['bound']:g} times {bare}: {target['value']:.2f}, "
+    assert sentence in result.output
     if bare in record["work_alone"]:
         assert record["work_alone"][bare] > record["median"][bare]
-        assert bar["strict"] == record["median"][tool] / record["work_alone"][bare]
+        assert target["strict"] == record["median"][tool] / record["work_alone"][bare]
     for rate in record["median"].values():
         assert figure(rate) in result.output
 
 
 @pytest.mark.parametrize("part", ["memory-files", "memory-rows"])
-def test_memory_has_a_row_a_size(digits_kaggle: Path, part: str) -> None:
+def test_memory_has_a_row_for_each_size(digits_kaggle: Path, part: str) -> None:
     record = record_of(ran("--src", str(digits_kaggle), "--part", part, *TINY))
     sizes = [int(name.split()[0].replace(",", "")) for name in record["median"]]
     assert sizes == [4, 40, 400, 4000]
     peaks = list(record["median"].values())
     growths = [after / before for before, after in pairwise(peaks)]
-    assert [bar["value"] for bar in record["bars"]] == growths
+    assert [target["value"] for target in record["bars"]] == growths
     for name, peak in record["median"].items():
         assert 20 < record["without_files"][name] < peak
 
 
-@pytest.mark.parametrize(("part", "bars"), [("reencode", 2), ("small", 2)])
+@pytest.mark.parametrize(("part", "targets"), [("reencode", 2), ("small", 2)])
 def test_peers_do_the_same_work(
-    peers: PeerEnvironment, digits_kaggle: Path, cold: None, part: str, bars: int
+    peers: Virtualenv, digits_kaggle: Path, cold: None, part: str, targets: int
 ) -> None:
     record = record_of(ran("--src", str(digits_kaggle), "--part", part, "--runs", "1", *TINY))
     assert set(PEERS.values()) < record["median"].keys() and not record["absent"]
-    assert record["peers"].keys() > PEERS.keys() and len(record["bars"]) == bars
+    assert record["peers"].keys() > PEERS.keys() and len(record["bars"]) == targets
     assert all(record["written_bytes"][name] > 1000 for name in PEERS.values())
     if part == "reencode":
         fastest = max(PEERS.values(), key=record["median"].__getitem__)
@@ -109,10 +116,10 @@ def test_peers_do_the_same_work(
         assert record["bars"][1]["value"] == written[0] / written[1]
 
 
-def test_litdata_leaves_other_peoples_files(
-    peers: PeerEnvironment, digits_kaggle: Path, tmp_path: Path
+def test_litdata_keeps_files_of_other_programs(
+    peers: Virtualenv, digits_kaggle: Path, tmp_path: Path
 ) -> None:
-    """By default it empties "data" in the folder for temporary files."""
+    """By default it empties "data" in the temporary folder."""
     scratch, out = tmp_path / "scratch", tmp_path / "out"
     (scratch / "data").mkdir(parents=True)
     (scratch / "data" / "precious").touch()
@@ -123,7 +130,7 @@ def test_litdata_leaves_other_peoples_files(
     assert [path.name for path in scratch.rglob("*")] == ["data", "precious"]
 
 
-def test_a_peer_that_cannot_be_installed_says_why(
+def test_a_peer_that_cannot_be_installed_is_reported(
     digits_kaggle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
@@ -138,25 +145,26 @@ def test_a_peer_that_cannot_be_installed_says_why(
         assert f"{name}: not installed: ERROR: " in result.output
 
 
-def test_a_peer_that_fails_is_left_out(digits_kaggle: Path, tmp_path: Path) -> None:
-    """Our own environment in the place of theirs: it holds webdataset alone."""
+def test_a_peer_that_fails_is_skipped(digits_kaggle: Path, tmp_path: Path) -> None:
+    """In our own virtualenv, which has webdataset only."""
     src = link_images(digits_kaggle, tmp_path / "images", 10)
-    own = PeerEnvironment(folder=Path(sys.prefix), missing={}, versions={})
-    race = Download(src=src, amount=10, scratch=tmp_path)
-    entered = [race.peer(peer, peer, "keep", own) for peer in ("webdataset", "litdata")]
-    measured = run_all(entered, runs=2)
-    assert measured.keys() == {"webdataset"} and len(measured["webdataset"].values) == 2
-    assert entered[0].written_bytes > 10 * 4 * 512 and not entered[0].failure
-    assert "No module named 'litdata'" in entered[1].failure
+    download = Download(src=src, amount=10, scratch=tmp_path)
+    webdataset, litdata = (
+        download.peer(peer, peer, "keep", Virtualenv()) for peer in ("webdataset", "litdata")
+    )
+    assert run_all([webdataset, litdata], runs=2) == [webdataset]
+    assert webdataset.measurement and len(webdataset.measurement.values) == 2
+    assert webdataset.written_bytes > 10 * 4 * 512 and not webdataset.failure
+    assert "No module named 'litdata'" in litdata.failure
 
 
-def test_a_tool_that_fails_ends_it(tmp_path: Path) -> None:
-    race = Download(src=tmp_path / "nowhere", amount=1, scratch=tmp_path)
+def test_a_tool_that_fails_stops_the_benchmark(tmp_path: Path) -> None:
+    download = Download(src=tmp_path / "nowhere", amount=1, scratch=tmp_path)
     with pytest.raises(DataError, match=r"tools/shard, 1 worker failed: .*nowhere"):
-        race.tool(workers=1)()
+        download.tool(workers=1)()
 
 
-def test_all_encode_alike(digits_kaggle: Path, tmp_path: Path) -> None:
+def test_the_bare_program_encodes_as_the_tool(digits_kaggle: Path, tmp_path: Path) -> None:
     src = link_images(digits_kaggle, tmp_path / "images", 40)
     shards = make_shards(src, tmp_path / "shards", *REENCODE)
     stored = set()
@@ -170,7 +178,7 @@ def test_all_encode_alike(digits_kaggle: Path, tmp_path: Path) -> None:
     assert stored == {recode(path) for path, _ in list_sources(str(src))}
 
 
-def test_downloads_are_as_large_as_asked(digits_kaggle: Path, tmp_path: Path) -> None:
+def test_downloads_have_the_requested_size(digits_kaggle: Path, tmp_path: Path) -> None:
     src = link_images(digits_kaggle, tmp_path / "images", 2000)
     labels = [label for _, label in list_sources(str(src))]
     assert (labels.count(0), labels.count(1)) == (1000, 1000)
@@ -181,14 +189,14 @@ def test_downloads_are_as_large_as_asked(digits_kaggle: Path, tmp_path: Path) ->
     assert len(lines) == 2001 and {line.count(",") for line in lines} == {64}
 
 
-def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_images_is_rejected(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["--src", str(tmp_path), "--part", "keep"])
     assert result.exit_code == 1
-    assert f"{tmp_path} holds no images" in result.output
+    assert f"{tmp_path} has no images" in result.output
 
 
-def test_the_cost_of_all_processes_counts() -> None:
-    """Also of one that outlives its parent."""
+def test_the_cpu_time_of_all_processes_counts() -> None:
+    """Also that of a process that outlives its parent."""
     orphan = "import time\nwhile time.process_time() < 0.3: pass\nprint('late')"
     parent = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {orphan!r}])"
     cost = measure([sys.executable, "-c", parent])
@@ -197,39 +205,42 @@ def test_the_cost_of_all_processes_counts() -> None:
     assert cost.peak_bytes == 0
 
 
-def test_memory_of_children_counts() -> None:
+def test_the_memory_of_children_counts() -> None:
     child = "import time; held = bytearray(200 * 2**20); time.sleep(1)"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
     cost = measure([sys.executable, "-c", parent], memory=True)
     assert 200 * 2**20 < cost.peak_own_bytes < cost.peak_bytes < 260 * 2**20
 
 
-def test_a_command_that_fails_says_how() -> None:
+def test_a_failed_command_reports_its_last_line() -> None:
     with pytest.raises(CommandFailedError, match="no, thanks"):
         measure([sys.executable, "-c", "import sys; sys.exit('no, thanks')"])
 
 
 @pytest.mark.parametrize(
-    ("bar", "sentence"),
+    ("target", "sentence"),
     [
-        (Target(of="x", bound=0.95, value=0.934), "bar 0.95 of x: 0.93, under"),
-        (Target(of="x", bound=3, value=3.2), "bar 3 of x: 3.20, met"),
-        (Target(of="x", bound=0.75, value=0.8, at_most=True), "bar at most 0.75 of x: 0.80, over"),
+        (Target(of="x", bound=0.95, value=0.934), "Target at least 0.95 times x: 0.93, missed."),
+        (Target(of="x", bound=3, value=3.2), "Target at least 3 times x: 3.20, met."),
+        (
+            Target(of="x", bound=0.75, value=0.8, at_most=True),
+            "Target at most 0.75 times x: 0.80, missed.",
+        ),
         (
             Target(of="x", bound=0.5, value=0.6, strict=0.55),
-            "bar 0.5 of x: 0.60, met; 0.55 of its work alone",
+            "Target at least 0.5 times x: 0.60, met; 0.55 times its work without start.",
         ),
     ],
 )
-def test_a_bar_says_where_it_stands(bar: Target, sentence: str) -> None:
-    assert str(bar) == sentence
+def test_a_target_as_a_sentence(target: Target, sentence: str) -> None:
+    assert str(target) == sentence
 
 
 def test_every_part_is_tested() -> None:
     assert PARTS.keys() == BARE.keys() | {"small", "memory-files", "memory-rows"}
 
 
-def test_help_starts_no_measurement() -> None:
+def test_help_measures_nothing() -> None:
     command = [sys.executable, "-m", "benchmarks.sharding", "--help"]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "--part" in run.stdout

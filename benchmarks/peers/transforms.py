@@ -1,4 +1,4 @@
-"""Encoded bytes -> a uint8 tensor (3, 224, 224), by three libraries; windows for those without."""
+"""Encoded bytes -> a uint8 tensor (3, 224, 224), by three libraries; and random crops."""
 
 import io
 import math
@@ -7,13 +7,13 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from benchmarks.peers.loaders.contract import IMAGE_SIZE_PX
+from benchmarks.peers.contract import IMAGE_SIZE_PX
 
 AREA, RATIO = (0.08, 1.0), (3 / 4, 4 / 3)
 
 
-def random_window(height: int, width: int) -> tuple[int, int, int, int]:
-    """(y, x, height, width) as torchvision's ``RandomResizedCrop`` draws it."""
+def random_crop(height: int, width: int) -> tuple[int, int, int, int]:
+    """(y, x, height, width) as drawn by torchvision's ``RandomResizedCrop``."""
     for _ in range(10):
         area = height * width * random.uniform(*AREA)
         ratio = math.exp(random.uniform(*map(math.log, RATIO)))
@@ -42,19 +42,19 @@ def _to_tensor() -> Any:
 
 
 def pil_augment(image: Any) -> Any:
-    """Of a PIL image."""
+    """Crop, flip and convert a PIL image."""
     return _augmentation(_to_tensor())(image)
 
 
 def pil(data: bytes) -> Any:
-    """Decoded whole by Pillow, as torchvision's references do."""
+    """Decode the full image with Pillow, as in torchvision's references."""
     from PIL import Image
 
     return pil_augment(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
 def tensor(data: bytes) -> Any:
-    """Decoded whole by torchvision and resized as uint8, the fastest way that its manual names."""
+    """Decode the full image with torchvision and resize it as uint8, its fastest way."""
     import torch
     from torchvision.io import ImageReadMode, decode_image
 
@@ -63,8 +63,8 @@ def tensor(data: bytes) -> Any:
 
 
 def opencv(data: bytes) -> Any:
-    """Decoded whole by OpenCV. Its INTER_LINEAR does not antialias, so this is less work, and what
-    is made smaller comes out rougher."""
+    """Decode the full image with OpenCV. Its INTER_LINEAR does not antialias: less work, and
+    rougher images."""
     import cv2
     import numpy as np
     import torch
@@ -72,12 +72,9 @@ def opencv(data: bytes) -> Any:
     cv2.setNumThreads(0)
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
     assert image is not None
-    y, x, height, width = random_window(*image.shape[:2])
-    window = image[y : y + height, x : x + width]
-    resized = cv2.resize(window, (IMAGE_SIZE_PX, IMAGE_SIZE_PX), interpolation=cv2.INTER_LINEAR)
+    y, x, height, width = random_crop(*image.shape[:2])
+    crop = image[y : y + height, x : x + width]
+    resized = cv2.resize(crop, (IMAGE_SIZE_PX, IMAGE_SIZE_PX), interpolation=cv2.INTER_LINEAR)
     if random.random() < 0.5:
         resized = cv2.flip(resized, 1)
     return torch.from_numpy(resized).permute(2, 0, 1)
-
-
-DECODERS: dict[str, Callable[[bytes], Any]] = {"pil": pil, "tensor": tensor, "opencv": opencv}

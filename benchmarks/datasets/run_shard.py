@@ -1,0 +1,20 @@
+"""Run tools/shard on a download."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.measuring.provenance import ROOT
+from pipeline.errors import DataError
+
+
+def run_shard(src: Path, out: Path, *options: str) -> Path:
+    """Write shards of `src` without a validation split to `out`, and return it. Raises
+    ``DataError``."""
+    command = [sys.executable, "-m", "tools.cli", "--src", str(src), "--out", str(out)]
+    ended = subprocess.run(
+        [*command, "--val", "0", *options], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if ended.returncode:
+        raise DataError(f"tools/shard failed on {src}: {ended.stderr.strip()}")
+    return out
