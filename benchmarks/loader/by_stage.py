@@ -21,7 +21,7 @@ from benchmarks.measuring.page_cache import can_be_cold, resident_when_dropped
 from benchmarks.measuring.result_file import BY_STAGE
 from benchmarks.measuring.table import figure_columns, report
 from benchmarks.measuring.text import figure
-from pipeline.build import train_stream
+from pipeline.build import TrainStream
 from pipeline.config import PipelineConfig
 
 # What a stage adds to the one before, as a limit is called.
@@ -71,7 +71,7 @@ def measure_rungs(benchmark: LoaderBenchmark, config: PipelineConfig) -> None:
 def rung_contenders(setup: Setup, *, can_be_cold: bool) -> dict[str, TimedBatches]:
     """In the order of a round: cold ones, a warming one, then the rungs."""
     config, batch_size = setup.config, setup.benchmark.batch_size
-    stream = train_stream(
+    stream = TrainStream(
         setup.dataset,
         config,
         global_batch_size=batch_size,

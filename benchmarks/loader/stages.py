@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from benchmarks.loader.config import STAGES
 from pipeline.batches import BatchContext, decoded_batches, decoded_images, open_feed
 from pipeline.build import TrainStream
-from pipeline.dali.decode_graph import Stages, windows
+from pipeline.dali.decode_graph import Stages, decode
 from pipeline.loader import Loader
 from pipeline.plan.plan import Plan, PlannedBatch
 from pipeline.plan.step_groups import step_slices
@@ -34,13 +34,13 @@ Opener = Callable[[int], Generator[Integers]]
 
 def rungs(stream: TrainStream, loader: Loader) -> Mapping[str, Opener]:
     """Openers by the names in STAGES; all read the same samples."""
-    source, plan = stream.source, stream.plan
+    source, plan = stream.context, stream.plan
     windows_alone = replace(
         source, graph=replace(source.graph, parameter_names=("start", "shape"), operations=0)
     )
     openers: tuple[Opener, ...] = (
         lambda position: _read(source, plan(position)),
-        lambda position: _decoded(windows_alone, plan(position), windows),
+        lambda position: _decoded(windows_alone, plan(position), decode),
         lambda position: _decoded(source, plan(position)),
         lambda position: _samples(decoded_batches(source, plan(position))),
         lambda position: loaded(loader, position),

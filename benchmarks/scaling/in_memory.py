@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.arrays import Bytes
 from pipeline.batches import BatchContext
 from pipeline.feed.fetch import Fetched, Fetcher
-from pipeline.storage.reader import Bytes
 from pipeline.watchdog import StallWatchdog
 
 Integers = NDArray[np.int64]
@@ -20,16 +20,18 @@ class InMemorySource(BatchContext):
 
     held: dict[int, tuple[Bytes, ...]] = field(default_factory=dict)
 
-    def supply(self, watch: StallWatchdog) -> Fetcher:
-        return HeldSupply(super().supply(watch), self.held, masks=self.graph.masks)
+    def fetcher(self, watchdog: StallWatchdog) -> Fetcher:
+        return HeldSupply(super().fetcher(watchdog), self.held, masks=self.graph.masks)
 
 
 class HeldSupply:
-    """Samples from `held`; those that it lacks come from `supply`."""
+    """Samples from `held`; those that it lacks come from `fetcher`."""
 
-    def __init__(self, supply: Fetcher, held: dict[int, tuple[Bytes, ...]], *, masks: bool) -> None:
-        self._supply, self._held, self._masks = supply, held, masks
-        self.close = supply.close
+    def __init__(
+        self, fetcher: Fetcher, held: dict[int, tuple[Bytes, ...]], *, masks: bool
+    ) -> None:
+        self._fetcher, self._held, self._masks = fetcher, held, masks
+        self.close = fetcher.close
 
     def advise(self, samples: Integers) -> Integers:
         return samples[:0]
@@ -37,15 +39,15 @@ class HeldSupply:
     def wants_more_advice(self) -> bool:
         return False
 
-    def forget(self, samples: Integers) -> None:
+    def release(self, samples: Integers) -> None:
         pass
 
-    def take(self, samples: Integers, spare: Bytes | None = None) -> Fetched:
+    def fetch(self, samples: Integers, spare: Bytes | None = None) -> Fetched:
         wanted = samples.tolist()
         missing = [place for place, sample in enumerate(wanted) if sample not in self._held]
         bad = {}
         if missing:
-            taken = self._supply.take(samples[missing])
+            taken = self._fetcher.fetch(samples[missing])
             bad = {missing[place]: reason for place, reason in taken.bad.items()}
             stored = (taken.images, taken.masks) if self._masks else (taken.images,)
             for place, *own in zip(missing, *stored, strict=True):

@@ -144,11 +144,11 @@ def _open(settings: Settings, world: World, shape: Shape, folder: str) -> Inputs
 
 def _rungs(inputs: Inputs) -> tuple[str, ...]:
     """Those that can be told apart here."""
-    source = inputs.stream.source
+    source = inputs.stream.context
     left_out = set()
     if inputs.job.world.world_size == 1:
         left_out |= {APART, IN_STEP}
-    if source.kept is not None:
+    if source.decoded_cache is not None:
         # Decoded images stay in memory: no bytes are read again.
         left_out |= {MEMORY, COLD}
     if source.index.cache is not None or not can_be_cold(resident_when_dropped(inputs.files)):

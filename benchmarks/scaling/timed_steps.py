@@ -162,7 +162,7 @@ class Laps:
         lap = world_lap(work, self.world, self._synchronize)
         after = disk_bytes()
         read = math.nan if before is None or after is None else after - before
-        sizes = self.inputs.stream.source.index.samples["size"]
+        sizes = self.inputs.stream.context.index.samples["size"]
         stored = sum(int(sizes[samples].sum()) for samples in seen)
         rows = self.world.all_gather([data_seconds, read, stored, *waits])
         table = np.array(rows).T

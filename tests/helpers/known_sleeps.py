@@ -53,13 +53,13 @@ def slow_model(patch: pytest.MonkeyPatch, seconds: float) -> None:
 def slow_loader(patch: pytest.MonkeyPatch, seconds: Callable[[Any], float]) -> None:
     """The thread that prepares batches sleeps before each, for as long as `seconds` says of its
     samples."""
-    honest = EncodedFetcher.take
+    honest = EncodedFetcher.fetch
 
-    def take(self: EncodedFetcher, samples: Any, spare: Any = None) -> Any:
+    def fetch(self: EncodedFetcher, samples: Any, spare: Any = None) -> Any:
         time.sleep(seconds(samples))
         return honest(self, samples, spare)
 
-    patch.setattr(EncodedFetcher, "take", take)
+    patch.setattr(EncodedFetcher, "fetch", fetch)
 
 
 def slow_exchange(patch: pytest.MonkeyPatch, seconds: float) -> None:

@@ -15,7 +15,7 @@ from pipeline.build import train_loader
 from pipeline.config import PipelineConfig
 from pipeline.errors import MisuseError
 from pipeline.mixup import mixing
-from pipeline.progressive_resize import StartEnd, progressive_size
+from pipeline.progressive_resize import parse_start_end, progressive_size
 from pipeline.storage.dataset import Dataset
 from tests.helpers import tiny_trainer
 from trainer.config import Settings
@@ -110,8 +110,7 @@ def test_the_trainer_takes_it(digits_shards: Path, tmp_path: Path) -> None:
 
 
 def test_sizes_on_the_command_line() -> None:
-    parse = StartEnd().convert
-    assert parse("128:224", None, None) == (128, 224)
+    assert parse_start_end("128:224") == (128, 224)
     for text in ("128", "128-224", "a:b", "1:2:3"):
-        with pytest.raises(click.BadParameter, match="isn't of the form 128:224"):
-            parse(text, None, None)
+        with pytest.raises(click.BadParameter, match="does not have the form 128:224"):
+            parse_start_end(text)

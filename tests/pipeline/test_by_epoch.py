@@ -113,7 +113,7 @@ def test_lengths(digits_shards: Path) -> None:
         assert len(loader) == 65
         for taken, _ in enumerate(islice(loader, 5), 1):
             assert len(loader) == 65 - taken
-    with pytest.raises(TypeError, match="no end"):
+    with pytest.raises(TypeError, match="endless"):
         len(loader_of(digits_shards))
     validation = val_loader(
         Dataset(digits_shards), PipelineConfig(threads=1), batch_size=50, device=CPU

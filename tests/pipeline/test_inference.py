@@ -26,7 +26,7 @@ def decoded(data: np.ndarray) -> torch.Tensor:
 def assert_validations_pixels(shards: Path, split: str, config: PipelineConfig) -> None:
     dataset = Dataset(shards)
     transform = inference_transform(dataset.manifest, config)
-    reader = ShardReader(dataset.split(split), verify=True, watch=StallWatchdog(300, rank=0))
+    reader = ShardReader(dataset.split(split), verify=True, watchdog=StallWatchdog(300, rank=0))
     with val_loader(dataset, config, batch_size=64, device=CPU, split=split) as loader:
         batch = next(iter(loader))
     encoded, _ = reader.read(batch.samples)

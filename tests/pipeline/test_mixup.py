@@ -89,8 +89,8 @@ def test_cutmix_swaps_a_window_of_the_labels_share() -> None:
 
 def test_with_both_each_takes_half_of_the_pairs() -> None:
     mix = Mixing(seed=0, classes=2, mixup_alpha=0.5, cutmix_alpha=1.0)
-    kept, _ = mix.drawn(np.arange(0, 8000, 2), 64, 64)
-    assert 0.46 < (kept == 1).mean() < 0.54
+    weights, _ = mix.mix_parameters(np.arange(0, 8000, 2), 64, 64)
+    assert 0.46 < (weights == 1).mean() < 0.54
 
 
 @pytest.mark.parametrize("alpha", [0.2, 0.5, 1.0])

@@ -141,9 +141,9 @@ def test_defaults_of_a_preset(tmp_path: Path) -> None:
     ("text", "sentence"),
     [
         (None, "profile.json can't be read (No such file or directory)"),
-        ("{", "profile.json is no JSON"),
-        ("[1]", "profile.json holds no JSON object"),
-        ('{"thread": 1, "number": 1}', "profile.json: there is no option for thread."),
+        ("{", "profile.json is not JSON"),
+        ("[1]", "profile.json is not a JSON object"),
+        ('{"thread": 1, "number": 1}', "profile.json: this command has no option thread."),
         ('{"number": "many"}', "'many' is not a valid integer"),
     ],
 )

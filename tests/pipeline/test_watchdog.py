@@ -54,22 +54,22 @@ def test_a_stuck_worker_is_left_behind() -> None:
 
 
 def test_a_watch_counts_from_the_last_move() -> None:
-    watch, worker, let_go = StallWatchdog(0.3, rank=3), DaemonThread("test"), threading.Event()
-    watch.move("reading a.tar")
+    watchdog, worker, let_go = StallWatchdog(0.3, rank=3), DaemonThread("test"), threading.Event()
+    watchdog.heartbeat("reading a.tar")
 
     def slow_but_moving() -> int:
         for _ in range(8):
             time.sleep(0.1)
-            watch.move()
+            watchdog.heartbeat()
         return 7
 
-    assert watch.wait(worker.submit(slow_but_moving)) == 7
+    assert watchdog.wait(worker.submit(slow_but_moving)) == 7
     with pytest.raises(DataError, match=r"Rank 3 is stuck: .* 0.3 s .* while reading a\.tar"):
-        watch.wait(worker.submit(let_go.wait))
-    assert watch.stalled
-    watch.decoding = "DALI decodes step 5"
+        watchdog.wait(worker.submit(let_go.wait))
+    assert watchdog.stalled
+    watchdog.decoding = "DALI decodes step 5"
     with pytest.raises(DataError, match="while DALI decodes step 5"):
-        watch.wait(worker.submit(let_go.wait))
+        watchdog.wait(worker.submit(let_go.wait))
     let_go.set()
     worker.close()
 
@@ -115,7 +115,7 @@ def loader_of(shards: Path, **settings: float) -> Loader:
 def test_a_hanging_shard_is_named(hanging: Path) -> None:
     loader = loader_of(hanging, stall_timeout=0.5)
     hang(hanging)
-    sentence = r"Rank 1 is stuck: nothing has moved for 0.5 s .* reading .*train-000000\.tar"
+    sentence = r"Rank 1 is stuck: no progress for 0.5 s .* reading .*train-000000\.tar"
     with pytest.raises(DataError, match=sentence), loader:
         next(iter(loader))
 

@@ -10,7 +10,7 @@ from nvidia.dali import fn
 from sklearn.datasets import load_sample_images
 from torchvision.transforms import InterpolationMode, v2
 
-from pipeline.dali.augment_ops import operate
+from pipeline.dali.augment_ops import apply_operation
 from pipeline.dali.decode_graph import GraphConfig, new_pipeline
 from pipeline.plan.auto_augment import Operation, amounts, largest_magnitudes, matrices
 
@@ -25,7 +25,7 @@ THEIRS = {
 }
 
 # Levels of 255 by which a pixel may differ, and the share of pixels that may differ by more; the
-# reasons stand in operations.py.
+# reasons are in augment_ops.py.
 TOLERANCE = {
     Operation.ROTATE: (0, 0.01),
     Operation.BRIGHTNESS: (1, 0),
@@ -76,7 +76,7 @@ def operated(images: np.ndarray, policy: str) -> np.ndarray:
     def outputs() -> object:
         layouts = ["HWC", "", "", ""]
         nodes = fn.external_source(lambda: inputs, num_outputs=4, batch=True, layout=layouts)
-        return operate(nodes[0], nodes[1], nodes[2], nodes[3])
+        return apply_operation(nodes[0], nodes[1], nodes[2], nodes[3])
 
     pipeline = new_pipeline(outputs, config)
     pipeline.build()

@@ -29,10 +29,12 @@ def graph_of(config: PipelineConfig, device_id: int | None, **fields: Any) -> Gr
 
 
 def traced(
-    device_id: int | None, *, decoded: str | None = None, masks: bool = False, **settings: Any
+    device_id: int | None, *, decoded_cache: str | None = None, masks: bool = False, **settings: Any
 ) -> tuple[DataNode, Operators]:
     """The graph's last output and, for each operator behind it, its arguments as DALI has them."""
-    graph = graph_of(PipelineConfig(**settings), device_id, decoded=decoded, masks=masks)
+    graph = graph_of(
+        PipelineConfig(**settings), device_id, decoded_cache=decoded_cache, masks=masks
+    )
     made: list[DataNode] = []
 
     def outputs() -> tuple[DataNode, ...]:
@@ -112,11 +114,11 @@ def test_memory_is_allocated_for_the_largest_image() -> None:
 
 @pytest.mark.parametrize("auto_augment", ["none", "rand"])
 @pytest.mark.parametrize(("device_id", "device"), [(None, "cpu"), (0, "gpu")])
-@pytest.mark.parametrize("decoded", ["host", "device"])
+@pytest.mark.parametrize("decoded_cache", ["host", "device"])
 def test_decoded_images_are_cut_instead(
-    device_id: int | None, device: str, decoded: str, auto_augment: str
+    device_id: int | None, device: str, decoded_cache: str, auto_augment: str
 ) -> None:
-    images, operators = traced(device_id, decoded=decoded, auto_augment=auto_augment)
+    images, operators = traced(device_id, decoded_cache=decoded_cache, auto_augment=auto_augment)
     _, otherwise = traced(device_id, auto_augment=auto_augment)
     assert images.device == device
     assert operators.pop("Slice")["device"] == "cpu"

@@ -160,10 +160,10 @@ def spoil(shards: Path, split: str) -> dict[int, str]:
     ):
         replace_mask(shards, split, sample, data, stated=stated)
     return {
-        0: r"of its mask: its bytes are not those that were written \(crc32\)",
+        0: r"of its mask: its bytes have changed since they were written \(crc32\)",
         1: r"its mask has 7x9 px, the image \d+x\d+",
         2: "its mask is no 8-bit gray PNG",
-        3: f"its mask holds the value {SIDE_PX}, but there are {SIDE_PX} classes",
+        3: f"its mask has the value {SIDE_PX}, but there are {SIDE_PX} classes",
         4: "DALI can't decode its mask: ",
     }
 

@@ -189,12 +189,12 @@ def test_what_does_not_fit_is_not_kept(
     needed = int(image_bytes(index, np.arange(len(index))).sum())
     rows = index.samples
     assert needed == sum(3 * int(row["height"]) * int(row["width"]) for row in rows)
-    monkeypatch.setattr(pipeline.feed.decoded_cache, "memory_for", lambda *_: needed - 1)
+    monkeypatch.setattr(pipeline.feed.decoded_cache, "memory_for_cache", lambda *_: needed - 1)
     assert_same(collected(loader_of(digits_shards, cache="host"), 5), undisturbed[:5])
-    assert "nothing is kept" in caplog.messages[-1] and "GiB" in caplog.messages[-1]
-    monkeypatch.setattr(pipeline.feed.decoded_cache, "memory_for", lambda *_: needed)
+    assert "images aren't cached" in caplog.messages[-1] and "GiB" in caplog.messages[-1]
+    monkeypatch.setattr(pipeline.feed.decoded_cache, "memory_for_cache", lambda *_: needed)
     assert_same(collected(loader_of(digits_shards, cache="auto"), 5), undisturbed[:5])
-    assert "decoded once and kept" in caplog.messages[-1]
+    assert "each image is decoded once" in caplog.messages[-1]
     said = len(caplog.messages)
     collected(loader_of(digits_shards, cache="auto", rank=1, world_size=2), 1)
     assert len(caplog.messages) == said
@@ -265,9 +265,7 @@ def test_an_undecodable_image_is_found_among_others() -> None:
     import cv2
 
     _, png = cv2.imencode(".png", np.arange(48, dtype=np.uint8).reshape(4, 4, 3))
-    images, bad = FullImageDecoder(config, on_device=False)(
-        {0: png, 4: np.zeros(50, np.uint8), 9: png}
-    )
+    images, bad = FullImageDecoder(config)({0: png, 4: np.zeros(50, np.uint8), 9: png})
     assert set(images) == {0, 9} and set(bad) == {4}
     assert "DALI can't decode it" in bad[4]
     expected = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)[..., ::-1]

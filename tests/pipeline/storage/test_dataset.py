@@ -41,7 +41,7 @@ def test_a_folder_without_shards_says_how_to_make_them(tmp_path: Path) -> None:
 
 def test_another_version_is_refused(copied: Path) -> None:
     path = edited(copied, version=99)
-    with pytest.raises(DataError, match=f"{path} is of format version 99"):
+    with pytest.raises(DataError, match=f"{path} has format version 99"):
         Dataset(copied)
 
 
@@ -66,7 +66,7 @@ def test_a_missing_tar_is_refused(copied: Path) -> None:
 def test_an_index_of_another_length_is_refused(copied: Path) -> None:
     path = copied / "val.samples.npy"
     np.save(path, np.load(path)[:-1])
-    with pytest.raises(DataError, match=r"val\.samples\.npy doesn't belong to the 180 samples"):
+    with pytest.raises(DataError, match=r"val\.samples\.npy does not fit the 180 samples"):
         _ = Dataset(copied).split("val").samples
     path.write_bytes(b"")
     with pytest.raises(DataError, match=r"val\.samples\.npy can't be read"):

@@ -101,7 +101,7 @@ def test_a_global_shuffle_over_a_small_cache_is_warned_of(
 ) -> None:
     size = sum(path.stat().st_size for path in many_shards.glob("train-*.tar")) / 3 / GIB
     far = taken(loader_of(uploaded, tmp_path, cache_size=size), 2)
-    assert "Give --shuffle window" in caplog.messages[0]
+    assert "Use --shuffle window" in caplog.messages[0]
     assert_same(far, taken(loader_of(str(many_shards), tmp_path), 2))
 
 
