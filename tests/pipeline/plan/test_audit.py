@@ -1,4 +1,4 @@
-"""The audit finds what is wrong with an order, and nothing where nothing is."""
+"""The audit finds the errors of an order, and none in a correct one."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from pipeline.plan.order import fixed_order, global_order
 from pipeline.storage.dataset import Dataset
 
 
-def test_a_stray_sample_is_counted() -> None:
+def test_audit_counts_a_missing_and_a_repeated_sample() -> None:
     good = global_order(50, 1)
 
     def twice(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -24,7 +24,7 @@ def test_a_stray_sample_is_counted() -> None:
         assert audit(twice, 50, **sizes) == [0, 2, 0]
 
 
-def test_quality_tells_a_shuffle_from_none(digits_shards: Path) -> None:
+def test_quality_distinguishes_a_shuffle_from_a_fixed_order(digits_shards: Path) -> None:
     index = Dataset(digits_shards).split("train")
     shuffled = measure_quality(global_order(len(index), 3), index, 64)
     assert shuffled.run_length[0] == pytest.approx(shuffled.run_length[1], rel=0.05)
@@ -42,7 +42,9 @@ def test_quality_tells_a_shuffle_from_none(digits_shards: Path) -> None:
         (["--sample-weights", "inverse-frequency"], "an epoch does not have each sample once"),
     ],
 )
-def test_the_command_prints_it(digits_shards: Path, arguments: list[str], words: str) -> None:
+def test_the_command_prints_counts_and_quality(
+    digits_shards: Path, arguments: list[str], words: str
+) -> None:
     result = CliRunner().invoke(main, ["--shards", str(digits_shards), *arguments])
     assert result.exit_code == 0, result.output
     assert words in " ".join(result.output.split())

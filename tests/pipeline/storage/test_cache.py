@@ -1,4 +1,4 @@
-"""Whole files fetched once into a folder that processes share and that stays within its limit."""
+"""Processes share a folder of complete files, each fetched once, within a size limit."""
 
 import fcntl
 import hashlib
@@ -19,7 +19,7 @@ GIB = 2**30
 
 
 class Requests(RemoteFolder):
-    """A folder at a URL that notes what is asked of it."""
+    """A folder at a URL that records its requests."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -76,7 +76,7 @@ def test_a_file_is_fetched_once(tmp_path: Path, memory: Callable[[str, bytes], R
     assert not remote.blocks
 
 
-def test_a_broken_fetch_is_gone_on_with(
+def test_an_interrupted_fetch_is_continued(
     tmp_path: Path, memory: Callable[[str, bytes], RemoteFile]
 ) -> None:
     data = os.urandom(3 * BLOCK_BYTES)
@@ -110,7 +110,7 @@ def test_a_part_that_was_damaged_is_fetched_again(
         (None, r"a.tar can't be read \(No such file"),
     ],
 )
-def test_what_is_not_as_stated_is_refused(
+def test_a_file_other_than_the_manifests_is_rejected(
     tmp_path: Path,
     memory: Callable[[str, bytes], RemoteFile],
     there: bytes | None,
@@ -137,7 +137,7 @@ def test_a_file_cut_off_in_the_cache_is_fetched_again(
     assert content(cache.open(file)) == b"x" * 100
 
 
-def test_what_was_not_used_for_longest_goes_unless_it_is_open(
+def test_the_least_recently_used_file_is_evicted_unless_it_is_open(
     tmp_path: Path, memory: Callable[[str, bytes], RemoteFile]
 ) -> None:
     files = [memory(f"{name}.tar", name.encode() * 100) for name in "abcd"]
@@ -153,14 +153,14 @@ def test_what_was_not_used_for_longest_goes_unless_it_is_open(
     assert sorted(path.name for path in (tmp_path / "set").iterdir()) == ["c.tar", "d.tar"]
 
 
-def test_a_full_cache_grows_rather_than_stop(
+def test_a_full_cache_exceeds_its_limit_with_a_warning(
     tmp_path: Path, memory: Callable[[str, bytes], RemoteFile], caplog: pytest.LogCaptureFixture
 ) -> None:
     files = [memory(f"{name}.tar", name.encode() * 100) for name in "abc"]
     cache, _ = cache_at(tmp_path, limit_bytes=150)
-    held = [cache.open(file) for file in files]
+    descriptors = [cache.open(file) for file in files]
     assert len([line for line in caplog.messages if "--cache-size" in line]) == 1
-    for descriptor in held:
+    for descriptor in descriptors:
         os.close(descriptor)
 
 
@@ -168,12 +168,12 @@ def fetch_from_folder(root: str, url: str, file: RemoteFile, log: str) -> None:
     remote = RemoteFolder(url)
     read_block = remote.read_block
 
-    def noted(name: str, start: int) -> bytes:
+    def recorded(name: str, start: int) -> bytes:
         with open(log, "a") as log_file:  # noqa: PTH123
             log_file.write(f"{start}\n")
         return read_block(name, start)
 
-    remote.read_block = noted  # type: ignore[method-assign]
+    remote.read_block = recorded  # type: ignore[method-assign]
     os.close(FileCache(remote, Path(root), "set", GIB).open(file))
 
 
@@ -195,7 +195,7 @@ def test_processes_share_a_fetch(tmp_path: Path, loaded: ForkServerContext) -> N
     assert (tmp_path / "cache/set/a.tar").read_bytes() == data
 
 
-def test_waiting_for_another_fetch_can_be_broken_off(
+def test_waiting_for_another_fetch_can_be_interrupted(
     tmp_path: Path, memory: Callable[[str, bytes], RemoteFile]
 ) -> None:
     file = memory("a.tar", b"x" * 100)
