@@ -108,7 +108,7 @@ def per_batch(shards: Path, batches: int) -> dict[str, Callable[[], float]]:
         world_size=1,
     )
     planned = plan.batch_at(0)
-    reader = ShardReader(index, verify=True, watch=StallWatchdog(300, rank=0))
+    reader = ShardReader(index, verify=True, watchdog=StallWatchdog(300, rank=0))
     images, _ = reader.read(planned.samples)
     spare = images[0].base
 

@@ -112,7 +112,7 @@ def validation_views(config: PipelineConfig, split: str) -> Iterator[dict[str, N
     ours = inference_transform(dataset.manifest, config)
     loader = val_loader(dataset, config, batch_size=50, device=torch.device("cpu"), split=split)
     watch = StallWatchdog(config.stall_timeout, rank=0)
-    with loader, closing(ShardReader(index, verify=True, watch=watch)) as reader:
+    with loader, closing(ShardReader(index, verify=True, watchdog=watch)) as reader:
         for batch in loader:
             encoded, _ = reader.read(batch.samples)
             for image, data in zip(batch.images, encoded, strict=True):

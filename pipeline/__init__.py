@@ -1,4 +1,4 @@
-"""Shards -> batches, for anyone's loop. Nothing heavy is loaded before it is used."""
+"""Shards -> batches, for any training loop. Torch and DALI are imported on first use."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pipeline.loader import Loader as Loader
     from pipeline.storage.dataset import Dataset as Dataset
 
-_HOMES = {
+_MODULES = {
     "Batch": "batches",
     "Dataset": "storage.dataset",
     "Loader": "loader",
@@ -19,14 +19,14 @@ _HOMES = {
     "train_loader": "build",
     "val_loader": "build",
 }
-__all__ = sorted(_HOMES)
+__all__ = sorted(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'pipeline' has no attribute {name!r}")
-    return getattr(import_module(f"pipeline.{_HOMES[name]}"), name)
+    return getattr(import_module(f"pipeline.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *_HOMES]
+    return [*globals(), *_MODULES]

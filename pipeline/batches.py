@@ -1,4 +1,4 @@
-"""Plans run through DALI: batches on the device.
+"""Run a plan through DALI and yield batches on the device.
 
 plan (samples, parameters) -> feed (bytes) -> graph (DALI) -> Batch
 """
@@ -8,11 +8,10 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.utils.dlpack import from_dlpack
 
+from pipeline.arrays import Integers
 from pipeline.config import PipelineConfig
 from pipeline.daemon_thread import DaemonThread
 from pipeline.dali.decode_for_cache import FullImageDecoder
@@ -20,7 +19,7 @@ from pipeline.dali.decode_graph import GraphConfig, Stages, build_graph
 from pipeline.feed.bad_samples import BadSamples
 from pipeline.feed.decoded_cache import DecodedCache
 from pipeline.feed.feed import FedBatch, Feed
-from pipeline.feed.fetch import CachedFetcher, EncodedFetcher, Fetcher, MaskedSupply
+from pipeline.feed.fetch import CachedFetcher, EncodedFetcher, Fetcher, MaskedFetcher
 from pipeline.plan.augment import GEOMETRY, train_parameter_names
 from pipeline.plan.plan import Plan, PlannedBatch
 from pipeline.plan.step_groups import step_slices
@@ -33,38 +32,49 @@ from pipeline.watchdog import StallWatchdog
 
 @dataclass(frozen=True)
 class Batch:
-    """What a step gets: B samples of this rank.
+    """The B samples that this rank gets in one step.
 
     Attributes:
-        images: uint8 (B, 3, H, W) on the device, in channels-last memory, not normalized. On a CPU
-            a part of what was decoded in one run, about 256 images; their memory is freed together.
-        targets: on the device; classification: int64 (B,), labels; multi-label and regression:
-            float32 (B, targets); segmentation: uint8 (B, H, W), the class of each pixel, VOID where
-            nothing is said. -1, a row of NaN or all VOID where validation has no sample, since it
-            was bad.
-        samples: int64 (B,), rows of the split's index.
+        images: uint8 (B, 3, H, W) on the device, RGB levels from 0 to 255, in channels-last memory,
+            not normalized. On a CPU the batches that DALI decodes in one run (about 256 images)
+            share one block of memory: it is freed when the last of them is.
+        targets: the labels or targets, on the device. int64 (B,) for classification; float32
+            (B, targets) for multi-label and regression; uint8 (B, H, W) for segmentation, the class
+            of each pixel, or 255 where the mask has no class. A bad sample of validation has no
+            target: -1, a row of NaN, or a mask of 255.
+        samples: int64 (B,), rows of the split's sample index, in host memory.
+
+    Example:
+        >>> batch = next(iter(loader))
+        >>> logits = model(batch.images.float() / 255)
+        >>> loss = cross_entropy(logits, batch.labels)
     """
 
     images: torch.Tensor
     targets: torch.Tensor
-    samples: NDArray[np.int64]
+    samples: Integers
 
     @property
     def labels(self) -> torch.Tensor:
-        """The targets under their name in classification."""
+        """Another name of `targets`, for classification: int64 (B,)."""
         return self.targets
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Batch":
-        """The batch on `device`, for loops that move what they get."""
+        """Copy images and targets to `device`, as ``torch.Tensor.to`` does; Lightning calls it."""
         images = self.images.to(device, non_blocking=non_blocking)
         return Batch(images, self.targets.to(device, non_blocking=non_blocking), self.samples)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchContext:
-    """What all iterations of a loader have in common; `rank` is for messages.
+    """The state that all iterations of a loader share.
 
-    DALI decodes groups of at most `group` steps, of `batch_size` samples each but for the last.
+    Attributes:
+        batch_size: samples of a step on this rank; the last step of validation may have fewer.
+        group: the most steps that DALI decodes in one run.
+        bad: the bad samples found so far.
+        decoded_cache: decoded images in memory, None without ``--cache``.
+        rank: for messages only.
     """
 
     index: SplitIndex
@@ -74,59 +84,59 @@ class BatchContext:
     config: PipelineConfig
     device: torch.device
     bad: BadSamples
-    kept: DecodedCache | None
+    decoded_cache: DecodedCache | None
     rank: int
 
-    def supply(self, watch: StallWatchdog) -> Fetcher:
-        """Images, encoded or kept."""
+    def fetcher(self, watchdog: StallWatchdog) -> Fetcher:
+        """Open the shards: a fetcher of encoded images, of images and masks, or of cached ones."""
         reader = ShardReader(
             self.index,
             verify=self.config.verify == "crc",
-            watch=watch,
+            watchdog=watchdog,
             masks=self.graph.masks,
         )
         if self.graph.masks:
-            return MaskedSupply(reader, self.index)
-        if self.kept is None:
+            return MaskedFetcher(reader, self.index)
+        if self.decoded_cache is None:
             return EncodedFetcher(reader)
-        decoder = FullImageDecoder(self.graph, on_device=self.graph.decoded == "device")
-        return CachedFetcher(reader, self.kept, decoder, watch)
+        return CachedFetcher(reader, self.decoded_cache, FullImageDecoder(self.graph), watchdog)
 
 
 class _RunFailedError(Exception):
-    """DALI failed. The samples that made it fail are known to be bad now, or the first `redo` steps
-    are to be decoded again, each in a run of its own, until they are."""
+    """DALI failed: decode the first `redo` steps again, each in a run of its own, to find the bad
+    samples; with 0 they have been found."""
 
     def __init__(self, redo: int) -> None:
         self.redo = redo
 
 
-def decoded_batches(source: BatchContext, plan: Plan) -> Generator[Batch]:
-    """Run the plan through DALI and hand its steps over to torch; see ``decoded_images``."""
-    with closing(decoded_images(source, plan)) as runs:
+def decoded_batches(context: BatchContext, plan: Plan) -> Generator[Batch]:
+    """Yield the batch of each step of the plan; raises as ``decoded_images`` does."""
+    with closing(decoded_images(context, plan)) as runs:
         for planned, outputs in runs:
-            yield from _hand_over(planned, outputs, source)
+            yield from _hand_over(planned, outputs, context)
 
 
 def decoded_images(
-    source: BatchContext, plan: Plan, stages: Stages | None = None
+    context: BatchContext, plan: Plan, stages: Stages | None = None
 ) -> Generator[tuple[PlannedBatch, tuple[Any, ...]]]:
-    """Run the plan through DALI: what each group of steps takes and the graph's outputs, DALI's
-    lists of tensors. Samples that are bad are remembered in the source, and others take their
-    places.
+    """Run the plan through DALI; yield the samples of each group of steps and the graph's outputs,
+    which are DALI's lists of tensors.
 
-    `stages` are the graph's, all by default. Raises ``DataError`` that names shard and sample if a
-    tar changed under the job, where too many samples are bad, and where nothing moves for
-    --stall-timeout.
+    `stages` replaces the stages of the graph. Bad samples are added to `context.bad` and replaced.
+
+    Raises:
+        DataError: a shard was changed during the run, too many samples are bad, or a batch did not
+            arrive within --stall-timeout.
     """
     done = redone = 0
     while done != plan.steps:
-        # An error leaves DALI's pipeline unusable: the rest of the plan gets a new one. What is bad
-        # is found step by step, so that nothing depends on the group that a step was in.
-        alone = done < redone
-        rest = plan.part(done, redone if alone else plan.steps)
+        # An error leaves DALI's pipeline unusable: the rest of the plan gets a new one. Bad samples
+        # are searched step by step, so that the result doesn't depend on how steps were grouped.
+        single = done < redone
+        rest = plan.part(done, redone if single else plan.steps)
         try:
-            with closing(_run(source, rest, 1 if alone else source.group, stages)) as runs:
+            with closing(_run(context, rest, 1 if single else context.group, stages)) as runs:
                 for batch, outputs in runs:
                     done += len(batch.steps)
                     yield batch.planned, outputs
@@ -135,72 +145,74 @@ def decoded_images(
 
 
 def open_feed(
-    source: BatchContext, plan: Plan, watch: StallWatchdog, *, group: int | None = None
+    context: BatchContext, plan: Plan, watchdog: StallWatchdog, *, group: int | None = None
 ) -> Feed:
-    """What DALI calls for each group of the plan, the source's by default."""
+    """The feed that DALI calls for each group of at most `group` steps (by default the
+    context's)."""
     return Feed(
-        source.supply(watch),
+        context.fetcher(watchdog),
         plan,
-        source.graph,
-        group=group or source.group,
-        read_ahead=source.config.read_ahead,
-        bad=source.bad,
-        watch=watch,
+        context.graph,
+        group=group or context.group,
+        read_ahead=context.config.read_ahead,
+        bad=context.bad,
+        watchdog=watchdog,
     )
 
 
 def _run(
-    source: BatchContext, plan: Plan, group: int, stages: Stages | None
+    context: BatchContext, plan: Plan, group: int, stages: Stages | None
 ) -> Generator[tuple[FedBatch, tuple[Any, ...]]]:
-    """One pipeline for the whole plan; raises ``_RunFailedError``."""
-    device = source.device
+    """Run one DALI pipeline over the whole plan; raises ``_RunFailedError``."""
+    device = context.device
     stream = torch.cuda.current_stream(device) if device.type == "cuda" else None
-    watch = StallWatchdog(source.config.stall_timeout, source.rank)
-    feed = open_feed(source, plan, watch, group=group)
-    with closing(feed), _dali_thread(watch) as thread:
-        pipeline = build_graph(feed, source.graph, stages)
+    watchdog = StallWatchdog(context.config.stall_timeout, context.rank)
+    feed = open_feed(context, plan, watchdog, group=group)
+    with closing(feed), _dali_thread(watchdog) as thread:
+        pipeline = build_graph(feed, context.graph, stages)
         step = 0
         while True:
-            watch.decoding = f"DALI decodes step {step}"
+            watchdog.decoding = f"DALI decodes step {step}"
             try:
-                outputs = watch.wait(thread.submit(lambda: pipeline.run(stream)))
+                outputs = watchdog.wait(thread.submit(lambda: pipeline.run(stream)))
             except StopIteration:
                 return
             except RuntimeError as error:
-                failed = feed.waiting()
+                undelivered = feed.undelivered()
                 if group == 1:
-                    find_undecodable(failed, source.graph, source.bad, error)
+                    find_undecodable(undelivered, context.graph, context.bad, error)
                     raise _RunFailedError(redo=0) from error
-                raise _RunFailedError(redo=len(failed[0].steps)) from error
+                raise _RunFailedError(redo=len(undelivered[0].steps)) from error
             batch = feed.delivered()
-            if source.graph.masks and find_invalid_masks(batch, outputs[2], source.bad):
+            if context.graph.masks and find_invalid_masks(batch, outputs[2], context.bad):
                 raise _RunFailedError(redo=0)
             step = batch.steps.stop
             yield batch, outputs
 
 
 def _hand_over(
-    planned: PlannedBatch, outputs: tuple[Any, ...], source: BatchContext
+    planned: PlannedBatch, outputs: tuple[Any, ...], context: BatchContext
 ) -> list[Batch]:
-    """The batches of a group's steps, parts of the same tensors."""
+    """The batches of a group's steps: views of the same tensors."""
     images, *masks = (from_dlpack(output.as_tensor()) for output in outputs[:2])
-    pixels = images.permute(0, 3, 1, 2)
-    targets = mask_targets(masks[0], planned) if masks else batch_targets(source.index, planned)
-    targets = _to_device(targets, source.device)
+    images = images.permute(0, 3, 1, 2)
+    targets = mask_targets(masks[0], planned) if masks else batch_targets(context.index, planned)
+    if context.device.type == "cuda":
+        targets = targets.pin_memory().to(context.device, non_blocking=True)
     return [
-        Batch(images=pixels[part], targets=targets[part], samples=planned.samples[part])
-        for part in step_slices(len(planned.samples), source.batch_size)
+        Batch(images=images[step], targets=targets[step], samples=planned.samples[step])
+        for step in step_slices(len(planned.samples), context.batch_size)
     ]
 
 
 @contextmanager
-def _dali_thread(watch: StallWatchdog) -> Iterator[DaemonThread]:
-    """A thread to run DALI in, since nothing can wake one that is stuck in there."""
+def _dali_thread(watchdog: StallWatchdog) -> Iterator[DaemonThread]:
+    """A thread that runs DALI: a call into DALI that hangs can't be interrupted."""
     thread = DaemonThread("shardline-dali")
     try:
         yield thread
     finally:
-        thread.close(wait=not watch.stalled)
+        thread.close(wait=not watchdog.stalled)
 
 
 def graph_config(
@@ -210,30 +222,23 @@ def graph_config(
     batch_size: int,
     *,
     training: bool,
-    decoded: str | None = None,
+    decoded_cache: str | None = None,
 ) -> GraphConfig:
-    """The graph for `dataset` as `config` says, on `device`, for runs of `batch_size` samples.
+    """The graph's settings for runs of `batch_size` samples; see ``GraphConfig``.
 
-    What is erased becomes the channels' mean: 0 once the model has normalized it.
+    Erased pixels get the channels' mean, which is 0 after the model has normalized it.
     """
     red, green, blue = (float(round(255 * mean)) for mean in dataset.manifest.mean)
-    on_gpu = device.type == "cuda"
     return GraphConfig(
         batch_size=batch_size,
         parameter_names=train_parameter_names(config) if training else GEOMETRY,
         operations=config.operations if training else 0,
         erased_color=(red, green, blue),
-        device_id=(device.index or 0) if on_gpu else None,
+        device_id=(device.index or 0) if device.type == "cuda" else None,
         threads=config.resolved_threads,
         prefetch=config.prefetch,
         hw_decoder_load=config.hw_decoder_load,
-        decoded=decoded,
+        decoded_cache=decoded_cache,
         largest_px=(dataset.manifest.heights[2], dataset.manifest.widths[2]),
         masks=dataset.manifest.task == "segmentation",
     )
-
-
-def _to_device(targets: torch.Tensor, device: torch.device) -> torch.Tensor:
-    if device.type == "cuda":
-        return targets.pin_memory().to(device, non_blocking=True)
-    return targets

@@ -1,26 +1,29 @@
-"""Loaders of the splits of a dataset: training's, endless and shuffled, and validation's."""
+"""Build the loaders of a dataset's splits: endless and shuffled for training, or for validation."""
 
+import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from pipeline.arrays import Integers
 from pipeline.batches import BatchContext, decoded_batches, graph_config
 from pipeline.config import PipelineConfig, image_size, resolve_sizes
 from pipeline.feed.bad_samples import BadSamples
-from pipeline.feed.decoded_cache import choose_kept
+from pipeline.feed.decoded_cache import open_decoded_cache
 from pipeline.loader import Loader
-from pipeline.log import warn
 from pipeline.plan.plan import Plan, train_plan, val_plan
 from pipeline.plan.ranks import per_rank_batch_size, validation_samples
 from pipeline.plan.step_groups import max_group_size, prefetch_groups
 from pipeline.storage.cache_eviction import GIB
 from pipeline.storage.dataset import Dataset, SplitIndex
 from pipeline.storage.manifest import TARGET_COMPONENTS
-from pipeline.targets import check_fit
+from pipeline.targets import check_task_support
+
+_LOG = logging.getLogger(__name__)
 
 
 def train_loader(
@@ -35,12 +38,31 @@ def train_loader(
     end_position: int | None = None,
     split: str = "train",
 ) -> Loader:
-    """Shuffled and augmented batches from `position` on, endless if `end_position` is None.
+    """Build a loader of shuffled and augmented training batches.
 
-    Each step takes `global_batch_size` positions, of which this rank gets an equal slice;
-    ``MisuseError`` if there is none.
+    Args:
+        dataset: the opened shards.
+        config: order, augmentation, image size and threads.
+        global_batch_size: samples of a step, summed over all ranks; `world_size` must divide it.
+        device: where the images of a batch are decoded to.
+        rank, world_size: this process and the number of processes; each rank gets an equal slice of
+            every global batch.
+        position: where the first iteration starts, in samples from the beginning of the stream.
+        end_position: the last step is the one that reaches it; None for an endless stream.
+        split: a split of the dataset.
+
+    Raises:
+        MisuseError: the ranks can't share a global batch equally, or `config` has an option that
+            the dataset's task does not support.
+        DataError: the split is missing or damaged. While iterating: a shard is damaged or missing,
+            too many samples are bad, or no batch arrived within ``config.stall_timeout`` seconds.
+
+    Example:
+        >>> loader = train_loader(Dataset("shards"), PipelineConfig(seed=1),
+        ...                       global_batch_size=256, device=torch.device("cuda"))
+        >>> for batch in loader.by_epoch(): ...
     """
-    stream = train_stream(
+    stream = TrainStream(
         dataset,
         config,
         global_batch_size=global_batch_size,
@@ -50,63 +72,63 @@ def train_loader(
         end_position=end_position,
         split=split,
     )
-    return Loader(
-        lambda start: decoded_batches(stream.source, stream.plan(start)),
-        steps=lambda start: stream.plan(start).steps,
-        source=stream.source,
-        advance=global_batch_size,
-        samples=stream.samples,
-        seed=config.seed,
-        fingerprint=dataset.fingerprint,
-        position=position,
-    )
+    return stream.loader(position)
 
 
-@dataclass(frozen=True, kw_only=True)
 class TrainStream:
-    """What the batches of training are made from: `plan` is that of the steps from a position on,
-    `samples` are the positions in an epoch."""
+    """One rank's share of the stream of training steps; takes the arguments of ``train_loader``
+    except the position, and raises the same errors.
 
-    source: BatchContext
-    plan: Callable[[int], Plan]
-    samples: int
+    Attributes:
+        context: the state that its loaders share.
+        plan: position -> the plan of the steps from there.
+        samples: positions of an epoch.
+    """
 
-
-def train_stream(
-    dataset: Dataset,
-    config: PipelineConfig,
-    *,
-    global_batch_size: int,
-    device: torch.device,
-    rank: int = 0,
-    world_size: int = 1,
-    end_position: int | None = None,
-    split: str = "train",
-) -> TrainStream:
-    """See ``train_loader``."""
-    batch_size = per_rank_batch_size(global_batch_size, world_size)
-    index = _opened(dataset, config, split)
-    if rank == 0 and config.shuffle == "global":
-        _warn_of_thrashing(index)
-    source = _source(
-        dataset, config, index, np.arange(len(index)), device, batch_size, rank, training=True
-    )
-    samples = len(index) * config.repeats
-    image_size_at = image_size(config, dataset.manifest, epoch_positions=samples)
-
-    def plan(start: int) -> Plan:
-        return train_plan(
+    def __init__(
+        self,
+        dataset: Dataset,
+        config: PipelineConfig,
+        *,
+        global_batch_size: int,
+        device: torch.device,
+        rank: int = 0,
+        world_size: int = 1,
+        end_position: int | None = None,
+        split: str = "train",
+    ) -> None:
+        batch_size = per_rank_batch_size(global_batch_size, world_size)
+        index = _open_split(dataset, config, split)
+        if rank == 0 and config.shuffle == "global":
+            _warn_of_thrashing(index)
+        self.context = _build_context(
+            dataset, config, index, np.arange(len(index)), device, batch_size, rank, training=True
+        )
+        self.samples = len(index) * config.repeats
+        self._fingerprint, self._global_batch_size = dataset.fingerprint, global_batch_size
+        self.plan: Callable[[int], Plan] = partial(
+            train_plan,
             index,
             config,
-            image_size_at,
-            start=start,
+            image_size(config, dataset.manifest, epoch_positions=self.samples),
             end=end_position,
             global_batch_size=global_batch_size,
             rank=rank,
             world_size=world_size,
         )
 
-    return TrainStream(source=source, plan=plan, samples=samples)
+    def loader(self, position: int = 0) -> Loader:
+        """A loader whose first iteration starts at `position`."""
+        return Loader(
+            lambda start: decoded_batches(self.context, self.plan(start)),
+            steps=lambda start: self.plan(start).steps,
+            context=self.context,
+            advance=self._global_batch_size,
+            samples=self.samples,
+            seed=self.context.config.seed,
+            fingerprint=self._fingerprint,
+            position=position,
+        )
 
 
 def val_loader(
@@ -119,24 +141,36 @@ def val_loader(
     world_size: int = 1,
     split: str = "val",
 ) -> Loader:
-    """Each iteration gives every sample of the split exactly once over all ranks.
+    """Build a loader of validation batches: each iteration yields every sample of the split exactly
+    once over all ranks, in the order of the index, without random augmentation.
 
-    The last batch may be smaller, and ranks may have different numbers of batches.
+    Images are resized so that their shorter side has ``config.val_resize`` px, and the central
+    square of ``config.image_size`` px is cropped.
+
+    Args:
+        batch_size: samples of a batch on this rank. The last batch may be smaller; ranks may have
+            different numbers of batches.
+        dataset, config, device, rank, world_size, split: see ``train_loader``.
+
+    Raises:
+        MisuseError, DataError: as ``train_loader``.
+
+    Example:
+        >>> loader = val_loader(Dataset("shards"), PipelineConfig(), batch_size=64,
+        ...                     device=torch.device("cuda"))
+        >>> correct = sum((model(b.images).argmax(1) == b.labels).sum() for b in loader)
     """
-    index = _opened(dataset, config, split)
-    share = validation_samples(samples=len(index), rank=rank, world_size=world_size)
-    source = _source(dataset, config, index, share, device, batch_size, rank, training=False)
-    plan = val_plan(
-        index,
-        resolve_sizes(config, dataset.manifest),
-        batch_size=batch_size,
-        rank=rank,
-        world_size=world_size,
+    index = _open_split(dataset, config, split)
+    samples = validation_samples(samples=len(index), rank=rank, world_size=world_size)
+    context = _build_context(
+        dataset, config, index, samples, device, batch_size, rank, training=False
     )
+    sizes = resolve_sizes(config, dataset.manifest)
+    plan = val_plan(index, sizes, batch_size=batch_size, rank=rank, world_size=world_size)
     return Loader(
-        lambda _: decoded_batches(source, plan),
+        lambda _: decoded_batches(context, plan),
         steps=lambda _: plan.steps,
-        source=source,
+        context=context,
         advance=0,
         samples=len(index),
         seed=config.seed,
@@ -144,11 +178,11 @@ def val_loader(
     )
 
 
-def _opened(dataset: Dataset, config: PipelineConfig, split: str) -> SplitIndex:
+def _open_split(dataset: Dataset, config: PipelineConfig, split: str) -> SplitIndex:
     dataset.require(*TARGET_COMPONENTS)
-    check_fit(config, dataset.manifest.task)
+    check_task_support(config, dataset.manifest.task)
     index = dataset.split(split)
-    # Fetched and checked now, not when the first batch is waited for.
+    # Fetched and checked now, before anyone waits for the first batch.
     _ = index.samples
     if index.task == "segmentation":
         _ = index.masks
@@ -160,26 +194,26 @@ def _opened(dataset: Dataset, config: PipelineConfig, split: str) -> SplitIndex:
 def _warn_of_thrashing(index: SplitIndex) -> None:
     total = sum(shard.bytes for shard in index.split.shards)
     if index.cache is not None and total > index.cache.limit_bytes:
-        warn(
-            f"The shards of {index.name} take {total / GIB:.2g} GiB, --cache-size allows "
-            f"{index.cache.limit_bytes / GIB:.2g} GiB: under --shuffle global each batch fetches "
-            f"shards anew. Give --shuffle window, or a larger --cache-size."
+        _LOG.warning(
+            f"The shards of {index.name} take {total / GIB:.2g} GiB, but --cache-size allows only "
+            f"{index.cache.limit_bytes / GIB:.2g} GiB: with --shuffle global each batch fetches "
+            f"shards again. Use --shuffle window or a larger --cache-size."
         )
 
 
-def _source(
+def _build_context(
     dataset: Dataset,
     config: PipelineConfig,
     index: SplitIndex,
-    samples: NDArray[np.int64],
+    samples: Integers,
     device: torch.device,
     batch_size: int,
     rank: int,
     *,
     training: bool,
 ) -> BatchContext:
-    """What iterations over `samples` of a split share."""
-    kept = choose_kept(config.cache, index, samples, device, rank=rank)
+    """The shared state of iterations over `samples`, rows of the index."""
+    cache = open_decoded_cache(config.cache, index, samples, device, rank=rank)
     group = group_steps(dataset, config, device, batch_size)
     return BatchContext(
         index=index,
@@ -191,12 +225,12 @@ def _source(
             device,
             batch_size * group,
             training=training,
-            decoded=None if kept is None else "device" if kept.on_device else "host",
+            decoded_cache=None if cache is None else cache.location,
         ),
         config=config,
         device=device,
         bad=BadSamples(index, math.ceil(config.max_bad * len(index))),
-        kept=kept,
+        decoded_cache=cache,
         rank=rank,
     )
 
@@ -204,7 +238,7 @@ def _source(
 def group_steps(
     dataset: Dataset, config: PipelineConfig, device: torch.device, batch_size: int
 ) -> int:
-    """The most steps that DALI decodes in one run, see ``grouping``."""
+    """The most steps that DALI decodes in one run, see ``step_groups.py``."""
     manifest = dataset.manifest
     stored_px = manifest.heights[1] * manifest.widths[1]
     side_px = max(config.progressive_resize or (resolve_sizes(config, manifest).image_size_px,))

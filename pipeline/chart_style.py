@@ -1,5 +1,5 @@
-"""The look of all charts. The colors are those of Okabe and Ito ("Color Universal Design", 2008),
-which people with color blindness can tell apart."""
+"""The style of all charts, in the colors of Okabe and Ito ("Color Universal Design", 2008), which
+remain distinct with color blindness."""
 
 from typing import Any
 
@@ -20,5 +20,5 @@ STYLE: Any = {
     "legend.frameon": False,
     "lines.linewidth": 1.6,
     "lines.markersize": 5,
-    "text.parse_math": False,  # names from the data may hold a $
+    "text.parse_math": False,  # names from the data may contain a $
 }

@@ -1,4 +1,4 @@
-"""The validation transform as a torch module, for whoever deploys what was trained."""
+"""The validation transform as a torch module, to deploy a trained model."""
 
 import torch
 from torch import nn
@@ -9,14 +9,14 @@ from pipeline.storage.manifest import Manifest
 
 
 class ValidationTransform(nn.Module):
-    """Shorter side to ``sizes.resize_px``, the central square of ``sizes.image_size_px``, then
-    normalized.
+    """Resize the shorter side to ``sizes.resize_px``, crop the central square of
+    ``sizes.image_size_px``, normalize.
 
-    Before it is normalized, no pixel differed from DALI's by more than one level of 255, and one in
+    Before normalization no pixel differed from DALI's by more than one level of 255, and one in
     8,000 by that much, on 500 photographs (``python -m benchmarks.parity``).
 
     Args:
-        mean, std: per RGB channel, in fractions of 255.
+        mean, std: per RGB channel, as fractions of 255.
     """
 
     mean: torch.Tensor
@@ -28,7 +28,7 @@ class ValidationTransform(nn.Module):
         super().__init__()
         self.resize_px, self.image_size_px = sizes.resize_px, sizes.image_size_px
         self.register_buffer("mean", 255 * torch.tensor(mean).view(3, 1, 1))
-        # As the trainer's: a channel that never varies isn't divided by 0.
+        # The trainer clamps alike: a constant channel is not divided by 0.
         self.register_buffer("std", 255 * torch.tensor(std).clamp(min=1 / 255).view(3, 1, 1))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
@@ -36,7 +36,7 @@ class ValidationTransform(nn.Module):
         return (self.pixels(image).float() - self.mean) / self.std
 
     def pixels(self, image: torch.Tensor) -> torch.Tensor:
-        """The same, not normalized: uint8, as a model takes it that normalizes by itself."""
+        """The same without normalization, uint8, for a model that normalizes its input."""
         height, width = image.shape[1:]
         shorter = min(height, width)
         resized = [self.resize_px * side // shorter for side in (height, width)]
@@ -44,11 +44,11 @@ class ValidationTransform(nn.Module):
         pixels = interpolate(
             image[None].float(), size=resized, mode="bilinear", antialias=True, align_corners=False
         )
-        window = pixels[0, :, top : top + self.image_size_px, left : left + self.image_size_px]
-        return window.round().clamp(0, 255).to(torch.uint8)
+        crop = pixels[0, :, top : top + self.image_size_px, left : left + self.image_size_px]
+        return crop.round().clamp(0, 255).to(torch.uint8)
 
 
 def inference_transform(manifest: Manifest, config: PipelineConfig) -> ValidationTransform:
-    """What validation with `config` does to a decoded image of the shards that `manifest` is of."""
+    """The transform that validation with `config` applies to images of the manifest's shards."""
     sizes = resolve_sizes(config, manifest)
     return ValidationTransform(sizes, mean=manifest.mean, std=manifest.std)

@@ -1,7 +1,6 @@
-"""An iterable of batches whose only state is a position.
+"""An iterable of batches whose only state is a position in the stream of samples.
 
-``train_loader``, ``val_loader`` and ``synthetic_loader`` make one; whoever takes batches can't tell
-them apart.
+``train_loader``, ``val_loader`` and ``synthetic_loader`` build one.
 """
 
 from collections.abc import Callable, Generator, Iterator
@@ -12,19 +11,30 @@ from pipeline.errors import DataError
 
 
 class Loader:
-    """An iterable of batches whose only state is a position in the stream of samples.
+    """An iterable of ``Batch`` whose only state is a position in the stream of samples.
 
-    An iteration begins at the position; leaving it frees its threads and files, ``close`` also the
-    images that are kept.
+    Build one with ``train_loader`` or ``val_loader``. Each ``iter(loader)`` starts at the position
+    and ends an earlier iteration; each batch advances the position by the global batch size. An
+    iteration that ends early frees its threads and files; ``close`` (or leaving a ``with`` block)
+    also frees the cache of decoded images.
 
     Args:
-        batches: makes the batches from a position on.
-        steps: how many batches that makes; None if there is no end.
-        advance: positions that a batch moves on, over all ranks; 0 for a loader that starts over
-            at each iteration.
-        samples: positions in an epoch.
-        fingerprint: of the dataset that the position belongs to.
-        source: where bad samples are remembered and images kept; None if the batches have none.
+        batches: function of a position that generates the batches from there.
+        steps: function of a position that counts those batches; None for an endless stream.
+        advance: positions that a batch takes, summed over all ranks; 0 for a loader that starts
+            over at each iteration.
+        samples: positions of an epoch.
+        seed, fingerprint: of the order and of the dataset; a saved state must match both.
+        position: where the first iteration starts.
+        context: holds the bad samples and the decoded images; None if the batches have neither.
+
+    Raises (while iterating):
+        DataError: see ``train_loader``.
+
+    Example:
+        >>> with train_loader(dataset, config, global_batch_size=256, device=device) as loader:
+        ...     loader.load_state_dict(torch.load("loader.pt"))
+        ...     for batch in loader: train(batch.images, batch.labels)
     """
 
     def __init__(
@@ -37,16 +47,16 @@ class Loader:
         seed: int,
         fingerprint: str,
         position: int = 0,
-        source: BatchContext | None = None,
+        context: BatchContext | None = None,
     ) -> None:
-        self._batches, self._steps, self._source = batches, steps, source
+        self._batches, self._steps, self._context = batches, steps, context
         self._advance, self._samples = advance, samples
         self._seed, self._fingerprint, self._position = seed, fingerprint, position
         self._running: Generator[Batch] | None = None
 
     @property
     def position(self) -> int:
-        """Behind the last batch taken."""
+        """The position after the last batch, in samples from the beginning of the stream."""
         return self._position
 
     def __iter__(self) -> Iterator[Batch]:
@@ -60,47 +70,43 @@ class Loader:
             running.close()
 
     def __len__(self) -> int:
-        """Batches that an iteration gives now; ``TypeError`` if there is no end."""
+        """Batches from the position to the end; raises ``TypeError`` for an endless stream."""
         steps = self._steps(self._position)
         if steps is None:
-            raise TypeError("These batches have no end: give an end_position, or use by_epoch().")
+            raise TypeError("This loader is endless: pass end_position, or use by_epoch().")
         return steps
 
     def by_epoch(self) -> "Epochs":
-        """The same batches, where an iteration ends with the epoch."""
+        """The same batches as an iterable whose iterations end with the epoch."""
         return Epochs(self, self._samples, self._advance)
 
     def bad_samples(self) -> list[tuple[str, str]]:
-        """(sample, reason) of each bad sample met so far, in whose place others came."""
-        return [] if self._source is None else self._source.bad.describe()
+        """(sample, reason) of each bad sample found so far; other samples replaced them."""
+        return [] if self._context is None else self._context.bad.describe()
 
     def state_dict(self) -> dict[str, Any]:
-        """Seed, position behind the last batch taken, and the dataset that they belong to."""
-        return {
-            "seed": self._seed,
-            "position": self._position,
-            "fingerprint": self._fingerprint,
-        }
+        """The state after the last batch: "seed", "position" and "fingerprint" of the dataset."""
+        return {"seed": self._seed, "position": self._position, "fingerprint": self._fingerprint}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Let the next iteration go on from a ``state_dict``, made at any world size.
+        """Continue from a ``state_dict`` that was saved at any world size.
 
-        Raises ``DataError`` if it belongs to another dataset or seed.
+        Raises ``DataError`` if it was saved with another dataset or seed.
         """
-        for name, own in (("fingerprint", self._fingerprint), ("seed", self._seed)):
-            if state[name] != own:
+        for name, expected in (("fingerprint", self._fingerprint), ("seed", self._seed)):
+            if state[name] != expected:
                 raise DataError(
-                    f"The saved position belongs to {name} {state[name]}, these batches have "
-                    f"{own}: resume with the shards and the --seed that it was saved with."
+                    f"The saved position belongs to {name} {state[name]}, but this loader has "
+                    f"{name} {expected}: resume with the same shards and --seed."
                 )
         self._stop()
         self._position = state["position"]
 
     def close(self) -> None:
-        """Free everything; an iteration begun later starts anew."""
+        """Free threads, files and decoded images; a later iteration opens them again."""
         self._stop()
-        if self._source is not None and self._source.kept is not None:
-            self._source.kept.clear()
+        if self._context is not None and self._context.decoded_cache is not None:
+            self._context.decoded_cache.clear()
 
     def _stop(self) -> None:
         if self._running is not None:
@@ -115,23 +121,23 @@ class Loader:
 
 
 class Epochs:
-    """Each iteration goes on from the loader's position to the end of the epoch it is in.
+    """A loader's batches, where each iteration continues to the end of the current epoch.
 
-    For loops that iterate once an epoch (Lightning, Accelerate). A batch belongs to the epoch that
-    it begins in, so that no sample is dropped or repeated where epochs aren't whole batches; an
-    iteration left early is gone on with by the next. The state is the loader's.
+    For loops that iterate once per epoch (Lightning, Accelerate). A batch belongs to the epoch that
+    its first sample is in, so no sample is dropped or repeated when epochs aren't whole batches.
+    The next iteration continues one that was left early. The state is the loader's.
     """
 
-    def __init__(self, loader: "Loader", samples: int, advance: int) -> None:
+    def __init__(self, loader: Loader, samples: int, advance: int) -> None:
         self._loader, self._samples, self._advance = loader, samples, advance
         self._stream: Iterator[Batch] | None = None
 
     @property
     def epoch(self) -> int:
-        """The epoch that the next batch belongs to."""
+        """The epoch of the next batch, from 0."""
         return self._loader.position // self._samples
 
-    def __iter__(self) -> "Iterator[Batch]":
+    def __iter__(self) -> Iterator[Batch]:
         epoch = self.epoch
         if self._stream is None:
             self._stream = iter(self._loader)
@@ -147,25 +153,25 @@ class Epochs:
         return (self._first(self.epoch + 1) - self._first(self.epoch)) // self._advance
 
     def set_epoch(self, epoch: int) -> None:
-        """Go to the first batch of `epoch`, unless the next one belongs to it."""
+        """Go to the first batch of `epoch`, unless the next batch belongs to it already."""
         if epoch != self.epoch:
-            self._go_to(self._first(epoch))
+            self.load_state_dict(self.state_dict() | {"position": self._first(epoch)})
 
     def state_dict(self) -> dict[str, Any]:
+        """See ``Loader.state_dict``."""
         return self._loader.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See ``Loader.load_state_dict``."""
         self._loader.load_state_dict(state)
         self._stream = None
 
     def close(self) -> None:
+        """See ``Loader.close``."""
         self._stream = None
         self._loader.close()
 
     def _first(self, epoch: int) -> int:
-        """Position of the first batch that begins in `epoch`."""
+        """Position of the first batch of `epoch`."""
         offset = self._loader.position % self._advance
         return offset - (offset - epoch * self._samples) // self._advance * self._advance
-
-    def _go_to(self, position: int) -> None:
-        self.load_state_dict(self._loader.state_dict() | {"position": position})

@@ -7,27 +7,26 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-# Of what is free: --cache auto leaves most to the training, --cache host or device what is usual.
-SHARES = {"auto": 0.25, "host": 0.75, "device": 0.5}
+# Fraction of the free memory: --cache auto leaves most of it to the training.
+FREE_FRACTIONS = {"auto": 0.25, "host": 0.75, "device": 0.5}
 
 
-def memory_for(asked: str, where: "torch.device") -> int:
-    """Bytes that --cache `asked` may take on `where`, for this rank."""
-    if where.type == "cuda":
+def memory_for_cache(mode: str, device: "torch.device") -> int:
+    """Bytes that --cache `mode` may use for this rank on `device`, the CPU for host memory."""
+    if device.type == "cuda":
         import torch
 
-        free, _ = torch.cuda.mem_get_info(where)
+        free, _ = torch.cuda.mem_get_info(device)
     else:
         free = available_bytes() // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    return int(SHARES[asked] * free)
+    return int(FREE_FRACTIONS[mode] * free)
 
 
 def available_bytes(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> int:
-    """Memory that new programs can have: what the machine has free, or the container's limit
-    leaves if that is less."""
-    lines = (proc / "meminfo").read_text().splitlines()
-    facts = dict(line.split(":", 1) for line in lines if ":" in line)
-    free = int(facts["MemAvailable"].split()[0]) * 1024
+    """Free memory in bytes: the machine's, or what is left below the container's limit if that is
+    less."""
+    words = (proc / "meminfo").read_text().split()
+    free = int(words[words.index("MemAvailable:") + 1]) * 1024
     for limit, used, cache in (
         ("memory.max", "memory.current", "inactive_file"),
         ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
@@ -35,13 +34,13 @@ def available_bytes(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cg
         try:
             stat = (cgroups / limit).with_name("memory.stat").read_text().split()
             reclaimable = int(stat[stat.index(cache) + 1])
-            most, now = (int((cgroups / name).read_text()) for name in (limit, used))
-        except (OSError, ValueError):  # none, or "max"
+            limit_bytes, used_bytes = (int((cgroups / name).read_text()) for name in (limit, used))
+        except (OSError, ValueError):  # no limit, or "max"
             continue
-        free = min(free, max(0, most - now + reclaimable))
+        free = min(free, max(0, limit_bytes - used_bytes + reclaimable))
     return free
 
 
 def available_cores() -> int:
-    """The cores that this process may use, which may be fewer than the machine has."""
+    """CPU cores that this process may run on, possibly fewer than the machine has."""
     return len(os.sched_getaffinity(0))

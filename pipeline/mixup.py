@@ -1,42 +1,40 @@
-"""MixUp and CutMix on the device, after the batch, the same at any world size.
+"""MixUp and CutMix of a batch on its device, the same at any world size.
 
-Neighbors in the stream are pairs: positions (p, p + 1), counted from the first of a rank's batch.
-All world sizes agree on them as long as each rank's batch is even. How a pair is mixed is a
-function of (seed, p): each keeps a share drawn from Beta(alpha, alpha) of every pixel (Zhang et al.
-2018, "mixup", arXiv:1710.09412), or all but a window that the two swap, its size drawn so (Yun et
-al. 2019, "CutMix", arXiv:1905.04899).
+Neighbors in the stream are pairs: positions (p, p + 1), counted from the first of a rank's batch,
+so the pairs don't depend on the world size if each rank's batch is even. (seed, p) determines how a
+pair is mixed: MixUp blends the two images with a weight drawn from Beta(alpha, alpha) (Zhang et al.
+2018, "mixup", arXiv:1710.09412); CutMix swaps a box whose area is drawn from the same distribution
+(Yun et al. 2019, "CutMix", arXiv:1905.04899).
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.nn.functional import one_hot
 
+from pipeline.arrays import Floats, Integers, Words
 from pipeline.config import PipelineConfig
 from pipeline.errors import MisuseError
-from pipeline.plan.crops import draws
-from pipeline.plan.rng import Words, random_words, uniform
+from pipeline.plan.rng import random_words, uniform, uniforms
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
-
-# No visit to a sample has this number: pairs and samples never share their draws.
+# No visit has this number: pairs never share random numbers with samples.
 _PURPOSE = 2**62
-# Jöhnk's method accepts every second attempt or more: one pair in 2^32 finds none.
+# Jöhnk's method accepts at least half of the attempts: for one pair in 2^32 all of them fail.
 _ATTEMPTS = 32
-_COIN, _PLACE, _BETA = 0, 1, 3
+# The first of a pair's uniform numbers for: MixUp or CutMix, the box's center, the weight.
+_CHOICE, _CENTER, _BETA = 0, 1, 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mixing:
-    """How a rank mixes its batches.
+    """Mixes the batches of one rank.
 
     Attributes:
-        mixup_alpha, cutmix_alpha: from 0, which leaves that way out, to 1; with both, a coin is
-            tossed for each pair.
-        offset: from a step's first position to the rank's.
+        classes: number of classes.
+        mixup_alpha, cutmix_alpha: from 0, which disables it, to 1; with both, each pair gets one of
+            them with equal probability.
+        offset: positions from a step's first to the rank's first.
     """
 
     seed: int
@@ -48,49 +46,55 @@ class Mixing:
     def __call__(
         self, images: torch.Tensor, labels: torch.Tensor, position: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Images and labels of a step's batch, mixed.
+        """Mix a batch.
 
         Args:
-            images: (B, 3, H, W), B even; uint8, which is rounded to, or floating point.
+            images: (B, 3, H, W), B even; uint8 or floating point.
             labels: int64 (B,).
-            position: of the step.
+            position: first position of the step.
 
         Returns:
-            images as they came, and float32 (B, classes), each class's share of an image.
+            mixed images of the same dtype (uint8 is rounded), and float32 (B, classes), the weight
+            of each class in an image.
         """
         count, _, height, width = images.shape
         pairs = position + self.offset + np.arange(0, count, 2)
-        kept, windows = self.drawn(pairs, height, width)
-        shares = np.where(_areas(windows) > 0, 1 - _areas(windows) / (height * width), kept)
-        keeps = _pixels_kept(kept, windows, (height, width)).to(images.device)
-        share = torch.from_numpy(shares.astype(np.float32)).to(images.device)
-        mixed = _mixed(images.float(), keeps.repeat_interleave(2, 0)[:, None])
+        weights, boxes = self.mix_parameters(pairs, height, width)
+        top, bottom, left, right = boxes.T
+        areas = (bottom - top) * (right - left)
+        label_weights = np.where(areas > 0, 1 - areas / (height * width), weights)
+        pixel_weight = _pixel_weights(weights, boxes, (height, width)).to(images.device)
+        label_weight = torch.from_numpy(label_weights.astype(np.float32)).to(images.device)
+        mixed = _mix_pairs(images.float(), pixel_weight[:, None])
         if images.dtype == torch.uint8:
             mixed = mixed.round()
-        targets = _mixed(one_hot(labels, self.classes).float(), share.repeat_interleave(2)[:, None])
+        targets = _mix_pairs(one_hot(labels, self.classes).float(), label_weight[:, None])
         return mixed.to(images.dtype, memory_format=torch.channels_last), targets
 
-    def drawn(self, pairs: Integers, height: int, width: int) -> tuple[Floats, Integers]:
-        """What is done to the pairs at positions (P,): the share that each image keeps where it
-        isn't swapped, (P,), and the window (top, bottom, left, right) that is, (P, 4)."""
+    def mix_parameters(self, pairs: Integers, height: int, width: int) -> tuple[Floats, Integers]:
+        """For pairs at positions (P,): the weight of each image in its own place outside the box,
+        float64 (P,), and the swapped box (top, bottom, left, right), int64 (P, 4), 0 for MixUp."""
         keys = random_words(self.seed, _PURPOSE, pairs)
-        chance = 0.5 if self.mixup_alpha else 1.0
-        cuts = (uniform(keys, _COIN) < chance) & (self.cutmix_alpha > 0)
-        share = beta(keys, np.where(cuts, self.cutmix_alpha, self.mixup_alpha))
-        windows = _windows(draws(keys, _PLACE, 2), share, height, width)
-        return np.where(cuts, 1.0, share), windows * cuts[:, None]
+        probability = 0.5 if self.mixup_alpha else 1.0
+        is_cutmix = (uniform(keys, _CHOICE) < probability) & (self.cutmix_alpha > 0)
+        weight = beta(keys, np.where(is_cutmix, self.cutmix_alpha, self.mixup_alpha))
+        boxes = _cutmix_boxes(uniforms(keys, _CENTER, 2), weight, height, width)
+        return np.where(is_cutmix, 1.0, weight), boxes * is_cutmix[:, None]
 
 
 def mixing(
     config: PipelineConfig, *, classes: int, batch_size: int, rank: int = 0
 ) -> Mixing | None:
-    """What `config` asks for, None if nothing; ``MisuseError`` where a rank's batch is odd."""
+    """The mixing that `config` selects, None if it selects none.
+
+    `batch_size` is per rank; raises ``MisuseError`` if it is odd.
+    """
     if not (config.mixup_alpha or config.cutmix_alpha):
         return None
     if batch_size % 2:
         raise MisuseError(
             f"--mixup-alpha and --cutmix-alpha mix pairs, but a rank's batch has {batch_size} "
-            f"images: take a --global-batch-size that makes it even."
+            f"images: use a --global-batch-size that makes it even."
         )
     return Mixing(
         seed=config.seed,
@@ -102,46 +106,41 @@ def mixing(
 
 
 def beta(keys: Words, alpha: Floats) -> Floats:
-    """One draw from Beta(alpha, alpha) for each key, alpha (B,) in (0, 1].
+    """One sample of Beta(alpha, alpha) for each key, for alpha (B,) in (0, 1].
 
-    By Jöhnk's method (1964): x = u^(1/alpha) of x + y, where that is at most 1; as logarithms,
-    since u^(1/alpha) is 0 in floating point where alpha is small.
+    Jöhnk's method (1964): x / (x + y) of x = u^(1/alpha) and y = v^(1/alpha), if x + y <= 1.
+    Computed as logarithms, because u^(1/alpha) underflows for small alpha.
     """
-    uniforms = 1 - draws(keys, _BETA, 2 * _ATTEMPTS)  # (0, 1]: of 0 there is no logarithm
-    x, y = np.split(np.log(uniforms) / alpha[:, None], 2, axis=1)
+    positive = 1 - uniforms(keys, _BETA, 2 * _ATTEMPTS)  # in (0, 1], for the logarithm
+    x, y = np.split(np.log(positive) / alpha[:, None], 2, axis=1)
     total = np.logaddexp(x, y)
     rows, attempt = np.arange(len(keys)), (total <= 0).argmax(axis=1)
-    share: Floats = np.exp(x[rows, attempt] - total[rows, attempt])
-    return share
+    values: Floats = np.exp(x[rows, attempt] - total[rows, attempt])
+    return values
 
 
-def _windows(place: Floats, share: Floats, height: int, width: int) -> Integers:
-    """(top, bottom, left, right), int64 (P, 4), around a place (y, x) in fractions; `share` of the
-    image lies outside before what sticks out is cut off."""
+def _cutmix_boxes(centers: Floats, weight: Floats, height: int, width: int) -> Integers:
+    """Boxes (top, bottom, left, right), int64 (P, 4), around `centers` (y, x) in fractions of the
+    image; `weight` is the fraction of the image outside the box, before the box is clipped."""
     size = np.array([height, width])
-    center = np.floor(place * size)
-    half = np.floor(np.sqrt(1 - share)[:, None] * size / 2)
+    center = np.floor(centers * size)
+    half = np.floor(np.sqrt(1 - weight)[:, None] * size / 2)
     start, end = (center - half).clip(0), np.minimum(center + half, size)
     return np.stack([start[:, 0], end[:, 0], start[:, 1], end[:, 1]], axis=1).astype(np.int64)
 
 
-def _areas(windows: Integers) -> Integers:
-    top, bottom, left, right = windows.T
-    areas: Integers = (bottom - top) * (right - left)
-    return areas
-
-
-def _pixels_kept(kept: Floats, windows: Integers, size: tuple[int, int]) -> torch.Tensor:
-    """The share of itself that each pixel of a pair's images keeps, float32 (P, H, W)."""
-    top, bottom, left, right = torch.from_numpy(windows)[:, :, None].unbind(1)
+def _pixel_weights(weights: Floats, boxes: Integers, size: tuple[int, int]) -> torch.Tensor:
+    """The weight of an image in each of its own pixels, float32 (P, H, W): 0 in the box."""
+    top, bottom, left, right = torch.from_numpy(boxes)[:, :, None].unbind(1)
     rows, columns = (torch.arange(side)[None] for side in size)
     inside_rows = (rows >= top) & (rows < bottom)
     inside_columns = (columns >= left) & (columns < right)
     inside = inside_rows[:, :, None] & inside_columns[:, None]
-    return torch.from_numpy(kept).float()[:, None, None].masked_fill(inside, 0)
+    return torch.from_numpy(weights).float()[:, None, None].masked_fill(inside, 0)
 
 
-def _mixed(values: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
-    """`kept` of each value and the rest of its partner's."""
+def _mix_pairs(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Blend each value (B, ...) with its partner's; `weight` (P, ...) is its own."""
+    weight = weight.repeat_interleave(2, 0)
     partners = values[torch.arange(len(values), device=values.device) ^ 1]
-    return values * kept + partners * (1 - kept)
+    return values * weight + partners * (1 - weight)

@@ -1,4 +1,4 @@
-"""Frozen dataclasses as the one place of a setting: name, type, default, range, unit, help.
+"""Command line options from frozen dataclasses: a field has its name, type, default, range, help.
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Options):
@@ -27,12 +27,12 @@ Config = TypeVar("Config")
 
 
 class Option(click.Option):
-    """An option of a field made by ``setting``.
+    """The option of a field made by ``setting``.
 
     Args:
-        section: title in ``--help`` that this option is the first under.
-        aliases: earlier names, such as "--clip-norm", which ``--help`` does not show; a name
-            stands for its value, or takes one like the option if that is None.
+        section: title in ``--help`` of the section that begins with this option.
+        aliases: earlier names, such as "--clip-norm", which ``--help`` does not show. Each maps to
+            the value that it stands for, or to None if it takes a value as the option does.
     """
 
     def __init__(
@@ -48,14 +48,14 @@ class Option(click.Option):
     def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
         super().add_to_parser(parser, ctx)
         for alias, value in self.aliases.items():
-            how: dict[str, Any] = {"action": "store", "nargs": self.nargs}
+            action: dict[str, Any] = {"action": "store", "nargs": self.nargs}
             if value is not None:
-                how = {"action": "store_const", "const": value}
-            parser.add_option(self, [alias], self.name, **how)
+                action = {"action": "store_const", "const": value}
+            parser.add_option(self, [alias], self.name, **action)
 
 
 class Command(click.Command):
-    """Its ``--help`` lists the options by section."""
+    """A command whose ``--help`` lists the options by section."""
 
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         title = first = "Options"
@@ -72,17 +72,17 @@ class Command(click.Command):
 
 @dataclasses.dataclass(frozen=True)
 class Bounds:
-    """Limits of a number, or of each of a tuple's: `low` and `high` may be reached, `above` and
-    `below` not."""
+    """The range of a number, or of each number of a tuple: `low` and `high` are inclusive, `above`
+    and `below` exclusive. NaN and infinity are outside."""
 
     low: float = -math.inf
     high: float = math.inf
     above: float = -math.inf
     below: float = math.inf
 
-    def hold(self, value: float) -> bool:
-        within = self.low <= value <= self.high and self.above < value < self.below
-        return within and math.isfinite(value)
+    def __contains__(self, value: float) -> bool:
+        in_range = self.low <= value <= self.high and self.above < value < self.below
+        return in_range and math.isfinite(value)
 
     def __str__(self) -> str:
         if math.inf not in (-self.low, self.high):
@@ -102,12 +102,11 @@ def setting(
     below: float = math.inf,
     **click_arguments: Any,
 ) -> Any:
-    """A dataclass field that is also a command line option.
+    """A dataclass field that is also a command line option, named as the field with dashes.
 
-    `low`, `high`, `above` and `below` are the ``Bounds`` of a number, which ``Options`` checks.
-    `click_arguments` go to ``Option``: `section` and `aliases` are its own, the others those of
-    ``click.option``. The option's name is the field's, with dashes. A bool that is False has no
-    ``--no-`` form; a tuple that is empty may be given several times.
+    ``Options`` checks numbers against `low`, `high`, `above` and `below`, see ``Bounds``. The
+    `click_arguments` are those of ``Option`` and ``click.option``. A bool with default False has no
+    ``--no-`` form; an option with default () may be given several times.
     """
     bounds = Bounds(low, high, above, below)
     metadata = {"help": help, "bounds": bounds, "click": click_arguments}
@@ -116,24 +115,24 @@ def setting(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """A config whose numbers lie within their bounds: ``MisuseError`` names the option if not."""
+    """A config that checks its numbers; ``MisuseError`` names an option that is out of range."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             if bounds := field.metadata.get("bounds"):
                 value = getattr(self, field.name)
                 for number in value if isinstance(value, tuple) else (value,):
-                    if isinstance(number, int | float) and not bounds.hold(number):
+                    if isinstance(number, int | float) and number not in bounds:
                         raise MisuseError(f"{flag_of(field.name)} must be {bounds}, not {number}.")
 
 
 def flag_of(name: str) -> str:
-    """--batch-size of batch_size."""
+    """The option of a field: --batch-size for batch_size."""
     return "--" + name.replace("_", "-")
 
 
 def options(*classes: type) -> Callable[[Function], Function]:
-    """A decorator that adds an option for each field of `classes` made by ``setting``."""
+    """Decorator that adds an option for each field of `classes` made by ``setting``."""
 
     def decorate(command: Function) -> Function:
         for owner in reversed(classes):
@@ -147,8 +146,8 @@ def options(*classes: type) -> Callable[[Function], Function]:
 
 
 def pick_fields(owner: type[Config], values: Mapping[str, Any]) -> Config:
-    """Build `owner` from the entries of `values` that are its fields, by their names of today or
-    by earlier ones, which stored settings have."""
+    """Build `owner` from the entries of `values` that are its fields, by their current names or by
+    earlier names in stored settings."""
     fields: Any = dataclasses.fields(owner)  # type: ignore[arg-type]
     aliases = {field.name: field.metadata.get("click", {}).get("aliases", {}) for field in fields}
     current = with_current_names(values, aliases)
@@ -158,11 +157,11 @@ def pick_fields(owner: type[Config], values: Mapping[str, Any]) -> Config:
 def with_current_names(
     values: Mapping[str, Any], aliases: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """`values` by field, of which `aliases` has the earlier names. A flag that was off is left
-    out."""
+    """Rename the entries of `values` that have earlier names; `aliases` has those of each field. A
+    stored flag that is off is dropped."""
     current = dict(values)
-    for name, earlier in aliases.items():
-        for alias, constant in earlier.items():
+    for name, earlier_names in aliases.items():
+        for alias, constant in earlier_names.items():
             value = current.pop(alias.removeprefix("--").replace("-", "_"), None)
             if constant is not None:
                 value = constant if value else None
@@ -174,25 +173,25 @@ def with_current_names(
 def defaults_option(
     flag: str, load: Callable[[Any], Mapping[str, Any]], help: str, **click_arguments: Any
 ) -> Callable[[Function], Function]:
-    """A decorator that adds an option whose value stands for the defaults of others.
+    """Decorator that adds an option whose value selects defaults of other options.
 
-    `load` gets the value and returns the defaults by field name. What is typed wins over them; of
-    two such options the one that is typed later wins. ``MisuseError`` if the command has no option
-    of such a name.
+    `load` maps the value to defaults by field name. Explicit options override them; of two such
+    options the later one on the command line overrides the other. Raises ``MisuseError`` if the
+    command has no option of a name.
 
-    The function that is decorated doesn't get the value, unless `click_arguments`, which go to
-    ``click.option``, say expose_value=True.
+    The decorated function does not get the value, unless `click_arguments`, which go to
+    ``click.option``, have expose_value=True.
     """
 
     def fill(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
         if value is None:
             return None
         parameters = context.command.params
-        aliases = {str(each.name): getattr(each, "aliases", {}) for each in parameters}
+        aliases = {str(option.name): getattr(option, "aliases", {}) for option in parameters}
         defaults = with_current_names(load(value), aliases)
-        known = aliases.keys() - {parameter.name}
-        if strange := sorted(set(defaults) - known):
-            raise MisuseError(f"{flag} {value}: there is no option for {', '.join(strange)}.")
+        names = aliases.keys() - {parameter.name}
+        if unknown := sorted(set(defaults) - names):
+            raise MisuseError(f"{flag} {value}: this command has no option {', '.join(unknown)}.")
         context.default_map = {**(context.default_map or {}), **defaults}
         return value
 
@@ -218,7 +217,7 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> Callable[[Function], Fu
 
 
 def _plain_type(hint: Any) -> Any:
-    """``int`` of ``int | None``; a tuple of plain types stays what click calls a tuple type."""
+    """The type for click: ``int`` for ``int | None``, a tuple of types for a tuple."""
     if typing.get_origin(hint) is tuple:
         return typing.get_args(hint)
     if isinstance(hint, types.UnionType):

@@ -1,4 +1,4 @@
-"""Settings that were found for a machine (``bench-loader --tune``), in a file for later runs."""
+"""A file with settings for a machine, which ``bench-loader --tune`` writes."""
 
 import json
 from pathlib import Path
@@ -9,15 +9,16 @@ from pipeline.options import defaults_option
 
 
 def read_profile(path: str) -> dict[str, Any]:
-    """Option -> value, such as {"threads": 8, "prefetch": 3}. Raises ``MisuseError``."""
+    """Read a profile: field -> value, such as {"threads": 8, "prefetch": 3}. Raises
+    ``MisuseError``."""
     try:
         settings = json.loads(Path(path).read_text())
     except OSError as error:
         raise MisuseError(f"--profile-file {path} can't be read ({error.strerror}).") from error
     except ValueError as error:
-        raise MisuseError(f"--profile-file {path} is no JSON: {error}.") from error
+        raise MisuseError(f"--profile-file {path} is not JSON: {error}.") from error
     if not isinstance(settings, dict):
-        raise MisuseError(f"--profile-file {path} holds no JSON object of options and values.")
+        raise MisuseError(f"--profile-file {path} is not a JSON object of options and values.")
     return settings
 
 

@@ -1,4 +1,4 @@
-"""Input that costs nothing, for measuring what comes behind it."""
+"""Random batches that cost nothing, to measure everything except the input pipeline."""
 
 from collections.abc import Generator
 
@@ -9,7 +9,7 @@ from pipeline.batches import Batch
 from pipeline.loader import Loader
 
 SYNTHETIC_FINGERPRINT = "synthetic"
-# As many as ImageNet's training split has.
+# ImageNet's training split.
 SYNTHETIC_SAMPLES = 1_281_167
 
 
@@ -23,7 +23,10 @@ def synthetic_loader(
     position: int = 0,
     end_position: int | None = None,
 ) -> Loader:
-    """One random batch on the device, again and again: input that costs nothing."""
+    """A loader that yields the same random batch at every step.
+
+    `batch_size` is per rank, `image_size` in px; the positions are those of ``train_loader``.
+    """
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(
         256, (batch_size, image_size, image_size, 3), dtype=torch.uint8, generator=generator

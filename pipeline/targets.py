@@ -1,4 +1,4 @@
-"""What a batch's images are to be taken for, by the task that the shards are stored for."""
+"""The targets of a batch, by the task of the shards."""
 
 import numpy as np
 import torch
@@ -11,8 +11,8 @@ from pipeline.storage.manifest import VOID
 
 
 def batch_targets(index: SplitIndex, planned: PlannedBatch) -> torch.Tensor:
-    """Of the B samples of a batch: int64 (B,) labels for classification, else float32 (B, targets).
-    Where no sample counts stands -1 or a row of NaN."""
+    """Targets of B samples: int64 (B,) labels for classification, else float32 (B, targets); -1 or
+    a row of NaN for a sample that does not count."""
     if index.task == "classification":
         labels = index.samples["label"][planned.samples]
         return torch.from_numpy(np.where(planned.counts, labels, -1).astype(np.int64))
@@ -21,22 +21,22 @@ def batch_targets(index: SplitIndex, planned: PlannedBatch) -> torch.Tensor:
 
 
 def mask_targets(masks: torch.Tensor, planned: PlannedBatch) -> torch.Tensor:
-    """uint8 (B, H, W) of masks (B, H, W, 1): all VOID where no sample counts."""
+    """Masks (B, H, W, 1) -> uint8 (B, H, W), all VOID for a sample that does not count."""
     masks = masks.squeeze(3)
     if planned.counts.all():
         return masks
     return masks.masked_fill(torch.from_numpy(~planned.counts)[:, None, None], VOID)
 
 
-def check_fit(config: PipelineConfig, task: str) -> None:
-    """Raise ``MisuseError`` where `config` asks for what `task` hasn't."""
+def check_task_support(config: PipelineConfig, task: str) -> None:
+    """Raise ``MisuseError`` if `config` has an option that `task` does not support."""
     if task != "classification" and (config.mixup_alpha or config.cutmix_alpha):
         raise MisuseError(
-            f"--mixup-alpha and --cutmix-alpha mix the classes of two images, these shards are "
-            f"stored for {task}: leave them out."
+            f"--mixup-alpha and --cutmix-alpha mix the classes of two images, but these shards are "
+            f"stored for {task}: remove them."
         )
     if task == "segmentation" and config.cache != "none":
         raise MisuseError(
-            f"--cache {config.cache} keeps images without their masks, these shards are stored for "
-            f"segmentation: leave it out."
+            f"--cache {config.cache} does not cache masks, but these shards are stored for "
+            f"segmentation: remove it."
         )

@@ -1,4 +1,4 @@
-"""Which samples of a batch are to blame, where DALI failed or gave what can't be."""
+"""Find the samples of a batch that made DALI fail or that have invalid masks."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -9,7 +9,8 @@ import nvidia.dali.fn as fn
 from numpy.typing import NDArray
 from nvidia.dali.data_node import DataNode
 
-from pipeline.dali.decode_graph import GraphConfig, decode, new_pipeline, reason_of
+from pipeline.arrays import Bytes
+from pipeline.dali.decode_graph import GraphConfig, decode_crops, new_pipeline, reason_of
 from pipeline.dali.masks import decode_masks
 from pipeline.errors import DataError
 from pipeline.feed.bad_samples import BadSamples
@@ -17,22 +18,24 @@ from pipeline.feed.feed import FedBatch
 
 
 def find_undecodable(
-    fed: Sequence[FedBatch], graph: GraphConfig, bad: BadSamples, error: RuntimeError
+    batches: Sequence[FedBatch], graph: GraphConfig, bad: BadSamples, error: RuntimeError
 ) -> None:
-    """Find the samples that DALI can't decode, each alone with its window; raises ``DataError``
-    where there are none, or too many."""
-    for batch in fed if graph.decoded is None else ():
+    """Add to `bad` the samples that DALI can't decode, by decoding each one's crop separately.
+
+    Raises ``DataError`` if all of them can be decoded, or too many samples are bad.
+    """
+    for batch in batches if graph.decoded_cache is None else ():
         before, planned = len(bad.reasons), batch.planned
-        windows = zip(planned.parameters.start, planned.parameters.shape, strict=True)
-        for sample, data, window in zip(planned.samples, batch.images, windows, strict=True):
-            if problem := decoding_problem(data, *window, graph):
+        crops = zip(planned.parameters.start, planned.parameters.shape, strict=True)
+        for sample, data, crop in zip(planned.samples, batch.images, crops, strict=True):
+            if problem := decoding_problem(data, *crop, graph):
                 bad.add(int(sample), f"DALI can't decode it: {problem}")
         for sample, data in zip(planned.samples, batch.masks, strict=graph.masks):
             if problem := mask_decoding_problem(data, graph):
                 bad.add(int(sample), f"DALI can't decode its mask: {problem}")
         if len(bad.reasons) > before:
             return
-    samples = fed[0].planned.samples
+    samples = batches[0].planned.samples
     raise DataError(
         f"DALI failed on a batch from {bad.index.describe(int(samples[0]))} to "
         f"{bad.index.describe(int(samples[-1]))}: {error}"
@@ -40,34 +43,34 @@ def find_undecodable(
 
 
 def find_invalid_masks(batch: FedBatch, highest: Any, bad: BadSamples) -> bool:
-    """Whether masks of `batch` hold values that are no class: their samples are bad then.
+    """Add to `bad` the samples whose masks have a value that is no class; whether there are any.
 
-    `highest` is the graph's output. Raises ``DataError`` where there are too many.
+    `highest` is the graph's third output. Raises ``DataError`` if too many samples are bad.
     """
     values, classes = np.asarray(highest.as_tensor()), bad.index.classes
-    strange = np.flatnonzero(values >= classes).tolist()
-    for place in strange:
-        why = f"its mask holds the value {values[place]}, but there are {classes} classes"
-        bad.add(int(batch.planned.samples[place]), why)
-    return bool(strange)
+    invalid = np.flatnonzero(values >= classes).tolist()
+    for i in invalid:
+        reason = f"its mask has the value {values[i]}, but there are {classes} classes"
+        bad.add(int(batch.planned.samples[i]), reason)
+    return bool(invalid)
 
 
 def decoding_problem(
-    data: NDArray[np.uint8], start: NDArray[np.int32], shape: NDArray[np.int32], config: GraphConfig
+    data: Bytes, start: NDArray[np.int32], shape: NDArray[np.int32], config: GraphConfig
 ) -> str | None:
-    """Why DALI can't decode the window of one image alone, or None if it can."""
+    """Why DALI can't decode the crop (`start` and `shape` in px) of one image, or None."""
 
     def outputs() -> DataNode:
         encoded, start_node, shape_node = fn.external_source(
             lambda step: ([data], start[None], shape[None]), num_outputs=3, batch=True
         )
-        return decode(encoded, start_node, shape_node, config)
+        return decode_crops(encoded, start_node, shape_node, config)
 
     return _problem(outputs, config)
 
 
-def mask_decoding_problem(data: NDArray[np.uint8], config: GraphConfig) -> str | None:
-    """Why DALI can't decode a mask alone, or None if it can."""
+def mask_decoding_problem(data: Bytes, config: GraphConfig) -> str | None:
+    """Why DALI can't decode one mask, or None."""
 
     def outputs() -> tuple[DataNode, ...]:
         return decode_masks(fn.external_source(lambda step: [data], batch=True))
@@ -76,9 +79,10 @@ def mask_decoding_problem(data: NDArray[np.uint8], config: GraphConfig) -> str |
 
 
 def _problem(outputs: Callable[[], Any], config: GraphConfig) -> str | None:
-    """Why DALI can't run what gives `outputs` of one sample, or None if it can."""
-    alone = replace(config, batch_size=1, threads=1, prefetch=1, operations=0)
-    pipeline = new_pipeline(outputs, alone)
+    """Why DALI can't compute `outputs`, which take one sample, or None."""
+    pipeline = new_pipeline(
+        outputs, replace(config, batch_size=1, threads=1, prefetch=1, operations=0)
+    )
     pipeline.build()
     try:
         pipeline.run()

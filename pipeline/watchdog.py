@@ -1,4 +1,4 @@
-"""What a loader is busy with, and the end of one that is stuck."""
+"""Stop a loader that is stuck, and say what it was doing."""
 
 import time
 from collections.abc import Iterator
@@ -12,59 +12,55 @@ Result = TypeVar("Result")
 
 
 class StallWatchdog:
-    """Its loader's threads tell it what they do; who waits for a batch waits here.
+    """A loader's threads report their progress here; its consumer waits for batches here.
 
-    A batch is missed only by a consumer that asks for it, so a slow consumer is no stall. An
-    operating system can't be made to give up a read that hangs: the thread stays behind, the
-    consumer gets a ``DataError``.
+    The timeout runs only while the consumer waits, so a slow consumer is no stall. A read that
+    hangs can't be canceled: its thread stays behind, and the consumer gets a ``DataError``.
 
     Attributes:
-        feeding: what the feed does.
-        decoding: what DALI does, None while it waits for the feed.
-        stalled: whether the timeout has passed, so that no thread may be waited for.
+        feeding: what the feed is doing.
+        decoding: what DALI is doing, None while it waits for the feed.
+        stalled: whether the timeout has passed; threads that may be stuck are not joined then.
     """
 
     def __init__(self, timeout_seconds: float, rank: int) -> None:
         self._timeout_seconds, self._rank = timeout_seconds, rank
-        self._moved = time.monotonic()
+        self._deadline = 0.0
         self.feeding = "starting"
         self.decoding: str | None = None
         self.stalled = False
 
-    def move(self, feeding: str | None = None) -> None:
-        """Something moved; the feed now does `feeding`, or goes on with what it did."""
+    def heartbeat(self, feeding: str | None = None) -> None:
+        """Report progress; `feeding` is what the feed does now, by default the same as before."""
         if feeding is not None:
             self.feeding = feeding
-        self._moved = time.monotonic()
+        self._deadline = time.monotonic() + self._timeout_seconds
 
     @contextmanager
     def waiting_for_feed(self) -> Iterator[None]:
-        """DALI's thread waits for the feed."""
+        """Marks the time that DALI's thread waits for the feed."""
         before, self.decoding = self.decoding, None
         try:
             yield
         finally:
             self.decoding = before
-            self.move()
+            self.heartbeat()
 
     def wait(self, future: "Future[Result]") -> Result:
-        """The result of `future`. Raises ``DataError`` that names the rank and what it was at, if
-        nothing has moved for the timeout."""
+        """The result of `future`. Raises ``DataError`` with the rank and what it was doing if no
+        heartbeat came for `timeout_seconds`; 0 waits without a limit."""
         if not self._timeout_seconds:
             return future.result()
-        self.move()
-        while True:
-            left = self._moved + self._timeout_seconds - time.monotonic()
+        self.heartbeat()
+        while (remaining := self._deadline - time.monotonic()) > 0:
             try:
-                return future.result(max(left, 0))
+                return future.result(remaining)
             except TimeoutError:
-                if future.done():
+                if future.done():  # just now, or its function raised TimeoutError
                     return future.result()
-                if time.monotonic() - self._moved >= self._timeout_seconds:
-                    break
         self.stalled = True
         raise DataError(
-            f"Rank {self._rank} is stuck: nothing has moved for {self._timeout_seconds:g} s "
-            f"(--stall-timeout) while {self.decoding or self.feeding}. If that is only slow, give "
-            f"a longer --stall-timeout; 0 waits for ever."
+            f"Rank {self._rank} is stuck: no progress for {self._timeout_seconds:g} s "
+            f"(--stall-timeout) while {self.decoding or self.feeding}. If the disk or network is "
+            f"only slow, raise --stall-timeout; 0 disables it."
         )

@@ -12,7 +12,7 @@ from pipeline.loader import Loader
 from pipeline.plan.ranks import per_rank_batch_size
 from pipeline.storage.dataset import Dataset
 from pipeline.synthetic import SYNTHETIC_FINGERPRINT, SYNTHETIC_SAMPLES, synthetic_loader
-from pipeline.targets import check_fit
+from pipeline.targets import check_task_support
 from trainer.distributed.collectives import World
 from trainer.tasks.tasks import TASKS, Classification, Regression, Task
 
@@ -67,7 +67,7 @@ def open_data(pipeline: PipelineConfig, *, synthetic: bool) -> TrainingData:
         )
     dataset = open_dataset(pipeline)
     dataset.require(*TASKS)
-    check_fit(pipeline, dataset.manifest.task)
+    check_task_support(pipeline, dataset.manifest.task)
     manifest = dataset.manifest
     return TrainingData(
         dataset=dataset,

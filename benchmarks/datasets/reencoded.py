@@ -59,6 +59,6 @@ def _export(index: SplitIndex, samples: np.ndarray, folder: Path) -> None:
 
 def stored_images(index: SplitIndex, samples: np.ndarray) -> list[bytes]:
     """The encoded images of `samples`. Raises ``DataError``."""
-    with closing(ShardReader(index, verify=False, watch=StallWatchdog(0, rank=0))) as reader:
+    with closing(ShardReader(index, verify=False, watchdog=StallWatchdog(0, rank=0))) as reader:
         encoded, _ = reader.read(samples)
     return [data.tobytes() for data in encoded]

@@ -16,7 +16,7 @@ import tensorflow as tf
 from torch.utils.dlpack import from_dlpack
 
 from pipeline.batches import Batch
-from pipeline.build import train_stream
+from pipeline.build import TrainStream
 from pipeline.config import PipelineConfig
 from pipeline.errors import DataError, MisuseError
 from pipeline.loader import Loader
@@ -46,7 +46,7 @@ def tf_batches(
             "tf.data is told crops and flips here: leave out --color-jitter, --hue-jitter, "
             "--auto-augment and --erase-probability."
         )
-    stream = train_stream(
+    stream = TrainStream(
         data.dataset,
         pipeline,
         global_batch_size=global_batch_size,
@@ -55,12 +55,12 @@ def tf_batches(
         world_size=world.world_size,
         end_position=end_position,
     )
-    index, threads = stream.source.index, pipeline.resolved_threads
+    index, threads = stream.context.index, pipeline.resolved_threads
 
     def batches(start: int) -> Generator[Batch]:
         plan = stream.plan(start)
         reader = ShardReader(
-            index, verify=pipeline.verify == "crc", watch=StallWatchdog(0, world.rank)
+            index, verify=pipeline.verify == "crc", watchdog=StallWatchdog(0, world.rank)
         )
         with closing(reader):
             for step, images in enumerate(_decoded(plan, reader, threads)):

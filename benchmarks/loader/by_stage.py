@@ -20,7 +20,7 @@ from benchmarks.measuring.alternate import Measurement, alternate
 from benchmarks.measuring.page_cache import can_be_cold, resident_when_dropped
 from benchmarks.measuring.result_file import BY_STAGE
 from benchmarks.measuring.text import figure
-from pipeline.build import train_stream
+from pipeline.build import TrainStream
 from pipeline.config import PipelineConfig
 
 # Stage -> what it adds to the previous one.
@@ -64,7 +64,7 @@ def measure_stages(benchmark: LoaderBenchmark, config: PipelineConfig) -> None:
 def stage_candidates(setup: Setup, *, with_cold: bool) -> dict[str, TimedBatches]:
     """The candidates of a round in their order: cold files, a warming one, warm files."""
     config, batch_size = setup.config, setup.benchmark.batch_size
-    stream = train_stream(
+    stream = TrainStream(
         setup.dataset,
         config,
         global_batch_size=batch_size,

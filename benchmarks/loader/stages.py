@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from benchmarks.loader.config import STAGES
 from pipeline.batches import BatchContext, decoded_batches, decoded_images, open_feed
 from pipeline.build import TrainStream
-from pipeline.dali.decode_graph import Stages, windows
+from pipeline.dali.decode_graph import Stages, decode
 from pipeline.loader import Loader
 from pipeline.plan.plan import Plan, PlannedBatch
 from pipeline.plan.step_groups import step_slices
@@ -26,13 +26,13 @@ Opener = Callable[[int], Generator[Integers]]
 
 def stage_openers(stream: TrainStream, loader: Loader) -> Mapping[str, Opener]:
     """stage -> opener; all read the same samples."""
-    source, plan = stream.source, stream.plan
+    source, plan = stream.context, stream.plan
     crops_only = replace(
         source, graph=replace(source.graph, parameter_names=("start", "shape"), operations=0)
     )
     openers: tuple[Opener, ...] = (
         lambda position: _read(source, plan(position)),
-        lambda position: _decode(crops_only, plan(position), windows),
+        lambda position: _decode(crops_only, plan(position), decode),
         lambda position: _decode(source, plan(position)),
         lambda position: _hand_over(source, plan(position)),
         lambda position: load(loader, position),

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.arrays import Bytes
 from pipeline.batches import BatchContext
 from pipeline.feed.fetch import Fetched, Fetcher
-from pipeline.storage.reader import Bytes
 from pipeline.watchdog import StallWatchdog
 
 Integers = NDArray[np.int64]
@@ -19,8 +19,8 @@ class InMemorySource(BatchContext):
 
     cache: dict[int, tuple[Bytes, ...]] = field(default_factory=dict)
 
-    def supply(self, watch: StallWatchdog) -> Fetcher:
-        return InMemoryFetcher(super().supply(watch), self.cache, masks=self.graph.masks)
+    def fetcher(self, watchdog: StallWatchdog) -> Fetcher:
+        return InMemoryFetcher(super().fetcher(watchdog), self.cache, masks=self.graph.masks)
 
 
 class InMemoryFetcher:
@@ -38,15 +38,15 @@ class InMemoryFetcher:
     def wants_more_advice(self) -> bool:
         return False
 
-    def forget(self, samples: Integers) -> None:
+    def release(self, samples: Integers) -> None:
         pass
 
-    def take(self, samples: Integers, spare: Bytes | None = None) -> Fetched:
+    def fetch(self, samples: Integers, spare: Bytes | None = None) -> Fetched:
         requested = samples.tolist()
         missing = [index for index, sample in enumerate(requested) if sample not in self._cache]
         bad = {}
         if missing:
-            fetched = self._fetcher.take(samples[missing])
+            fetched = self._fetcher.fetch(samples[missing])
             bad = {missing[index]: reason for index, reason in fetched.bad.items()}
             components = (fetched.images, fetched.masks) if self._masks else (fetched.images,)
             for index, *encoded in zip(missing, *components, strict=True):

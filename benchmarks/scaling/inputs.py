@@ -12,7 +12,7 @@ from benchmarks.measuring.page_cache import drop
 from benchmarks.scaling.in_memory import InMemorySource
 from benchmarks.scaling.record import COLD, LOADER, LOCKSTEP, MEMORY, NO_ALL_REDUCE, ONE_BATCH, WARM
 from pipeline.batches import Batch, decoded_batches
-from pipeline.build import TrainStream, train_stream
+from pipeline.build import TrainStream
 from pipeline.loader import Loader
 from pipeline.plan.step_groups import max_lookahead
 from pipeline.storage.reader import ShardReader
@@ -55,7 +55,7 @@ class Inputs:
     @property
     def group(self) -> int:
         """Number of steps that the loader delivers at once."""
-        return self.stream.source.group
+        return self.stream.context.group
 
     @contextmanager
     def open(self, rung: str) -> Iterator[Iterator[Batch]]:
@@ -107,10 +107,10 @@ class Inputs:
                 yield batch
 
     def _read(self, steps: int) -> None:
-        source, plan = self.stream.source, self.stream.plan(0)
+        source, plan = self.stream.context, self.stream.plan(0)
         ahead = source.config.prefetch + source.config.read_ahead + 1
         watch = StallWatchdog(source.config.stall_timeout, source.rank)
-        with closing(ShardReader(source.index, verify=False, watch=watch)) as reader:
+        with closing(ShardReader(source.index, verify=False, watchdog=watch)) as reader:
             for step in range(steps + ahead):
                 reader.read(plan.batch_at(step).samples)
 
@@ -120,7 +120,7 @@ def open_inputs(run: TrainingRun) -> Inputs:
     settings, world, dataset = run.settings, run.world, run.data.dataset
     assert dataset is not None
     global_batch_size = settings.recipe.global_batch_size
-    stream = train_stream(
+    stream = TrainStream(
         dataset,
         settings.pipeline,
         global_batch_size=global_batch_size,
@@ -137,13 +137,13 @@ def open_inputs(run: TrainingRun) -> Inputs:
         end_position=None,
     )
     one_batch = _first(loader)
-    index = stream.source.index
+    index = stream.context.index
     paths = [index.directory / shard.name for shard in index.split.shards]
     return Inputs(
         run=run,
         loader=loader,
         stream=stream,
-        in_memory=InMemorySource(**vars(stream.source)),
+        in_memory=InMemorySource(**vars(stream.context)),
         one_batch=one_batch,
         synthetic=_random_like(one_batch),
         files=[path for path in paths if path.exists()],

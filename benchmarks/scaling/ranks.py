@@ -145,11 +145,11 @@ def _open(settings: Settings, world: World, shape: Shape, folder: str) -> Inputs
 
 def _rungs(inputs: Inputs) -> tuple[str, ...]:
     """The rungs that can differ here."""
-    source = inputs.stream.source
+    source = inputs.stream.context
     excluded = set()
     if inputs.run.world.world_size == 1:
         excluded |= {NO_ALL_REDUCE, LOCKSTEP}
-    if source.kept is not None:
+    if source.decoded_cache is not None:
         # The loader keeps decoded images in memory and reads no file again.
         excluded |= {MEMORY, COLD}
     if source.index.cache is not None or not can_be_cold(resident_when_dropped(inputs.files)):

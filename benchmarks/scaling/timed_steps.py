@@ -161,7 +161,7 @@ class TimedSteps:
         lap = measure_world_lap(work, self.world)
         after = disk_bytes()
         disk = math.nan if before is None or after is None else after - before
-        sizes = self.inputs.stream.source.index.samples["size"]
+        sizes = self.inputs.stream.context.index.samples["size"]
         stored = sum(int(sizes[samples].sum()) for samples in seen)
         by_rank = np.array(self.world.all_gather([data_seconds, disk, stored, *waits])).T
         (data, disks, bytes_), waited_seconds = by_rank[:3], by_rank[3:]

@@ -1,12 +1,12 @@
-"""The operations of TrivialAugment and RandAugment as DALI operators, one an image.
+"""The operations of TrivialAugment and RandAugment as DALI operators, one per image.
 
-Each ``if`` sends only those images of a batch through an operator that asked for it: this needs a
-pipeline with conditional execution. What differs from torchvision's:
+Each ``if`` runs an operator only on the images of a batch that asked for it, which needs a pipeline
+with conditional execution. Differences from torchvision:
 
-- levels are rounded, torchvision cuts off, and equalize divides more finely than its whole
-  numbers: one level, two where that happens twice (color and contrast);
-- rotate takes the other of two pixels that are equally near for less than 1 % of them;
-- sharpness mirrors the image at its border, torchvision leaves the outermost pixels as they are.
+- levels are rounded, torchvision truncates, and equalize divides more precisely than torchvision's
+  integers: one level, or two where that happens twice (color and contrast);
+- rotate picks the other of two equally near pixels for less than 1 % of the pixels;
+- sharpness mirrors the image at its border, torchvision keeps the outermost pixels.
 """
 
 from typing import Any
@@ -20,44 +20,44 @@ from pipeline.plan.auto_augment import Operation
 
 # Pillow's ImageFilter.SMOOTH.
 SMOOTH = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], np.float32) / 13
-SAME = np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0]], np.float32)
+IDENTITY = np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0]], np.float32)
 
 
-def operate(images: DataNode, operation: Any, matrix: DataNode, amount: Any) -> DataNode:
-    """uint8 HWC images after one operation each.
+def apply_operation(images: DataNode, operation: Any, matrix: DataNode, amount: Any) -> DataNode:
+    """Apply one operation to each of the uint8 HWC images.
 
     Args:
         operation: int32 scalars, of ``Operation``.
         matrix: float32 (2, 3), from the result's pixels to the image's.
         amount: float32 scalars, see ``auto_augment.amounts``.
     """
-    images = move(images, operation, matrix, fill_value=0)
+    images = warp(images, operation, matrix, fill_value=0)
     if operation == int(Operation.BRIGHTNESS):
         images = fn.brightness(images, brightness=amount)
     if operation == int(Operation.COLOR):
-        images = _away_from(_gray(images), images, amount)
+        images = _blend(_gray(images), images, amount)
     if operation == int(Operation.CONTRAST):
-        images = _away_from(fn.reductions.mean(_gray(images)), images, amount)
+        images = _blend(fn.reductions.mean(_gray(images)), images, amount)
     if operation == int(Operation.SHARPNESS):
         images = fn.filter(
-            images, types.Constant(SMOOTH) * (1 - amount) + types.Constant(SAME) * amount
+            images, types.Constant(SMOOTH) * (1 - amount) + types.Constant(IDENTITY) * amount
         )
     if operation == int(Operation.POSTERIZE):
         images = images & fn.cast(amount, dtype=types.UINT8)
     if operation == int(Operation.SOLARIZE):
         images = images ^ ((images >= fn.cast(amount, dtype=types.UINT8)) * _level(255))
     if operation == int(Operation.AUTOCONTRAST):
-        images = _stretched(images)
+        images = _autocontrast(images)
     if operation == int(Operation.EQUALIZE):
-        # DALI counts the pixels up to a level, torchvision those below it: on the negative, the
-        # one is the other.
+        # DALI counts the pixels up to a level, torchvision those below it: on the negative image
+        # both counts are the same.
         images = fn.equalize(images ^ _level(255)) ^ _level(255)
     return images
 
 
-def move(images: DataNode, operation: Any, matrix: DataNode, *, fill_value: int) -> DataNode:
-    """Images or masks after the geometric operations alone; `fill_value` is what comes in from
-    outside."""
+def warp(images: DataNode, operation: Any, matrix: DataNode, *, fill_value: int) -> DataNode:
+    """Apply the geometric operations only, to images or masks; `fill_value` is for pixels from
+    outside the image."""
     if (operation >= int(Operation.SHEAR_X)) & (operation <= int(Operation.ROTATE)):
         images = fn.warp_affine(
             images,
@@ -69,18 +69,18 @@ def move(images: DataNode, operation: Any, matrix: DataNode, *, fill_value: int)
     return images
 
 
-def _away_from(plain: Any, images: Any, factor: Any) -> DataNode:
-    """At factor 0 `plain`, at 1 the image, beyond it the opposite of `plain`."""
-    plain = fn.cast(plain, dtype=types.FLOAT)
-    return fn.cast_like(plain + (images - plain) * factor, images)
+def _blend(degenerate: Any, images: Any, factor: Any) -> DataNode:
+    """`degenerate` at factor 0, the image at 1, extrapolated beyond."""
+    degenerate = fn.cast(degenerate, dtype=types.FLOAT)
+    return fn.cast_like(degenerate + (images - degenerate) * factor, images)
 
 
 def _gray(images: DataNode) -> DataNode:
     return fn.color_space_conversion(images, image_type=types.RGB, output_type=types.GRAY)
 
 
-def _stretched(images: Any) -> DataNode:
-    """Each channel from 0 to 255; as it is where it has one level only."""
+def _autocontrast(images: Any) -> DataNode:
+    """Stretch each channel to 0 to 255, unless it has one level only."""
     low = fn.reductions.min(images, axis_names="HW", keep_dims=True)
     spread = fn.reductions.max(images, axis_names="HW", keep_dims=True) - low
     varies = spread > 0

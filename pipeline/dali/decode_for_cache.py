@@ -1,70 +1,60 @@
-"""Whole images, decoded by DALI as the graph decodes their windows."""
+"""Decode full images with DALI, so that a crop of one equals the crop that the graph decodes."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import nvidia.dali.fn as fn
-from numpy.typing import NDArray
 from nvidia.dali.data_node import DataNode
 
+from pipeline.arrays import Bytes
 from pipeline.dali.decode_graph import GraphConfig, new_pipeline, reason_of
 
 
 class FullImageDecoder:
-    """Encoded images -> uint8 (height, width, 3), on the device or in host memory.
+    """Encoded images -> uint8 (height, width, 3), where `config.decoded_cache` says.
 
-    A window of one has the same bits as a window decoded alone, on the CPU.
+    On a CPU a crop of the result has the same bits as a crop that the graph decodes.
     """
 
-    def __init__(self, config: GraphConfig, *, on_device: bool) -> None:
-        self._config, self._on_device = config, on_device
+    def __init__(self, config: GraphConfig) -> None:
+        self._config = replace(config, prefetch=1, operations=0)
         self._pipeline: Any = None
 
-    def __call__(
-        self, encoded: Mapping[int, NDArray[np.uint8]]
-    ) -> tuple[dict[int, Any], dict[int, str]]:
-        """The images by the keys of `encoded`, as DALI's tensors that the next call overwrites; and
-        why those that are missing can't be decoded."""
+    def __call__(self, encoded: Mapping[int, Bytes]) -> tuple[dict[int, Any], dict[int, str]]:
+        """Decode images. Returns, by the keys of `encoded`, DALI's tensors, which the next call
+        overwrites, and the reasons of images that can't be decoded."""
         if not encoded:
             return {}, {}
         try:
             decoded = self._run(list(encoded.values()))
             return dict(zip(encoded, decoded, strict=True)), {}
         except RuntimeError:
-            bad = {key: why for key, data in encoded.items() if (why := self._problem(data))}
+            bad = {key: reason for key, data in encoded.items() if (reason := self._problem(data))}
             if not bad:
                 raise
-        rest = {key: data for key, data in encoded.items() if key not in bad}
-        images, more = self(rest)
+        images, more = self({key: data for key, data in encoded.items() if key not in bad})
         return images, bad | more
 
-    def _problem(self, data: NDArray[np.uint8]) -> str | None:
+    def _problem(self, data: Bytes) -> str | None:
         try:
             self._run([data])
         except RuntimeError as error:
             return f"DALI can't decode it: {reason_of(str(error))}"
         return None
 
-    def _run(self, encoded: list[NDArray[np.uint8]]) -> list[Any]:
+    def _run(self, encoded: list[Bytes]) -> list[Any]:
         if self._pipeline is None:
-            self._pipeline = self._build()
+            self._pipeline = new_pipeline(self._outputs, self._config)
+            self._pipeline.build()
         try:
             self._pipeline.feed_input("encoded", encoded)
             (images,) = self._pipeline.run()
         except RuntimeError:
-            self._pipeline = None  # an error leaves it unusable
+            self._pipeline = None  # unusable after an error
             raise
-        return list(images if self._on_device else images.as_cpu())
+        return list(images if self._config.decoded_cache == "device" else images.as_cpu())
 
-    def _build(self) -> Any:
-        config = replace(self._config, prefetch=1, operations=0)
-
-        def outputs() -> DataNode:
-            encoded = fn.external_source(name="encoded", batch=True, no_copy=True)
-            return fn.decoders.image(encoded, **config.decoder_arguments)
-
-        pipeline = new_pipeline(outputs, config)
-        pipeline.build()
-        return pipeline
+    def _outputs(self) -> DataNode:
+        encoded = fn.external_source(name="encoded", batch=True, no_copy=True)
+        return fn.decoders.image(encoded, **self._config.decoder_arguments)

@@ -1,12 +1,12 @@
-"""The one DALI graph: training and validation, CPU and GPU.
+"""The DALI graph of training and validation, on CPU and GPU.
 
-    (bytes, parameters) -> decode the window -> resize the region -> [color] -> flip
+    (bytes, parameters) -> decode the crop -> resize the region -> [color] -> flip
                         -> [operations] -> [erase] -> uint8 HWC
     [masks: see ``masks.py``]
 
-Only the decoder names a device; everything after it runs where its output lies. Nothing here draws
-a random number: windows, flips and colors come in from ``augment.py``. What stands in brackets is
-there where its parameters are.
+Only the decoder names a device; each later operator runs where its input is. Nothing here draws a
+random number: crops, flips and colors are inputs from ``augment.py``. A stage in brackets exists if
+its parameters do.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,35 +20,39 @@ from nvidia.dali.data_node import DataNode
 from nvidia.dali.pipeline import do_not_convert
 from nvidia.dali.tensors import TensorCPU, TensorListCPU
 
-from pipeline.dali.augment_ops import operate
+from pipeline.dali.augment_ops import apply_operation
 from pipeline.dali.masks import decode_masks, fit_masks
 from pipeline.plan.augment import COLOR, OPERATIONS, Parameters
 
-# Memory for a larger image is allocated when it comes: each of DALI's threads has a buffer.
+# The decoder allocates memory for images up to this side for each thread; larger images allocate
+# more when they come.
 HINTED_PX = 4096
-# What DALI allocates for a thread by default.
+# DALI's default of device_memory_padding.
 DALI_PADDING_BYTES = 2**24
 
 FeedCallback = Callable[[int], tuple[Any, ...]]
 Outputs = tuple[DataNode, ...]
-# (images, parameters by name, the graph's config) -> images, and what ``masks.py`` says: the
-# operators between feed and output.
+# (images, parameters by name, the graph's config) -> the graph's outputs, see ``build_graph``.
 Stages = Callable[[DataNode, Mapping[str, DataNode], "GraphConfig"], Outputs]
 
 
 @dataclass(frozen=True, kw_only=True)
 class GraphConfig:
-    """
+    """Settings of the graph.
+
     Attributes:
+        batch_size: the most samples of a run.
         parameter_names: the fields of ``Parameters`` that the graph takes, in order.
-        operations: how many ``operation``, ``matrix`` and ``amount`` hold.
+        operations: how many operations of auto-augment an image gets.
         erased_color: RGB, levels from 0 to 255.
-        device_id: None builds the graph for the CPU, on machines without CUDA too.
-        decoded: where whole images, decoded already, come in instead of encoded ones: "host" or
-            "device".
-        largest_px: the greatest height and width of an encoded image, for what the GPU's decoders
-            allocate beforehand.
-        masks: whether encoded masks come in beside the images.
+        device_id: the GPU; None builds the graph for the CPU, also on machines without CUDA.
+        threads, prefetch: DALI's threads, and the runs that it prepares ahead.
+        hw_decoder_load: fraction of JPEGs for the GPU's hardware decoder.
+        decoded_cache: "host" or "device" if the inputs are decoded images from a cache there; None
+            if they are encoded.
+        largest_px: greatest height and width of an encoded image, for which the GPU's decoders
+            allocate memory in advance.
+        masks: whether encoded masks are inputs, too.
     """
 
     batch_size: int
@@ -59,18 +63,18 @@ class GraphConfig:
     threads: int
     prefetch: int
     hw_decoder_load: float
-    decoded: str | None = None
+    decoded_cache: str | None = None
     largest_px: tuple[int, int] = (0, 0)
     masks: bool = False
 
     @property
     def input_names(self) -> tuple[str, ...]:
-        """What comes in beside the images."""
+        """The inputs besides the images."""
         return (*self.parameter_names, "mask") if self.masks else self.parameter_names
 
     @property
     def decoder_arguments(self) -> dict[str, Any]:
-        """What every decoder of images is told."""
+        """Arguments of every decoder of images."""
         height, width = (min(side, HINTED_PX) for side in self.largest_px)
         return {
             "device": "cpu" if self.device_id is None else "mixed",
@@ -83,21 +87,20 @@ class GraphConfig:
         }
 
 
-def build_graph(
-    source: FeedCallback, config: GraphConfig, stages: Stages | None = None
-) -> Pipeline:
-    """The pipeline, built.
+def build_graph(feed: FeedCallback, config: GraphConfig, stages: Stages | None = None) -> Pipeline:
+    """Build DALI's pipeline.
 
-    `source` is called with 0, 1, 2 ... and returns the images (``source_images``, or a plain list
-    of uint8 arrays) and what `config.input_names` names; it ends the run by ``StopIteration``.
-    The first output of a run lies on the device: uint8, (B, height, width, 3) behind all stages
-    (``transform``), the images' own sizes behind ``windows``. With masks two more lie on the host:
-    the masks, uint8 (B, height, width, 1), and the highest class of each, see ``masks.py``.
+    DALI calls `feed` with 0, 1, 2 ...; it returns the images (``source_images``, or a plain list of
+    uint8 arrays) and the inputs `config.input_names`, and raises ``StopIteration`` at the end.
+    `stages` is ``transform`` by default, or ``decode``. The first output of a run is uint8 images
+    on the device: (B, height, width, 3) after ``transform``, of each crop's own size after
+    ``decode``. With masks two more are on the host: the masks, uint8 (B, height, width, 1), and the
+    highest class of each, see ``masks.py``.
     """
 
     def outputs() -> Outputs:
-        # DALI's translation of ``if`` would reach into what runs for each batch.
-        images, parameters = do_not_convert(inputs)(source, config)
+        # Else DALI would translate each ``if`` of the callbacks that run per batch.
+        images, parameters = do_not_convert(inputs)(feed, config)
         return (stages or transform)(images, parameters, config)
 
     pipeline = new_pipeline(outputs, config)
@@ -105,22 +108,22 @@ def build_graph(
     return pipeline
 
 
-def inputs(source: FeedCallback, config: GraphConfig) -> tuple[DataNode, dict[str, DataNode]]:
-    """What `source` returns, as nodes: the images, and the parameters by name."""
+def inputs(feed: FeedCallback, config: GraphConfig) -> tuple[DataNode, dict[str, DataNode]]:
+    """The outputs of `feed` as nodes: the images, and the parameters by name."""
     names = config.input_names
-    if config.decoded != "device":
+    if config.decoded_cache != "device":
         images, *parameters = fn.external_source(
-            source, num_outputs=1 + len(names), batch=True, no_copy=True
+            feed, num_outputs=1 + len(names), batch=True, no_copy=True
         )
         return images, dict(zip(names, parameters, strict=True))
-    # The nodes of one source lie on one device, so here two sources share each batch.
-    waiting: dict[int, tuple[Any, ...]] = {}
+    # All outputs of an external source are on one device, so two sources share each batch here.
+    pending: dict[int, tuple[Any, ...]] = {}
 
-    def part(step: int, take: slice) -> tuple[Any, ...]:
-        if step in waiting:
-            return waiting.pop(step)[take]
-        waiting[step] = source(step)
-        return waiting[step][take]
+    def part(step: int, outputs: slice) -> tuple[Any, ...]:
+        if step in pending:
+            return pending.pop(step)[outputs]
+        pending[step] = feed(step)
+        return pending[step][outputs]
 
     (images,) = fn.external_source(
         lambda step: part(step, slice(1)),
@@ -137,19 +140,27 @@ def inputs(source: FeedCallback, config: GraphConfig) -> tuple[DataNode, dict[st
 
 
 def source_images(images: list[Any], config: GraphConfig) -> Any:
-    """The images of a batch as a `source` returns them: a list that DALI needn't look through,
-    which saves 3 ms of Python for 256 images in the thread that runs DALI. Nothing is copied."""
-    if config.decoded == "device":
+    """The images of a batch for ``source_outputs``, without copying them: one of DALI's tensor
+    lists, which saves DALI's thread 3 ms of Python per 256 images."""
+    if config.decoded_cache == "device":
         return images
-    return _tensor_list(images, "HWC" if config.decoded else "")
+    return _tensor_list(images, "HWC" if config.decoded_cache else "")
 
 
-def _tensor_list(arrays: list[Any], layout: str) -> Any:
+def source_outputs(
+    images: Any, parameters: Parameters, config: GraphConfig, masks: Sequence[Any] = ()
+) -> tuple[Any, ...]:
+    """What a feed returns for one batch."""
+    mask_lists = [_tensor_list(masks, "")] if config.masks else []
+    return images, *(getattr(parameters, name) for name in config.parameter_names), *mask_lists
+
+
+def _tensor_list(arrays: Sequence[Any], layout: str) -> Any:
     return TensorListCPU([TensorCPU(array, "", False) for array in arrays], layout, False)
 
 
 def new_pipeline(outputs: Callable[[], Any], config: GraphConfig) -> Pipeline:
-    """The pipeline that gives what `outputs` returns, not built."""
+    """A pipeline of the nodes that `outputs` returns, not built yet."""
     define = pipeline_def(
         outputs,
         enable_conditionals=config.operations > 0,
@@ -163,48 +174,39 @@ def new_pipeline(outputs: Callable[[], Any], config: GraphConfig) -> Pipeline:
     return define()
 
 
-def decode(encoded: DataNode, start: DataNode, shape: DataNode, config: GraphConfig) -> DataNode:
-    """The windows of encoded images, RGB."""
-    return fn.decoders.image_slice(
-        encoded,
-        start,
-        shape,
-        axis_names="HW",
-        **config.decoder_arguments,
-    )
+def decode_crops(
+    encoded: DataNode, start: DataNode, shape: DataNode, config: GraphConfig
+) -> DataNode:
+    """Encoded images -> their crops, RGB."""
+    arguments = config.decoder_arguments
+    return fn.decoders.image_slice(encoded, start, shape, axis_names="HW", **arguments)
 
 
-def cut(images: DataNode, start: DataNode, shape: DataNode, config: GraphConfig) -> DataNode:
-    """The windows of decoded images: what ``decode`` would give, bit for bit on the CPU."""
-    windows = fn.slice(images, start=start, shape=shape, axis_names="HW")
-    return windows if config.device_id is None else windows.gpu()
+def decode(images: DataNode, parameters: Mapping[str, DataNode], config: GraphConfig) -> Outputs:
+    """The first stage: encoded or decoded images -> their crops, RGB; masks are decoded in full."""
+    start, shape = parameters["start"], parameters["shape"]
+    if config.decoded_cache is None:
+        crops = decode_crops(images, start, shape, config)
+    else:  # the same bits on the CPU
+        crops = fn.slice(images, start=start, shape=shape, axis_names="HW")
+        crops = crops if config.device_id is None else crops.gpu()
+    return (crops, *decode_masks(parameters["mask"])) if config.masks else (crops,)
 
 
-def windows(
-    source_images: DataNode, parameters: Mapping[str, DataNode], config: GraphConfig
-) -> Outputs:
-    """The first stage: encoded or decoded images -> their windows, RGB; masks are decoded whole."""
-    window = cut if config.decoded else decode
-    images = window(source_images, parameters["start"], parameters["shape"], config)
-    return (images, *decode_masks(parameters["mask"])) if config.masks else (images,)
-
-
-def transform(
-    source_images: DataNode, parameters: Mapping[str, DataNode], config: GraphConfig
-) -> Outputs:
-    """Encoded or decoded images and parameters -> images; the operators that every feed shares."""
-    images, *rest = windows(source_images, parameters, config)
-    images = augment(images, parameters, config)
+def transform(images: DataNode, parameters: Mapping[str, DataNode], config: GraphConfig) -> Outputs:
+    """All stages: encoded or decoded images -> augmented images; see ``build_graph``."""
+    crops, *mask_nodes = decode(images, parameters, config)
+    augmented = augment(crops, parameters, config)
     if config.masks:
-        masks, highest = rest
-        return images, fit_masks(masks, parameters, config.operations), highest
-    return (images,)
+        masks, highest = mask_nodes
+        return augmented, fit_masks(masks, parameters, config.operations), highest
+    return (augmented,)
 
 
-def augment(images: DataNode, parameters: Mapping[str, Any], config: GraphConfig) -> DataNode:
-    """Windows of decoded images -> images."""
+def augment(crops: DataNode, parameters: Mapping[str, Any], config: GraphConfig) -> DataNode:
+    """Decoded crops -> augmented images of one size."""
     images = fn.resize(
-        images,
+        crops,
         size=parameters["size"],
         roi_start=parameters["roi_start"],
         roi_end=parameters["roi_end"],
@@ -217,7 +219,7 @@ def augment(images: DataNode, parameters: Mapping[str, Any], config: GraphConfig
     images = fn.flip(images, horizontal=parameters["mirror"])
     for stage in range(config.operations):
         operation, matrix, amount = (parameters[name][stage] for name in OPERATIONS)
-        images = operate(images, operation, matrix, amount)
+        images = apply_operation(images, operation, matrix, amount)
     if "hole_start" in parameters:
         images = fn.erase(
             images,
@@ -229,16 +231,8 @@ def augment(images: DataNode, parameters: Mapping[str, Any], config: GraphConfig
     return images
 
 
-def source_outputs(
-    images: Any, parameters: Parameters, config: GraphConfig, masks: Sequence[Any] = ()
-) -> tuple[Any, ...]:
-    """What a `source` returns for one batch."""
-    beside = [_tensor_list(list(masks), "")] if config.masks else []
-    return images, *(getattr(parameters, name) for name in config.parameter_names), *beside
-
-
 def reason_of(error: str) -> str:
-    """The line of DALI's message that says what happened."""
+    """The line of DALI's error message that states the cause."""
     lines = [line.strip() for line in error.splitlines() if line.strip()]
-    _, *told = lines[lines.index("encountered:") :] if "encountered:" in lines else [""]
-    return (told or lines[-1:] or ["no reason given"])[0]
+    _, *causes = lines[lines.index("encountered:") :] if "encountered:" in lines else [""]
+    return (causes or lines[-1:] or ["no reason given"])[0]

@@ -1,23 +1,21 @@
-"""Masks beside their images: the same window, the same flip, the same moves.
+"""Masks of segmentation, cropped, flipped and warped as their images are.
 
-    bytes -> decode whole -> the window -> resize, nearest pixel -> flip -> [moves] -> uint8 HW1
+    bytes -> decode -> crop -> resize (nearest pixel) -> flip -> [geometric operations] -> uint8 HW1
 
-Values are classes, not colors: nothing converts or mixes them, and what changes colors or erases
-parts of an image leaves its mask alone. All of it runs on the host, where PNG is decoded anyway,
-so that a GPU gets the same bits.
+Values are classes, so nothing interpolates them, and operations on colors and erasing do not change
+masks. All of it runs on the host, which decodes PNG anyway, so that a GPU gets the same bits.
 """
 
 import struct
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import nvidia.dali.fn as fn
 import nvidia.dali.types as types
-from numpy.typing import NDArray
 from nvidia.dali.data_node import DataNode
 
-from pipeline.dali.augment_ops import move
+from pipeline.arrays import Bytes
+from pipeline.dali.augment_ops import warp
 from pipeline.storage.manifest import VOID
 
 # Signature, then the chunk IHDR: width, height, bit depth, color type (PNG specification, third
@@ -26,9 +24,9 @@ _HEADER = struct.Struct(">8s4x4sIIBB")
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
-def mask_problem(data: NDArray[np.uint8], size_px: tuple[int, int]) -> str | None:
-    """Why an encoded mask can't be that of an image of `size_px` (height, width), as far as its
-    header says, or None."""
+def mask_problem(data: Bytes, size_px: tuple[int, int]) -> str | None:
+    """Why the header of an encoded mask does not fit an image of `size_px` (height, width), or
+    None."""
     header = bytes(data[: _HEADER.size])
     if len(header) < _HEADER.size:
         return "its mask is cut off"
@@ -41,17 +39,17 @@ def mask_problem(data: NDArray[np.uint8], size_px: tuple[int, int]) -> str | Non
 
 
 def decode_masks(encoded: DataNode) -> tuple[DataNode, DataNode]:
-    """Whole masks, uint8 (h, w, 1), and the highest value of each that isn't VOID, a uint8 scalar.
+    """Full masks, uint8 (h, w, 1), and the highest value of each except VOID, a uint8 scalar.
 
-    A window would do for the first, but then whether a mask is sound would depend on the visit.
+    Crops would be enough for training, but then whether a mask is valid would depend on the visit.
     """
     masks: Any = fn.decoders.image(encoded, device="cpu", output_type=types.GRAY)
     return masks, fn.reductions.max(masks * (masks != types.Constant(VOID, dtype=types.UINT8)))
 
 
 def fit_masks(masks: DataNode, parameters: Mapping[str, Any], operations: int) -> DataNode:
-    """Whole masks -> masks of the size of the images, moved as these are by so many `operations`;
-    VOID comes in from outside."""
+    """Full masks -> masks of the images' size, with the same crop, flip and geometric operations
+    (`operations` of them); pixels from outside the image become VOID."""
     masks = fn.slice(masks, start=parameters["start"], shape=parameters["shape"], axis_names="HW")
     masks = fn.resize(
         masks,
@@ -64,5 +62,5 @@ def fit_masks(masks: DataNode, parameters: Mapping[str, Any], operations: int) -
     masks = fn.flip(masks, horizontal=parameters["mirror"])
     for stage in range(operations):
         operation, matrix = (parameters[name][stage] for name in ("operation", "matrix"))
-        masks = move(masks, operation, matrix, fill_value=VOID)
+        masks = warp(masks, operation, matrix, fill_value=VOID)
     return masks

@@ -1,30 +1,32 @@
-"""Samples -> what the graph takes of them: encoded images, with their masks, or decoded ones that
-are kept.
+"""Fetch samples for the DALI graph: encoded images, encoded images and masks, or decoded images.
 
-All supplies have the same methods; none is for more than one thread at a time.
+All fetchers have the same methods; none is safe for more than one thread at a time.
 """
 
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pipeline.arrays import Bytes, Integers
 from pipeline.dali.decode_for_cache import FullImageDecoder
 from pipeline.dali.masks import mask_problem
 from pipeline.feed.decoded_cache import DecodedCache
 from pipeline.storage.dataset import SplitIndex
-from pipeline.storage.reader import DAMAGED, Bytes, ShardReader
+from pipeline.storage.reader import DAMAGED, ShardReader
 from pipeline.watchdog import StallWatchdog
-
-Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """`images`, and `masks` where there are some, are what the graph takes of each sample, except
-    at the places in `bad`, which says why those can't be used. `buffer` may be handed back when
-    nobody reads them any more."""
+    """The graph's inputs for B samples.
+
+    Attributes:
+        images: encoded bytes or decoded pixels of each sample.
+        bad: reason by index of each sample that can't be used; its image may be anything.
+        buffer: memory that holds the images; ``fetch`` may reuse it when they are no longer read.
+        masks: encoded mask of each sample, empty without masks.
+    """
 
     images: list[Any]
     bad: dict[int, str]
@@ -34,110 +36,105 @@ class Fetched:
 
 class Fetcher(Protocol):
     def advise(self, samples: Integers) -> Integers:
-        """`samples` will be taken soon; those among them that are to be told to ``forget`` then."""
+        """Announce that `samples` will be fetched soon; returns those to ``release`` then."""
 
     def wants_more_advice(self) -> bool:
-        """Whether it is of use to advise further ahead."""
+        """Whether announcing samples further ahead helps."""
 
-    def forget(self, samples: Integers) -> None:
-        """What was advised has been taken."""
+    def release(self, samples: Integers) -> None:
+        """Withdraw what ``advise`` announced: the samples have been fetched."""
 
-    def take(self, samples: Integers, spare: Bytes | None = None) -> Fetched:
-        """The images of `samples`, put into `spare` where a buffer is of use."""
+    def fetch(self, samples: Integers, spare: Bytes | None = None) -> Fetched:
+        """Fetch `samples`, into the buffer `spare` if it is large enough."""
 
     def close(self) -> None: ...
 
 
 class EncodedFetcher:
-    """Images as they are stored; the graph decodes their windows."""
+    """Fetches images as they are stored; the graph decodes their crops."""
 
     def __init__(self, reader: ShardReader) -> None:
         self._reader = reader
-        self.forget, self.wants_more_advice = reader.forget, reader.wants_more_advice
+        self.release, self.wants_more_advice = reader.release, reader.wants_more_advice
         self.close = reader.close
 
     def advise(self, samples: Integers) -> Integers:
         self._reader.advise(samples)
         return samples
 
-    def take(self, samples: Integers, spare: Bytes | None = None) -> Fetched:
+    def fetch(self, samples: Integers, spare: Bytes | None = None) -> Fetched:
         views, damaged = self._reader.read(samples, spare)
         buffer = views[0].base
         assert isinstance(buffer, np.ndarray)
         return Fetched(views, dict.fromkeys(damaged, DAMAGED), buffer)
 
 
-class MaskedSupply(EncodedFetcher):
-    """Images and masks as they are stored, those of `index`; the reader gives both."""
+class MaskedFetcher(EncodedFetcher):
+    """Fetches images and masks of `index` as they are stored; `reader` reads both."""
 
     def __init__(self, reader: ShardReader, index: SplitIndex) -> None:
         super().__init__(reader)
         self._rows = index.samples
 
-    def take(self, samples: Integers, spare: Bytes | None = None) -> Fetched:
-        both, count = super().take(samples, spare), len(samples)
+    def fetch(self, samples: Integers, spare: Bytes | None = None) -> Fetched:
+        both, count = super().fetch(samples, spare), len(samples)
         masks = both.images[count:]
-        bad = {place: why for place, why in both.bad.items() if place < count}
+        bad = {i: reason for i, reason in both.bad.items() if i < count}
         rows = self._rows[samples]
         sizes = zip(rows["height"].tolist(), rows["width"].tolist(), strict=True)
-        for place, (mask, size) in enumerate(zip(masks, sizes, strict=True)):
-            damaged = both.bad.get(count + place)
-            if problem := (damaged and f"of its mask: {damaged}") or mask_problem(mask, size):
-                bad.setdefault(place, problem)
+        for i, (mask, size) in enumerate(zip(masks, sizes, strict=True)):
+            damage = both.bad.get(count + i)
+            if problem := (damage and f"of its mask: {damage}") or mask_problem(mask, size):
+                bad.setdefault(i, problem)
         return Fetched(both.images[:count], bad, both.buffer, masks)
 
 
-class CachedFetcher:
-    """Images decoded whole when they are first taken, and kept where `kept` has a place for them.
+class CachedFetcher(EncodedFetcher):
+    """Fetches decoded images: each is decoded in full once, then taken from `cache`.
 
-    A sample is bad here if any part of it can't be decoded, not only this visit's window.
+    A sample is bad if any part of it can't be decoded, even outside the crop of this visit.
     """
 
     def __init__(
         self,
         reader: ShardReader,
-        kept: DecodedCache,
+        cache: DecodedCache,
         decoder: FullImageDecoder,
-        watch: StallWatchdog,
+        watchdog: StallWatchdog,
     ) -> None:
-        self._reader, self._kept, self._decoder, self._watch = reader, kept, decoder, watch
-        self.forget, self.wants_more_advice = reader.forget, reader.wants_more_advice
-        self.close = reader.close
+        super().__init__(reader)
+        self._cache, self._decoder, self._watchdog = cache, decoder, watchdog
 
     def advise(self, samples: Integers) -> Integers:
-        missing = samples[~self._kept.has(samples)]
-        if len(missing):
-            self._reader.advise(missing)
-        return missing
+        missing = samples[~self._cache.has(samples)]
+        return super().advise(missing) if len(missing) else missing
 
-    def take(self, samples: Integers, spare: Bytes | None = None) -> Fetched:
-        places = np.flatnonzero(~self._kept.has(samples)).tolist()
-        fresh, bad = self._decode(samples, places, spare) if places else ({}, {})
+    def fetch(self, samples: Integers, spare: Bytes | None = None) -> Fetched:
+        missing = np.flatnonzero(~self._cache.has(samples)).tolist()
+        uncached, bad = self._decode(samples, missing, spare) if missing else ({}, {})
         images = [
-            fresh.get(place) if place in bad or place in fresh else self._kept.image(sample)
-            for place, sample in enumerate(samples.tolist())
+            uncached.get(i) if i in bad or i in uncached else self._cache.image(sample)
+            for i, sample in enumerate(samples.tolist())
         ]
         return Fetched(images, bad)
 
     def _decode(
-        self, samples: Integers, places: list[int], spare: Bytes | None
+        self, samples: Integers, indices: list[int], spare: Bytes | None
     ) -> tuple[dict[int, Any], dict[int, str]]:
-        """Decode the images at `places` and keep them; those that have no place to be kept at, and
-        those that are bad, by their places in `samples`."""
-        views, damaged = self._reader.read(samples[places], spare)
-        bad = {places[number]: DAMAGED for number in damaged}
-        encoded = {
-            place: view for place, view in zip(places, views, strict=True) if place not in bad
-        }
-        self._watch.move(f"DALI decodes {len(encoded)} whole images")
+        """Decode the images of `samples` at `indices` and cache them. Returns, by index, the images
+        that have no space in the cache, and the reasons of bad samples."""
+        views, damaged = self._reader.read(samples[indices], spare)
+        bad = {indices[number]: DAMAGED for number in damaged}
+        encoded = {i: view for i, view in zip(indices, views, strict=True) if i not in bad}
+        self._watchdog.heartbeat(f"DALI decodes {len(encoded)} full images")
         decoded, undecodable = self._decoder(encoded)
         bad |= undecodable
-        fresh = {}
-        for place, image in decoded.items():
-            sample = int(samples[place])
-            if problem := self._kept.problem(sample, image):
-                bad[place] = problem
-            elif not self._kept.keep(sample, image):
-                fresh[place] = self._kept.copy(image)
-        self._kept.settle()
-        return fresh, bad
+        uncached = {}
+        for i, image in decoded.items():
+            sample = int(samples[i])
+            if problem := self._cache.problem(sample, image):
+                bad[i] = problem
+            elif not self._cache.store(sample, image):
+                uncached[i] = self._cache.copy(image)
+        self._cache.synchronize()
+        return uncached, bad

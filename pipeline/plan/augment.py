@@ -1,7 +1,7 @@
-"""(seed, visit, sample) -> crop window, flip, color ..., as pure vectorised functions.
+"""(seed, visit, sample) -> crop, flip, color ..., as pure vectorized functions.
 
-A batch's ``Parameters`` is all that the graph is told: DALI draws nothing itself, so a sample looks
-the same at any world size and after any resume.
+The graph gets all random values from a batch's ``Parameters`` and draws none itself, so a sample
+looks the same at any world size and after any resume.
 """
 
 from dataclasses import dataclass
@@ -10,17 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.arrays import Integers, Words
 from pipeline.config import PipelineConfig
 from pipeline.plan.auto_augment import random_operations
-from pipeline.plan.crops import WINDOW_DRAWS, draws, random_erase_boxes, random_windows
-from pipeline.plan.rng import Words, random_words, uniform
+from pipeline.plan.crops import CROP_UNIFORMS, random_crops, random_erase_boxes
+from pipeline.plan.rng import random_words, uniform, uniforms
 
-Integers = NDArray[np.int64]
-
-# Where in a sample's endless row of draws each part takes its own: what one part is set to never
-# changes what another draws.
-_WINDOW = 0
-_FLIP = WINDOW_DRAWS
+# The first of a sample's uniform numbers that each augmentation uses: no option changes the numbers
+# of another.
+_CROP = 0
+_FLIP = CROP_UNIFORMS
 _COLOR = _FLIP + 1
 _HUE = _COLOR + 3
 _HOLE = _HUE + 1
@@ -34,18 +33,18 @@ HOLE = ("hole_start", "hole_shape")
 
 @dataclass(frozen=True, kw_only=True)
 class Parameters:
-    """What the graph does to each image of a batch of B; what isn't done is None.
+    """The augmentation of each image of a batch of B; None for augmentations that are off.
 
     Attributes:
-        start, shape: int32 (B, 2), the (y, x) window that is decoded, in px of the upright image.
-        roi_start, roi_end: float32 (B, 2), the part of the window that is resized.
-        size: float32 (B, 2), the output's (height, width) in px, the same for the whole batch.
-        mirror: int32 (B,), 1 flips left to right.
+        start, shape: int32 (B, 2), the (y, x) crop that is decoded, in px of the upright image.
+        roi_start, roi_end: float32 (B, 2), the region of the crop that is resized.
+        size: float32 (B, 2), the output's (height, width) in px, equal for the whole batch.
+        mirror: int32 (B,), 1 flips horizontally.
         brightness, contrast, saturation: float32 (B,), factors.
         hue: float32 (B,), in degrees.
-        operation: int32 (B, S), the S operations of ``auto_augment.Operation``, one after the
-            other; matrix: float32 (B, S, 2, 3) and amount: float32 (B, S), how they are done.
-        hole_start, hole_shape: float32 (B, 2), the (y, x) window of the output that is erased.
+        operation: int32 (B, S), S operations of ``auto_augment.Operation``, in order.
+        matrix, amount: float32 (B, S, 2, 3) and float32 (B, S), the operations' arguments.
+        hole_start, hole_shape: float32 (B, 2), the (y, x) box of the output that is erased.
     """
 
     start: NDArray[np.int32]
@@ -66,13 +65,9 @@ class Parameters:
 
 
 def train_parameter_names(config: PipelineConfig) -> tuple[str, ...]:
-    """The fields of ``Parameters`` that aren't None in training."""
-    names = GEOMETRY
-    names += COLOR if config.color_jitter else ()
-    names += ("hue",) if config.hue_jitter else ()
-    names += OPERATIONS if config.operations else ()
-    names += HOLE if config.erase_probability else ()
-    return names
+    """The fields of ``Parameters`` that aren't None in training with `config`."""
+    no_samples = np.empty(0, np.uint64)
+    return (*GEOMETRY, *_optional(no_samples, config, image_size_px=1))
 
 
 def train_parameters(
@@ -84,12 +79,13 @@ def train_parameters(
     widths: Integers,
     image_size_px: int,
 ) -> Parameters:
-    """What is done to samples (B,) at visits (B,), which are the epochs unless samples come more
-    than once in one; `image_size_px` is the side of the result."""
+    """The augmentation of `samples` (B,) at `visits` (B,), which equal the epochs if each epoch has
+    each sample once; `heights` and `widths` (B,) are the images' in px, `image_size_px` is the side
+    of the result."""
     keys = random_words(config.seed, visits, samples)
-    start, shape = random_windows(
+    start, shape = random_crops(
         keys,
-        _WINDOW,
+        _CROP,
         heights=heights,
         widths=widths,
         area=config.crop_area,
@@ -108,10 +104,10 @@ def train_parameters(
 
 
 def _optional(keys: Words, config: PipelineConfig, image_size_px: int) -> dict[str, Any]:
-    """The parameters of what `config` switches on."""
+    """The parameters of augmentations that are off by default."""
     out: dict[str, Any] = {}
     if config.color_jitter:
-        factors = 1 + np.float32(config.color_jitter) * _to_signed(draws(keys, _COLOR, 3))
+        factors = 1 + np.float32(config.color_jitter) * _to_signed(uniforms(keys, _COLOR, 3))
         out |= zip(COLOR, factors.T.copy(), strict=True)
     if config.hue_jitter:
         out["hue"] = np.float32(config.hue_jitter) * _to_signed(uniform(keys, _HUE))
@@ -130,18 +126,18 @@ def _optional(keys: Words, config: PipelineConfig, image_size_px: int) -> dict[s
     return out
 
 
-def _to_signed(draws: NDArray[np.float64]) -> NDArray[np.float32]:
+def _to_signed(values: NDArray[np.float64]) -> NDArray[np.float32]:
     """[0, 1) -> [-1, 1)."""
-    return 2 * draws.astype(np.float32) - 1
+    return 2 * values.astype(np.float32) - 1
 
 
 def val_parameters(
-    *, heights: Integers, widths: Integers, resize_px: int, image_size_px: int
+    heights: Integers, widths: Integers, *, resize_px: int, image_size_px: int
 ) -> Parameters:
-    """Shorter side to `resize_px`, then the central square of `image_size_px`.
+    """Resize the shorter side to `resize_px`, then crop the central square of `image_size_px`.
 
-    One resize of a region does both; its sizes and offsets are rounded as torchvision's ``Resize``
-    and ``CenterCrop`` round them, which puts every output pixel where theirs is.
+    One resize of a region does both. Its sizes and offsets are rounded as torchvision's ``Resize``
+    and ``CenterCrop`` round them, so that every output pixel has the same position.
     """
     shape = np.stack([heights, widths], axis=1)
     shorter = shape.min(axis=1, keepdims=True)

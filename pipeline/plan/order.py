@@ -1,11 +1,12 @@
 """Position -> sample, as pure functions.
 
 The stream of a run is endless: epoch e is a permutation of the N samples keyed by (seed, e), and
-position p lies at place p % N of epoch p // N. A step takes the next `global_batch_size` positions,
-each rank its equal slice of them, so the world size changes nothing and a resume is one integer.
+position p has index p % N in epoch p // N. A step takes the next `global_batch_size` positions,
+each rank an equal slice of them, so the samples don't depend on the world size, and one integer is
+enough to resume.
 
-An order gives, for positions (B,), the samples and the visits: numbers that tell one visit to a
-sample from the next, so that (seed, visit, sample) can draw its augmentation.
+An order maps positions (B,) to samples and visits. A visit is a number that differs each time that
+a sample is visited: (seed, visit, sample) determines its augmentation.
 """
 
 import math
@@ -14,23 +15,23 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.arrays import Integers, Words
 from pipeline.plan.rng import random_words, scramble, uniform
-
-Integers = NDArray[np.int64]
 
 ROUNDS = 8
 
 
-def permute(places: Integers, *key: int, count: int) -> Integers:
-    """The permutation of range(count) of this `key`, at `places` only: no table, O(1) in `count`.
+def permute(indices: Integers, *key: int, count: int) -> Integers:
+    """The permutation of range(count) keyed by `key`, evaluated at `indices` (B,) only: no table,
+    O(1) in `count`.
 
-    A Feistel network over Z_a x Z_b with a * b >= count, walked on from what falls outside
+    A Feistel network over Z_a x Z_b with a * b >= count, applied again to values out of range
     (Black, Rogaway: "Ciphers with arbitrary finite domains", CT-RSA 2002, method 3).
     """
     rows = math.isqrt(count - 1) + 1
     columns = -(-count // rows)
     keys = random_words(*key, np.arange(ROUNDS))
-    values = places.astype(np.uint64)
+    values = indices.astype(np.uint64)
     outside = np.ones(len(values), bool)
     while outside.any():
         values[outside] = _feistel(values[outside], np.uint64(rows), np.uint64(columns), keys)
@@ -38,9 +39,7 @@ def permute(places: Integers, *key: int, count: int) -> Integers:
     return values.astype(np.int64)
 
 
-def _feistel(
-    values: NDArray[np.uint64], rows: np.uint64, columns: np.uint64, keys: NDArray[np.uint64]
-) -> NDArray[np.uint64]:
+def _feistel(values: Words, rows: np.uint64, columns: np.uint64, keys: Words) -> Words:
     left, right = values // columns, values % columns
     for even, odd in zip(keys[0::2], keys[1::2], strict=True):
         left = (left + (scramble(right ^ even) >> np.uint64(1))) % rows
@@ -53,64 +52,55 @@ Order = Callable[[Integers], tuple[Integers, Integers]]
 
 
 def fixed_order(samples: int) -> Order:
-    """As they lie in the shards, in every epoch."""
-
-    def at(positions: Integers) -> tuple[Integers, Integers]:
-        epochs, places = np.divmod(positions, samples)
-        return epochs, places
-
-    return at
+    """The order of the shards, in every epoch."""
+    return lambda positions: np.divmod(positions, samples)
 
 
 def global_order(samples: int, seed: int) -> Order:
-    """All samples shuffled with each other, anew in every epoch."""
-
-    def at(positions: Integers) -> tuple[Integers, Integers]:
-        epochs, places = np.divmod(positions, samples)
-        chosen = np.empty_like(places)
-        for epoch in np.unique(epochs).tolist():
-            here = epochs == epoch
-            chosen[here] = permute(places[here], seed, epoch, count=samples)
-        return epochs, chosen
-
-    return at
+    """All samples shuffled with each other, differently in every epoch."""
+    return _by_epoch(samples, lambda indices, epoch: permute(indices, seed, epoch, count=samples))
 
 
 def window_order(shard_samples: Integers, window: int, seed: int) -> Order:
-    """For disks and networks that hate random reads: in every epoch the shards are shuffled, and
-    the samples of each `window` of them in a row with each other. `shard_samples`: int64 (shards,),
-    how many samples each holds."""
+    """For disks and networks with slow random reads: in every epoch the shards are shuffled, then
+    the samples of each `window` consecutive shards. `shard_samples`: int64 (shards,), the number of
+    samples of each."""
     starts = np.cumsum(shard_samples) - shard_samples
-    samples, shards = int(shard_samples.sum()), len(shard_samples)
+    shards = len(shard_samples)
+
+    def shuffle(indices: Integers, epoch: int) -> Integers:
+        order = permute(np.arange(shards), seed, epoch, shards, count=shards)
+        ends = np.cumsum(shard_samples[order])
+        borders = np.append(0, ends[np.append(np.arange(window, shards, window), shards) - 1])
+        windows = np.searchsorted(borders, indices, side="right") - 1
+        shuffled = np.empty_like(indices)
+        for number in np.unique(windows).tolist():
+            in_window = windows == number
+            first, end = borders[number : number + 2].tolist()
+            within = permute(indices[in_window] - first, seed, epoch, number, count=end - first)
+            shuffled[in_window] = first + within
+        shard = np.searchsorted(ends, shuffled, side="right")
+        return np.asarray(starts[order][shard] + shuffled - (ends - shard_samples[order])[shard])
+
+    return _by_epoch(int(shard_samples.sum()), shuffle)
+
+
+def _by_epoch(samples: int, shuffle: Callable[[Integers, int], Integers]) -> Order:
+    """The order whose epochs are `samples` long; `shuffle` maps an epoch's indices to samples."""
 
     def at(positions: Integers) -> tuple[Integers, Integers]:
-        epochs, places = np.divmod(positions, samples)
-        chosen = np.empty_like(places)
+        epochs, indices = np.divmod(positions, samples)
+        shuffled = np.empty_like(indices)
         for epoch in np.unique(epochs).tolist():
-            here = epochs == epoch
-            shuffled = permute(np.arange(shards), seed, epoch, shards, count=shards)
-            chosen[here] = in_epoch(places[here], epoch, shuffled)
-        return epochs, chosen
-
-    def in_epoch(places: Integers, epoch: int, shuffled: Integers) -> Integers:
-        """`shuffled`: the epoch's shards in order."""
-        ends = np.cumsum(shard_samples[shuffled])
-        borders = np.append(0, ends[np.append(np.arange(window, shards, window), shards) - 1])
-        windows = np.searchsorted(borders, places, side="right") - 1
-        mixed = np.empty_like(places)
-        for number in np.unique(windows).tolist():
-            here = windows == number
-            first, end = borders[number : number + 2].tolist()
-            within = permute(places[here] - first, seed, epoch, number, count=end - first)
-            mixed[here] = first + within
-        shard = np.searchsorted(ends, mixed, side="right")
-        return np.asarray(starts[shuffled][shard] + mixed - (ends - shard_samples[shuffled])[shard])
+            in_epoch = epochs == epoch
+            shuffled[in_epoch] = shuffle(indices[in_epoch], epoch)
+        return epochs, shuffled
 
     return at
 
 
 def weighted_order(labels: NDArray[np.int32], weights: NDArray[np.float64], seed: int) -> Order:
-    """Drawn with replacement: the class by its weight, then any of its samples alike.
+    """Draw with replacement: a class by its weight, then one of its samples uniformly.
 
     `labels` are int32 (samples,), `weights` float64 (classes,), of any sum.
     """
@@ -122,15 +112,15 @@ def weighted_order(labels: NDArray[np.int32], weights: NDArray[np.float64], seed
 
     def at(positions: Integers) -> tuple[Integers, Integers]:
         keys = random_words(seed, positions)
-        drawn = np.searchsorted(edges, uniform(keys, 0), side="right")
-        places = starts[drawn] + (uniform(keys, 1) * counts[drawn]).astype(np.int64)
-        return positions, by_class[places]
+        classes = np.searchsorted(edges, uniform(keys, 0), side="right")
+        offsets = (uniform(keys, 1) * counts[classes]).astype(np.int64)
+        return positions, by_class[starts[classes] + offsets]
 
     return at
 
 
 def repeated(order: Order, times: int) -> Order:
-    """Each sample `times` in a row, each visit with an augmentation of its own (repeated
+    """`times` consecutive visits of each sample, each with its own augmentation (repeated
     augmentation: Hoffer et al., "Augment your batch", CVPR 2020)."""
 
     def at(positions: Integers) -> tuple[Integers, Integers]:
@@ -141,6 +131,6 @@ def repeated(order: Order, times: int) -> Order:
 
 
 def inverse_frequency(labels: NDArray[np.int32], classes: int) -> NDArray[np.float64]:
-    """Weights that make every class of `classes` as likely as the others."""
+    """Weights float64 (classes,) that give every class that has samples the same probability."""
     counts = np.bincount(labels, minlength=classes)
     return (counts > 0).astype(np.float64)

@@ -1,11 +1,13 @@
-"""Step -> samples and what is done to them: order and augmentation of one rank, put together."""
+"""Step -> samples and their augmentation: the order and the augmentation of one rank."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.arrays import Integers
 from pipeline.config import PipelineConfig, Sizes
 from pipeline.errors import MisuseError
 from pipeline.plan.augment import Parameters, train_parameters, val_parameters
@@ -22,20 +24,21 @@ from pipeline.plan.ranks import step_positions, validation_samples
 from pipeline.progressive_resize import ImageSize
 from pipeline.storage.dataset import SplitIndex
 
-Integers = NDArray[np.int64]
-
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedBatch:
-    """The samples of a step, or of several steps one behind the other.
+    """The B samples of one step or of consecutive steps.
 
-    `samples`: int64 (B,), rows of the split's index; `visits`: which visit to each it is, int64
-    (B,); `parameters`: of the same B images; `counts`: bool (B,), whether the label is to be used;
-    `image_size_px`: the side of the images that come out.
+    Attributes:
+        samples: int64 (B,), rows of the split's index.
+        visits: int64 (B,), the visit to each, see ``order.py``.
+        parameters: the augmentation of the B images.
+        counts: bool (B,), whether the target is used.
+        image_size_px: side of the images after augmentation.
     """
 
-    samples: NDArray[np.int64]
-    visits: NDArray[np.int64]
+    samples: Integers
+    visits: Integers
     parameters: Parameters
     counts: NDArray[np.bool_]
     image_size_px: int
@@ -43,30 +46,60 @@ class PlannedBatch:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """`planned(steps)` is what consecutive steps take, a pure function; `image_size_at(step)` the
-    side of a step's images in px; `steps` is None where there is no end.
+    """The steps of one rank: all methods are pure functions.
 
-    `with_samples(batch, places, samples)` is the batch with other samples at some places; for
-    validation their labels don't count.
+    Attributes:
+        visit: consecutive steps -> (visits, samples) of the rank, int64 (B,) each.
+        draw_parameters: (visits, samples, image_size_px) -> their augmentation.
+        image_size_at: step -> side of its images in px.
+        replacements_count: whether the targets of samples that replace bad ones are used.
+        steps: number of steps, None for an endless plan.
+        seed: of the choice of replacements.
     """
 
-    planned: Callable[[range], PlannedBatch]
+    visit: Callable[[range], tuple[Integers, Integers]]
+    draw_parameters: Callable[[Integers, Integers, int], Parameters]
     image_size_at: Callable[[int], int]
-    with_samples: Callable[[PlannedBatch, list[int], list[int]], PlannedBatch]
+    replacements_count: bool
     steps: int | None
     seed: int
 
+    def planned(self, steps: range) -> PlannedBatch:
+        """The samples of consecutive steps."""
+        visits, samples = self.visit(steps)
+        counts = np.ones(len(samples), bool)
+        return self._batch(visits, samples, counts, self.image_size_at(steps.start))
+
     def batch_at(self, step: int) -> PlannedBatch:
-        """What one step takes."""
+        """The samples of one step."""
         return self.planned(range(step, step + 1))
 
+    def with_samples(
+        self, batch: PlannedBatch, samples: Integers, indices: list[int]
+    ) -> PlannedBatch:
+        """The batch with `samples` (B,) instead, of which those at `indices` are replacements."""
+        counts = batch.counts.copy()
+        counts[indices] = self.replacements_count
+        return self._batch(batch.visits, samples, counts, batch.image_size_px)
+
     def part(self, start: int, end: int | None) -> "Plan":
-        """The steps from `start` to `end`."""
+        """The plan of the steps from `start` to `end`, None for no end."""
         return replace(
             self,
-            planned=lambda steps: self.planned(range(start + steps.start, start + steps.stop)),
+            visit=lambda steps: self.visit(range(start + steps.start, start + steps.stop)),
             image_size_at=lambda step: self.image_size_at(start + step),
             steps=None if end is None else end - start,
+        )
+
+    def _batch(
+        self, visits: Integers, samples: Integers, counts: NDArray[np.bool_], image_size_px: int
+    ) -> PlannedBatch:
+        return PlannedBatch(
+            samples=samples,
+            visits=visits,
+            parameters=self.draw_parameters(visits, samples, image_size_px),
+            counts=counts,
+            image_size_px=image_size_px,
         )
 
 
@@ -74,51 +107,30 @@ def train_plan(
     index: SplitIndex,
     config: PipelineConfig,
     image_size_at: ImageSize,
-    *,
     start: int,
+    *,
     end: int | None,
     global_batch_size: int,
     rank: int,
     world_size: int,
 ) -> Plan:
-    """Steps of `rank` from position `start` until `end` is reached or passed.
+    """Plan the steps of `rank` from position `start` to the step that reaches `end`.
 
-    A step's images have the size of its first position over all ranks.
+    The first position of a step over all ranks determines the size of its images.
     """
     order = order_of(index, config)
-
-    def positions(step: int) -> Integers:
-        return step_positions(
-            step,
-            start=start,
-            global_batch_size=global_batch_size,
-            rank=rank,
-            world_size=world_size,
-        )
-
-    def size_at(step: int) -> int:
-        return image_size_at(start + step * global_batch_size)
-
-    def planned_steps(steps: range) -> PlannedBatch:
-        return planned(*order(np.concatenate([*map(positions, steps)])), size_at(steps.start))
-
-    def planned(visits: Integers, samples: Integers, image_size_px: int) -> PlannedBatch:
-        return PlannedBatch(
-            samples=samples,
-            visits=visits,
-            parameters=draw_train_parameters(index, config, visits, samples, image_size_px),
-            counts=np.ones(len(samples), bool),
-            image_size_px=image_size_px,
-        )
-
-    def with_samples(batch: PlannedBatch, places: list[int], samples: list[int]) -> PlannedBatch:
-        others = _exchanged(batch.samples, places, samples)
-        return planned(batch.visits, others, batch.image_size_px)
-
+    positions = partial(
+        step_positions,
+        start=start,
+        global_batch_size=global_batch_size,
+        rank=rank,
+        world_size=world_size,
+    )
     return Plan(
-        planned=planned_steps,
-        image_size_at=size_at,
-        with_samples=with_samples,
+        visit=lambda steps: order(np.concatenate([*map(positions, steps)])),
+        draw_parameters=partial(draw_train_parameters, index, config),
+        image_size_at=lambda step: image_size_at(start + step * global_batch_size),
+        replacements_count=True,
         steps=None if end is None else max(0, -(-(end - start) // global_batch_size)),
         seed=config.seed,
     )
@@ -127,51 +139,35 @@ def train_plan(
 def val_plan(
     index: SplitIndex, sizes: Sizes, *, batch_size: int, rank: int, world_size: int
 ) -> Plan:
-    """The rank's share of the split in batches; the last may be smaller, a share may be empty."""
+    """Plan the rank's share of the split; the last batch may be smaller, a share may be empty."""
     share = validation_samples(samples=len(index), rank=rank, world_size=world_size)
 
-    def planned_steps(steps: range) -> PlannedBatch:
+    def visit(steps: range) -> tuple[Integers, Integers]:
         samples = share[steps.start * batch_size : steps.stop * batch_size]
-        return planned(samples, np.ones(len(samples), bool))
+        return np.zeros(len(samples), np.int64), samples
 
-    def planned(samples: Integers, counts: NDArray[np.bool_]) -> PlannedBatch:
-        heights, widths = image_sizes_px(index, samples)
-        parameters = val_parameters(
-            heights=heights,
-            widths=widths,
-            resize_px=sizes.resize_px,
-            image_size_px=sizes.image_size_px,
-        )
-        visits = np.zeros(len(samples), np.int64)
-        return PlannedBatch(
-            samples=samples,
-            visits=visits,
-            parameters=parameters,
-            counts=counts,
-            image_size_px=sizes.image_size_px,
-        )
-
-    def with_samples(batch: PlannedBatch, places: list[int], samples: list[int]) -> PlannedBatch:
-        counts = batch.counts.copy()
-        counts[places] = False
-        return planned(_exchanged(batch.samples, places, samples), counts)
+    def draw_parameters(visits: Integers, samples: Integers, image_size_px: int) -> Parameters:
+        sizes_px = _image_sizes_px(index, samples)
+        return val_parameters(*sizes_px, resize_px=sizes.resize_px, image_size_px=image_size_px)
 
     return Plan(
-        planned=planned_steps,
+        visit=visit,
+        draw_parameters=draw_parameters,
         image_size_at=lambda step: sizes.image_size_px,
-        with_samples=with_samples,
+        replacements_count=False,
         steps=-(-len(share) // batch_size),
         seed=0,
     )
 
 
 def order_of(index: SplitIndex, config: PipelineConfig) -> Order:
-    """The order of a split that `config` asks for."""
+    """The order that `config` selects for a split; ``MisuseError`` if its task has no classes to
+    weight."""
     if config.sample_weights == "inverse-frequency":
         if index.task != "classification":
             raise MisuseError(
-                f"--sample-weights inverse-frequency counts classes, one an image; these shards "
-                f"are stored for {index.task}: leave it out."
+                f"--sample-weights inverse-frequency needs one class per image, but these shards "
+                f"are stored for {index.task}: remove it."
             )
         labels = np.asarray(index.samples["label"])
         weights = inverse_frequency(labels, len(index.split.class_counts))
@@ -189,12 +185,12 @@ def order_of(index: SplitIndex, config: PipelineConfig) -> Order:
 def draw_train_parameters(
     index: SplitIndex,
     config: PipelineConfig,
-    visits: NDArray[np.int64],
-    samples: NDArray[np.int64],
+    visits: Integers,
+    samples: Integers,
     image_size_px: int,
 ) -> Parameters:
-    """What is done to samples (B,) at visits (B,), as `config` says."""
-    heights, widths = image_sizes_px(index, samples)
+    """The augmentation of `samples` (B,) at `visits` (B,), see ``train_parameters``."""
+    heights, widths = _image_sizes_px(index, samples)
     return train_parameters(
         config,
         visits=visits,
@@ -205,15 +201,7 @@ def draw_train_parameters(
     )
 
 
-def _exchanged(samples: Integers, places: list[int], others: list[int]) -> Integers:
-    out = samples.copy()
-    out[places] = others
-    return out
-
-
-def image_sizes_px(
-    index: SplitIndex, samples: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _image_sizes_px(index: SplitIndex, samples: Integers) -> tuple[Integers, Integers]:
     """(heights, widths), int64 (B,)."""
     rows = index.samples[samples]
     return rows["height"].astype(np.int64), rows["width"].astype(np.int64)

@@ -1,4 +1,4 @@
-"""Random numbers as a pure function of what they are for: no generator, no state to save.
+"""Random numbers as a pure function of integer keys: no generator, no state to save.
 
 A word is hashed by splitmix64's output function (Steele, Lea, Flood: "Fast splittable
 pseudorandom number generators", OOPSLA 2014), which is a bijection of 64-bit integers; several
@@ -6,9 +6,9 @@ words are chained.
 """
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Words = NDArray[np.uint64]
+from pipeline.arrays import Floats, Words
 
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
@@ -16,7 +16,7 @@ _SECOND = np.uint64(0x94D049BB133111EB)
 
 
 def scramble(words: Words) -> Words:
-    """splitmix64 of each word. Arrays only: numpy warns when a scalar wraps around."""
+    """splitmix64 of each word. Arrays only: numpy warns when a scalar overflows."""
     words = words + _GAMMA
     words = (words ^ (words >> np.uint64(30))) * _FIRST
     words = (words ^ (words >> np.uint64(27))) * _SECOND
@@ -31,6 +31,12 @@ def random_words(*keys: ArrayLike) -> Words:
     return state
 
 
-def uniform(*keys: ArrayLike) -> NDArray[np.float64]:
+def uniform(*keys: ArrayLike) -> Floats:
     """Uniform in [0, 1), 53 bits, for each element of the broadcast `keys`."""
     return (random_words(*keys) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def uniforms(keys: Words, first: int, count: int) -> Floats:
+    """Uniform in [0, 1), float64 (B, count): numbers `first` to `first` + `count` - 1 of each of
+    the keys (B,)."""
+    return uniform(keys[:, None], np.arange(first, first + count))

@@ -1,15 +1,16 @@
 """A folder of fetched files, shared by all processes of this machine.
 
-    CACHE/lock                                    held while room is made
-    CACHE/<dataset>/train-000000.tar              whole, its SHA-256 checked
-    CACHE/<dataset>/train-000000.tar.<size>.part  being fetched, or left by a fetch that broke off
+    CACHE/lock                                    locked while files are evicted
+    CACHE/<dataset>/train-000000.tar              complete, its SHA-256 checked
+    CACHE/<dataset>/train-000000.tar.<size>.part  being fetched, or left by an interrupted fetch
 
-Who reads a file holds a shared lock on it and who fetches it an exclusive one (flock), so what
-nobody needs is what can be locked exclusively. Locks end with their processes.
+A reader has a shared lock on its file, a fetcher an exclusive one (flock), so a file that can be
+locked exclusively is unused. The locks end with their processes.
 """
 
 import fcntl
 import hashlib
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -18,16 +19,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import DataError
-from pipeline.log import warn
 from pipeline.storage.cache_eviction import GIB, is_at, make_room
 from pipeline.storage.remote import RemoteFolder
 
-# How often to look whether another process has finished a file.
+_LOG = logging.getLogger(__name__)
+
+# How often to check whether another process has fetched a file.
 POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RemoteFile:
     """A file of a dataset: name, size in bytes, SHA-256 in hex."""
 
     name: str
@@ -36,38 +38,33 @@ class Wanted:
 
 
 class FileCache:
-    """The files of one dataset: fetched when they are first opened, kept as long as there is room.
+    """The files of one dataset: each is fetched when it is first opened, and evicted for others.
 
-    For any number of threads. `limit_bytes` is for all datasets in `root` together.
+    Safe for any number of threads. `limit_bytes` is for all datasets in `root` together.
     """
 
     def __init__(self, remote: RemoteFolder, root: Path, dataset: str, limit_bytes: int) -> None:
         self.remote, self.limit_bytes = remote, limit_bytes
         self._root, self.folder = root, root / dataset
-        self._told = False
+        self._warned = False
         with self._writing():
             self.folder.mkdir(parents=True, exist_ok=True)
 
-    def open(
-        self,
-        wanted: Wanted,
-        *,
-        moved: Callable[[], None] = lambda: None,
-        stopped: Callable[[], bool] = lambda: False,
-    ) -> int:
-        """A descriptor of the whole file, which keeps it from being evicted until it is closed.
+    def open(self, file: RemoteFile, poll: Callable[[int], None] = lambda size: None) -> int:
+        """Open the complete file, which is not evicted until the descriptor is closed.
 
-        `moved` is called now and then while it comes, by this process or another. Raises
-        ``DataError`` if it can't be had, ``InterruptedError`` soon after `stopped` is true.
+        `poll` is called with the size of the part in bytes, after each block that this process
+        fetches and regularly while another one does; it may raise ``InterruptedError`` to stop.
+        Raises ``DataError`` if the file can't be fetched.
         """
         while True:
-            if (descriptor := self._opened(wanted)) is not None:
+            if (descriptor := self._open_complete(file)) is not None:
                 return descriptor
             with self._writing():
-                descriptor = self._part(wanted)
+                descriptor = self._open_part(file)
                 try:
-                    if self._lock(descriptor, self._part_path(wanted), moved, stopped):
-                        self._fetch(wanted, descriptor, moved, stopped)
+                    if self._lock(descriptor, self._part_path(file), poll):
+                        self._fetch(file, descriptor, poll)
                         fcntl.flock(descriptor, fcntl.LOCK_SH)
                         return descriptor
                 except BaseException:
@@ -75,133 +72,106 @@ class FileCache:
                     raise
             os.close(descriptor)
 
-    def path(self, wanted: Wanted) -> Path:
-        """Where the file lies, fetched if it is not there."""
-        os.close(self.open(wanted))
-        return self.folder / wanted.name
+    def path(self, file: RemoteFile) -> Path:
+        """The path of the complete file, fetched if it is missing."""
+        os.close(self.open(file))
+        return self.folder / file.name
 
-    def _part_path(self, wanted: Wanted) -> Path:
-        return self.folder / f"{wanted.name}.{wanted.bytes}.part"
+    def _part_path(self, file: RemoteFile) -> Path:
+        return self.folder / f"{file.name}.{file.bytes}.part"
 
-    def _opened(self, wanted: Wanted) -> int | None:
-        """A descriptor of the file if it is there, whole and not just being evicted."""
-        path = self.folder / wanted.name
+    def _open_complete(self, file: RemoteFile) -> int | None:
+        """A descriptor of the file, None if it is missing, incomplete or being evicted."""
+        path = self.folder / file.name
         try:
             descriptor = os.open(path, os.O_RDONLY)
         except FileNotFoundError:
             return None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH)
-            if not is_at(descriptor, path):
-                whole = False
-            elif not (whole := os.fstat(descriptor).st_size == wanted.bytes):
+            if is_at(descriptor, path):
+                if os.fstat(descriptor).st_size == file.bytes:
+                    os.utime(path)  # the time of its last use
+                    return descriptor
                 path.unlink()
-            else:
-                os.utime(path)  # the time of its last use
         except BaseException:
             os.close(descriptor)
             raise
-        if whole:
-            return descriptor
         os.close(descriptor)
         return None
 
-    def _part(self, wanted: Wanted) -> int:
-        """A descriptor of the part, for which there is room now."""
-        path = self._part_path(wanted)
-        with self._making_room():
-            if not path.exists():
-                self._make_room(wanted.bytes)
-            return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-
-    def _lock(
-        self,
-        descriptor: int,
-        part: Path,
-        moved: Callable[[], None],
-        stopped: Callable[[], bool],
-    ) -> bool:
-        """Wait until nobody else fetches `part`; whether it still is to be fetched."""
-        size = -1
-        while True:
-            if stopped():
-                raise InterruptedError
-            with suppress(BlockingIOError):
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return is_at(descriptor, part)
-            if size != (size := os.fstat(descriptor).st_size):
-                moved()
-            time.sleep(POLL_SECONDS)
-
-    def _fetch(
-        self,
-        wanted: Wanted,
-        descriptor: int,
-        moved: Callable[[], None],
-        stopped: Callable[[], bool],
-    ) -> None:
-        """Go on with the part to its end, check it, and give it its name."""
-        for _ in range(2):
-            found = hashlib.sha256()
-            done = _hash_start(descriptor, wanted.bytes, found)
-            while done < wanted.bytes:
-                if stopped():
-                    raise InterruptedError
-                block = self.remote.read_block(wanted.name, done)[: wanted.bytes - done]
-                os.pwrite(descriptor, block, done)
-                found.update(block)
-                done += len(block)
-                moved()
-            if found.hexdigest() == wanted.sha256:
-                os.fsync(descriptor)
-                self._part_path(wanted).replace(self.folder / wanted.name)
-                return
-            os.ftruncate(descriptor, 0)
-        self._part_path(wanted).unlink()
-        raise DataError(
-            f"{self.remote.url}/{wanted.name} was fetched twice, and its SHA-256 is not the one "
-            f"that dataset.json states: copy it there again, or make the shards again."
-        )
-
-    @contextmanager
-    def _making_room(self) -> Iterator[None]:
+    def _open_part(self, file: RemoteFile) -> int:
+        """A descriptor of the part; evicts files to make room for it."""
+        path = self._part_path(file)
         lock = os.open(self._root / "lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+            if not path.exists():
+                self._make_room(file.bytes)
+            return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         finally:
             os.close(lock)
 
+    def _lock(self, descriptor: int, part: Path, poll: Callable[[int], None]) -> bool:
+        """Lock `part` when no other process fetches it; False if it has been fetched."""
+        while True:
+            poll(os.fstat(descriptor).st_size)
+            with suppress(BlockingIOError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return is_at(descriptor, part)
+            time.sleep(POLL_SECONDS)
+
+    def _fetch(self, file: RemoteFile, descriptor: int, poll: Callable[[int], None]) -> None:
+        """Fetch the rest of the part, check its SHA-256, and rename it."""
+        for _ in range(2):
+            sha256 = hashlib.sha256()
+            done = _hash_part(descriptor, file.bytes, sha256)
+            while done < file.bytes:
+                block = self.remote.read_block(file.name, done)[: file.bytes - done]
+                os.pwrite(descriptor, block, done)
+                sha256.update(block)
+                done += len(block)
+                poll(done)
+            if sha256.hexdigest() == file.sha256:
+                os.fsync(descriptor)
+                self._part_path(file).replace(self.folder / file.name)
+                return
+            os.ftruncate(descriptor, 0)
+        self._part_path(file).unlink()
+        raise DataError(
+            f"{self.remote.url}/{file.name} was fetched twice, and its SHA-256 is not the one in "
+            f"dataset.json: upload it again, or make the shards again."
+        )
+
     def _make_room(self, needed_bytes: int) -> None:
-        """Remove what was not used for longest, and nobody uses, until there is room."""
         excess = make_room(self._root, needed_bytes, self.limit_bytes)
-        if excess > 0 and not self._told:
-            self._told = True
-            warn(
-                f"{self._root} grows by {excess / GIB:.2g} GiB beyond --cache-size, since all that "
-                f"is in it is in use: give a larger --cache-size, or a smaller --shuffle-window."
+        if excess > 0 and not self._warned:
+            self._warned = True
+            _LOG.warning(
+                f"{self._root} exceeds --cache-size by {excess / GIB:.2g} GiB, because all files "
+                f"in it are in use: use a larger --cache-size or a smaller --shuffle-window."
             )
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """Turn errors of the cache's own disk into ``DataError``."""
+        """Turn errors of the cache's disk into ``DataError``."""
         try:
             yield
         except InterruptedError:
             raise
         except OSError as error:
             raise DataError(
-                f"The cache {self.folder} can't be written ({error.strerror}): make room, or name "
-                f"another folder by --cache-dir."
+                f"The cache {self.folder} can't be written ({error.strerror}): make room, or use "
+                f"another --cache-dir."
             ) from error
 
 
-def _hash_start(descriptor: int, limit_bytes: int, found: "hashlib._Hash") -> int:
-    """Hash what a part already holds; how many bytes that are."""
+def _hash_part(descriptor: int, limit_bytes: int, sha256: "hashlib._Hash") -> int:
+    """Hash the bytes of a part, and count them; a part that is too long is emptied."""
     done = 0
     if os.fstat(descriptor).st_size > limit_bytes:
         os.ftruncate(descriptor, 0)
     while block := os.pread(descriptor, 2**20, done):
-        found.update(block)
+        sha256.update(block)
         done += len(block)
     return done

@@ -1,4 +1,4 @@
-"""The room that fetched files take on this machine's disk, whatever dataset they belong to."""
+"""Evict fetched files from the cache on this machine's disk, which all datasets share."""
 
 import fcntl
 import os
@@ -10,22 +10,22 @@ GIB = 2**30
 
 
 def cache_root(directory: str | None) -> Path:
-    """A folder of our own in `directory`, by default the user's cache as XDG defines it: only what
-    is in there is ever removed."""
+    """The folder "shardline" in `directory`, by default in the user's cache folder as XDG defines
+    it. Files outside it are never removed."""
     base = directory or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "shardline"
 
 
 def default_limit_bytes(root: Path) -> int:
-    """Half of what the disk would have free if the cache were empty."""
+    """Half of the space that the disk would have free with an empty cache."""
     existing = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
     used = sum(_file(path)[1] for path in root.glob("*/*"))
     return (shutil.disk_usage(existing).free + used) // 2
 
 
 def make_room(root: Path, needed_bytes: int, limit_bytes: int) -> int:
-    """Remove what was not used for longest, and nobody uses, until `needed_bytes` more are within
-    the limit; by how many bytes they aren't."""
+    """Remove the least recently used files that no process uses, until `needed_bytes` more are
+    within the limit. Returns by how many bytes they exceed it (at most 0 if they don't)."""
     files = sorted((_file(path) for path in root.glob("*/*")), key=lambda file: file[0])
     excess = sum(size for _, size, _ in files) + needed_bytes - limit_bytes
     for _, size, path in files:
@@ -43,17 +43,17 @@ def is_at(descriptor: int, path: Path) -> bool:
 
 
 def _file(path: Path) -> tuple[float, int, Path]:
-    """(time of last use, size in bytes when it is whole, path); zeros if it is gone."""
+    """(time of last use, size in bytes when complete, path); zeros if it is gone."""
     try:
-        found = path.stat()
+        stat = path.stat()
     except OSError:
         return 0.0, 0, path
     part = re.search(r"\.(\d+)\.part$", path.name)
-    return found.st_mtime, int(part[1]) if part else found.st_size, path
+    return stat.st_mtime, int(part[1]) if part else stat.st_size, path
 
 
 def _remove_unused(path: Path) -> bool:
-    """Remove the file unless somebody reads or fetches it."""
+    """Remove the file; False if a process reads or fetches it."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except OSError:

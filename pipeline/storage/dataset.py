@@ -1,4 +1,4 @@
-"""An opened shard directory: the manifest, and the sample index of each split."""
+"""An opened shard directory: the manifest and the sample index of each split."""
 
 import hashlib
 import tokenize
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import DataError
-from pipeline.storage.cache import FileCache, Wanted
+from pipeline.storage.cache import FileCache, RemoteFile
 from pipeline.storage.cache_eviction import GIB, cache_root, default_limit_bytes
 from pipeline.storage.manifest import (
     MANIFEST_NAME,
@@ -25,14 +25,30 @@ from pipeline.storage.remote import RemoteFolder, is_remote
 
 
 class Dataset:
-    """An opened shard directory: the manifest and, mapped on demand, the sample index of a split.
+    """An opened shard directory: its manifest, and the sample index of each split.
 
-    `location` is a folder or an fsspec URL. What lies at a URL is fetched into `cache_dir` (by
-    default the user's cache folder) when it is needed, in which at most `cache_size` GiB are kept
-    (by default half of the disk's free space).
+    Args:
+        location: a folder, or an fsspec URL such as s3://bucket/shards. Files at a URL are fetched
+            when they are needed.
+        cache_dir: folder for fetched files, by default $XDG_CACHE_HOME or ~/.cache; they go into
+            its folder "shardline".
+        cache_size: limit in GiB for fetched files, by default half of the disk's free space.
 
-    Raises ``DataError`` where the directory is missing, incomplete, of another version, or holds a
-    shard whose size is not the manifest's.
+    Attributes:
+        manifest: the contents of ``dataset.json``: task, classes, splits, mean and std.
+        fingerprint: SHA-256 in hex of ``dataset.json``; equal for equal contents.
+        directory: the folder that has the files, or that they are fetched to.
+
+    Raises:
+        DataError: the directory is missing, incomplete or of another format version; or, from
+            ``split``, a shard is missing or does not have the size that the manifest states.
+        MisuseError: the URL can't be opened.
+
+    Example:
+        >>> dataset = Dataset("shards")
+        >>> index = dataset.split("train")
+        >>> len(index), dataset.manifest.classes[index.samples["label"][0]]
+        (50000, 'airplane')
     """
 
     def __init__(
@@ -64,19 +80,19 @@ class Dataset:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise DataError(
                 f"{self.location} holds no complete shards ({MANIFEST_NAME}: {reason}). "
-                f"Make some with: tools/shard --src kaggle/ --out {self.location}"
+                f"Make them with: tools/shard --src kaggle/ --out {self.location}"
             ) from error
 
     def require(self, *tasks: str) -> None:
         """Raise ``DataError`` unless the manifest's task is one of `tasks`."""
         if self.manifest.task not in tasks:
             raise DataError(
-                f"{self.location} is stored for {self.manifest.task}, this reads "
+                f"{self.location} is stored for {self.manifest.task}, but this command reads "
                 f"{' or '.join(tasks)}."
             )
 
     def split(self, name: str) -> "SplitIndex":
-        """Open the split `name`."""
+        """Open a split: "train", "val" or "test", as far as the dataset has it."""
         if name not in self.manifest.splits:
             raise DataError(
                 f"{self.location} has no split {name!r}, only: {', '.join(self.manifest.splits)}."
@@ -85,12 +101,16 @@ class Dataset:
 
 
 class SplitIndex:
-    """The sample index of one split, checked against the files that it describes.
+    """The sample index of one split; ``len`` is its number of samples.
 
     Attributes:
-        task, classes: that of the manifest, and how many.
-        directory: where its files lie or are fetched to.
-        cache: through which they are read, None where they lie in a folder.
+        name, split: of the manifest.
+        task, classes: the manifest's task, and the number of its classes.
+        directory: the folder that has the files, or that they are fetched to.
+        cache: fetches the files of a URL; None for a folder.
+
+    Raises:
+        DataError: see ``Dataset``; also if a table is damaged or does not fit the split.
     """
 
     def __init__(self, dataset: Dataset, name: str) -> None:
@@ -129,31 +149,31 @@ class SplitIndex:
             raise DataError(f"{path} can't be read ({reason}): make the shards again.") from error
         if table.dtype != dtype or len(table) != len(self):
             raise DataError(
-                f"{path} doesn't belong to the {len(self)} samples that {MANIFEST_NAME} states: "
+                f"{path} does not fit the {len(self)} samples that {MANIFEST_NAME} states: "
                 f"make the shards again."
             )
         return table
 
     def file(self, name: str) -> Path:
-        """A file of the split other than a tar, such as ``sources_name(split)``; fetched if it
-        lies elsewhere."""
+        """The path of a file of the split other than a tar, such as ``sources_name(split)``;
+        fetched from a URL."""
         if self.cache is None:
             return self.directory / name
         size = self.cache.remote.size_bytes(name)
-        return self.cache.path(Wanted(name, size, self._files[name]))
+        return self.cache.path(RemoteFile(name, size, self._files[name]))
 
     def where(self, shard: int) -> str:
         """The path or URL of a tar."""
         return f"{self._location}/{self.split.shards[shard].name}"
 
     def describe(self, sample: int) -> str:
-        """Where `sample` lies, for people: shard and key."""
+        """Key and shard of `sample`, as text."""
         row = self.samples[sample]
         return f"sample {sample_key(int(row['key']))} of {self.where(int(row['shard']))}"
 
 
 def check_shard(directory: Path, shard: Shard) -> None:
-    """Raise ``DataError`` if the tar is not there at the size that the manifest states."""
+    """Raise ``DataError`` if the tar is missing or does not have the manifest's size."""
     path = directory / shard.name
     try:
         size = path.stat().st_size

@@ -1,17 +1,17 @@
-"""The vocabulary on disk: manifest, shard names, sample index. Writer and readers share it.
+"""The files of a shard directory: manifest, names, dtypes of tables. Writer and readers share them.
 
-A shard directory holds, for a split "train":
+A shard directory has, for a split "train" (docs/format.md has the details):
 
     dataset.json            the manifest, written last: a directory without it is not complete
     train-000000.tar        USTAR, members 000000000.cls and 000000000.jpg (or .png)
     train-000000.idx        DALI's index of that tar
-    train.samples.npy       SAMPLE_DTYPE, one row a sample, in the order of the tars
+    train.samples.npy       SAMPLE_DTYPE, one row per sample, in the order of the tars
     train.targets.npy       multi-label and regression: float32 (samples, targets)
-    train.masks.npy         segmentation: MASK_DTYPE, one row a sample
-    train.sources.parquet   key, source: the file or row of the download behind each sample
-    rejected.csv            source, reason: what made no sample
+    train.masks.npy         segmentation: MASK_DTYPE, one row per sample
+    train.sources.parquet   key, source: the file or row of the download of each sample
+    rejected.csv            source, reason: of each rejected source
 
-Where another task is stored, ``target.npy`` or ``mask.png`` stands in the place of ``cls``.
+Other tasks than classification have ``target.npy`` or ``mask.png`` instead of ``cls``.
 """
 
 import json
@@ -28,10 +28,10 @@ MANIFEST_NAME = "dataset.json"
 REJECTED_NAME = "rejected.csv"
 IMAGE_COMPONENTS = ("jpg", "png")
 
-# What a mask says where it says nothing.
+# A mask's value for pixels without a class.
 VOID = 255
 
-# What is learned -> the component that says it. A mask is an 8-bit gray PNG of class indices or
+# Task -> the component that has the target. A mask is an 8-bit gray PNG of class indices or
 # VOID, of its image's height and width; target.npy holds float32 (targets,).
 TARGET_COMPONENTS = {
     "classification": "cls",
@@ -40,10 +40,10 @@ TARGET_COMPONENTS = {
     "segmentation": "mask.png",
 }
 
-# 36 bytes: a million samples are 36 MB, mapped. A key is the sample's place in the split as it was
-# planned; keys rise, and one is missing where a source was rejected. Offset and size are those of
-# the image's bytes in its tar, in bytes; the label is -1 unless the task is classification; height
-# and width are in pixels of the upright image; crc32 is zlib's.
+# 36 bytes: a million samples are 36 MB, memory-mapped. A key is the sample's number in the planned
+# split; keys increase, and the key of a rejected source is missing. Offset and size of the image in
+# its tar are in bytes; the label is -1 unless the task is classification; height and width are of
+# the upright image in px; crc32 is zlib's.
 SAMPLE_DTYPE = np.dtype(
     [
         ("shard", "<u4"),
@@ -57,7 +57,7 @@ SAMPLE_DTYPE = np.dtype(
     ]
 )
 
-# The mask's bytes, in the image's tar.
+# The mask is in the image's tar.
 MASK_DTYPE = np.dtype([("offset", "<u8"), ("size", "<u4"), ("crc32", "<u4")])
 
 
@@ -73,7 +73,7 @@ class Shard:
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """One split: its shards in order and, for each class, the number of samples that show it."""
+    """One split: its shards in order, and the number of samples of each class."""
 
     shards: tuple[Shard, ...]
     class_counts: tuple[int, ...]
@@ -85,16 +85,21 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What ``dataset.json`` says.
+    """The contents of ``dataset.json``.
 
-    ``task`` is a key of TARGET_COMPONENTS. ``classes`` are in the order of the labels, of the
-    columns of a multi-label target, or of a mask's values; ``targets`` names the columns of a
-    regression's. ``mean`` and ``std`` are per RGB channel over the pixels of the training split
-    (of at least 1,024 images, every fourth row where they are higher than 64 px), in fractions of
-    255. ``heights`` and
-    ``widths`` are (minimum, median, maximum) in pixels over all splits. ``files`` are
-    the SHA-256 of all other files, in hex, by name. ``made_by`` holds the tool's version and the
-    arguments that shape the bytes.
+    Attributes:
+        task: a key of TARGET_COMPONENTS.
+        classes: names in the order of the labels, of a multi-label target's columns, or of a mask's
+            values.
+        targets: names of a regression target's columns.
+        splits: by name.
+        files: SHA-256 in hex of all files except tars and ``dataset.json``, by name.
+        image_components: those of IMAGE_COMPONENTS that occur.
+        mean, std: per RGB channel over the training split's pixels (at least 1,024 images, every
+            fourth row of images higher than 64 px), as fractions of 255.
+        heights, widths: (minimum, median, maximum) in px over all splits.
+        rejected: number of rejected sources.
+        made_by: the tool's version, and the arguments that determine the bytes.
     """
 
     task: str
@@ -116,15 +121,15 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str, *, origin: str | Path) -> "Manifest":
-        """Parse; `origin` names the file in the ``DataError`` that unusable text raises."""
+        """Parse; raises ``DataError`` with the file name `origin` if `text` is no manifest."""
         try:
             fields = json.loads(text)
             version = fields["version"]
             if version != FORMAT_VERSION:
                 raise DataError(
-                    f"{origin} is of format version {version!r}, this shardline reads version "
+                    f"{origin} has format version {version!r}, but this shardline reads version "
                     f"{FORMAT_VERSION}: make the shards again with tools/shard, or install the "
-                    f"shardline that wrote them."
+                    f"version of shardline that wrote them."
                 )
             splits = {
                 name: Split(
@@ -169,5 +174,5 @@ def sources_name(split: str) -> str:
 
 
 def sample_key(number: int) -> str:
-    """A key as it stands in names: digits alone, since WebDataset ends a key at its first dot."""
+    """A key as text: digits only, because WebDataset ends a key at its first dot."""
     return f"{number:09d}"

@@ -1,45 +1,23 @@
-"""Open tars of one split: in a folder, or fetched from a URL before they are needed.
+"""Open the tars of one split, in a folder or fetched from a URL before they are needed.
 
-Both kinds have the same methods; neither is for more than one thread at a time.
+Both classes have the same methods; neither is safe for more than one thread at a time.
 """
 
 import os
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from concurrent.futures import Future
-from typing import Protocol
 
 from pipeline.daemon_thread import DaemonThread
 from pipeline.errors import DataError
-from pipeline.storage.cache import FileCache, Wanted
+from pipeline.storage.cache import FileCache, RemoteFile
 from pipeline.storage.dataset import SplitIndex
 from pipeline.watchdog import StallWatchdog
 
 # The usual limit of a process is 1,024 files.
 OPEN_SHARDS = 256
-# A request to an object store waits more than it works.
+# Requests to an object store wait more than they work.
 FETCHING_THREADS = 4
-
-
-class ShardFiles(Protocol):
-    def expect(self, shards: Iterable[int]) -> None:
-        """These shards will be asked for, once more than so far."""
-
-    def open(self, shard: int, sample: int) -> int:
-        """A descriptor, good until the next call. Raises ``DataError`` that names `sample`, for
-        which it is opened, or the shard."""
-
-    def done(self, shards: Iterable[int]) -> None:
-        """Take an ``expect`` back."""
-
-    def wants_more(self) -> bool:
-        """Whether it could use an ``expect`` further ahead."""
-
-    def close(self) -> None: ...
-
-
-def shard_files(index: SplitIndex, watch: StallWatchdog) -> ShardFiles:
-    return LocalFiles(index) if index.cache is None else FetchedFiles(index, index.cache, watch)
 
 
 class LocalFiles:
@@ -50,15 +28,18 @@ class LocalFiles:
         self._descriptors: OrderedDict[int, int] = OrderedDict()
 
     def expect(self, shards: Iterable[int]) -> None:
-        pass
+        """Announce that each of `shards` will be opened."""
 
     def done(self, shards: Iterable[int]) -> None:
-        pass
+        """Withdraw one ``expect`` of each of `shards`."""
 
     def wants_more(self) -> bool:
+        """Whether an ``expect`` of shards further ahead helps."""
         return False
 
     def open(self, shard: int, sample: int) -> int:
+        """A descriptor, valid until the next call. Raises ``DataError`` that names `sample`, whose
+        bytes are to be read, or the shard."""
         if shard in self._descriptors:
             self._descriptors.move_to_end(shard)
             return self._descriptors[shard]
@@ -78,65 +59,79 @@ class LocalFiles:
 
 
 class FetchedFiles:
-    """Tars at a URL, fetched whole into the cache by threads. As many are held there as fit."""
+    """Tars at a URL, which threads fetch into the cache; as many stay open as fit in it."""
 
-    def __init__(self, index: SplitIndex, cache: FileCache, watch: StallWatchdog) -> None:
-        self._index, self._cache, self._watch = index, cache, watch
+    def __init__(self, index: SplitIndex, cache: FileCache, watchdog: StallWatchdog) -> None:
+        self._index, self._cache, self._watchdog = index, cache, watchdog
         self._fetching = DaemonThread("shardline-fetch", FETCHING_THREADS)
         self._files: OrderedDict[int, Future[int]] = OrderedDict()
         self._expected: Counter[int] = Counter()
         self._closed = False
         largest = max(shard.bytes for shard in index.split.shards)
-        self._room = min(max(cache.limit_bytes // largest, 1), OPEN_SHARDS)
+        self._capacity = min(max(cache.limit_bytes // largest, 1), OPEN_SHARDS)
 
     def expect(self, shards: Iterable[int]) -> None:
         for shard in shards:
             self._expected[shard] += 1
             if shard in self._files:
                 self._files.move_to_end(shard)
-            elif len(self._files) < self._room or self._drop(expected_too=False):
-                self._begin(shard)
+            elif len(self._files) < self._capacity or self._drop(even_expected=False):
+                self._fetch(shard)
 
     def done(self, shards: Iterable[int]) -> None:
         self._expected.subtract(shards)
-        self._expected += Counter()  # without those that nobody expects any more
+        self._expected += Counter()  # removes counts of 0
 
     def wants_more(self) -> bool:
-        return len(self._expected) < min(self._room // 2, len(self._index.split.shards))
+        return len(self._expected) < min(self._capacity // 2, len(self._index.split.shards))
 
     def open(self, shard: int, sample: int) -> int:
         if (ahead := self._files.get(shard)) and ahead.done() and ahead.exception():
-            del self._files[shard]  # what failed when it was fetched ahead is tried once more
+            del self._files[shard]  # retry a fetch that failed ahead of time
         if shard not in self._files:
-            if len(self._files) >= self._room:
-                self._drop(expected_too=True)
-            self._begin(shard)
+            if len(self._files) >= self._capacity:
+                self._drop(even_expected=True)
+            self._fetch(shard)
         self._files.move_to_end(shard)
         return self._files[shard].result()
 
     def close(self) -> None:
         self._closed = True
-        self._fetching.close(wait=not self._watch.stalled)
+        self._fetching.close(wait=not self._watchdog.stalled)
         while self._files:
             self._files.popitem()[1].add_done_callback(_close_descriptor)
 
-    def _begin(self, shard: int) -> None:
-        stated = self._index.split.shards[shard]
-        wanted = Wanted(stated.name, stated.bytes, stated.sha256)
-        self._files[shard] = self._fetching.submit(
-            lambda: self._cache.open(wanted, moved=self._watch.move, stopped=lambda: self._closed)
-        )
+    def _fetch(self, shard: int) -> None:
+        stored = self._index.split.shards[shard]
+        file = RemoteFile(stored.name, stored.bytes, stored.sha256)
+        last_size = -1
 
-    def _drop(self, *, expected_too: bool) -> bool:
-        """Let go of the file that was not used for longest; whether there was one."""
-        droppable = (shard for shard in self._files if shard not in self._expected)
-        shard = next(droppable, None)
-        if shard is None and expected_too:
-            shard = next(iter(self._files))
+        def poll(size: int) -> None:
+            nonlocal last_size
+            if self._closed:
+                raise InterruptedError
+            if size != last_size:
+                last_size = size
+                self._watchdog.heartbeat()
+
+        self._files[shard] = self._fetching.submit(lambda: self._cache.open(file, poll))
+
+    def _drop(self, *, even_expected: bool) -> bool:
+        """Close the least recently used file; False if all are expected and must stay."""
+        unexpected = (shard for shard in self._files if shard not in self._expected)
+        shard = next(unexpected, next(iter(self._files)) if even_expected else None)
         if shard is None:
             return False
         self._files.pop(shard).add_done_callback(_close_descriptor)
         return True
+
+
+ShardFiles = LocalFiles | FetchedFiles
+
+
+def shard_files(index: SplitIndex, watchdog: StallWatchdog) -> ShardFiles:
+    """The tars of a split, where the dataset is."""
+    return LocalFiles(index) if index.cache is None else FetchedFiles(index, index.cache, watchdog)
 
 
 def _close_descriptor(future: "Future[int]") -> None:

@@ -1,4 +1,4 @@
-"""Shards with damaged samples."""
+"""Damage samples of shards."""
 
 import random
 import zlib
@@ -8,13 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.batches import Batch
-from pipeline.loader import Loader
 from pipeline.storage.dataset import Dataset
 
 
 def damage(shards: Path, split: str, samples: list[int], how: str = "flip") -> None:
-    """Flip one bit in each of `samples`, "cut" off the second half, or leave "zeros" alone."""
+    """Damage each of `samples`: "flip" one bit, "cut" off the second half, or write "zeros"."""
     index = Dataset(shards).split(split)
     rows = np.load(shards / f"{split}.samples.npy")
     for sample in samples:
@@ -26,22 +24,16 @@ def damage(shards: Path, split: str, samples: list[int], how: str = "flip") -> N
             if how == "flip":
                 data[middle] ^= 1
             else:
-                kept = middle if how == "cut" else 0
-                data[kept:] = bytes(len(data) - kept)
+                end = middle if how == "cut" else 0
+                data[end:] = bytes(len(data) - end)
             tar.seek(int(row["offset"]))
             tar.write(data)
 
 
-def some(shards: Path, split: str, fraction: float) -> list[int]:
+def random_samples(shards: Path, split: str, fraction: float) -> list[int]:
+    """A random `fraction` of the samples, sorted."""
     count = len(Dataset(shards).split(split))
     return sorted(random.Random(3).sample(range(count), round(fraction * count)))
-
-
-def collected(loader: Loader) -> list[Batch]:
-    with loader:
-        return [
-            Batch(batch.images.clone(), batch.labels.clone(), batch.samples) for batch in loader
-        ]
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:
@@ -49,7 +41,7 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def replace_mask(shards: Path, split: str, sample: int, data: bytes, *, stated: bool) -> None:
-    """Write other bytes in the place of a mask; where they are `stated`, the index says so, too."""
+    """Overwrite a mask with `data`; if `stated`, the index gets its size and checksum."""
     index = Dataset(shards).split(split)
     rows = np.load(shards / f"{split}.masks.npy")
     assert len(data) <= rows["size"][sample]

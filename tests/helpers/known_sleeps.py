@@ -52,13 +52,13 @@ def slow_model(patch: pytest.MonkeyPatch, seconds: float) -> None:
 
 def slow_loader(patch: pytest.MonkeyPatch, seconds: Callable[[Any], float]) -> None:
     """Let the thread that prepares batches sleep for ``seconds(samples)`` before each."""
-    original = EncodedFetcher.take
+    original = EncodedFetcher.fetch
 
-    def take(self: EncodedFetcher, samples: Any, spare: Any = None) -> Any:
+    def fetch(self: EncodedFetcher, samples: Any, spare: Any = None) -> Any:
         time.sleep(seconds(samples))
         return original(self, samples, spare)
 
-    patch.setattr(EncodedFetcher, "take", take)
+    patch.setattr(EncodedFetcher, "fetch", fetch)
 
 
 def slow_exchange(patch: pytest.MonkeyPatch, seconds: float) -> None:

@@ -1,8 +1,10 @@
-"""Loaders of the digits on the CPU, and what they give."""
+"""Build training loaders on the CPU, collect their batches and compare them."""
 
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 
 from pipeline.batches import Batch
@@ -15,19 +17,26 @@ CPU = torch.device("cpu")
 GLOBAL_BATCH_SIZE = 24
 
 
-def loader_of(
+def build_loader(
     shards: Path,
     *,
     rank: int = 0,
     world_size: int = 1,
     position: int = 0,
     steps: int | None = None,
-    **settings: int,
+    epochs: int | None = None,
+    **settings: Any,
 ) -> Loader:
-    end = None if steps is None else position + steps * GLOBAL_BATCH_SIZE
+    """A loader that ends after `steps` steps or the first `epochs` epochs; `settings` are fields of
+    ``PipelineConfig``."""
+    dataset, end = Dataset(shards), None
+    if steps is not None:
+        end = position + steps * GLOBAL_BATCH_SIZE
+    if epochs is not None:
+        end = epochs * dataset.manifest.splits["train"].samples
     return train_loader(
-        Dataset(shards),
-        PipelineConfig(threads=1, color_jitter=0.3, seed=7, **settings),
+        dataset,
+        PipelineConfig(**({"threads": 1} | settings)),
         global_batch_size=GLOBAL_BATCH_SIZE,
         rank=rank,
         world_size=world_size,
@@ -37,6 +46,23 @@ def loader_of(
     )
 
 
-def taken(loader: Loader, steps: int) -> list[Batch]:
+def collect(loader: Loader, steps: int | None = None) -> list[Batch]:
+    """The batches of one iteration, at most `steps`; closes the loader."""
     with loader:
         return list(islice(loader, steps))
+
+
+def assert_same_batches(batches: list[Batch], expected: list[Batch]) -> None:
+    assert len(batches) == len(expected) > 0
+    for batch, other in zip(batches, expected, strict=True):
+        assert np.array_equal(batch.samples, other.samples)
+        assert torch.equal(batch.images, other.images)
+        assert torch.equal(batch.targets, other.targets)
+
+
+def assert_ranks_share_batches(ranks: list[list[Batch]], expected: list[Batch]) -> None:
+    """The batches of all ranks together are the `expected` global batches."""
+    for batch, *parts in zip(expected, *ranks, strict=True):
+        assert np.array_equal(batch.samples, np.concatenate([part.samples for part in parts]))
+        assert torch.equal(batch.images, torch.cat([part.images for part in parts]))
+        assert torch.equal(batch.targets, torch.cat([part.targets for part in parts]))

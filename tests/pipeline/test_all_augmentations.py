@@ -1,5 +1,5 @@
-"""All augmentations at once: the same bits at any world size and after any resume, in sizes that
-change on the way; and the trainer takes them."""
+"""All augmentations at once, with changing image sizes, give the same bits at any world size and
+after any resume; the trainer trains with them."""
 
 import json
 import math
@@ -15,7 +15,7 @@ from pipeline.build import train_loader
 from pipeline.config import PipelineConfig
 from pipeline.errors import MisuseError
 from pipeline.mixup import mixing
-from pipeline.progressive_resize import StartEnd, progressive_size
+from pipeline.progressive_resize import parse_start_end, progressive_size
 from pipeline.storage.dataset import Dataset
 from tests.helpers import tiny_trainer
 from trainer.config import Settings
@@ -42,7 +42,7 @@ FIRST_STEP, STEPS = 66, 4
 def mixed_batches(
     shards: Path, *, world_size: int, rank: int, skipped: int = 0
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Images and targets of a rank's steps, as the trainer would learn from them."""
+    """Mixed images and targets of a rank's steps."""
     config = PipelineConfig(**EVERYTHING)
     first = (FIRST_STEP + skipped) * GLOBAL_BATCH_SIZE
     batch_size = GLOBAL_BATCH_SIZE // world_size
@@ -73,12 +73,12 @@ def test_bits_are_the_same_at_any_world_size_and_after_a_resume(
         mixed_batches(digits_shards, world_size=world_size, rank=rank, skipped=skipped)
         for rank in range(world_size)
     ]
-    for expected, parts in zip(whole[skipped:], zip(*ranks, strict=True), strict=True):
-        for together, apart in zip(expected, zip(*parts, strict=True), strict=True):
-            assert torch.equal(together, torch.cat(apart))
+    for expected, rank_parts in zip(whole[skipped:], zip(*ranks, strict=True), strict=True):
+        for together, parts in zip(expected, zip(*rank_parts, strict=True), strict=True):
+            assert torch.equal(together, torch.cat(parts))
 
 
-def test_sizes_grow_by_steps_of_32_between_epochs() -> None:
+def test_image_sizes_grow_in_multiples_of_32_between_epochs() -> None:
     size_at = progressive_size(128, 224, epochs=6, epoch_positions=100)
     assert [size_at(100 * epoch) for epoch in range(8)] == [128, 128, 160, 160, 192, 192, 224, 224]
     assert [size_at(position) for position in (199, 200, 599, 600)] == [128, 160, 192, 224]
@@ -86,12 +86,12 @@ def test_sizes_grow_by_steps_of_32_between_epochs() -> None:
 
 
 @pytest.mark.parametrize("sizes", [(0, 64), (100, 224), (128, 200)])
-def test_sizes_that_are_no_multiples_of_32_are_refused(sizes: tuple[int, int]) -> None:
+def test_sizes_that_are_no_multiples_of_32_are_rejected(sizes: tuple[int, int]) -> None:
     with pytest.raises(MisuseError, match="multiples of 32"):
         PipelineConfig(progressive_resize=sizes)
 
 
-def test_the_trainer_takes_it(digits_shards: Path, tmp_path: Path) -> None:
+def test_the_trainer_trains_with_all_augmentations(digits_shards: Path, tmp_path: Path) -> None:
     """One epoch at 32 px and the first steps at 64."""
     out = tmp_path / "run"
     run(
@@ -109,9 +109,8 @@ def test_the_trainer_takes_it(digits_shards: Path, tmp_path: Path) -> None:
     assert losses and all(math.isfinite(loss) for loss in losses)
 
 
-def test_sizes_on_the_command_line() -> None:
-    parse = StartEnd().convert
-    assert parse("128:224", None, None) == (128, 224)
+def test_start_and_end_are_parsed() -> None:
+    assert parse_start_end("128:224") == (128, 224)
     for text in ("128", "128-224", "a:b", "1:2:3"):
-        with pytest.raises(click.BadParameter, match="isn't of the form 128:224"):
-            parse(text, None, None)
+        with pytest.raises(click.BadParameter, match="does not have the form 128:224"):
+            parse_start_end(text)

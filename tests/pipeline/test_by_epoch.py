@@ -1,4 +1,4 @@
-"""Other people's loops: epochs, lengths, state, and nothing left behind."""
+"""by_epoch() for other training loops: epochs, lengths, state, freed resources."""
 
 import gc
 import os
@@ -27,7 +27,7 @@ GLOBAL_BATCH_SIZE = 50
 
 
 def counting_loader(samples: int, global_batch_size: int, position: int = 0) -> Loader:
-    """Batches of one sample each: the position that they begin at."""
+    """Batches whose only sample is their first position."""
 
     def batches(start: int):  # type: ignore[no-untyped-def]
         while True:
@@ -50,23 +50,23 @@ def starts(epochs: Epochs) -> list[int]:
 
 
 @given(st.integers(1, 200), st.integers(1, 60), st.integers(0, 500), st.integers(0, 5), st.data())
-def test_each_batch_belongs_to_the_epoch_it_begins_in(
+def test_a_batch_belongs_to_the_epoch_of_its_first_sample(
     samples: int, global_batch_size: int, position: int, epoch: int, data: st.DataObject
 ) -> None:
     epochs = counting_loader(samples, global_batch_size, position).by_epoch()
     grid = np.arange(position % global_batch_size, 20 * samples + 2000, global_batch_size)
-    left = data.draw(st.integers(0, 3))
+    taken = data.draw(st.integers(0, 3))
     whole = grid[grid // samples == epochs.epoch]
     assert len(epochs) == len(whole)
-    first = [int(batch.samples[0]) for batch in islice(epochs, left)]
+    first = [int(batch.samples[0]) for batch in islice(epochs, taken)]
     rest = starts(epochs) if epochs.epoch == position // samples else []
     assert first + rest == whole[whole >= position].tolist()
     epochs.set_epoch(epoch)
-    if epochs.epoch == epoch:  # else the batch size is larger than the epoch, and skips it
+    if epochs.epoch == epoch:  # else a batch is larger than the epoch and skips it
         assert starts(epochs) == grid[grid // samples == epoch].tolist()
 
 
-def loader_of(shards: Path, **settings: int | None) -> Loader:
+def seeded_loader(shards: Path, **settings: int | None) -> Loader:
     return train_loader(
         Dataset(shards),
         PipelineConfig(threads=1, seed=2),
@@ -76,11 +76,11 @@ def loader_of(shards: Path, **settings: int | None) -> Loader:
     )
 
 
-def test_epochs_are_the_stream_cut(digits_shards: Path) -> None:
+def test_epochs_concatenate_to_the_stream(digits_shards: Path) -> None:
     samples = Dataset(digits_shards).manifest.splits["train"].samples
-    with loader_of(digits_shards, end_position=3 * samples) as loader:
+    with seeded_loader(digits_shards, end_position=3 * samples) as loader:
         stream = [batch.samples for batch in loader]
-    epochs = loader_of(digits_shards, end_position=3 * samples).by_epoch()
+    epochs = seeded_loader(digits_shards, end_position=3 * samples).by_epoch()
     parts = [[batch.samples for batch in epochs] for _ in range(3)]
     epochs.close()
     assert np.array_equal(
@@ -93,28 +93,28 @@ def test_epochs_are_the_stream_cut(digits_shards: Path) -> None:
     assert np.array_equal(again, parts[1])
 
 
-def test_an_epochs_state_is_the_loader_s(digits_shards: Path) -> None:
-    with loader_of(digits_shards) as loader:
+def test_epochs_have_the_loaders_state(digits_shards: Path) -> None:
+    with seeded_loader(digits_shards) as loader:
         epochs = loader.by_epoch()
         list(islice(epochs, 40))
         state = epochs.state_dict()
         expected = next(iter(epochs)).samples
-    other = loader_of(digits_shards).by_epoch()
+    other = seeded_loader(digits_shards).by_epoch()
     next(iter(other))
     other.load_state_dict(state)
     assert np.array_equal(next(iter(other)).samples, expected)
     other.close()
 
 
-def test_lengths(digits_shards: Path) -> None:
+def test_len_counts_the_remaining_batches(digits_shards: Path) -> None:
     samples = Dataset(digits_shards).manifest.splits["train"].samples
     assert samples == 1617
-    with loader_of(digits_shards, end_position=2 * samples) as loader:
+    with seeded_loader(digits_shards, end_position=2 * samples) as loader:
         assert len(loader) == 65
         for taken, _ in enumerate(islice(loader, 5), 1):
             assert len(loader) == 65 - taken
-    with pytest.raises(TypeError, match="no end"):
-        len(loader_of(digits_shards))
+    with pytest.raises(TypeError, match="endless"):
+        len(seeded_loader(digits_shards))
     validation = val_loader(
         Dataset(digits_shards), PipelineConfig(threads=1), batch_size=50, device=CPU
     )
@@ -125,7 +125,7 @@ def test_lengths(digits_shards: Path) -> None:
     assert len(synthetic) == len(list(synthetic)) == 3
 
 
-def held() -> tuple[int, int, int]:
+def open_resources() -> tuple[int, int, int]:
     gc.collect()
     shared = len(os.listdir("/dev/shm"))  # noqa: PTH208
     return threading.active_count(), len(os.listdir("/proc/self/fd")), shared  # noqa: PTH208
@@ -136,7 +136,9 @@ def tasks() -> int:
 
 
 @pytest.mark.parametrize("cache", ["none", "host"])
-def test_fifty_loaders_leave_nothing_behind(digits_shards: Path, cache: str) -> None:
+def test_closed_loaders_leave_no_threads_files_or_shared_memory(
+    digits_shards: Path, cache: str
+) -> None:
     def cycle() -> None:
         config = PipelineConfig(threads=2, cache=cache)
         with train_loader(
@@ -145,14 +147,14 @@ def test_fifty_loaders_leave_nothing_behind(digits_shards: Path, cache: str) -> 
             list(islice(loader, 2))
 
     cycle()
-    before, threads = held(), tasks()
+    before, threads = open_resources(), tasks()
     for _ in range(50):
         cycle()
-    assert held() == before
+    assert open_resources() == before
     assert tasks() <= threads
 
 
-def test_names_come_from_the_package_and_cost_nothing_before() -> None:
+def test_public_names_are_imported_lazily() -> None:
     script = (
         "import sys, pipeline\n"
         "assert not {'torch', 'nvidia.dali', 'numpy', 'fsspec'} & set(sys.modules)\n"

@@ -1,4 +1,4 @@
-"""The module for deployment: the pixels of validation."""
+"""The module for deployment has the pixels of validation."""
 
 from pathlib import Path
 
@@ -23,10 +23,10 @@ def decoded(data: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(image).permute(2, 0, 1)
 
 
-def assert_validations_pixels(shards: Path, split: str, config: PipelineConfig) -> None:
+def assert_same_pixels_as_validation(shards: Path, split: str, config: PipelineConfig) -> None:
     dataset = Dataset(shards)
     transform = inference_transform(dataset.manifest, config)
-    reader = ShardReader(dataset.split(split), verify=True, watch=StallWatchdog(300, rank=0))
+    reader = ShardReader(dataset.split(split), verify=True, watchdog=StallWatchdog(300, rank=0))
     with val_loader(dataset, config, batch_size=64, device=CPU, split=split) as loader:
         batch = next(iter(loader))
     encoded, _ = reader.read(batch.samples)
@@ -38,16 +38,16 @@ def assert_validations_pixels(shards: Path, split: str, config: PipelineConfig) 
 
 
 @pytest.mark.parametrize("sizes", [{}, {"image_size": 40, "val_resize": 51}])
-def test_small_images(digits_shards: Path, sizes: dict[str, int]) -> None:
-    assert_validations_pixels(digits_shards, "val", PipelineConfig(threads=1, **sizes))
+def test_pixels_of_small_images(digits_shards: Path, sizes: dict[str, int]) -> None:
+    assert_same_pixels_as_validation(digits_shards, "val", PipelineConfig(threads=1, **sizes))
 
 
-def test_photographs(photographs: Path) -> None:
-    assert_validations_pixels(photographs, "train", PipelineConfig(threads=1))
+def test_pixels_of_photographs(photographs: Path) -> None:
+    assert_same_pixels_as_validation(photographs, "train", PipelineConfig(threads=1))
 
 
 @pytest.mark.parametrize(("height", "width"), [(333, 500), (500, 333), (20, 700), (64, 64)])
-def test_the_result_is_normalized_as_the_model_does(height: int, width: int) -> None:
+def test_the_result_is_normalized_as_in_the_model(height: int, width: int) -> None:
     mean, std = (0.5, 0.4, 0.3), (0.2, 0.1, 0.0)
     sizes = Sizes(image_size_px=64, resize_px=72)
     transform = ValidationTransform(sizes, mean=mean, std=std)

@@ -1,4 +1,4 @@
-"""Lightning and Accelerate see each sample once an epoch, and go on where they stopped."""
+"""Lightning and Accelerate get each sample once per epoch, and resume where they stopped."""
 
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,14 @@ import torch
 from pipeline import Dataset, PipelineConfig, train_loader, val_loader
 from pipeline.loader import Epochs
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # of the frameworks about themselves
+pytestmark = pytest.mark.filterwarnings("ignore")  # the frameworks' own warnings
 
 CPU = torch.device("cpu")
 SAMPLES = 1617
 GLOBAL_BATCH_SIZE = 128
 
 
-def epochs_of(shards: Path, rank: int = 0, world_size: int = 1) -> Epochs:
+def build_epochs(shards: Path, rank: int = 0, world_size: int = 1) -> Epochs:
     return train_loader(
         Dataset(shards),
         PipelineConfig(seed=3, threads=1),
@@ -31,7 +31,7 @@ def epochs_of(shards: Path, rank: int = 0, world_size: int = 1) -> Epochs:
 @pytest.fixture(scope="module")
 def stream(digits_shards: Path) -> list[np.ndarray]:
     """The batches of two epochs."""
-    epochs = epochs_of(digits_shards)
+    epochs = build_epochs(digits_shards)
     batches = [batch.samples for _ in range(2) for batch in epochs]
     epochs.close()
     assert len(batches) == 26
@@ -79,11 +79,11 @@ def fit(folder: Path, shards: Path, *, save_at: int = 100, resume: Path | None =
     validation = val_loader(
         Dataset(shards), PipelineConfig(threads=1), batch_size=GLOBAL_BATCH_SIZE, device=CPU
     )
-    trainer.fit(model, epochs_of(shards), validation, ckpt_path=resume)
+    trainer.fit(model, build_epochs(shards), validation, ckpt_path=resume)
     return model
 
 
-def test_lightning_sees_epochs(
+def test_lightning_trains_on_whole_epochs(
     digits_shards: Path, tmp_path: Path, stream: list[np.ndarray]
 ) -> None:
     model = fit(tmp_path, digits_shards)
@@ -92,7 +92,7 @@ def test_lightning_sees_epochs(
 
 
 @pytest.mark.parametrize("stop", [5, 20])
-def test_lightning_goes_on_in_an_epoch(
+def test_lightning_resumes_within_an_epoch(
     digits_shards: Path, tmp_path: Path, stream: list[np.ndarray], stop: int
 ) -> None:
     fit(tmp_path, digits_shards, save_at=stop)
@@ -101,13 +101,13 @@ def test_lightning_goes_on_in_an_epoch(
     assert all(map(np.array_equal, resumed.seen, stream[stop:]))
 
 
-def test_accelerate_goes_on_in_an_epoch(
+def test_accelerate_resumes_within_an_epoch(
     digits_shards: Path, tmp_path: Path, stream: list[np.ndarray]
 ) -> None:
     accelerate = pytest.importorskip("accelerate")
     accelerator = accelerate.Accelerator(cpu=True)
     first, second = (
-        epochs_of(digits_shards, accelerator.process_index, accelerator.num_processes)
+        build_epochs(digits_shards, accelerator.process_index, accelerator.num_processes)
         for _ in range(2)
     )
     accelerator.register_for_checkpointing(first)

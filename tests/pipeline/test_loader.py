@@ -1,4 +1,4 @@
-"""The loader: the same pixels at any world size and after any resume, and what they look like."""
+"""The loader has the same pixels at any world size and after any resume, and torchvision's."""
 
 import gc
 import os
@@ -13,79 +13,74 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
+from pipeline.batches import Batch
 from pipeline.build import train_loader, val_loader
 from pipeline.config import PipelineConfig
 from pipeline.errors import DataError
+from pipeline.loader import Loader
 from pipeline.plan.plan import draw_train_parameters
 from pipeline.storage.dataset import Dataset, SplitIndex
 from pipeline.synthetic import synthetic_loader
-from tests.helpers.loaders import CPU, GLOBAL_BATCH_SIZE, loader_of, taken
+from tests.helpers.loaders import (
+    CPU,
+    GLOBAL_BATCH_SIZE,
+    assert_ranks_share_batches,
+    build_loader,
+    collect,
+)
 
 
-def global_batches(
-    shards: Path, steps: int, *, world_size: int, position: int = 0, **settings: int
-) -> list[tuple[np.ndarray, torch.Tensor, torch.Tensor]]:
-    ranks = [
-        taken(
-            loader_of(shards, rank=rank, world_size=world_size, position=position, **settings),
-            steps,
+def augmented_loader(shards: Path, **arguments: Any) -> Loader:
+    return build_loader(shards, color_jitter=0.3, seed=7, **arguments)
+
+
+def rank_batches(
+    shards: Path, steps: int, *, world_size: int, position: int = 0
+) -> list[list[Batch]]:
+    """The first `steps` batches of each rank."""
+    return [
+        collect(
+            augmented_loader(shards, rank=rank, world_size=world_size, position=position), steps
         )
         for rank in range(world_size)
     ]
-    return [
-        (
-            np.concatenate([batch.samples for batch in batches]),
-            torch.cat([batch.images for batch in batches]),
-            torch.cat([batch.labels for batch in batches]),
-        )
-        for batches in zip(*ranks, strict=True)
-    ]
-
-
-def assert_same(ours: list[Any], theirs: list[Any]) -> None:
-    assert len(ours) == len(theirs)
-    for (samples, images, labels), (others, other_images, other_labels) in zip(
-        ours, theirs, strict=True
-    ):
-        assert np.array_equal(samples, others)
-        assert torch.equal(images, other_images)
-        assert torch.equal(labels, other_labels)
 
 
 @pytest.fixture(scope="module")
-def undisturbed(digits_shards: Path) -> list[tuple[np.ndarray, torch.Tensor, torch.Tensor]]:
-    # 70 steps of 24 cross the border of the first epoch of about 1,617 samples. With one of them
-    # read ahead each has a run of DALI of its own, with more of them several share one.
-    return global_batches(digits_shards, 70, world_size=1, read_ahead=1)
+def undisturbed(digits_shards: Path) -> list[Batch]:
+    """70 steps of 24 samples; the first epoch ends after 1,617. With --read-ahead 1 DALI decodes
+    each step in its own run, with more it decodes several steps together."""
+    return collect(augmented_loader(digits_shards, read_ahead=1), 70)
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3, 4])
 def test_pixels_are_the_same_at_any_world_size_and_in_groups_of_steps(
-    digits_shards: Path, undisturbed: list[Any], world_size: int
+    digits_shards: Path, undisturbed: list[Batch], world_size: int
 ) -> None:
-    assert_same(global_batches(digits_shards, 70, world_size=world_size), undisturbed)
+    ranks = rank_batches(digits_shards, 70, world_size=world_size)
+    assert_ranks_share_batches(ranks, undisturbed)
 
 
 @pytest.mark.parametrize(("stop", "world_size"), [(1, 1), (13, 2), (66, 3), (67, 4)])
-def test_a_resume_goes_on_with_the_same_pixels(
-    digits_shards: Path, undisturbed: list[Any], stop: int, world_size: int
+def test_a_resumed_loader_has_the_same_pixels(
+    digits_shards: Path, undisturbed: list[Batch], stop: int, world_size: int
 ) -> None:
-    stopped = loader_of(digits_shards)
-    taken(stopped, stop)
+    stopped = augmented_loader(digits_shards)
+    collect(stopped, stop)
     state = stopped.state_dict()
     assert state["position"] == stop * GLOBAL_BATCH_SIZE
-    resumed = global_batches(
+    ranks = rank_batches(
         digits_shards, 70 - stop, world_size=world_size, position=state["position"]
     )
-    assert_same(resumed, undisturbed[stop:])
+    assert_ranks_share_batches(ranks, undisturbed[stop:])
 
 
-def test_load_state_dict_goes_on_and_refuses_what_is_not_its_own(digits_shards: Path) -> None:
-    first = loader_of(digits_shards)
-    taken(first, 2)
-    second = loader_of(digits_shards)
+def test_load_state_dict_resumes_and_rejects_other_datasets_and_seeds(digits_shards: Path) -> None:
+    first = augmented_loader(digits_shards)
+    collect(first, 2)
+    second = augmented_loader(digits_shards)
     second.load_state_dict(first.state_dict())
-    assert np.array_equal(taken(second, 1)[0].samples, taken(first, 1)[0].samples)
+    assert np.array_equal(collect(second, 1)[0].samples, collect(first, 1)[0].samples)
     with pytest.raises(DataError, match="fingerprint"):
         second.load_state_dict(first.state_dict() | {"fingerprint": "other"})
     with pytest.raises(DataError, match="--seed"):
@@ -93,7 +88,7 @@ def test_load_state_dict_goes_on_and_refuses_what_is_not_its_own(digits_shards: 
 
 
 def test_a_second_iteration_ends_the_first(digits_shards: Path) -> None:
-    with loader_of(digits_shards) as loader:
+    with augmented_loader(digits_shards) as loader:
         first = iter(loader)
         next(first)
         second = iter(loader)
@@ -103,17 +98,19 @@ def test_a_second_iteration_ends_the_first(digits_shards: Path) -> None:
         assert loader.state_dict()["position"] == 3 * GLOBAL_BATCH_SIZE
 
 
-def test_an_epoch_and_its_end(digits_shards: Path) -> None:
+def test_an_epoch_has_every_sample_once(digits_shards: Path) -> None:
     dataset = Dataset(digits_shards)
     samples = dataset.manifest.splits["train"].samples
     steps = -(-samples // GLOBAL_BATCH_SIZE)
-    seen = np.concatenate([batch.samples for batch in loader_of(digits_shards, steps=steps)])
+    seen = np.concatenate([batch.samples for batch in augmented_loader(digits_shards, steps=steps)])
     assert len(seen) == steps * GLOBAL_BATCH_SIZE
     assert np.array_equal(np.sort(seen[:samples]), np.arange(samples))
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3, 4])
-def test_validation_is_every_sample_once_each_time(digits_shards: Path, world_size: int) -> None:
+def test_each_iteration_of_validation_has_every_sample_once(
+    digits_shards: Path, world_size: int
+) -> None:
     dataset = Dataset(digits_shards)
     index = dataset.split("val")
     loaders = [
@@ -135,7 +132,7 @@ def test_validation_is_every_sample_once_each_time(digits_shards: Path, world_si
         assert np.array_equal(labels, index.samples["label"][seen])
 
 
-def test_more_ranks_than_validation_samples_leave_some_without(digits_shards: Path) -> None:
+def test_some_ranks_have_no_batch_if_samples_are_fewer_than_ranks(digits_shards: Path) -> None:
     dataset = Dataset(digits_shards)
     world_size = len(dataset.split("val")) + 1
     batches = [
@@ -154,28 +151,25 @@ def test_more_ranks_than_validation_samples_leave_some_without(digits_shards: Pa
     assert sorted(map(len, batches)) == [0, 1]
 
 
-def test_a_training_image_is_its_window_resized(photographs: Path) -> None:
-    """Against a full decode by OpenCV, cut and resized by torchvision.
+def test_a_training_image_is_its_resized_crop(photographs: Path) -> None:
+    """Compared with a full decode by OpenCV, cropped and resized by torchvision.
 
-    At a window's border DALI repeats the last pixel, torchvision leaves it out of the mean: the
+    At a crop's border DALI repeats the last pixel, torchvision excludes it from the mean: the
     outermost pixels differ more.
     """
     dataset = Dataset(photographs)
     config = PipelineConfig(threads=2, image_size=160)
-    (batch,) = taken(
-        train_loader(dataset, config, global_batch_size=32, device=CPU),
-        1,
-    )
+    (batch,) = collect(train_loader(dataset, config, global_batch_size=32, device=CPU), 1)
     index = dataset.split("train")
-    drawn = draw_train_parameters(index, config, np.zeros(32, np.int64), batch.samples, 160)
-    assert 0 < drawn.mirror.sum() < 32
-    for number, sample in enumerate(batch.samples):
-        (top, left), (height, width) = drawn.start[number], drawn.shape[number]
+    parameters = draw_train_parameters(index, config, np.zeros(32, np.int64), batch.samples, 160)
+    assert 0 < parameters.mirror.sum() < 32
+    for i, sample in enumerate(batch.samples):
+        (top, left), (height, width) = parameters.start[i], parameters.shape[i]
         image = decoded(index, int(sample))[:, top : top + height, left : left + width]
         expected = v2.functional.resize(image, [160, 160], antialias=True)
-        if drawn.mirror[number]:
+        if parameters.mirror[i]:
             expected = expected.flip(-1)
-        difference = (batch.images[number].int() - expected.int()).abs().float()
+        difference = (batch.images[i].int() - expected.int()).abs().float()
         assert difference.mean() <= 1 and difference[:, 1:-1, 1:-1].max() <= 2
 
 
@@ -198,7 +192,7 @@ def test_validation_is_torchvisions_resize_and_center_crop(photographs: Path) ->
 
 
 def decoded(index: SplitIndex, sample: int) -> torch.Tensor:
-    """uint8 (3, H, W) of a sample, decoded whole by OpenCV."""
+    """uint8 (3, H, W) of a sample, decoded in full by OpenCV."""
     row = index.samples[sample]
     tar = index.directory / index.split.shards[row["shard"]].name
     with tar.open("rb") as file:
@@ -208,10 +202,10 @@ def decoded(index: SplitIndex, sample: int) -> torch.Tensor:
     return torch.from_numpy(image).permute(2, 0, 1)
 
 
-def test_batches_are_channels_last_and_stay_as_they_are(digits_shards: Path) -> None:
-    batches = taken(loader_of(digits_shards), 6)
-    kept = [batch.images.clone() for batch in batches]
-    for batch, copy in zip(batches, kept, strict=True):
+def test_batches_are_channels_last_and_not_overwritten(digits_shards: Path) -> None:
+    batches = collect(augmented_loader(digits_shards), 6)
+    copies = [batch.images.clone() for batch in batches]
+    for batch, copy in zip(batches, copies, strict=True):
         assert batch.images.dtype == torch.uint8 and batch.labels.dtype == torch.int64
         assert batch.images.shape == (GLOBAL_BATCH_SIZE, 3, 32, 32)
         assert batch.images.is_contiguous(memory_format=torch.channels_last)
@@ -219,18 +213,18 @@ def test_batches_are_channels_last_and_stay_as_they_are(digits_shards: Path) -> 
 
 
 def test_closing_frees_threads_and_files(digits_shards: Path) -> None:
-    def held() -> tuple[int, int]:
-        gc.collect()  # a loader that nobody holds keeps its index mapped until then
+    def open_resources() -> tuple[int, int]:
+        gc.collect()  # an unreferenced loader has its index mapped until then
         return threading.active_count(), len(os.listdir("/proc/self/fd"))  # noqa: PTH208
 
-    taken(loader_of(digits_shards), 1)
-    before = held()
+    collect(augmented_loader(digits_shards), 1)
+    before = open_resources()
     for _ in range(5):
-        taken(loader_of(digits_shards), 2)
-    assert held() == before
+        collect(augmented_loader(digits_shards), 2)
+    assert open_resources() == before
 
 
-def test_synthetic_batches_look_like_real_ones() -> None:
+def test_synthetic_batches_have_the_layout_of_real_ones() -> None:
     loader = synthetic_loader(
         batch_size=6, world_size=2, image_size=40, classes=3, device=CPU, end_position=30
     )

@@ -1,4 +1,4 @@
-"""MixUp and CutMix: pairs of neighbors, the same at any world size."""
+"""MixUp and CutMix mix the same pairs of neighbors at any world size."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def batch(count: int, *, side: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
     return images.permute(0, 3, 1, 2), torch.arange(count) % CLASSES
 
 
-def mixed_by(
+def mix_batch(
     mix: Mixing | None, *parts: torch.Tensor, position: int = 0
 ) -> tuple[torch.Tensor, torch.Tensor]:
     assert mix is not None
@@ -29,13 +29,15 @@ def mixed_by(
 
 @pytest.mark.parametrize("alphas", [(0.2, 0.0), (0.0, 1.0), (0.8, 1.0)])
 @pytest.mark.parametrize("world_size", [2, 3])
-def test_ranks_mix_as_one_alone_does(world_size: int, alphas: tuple[float, float]) -> None:
+def test_ranks_mix_the_same_pairs_as_one_process(
+    world_size: int, alphas: tuple[float, float]
+) -> None:
     images, labels = batch(12)
     config = PipelineConfig(seed=3, mixup_alpha=alphas[0], cutmix_alpha=alphas[1])
-    whole = mixed_by(mixing(config, classes=CLASSES, batch_size=12), images, labels, position=36)
+    whole = mix_batch(mixing(config, classes=CLASSES, batch_size=12), images, labels, position=36)
     size = 12 // world_size
     parts = [
-        mixed_by(
+        mix_batch(
             mixing(config, classes=CLASSES, batch_size=size, rank=rank),
             images[rank * size : (rank + 1) * size],
             labels[rank * size : (rank + 1) * size],
@@ -48,7 +50,7 @@ def test_ranks_mix_as_one_alone_does(world_size: int, alphas: tuple[float, float
     assert whole[0].is_contiguous(memory_format=torch.channels_last)
 
 
-def test_another_step_or_seed_mixes_otherwise() -> None:
+def test_another_step_or_seed_changes_the_weights() -> None:
     images, labels = batch(8)
     outcomes = []
     for seed, position in ((0, 0), (0, 8), (1, 0)):
@@ -58,7 +60,7 @@ def test_another_step_or_seed_mixes_otherwise() -> None:
     assert not torch.equal(outcomes[0], outcomes[2])
 
 
-def test_mixup_is_the_labels_share_of_both_images() -> None:
+def test_mixup_blends_images_with_the_weights_of_their_labels() -> None:
     images, labels = batch(64)
     mix = Mixing(seed=1, classes=CLASSES, mixup_alpha=0.5, cutmix_alpha=0.0)
     mixed, targets = mix(images, labels, 0)
@@ -74,33 +76,33 @@ def test_mixup_is_the_labels_share_of_both_images() -> None:
     assert torch.allclose(exact.float(), expected / 255, atol=1e-6)
 
 
-def test_cutmix_swaps_a_window_of_the_labels_share() -> None:
+def test_cutmix_swaps_a_box_of_the_labels_weight() -> None:
     images, labels = batch(64)
     mix = Mixing(seed=1, classes=CLASSES, mixup_alpha=0.0, cutmix_alpha=1.0)
     mixed, targets = mix(images, labels, 0)
     partner = torch.arange(64) ^ 1
-    own = (mixed == images).all(1)
-    assert ((mixed == images[partner]).all(1) | own).all()
-    share = own.float().mean((1, 2))
-    # Random images have pixels in common: one in 2^24.
+    unchanged = (mixed == images).all(1)
+    assert ((mixed == images[partner]).all(1) | unchanged).all()
+    share = unchanged.float().mean((1, 2))
+    # One pixel in 2^24 is equal in two random images.
     assert torch.allclose(targets[torch.arange(64), labels], share, atol=1e-3)
     assert len(share.unique()) > 20
 
 
-def test_with_both_each_takes_half_of_the_pairs() -> None:
+def test_with_both_half_of_the_pairs_get_cutmix() -> None:
     mix = Mixing(seed=0, classes=2, mixup_alpha=0.5, cutmix_alpha=1.0)
-    kept, _ = mix.drawn(np.arange(0, 8000, 2), 64, 64)
-    assert 0.46 < (kept == 1).mean() < 0.54
+    weights, _ = mix.mix_parameters(np.arange(0, 8000, 2), 64, 64)
+    assert 0.46 < (weights == 1).mean() < 0.54
 
 
 @pytest.mark.parametrize("alpha", [0.2, 0.5, 1.0])
-def test_shares_are_distributed_as_beta(alpha: float) -> None:
+def test_weights_are_distributed_as_beta(alpha: float) -> None:
     keys = random_words(7, np.arange(4000))
     share = beta(keys, np.full(4000, alpha))
     assert kstest(share, beta_distribution(alpha, alpha).cdf).pvalue > 1e-3
 
 
-def test_an_odd_batch_is_refused() -> None:
+def test_an_odd_batch_size_is_rejected() -> None:
     with pytest.raises(MisuseError, match="a rank's batch has 7 images"):
         mixing(PipelineConfig(mixup_alpha=0.2), classes=2, batch_size=7)
     assert mixing(PipelineConfig(), classes=2, batch_size=7) is None

@@ -1,4 +1,4 @@
-"""Settings become options, options become settings."""
+"""Fields become options, options become fields."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,45 +24,45 @@ class Example:
     quick: bool = setting(True, "Or not.")
 
 
-def filled(*arguments: str) -> Example:
-    taken: list[Example] = []
+def parse(*arguments: str) -> Example:
+    parsed: list[Example] = []
 
     @click.command()
     @options(Example)
     def command(**values: Any) -> None:
-        taken.append(pick_fields(Example, values))
+        parsed.append(pick_fields(Example, values))
 
     result = CliRunner().invoke(command, arguments)
     assert result.exit_code == 0, result.output
-    return taken[0]
+    return parsed[0]
 
 
-def test_defaults_are_the_class_s() -> None:
-    assert filled() == Example()
+def test_option_defaults_are_field_defaults() -> None:
+    assert parse() == Example()
 
 
 def test_options_fill_the_fields() -> None:
     arguments = "--number 5 --fraction 0.25 --pair 0.1 0.2 --no-quick"
-    assert filled(*arguments.split()) == Example(
+    assert parse(*arguments.split()) == Example(
         number=5, fraction=0.25, pair=(0.1, 0.2), quick=False
     )
 
 
 def test_help_lists_options_by_section() -> None:
     @dataclass(frozen=True, kw_only=True)
-    class Parts:
+    class Sections:
         first: int = setting(1, "No section.")
         second: int = setting(2, "Begins one.", section="Later")
-        third: int = setting(3, "Goes on with it.")
+        third: int = setting(3, "Is in the same section.")
 
     @click.command(cls=Command)
-    @options(Parts)
+    @options(Sections)
     def command(**values: Any) -> None:
-        pick_fields(Parts, values)
+        pick_fields(Sections, values)
 
-    told = CliRunner().invoke(command, ["--help"]).output
+    help_text = CliRunner().invoke(command, ["--help"]).output
     words = ("Options:", "--first", "--help", "Later:", "--second", "--third")
-    assert sorted(words, key=told.index) == list(words)
+    assert sorted(words, key=help_text.index) == list(words)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ class Renamed(Options):
     tta: str = setting("none", "Test-time augmentation.", aliases={"--flip-test": "flip"})
 
 
-def test_earlier_names_are_accepted_and_not_shown() -> None:
+def test_earlier_names_are_accepted_and_hidden() -> None:
     @click.command()
     @options(Renamed)
     def command(**values: Any) -> None:
@@ -101,13 +101,13 @@ def test_stored_settings_may_have_earlier_names(stored: dict[str, Any], expected
 
 
 @pytest.mark.parametrize("value", [0.0, 2.0, -1.0, float("nan"), float("inf")])
-def test_a_number_outside_its_bounds_is_refused(value: float) -> None:
+def test_a_number_out_of_bounds_is_rejected(value: float) -> None:
     with pytest.raises(MisuseError, match="--clip must be above 0 and below 2, not "):
         Renamed(clip=value)
 
 
-def preset(*arguments: str) -> Result:
-    """What `Example` becomes on a command with two options that fill in defaults."""
+def run_with_presets(*arguments: str) -> Result:
+    """Run a command with two options that set defaults; it prints its `Example`."""
     sizes = {"small": {"number": 1}, "large": {"number": 9, "pair": [0.5, 0.75], "quick": False}}
 
     @click.command()
@@ -120,8 +120,8 @@ def preset(*arguments: str) -> Result:
     return CliRunner().invoke(command, arguments)
 
 
-def test_defaults_of_a_preset(tmp_path: Path) -> None:
-    """Typed before presets, of presets the later one."""
+def test_explicit_options_override_presets(tmp_path: Path) -> None:
+    """And of two presets the later one."""
     profile = tmp_path / "profile.json"
     profile.write_text('{"number": 5}')
     large = "number=9, fraction=None, pair=(0.5, 0.75), quick=False"
@@ -133,31 +133,31 @@ def test_defaults_of_a_preset(tmp_path: Path) -> None:
         (f"--profile-file {profile} --size small", repr(Example(number=1))),
     ):
         quick = "--quick" in arguments
-        result = preset(*arguments.split())
+        result = run_with_presets(*arguments.split())
         assert result.output.strip() == expected.replace("False", "True" if quick else "False")
 
 
 @pytest.mark.parametrize(
-    ("text", "sentence"),
+    ("text", "message"),
     [
         (None, "profile.json can't be read (No such file or directory)"),
-        ("{", "profile.json is no JSON"),
-        ("[1]", "profile.json holds no JSON object"),
-        ('{"thread": 1, "number": 1}', "profile.json: there is no option for thread."),
+        ("{", "profile.json is not JSON"),
+        ("[1]", "profile.json is not a JSON object"),
+        ('{"thread": 1, "number": 1}', "profile.json: this command has no option thread."),
         ('{"number": "many"}', "'many' is not a valid integer"),
     ],
 )
-def test_a_profile_that_is_none_is_refused(tmp_path: Path, text: str | None, sentence: str) -> None:
+def test_an_invalid_profile_is_rejected(tmp_path: Path, text: str | None, message: str) -> None:
     path = tmp_path / "profile.json"
     if text is not None:
         path.write_text(text)
-    result = preset("--profile-file", str(path))
+    result = run_with_presets("--profile-file", str(path))
     assert result.exit_code == 2
-    assert sentence in " ".join(result.output.split())
+    assert message in " ".join(result.output.split())
 
 
 @pytest.mark.parametrize(
-    ("values", "sentence"),
+    ("values", "message"),
     [
         ({"seed": -1}, "--seed must be from 0"),
         ({"flip_probability": 1.5}, "--flip-probability must be from 0 to 1, not 1.5"),
@@ -171,13 +171,13 @@ def test_a_profile_that_is_none_is_refused(tmp_path: Path, text: str | None, sen
         ({"image_size": 64, "val_resize": 32}, "--val-resize 32 is smaller than --image-size 64"),
     ],
 )
-def test_values_without_sense_are_refused(values: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(MisuseError, match=sentence):
+def test_invalid_values_are_rejected(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(MisuseError, match=message):
         PipelineConfig(**values)
 
 
 @pytest.mark.parametrize(
-    ("median_px", "asked", "expected"),
+    ("median_px", "options", "expected"),
     [
         (8, {}, (32, 32)),
         (33, {}, (64, 64)),
@@ -188,11 +188,11 @@ def test_values_without_sense_are_refused(values: dict[str, Any], sentence: str)
         (4000, {"image_size": 224, "val_resize": 232}, (224, 232)),
     ],
 )
-def test_sizes_follow_the_images(
-    digits_shards: Any, median_px: int, asked: dict[str, int], expected: tuple[int, int]
+def test_default_sizes_depend_on_the_images(
+    digits_shards: Any, median_px: int, options: dict[str, int], expected: tuple[int, int]
 ) -> None:
     fields = vars(Dataset(digits_shards).manifest)
     spread = (1, median_px, 9999)
     manifest = Manifest(**(fields | {"heights": spread, "widths": spread}))
-    sizes = resolve_sizes(PipelineConfig(**asked), manifest)
+    sizes = resolve_sizes(PipelineConfig(**options), manifest)
     assert (sizes.image_size_px, sizes.resize_px) == expected

@@ -1,5 +1,5 @@
-"""Shards of other tasks than one class an image: their targets reach batches, are learned, and what
-doesn't go with them is refused."""
+"""Multi-label and regression: batches have their targets, the trainer learns them, and options that
+need classes are rejected."""
 
 import csv
 import shutil
@@ -40,7 +40,7 @@ COLUMNS: dict[str, dict[str, Callable[[int], float]]] = {
 def shards(
     request: pytest.FixtureRequest, digits_kaggle: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """The digits with other columns than their label; for reading only."""
+    """The digits with other columns than their label; read-only."""
     folder = tmp_path_factory.mktemp("targets")
     shutil.copytree(digits_kaggle / "train", folder / "kaggle" / "train")
     columns = COLUMNS[request.param]
@@ -55,7 +55,7 @@ def shards(
     return make_shards(folder / "kaggle", folder / "shards", *arguments)
 
 
-def test_targets_are_those_of_the_samples(shards: Path) -> None:
+def test_batches_have_the_stored_targets(shards: Path) -> None:
     dataset = Dataset(shards)
     with train_loader(
         dataset, PipelineConfig(threads=1), global_batch_size=16, device=CPU, end_position=48
@@ -66,7 +66,7 @@ def test_targets_are_those_of_the_samples(shards: Path) -> None:
             np.testing.assert_array_equal(batch.targets.numpy(), stored)
 
 
-def test_damaged_samples_of_validation_have_no_targets(shards: Path, tmp_path: Path) -> None:
+def test_bad_samples_of_validation_have_nan_targets(shards: Path, tmp_path: Path) -> None:
     copied = Path(shutil.copytree(shards, tmp_path / "shards"))
     damage(copied, "val", [3, 20])
     config = PipelineConfig(threads=1, max_bad=0.5)
@@ -76,7 +76,7 @@ def test_damaged_samples_of_validation_have_no_targets(shards: Path, tmp_path: P
     assert targets.isnan().sum() == 2 * targets.shape[1]
 
 
-def test_is_learned(shards: Path, tmp_path: Path) -> None:
+def test_the_trainer_learns_the_targets(shards: Path, tmp_path: Path) -> None:
     run(
         Settings.from_options(
             shards=str(shards),
@@ -110,7 +110,9 @@ def test_is_learned(shards: Path, tmp_path: Path) -> None:
         ({"sample_weights": "inverse-frequency"}, "--sample-weights"),
     ],
 )
-def test_what_needs_classes_is_refused(shards: Path, setting: dict[str, Any], flag: str) -> None:
+def test_options_that_need_classes_are_rejected(
+    shards: Path, setting: dict[str, Any], flag: str
+) -> None:
     config = PipelineConfig(threads=1, **setting)
     with pytest.raises(MisuseError, match=f"{flag}.*stored for (multi-label|regression)"):
         next(iter(train_loader(Dataset(shards), config, global_batch_size=16, device=CPU)))

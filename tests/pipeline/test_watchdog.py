@@ -1,4 +1,4 @@
-"""A loader that is stuck ends with a sentence, and leaves the process able to end."""
+"""A stuck loader stops with an error, and the process can exit."""
 
 import os
 import shutil
@@ -24,74 +24,74 @@ from pipeline.watchdog import StallWatchdog
 ROOT = Path(__file__).parents[2]
 
 
-def test_a_worker_does_things_in_order_and_ends() -> None:
-    worker, done = DaemonThread("test"), []
-    futures = [worker.submit(lambda n=n: done.append(n) or n) for n in range(100)]
+def test_a_daemon_thread_runs_functions_in_order() -> None:
+    thread, done = DaemonThread("test"), []
+    futures = [thread.submit(lambda n=n: done.append(n) or n) for n in range(100)]
     assert [future.result() for future in futures] == done == list(range(100))
-    worker.close(finally_do=lambda: done.append(-1))
+    thread.close(finally_do=lambda: done.append(-1))
     assert done[-1] == -1
 
 
-def test_a_worker_hands_errors_on() -> None:
-    worker = DaemonThread("test")
+def test_a_daemon_thread_passes_exceptions_to_the_future() -> None:
+    thread = DaemonThread("test")
 
     def fail() -> None:
         raise StopIteration("end")
 
     with pytest.raises(StopIteration, match="end"):
-        worker.submit(fail).result()
-    assert worker.submit(lambda: 5).result() == 5
-    worker.close()
+        thread.submit(fail).result()
+    assert thread.submit(lambda: 5).result() == 5
+    thread.close()
 
 
-def test_a_stuck_worker_is_left_behind() -> None:
-    worker, let_go = DaemonThread("test"), threading.Event()
-    stuck, behind = worker.submit(let_go.wait), worker.submit(lambda: None)
-    worker.close(wait=False)
-    for future in (stuck, behind):
+def test_closing_does_not_wait_for_a_stuck_thread() -> None:
+    thread, released = DaemonThread("test"), threading.Event()
+    stuck, queued = thread.submit(released.wait), thread.submit(lambda: None)
+    thread.close(wait=False)
+    for future in (stuck, queued):
         assert future.done()
-    let_go.set()
+    released.set()
 
 
-def test_a_watch_counts_from_the_last_move() -> None:
-    watch, worker, let_go = StallWatchdog(0.3, rank=3), DaemonThread("test"), threading.Event()
-    watch.move("reading a.tar")
+def test_the_timeout_starts_at_the_last_heartbeat() -> None:
+    watchdog, thread, released = StallWatchdog(0.3, rank=3), DaemonThread("test"), threading.Event()
+    watchdog.heartbeat("reading a.tar")
 
-    def slow_but_moving() -> int:
+    def slow_with_heartbeats() -> int:
         for _ in range(8):
             time.sleep(0.1)
-            watch.move()
+            watchdog.heartbeat()
         return 7
 
-    assert watch.wait(worker.submit(slow_but_moving)) == 7
+    assert watchdog.wait(thread.submit(slow_with_heartbeats)) == 7
     with pytest.raises(DataError, match=r"Rank 3 is stuck: .* 0.3 s .* while reading a\.tar"):
-        watch.wait(worker.submit(let_go.wait))
-    assert watch.stalled
-    watch.decoding = "DALI decodes step 5"
+        watchdog.wait(thread.submit(released.wait))
+    assert watchdog.stalled
+    watchdog.decoding = "DALI decodes step 5"
     with pytest.raises(DataError, match="while DALI decodes step 5"):
-        watch.wait(worker.submit(let_go.wait))
-    let_go.set()
-    worker.close()
+        watchdog.wait(thread.submit(released.wait))
+    released.set()
+    thread.close()
 
 
-def test_a_timeout_of_the_system_is_not_a_stall() -> None:
-    worker = DaemonThread("test")
+def test_a_timeout_error_of_the_function_is_not_a_stall() -> None:
+    thread = DaemonThread("test")
 
     def fail() -> None:
         raise TimeoutError("Connection timed out")
 
     with pytest.raises(TimeoutError, match="Connection timed out"):
-        StallWatchdog(60, rank=0).wait(worker.submit(fail))
-    worker.close()
+        StallWatchdog(60, rank=0).wait(thread.submit(fail))
+    thread.close()
 
 
 @pytest.fixture
 def hanging(digits_shards: Path, tmp_path: Path) -> Iterator[Path]:
-    """Shards that hang when they are opened, once ``hang`` is called."""
+    """Shards that hang when they are opened after a call of ``hang``."""
     shards = Path(shutil.copytree(digits_shards, tmp_path / "shards"))
     yield shards
     for tar in shards.glob("train-*.tar"):
-        if tar.is_fifo():  # let the threads go that were left behind
+        if tar.is_fifo():  # unblock the stuck threads
             os.close(os.open(tar, os.O_RDWR))
 
 
@@ -101,7 +101,7 @@ def hang(shards: Path) -> None:
         os.mkfifo(tar)
 
 
-def loader_of(shards: Path, **settings: float) -> Loader:
+def rank_1_of_2(shards: Path, **settings: float) -> Loader:
     return train_loader(
         Dataset(shards),
         PipelineConfig(threads=1, **settings),  # type: ignore[arg-type]
@@ -112,21 +112,21 @@ def loader_of(shards: Path, **settings: float) -> Loader:
     )
 
 
-def test_a_hanging_shard_is_named(hanging: Path) -> None:
-    loader = loader_of(hanging, stall_timeout=0.5)
+def test_the_error_names_a_shard_that_hangs(hanging: Path) -> None:
+    loader = rank_1_of_2(hanging, stall_timeout=0.5)
     hang(hanging)
-    sentence = r"Rank 1 is stuck: nothing has moved for 0.5 s .* reading .*train-000000\.tar"
-    with pytest.raises(DataError, match=sentence), loader:
+    message = r"Rank 1 is stuck: no progress for 0.5 s .* reading .*train-000000\.tar"
+    with pytest.raises(DataError, match=message), loader:
         next(iter(loader))
 
 
-def test_a_slow_consumer_is_no_stall(digits_shards: Path) -> None:
-    with loader_of(digits_shards, stall_timeout=0.4) as loader:
+def test_a_slow_consumer_is_not_a_stall(digits_shards: Path) -> None:
+    with rank_1_of_2(digits_shards, stall_timeout=0.4) as loader:
         for _ in islice(loader, 3):
             time.sleep(0.6)
 
 
-def test_a_process_with_a_stuck_loader_ends(hanging: Path) -> None:
+def test_a_process_with_a_stuck_loader_exits(hanging: Path) -> None:
     script = (
         "import os, sys, torch\n"
         "from pipeline import Dataset, PipelineConfig, train_loader\n"

@@ -41,7 +41,7 @@ def test_a_reader_made_from_the_pages_sees_an_epoch_of_the_loader(digits_shards:
         end_position=2 * len(index),
     ) as loader:
         (batch,) = loader
-    reader = ShardReader(index, verify=True, watch=StallWatchdog(0, 0))
+    reader = ShardReader(index, verify=True, watchdog=StallWatchdog(0, 0))
     images, damaged = reader.read(batch.samples)
     reader.close()
     assert not damaged

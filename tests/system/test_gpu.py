@@ -16,7 +16,7 @@ from pipeline.build import train_loader, val_loader
 from pipeline.config import PipelineConfig
 from pipeline.mixup import Mixing
 from pipeline.storage.dataset import Dataset
-from tests.helpers.damage import damage, some
+from tests.helpers.damage import damage, random_samples
 from tests.helpers.runs import train
 
 pytestmark = pytest.mark.gpu
@@ -104,7 +104,7 @@ def test_a_resume_goes_on_with_the_same_pixels(digits_shards: Path) -> None:
 
 def test_damaged_samples_are_replaced_by_the_same(digits_shards: Path, tmp_path: Path) -> None:
     shards = Path(shutil.copytree(digits_shards, tmp_path / "shards"))
-    bad = some(shards, "train", 0.02)
+    bad = random_samples(shards, "train", 0.02)
     damage(shards, "train", bad, "zeros")
     expected = training_batches(shards, CPU, 40, max_bad=0.1)
     for batch, one in zip(training_batches(shards, GPU, 40, max_bad=0.1), expected, strict=True):

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tests.helpers import rank_watcher, tiny_trainer
-from tests.helpers.damage import damage, some
+from tests.helpers.damage import damage, random_samples
 from tests.helpers.processes import Torchrun, lines
 
 SMALL = ["--model", tiny_trainer.MODEL, "--global-batch-size", "48", "--log-every", "1"]
@@ -43,7 +43,7 @@ def test_lists_bad_samples_once_and_too_many_end_all_ranks(
     digits_shards: Path, tmp_path: Path, loaded: ForkServerContext
 ) -> None:
     shards = Path(shutil.copytree(digits_shards, tmp_path / "shards"))
-    bad = some(shards, "train", 0.05)
+    bad = random_samples(shards, "train", 0.05)
     damage(shards, "train", bad)
     words = (TRAINER, "--shards", shards, *SMALL, "--epochs", "0.5", "--out", "run")
     exit_code, output = Torchrun(loaded, 2, *words, "--max-bad", "0.1", folder=tmp_path).end()

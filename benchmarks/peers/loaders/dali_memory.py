@@ -32,7 +32,7 @@ def batches(task: Task) -> Iterator[Batch]:
         world_size=1,
     )
     graph = graph_config(dataset, config, device, task.batch_size, training=True)
-    reader = ShardReader(index, verify=True, watch=StallWatchdog(0, rank=0))
+    reader = ShardReader(index, verify=True, watchdog=StallWatchdog(0, rank=0))
     planned = [plan.batch_at(step) for step in range(plan.steps or 0)]
     stored = [source_images(reader.read(batch.samples)[0], graph) for batch in planned]
     reader.close()

@@ -1,4 +1,4 @@
-"""Each operation of TrivialAugment and RandAugment: torchvision's own pixels."""
+"""The operations of TrivialAugment and RandAugment give torchvision's pixels."""
 
 import itertools
 from typing import NamedTuple
@@ -10,13 +10,13 @@ from nvidia.dali import fn
 from sklearn.datasets import load_sample_images
 from torchvision.transforms import InterpolationMode, v2
 
-from pipeline.dali.augment_ops import operate
+from pipeline.dali.augment_ops import apply_operation
 from pipeline.dali.decode_graph import GraphConfig, new_pipeline
 from pipeline.plan.auto_augment import Operation, amounts, largest_magnitudes, matrices
 
 SIDE_PX = 224
 STRENGTHS = (1, 13, 30)
-THEIRS = {
+TORCHVISION_NAMES = {
     Operation.SHEAR_X: "ShearX",
     Operation.SHEAR_Y: "ShearY",
     Operation.TRANSLATE_X: "TranslateX",
@@ -25,7 +25,7 @@ THEIRS = {
 }
 
 # Levels of 255 by which a pixel may differ, and the share of pixels that may differ by more; the
-# reasons stand in operations.py.
+# reasons are in augment_ops.py.
 TOLERANCE = {
     Operation.ROTATE: (0, 0.01),
     Operation.BRIGHTNESS: (1, 0),
@@ -47,12 +47,12 @@ CASES = [Case(*case) for case in itertools.product(Operation, STRENGTHS, (-1, 1)
 
 
 def photographs() -> np.ndarray:
-    """uint8 (2, 224, 224, 3): parts of scikit-learn's photographs, the second made dull."""
+    """uint8 (2, 224, 224, 3): crops of scikit-learn's photographs, the second with low contrast."""
     first, second = load_sample_images().images
     return np.stack([first[:SIDE_PX, :SIDE_PX], second[-SIDE_PX:, :SIDE_PX] // 3 + 40])
 
 
-def operated(images: np.ndarray, policy: str) -> np.ndarray:
+def apply_all(images: np.ndarray, policy: str) -> np.ndarray:
     """uint8 (cases, B, H, W, 3): every case of every image, in one batch."""
     operation, strength, sign = np.repeat(np.array(CASES), len(images), axis=0).T
     magnitude = largest_magnitudes(policy, SIDE_PX)[operation] * strength / 30
@@ -76,7 +76,7 @@ def operated(images: np.ndarray, policy: str) -> np.ndarray:
     def outputs() -> object:
         layouts = ["HWC", "", "", ""]
         nodes = fn.external_source(lambda: inputs, num_outputs=4, batch=True, layout=layouts)
-        return operate(nodes[0], nodes[1], nodes[2], nodes[3])
+        return apply_operation(nodes[0], nodes[1], nodes[2], nodes[3])
 
     pipeline = new_pipeline(outputs, config)
     pipeline.build()
@@ -84,10 +84,10 @@ def operated(images: np.ndarray, policy: str) -> np.ndarray:
     return np.array(out.as_tensor()).reshape(len(CASES), *images.shape)
 
 
-def torchvisions(images: np.ndarray, policy: str, case: Case) -> np.ndarray:
+def apply_torchvision(images: np.ndarray, policy: str, case: Case) -> np.ndarray:
     """The same case of every image, (B, H, W, 3)."""
     transform = v2.TrivialAugmentWide() if policy == "trivial" else v2.RandAugment()
-    name = THEIRS.get(case.operation, case.operation.name.capitalize())
+    name = TORCHVISION_NAMES.get(case.operation, case.operation.name.capitalize())
     magnitudes, signed = transform._AUGMENTATION_SPACE[name]
     values = magnitudes(31, SIDE_PX, SIDE_PX)
     value = 0.0 if values is None else float(values[case.strength]) * (case.sign if signed else 1)
@@ -99,10 +99,10 @@ def torchvisions(images: np.ndarray, policy: str, case: Case) -> np.ndarray:
 
 
 @pytest.mark.parametrize("policy", ["trivial", "rand"])
-def test_pixels_are_torchvisions(policy: str) -> None:
+def test_operations_give_torchvisions_pixels(policy: str) -> None:
     images = photographs()
-    for case, ours in zip(CASES, operated(images, policy), strict=True):
-        theirs = torchvisions(images, policy, case)
+    for case, ours in zip(CASES, apply_all(images, policy), strict=True):
+        theirs = apply_torchvision(images, policy, case)
         if case.operation == Operation.SHARPNESS:
             ours, theirs = ours[:, 1:-1, 1:-1], theirs[:, 1:-1, 1:-1]
         levels, share = TOLERANCE.get(case.operation, (0, 0))
@@ -110,8 +110,8 @@ def test_pixels_are_torchvisions(policy: str) -> None:
         assert beyond.mean() <= share, (case, beyond.mean())
 
 
-def test_a_channel_of_one_level_stays_as_it_is() -> None:
+def test_a_channel_of_one_level_does_not_change() -> None:
     plain = np.full((1, SIDE_PX, SIDE_PX, 3), (0, 130, 255), np.uint8)
-    for case, ours in zip(CASES, operated(plain, "trivial"), strict=True):
+    for case, ours in zip(CASES, apply_all(plain, "trivial"), strict=True):
         if case.operation in (Operation.AUTOCONTRAST, Operation.EQUALIZE):
-            assert np.array_equal(ours, torchvisions(plain, "trivial", case)), case
+            assert np.array_equal(ours, apply_torchvision(plain, "trivial", case)), case

@@ -29,10 +29,12 @@ def graph_of(config: PipelineConfig, device_id: int | None, **fields: Any) -> Gr
 
 
 def traced(
-    device_id: int | None, *, decoded: str | None = None, masks: bool = False, **settings: Any
+    device_id: int | None, *, decoded_cache: str | None = None, masks: bool = False, **settings: Any
 ) -> tuple[DataNode, Operators]:
     """The graph's last output and, for each operator behind it, its arguments as DALI has them."""
-    graph = graph_of(PipelineConfig(**settings), device_id, decoded=decoded, masks=masks)
+    graph = graph_of(
+        PipelineConfig(**settings), device_id, decoded_cache=decoded_cache, masks=masks
+    )
     made: list[DataNode] = []
 
     def outputs() -> tuple[DataNode, ...]:
@@ -63,7 +65,7 @@ def traced(
 
 @pytest.mark.parametrize("color", [False, True])
 @pytest.mark.parametrize(("device_id", "device"), [(None, "cpu"), (0, "gpu")])
-def test_images_come_out_on_the_device(device_id: int | None, device: str, color: bool) -> None:
+def test_output_images_are_on_the_device(device_id: int | None, device: str, color: bool) -> None:
     images, operators = traced(device_id, color_jitter=0.4 if color else 0.0)
     assert images.device == device
     decoder = operators.pop("decoders__ImageSlice")
@@ -83,7 +85,7 @@ def test_both_devices_get_the_same_operators_and_arguments() -> None:
 
 
 @pytest.mark.parametrize(("device_id", "device"), [(None, "cpu"), (0, "gpu")])
-def test_operations_run_where_the_images_are(device_id: int | None, device: str) -> None:
+def test_operations_run_on_the_device_of_the_images(device_id: int | None, device: str) -> None:
     images, operators = traced(device_id, auto_augment="trivial", erase_probability=0.1)
     assert images.device == device
     for name in ("WarpAffine", "Brightness", "Filter", "Equalize", "reductions__Max", "Erase"):
@@ -91,7 +93,7 @@ def test_operations_run_where_the_images_are(device_id: int | None, device: str)
 
 
 @pytest.mark.parametrize("device_id", [None, 0])
-def test_masks_stay_on_the_host_and_take_the_nearest_pixel(device_id: int | None) -> None:
+def test_masks_stay_on_the_host_and_use_the_nearest_pixel(device_id: int | None) -> None:
     masks, operators = traced(device_id, masks=True, auto_augment="trivial", color_jitter=0.4)
     assert masks.device == "cpu"
     assert {arguments["device"] for arguments in operators.values()} == {"cpu"}
@@ -112,11 +114,11 @@ def test_memory_is_allocated_for_the_largest_image() -> None:
 
 @pytest.mark.parametrize("auto_augment", ["none", "rand"])
 @pytest.mark.parametrize(("device_id", "device"), [(None, "cpu"), (0, "gpu")])
-@pytest.mark.parametrize("decoded", ["host", "device"])
-def test_decoded_images_are_cut_instead(
-    device_id: int | None, device: str, decoded: str, auto_augment: str
+@pytest.mark.parametrize("decoded_cache", ["host", "device"])
+def test_decoded_images_are_cropped_instead_of_decoded(
+    device_id: int | None, device: str, decoded_cache: str, auto_augment: str
 ) -> None:
-    images, operators = traced(device_id, decoded=decoded, auto_augment=auto_augment)
+    images, operators = traced(device_id, decoded_cache=decoded_cache, auto_augment=auto_augment)
     _, otherwise = traced(device_id, auto_augment=auto_augment)
     assert images.device == device
     assert operators.pop("Slice")["device"] == "cpu"

@@ -1,4 +1,4 @@
-"""Augmentation: torchvision's distribution and geometry, from a pure function."""
+"""Augmentation has torchvision's distribution and geometry, and is a pure function."""
 
 from dataclasses import fields
 from typing import Any
@@ -31,7 +31,7 @@ EVERYTHING: dict[str, Any] = {
 sides = st.lists(st.integers(1, 3000), min_size=1, max_size=20)
 
 
-def drawn(
+def draw(
     heights: list[int], widths: list[int], *, seed: int = 0, first: int = 0, **changes: Any
 ) -> Parameters:
     count = len(heights)
@@ -46,18 +46,18 @@ def drawn(
 
 
 @given(heights=sides, widths=sides, seed=st.integers(0, 2**63 - 1))
-def test_windows_lie_in_their_images(heights: list[int], widths: list[int], seed: int) -> None:
+def test_crops_are_within_their_images(heights: list[int], widths: list[int], seed: int) -> None:
     count = min(len(heights), len(widths))
-    parameters = drawn(heights[:count], widths[:count], seed=seed)
+    parameters = draw(heights[:count], widths[:count], seed=seed)
     size = np.stack([heights[:count], widths[:count]], axis=1)
     assert (parameters.start >= 0).all()
     assert (parameters.shape >= 1).all()
     assert (parameters.start + parameters.shape <= size).all()
 
 
-def test_a_sample_is_treated_alike_in_any_batch() -> None:
-    together = drawn([300] * 64, [400] * 64)
-    apart = drawn([300] * 16, [400] * 16, first=48)
+def test_augmentation_does_not_depend_on_the_batch() -> None:
+    together = draw([300] * 64, [400] * 64)
+    apart = draw([300] * 16, [400] * 16, first=48)
     for field in fields(Parameters):
         assert np.array_equal(getattr(together, field.name)[48:], getattr(apart, field.name))
 
@@ -71,8 +71,10 @@ def test_a_sample_is_treated_alike_in_any_batch() -> None:
         ({"erase_probability": 0.0}, {"hole_start", "hole_shape"}),
     ],
 )
-def test_what_is_off_leaves_the_rest_as_it_is(off: dict[str, Any], missing: set[str]) -> None:
-    everything, others = drawn([30] * 64, [40] * 64), drawn([30] * 64, [40] * 64, **off)
+def test_disabling_one_augmentation_does_not_change_others(
+    off: dict[str, Any], missing: set[str]
+) -> None:
+    everything, others = draw([30] * 64, [40] * 64), draw([30] * 64, [40] * 64, **off)
     assert set(train_parameter_names(PipelineConfig(**(EVERYTHING | off)))).isdisjoint(missing)
     for field in fields(Parameters):
         if field.name in missing:
@@ -82,39 +84,39 @@ def test_what_is_off_leaves_the_rest_as_it_is(off: dict[str, Any], missing: set[
 
 
 @pytest.mark.parametrize(("height", "width"), [(375, 500), (500, 333), (40, 400)])
-def test_windows_are_distributed_as_random_resized_crop(height: int, width: int) -> None:
+def test_crops_are_distributed_as_random_resized_crop(height: int, width: int) -> None:
     count = 4000
     torch.manual_seed(0)
     image = torch.zeros(1, height, width)
     reference = v2.RandomResizedCrop(224)
     theirs = np.array([list(reference.make_params([image]).values()) for _ in range(count)])
-    parameters = drawn([height] * count, [width] * count)
+    parameters = draw([height] * count, [width] * count)
     ours = np.concatenate([parameters.start, parameters.shape], axis=1)
     for column in range(4):
         assert ks_2samp(ours[:, column], theirs[:, column]).pvalue > 1e-3
 
 
-def test_flips_and_colors_keep_to_their_ranges() -> None:
-    parameters = drawn([100] * 10_000, [100] * 10_000, flip_probability=0.25)
+def test_flips_and_colors_are_within_their_ranges() -> None:
+    parameters = draw([100] * 10_000, [100] * 10_000, flip_probability=0.25)
     assert 0.23 < parameters.mirror.mean() < 0.27
     for name in ("brightness", "contrast", "saturation"):
         factors = getattr(parameters, name)
         assert 0.6 <= factors.min() < 0.61 and 1.39 < factors.max() <= 1.4
 
 
-def test_hues_keep_to_their_range() -> None:
-    hue = drawn([100] * 10_000, [100] * 10_000).hue
+def test_hues_are_within_their_range() -> None:
+    hue = draw([100] * 10_000, [100] * 10_000).hue
     assert hue is not None
     assert -30 <= hue.min() < -29 and 29 < hue.max() <= 30 and abs(hue.mean()) < 1
 
 
-def test_holes_are_distributed_as_random_erasing() -> None:
+def test_erase_boxes_are_distributed_as_random_erasing() -> None:
     count = 4000
     torch.manual_seed(0)
     image, reference = torch.zeros(3, SIDE_PX, SIDE_PX), v2.RandomErasing()
     drawn_by_torchvision = [reference.make_params([image]) for _ in range(count)]
     theirs = np.array([[params[side] for side in "ijhw"] for params in drawn_by_torchvision])
-    parameters = drawn([400] * count, [300] * count, erase_probability=1.0)
+    parameters = draw([400] * count, [300] * count, erase_probability=1.0)
     assert parameters.hole_start is not None and parameters.hole_shape is not None
     assert (parameters.hole_start + parameters.hole_shape <= SIDE_PX).all()
     ours = np.concatenate([parameters.hole_start, parameters.hole_shape], axis=1)
@@ -122,15 +124,15 @@ def test_holes_are_distributed_as_random_erasing() -> None:
         assert ks_2samp(ours[:, column], theirs[:, column]).pvalue > 1e-3
 
 
-def test_as_many_holes_as_asked_for() -> None:
-    shape = drawn([400] * 10_000, [300] * 10_000, erase_probability=0.25).hole_shape
+def test_erase_probability_is_the_fraction_of_erased_images() -> None:
+    shape = draw([400] * 10_000, [300] * 10_000, erase_probability=0.25).hole_shape
     assert shape is not None
     assert 0.23 < (shape > 0).all(axis=1).mean() < 0.27
     assert 0.73 < (shape == 0).all(axis=1).mean() < 0.77
 
 
-def test_trivial_augment_draws_every_operation_and_strength_alike() -> None:
-    parameters = drawn([100] * 28_000, [100] * 28_000)
+def test_trivial_augment_draws_operations_and_strengths_uniformly() -> None:
+    parameters = draw([100] * 28_000, [100] * 28_000)
     assert parameters.operation is not None and parameters.amount is not None
     operation = parameters.operation[:, 0]
     assert parameters.operation.shape == (28_000, 1)
@@ -140,8 +142,8 @@ def test_trivial_augment_draws_every_operation_and_strength_alike() -> None:
     assert amount.min() == pytest.approx(0.01) and amount.max() == pytest.approx(1.99)
 
 
-def test_rand_augment_takes_its_operations_and_strength() -> None:
-    parameters = drawn(
+def test_rand_augment_uses_its_number_of_operations_and_strength() -> None:
+    parameters = draw(
         [100] * 5000,
         [100] * 5000,
         auto_augment="rand",
@@ -159,7 +161,7 @@ def test_rand_augment_takes_its_operations_and_strength() -> None:
 
 
 @given(heights=sides, widths=sides, crop=st.integers(1, 256))
-def test_validation_region_lies_in_the_image(
+def test_validation_regions_are_within_the_image(
     heights: list[int], widths: list[int], crop: int
 ) -> None:
     count = min(len(heights), len(widths))

@@ -1,4 +1,4 @@
-"""Order: every sample once an epoch, whoever asks, from wherever they start."""
+"""Orders have every sample once per epoch, at any world size and from any position."""
 
 from collections import Counter
 
@@ -29,10 +29,12 @@ def test_an_epoch_is_a_permutation(count: int, seed: int, epoch: int) -> None:
     assert np.array_equal(np.sort(order), np.arange(count))
 
 
-@given(count=st.integers(1, 10**12), place=st.integers(0, 10**12), seed=seeds)
-def test_a_place_needs_no_table(count: int, place: int, seed: int) -> None:
-    chosen = permute(np.array([place % count]), seed, 1, count=count)
-    assert 0 <= chosen[0] < count
+@given(count=st.integers(1, 10**12), index=st.integers(0, 10**12), seed=seeds)
+def test_permute_evaluates_single_indices_of_large_ranges(
+    count: int, index: int, seed: int
+) -> None:
+    samples = permute(np.array([index % count]), seed, 1, count=count)
+    assert 0 <= samples[0] < count
 
 
 shard_sizes = st.lists(st.integers(1, 60), min_size=1, max_size=12)
@@ -40,7 +42,7 @@ shard_sizes = st.lists(st.integers(1, 60), min_size=1, max_size=12)
 
 @st.composite
 def orders(draw: st.DrawFn) -> tuple[Order, int]:
-    """An order in which every sample comes once an epoch, and the number of samples."""
+    """An order that has every sample once per epoch, and the number of samples."""
     sizes, seed = draw(shard_sizes), draw(seeds)
     order = draw(
         st.sampled_from(
@@ -60,7 +62,7 @@ def orders(draw: st.DrawFn) -> tuple[Order, int]:
     per_rank=st.integers(1, 24),
     epochs=st.integers(1, 3),
 )
-def test_union_over_ranks_is_every_sample_once_an_epoch(
+def test_all_ranks_together_have_every_sample_once_per_epoch(
     order: tuple[Order, int], world_size: int, per_rank: int, epochs: int
 ) -> None:
     at, samples = order
@@ -83,7 +85,7 @@ def test_union_over_ranks_is_every_sample_once_an_epoch(
 
 
 @given(order=orders(), positions=st.lists(st.integers(0, 10**6), min_size=1, max_size=50))
-def test_a_position_alone_is_what_it_is_among_others(
+def test_a_position_does_not_depend_on_other_positions(
     order: tuple[Order, int], positions: list[int]
 ) -> None:
     at, _ = order
@@ -92,7 +94,7 @@ def test_a_position_alone_is_what_it_is_among_others(
 
 
 @given(sizes=shard_sizes, window=st.integers(1, 15), seed=seeds, epoch=st.integers(0, 100))
-def test_a_window_reads_few_shards_at_a_time(
+def test_a_shuffle_window_reads_few_shards_at_a_time(
     sizes: list[int], window: int, seed: int, epoch: int
 ) -> None:
     samples = sum(sizes)
@@ -103,14 +105,14 @@ def test_a_window_reads_few_shards_at_a_time(
     while sum(map(len, runs)) < samples:
         rest = shards[sum(map(len, runs)) :]
         _, first = np.unique(rest, return_index=True)
-        wanted = rest[np.sort(first)][: min(window, len(first))]
-        runs.append(rest[: int(np.isin(rest, wanted).sum())])
+        window_shards = rest[np.sort(first)][: min(window, len(first))]
+        runs.append(rest[: int(np.isin(rest, window_shards).sum())])
         assert len(np.unique(runs[-1])) <= window
         assert not np.isin(runs[-1], seen).any()
         seen = np.append(seen, runs[-1])
 
 
-def test_a_window_of_all_shards_differs_by_epoch_and_seed() -> None:
+def test_a_shuffle_window_of_all_shards_differs_by_epoch_and_seed() -> None:
     sizes = np.full(10, 30)
     orders = [
         window_order(sizes, 10, seed)(np.arange(300) + e * 300)[1]
@@ -126,21 +128,23 @@ def test_a_window_of_all_shards_differs_by_epoch_and_seed() -> None:
     seed=seeds,
     start=st.integers(0, 10**12),
 )
-def test_rare_classes_come_as_often_as_others(counts: list[int], seed: int, start: int) -> None:
+def test_inverse_frequency_gives_classes_equal_counts(
+    counts: list[int], seed: int, start: int
+) -> None:
     labels = np.repeat(np.arange(len(counts)), counts).astype(np.int32)
     at = weighted_order(labels, inverse_frequency(labels, len(counts)), seed)
     draws = 6000
     visits, samples = at(np.arange(start, start + draws))
     assert np.array_equal(visits, np.arange(start, start + draws))
-    found = np.bincount(labels[samples], minlength=len(counts))
+    class_counts = np.bincount(labels[samples], minlength=len(counts))
     present = np.array(counts) > 0
     share = 1 / present.sum()
-    assert not found[~present].any()
+    assert not class_counts[~present].any()
     # Six standard deviations of a binomial count.
-    assert (abs(found[present] - draws * share) <= 6 * np.sqrt(draws * share) + 1e-9).all()
+    assert (abs(class_counts[present] - draws * share) <= 6 * np.sqrt(draws * share) + 1e-9).all()
 
 
-def test_samples_of_a_class_come_alike() -> None:
+def test_samples_of_a_class_are_drawn_uniformly() -> None:
     labels = np.repeat([0, 1], [900, 100]).astype(np.int32)
     at = weighted_order(labels, np.array([1.0, 3.0]), seed=3)
     _, samples = at(np.arange(100_000))
@@ -150,7 +154,7 @@ def test_samples_of_a_class_come_alike() -> None:
 
 
 @given(order=orders(), times=st.integers(2, 4))
-def test_repeated_samples_come_in_a_row_with_visits_of_their_own(
+def test_repeated_samples_are_consecutive_and_have_distinct_visits(
     order: tuple[Order, int], times: int
 ) -> None:
     at, samples = order
@@ -193,7 +197,7 @@ def test_validation_is_every_sample_once(samples: int, world_size: int) -> None:
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
-def test_all_orders_of_few_samples_are_about_as_likely() -> None:
+def test_permutations_of_four_samples_are_equally_likely() -> None:
     orders = Counter(
         tuple(permute(np.arange(4), seed, 0, count=4).tolist()) for seed in range(4800)
     )
@@ -211,6 +215,8 @@ def test_epochs_are_uncorrelated() -> None:
 
 
 @pytest.mark.parametrize(("global_batch_size", "near"), [(10, "9 or 12"), (2, "3 or 6")])
-def test_a_batch_that_ranks_cannot_share_is_refused(global_batch_size: int, near: str) -> None:
+def test_a_batch_size_that_ranks_do_not_divide_is_rejected(
+    global_batch_size: int, near: str
+) -> None:
     with pytest.raises(MisuseError, match=f"{global_batch_size} can't be divided by 3.*{near}"):
         per_rank_batch_size(global_batch_size, 3)

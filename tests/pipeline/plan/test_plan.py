@@ -1,4 +1,4 @@
-"""Plans: stopped anywhere and gone on with any number of ranks, the rest is the same."""
+"""A plan that is resumed anywhere is the same at any world size."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -22,7 +22,7 @@ CONFIG = PipelineConfig(
 )
 SIZE_AT = progressive_size(32, 128, epochs=2, epoch_positions=1438)
 GLOBAL_BATCH_SIZE = 12
-# Epochs are of 1,438 samples: the run crosses two of their borders.
+# Epochs have 1,438 samples: the run ends in its third.
 STEPS = 300
 
 
@@ -43,7 +43,7 @@ def global_batch(shards: Path, *, start: int, step: int, world_size: int) -> lis
     ]
 
 
-def joined(batches: list[PlannedBatch]) -> dict[str, np.ndarray]:
+def concatenate(batches: list[PlannedBatch]) -> dict[str, np.ndarray]:
     columns = {
         field.name: np.concatenate([getattr(batch.parameters, field.name) for batch in batches])
         for field in fields(Parameters)
@@ -53,13 +53,13 @@ def joined(batches: list[PlannedBatch]) -> dict[str, np.ndarray]:
 
 @settings(max_examples=50)
 @given(data=st.data(), world_size=st.sampled_from([1, 2, 3, 4, 6, 12]))
-def test_the_rest_is_the_same_at_any_world_size(
+def test_a_resumed_plan_is_the_same_at_any_world_size(
     digits_shards: Path, data: st.DataObject, world_size: int
 ) -> None:
     stop = data.draw(st.integers(0, STEPS), label="stop")
     step = data.draw(st.integers(stop, STEPS), label="step")
-    whole = joined(global_batch(digits_shards, start=0, step=step, world_size=1))
-    resumed = joined(
+    whole = concatenate(global_batch(digits_shards, start=0, step=step, world_size=1))
+    resumed = concatenate(
         global_batch(
             digits_shards,
             start=stop * GLOBAL_BATCH_SIZE,
@@ -72,7 +72,7 @@ def test_the_rest_is_the_same_at_any_world_size(
         assert np.array_equal(values, resumed[name]), name
 
 
-def test_a_sample_looks_different_in_every_epoch(digits_shards: Path) -> None:
+def test_a_sample_is_augmented_differently_in_every_epoch(digits_shards: Path) -> None:
     index = Dataset(digits_shards).split("train")
     plan = train_plan(
         index,
@@ -102,7 +102,7 @@ def test_a_plan_ends_with_the_step_that_reaches_its_end(digits_shards: Path) -> 
     assert steps == [0, 0, 1, 1, 2, None]
 
 
-def test_validation_batches_cover_a_share(digits_shards: Path) -> None:
+def test_validation_batches_cover_the_ranks_share(digits_shards: Path) -> None:
     index = Dataset(digits_shards).split("val")
     sizes = Sizes(image_size_px=32, resize_px=36)
     plan = val_plan(index, sizes, batch_size=50, rank=1, world_size=2)

@@ -1,4 +1,4 @@
-"""Whole files fetched once into a folder that processes share and that stays within its limit."""
+"""Processes share a folder of complete files, each fetched once, within a size limit."""
 
 import fcntl
 import hashlib
@@ -12,14 +12,14 @@ import fsspec
 import pytest
 
 from pipeline.errors import DataError
-from pipeline.storage.cache import FileCache, Wanted
+from pipeline.storage.cache import FileCache, RemoteFile
 from pipeline.storage.remote import BLOCK_BYTES, RemoteFolder
 
 GIB = 2**30
 
 
 class Requests(RemoteFolder):
-    """A folder at a URL that notes what is asked of it."""
+    """A folder at a URL that records its requests."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -31,13 +31,13 @@ class Requests(RemoteFolder):
 
 
 @pytest.fixture
-def memory() -> Iterator[Callable[[str, bytes], Wanted]]:
-    """Put a file at memory://shards; what is to be wanted of it."""
+def memory() -> Iterator[Callable[[str, bytes], RemoteFile]]:
+    """Puts a file at memory://shards and describes it."""
     filesystem = fsspec.filesystem("memory")
 
-    def put(name: str, data: bytes) -> Wanted:
+    def put(name: str, data: bytes) -> RemoteFile:
         filesystem.pipe_file(f"/shards/{name}", data)
-        return Wanted(name, len(data), hashlib.sha256(data).hexdigest())
+        return RemoteFile(name, len(data), hashlib.sha256(data).hexdigest())
 
     yield put
     if filesystem.exists("/shards"):
@@ -49,6 +49,14 @@ def cache_at(root: Path, limit_bytes: int = GIB) -> tuple[FileCache, Requests]:
     return FileCache(remote, root, "set", limit_bytes), remote
 
 
+def stop_when(stopped: Callable[[], bool]) -> Callable[[int], None]:
+    def poll(size: int) -> None:
+        if stopped():
+            raise InterruptedError
+
+    return poll
+
+
 def content(descriptor: int) -> bytes:
     try:
         return os.pread(descriptor, GIB, 0)
@@ -56,41 +64,41 @@ def content(descriptor: int) -> bytes:
         os.close(descriptor)
 
 
-def test_a_file_is_fetched_once(tmp_path: Path, memory: Callable[[str, bytes], Wanted]) -> None:
+def test_a_file_is_fetched_once(tmp_path: Path, memory: Callable[[str, bytes], RemoteFile]) -> None:
     data = os.urandom(2 * BLOCK_BYTES + 5)
-    wanted = memory("a.tar", data)
+    file = memory("a.tar", data)
     cache, remote = cache_at(tmp_path)
-    assert content(cache.open(wanted)) == data
-    assert content(cache.open(wanted)) == data
+    assert content(cache.open(file)) == data
+    assert content(cache.open(file)) == data
     assert remote.blocks == [("a.tar", start) for start in range(0, len(data), BLOCK_BYTES)]
     again, remote = cache_at(tmp_path)
-    assert content(again.open(wanted)) == data
+    assert content(again.open(file)) == data
     assert not remote.blocks
 
 
-def test_a_broken_fetch_is_gone_on_with(
-    tmp_path: Path, memory: Callable[[str, bytes], Wanted]
+def test_an_interrupted_fetch_is_continued(
+    tmp_path: Path, memory: Callable[[str, bytes], RemoteFile]
 ) -> None:
     data = os.urandom(3 * BLOCK_BYTES)
-    wanted = memory("a.tar", data)
+    file = memory("a.tar", data)
     cache, remote = cache_at(tmp_path)
     with pytest.raises(InterruptedError):
-        cache.open(wanted, stopped=lambda: len(remote.blocks) == 2)
+        cache.open(file, stop_when(lambda: len(remote.blocks) == 2))
     assert not (tmp_path / "set" / "a.tar").exists()
     cache, remote = cache_at(tmp_path)
-    assert content(cache.open(wanted)) == data
+    assert content(cache.open(file)) == data
     assert remote.blocks == [("a.tar", 2 * BLOCK_BYTES)]
     assert [path.name for path in (tmp_path / "set").iterdir()] == ["a.tar"]
 
 
 def test_a_part_that_was_damaged_is_fetched_again(
-    tmp_path: Path, memory: Callable[[str, bytes], Wanted]
+    tmp_path: Path, memory: Callable[[str, bytes], RemoteFile]
 ) -> None:
     data = os.urandom(100)
-    wanted = memory("a.tar", data)
+    file = memory("a.tar", data)
     cache, remote = cache_at(tmp_path)
     (tmp_path / "set" / "a.tar.100.part").write_bytes(b"x" * 50)
-    assert content(cache.open(wanted)) == data
+    assert content(cache.open(file)) == data
     assert remote.blocks == [("a.tar", 50), ("a.tar", 0)]
 
 
@@ -102,35 +110,35 @@ def test_a_part_that_was_damaged_is_fetched_again(
         (None, r"a.tar can't be read \(No such file"),
     ],
 )
-def test_what_is_not_as_stated_is_refused(
+def test_a_file_other_than_the_manifests_is_rejected(
     tmp_path: Path,
-    memory: Callable[[str, bytes], Wanted],
+    memory: Callable[[str, bytes], RemoteFile],
     there: bytes | None,
     sentence: str,
 ) -> None:
-    wanted = memory("a.tar", b"x" * 100)
+    file = memory("a.tar", b"x" * 100)
     if there is None:
         fsspec.filesystem("memory").rm("/shards/a.tar")
     else:
         memory("a.tar", there)
     cache, _ = cache_at(tmp_path)
     with pytest.raises(DataError, match=sentence):
-        cache.open(wanted)
+        cache.open(file)
     assert not (tmp_path / "set" / "a.tar").exists()
 
 
 def test_a_file_cut_off_in_the_cache_is_fetched_again(
-    tmp_path: Path, memory: Callable[[str, bytes], Wanted]
+    tmp_path: Path, memory: Callable[[str, bytes], RemoteFile]
 ) -> None:
-    wanted = memory("a.tar", b"x" * 100)
+    file = memory("a.tar", b"x" * 100)
     cache, _ = cache_at(tmp_path)
-    os.close(cache.open(wanted))
+    os.close(cache.open(file))
     os.truncate(tmp_path / "set" / "a.tar", 10)
-    assert content(cache.open(wanted)) == b"x" * 100
+    assert content(cache.open(file)) == b"x" * 100
 
 
-def test_what_was_not_used_for_longest_goes_unless_it_is_open(
-    tmp_path: Path, memory: Callable[[str, bytes], Wanted]
+def test_the_least_recently_used_file_is_evicted_unless_it_is_open(
+    tmp_path: Path, memory: Callable[[str, bytes], RemoteFile]
 ) -> None:
     files = [memory(f"{name}.tar", name.encode() * 100) for name in "abcd"]
     cache, _ = cache_at(tmp_path, limit_bytes=250)
@@ -145,28 +153,28 @@ def test_what_was_not_used_for_longest_goes_unless_it_is_open(
     assert sorted(path.name for path in (tmp_path / "set").iterdir()) == ["c.tar", "d.tar"]
 
 
-def test_a_full_cache_grows_rather_than_stop(
-    tmp_path: Path, memory: Callable[[str, bytes], Wanted], caplog: pytest.LogCaptureFixture
+def test_a_full_cache_exceeds_its_limit_with_a_warning(
+    tmp_path: Path, memory: Callable[[str, bytes], RemoteFile], caplog: pytest.LogCaptureFixture
 ) -> None:
     files = [memory(f"{name}.tar", name.encode() * 100) for name in "abc"]
     cache, _ = cache_at(tmp_path, limit_bytes=150)
-    held = [cache.open(file) for file in files]
+    descriptors = [cache.open(file) for file in files]
     assert len([line for line in caplog.messages if "--cache-size" in line]) == 1
-    for descriptor in held:
+    for descriptor in descriptors:
         os.close(descriptor)
 
 
-def fetch_from_folder(root: str, url: str, wanted: Wanted, log: str) -> None:
+def fetch_from_folder(root: str, url: str, file: RemoteFile, log: str) -> None:
     remote = RemoteFolder(url)
     read_block = remote.read_block
 
-    def noted(name: str, start: int) -> bytes:
-        with open(log, "a") as file:  # noqa: PTH123
-            file.write(f"{start}\n")
+    def recorded(name: str, start: int) -> bytes:
+        with open(log, "a") as log_file:  # noqa: PTH123
+            log_file.write(f"{start}\n")
         return read_block(name, start)
 
-    remote.read_block = noted  # type: ignore[method-assign]
-    os.close(FileCache(remote, Path(root), "set", GIB).open(wanted))
+    remote.read_block = recorded  # type: ignore[method-assign]
+    os.close(FileCache(remote, Path(root), "set", GIB).open(file))
 
 
 def test_processes_share_a_fetch(tmp_path: Path, loaded: ForkServerContext) -> None:
@@ -174,9 +182,9 @@ def test_processes_share_a_fetch(tmp_path: Path, loaded: ForkServerContext) -> N
     source.mkdir()
     data = os.urandom(2 * BLOCK_BYTES)
     (source / "a.tar").write_bytes(data)
-    wanted = Wanted("a.tar", len(data), hashlib.sha256(data).hexdigest())
+    file = RemoteFile("a.tar", len(data), hashlib.sha256(data).hexdigest())
     log = tmp_path / "log"
-    arguments = (str(tmp_path / "cache"), f"local://{source}", wanted, str(log))
+    arguments = (str(tmp_path / "cache"), f"local://{source}", file, str(log))
     processes = [loaded.Process(target=fetch_from_folder, args=arguments) for _ in range(3)]
     for process in processes:
         process.start()
@@ -187,15 +195,15 @@ def test_processes_share_a_fetch(tmp_path: Path, loaded: ForkServerContext) -> N
     assert (tmp_path / "cache/set/a.tar").read_bytes() == data
 
 
-def test_waiting_for_another_fetch_can_be_broken_off(
-    tmp_path: Path, memory: Callable[[str, bytes], Wanted]
+def test_waiting_for_another_fetch_can_be_interrupted(
+    tmp_path: Path, memory: Callable[[str, bytes], RemoteFile]
 ) -> None:
-    wanted = memory("a.tar", b"x" * 100)
+    file = memory("a.tar", b"x" * 100)
     cache, _ = cache_at(tmp_path)
     part = os.open(tmp_path / "set" / "a.tar.100.part", os.O_RDWR | os.O_CREAT)
     fcntl.flock(part, fcntl.LOCK_EX)
     stop = threading.Event()
     threading.Timer(0.2, stop.set).start()
     with pytest.raises(InterruptedError):
-        cache.open(wanted, stopped=stop.is_set)
+        cache.open(file, stop_when(stop.is_set))
     os.close(part)

@@ -1,7 +1,6 @@
-"""The manifest and the index: what is written is read back, what is not ours is refused."""
+"""Dataset reads the manifest and the index, and rejects damaged ones."""
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,18 +11,13 @@ from pipeline.storage.dataset import Dataset
 from pipeline.storage.manifest import MANIFEST_NAME, SAMPLE_DTYPE, Manifest
 
 
-@pytest.fixture
-def copied(digits_shards: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(digits_shards, tmp_path / "shards"))
-
-
-def edited(shards: Path, **changes: object) -> Path:
+def edit_manifest(shards: Path, **changes: object) -> Path:
     path = shards / MANIFEST_NAME
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
     return path
 
 
-def test_a_manifest_survives_its_json(digits_shards: Path) -> None:
+def test_a_manifest_round_trips_through_json(digits_shards: Path) -> None:
     manifest = Dataset(digits_shards).manifest
     again = Manifest.from_json(manifest.to_json(), origin=digits_shards)
     assert again == manifest
@@ -39,35 +33,35 @@ def test_a_folder_without_shards_says_how_to_make_them(tmp_path: Path) -> None:
         Dataset(tmp_path / "shards")
 
 
-def test_another_version_is_refused(copied: Path) -> None:
-    path = edited(copied, version=99)
-    with pytest.raises(DataError, match=f"{path} is of format version 99"):
-        Dataset(copied)
+def test_another_version_is_rejected(copied_shards: Path) -> None:
+    path = edit_manifest(copied_shards, version=99)
+    with pytest.raises(DataError, match=f"{path} has format version 99"):
+        Dataset(copied_shards)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"version": 2}', "\udcff"])
-def test_a_file_that_is_no_manifest_is_refused(copied: Path, text: str) -> None:
-    (copied / MANIFEST_NAME).write_text(text, errors="surrogateescape")
+def test_a_file_that_is_no_manifest_is_rejected(copied_shards: Path, text: str) -> None:
+    (copied_shards / MANIFEST_NAME).write_text(text, errors="surrogateescape")
     with pytest.raises(DataError, match="not a manifest that tools/shard wrote"):
-        Dataset(copied)
+        Dataset(copied_shards)
 
 
-def test_an_unknown_split_is_refused_with_those_there_are(digits_shards: Path) -> None:
+def test_the_error_of_an_unknown_split_lists_the_splits(digits_shards: Path) -> None:
     with pytest.raises(DataError, match="no split 'test', only: train, val"):
         Dataset(digits_shards).split("test")
 
 
-def test_a_missing_tar_is_refused(copied: Path) -> None:
-    (copied / "val-000000.tar").unlink()
+def test_a_missing_tar_is_rejected(copied_shards: Path) -> None:
+    (copied_shards / "val-000000.tar").unlink()
     with pytest.raises(DataError, match=r"val-000000\.tar can't be read \(No such file"):
-        Dataset(copied).split("val")
+        Dataset(copied_shards).split("val")
 
 
-def test_an_index_of_another_length_is_refused(copied: Path) -> None:
-    path = copied / "val.samples.npy"
+def test_an_index_of_another_length_is_rejected(copied_shards: Path) -> None:
+    path = copied_shards / "val.samples.npy"
     np.save(path, np.load(path)[:-1])
-    with pytest.raises(DataError, match=r"val\.samples\.npy doesn't belong to the 180 samples"):
-        _ = Dataset(copied).split("val").samples
+    with pytest.raises(DataError, match=r"val\.samples\.npy does not fit the 180 samples"):
+        _ = Dataset(copied_shards).split("val").samples
     path.write_bytes(b"")
     with pytest.raises(DataError, match=r"val\.samples\.npy can't be read"):
-        _ = Dataset(copied).split("val").samples
+        _ = Dataset(copied_shards).split("val").samples

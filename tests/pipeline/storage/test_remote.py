@@ -1,18 +1,14 @@
-"""Shards at a URL give the batches of the folder, and what goes wrong there is named."""
+"""Shards at a URL give the batches of the folder; errors name the file."""
 
 import os
 import shutil
 import threading
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
 import fsspec
-import numpy as np
 import pytest
-import torch
 
-from pipeline.batches import Batch
 from pipeline.build import train_loader
 from pipeline.config import PipelineConfig, open_dataset
 from pipeline.errors import DataError
@@ -20,15 +16,14 @@ from pipeline.loader import Loader
 from pipeline.storage.dataset import Dataset
 from pipeline.storage.remote import RemoteFolder
 from tests.helpers.data import make_shards
+from tests.helpers.loaders import CPU, GLOBAL_BATCH_SIZE, assert_same_batches, collect
 
-CPU = torch.device("cpu")
-GLOBAL_BATCH_SIZE = 24
 GIB = 2**30
 
 
 @pytest.fixture(scope="module")
 def many_shards(digits_kaggle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The digits in shards of 0.2 MB, some fifteen."""
+    """The digits in about fifteen shards of 0.2 MB."""
     return make_shards(
         digits_kaggle, tmp_path_factory.mktemp("many") / "shards", "--shard-size", "0.2"
     )
@@ -43,7 +38,7 @@ def uploaded(many_shards: Path) -> Iterator[str]:
     filesystem.rm("/digits", recursive=True)
 
 
-def loader_of(shards: str, cache: Path, **settings: object) -> Loader:
+def one_epoch(shards: str, cache: Path, **settings: object) -> Loader:
     config = PipelineConfig(
         shards=shards,
         cache_dir=str(cache),
@@ -61,52 +56,40 @@ def loader_of(shards: str, cache: Path, **settings: object) -> Loader:
     )
 
 
-def taken(loader: Loader, steps: int | None = None) -> list[Batch]:
-    with loader:
-        return list(islice(loader, steps))
-
-
-def assert_same(ours: list[Batch], theirs: list[Batch]) -> None:
-    assert len(ours) == len(theirs)
-    for batch, other in zip(ours, theirs, strict=True):
-        assert np.array_equal(batch.samples, other.samples)
-        assert torch.equal(batch.images, other.images)
-
-
 @pytest.mark.parametrize("shuffle", ["global", "window", "off"])
-def test_batches_are_those_of_the_folder(
+def test_batches_equal_those_of_the_folder(
     many_shards: Path, uploaded: str, tmp_path: Path, shuffle: str
 ) -> None:
     settings = {"shuffle": shuffle, "shuffle_window": 3}
-    far = taken(loader_of(uploaded, tmp_path, **settings))
-    assert_same(far, taken(loader_of(str(many_shards), tmp_path, **settings)))
+    remote = collect(one_epoch(uploaded, tmp_path, **settings))
+    assert_same_batches(remote, collect(one_epoch(str(many_shards), tmp_path, **settings)))
     tars = {path.name for path in tmp_path.rglob("*.tar")}
     assert tars == {path.name for path in many_shards.glob("train-*.tar")}
 
 
-def test_a_small_cache_is_enough_for_a_window(
+def test_a_small_cache_is_enough_for_a_shuffle_window(
     many_shards: Path, uploaded: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     size = sum(path.stat().st_size for path in many_shards.glob("train-*.tar")) / 2 / GIB
     settings = {"shuffle": "window", "shuffle_window": 2, "cache_size": size}
-    far = taken(loader_of(uploaded, tmp_path, **settings))
+    remote = collect(one_epoch(uploaded, tmp_path, **settings))
     assert not caplog.messages
-    assert_same(far, taken(loader_of(str(many_shards), tmp_path, **settings)))
-    kept = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
-    assert kept <= size * GIB
+    assert_same_batches(remote, collect(one_epoch(str(many_shards), tmp_path, **settings)))
+    cached = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+    assert cached <= size * GIB
 
 
-def test_a_global_shuffle_over_a_small_cache_is_warned_of(
+def test_a_global_shuffle_with_a_small_cache_warns(
     many_shards: Path, uploaded: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     size = sum(path.stat().st_size for path in many_shards.glob("train-*.tar")) / 3 / GIB
-    far = taken(loader_of(uploaded, tmp_path, cache_size=size), 2)
-    assert "Give --shuffle window" in caplog.messages[0]
-    assert_same(far, taken(loader_of(str(many_shards), tmp_path), 2))
+    remote = collect(one_epoch(uploaded, tmp_path, cache_size=size), 2)
+    assert "Use --shuffle window" in caplog.messages[0]
+    assert_same_batches(remote, collect(one_epoch(str(many_shards), tmp_path), 2))
 
 
-def test_a_shard_cut_off_in_the_cache_under_the_job_is_named(uploaded: str, tmp_path: Path) -> None:
-    loader = loader_of(uploaded, tmp_path, shuffle="off")
+def test_the_error_names_a_shard_truncated_in_the_cache(uploaded: str, tmp_path: Path) -> None:
+    loader = one_epoch(uploaded, tmp_path, shuffle="off")
     with loader:
         batches = iter(loader)
         next(batches)
@@ -116,24 +99,24 @@ def test_a_shard_cut_off_in_the_cache_under_the_job_is_named(uploaded: str, tmp_
             list(batches)
 
 
-def test_a_shard_that_vanishes_at_the_url_is_named(uploaded: str, tmp_path: Path) -> None:
-    loader = loader_of(uploaded, tmp_path, shuffle="off")
+def test_the_error_names_a_shard_missing_at_the_url(uploaded: str, tmp_path: Path) -> None:
+    loader = one_epoch(uploaded, tmp_path, shuffle="off")
     fsspec.filesystem("memory").rm("/digits/train-000003.tar")
     with pytest.raises(DataError, match=r"memory://digits/train-000003\.tar can't be read"):
-        taken(loader)
+        collect(loader)
 
 
-def test_a_server_that_hangs_is_named(
+def test_the_error_names_a_shard_whose_server_hangs(
     uploaded: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loader, let_go = (
-        loader_of(uploaded, tmp_path, shuffle="off", stall_timeout=0.5),
+    loader, released = (
+        one_epoch(uploaded, tmp_path, shuffle="off", stall_timeout=0.5),
         threading.Event(),
     )
-    monkeypatch.setattr(RemoteFolder, "read_block", lambda *_: let_go.wait() and b"")
+    monkeypatch.setattr(RemoteFolder, "read_block", lambda *_: released.wait() and b"")
     with pytest.raises(DataError, match=r"stuck: .* reading memory://digits/train-000000\.tar"):
-        taken(loader)
-    let_go.set()
+        collect(loader)
+    released.set()
 
 
 def test_no_shards_at_a_url(tmp_path: Path) -> None:
@@ -144,9 +127,9 @@ def test_no_shards_at_a_url(tmp_path: Path) -> None:
 def test_shards_in_a_bucket(many_shards: Path, tmp_path: Path, s3: None) -> None:
     filesystem = fsspec.filesystem("s3", skip_instance_cache=True)
     filesystem.put(str(many_shards), "kaggle/shards", recursive=True)
-    far = taken(loader_of("s3://kaggle/shards", tmp_path), 3)
-    assert_same(far, taken(loader_of(str(many_shards), tmp_path), 3))
+    remote = collect(one_epoch("s3://kaggle/shards", tmp_path), 3)
+    assert_same_batches(remote, collect(one_epoch(str(many_shards), tmp_path), 3))
     shutil.rmtree(tmp_path / "shardline")
     filesystem.rm("kaggle/shards/train-000001.tar")
     with pytest.raises(DataError, match=r"s3://kaggle/shards/train-000001\.tar can't be read"):
-        taken(loader_of("s3://kaggle/shards", tmp_path))
+        collect(one_epoch("s3://kaggle/shards", tmp_path))
