@@ -10,7 +10,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -24,16 +24,11 @@ from pipeline.options import options, pick_fields, setting
 @dataclass(frozen=True, kw_only=True)
 class GpuRun:
     src: str = setting(
-        "",
-        "Folder of photographs.",
-        required=True,
-        type=click.Path(exists=True, file_okay=False),
+        "", "Folder of photographs.", required=True, type=click.Path(exists=True, file_okay=False)
     )
     out: str = setting("on_gpu", "Folder for what each part printed and measured.")
     data: str = setting(str(DATA_FOLDER), "Where the images are made, once.")
-    device: str = setting(
-        "cuda", "What is tested and measured.", type=click.Choice(["cpu", "cuda"])
-    )
+    device: Literal["cpu", "cuda"] = setting("cuda", "What is tested and measured.")
     images: int = setting(4800, "Images, repeated.")
     runs: int = setting(5, "Runs that count, of each contender.")
     seconds: float = setting(2.0, "Length of a run.")

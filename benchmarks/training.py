@@ -7,14 +7,14 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from benchmarks.measuring.alternate import Measurement, alternate, ratio
 from benchmarks.measuring.config import FROM_ENVIRONMENT, Measuring
 from benchmarks.measuring.table import report
-from pipeline.options import options, pick_fields, setting
+from pipeline.options import COUNT, options, pick_fields, setting
 
 if TYPE_CHECKING:
     from trainer.config import Settings
@@ -32,12 +32,12 @@ LINES = 4
 class TrainingBenchmark(Measuring):
     shards: str = setting("shards", "Directory of shards, an fsspec URL too.")
     model: str = setting("resnet50", "Any torchvision classifier, by its name there.")
-    image_size: int = setting(224, "Side of the images in px.", low=1)
-    batch_size: int = setting(8, "Images of a step.", low=1)
+    image_size: int = setting(224, "Side of the images in px.", COUNT)
+    batch_size: int = setting(8, "Images of a step.", COUNT)
     steps: int = setting(
-        2, "Steps between two lines of metrics.jsonl, of which a run has 4.", low=1
+        2, "Steps between two lines of metrics.jsonl, of which a run has 4.", COUNT
     )
-    device: str = setting("auto", "As the trainer's.", type=click.Choice(["auto", "cpu", "cuda"]))
+    device: Literal["auto", "cpu", "cuda"] = setting("auto", "As the trainer's.")
     saving: bool = setting(
         False, "Measure what a checkpoint takes of the steps' time instead; needs no shards."
     )

@@ -2,12 +2,20 @@
 
 import math
 from dataclasses import dataclass
-
-import click
+from typing import Literal
 
 from pipeline.errors import MisuseError
 from pipeline.machine import available_cores
-from pipeline.options import Options, flag_of, setting
+from pipeline.options import (
+    COUNT,
+    FRACTION,
+    NOT_NEGATIVE,
+    POSITIVE,
+    Bounds,
+    Options,
+    flag_of,
+    setting,
+)
 from pipeline.progressive_resize import STEP_PX, ImageSize, parse_start_end, progressive_size
 from pipeline.storage.dataset import Dataset
 from pipeline.storage.manifest import Manifest
@@ -43,89 +51,85 @@ class PipelineConfig(Options):
         "~/.cache/shardline]",
     )
     cache_size: float | None = setting(
-        None, "Limit in GiB for fetched shards.  [default: half of the disk's free space]", above=0
+        None, "Limit in GiB for fetched shards.  [default: half of the disk's free space]", POSITIVE
     )
     seed: int = setting(
-        0, "Seed of the shuffle and the augmentation.", section="Order", low=0, high=2**63 - 1
+        0,
+        "Seed of the shuffle and the augmentation.",
+        Bounds(low=0, high=2**63 - 1),
+        section="Order",
     )
-    shuffle: str = setting(
+    shuffle: Literal["global", "window", "off"] = setting(
         "global",
         "Shuffle all samples of each epoch (global), the samples within a window of shards "
         "(window), or none (off).",
-        type=click.Choice(["global", "window", "off"]),
     )
-    shuffle_window: int = setting(8, "Shards per window of --shuffle window.", low=1)
-    sample_weights: str = setting(
+    shuffle_window: int = setting(8, "Shards per window of --shuffle window.", COUNT)
+    sample_weights: Literal["none", "inverse-frequency"] = setting(
         "none",
         "inverse-frequency: draw samples with replacement, all classes with equal probability.",
-        type=click.Choice(["none", "inverse-frequency"]),
     )
     repeats: int = setting(
-        1, "Repeated augmentation: consecutive, differently augmented copies of a sample.", low=1
+        1, "Repeated augmentation: consecutive, differently augmented copies of a sample.", COUNT
     )
     image_size: int | None = setting(
         None,
         "Height and width of the training image in px.  [default: 224, less for small images]",
+        COUNT,
         section="Images",
-        low=1,
     )
     val_resize: int | None = setting(
         None,
         "Shorter side in px that validation resizes to before the central crop.  "
         "[default: image size / 0.875, or the image size for small images]",
-        low=1,
+        COUNT,
     )
     crop_area: tuple[float, float] = setting(
         (0.08, 1.0),
         "Range of the random crop's area, as a fraction of the image.",
+        Bounds(above=0, high=1),
         section="Augmentation",
-        above=0,
-        high=1,
     )
     crop_ratio: tuple[float, float] = setting(
-        (0.75, 4 / 3), "Range of the random crop's width / height.", above=0
+        (0.75, 4 / 3), "Range of the random crop's width / height.", POSITIVE
     )
-    flip_probability: float = setting(0.5, "Probability of a horizontal flip.", low=0, high=1)
+    flip_probability: float = setting(0.5, "Probability of a horizontal flip.", FRACTION)
     color_jitter: float = setting(
         0.0,
         "Multiply brightness, contrast and saturation each by a random factor from 1 - this to "
         "1 + this.",
-        low=0,
-        high=1,
+        FRACTION,
     )
     hue_jitter: float = setting(
-        0.0, "Rotate the hue by a random angle of up to this many degrees.", low=0, high=180
+        0.0, "Rotate the hue by a random angle of up to this many degrees.", Bounds(low=0, high=180)
     )
-    auto_augment: str = setting(
+    auto_augment: Literal["none", "trivial", "rand"] = setting(
         "none",
         "trivial: TrivialAugment, one operation of random strength per image; rand: RandAugment.",
-        type=click.Choice(["none", "trivial", "rand"]),
     )
-    rand_augment_operations: int = setting(2, "Operations per image of RandAugment.", low=1)
+    rand_augment_operations: int = setting(2, "Operations per image of RandAugment.", COUNT)
     rand_augment_magnitude: int = setting(
-        9, "Strength of RandAugment's operations, from 0 to 30.", low=0, high=30
+        9, "Strength of RandAugment's operations, from 0 to 30.", Bounds(low=0, high=30)
     )
     erase_probability: float = setting(
-        0.0, "Probability of filling a random rectangle with the mean color.", low=0, high=1
+        0.0, "Probability of filling a random rectangle with the mean color.", FRACTION
     )
     erase_area: tuple[float, float] = setting(
-        (0.02, 0.33), "Range of the erased fraction of the image.", above=0, high=1
+        (0.02, 0.33), "Range of the erased fraction of the image.", Bounds(above=0, high=1)
     )
     erase_ratio: tuple[float, float] = setting(
-        (0.3, 3.3), "Range of the erased rectangle's height / width.", above=0
+        (0.3, 3.3), "Range of the erased rectangle's height / width.", POSITIVE
     )
     mixup_alpha: float = setting(
         0.0,
         "MixUp: blend pairs of images with weights drawn from Beta(this, this); 0 disables it.",
-        low=0,
-        high=1,
+        FRACTION,
     )
     cutmix_alpha: float = setting(
         0.0,
         "CutMix: swap a box between pairs of images, its area drawn from Beta(this, this); 0 "
         "disables it. With both, each pair gets MixUp or CutMix with equal probability.",
-        low=0,
-        high=1,
+        FRACTION,
     )
     progressive_resize: tuple[int, int] | None = setting(
         None,
@@ -134,39 +138,37 @@ class PipelineConfig(Options):
         type=parse_start_end,
         metavar="START:END",
     )
-    progressive_epochs: int = setting(10, "Epochs until --progressive-resize reaches END.", low=1)
+    progressive_epochs: int = setting(10, "Epochs until --progressive-resize reaches END.", COUNT)
     threads: int | None = setting(
         None,
         "DALI's threads per rank.  [default: cores / ranks on this machine]",
+        COUNT,
         section="Loading",
-        low=1,
     )
-    prefetch: int = setting(2, "Batches that DALI decodes ahead.", low=1)
-    read_ahead: int = setting(4, "Batches that are read ahead of decoding.", low=1)
-    verify: str = setting(
-        "crc",
-        "crc: compare each sample's CRC-32 with the index when it is read.",
-        type=click.Choice(["crc", "none"]),
+    prefetch: int = setting(2, "Batches that DALI decodes ahead.", COUNT)
+    read_ahead: int = setting(4, "Batches that are read ahead of decoding.", COUNT)
+    verify: Literal["crc", "none"] = setting(
+        "crc", "crc: compare each sample's CRC-32 with the index when it is read."
     )
-    cache: str = setting(
+    cache: Literal["none", "host", "device", "auto"] = setting(
         "none",
         "Cache decoded images in memory, separately for each rank: host memory (host), GPU memory "
         "(device), or host memory if they need less than a quarter of what is free (auto). If they "
         "don't fit, none is cached.",
-        type=click.Choice(["none", "host", "device", "auto"]),
     )
     stall_timeout: float = setting(
-        300.0, "Seconds to wait for a batch before stopping with an error; 0 disables it.", low=0
+        300.0,
+        "Seconds to wait for a batch before stopping with an error; 0 disables it.",
+        NOT_NEGATIVE,
     )
     max_bad: float = setting(
         0.01,
         "Stop when more than this fraction of a split's samples is damaged; until then other "
         "samples replace the damaged ones.",
-        low=0,
-        high=1,
+        FRACTION,
     )
     hw_decoder_load: float = setting(
-        0.65, "Fraction of JPEGs for the GPU's hardware decoder.", low=0, high=1
+        0.65, "Fraction of JPEGs for the GPU's hardware decoder.", FRACTION
     )
 
     def __post_init__(self) -> None:

@@ -92,23 +92,17 @@ class Bounds:
         return " and ".join(f"{k} {v}" for k, v in limits.items() if abs(v) < math.inf) or "finite"
 
 
-def setting(
-    default: Any,
-    help: str,
-    *,
-    low: float = -math.inf,
-    high: float = math.inf,
-    above: float = -math.inf,
-    below: float = math.inf,
-    **click_arguments: Any,
-) -> Any:
+FINITE, COUNT, FRACTION = Bounds(), Bounds(low=1), Bounds(low=0, high=1)
+POSITIVE, NOT_NEGATIVE = Bounds(above=0), Bounds(low=0)
+
+
+def setting(default: Any, help: str, bounds: Bounds = FINITE, **click_arguments: Any) -> Any:
     """A dataclass field that is also a command line option, named as the field with dashes.
 
-    ``Options`` checks numbers against `low`, `high`, `above` and `below`, see ``Bounds``. The
-    `click_arguments` are those of ``Option`` and ``click.option``. A bool with default False has no
-    ``--no-`` form; an option with default () may be given several times.
+    ``Options`` checks that numbers are in `bounds`. The `click_arguments` are those of ``Option``
+    and ``click.option``. A field of type ``Literal`` is a choice of its strings. A bool with
+    default False has no ``--no-`` form; an option with default () may be given several times.
     """
-    bounds = Bounds(low, high, above, below)
     metadata = {"help": help, "bounds": bounds, "click": click_arguments}
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -218,6 +212,8 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> Callable[[Function], Fu
 
 def _plain_type(hint: Any) -> Any:
     """The type for click: ``int`` for ``int | None``, a tuple of types for a tuple."""
+    if typing.get_origin(hint) is typing.Literal:
+        return click.Choice(typing.get_args(hint))
     if typing.get_origin(hint) is tuple:
         return typing.get_args(hint)
     if isinstance(hint, types.UnionType):

@@ -1,12 +1,12 @@
 """Options of ``tools/shard``."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import click
 
 from pipeline.errors import MisuseError
-from pipeline.options import Options, setting
+from pipeline.options import COUNT, FRACTION, POSITIVE, Bounds, Options, setting
 from pipeline.storage.manifest import TARGET_COMPONENTS
 from tools.images.encoding import Encoding
 
@@ -82,17 +82,16 @@ class ShardConfig(Options):
         aliases={"--mask-colours": None},
     )
     mask_threshold: int = setting(
-        128, "Gray level from which a mask pixel is foreground.", low=0, high=255
+        128, "Gray level from which a mask pixel is foreground.", Bounds(low=0, high=255)
     )
-    pixel_layout: str = setting(
+    pixel_layout: Literal["interleaved", "planar"] = setting(
         "interleaved",
         "Order of the values in a row of an RGB pixel CSV: interleaved is RGBRGB..., planar is "
         "all R, all G, all B.",
-        type=click.Choice(["interleaved", "planar"]),
         section="Tables of pixels",
     )
     pixel_size: tuple[int, int] | None = setting(
-        None, "Height and width of the images in a pixel CSV.  [default: square]", low=1
+        None, "Height and width of the images in a pixel CSV.  [default: square]", COUNT
     )
     split_column: str | None = setting(
         None,
@@ -109,55 +108,47 @@ class ShardConfig(Options):
         None,
         "Fraction of the images for validation, 0 for none. It replaces the splits of the "
         "download.  [default: the download's splits, else 0.1]",
+        FRACTION,
         metavar="FRACTION",
-        low=0,
-        high=1,
     )
     seed: int = setting(
-        0, "Seed of the shuffle and of the validation split.", low=0, high=2**63 - 1
+        0, "Seed of the shuffle and of the validation split.", Bounds(low=0, high=2**63 - 1)
     )
-    encode: str = setting(
+    encode: Literal["auto", "keep", "jpeg", "png"] = setting(
         "auto",
         "auto: keep JPEGs, convert PNG photographs to JPEG, store small images as PNG. keep: "
         "convert only what DALI can't read or what exceeds a limit. jpeg, png: convert all images.",
-        type=click.Choice(["auto", "keep", "jpeg", "png"]),
         section="Stored images",
     )
-    quality: int = setting(92, "JPEG quality, 1 to 100.", low=1, high=100)
+    quality: int = setting(92, "JPEG quality, 1 to 100.", Bounds(low=1, high=100))
     longest_side: int | None = setting(
-        None, "Shrink images until the longest side has at most this size.", metavar="PX", low=1
+        None, "Shrink images until the longest side has at most this size.", COUNT, metavar="PX"
     )
     shortest_side: int | None = setting(
-        None, "Shrink images until the shortest side has at most this size.", metavar="PX", low=1
+        None, "Shrink images until the shortest side has at most this size.", COUNT, metavar="PX"
     )
-    alpha: str = setting(
-        "white",
-        "Background for transparent pixels, or drop the alpha channel.",
-        type=click.Choice(["white", "black", "drop"]),
+    alpha: Literal["white", "black", "drop"] = setting(
+        "white", "Background for transparent pixels, or drop the alpha channel."
     )
-    max_pixels: float = setting(100.0, "Reject images above this size, in megapixels.", above=0)
-    max_bytes: float = setting(256.0, "Reject files larger than this, in MiB.", above=0)
-    verify: str = setting(
+    max_pixels: float = setting(100.0, "Reject images above this size, in megapixels.", POSITIVE)
+    max_bytes: float = setting(256.0, "Reject files larger than this, in MiB.", POSITIVE)
+    verify: Literal["decode", "header"] = setting(
         "decode",
         "Check of images that are stored unchanged: decode each one, or read only its header.",
-        type=click.Choice(["decode", "header"]),
     )
     follow_links: bool = setting(False, "Follow links that point out of --src.")
     workers: int | None = setting(
-        None, "Number of encoding processes.  [default: one per core]", section="Work", low=1
+        None, "Number of encoding processes.  [default: one per core]", COUNT, section="Work"
     )
-    engine: str = setting(
-        "local",
-        "Run the encoding in processes of this machine, or as tasks of a Ray cluster.",
-        type=click.Choice(["local", "ray"]),
+    engine: Literal["local", "ray"] = setting(
+        "local", "Run the encoding in processes of this machine, or as tasks of a Ray cluster."
     )
-    shard_size: float = setting(256.0, "Approximate shard size, in MiB.", metavar="MIB", above=0)
+    shard_size: float = setting(256.0, "Approximate shard size, in MiB.", POSITIVE, metavar="MIB")
     max_rejected: float = setting(
         0.01,
         "Stop when more than this fraction of the sources is rejected.",
+        FRACTION,
         metavar="FRACTION",
-        low=0,
-        high=1,
     )
 
     def __post_init__(self) -> None:

@@ -3,13 +3,11 @@
 import dataclasses
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
-
-import click
+from typing import Any, Literal
 
 from pipeline.config import PipelineConfig
 from pipeline.errors import MisuseError
-from pipeline.options import Options, pick_fields, setting
+from pipeline.options import COUNT, NOT_NEGATIVE, POSITIVE, Bounds, Options, pick_fields, setting
 
 # Batch size that `learning_rate` refers to; other sizes scale it linearly (Goyal et al. 2017,
 # arXiv:1706.02677).
@@ -37,41 +35,38 @@ class RecipeConfig(Options):
     )
     blurpool: bool = setting(False, "Low-pass filter the input of strided convolutions (BlurPool).")
     epochs: float = setting(
-        90.0, "Length of the run in passes over the training split.", section="Recipe", above=0
+        90.0, "Length of the run in passes over the training split.", POSITIVE, section="Recipe"
     )
-    global_batch_size: int = setting(256, "Samples per step, summed over all ranks.", low=1)
+    global_batch_size: int = setting(256, "Samples per step, summed over all ranks.", COUNT)
     learning_rate: float = setting(
-        0.1, "Peak learning rate at batch 256; scales with the global batch size.", above=0
+        0.1, "Peak learning rate at batch 256; scales with the global batch size.", POSITIVE
     )
-    optimizer: str = setting(
-        "sgd",
-        "sgd: with Nesterov momentum; lars: layer-wise adaptive rates for large batches.",
-        type=click.Choice(["sgd", "adamw", "lars"]),
+    optimizer: Literal["sgd", "adamw", "lars"] = setting(
+        "sgd", "sgd: with Nesterov momentum; lars: layer-wise adaptive rates for large batches."
     )
     # Nesterov momentum is only defined above 0.
-    momentum: float = setting(0.9, "Momentum; for AdamW the first beta.", above=0, below=1)
-    weight_decay: float = setting(1e-4, "Weight decay; norms and biases have none.", low=0)
+    momentum: float = setting(0.9, "Momentum; for AdamW the first beta.", Bounds(above=0, below=1))
+    weight_decay: float = setting(1e-4, "Weight decay; norms and biases have none.", NOT_NEGATIVE)
     label_smoothing: float = setting(
-        0.1, "Fraction of a class label spread evenly over all classes.", low=0, below=1
+        0.1, "Fraction of a class label spread evenly over all classes.", Bounds(low=0, below=1)
     )
     warmup_epochs: float | None = setting(
-        None, "Epochs of linear warm-up.  [default: 5, at most a tenth of the run]", low=0
+        None, "Epochs of linear warm-up.  [default: 5, at most a tenth of the run]", NOT_NEGATIVE
     )
-    schedule: str = setting(
+    schedule: Literal["cosine", "linear", "step"] = setting(
         "cosine",
         "Decay of the learning rate after the warm-up; step: to a tenth after each third of a run.",
-        type=click.Choice(["cosine", "linear", "step"]),
     )
     grad_clip_norm: float | None = setting(
         None,
         "Clip the global gradient norm to this value.  [default: no clipping]",
-        above=0,
+        POSITIVE,
         aliases={"--clip-norm": None},
     )
     accumulate_steps: int = setting(
         1,
         "Gradient accumulation: micro-batches per step and rank.",
-        low=1,
+        COUNT,
         aliases={"--accumulate": None},
     )
     sync_bn: bool = setting(False, "Synchronize batch norm across ranks (GPU only).")
@@ -79,8 +74,7 @@ class RecipeConfig(Options):
         None,
         "Decay of an exponential moving average of the weights; the average is evaluated.  "
         "[default: no average]",
-        above=0,
-        below=1,
+        Bounds(above=0, below=1),
     )
 
     def __post_init__(self) -> None:
@@ -111,31 +105,30 @@ class RunConfig(Options):
         "Length of the run in minutes of wall time, instead of --epochs. The learning rate reaches "
         "zero at the deadline, the warm-up takes at most a tenth, and the last evaluation follows "
         "the deadline.",
+        POSITIVE,
         section="Run",
-        above=0,
     )
     target_top1: float | None = setting(
-        None, "Stop at the first evaluation with this top-1 accuracy.", above=0, high=1
+        None, "Stop at the first evaluation with this top-1 accuracy.", Bounds(above=0, high=1)
     )
-    val_every: float = setting(1.0, "Epochs between evaluations; 0: only at the end.", low=0)
+    val_every: float = setting(1.0, "Epochs between evaluations; 0: only at the end.", NOT_NEGATIVE)
     checkpoint_every: float = setting(
-        1.0, "Epochs between checkpoints; 0: only after evaluations and at the end.", low=0
+        1.0, "Epochs between checkpoints; 0: only after evaluations and at the end.", NOT_NEGATIVE
     )
     checkpoint_minutes: float = setting(
-        10.0, "Minutes between further checkpoints; 0: none.", low=0
+        10.0, "Minutes between further checkpoints; 0: none.", NOT_NEGATIVE
     )
     keep_checkpoints: int = setting(
-        3, "Number of latest checkpoints to keep, besides the best one.", low=1
+        3, "Number of latest checkpoints to keep, besides the best one.", COUNT
     )
-    tta: str = setting(
+    tta: Literal["none", "flip"] = setting(
         "none",
         "Test-time augmentation: also report metrics of predictions averaged over each image and "
         "its horizontal flip.",
-        type=click.Choice(["none", "flip"]),
         aliases={"--flip-test": "flip"},
     )
     rank_timeout: float = setting(
-        360.0, "Seconds to wait for another rank before the run fails.", above=0
+        360.0, "Seconds to wait for another rank before the run fails.", POSITIVE
     )
     out: str | None = setting(None, "Directory of the run.  [default: runs/<date-time>]")
     resume: str = setting(
@@ -150,7 +143,7 @@ class RunConfig(Options):
 class LogConfig(Options):
     """What a run logs."""
 
-    log_every: int = setting(10, "Steps between records in metrics.jsonl.", section="Log", low=1)
+    log_every: int = setting(10, "Steps between records in metrics.jsonl.", COUNT, section="Log")
     tensorboard: bool = setting(False, "Also write the metrics for TensorBoard.")
     profile: bool = setting(False, "Write a Chrome trace of steps 14 to 18 of rank 0.")
 
@@ -167,27 +160,22 @@ class LogConfig(Options):
 class MachineConfig(Options):
     """Device, precision and parallelism."""
 
-    precision: str = setting(
+    precision: Literal["auto", "fp32", "tf32", "bf16", "fp16"] = setting(
         "auto",
         "bf16, fp16: autocast, fp16 with loss scaling; tf32: TensorFloat-32 matrix products; "
         "auto: bf16 where it is faster.",
-        type=click.Choice(["auto", "fp32", "tf32", "bf16", "fp16"]),
         section="Machine",
     )
-    compile: str = setting(
-        "none",
-        "Mode of torch.compile; reduce-overhead and max-autotune use CUDA graphs.",
-        type=click.Choice(["none", "default", "reduce-overhead", "max-autotune"]),
+    compile: Literal["none", "default", "reduce-overhead", "max-autotune"] = setting(
+        "none", "Mode of torch.compile; reduce-overhead and max-autotune use CUDA graphs."
     )
     static_graph: bool = setting(False, "Static graph in DDP: all steps use the same parameters.")
     compress_gradients: bool = setting(False, "Exchange gradients between ranks in bfloat16.")
     deterministic: bool = setting(
         False, "Use only deterministic GPU algorithms, which are slower; on CPUs all are."
     )
-    device: str = setting(
-        "auto",
-        "auto: one GPU per rank if CUDA is available, else the CPU.",
-        type=click.Choice(["auto", "cpu", "cuda"]),
+    device: Literal["auto", "cpu", "cuda"] = setting(
+        "auto", "auto: one GPU per rank if CUDA is available, else the CPU."
     )
     synthetic: bool = setting(False, "Train on one random batch, without shards.")
 

@@ -7,7 +7,7 @@ an option of its own.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -29,10 +29,8 @@ class EvaluateConfig:
         None, "Other shards with the same classes or targets.  [default: those of the run]"
     )
     split: str = setting("val", "Split to evaluate.")
-    device: str = setting(
-        "auto",
-        "auto: one GPU per rank if CUDA is available, else the CPU.",
-        type=click.Choice(["auto", "cpu", "cuda"]),
+    device: Literal["auto", "cpu", "cuda"] = setting(
+        "auto", "auto: one GPU per rank if CUDA is available, else the CPU."
     )
 
 

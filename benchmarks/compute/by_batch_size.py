@@ -5,13 +5,7 @@ from dataclasses import asdict, replace
 
 import torch
 
-from benchmarks.compute.config import (
-    BATCH_SIZES,
-    CHANNELS_LAST,
-    MODES,
-    TARGET,
-    ComputeBenchmark,
-)
+from benchmarks.compute.config import BATCH_SIZES, CHANNELS_LAST, MODES, TARGET, ComputeBenchmark
 from benchmarks.compute.steps import Steps, bare_steps, prepare_model
 from benchmarks.compute.utilization import COLUMNS, describe_ceiling, device_name, utilization
 from benchmarks.measuring.alternate import Measurement, alternate
@@ -105,9 +99,7 @@ def measure_bare(benchmark: ComputeBenchmark, world: World) -> None:
     (steps,) = _candidates(replace(benchmark, mode=(mode,), batch_size=(size,)), world).values()
     steps.prepare()
     rows = alternate(
-        {"bare": bare_steps(steps), "trainer": steps},
-        runs=benchmark.runs,
-        warmup=benchmark.warmup,
+        {"bare": bare_steps(steps), "trainer": steps}, runs=benchmark.runs, warmup=benchmark.warmup
     )
     if world.rank > 0:
         return

@@ -1,11 +1,12 @@
 """Options of bench-compute."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import click
 
 from benchmarks.measuring.config import Measuring
-from pipeline.options import setting
+from pipeline.options import COUNT, Bounds, setting
 
 # The share of a bare loop's rate that the trainer's loop should reach.
 TARGET = 0.98
@@ -19,9 +20,9 @@ CONTIGUOUS, CHANNELS_LAST, COMPILED, GRAPHS = MODES = (
 @dataclass(frozen=True, kw_only=True)
 class ComputeBenchmark(Measuring):
     model: str = setting("resnet50", "Name of a torchvision classifier.")
-    image_size: int = setting(224, "Side of the images in px.", low=1)
+    image_size: int = setting(224, "Side of the images in px.", COUNT)
     batch_size: tuple[int, ...] = setting(
-        (), "Batch size of a rank; can be repeated.  [default: several]", low=1
+        (), "Batch size of a rank; can be repeated.  [default: several]", COUNT
     )
     mode: tuple[str, ...] = setting(
         (),
@@ -29,15 +30,11 @@ class ComputeBenchmark(Measuring):
         "compiled with CUDA graphs; can be repeated.  [default: channels-last; on a GPU all]",
         type=(click.Choice(MODES),),
     )
-    precision: str = setting(
-        "auto",
-        "As the trainer's --precision.",
-        type=click.Choice(["auto", "fp32", "tf32", "bf16", "fp16"]),
+    precision: Literal["auto", "fp32", "tf32", "bf16", "fp16"] = setting(
+        "auto", "As the trainer's --precision."
     )
-    device: str = setting(
-        "auto", "As the trainer's --device.", type=click.Choice(["auto", "cpu", "cuda"])
-    )
-    seconds: float = setting(1.0, "Minimum duration of a repetition.", low=0.001)
+    device: Literal["auto", "cpu", "cuda"] = setting("auto", "As the trainer's --device.")
+    seconds: float = setting(1.0, "Minimum duration of a repetition.", Bounds(low=0.001))
     bare: bool = setting(
         False, "Compare the trainer's steps with a bare forward, backward and update instead."
     )

@@ -12,6 +12,7 @@ from benchmarks.compute.config import COMPILED, CONTIGUOUS, GRAPHS
 from benchmarks.compute.work import Work, count_work
 from benchmarks.measuring.laps import measure_world_lap, synchronize
 from pipeline.batches import Batch
+from pipeline.options import pick_fields
 from pipeline.synthetic import synthetic_loader
 from trainer.config import MachineConfig, RecipeConfig
 from trainer.distributed.collectives import World
@@ -61,7 +62,8 @@ def prepare_model(
 ) -> PreparedModel:
     """Build a model as ``trainer.setup`` does, with the default optimizer."""
     recipe = RecipeConfig(model=name)
-    machine = MachineConfig(precision=precision, compile=_COMPILE.get(mode, "none"))
+    options = {"precision": precision, "compile": _COMPILE.get(mode, "none")}
+    machine = pick_fields(MachineConfig, options)
     model: Classifier = build_model(
         name, classes=CLASSES, image_size_px=image_size_px, mean=HALF, std=HALF, seed=0
     ).to(world.device)

@@ -28,7 +28,7 @@ from benchmarks.measuring.worker_process import (
 )
 from pipeline.config import PipelineConfig
 from pipeline.errors import DataError
-from pipeline.options import Command, options, pick_fields, setting
+from pipeline.options import Bounds, Command, options, pick_fields, setting
 from pipeline.profile_file import profile_file
 from trainer.config import MachineConfig, RecipeConfig, Settings
 
@@ -65,7 +65,7 @@ class FrameworksBenchmark(Measuring):
     frameworks: tuple[str, ...] = setting(
         (), "Who is measured.  [default: all]", type=(click.Choice([*FRAMEWORKS]),)
     )
-    seconds: float = setting(3.0, "Least length of a run.", low=0.01)
+    seconds: float = setting(3.0, "Least length of a run.", Bounds(low=0.01))
     environment: str = setting(str(KERAS_FOLDER), "Where TensorFlow and Keras are installed, once.")
 
     def __post_init__(self) -> None:

@@ -4,7 +4,7 @@ It runs where Keras is installed; ``benchmarks.measuring.virtualenvs`` makes suc
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -17,13 +17,9 @@ from trainer.recipes import recipe_option
 
 @dataclass(frozen=True, kw_only=True)
 class KerasConfig:
-    backend: str = setting(
-        "tensorflow", "What Keras computes with.", type=click.Choice(["tensorflow", "torch"])
-    )
-    feed: str = setting(
-        "shardline",
-        "What reads, decodes and augments in training; validation is shardline's.",
-        type=click.Choice(["shardline", "tf.data"]),
+    backend: Literal["tensorflow", "torch"] = setting("tensorflow", "What Keras computes with.")
+    feed: Literal["shardline", "tf.data"] = setting(
+        "shardline", "What reads, decodes and augments in training; validation is shardline's."
     )
 
 

@@ -6,7 +6,7 @@ import click
 
 from benchmarks.measuring.config import Measuring
 from pipeline.errors import MisuseError
-from pipeline.options import setting
+from pipeline.options import COUNT, Bounds, setting
 
 SWEEPS = ("threads", "batch", "hw-decoder-load", "cache", "format")
 # The stages of the input pipeline in order, as the table explains them: each includes the previous.
@@ -39,8 +39,8 @@ class LoaderBenchmark(Measuring):
     profile_out: str = setting(
         "profile.json", "File for the profile of --tune; later runs load it by --profile-file."
     )
-    batch_size: int = setting(64, "Images in a batch.", low=1)
-    seconds: float = setting(0.5, "Duration of a repetition.", low=0.01)
+    batch_size: int = setting(64, "Images in a batch.", COUNT)
+    seconds: float = setting(0.5, "Duration of a repetition.", Bounds(low=0.01))
     split: str = setting("train", "Split to read.")
 
     def __post_init__(self) -> None:

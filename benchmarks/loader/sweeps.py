@@ -15,6 +15,7 @@ from benchmarks.measuring.result_file import SWEEP
 from benchmarks.measuring.text import figure
 from pipeline.config import PipelineConfig, open_dataset
 from pipeline.errors import MisuseError
+from pipeline.options import pick_fields
 
 BATCH_SIZES = (16, 32, 64, 128, 256, 512)
 HW_DECODER_LOADS = (0.0, 0.25, 0.5, 0.65, 0.8, 1.0)
@@ -90,7 +91,8 @@ def by_cache(setup: Setup) -> Candidates:
     """Filled before the measurement, as in later epochs."""
     candidates = {}
     for tier in ("none", "host", *["device"] * (setup.device.type == "cuda")):
-        candidate = setup.time_loader(replace(setup.config, cache=tier))
+        config = pick_fields(PipelineConfig, vars(setup.config) | {"cache": tier})
+        candidate = setup.time_loader(config)
         candidates[f"cache {tier}"] = candidate
         if tier != "none":
             _fill(candidate, len(setup.index))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.measuring.intervals import RUNS
-from pipeline.options import Options, setting
+from pipeline.options import NOT_NEGATIVE, Options, setting
 
 # For click.command: every option can be set by an environment variable, --runs by BENCH_RUNS.
 FROM_ENVIRONMENT = {"auto_envvar_prefix": "BENCH"}
@@ -20,5 +20,5 @@ class Measuring(Options):
     """How often a benchmark measures, and where it writes the result."""
 
     runs: int = runs_setting(RUNS)
-    warmup: int = setting(1, "Repetitions of each configuration before measuring.", low=0)
+    warmup: int = setting(1, "Repetitions of each configuration before measuring.", NOT_NEGATIVE)
     output: str | None = setting(None, "File for the result, as one line of JSON.")

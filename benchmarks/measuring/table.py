@@ -109,9 +109,7 @@ def print_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]
     Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 
-def by_field(
-    figures: Mapping[str, Mapping[str, float | None]],
-) -> dict[str, dict[str, float]]:
+def by_field(figures: Mapping[str, Mapping[str, float | None]]) -> dict[str, dict[str, float]]:
     """field -> row -> value, without unknown values, from row -> field -> value."""
     fields = dict.fromkeys(field for values in figures.values() for field in values)
     return {

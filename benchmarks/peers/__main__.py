@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -26,7 +26,7 @@ from benchmarks.peers.loaders import find_peers
 from benchmarks.peers.peer_run import PeerRun
 from pipeline.errors import DataError, MisuseError
 from pipeline.machine import available_cores
-from pipeline.options import options, pick_fields, setting
+from pipeline.options import COUNT, NOT_NEGATIVE, Bounds, options, pick_fields, setting
 
 # Peer -> the multiple of its rate that ours should reach. On CPUs ours should also reach the rate
 # of the fastest peer with equal pixels.
@@ -53,31 +53,30 @@ class PeersBenchmark(Measuring):
     format: str = setting(
         "jpeg",
         "jpeg: images as they are; jpeg256: JPEG with a shorter side of 256 px; png: PNG.",
-        type=click.Choice([*FORMATS]),
+        type=click.Choice(FORMATS),
     )
     peers: tuple[str, ...] = setting(
         (),
         "Loader to measure; can be repeated.  [default: all]",
         type=(click.Choice([*find_peers()]),),
     )
-    page_cache: str = setting(
+    page_cache: Literal["warm", "cold"] = setting(
         "warm",
         "cold: drop the images from the page cache and restart the loader before each repetition.",
-        type=click.Choice(["warm", "cold"]),
     )
     check: bool = setting(
         False, "Check that each loader delivers every image once an epoch, instead of measuring."
     )
-    device: str = setting("cpu", "Device of the batches.", type=click.Choice(["cpu", "cuda"]))
-    images: int = setting(4800, "Number of images; the photographs are repeated.", low=1)
-    batch_size: int = setting(64, "Images in a batch.", low=1)
+    device: Literal["cpu", "cuda"] = setting("cpu", "Device of the batches.")
+    images: int = setting(4800, "Number of images; the photographs are repeated.", COUNT)
+    batch_size: int = setting(64, "Images in a batch.", COUNT)
     workers: int | None = setting(
-        None, "Threads or processes of each loader.  [default: number of cores]", low=1
+        None, "Threads or processes of each loader.  [default: number of cores]", COUNT
     )
     runs: int = runs_setting(5)
-    seconds: float = setting(1.6, "Duration of a repetition.", low=0.01)
+    seconds: float = setting(1.6, "Duration of a repetition.", Bounds(low=0.01))
     drop_seconds: float = setting(
-        0.7, "Unmeasured time before each repetition, for prefetched batches.", low=0
+        0.7, "Unmeasured time before each repetition, for prefetched batches.", NOT_NEGATIVE
     )
     data: str = setting(str(DATA_FOLDER), "Folder for the images, which are written once.")
     environment: str = setting(

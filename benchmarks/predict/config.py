@@ -6,7 +6,7 @@ import click
 
 from benchmarks.predict.networks import LINKS, Link, parse_link
 from pipeline.errors import MisuseError
-from pipeline.options import Options, setting
+from pipeline.options import COUNT, Bounds, Options, setting
 
 MOST_RANKS = 1024
 
@@ -23,8 +23,7 @@ class Prediction(Options):
         "ethernet-100", "Link of a whole node to the others, likewise.", metavar="LINK"
     )
     measure_network: bool = setting(
-        False,
-        "Measure the link between ranks of this machine, and how they slow each other down.",
+        False, "Measure the link between ranks of this machine, and how they slow each other down."
     )
     network_of: str | None = setting(
         None,
@@ -34,17 +33,17 @@ class Prediction(Options):
     ranks_per_node: int | None = setting(
         None,
         "Ranks on a node.  [default: GPUs, or else cores, of the machine that was measured]",
-        low=1,
+        COUNT,
     )
     cores_per_node: int | None = setting(
-        None, "Cores that a node's loaders share.  [default: those of the machine]", low=1
+        None, "Cores that a node's loaders share.  [default: those of the machine]", COUNT
     )
-    max_ranks: int = setting(MOST_RANKS, "The most ranks that are predicted.", low=1)
+    max_ranks: int = setting(MOST_RANKS, "The most ranks that are predicted.", COUNT)
     batch_size: int | None = setting(
-        None, "Images of a rank's step, of those measured.  [default: the fastest]", low=1
+        None, "Images of a rank's step, of those measured.  [default: the fastest]", COUNT
     )
     gradient_mb: float | None = setting(
-        None, "Gradients of a step in 10^6 bytes.  [default: as the result says]", low=1e-6
+        None, "Gradients of a step in 10^6 bytes.  [default: as the result says]", Bounds(low=1e-6)
     )
     output: str | None = setting(None, "File for the result, as one line of JSON.")
 

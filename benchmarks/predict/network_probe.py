@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -25,7 +25,7 @@ from benchmarks.predict.baseline import OneRank
 from benchmarks.predict.networks import GIGA, MICRO, Link, Network
 from benchmarks.predict.step_model import BUCKET_BYTES
 from pipeline.errors import DataError, MisuseError
-from pipeline.options import options, pick_fields, setting
+from pipeline.options import COUNT, Bounds, options, pick_fields, setting
 
 if TYPE_CHECKING:
     from benchmarks.predict.probe_steps import OwnSteps
@@ -39,12 +39,12 @@ ALONE, AT_ONCE = "step, one rank", "step, all ranks at once"
 
 @dataclass(frozen=True, kw_only=True)
 class Probe(Measuring):
-    megabytes: float = setting(102.0, "Size of the gradients, in 10^6 bytes.", low=1e-5)
-    seconds: float = setting(1.0, "Least length of a run.", low=0.001)
-    device: str = setting("auto", "As the trainer's.", type=click.Choice(["auto", "cpu", "cuda"]))
+    megabytes: float = setting(102.0, "Size of the gradients, in 10^6 bytes.", Bounds(low=1e-5))
+    seconds: float = setting(1.0, "Least length of a run.", Bounds(low=0.001))
+    device: Literal["auto", "cpu", "cuda"] = setting("auto", "As the trainer's.")
     model: str = setting("resnet18", "Model whose steps are made.")
-    image_size: int = setting(224, "Side of the images in px.", low=1)
-    batch_size: int = setting(4, "Images of a rank's step.", low=1)
+    image_size: int = setting(224, "Side of the images in px.", COUNT)
+    batch_size: int = setting(4, "Images of a rank's step.", COUNT)
     precision: str = setting("auto", "As the trainer's.")
 
 

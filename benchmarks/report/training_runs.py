@@ -111,6 +111,5 @@ def runs_table(runs: Sequence[Run]) -> Table:
     headers = ("run", *(f"time to {top1:.0%}" for top1 in reached))
     best_name = f"best {METRIC_NAMES[score][0]}" if score else "best"
     return Table(
-        headers=(*headers, best_name, "images/s", "waiting for data", "wall time"),
-        rows=tuple(rows),
+        headers=(*headers, best_name, "images/s", "waiting for data", "wall time"), rows=tuple(rows)
     )

@@ -8,7 +8,7 @@ import click
 from benchmarks.measuring.config import Measuring
 from benchmarks.scaling.record import MODES
 from pipeline.errors import MisuseError
-from pipeline.options import setting
+from pipeline.options import COUNT, Bounds, setting
 
 
 class Ranks(click.ParamType[tuple[int, ...]]):
@@ -42,19 +42,19 @@ class LadderConfig(Measuring):
         None,
         "Batch size of each rank in weak scaling.  [default: 128 on a GPU; on a CPU 2 at 224 px, "
         "up to 32 for smaller images]",
-        low=1,
+        COUNT,
     )
-    seconds: float = setting(0.35, "Minimum duration of a repetition.", low=0.001)
+    seconds: float = setting(0.35, "Minimum duration of a repetition.", Bounds(low=0.001))
     cores_per_rank: int | None = setting(
         None,
         "CPU cores that each rank runs on.  [default: 1; on a GPU an equal share of the cores next "
         "to it]",
-        low=1,
+        COUNT,
     )
     nnodes: int = setting(
         1,
         "Number of machines, as torchrun's --nnodes. Start the same command on each of them.",
-        low=1,
+        COUNT,
     )
     rdzv_endpoint: str | None = setting(
         None,

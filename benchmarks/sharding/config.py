@@ -6,7 +6,7 @@ import click
 
 from benchmarks.measuring.config import runs_setting
 from benchmarks.measuring.virtualenvs import DEFAULT_FOLDER
-from pipeline.options import Options, setting
+from pipeline.options import COUNT, Bounds, Options, setting
 
 FOLDER = click.Path(exists=True, file_okay=False)
 
@@ -17,13 +17,15 @@ class ShardingBenchmark(Options):
         "", "Folder of photographs; their labels are made up.", required=True, type=FOLDER
     )
     runs: int = runs_setting(5)
-    images: int = setting(24_000, "Number of photographs; those in --src are repeated.", low=1)
-    small_images: int = setting(70_000, "Number of small PNGs, which are repeated.", low=1)
+    images: int = setting(24_000, "Number of photographs; those in --src are repeated.", COUNT)
+    small_images: int = setting(70_000, "Number of small PNGs, which are repeated.", COUNT)
     small_src: str | None = setting(
         None, "Folder of small PNGs.  [default: scikit-learn's digits]", type=FOLDER
     )
-    csv_rows: int = setting(266_000, "Rows of the pixel CSV.", low=1)
-    largest: int = setting(1_000_000, "Largest number of samples of the memory parts.", low=1000)
+    csv_rows: int = setting(266_000, "Rows of the pixel CSV.", COUNT)
+    largest: int = setting(
+        1_000_000, "Largest number of samples of the memory parts.", Bounds(low=1000)
+    )
     peers: bool = setting(True, "Also measure other writers.")
     environment: str = setting(
         str(DEFAULT_FOLDER), "Folder for the peers' virtualenv, which is created once."

@@ -54,9 +54,7 @@ class Study(ScalingBenchmark):
         ("pytorch",), "pytorch, keras.", type=Listed(_framework, "pytorch and keras")
     )
     seeds: tuple[int, ...] = setting(
-        (0,),
-        "Each configuration is trained from each: the spread.",
-        type=Listed(_seed, "seeds"),
+        (0,), "Each configuration is trained from each: the spread.", type=Listed(_seed, "seeds")
     )
     between: str = setting(
         "ethernet-100", "Link to one more node, as bench-predict's.", metavar="LINK"

@@ -52,11 +52,7 @@ def audit(
     for step in range(-(-samples * epochs // global_batch_size)):
         for rank in range(world_size):
             positions = step_positions(
-                step,
-                start=0,
-                global_batch_size=global_batch_size,
-                rank=rank,
-                world_size=world_size,
+                step, start=0, global_batch_size=global_batch_size, rank=rank, world_size=world_size
             )
             positions = positions[positions < samples * epochs]
             np.add.at(counts, (positions // samples, order(positions)[1]), 1)

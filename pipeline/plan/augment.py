@@ -84,12 +84,7 @@ def train_parameters(
     of the result."""
     keys = random_words(config.seed, visits, samples)
     start, shape = random_crops(
-        keys,
-        _CROP,
-        heights=heights,
-        widths=widths,
-        area=config.crop_area,
-        ratio=config.crop_ratio,
+        keys, _CROP, heights=heights, widths=widths, area=config.crop_area, ratio=config.crop_ratio
     )
     mirror = uniform(keys, _FLIP) < config.flip_probability
     return Parameters(

@@ -68,11 +68,7 @@ def random_erase_boxes(
 
 
 def _random_shapes(
-    keys: Words,
-    first: int,
-    pixels: Integers,
-    area: tuple[float, float],
-    ratio: tuple[float, float],
+    keys: Words, first: int, pixels: Integers, area: tuple[float, float], ratio: tuple[float, float]
 ) -> tuple[Integers, Integers]:
     """(height, width) of each attempt, int64 (B, ATTEMPTS)."""
     areas = _scale(uniforms(keys, first, ATTEMPTS), *area) * pixels[:, None]

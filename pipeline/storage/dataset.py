@@ -52,11 +52,7 @@ class Dataset:
     """
 
     def __init__(
-        self,
-        location: str | Path,
-        *,
-        cache_dir: str | None = None,
-        cache_size: float | None = None,
+        self, location: str | Path, *, cache_dir: str | None = None, cache_size: float | None = None
     ) -> None:
         self.location = str(location).removeprefix("file://")
         remote = RemoteFolder(self.location) if is_remote(self.location) else None

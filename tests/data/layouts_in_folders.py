@@ -6,10 +6,7 @@ from tests.helpers.layout_parts import WNIDS, Layout, pictures, rows
 FOLDERS: dict[str, Layout] = {
     "plant-seedlings": Layout(
         files=pictures("train/Black-grass/a.png", "train/Maize/b.png", "test/c.png"),
-        targets={
-            "train/Black-grass/a.png": "Black-grass",
-            "train/Maize/b.png": "Maize",
-        },
+        targets={"train/Black-grass/a.png": "Black-grass", "train/Maize/b.png": "Maize"},
     ),
     "dogs-vs-cats": Layout(
         files=pictures(

@@ -42,9 +42,7 @@ TABLES: dict[str, Layout] = {
             **{
                 f"ILSVRC/Data/CLS-LOC/train/{w}/{w}_{n}.JPEG": name
                 for w, name in zip(
-                    WNIDS,
-                    ("tench, Tinca tinca", "goldfish, Carassius auratus"),
-                    strict=True,
+                    WNIDS, ("tench, Tinca tinca", "goldfish, Carassius auratus"), strict=True
                 )
                 for n in (1, 2)
             },
@@ -158,10 +156,7 @@ TABLES: dict[str, Layout] = {
                 "image_id,label,variety,age", "100330.jpg,blast,ADT45,45", "1.jpg,hispa,IR,60"
             ),
         },
-        targets={
-            "train_images/blast/100330.jpg": "blast",
-            "train_images/hispa/1.jpg": "hispa",
-        },
+        targets={"train_images/blast/100330.jpg": "blast", "train_images/hispa/1.jpg": "hispa"},
     ),
     "bms-molecular": Layout(
         files={

@@ -70,7 +70,7 @@ TASKS: dict[str, Layout] = {
             **pictures(
                 *(f"tiff/{s}/{n}.tiff" for s, n in (("train", 1), ("train", 2), ("val", 3))),
                 *(f"tiff/{s}_labels/{n}.tif" for s, n in (("train", 1), ("train", 2), ("val", 3))),
-            ),
+            )
         },
         task="segmentation",
         targets={

@@ -5,11 +5,7 @@ import struct
 import cv2
 import numpy as np
 
-from tools.images.codec import (
-    Encoded,
-    Pixels,
-    encode_file,
-)
+from tools.images.codec import Encoded, Pixels, encode_file
 from tools.images.encoding import Encoding
 from tools.images.guards import StderrCapture
 

@@ -75,10 +75,7 @@ def _evaluated(
 if __name__ == "__main__":
     shards, out, global_batch_size, position, steps = sys.argv[1:]
     view = watch(
-        shards,
-        global_batch_size=int(global_batch_size),
-        position=int(position),
-        steps=int(steps),
+        shards, global_batch_size=int(global_batch_size), position=int(position), steps=int(steps)
     )
     if view["rank"] == 0:
         Path(out).write_text(json.dumps(view), encoding="utf-8")

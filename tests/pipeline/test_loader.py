@@ -176,11 +176,7 @@ def test_a_training_image_is_its_resized_crop(photographs: Path) -> None:
 def test_validation_is_torchvisions_resize_and_center_crop(photographs: Path) -> None:
     dataset = Dataset(photographs)
     loader = val_loader(
-        dataset,
-        PipelineConfig(threads=2, image_size=224),
-        batch_size=32,
-        device=CPU,
-        split="train",
+        dataset, PipelineConfig(threads=2, image_size=224), batch_size=32, device=CPU, split="train"
     )
     transform = v2.Compose([v2.Resize(256, antialias=True), v2.CenterCrop(224)])
     index = dataset.split("train")

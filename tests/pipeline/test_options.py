@@ -10,7 +10,15 @@ from click.testing import CliRunner, Result
 
 from pipeline.config import PipelineConfig, resolve_sizes
 from pipeline.errors import MisuseError
-from pipeline.options import Command, Options, defaults_option, options, pick_fields, setting
+from pipeline.options import (
+    Bounds,
+    Command,
+    Options,
+    defaults_option,
+    options,
+    pick_fields,
+    setting,
+)
 from pipeline.profile_file import profile_file
 from pipeline.storage.dataset import Dataset
 from pipeline.storage.manifest import Manifest
@@ -67,7 +75,7 @@ def test_help_lists_options_by_section() -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Renamed(Options):
-    clip: float | None = setting(None, "Clip.", above=0, below=2, aliases={"--cut": None})
+    clip: float | None = setting(None, "Clip.", Bounds(above=0, below=2), aliases={"--cut": None})
     tta: str = setting("none", "Test-time augmentation.", aliases={"--flip-test": "flip"})
 
 

@@ -94,10 +94,9 @@ def test_the_trainer_learns_the_targets(shards: Path, tmp_path: Path) -> None:
     )
     (evaluation,), (summary,) = lines(tmp_path, "evaluation"), lines(tmp_path, "summary")
     # The mean of the training split has an R2 of 0 at most, chance a mAP of 0.5 at most.
-    name, least = {
-        "multi-label": ("mean_average_precision", 0.7),
-        "regression": ("r2", 0.15),
-    }[Dataset(shards).manifest.task]
+    name, least = {"multi-label": ("mean_average_precision", 0.7), "regression": ("r2", 0.15)}[
+        Dataset(shards).manifest.task
+    ]
     assert evaluation["samples"] == 180
     assert evaluation[name] > least
     assert summary[f"best_{name}"] == evaluation[name]

@@ -20,11 +20,7 @@ def walk(seconds: float, step_seconds: list[float], spent: float = 0.0) -> tuple
     return budget, now
 
 
-@given(
-    st.lists(st.floats(0.5, 2), min_size=1, max_size=5),
-    st.floats(20, 500),
-    st.floats(0, 0.9),
-)
+@given(st.lists(st.floats(0.5, 2), min_size=1, max_size=5), st.floats(20, 500), st.floats(0, 0.9))
 def test_ends_within_a_few_steps_of_the_deadline(
     step_seconds: list[float], seconds: float, share: float
 ) -> None:

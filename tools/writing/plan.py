@@ -54,11 +54,7 @@ def make_plan(sources: Sources, *, val: float | None, seed: int) -> Plan:
     }
     counts = np.bincount(labels[labels >= 0], minlength=len(classes))
     return Plan(
-        classes=classes,
-        labels=labels,
-        order=order,
-        bounds=bounds,
-        singles=int(np.sum(counts == 1)),
+        classes=classes, labels=labels, order=order, bounds=bounds, singles=int(np.sum(counts == 1))
     )
 
 

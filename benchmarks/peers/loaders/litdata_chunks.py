@@ -58,10 +58,7 @@ def batches(task: Task) -> Iterator[Batch]:
 
     dataset = Images(str(task.folder / "litdata"), shuffle=True, drop_last=False)
     loader = StreamingDataLoader(
-        dataset,
-        batch_size=task.batch_size,
-        num_workers=task.workers,
-        persistent_workers=True,
+        dataset, batch_size=task.batch_size, num_workers=task.workers, persistent_workers=True
     )
     while True:
         yield from loader

@@ -147,10 +147,7 @@ def test_bench_loader_rejects(arguments: tuple[str, ...], code: int, sentence: s
 
 @pytest.mark.parametrize(
     ("sweep", "rows"),
-    [
-        ("threads", ["threads 1", "threads 2", "threads 3"]),
-        ("cache", ["cache none", "cache host"]),
-    ],
+    [("threads", ["threads 1", "threads 2", "threads 3"]), ("cache", ["cache none", "cache host"])],
 )
 def test_sweeps(sweep: str, rows: list[str], digits_shards: Path) -> None:
     lines, record = measured(digits_shards, "--sweep", sweep, "--threads", "3", "--runs", "2")

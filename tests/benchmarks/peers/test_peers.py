@@ -21,13 +21,7 @@ from benchmarks.measuring.virtualenvs import Virtualenv
 from benchmarks.measuring.worker_process import WorkerFailedError, exit_on_sigterm
 from benchmarks.peers import loaders
 from benchmarks.peers.__main__ import COLUMNS, describe_rates, main, targets_of
-from benchmarks.peers.contract import (
-    Batch,
-    NotDeliveredError,
-    Task,
-    check_epoch,
-    checked_size,
-)
+from benchmarks.peers.contract import Batch, NotDeliveredError, Task, check_epoch, checked_size
 from benchmarks.peers.loaders import find_peers
 from benchmarks.peers.peer_run import LoaderLap, PeerRun, start_loader
 from benchmarks.peers.serve import measure

@@ -12,13 +12,7 @@ from benchmarks.predict.__main__ import main
 from benchmarks.predict.baseline import read_one_rank
 from benchmarks.predict.network_probe import BUCKET, LITTLE, fit_link, measured_network
 from benchmarks.predict.networks import LINKS, Network
-from benchmarks.scaling.record import (
-    LOADER,
-    LOCKSTEP,
-    NO_ALL_REDUCE,
-    SYNTHETIC,
-    WARM,
-)
+from benchmarks.scaling.record import LOADER, LOCKSTEP, NO_ALL_REDUCE, SYNTHETIC, WARM
 from pipeline.errors import DataError
 from tests.helpers.cli import invoke
 from tests.helpers.scaling_results import predicted, scaling

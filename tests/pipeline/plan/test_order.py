@@ -72,11 +72,7 @@ def test_all_ranks_together_have_every_sample_once_per_epoch(
     for step in range(steps):
         for rank in range(world_size):
             positions = step_positions(
-                step,
-                start=0,
-                global_batch_size=global_batch_size,
-                rank=rank,
-                world_size=world_size,
+                step, start=0, global_batch_size=global_batch_size, rank=rank, world_size=world_size
             )
             seen.append(np.stack(at(positions)))
     epoch, sample = np.concatenate(seen, axis=1)

@@ -14,11 +14,7 @@ from pipeline.progressive_resize import progressive_size
 from pipeline.storage.dataset import Dataset
 
 CONFIG = PipelineConfig(
-    seed=11,
-    color_jitter=0.4,
-    hue_jitter=20.0,
-    auto_augment="rand",
-    erase_probability=0.5,
+    seed=11, color_jitter=0.4, hue_jitter=20.0, auto_augment="rand", erase_probability=0.5
 )
 SIZE_AT = progressive_size(32, 128, epochs=2, epoch_positions=1438)
 GLOBAL_BATCH_SIZE = 12
@@ -61,10 +57,7 @@ def test_a_resumed_plan_is_the_same_at_any_world_size(
     whole = concatenate(global_batch(digits_shards, start=0, step=step, world_size=1))
     resumed = concatenate(
         global_batch(
-            digits_shards,
-            start=stop * GLOBAL_BATCH_SIZE,
-            step=step - stop,
-            world_size=world_size,
+            digits_shards, start=stop * GLOBAL_BATCH_SIZE, step=step - stop, world_size=world_size
         )
     )
     assert whole.keys() == resumed.keys()

@@ -111,10 +111,7 @@ def test_a_part_that_was_damaged_is_fetched_again(
     ],
 )
 def test_a_file_other_than_the_manifests_is_rejected(
-    tmp_path: Path,
-    memory: Callable[[str, bytes], RemoteFile],
-    there: bytes | None,
-    sentence: str,
+    tmp_path: Path, memory: Callable[[str, bytes], RemoteFile], there: bytes | None, sentence: str
 ) -> None:
     file = memory("a.tar", b"x" * 100)
     if there is None:

@@ -42,13 +42,7 @@ def test_delimiters() -> None:
 @pytest.mark.parametrize(
     ("file", "image", "options", "task", "classes"),
     [
-        (
-            "LOC_val_solution.csv",
-            "val/{ImageId}.JPEG",
-            {},
-            "classification",
-            None,
-        ),
+        ("LOC_val_solution.csv", "val/{ImageId}.JPEG", {}, "classification", None),
         (
             "HAM10000_metadata.csv",
             "part_1/{image_id}.jpg",

@@ -19,10 +19,7 @@ from tests.helpers.image_files import (
     write,
 )
 from tests.helpers.pillow_reading import written
-from tools.images.codec import (
-    channel_sums,
-    psnr_decibel,
-)
+from tools.images.codec import channel_sums, psnr_decibel
 from tools.images.decoding import eight_bit, flatten
 from tools.images.formats import identify
 from tools.images.headers import read_header

@@ -120,8 +120,5 @@ def test_a_gray_mask_of_class_numbers_is_rejected() -> None:
     indices = np.zeros((6, 8), np.uint8)
     indices[2:] = 2
     data = bytes(cv2.imencode(".png", indices)[1])
-    with (
-        StderrCapture() as stderr,
-        pytest.raises(UnsoundImageError, match=r"is 2.*--mask-colors"),
-    ):
+    with StderrCapture() as stderr, pytest.raises(UnsoundImageError, match=r"is 2.*--mask-colors"):
         encode_mask(data, MaskColors(colors=None), (6, 8), stderr)

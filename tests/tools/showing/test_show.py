@@ -87,8 +87,7 @@ def test_the_picture_holds_the_pixels_of_the_samples(digits_shards: Path, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("task", "arguments"),
-    [("multi-label", {}), ("regression", REGRESSION), ("segmentation", {})],
+    ("task", "arguments"), [("multi-label", {}), ("regression", REGRESSION), ("segmentation", {})]
 )
 def test_other_tasks(task: str, arguments: dict[str, tuple[str, ...]], tmp_path: Path) -> None:
     shards = write_shards(tmp_path / "shards", task, **arguments)  # type: ignore[arg-type]

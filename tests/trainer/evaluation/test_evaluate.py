@@ -15,11 +15,7 @@ from tests.helpers.processes import Torchrun, lines
 from tests.helpers.runs import train
 from trainer import evaluate
 from trainer.evaluate import main
-from trainer.evaluation.confusion import (
-    ClassificationWithConfusion,
-    Confusion,
-    draw_confusion,
-)
+from trainer.evaluation.confusion import ClassificationWithConfusion, Confusion, draw_confusion
 
 
 @pytest.fixture(scope="module")

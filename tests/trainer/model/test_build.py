@@ -53,8 +53,7 @@ def test_the_state_dict_is_that_of_torchvision() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "message"),
-    [("resnet51", "resnet50"), ("alexnet", "32 x 32 px"), ("vit_b_16", None)],
+    ("name", "message"), [("resnet51", "resnet50"), ("alexnet", "32 x 32 px"), ("vit_b_16", None)]
 )
 def test_rejects_unknown_models_and_unsupported_sizes(name: str, message: str | None) -> None:
     if message is None:

@@ -71,9 +71,7 @@ def test_r2_equals_scikit_learn_in_any_unit() -> None:
     generator = np.random.default_rng(0)
     targets = generator.normal((5, -3e4, 0.01), (2, 1e3, 1e-3), (50, 3)).astype(np.float32)
     task = Regression(
-        targets=NAMES,
-        means=tuple(targets.mean(0).tolist()),
-        stds=tuple(targets.std(0).tolist()),
+        targets=NAMES, means=tuple(targets.mean(0).tolist()), stds=tuple(targets.std(0).tolist())
     )
     outputs = (targets - task.means) / task.stds + generator.normal(0, 0.4, (50, 3))
     expected = r2_score(targets, outputs * task.stds + task.means, multioutput="raw_values")
