@@ -159,7 +159,7 @@ def test_images_are_held_with_their_masks(masks: bool) -> None:
     class Once:
         """Sample 2 is bad."""
 
-        def take(self, samples: Any) -> Fetched:
+        def fetch(self, samples: Any) -> Fetched:
             assert not taken.intersection(samples.tolist())
             taken.update(samples.tolist())
             views = [np.full(1, sample, np.uint8) for sample in samples]
@@ -172,7 +172,7 @@ def test_images_are_held_with_their_masks(masks: bool) -> None:
     supply: Any = Once()
     held = HeldSupply(supply, {}, masks=masks)
     for samples in ([0, 1], [1, 2, 0]):
-        found = held.take(np.array(samples))
+        found = held.fetch(np.array(samples))
         taken.discard(2)
         for place, sample in enumerate(samples):
             if sample == 2:
