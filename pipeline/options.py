@@ -2,7 +2,7 @@
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Options):
-    seed: int = setting(0, "Seed of the order.", low=0)
+    seed: int = setting(0, "Seed of the order.", NOT_NEGATIVE)
 
 @click.command(cls=Command)
 @options(Config)

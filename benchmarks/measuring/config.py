@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.measuring.intervals import RUNS
-from pipeline.options import NOT_NEGATIVE, Options, setting
+from pipeline.options import COUNT, NOT_NEGATIVE, Options, setting
 
 # For click.command: every option can be set by an environment variable, --runs by BENCH_RUNS.
 FROM_ENVIRONMENT = {"auto_envvar_prefix": "BENCH"}
@@ -12,7 +12,7 @@ FROM_ENVIRONMENT = {"auto_envvar_prefix": "BENCH"}
 
 def runs_setting(default: int) -> Any:
     """The option --runs with another default than that of ``Measuring``."""
-    return setting(default, "Measured repetitions of each configuration.", low=1)
+    return setting(default, "Measured repetitions of each configuration.", COUNT)
 
 
 @dataclass(frozen=True, kw_only=True)

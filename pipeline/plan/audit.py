@@ -106,11 +106,9 @@ def main(**values: Any) -> None:
         counts = {size: audit(order, len(index), world_size=size, **sizes) for size in world_sizes}
         if wrong := {size: epochs for size, epochs in counts.items() if any(epochs)}:
             raise DataError(f"Samples that an epoch does not have once, by world size: {wrong}.")
-        *smaller, largest = map(str, world_sizes)
-        ranks = f"{', '.join(smaller)} or {largest}" if smaller else largest
         console.print(
-            f"Each epoch has each sample once: {settings.epochs} epochs of {len(index):,} samples "
-            f"on {ranks} rank(s)."
+            f"Each epoch has each sample once: {settings.epochs} epochs of {len(index):,} samples, "
+            f"world sizes {', '.join(map(str, world_sizes))}."
         )
     else:
         console.print("Samples are drawn or repeated: an epoch does not have each sample once.")

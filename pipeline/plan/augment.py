@@ -66,8 +66,8 @@ class Parameters:
 
 def train_parameter_names(config: PipelineConfig) -> tuple[str, ...]:
     """The fields of ``Parameters`` that aren't None in training with `config`."""
-    no_samples = np.empty(0, np.uint64)
-    return (*GEOMETRY, *_optional(no_samples, config, image_size_px=1))
+    # The names of the parameters of no samples.
+    return (*GEOMETRY, *_optional(np.empty(0, np.uint64), config, image_size_px=1))
 
 
 def train_parameters(

@@ -15,15 +15,15 @@ def is_remote(directory: str) -> bool:
     return bool(separator) and protocol != "file"
 
 
-def open_url(url: str, *, said: str = "") -> tuple[Any, str]:
+def open_url(url: str, *, prefix: str = "") -> tuple[Any, str]:
     """The file system of an fsspec URL and the path in it; raises ``MisuseError`` that begins with
-    `said`, the option of the URL."""
+    `prefix`, such as the option."""
     import fsspec
 
     try:
         filesystem, root = fsspec.core.url_to_fs(url)
     except (ImportError, ValueError) as error:
-        raise MisuseError(f"{said}{url} can't be opened: {error}.") from error
+        raise MisuseError(f"{prefix}{url} can't be opened: {error}.") from error
     return filesystem, root.rstrip("/")
 
 
@@ -35,7 +35,7 @@ class RemoteFolder:
 
     @cached_property
     def _opened(self) -> tuple[Any, str]:
-        return open_url(self.url, said="--shards ")
+        return open_url(self.url, prefix="--shards ")
 
     def read(self, name: str) -> bytes:
         """All bytes of a small file."""

@@ -1,6 +1,6 @@
-"""What the ranks see, for test_ranks.py: run under torchrun, rank 0 writes it as JSON.
+"""Record the batches of all ranks under torchrun, for test_ranks.py; rank 0 writes them as JSON.
 
-Arguments: shards, file to write, global batch size, position to begin at, steps.
+Arguments: shards, file to write, global batch size, first position, steps.
 """
 
 import json
@@ -18,8 +18,10 @@ from trainer.evaluation.loop import evaluate
 from trainer.model.build import build_model
 
 
-def watch(shards: str, *, global_batch_size: int, position: int, steps: int) -> dict[str, Any]:
-    """Samples and pixels of each step in the order of the ranks, and what an evaluation counts."""
+def record_ranks(
+    shards: str, *, global_batch_size: int, position: int, steps: int
+) -> dict[str, Any]:
+    """Samples and checksums of each step in the order of the ranks, and an evaluation's counts."""
     pipeline = PipelineConfig(shards=shards, threads=1)
     with open_world("cpu") as world:
         data = open_data(pipeline, synthetic=False)
@@ -45,9 +47,9 @@ def watch(shards: str, *, global_batch_size: int, position: int, steps: int) -> 
 
 def _gathered(world: World, batch: Batch) -> list[float]:
     pixels = [zlib.crc32(image.contiguous().numpy().tobytes()) for image in batch.images]
-    own = [*batch.samples.tolist(), *pixels]
+    values = [*batch.samples.tolist(), *pixels]
     half = len(batch.samples)
-    rows = world.all_gather(own)
+    rows = world.all_gather(values)
     return [value for row in rows for value in row[:half]] + [
         value for row in rows for value in row[half:]
     ]
@@ -74,8 +76,8 @@ def _evaluated(
 
 if __name__ == "__main__":
     shards, out, global_batch_size, position, steps = sys.argv[1:]
-    view = watch(
+    record = record_ranks(
         shards, global_batch_size=int(global_batch_size), position=int(position), steps=int(steps)
     )
-    if view["rank"] == 0:
-        Path(out).write_text(json.dumps(view), encoding="utf-8")
+    if record["rank"] == 0:
+        Path(out).write_text(json.dumps(record), encoding="utf-8")

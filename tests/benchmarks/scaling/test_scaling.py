@@ -160,7 +160,7 @@ def test_images_stay_in_memory_with_their_masks(masks: bool) -> None:
     class Once:
         """Sample 2 is bad."""
 
-        def take(self, samples: Any) -> Fetched:
+        def fetch(self, samples: Any) -> Fetched:
             assert not fetched.intersection(samples.tolist())
             fetched.update(samples.tolist())
             views = [np.full(1, sample, np.uint8) for sample in samples]
@@ -173,7 +173,7 @@ def test_images_stay_in_memory_with_their_masks(masks: bool) -> None:
     fetcher: Any = Once()
     cached = InMemoryFetcher(fetcher, {}, masks=masks)
     for samples in ([0, 1], [1, 2, 0]):
-        batch = cached.take(np.array(samples))
+        batch = cached.fetch(np.array(samples))
         fetched.discard(2)
         for index, sample in enumerate(samples):
             if sample == 2:

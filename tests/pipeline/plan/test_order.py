@@ -85,8 +85,10 @@ def test_a_position_does_not_depend_on_other_positions(
     order: tuple[Order, int], positions: list[int]
 ) -> None:
     at, _ = order
-    alone = np.concatenate([np.stack(at(np.array([position]))) for position in positions], axis=1)
-    assert np.array_equal(np.stack(at(np.array(positions))), alone)
+    separate = np.concatenate(
+        [np.stack(at(np.array([position]))) for position in positions], axis=1
+    )
+    assert np.array_equal(np.stack(at(np.array(positions))), separate)
 
 
 @given(sizes=shard_sizes, window=st.integers(1, 15), seed=seeds, epoch=st.integers(0, 100))
@@ -95,8 +97,8 @@ def test_a_shuffle_window_reads_few_shards_at_a_time(
 ) -> None:
     samples = sum(sizes)
     at = window_order(np.array(sizes), window, seed)
-    _, chosen = at(np.arange(samples) + epoch * samples)
-    shards = np.repeat(np.arange(len(sizes)), sizes)[chosen]
+    _, order = at(np.arange(samples) + epoch * samples)
+    shards = np.repeat(np.arange(len(sizes)), sizes)[order]
     runs, seen = [shards[:0]], np.empty(0, np.int64)
     while sum(map(len, runs)) < samples:
         rest = shards[sum(map(len, runs)) :]
@@ -129,15 +131,15 @@ def test_inverse_frequency_gives_classes_equal_counts(
 ) -> None:
     labels = np.repeat(np.arange(len(counts)), counts).astype(np.int32)
     at = weighted_order(labels, inverse_frequency(labels, len(counts)), seed)
-    draws = 6000
-    visits, samples = at(np.arange(start, start + draws))
-    assert np.array_equal(visits, np.arange(start, start + draws))
+    count = 6000
+    visits, samples = at(np.arange(start, start + count))
+    assert np.array_equal(visits, np.arange(start, start + count))
     class_counts = np.bincount(labels[samples], minlength=len(counts))
     present = np.array(counts) > 0
     share = 1 / present.sum()
     assert not class_counts[~present].any()
     # Six standard deviations of a binomial count.
-    assert (abs(class_counts[present] - draws * share) <= 6 * np.sqrt(draws * share) + 1e-9).all()
+    assert (abs(class_counts[present] - count * share) <= 6 * np.sqrt(count * share) + 1e-9).all()
 
 
 def test_samples_of_a_class_are_drawn_uniformly() -> None:
@@ -154,10 +156,10 @@ def test_repeated_samples_are_consecutive_and_have_distinct_visits(
     order: tuple[Order, int], times: int
 ) -> None:
     at, samples = order
-    visits, chosen = repeated(at, times)(np.arange(2 * samples * times))
-    assert np.array_equal(chosen.reshape(-1, times)[:, 0], at(np.arange(2 * samples))[1])
-    assert (chosen.reshape(-1, times) == chosen.reshape(-1, times)[:, :1]).all()
-    assert len(set(zip(visits.tolist(), chosen.tolist(), strict=True))) == len(visits)
+    visits, visited = repeated(at, times)(np.arange(2 * samples * times))
+    assert np.array_equal(visited.reshape(-1, times)[:, 0], at(np.arange(2 * samples))[1])
+    assert (visited.reshape(-1, times) == visited.reshape(-1, times)[:, :1]).all()
+    assert len(set(zip(visits.tolist(), visited.tolist(), strict=True))) == len(visits)
 
 
 @given(
