@@ -245,8 +245,10 @@ def test_a_study_goes_on_where_it_stopped(
     assert at_once == ["ladder"]
 
 
-HOLD = "import sys, time; from benchmarks.study.folder import alone_in\n"
-HOLD += "with alone_in(__import__('pathlib').Path(sys.argv[1])): print('held', flush=True); input()"
+HOLD = "import sys, time; from benchmarks.study.folder import lock_folder\n"
+HOLD += (
+    "with lock_folder(__import__('pathlib').Path(sys.argv[1])): print('held', flush=True); input()"
+)
 
 
 def test_a_folder_is_one_study_s(tmp_path: Path) -> None:
@@ -272,7 +274,7 @@ def test_a_folder_is_one_study_s(tmp_path: Path) -> None:
         (("--synthetic",), 2, "real input"),
         (("--data", "nowhere"), 1, "nowhere holds no complete shards"),
         (("--ranks", "1,3"), 2, "can't be divided by 3 ranks"),
-        (("--between", "string"), 2, "--between string: give GB/s and us"),
+        (("--between", "string"), 2, "--between string is not a link"),
         (("--resume", "never"), 2, "A study goes on by itself"),
         (("--model", "resnet51"), 2, "no classifier 'resnet51'"),
         (("--out", __file__), 2, "is a file: give a folder"),
