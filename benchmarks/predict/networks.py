@@ -70,7 +70,7 @@ LINKS: Mapping[str, Link] = {
         _known("pcie-4", 31.5, PCIE_US, _LANES),
         _known("pcie-5", 63.0, PCIE_US, _LANES),
         *(
-            _known(f"{kind}-{gigabit}", gigabit / 8, CARD_US, f"line rate of one {kind} card")
+            _known(f"{kind}-{gigabit}", gigabit / 8, CARD_US, "line rate of one card per node")
             for kind, rates in (
                 ("ethernet", (10, 25, 100, 200, 400)),
                 ("infiniband", (100, 200, 400)),

@@ -50,4 +50,4 @@ def test_options_may_come_from_the_environment(script: str) -> None:
 
 def test_an_option_from_the_environment() -> None:
     result = CliRunner(env={"BENCH_VERIFY": "1"}).invoke(report.main, ["none.json"])
-    assert result.exit_code == 1 and "1 of 1 can't be trusted" in result.output
+    assert result.exit_code == 1 and "1 of 1 inputs are invalid" in result.output
