@@ -204,8 +204,8 @@ def assumptions(predictor: Predictor) -> list[str]:
     if speed.loader_rate is not None:
         loader = (
             f"Input: the loader of a rank gives {figure(speed.loader_rate)} images/s on "
-            f"{counted(speed.threads, 'core')} and less on fewer; a node has {cores} cores; files are "
-            f"in the page cache."
+            f"{counted(speed.threads, 'core')} and less on fewer; a node has "
+            f"{counted(cores, 'core')}; files are in the page cache."
         )
     interference = "Loader and model do not slow each other down."
     if speed.training_rate is not None:

@@ -93,7 +93,8 @@ def stacked_bars(
     axes.invert_yaxis()
     axes.set_xlabel(label)
     axes.tick_params(axis="y", length=0)
-    axes.figure.legend(loc="outside lower left", ncols=3)
+    handles, labels = axes.get_legend_handles_labels()
+    axes.figure.legend(handles, labels, loc="outside lower left", ncols=3)
     return bars
 
 

@@ -114,7 +114,7 @@ def draw_bars(
         axes.invert_yaxis()
         axes.set_xlim(0, 1.18 * max(*values, *(high for _, high in limits or ())))
         axes.set_xlabel(unit)
-        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
         axes.grid(axis="x")
         axes.spines["left"].set_visible(False)
