@@ -1,9 +1,9 @@
-"""tf.data on the same tars: the bytes by our index, everything after them by TensorFlow.
+"""tf.data on the same tars: shardline reads the bytes, TensorFlow does the rest.
 
-plan (samples, windows, flips) -> bytes -> tf.data: decode the window, resize, flip, batch
+plan (samples, crops, flips) -> bytes -> tf.data: decode the crop, resize, flip, batch
 
-The same samples come in the same order with the same windows and flips as from the loader; pixels
-differ by what the two decoders and resizers differ.
+Samples, order, crops and flips are those of the loader; pixels differ as the decoders and resizers
+do.
 """
 
 from collections.abc import Generator
@@ -38,12 +38,12 @@ def tf_batches(
     position: int,
     end_position: int | None,
 ) -> Loader:
-    """What ``trainer.data.train_batches`` gives, made by tf.data."""
+    """``trainer.data.train_batches`` by tf.data. Raises ``MisuseError`` for other settings."""
     if data.dataset is None:
-        raise MisuseError("tf.data reads shards: leave out --synthetic.")
+        raise MisuseError("--feed tf.data reads shards: leave out --synthetic.")
     if train_parameter_names(pipeline) != GEOMETRY:
         raise MisuseError(
-            "tf.data is told crops and flips here: leave out --color-jitter, --hue-jitter, "
+            "--feed tf.data supports crops and flips only: leave out --color-jitter, --hue-jitter, "
             "--auto-augment and --erase-probability."
         )
     stream = train_stream(
@@ -83,7 +83,7 @@ def tf_batches(
 
 
 def _decoded(plan: Plan, reader: ShardReader, threads: int) -> Any:
-    """uint8 (B, H, W, 3) of each step."""
+    """The images of each step, uint8 (B, H, W, 3)."""
     first = plan.batch_at(0)
     batch_size, side = len(first.samples), first.image_size_px
 
@@ -97,7 +97,7 @@ def _decoded(plan: Plan, reader: ShardReader, threads: int) -> Any:
             part.set_shape((batch_size, *shape))
         return tuple(parts)
 
-    # The reader is for one thread at a time, so that nothing is read in parallel.
+    # One thread reads: the reader is not thread-safe.
     dataset = tf.data.Dataset.counter() if plan.steps is None else tf.data.Dataset.range(plan.steps)
     dataset = dataset.map(in_graph).prefetch(tf.data.AUTOTUNE).unbatch()
     dataset = dataset.map(partial(_image, side=side), num_parallel_calls=threads)
@@ -108,22 +108,22 @@ def _decoded(plan: Plan, reader: ShardReader, threads: int) -> Any:
 
 
 def _read(planned: PlannedBatch, reader: ShardReader) -> tuple[Any, ...]:
-    """Bytes, and the parameters that ``_image`` takes; raises ``DataError`` for a damaged one."""
+    """Bytes, and the parameters of ``_image``. Raises ``DataError`` for a damaged sample."""
     views, damaged = reader.read(planned.samples)
     if damaged:
-        raise DataError(f"tf.data met {len(damaged)} damaged sample(s), which it can't replace.")
+        raise DataError(f"{len(damaged)} damaged samples: --feed tf.data can't replace them.")
     encoded = np.array([view.tobytes() for view in views], dtype=object)
     parameters = planned.parameters
     return encoded, parameters.start, parameters.shape, parameters.mirror
 
 
 def _image(encoded: Any, start: Any, shape: Any, mirror: Any, *, side: int) -> Any:
-    """uint8 (side, side, 3): the window, resized and perhaps mirrored."""
-    window = tf.concat([start, shape], axis=0)
+    """uint8 (side, side, 3): the crop, resized, and mirrored if `mirror` is not 0."""
+    crop = tf.concat([start, shape], axis=0)
     image = tf.cond(
         tf.io.is_jpeg(encoded),
         lambda: tf.image.decode_and_crop_jpeg(
-            encoded, window, channels=3, dct_method="INTEGER_ACCURATE"
+            encoded, crop, channels=3, dct_method="INTEGER_ACCURATE"
         ),
         lambda: tf.slice(
             tf.image.decode_png(encoded, channels=3),
