@@ -48,51 +48,53 @@ class TrainingBenchmark(Measuring):
 def main(**values: Any) -> None:
     """Measure the trainer's throughput on one rank, from metrics.jsonl."""
     benchmark = pick_fields(TrainingBenchmark, values)
-    (_measure_saving if benchmark.saving else _measure)(benchmark)
-
-
-def _measure(benchmark: TrainingBenchmark) -> None:
-    candidates = {
-        BARE: partial(_bare_rate, benchmark),
-        SYNTHETIC: partial(training_rate, benchmark, synthetic=True),
-        LOADER: partial(loader_rate, benchmark),
-        REAL: partial(training_rate, benchmark),
-    }
+    synthetic = partial(training_rate, benchmark, synthetic=True)
+    if benchmark.saving:
+        title = f"checkpoints: {benchmark.model}, every {benchmark.steps} steps"
+        candidates = {PLAIN: synthetic, SAVING: partial(synthetic, saves=True)}
+    else:
+        title = f"training: {benchmark.model} at {benchmark.image_size} px, batch "
+        title += str(benchmark.batch_size)
+        candidates = {
+            BARE: partial(_bare_rate, benchmark),
+            SYNTHETIC: synthetic,
+            LOADER: partial(loader_rate, benchmark),
+            REAL: partial(training_rate, benchmark),
+        }
     rows = alternate(candidates, runs=benchmark.runs, warmup=benchmark.warmup)
+    facts, finding = (_saving if benchmark.saving else _ratios)(benchmark, rows)
+    report(
+        title,
+        "images/s",
+        rows,
+        kind="benchmarks.training",
+        facts={"settings": asdict(benchmark), **facts},
+        finding=finding,
+        output=benchmark.output,
+    )
+
+
+def _ratios(_: TrainingBenchmark, rows: Sequence[Measurement]) -> tuple[dict[str, Any], str]:
+    """Facts and finding: the ratios that have targets."""
     bare, synthetic, loader, real = rows
     slower = min((synthetic, loader), key=lambda row: row.median)
     ratios = ratio(synthetic, bare), ratio(real, slower)
     targets = zip(ratios, (SYNTHETIC_TARGET, REAL_TARGET), strict=True)
     parts = [f"{row.name} {row.median:.3f} ({_span(row)}; target {x})" for row, x in targets]
-    report(
-        f"training: {benchmark.model} at {benchmark.image_size} px, batch {benchmark.batch_size}",
-        "images/s",
-        rows,
-        kind="benchmarks.training",
-        facts={"settings": asdict(benchmark), "ratios": {row.name: row.values for row in ratios}},
-        finding=f"Ratios of runs of the same round: {'; '.join(parts)}.",
-        output=benchmark.output,
-    )
+    finding = f"Ratios of runs of the same round: {'; '.join(parts)}."
+    return {"ratios": {row.name: row.values for row in ratios}}, finding
 
 
-def _measure_saving(benchmark: TrainingBenchmark) -> None:
-    candidates = {
-        PLAIN: partial(training_rate, benchmark, synthetic=True),
-        SAVING: partial(training_rate, benchmark, synthetic=True, saves=True),
-    }
-    rows = alternate(candidates, runs=benchmark.runs, warmup=benchmark.warmup)
+def _saving(
+    benchmark: TrainingBenchmark, rows: Sequence[Measurement]
+) -> tuple[dict[str, Any], str]:
+    """Facts and finding: the time of a checkpoint."""
     checkpoint = saving_seconds(*rows, images=benchmark.steps * benchmark.batch_size)
-    report(
-        f"checkpoints: {benchmark.model}, every {benchmark.steps} steps",
-        "images/s",
-        rows,
-        kind="benchmarks.training",
-        facts={"settings": asdict(benchmark), "checkpoint_seconds": checkpoint.values},
-        finding=f"A checkpoint takes {checkpoint.median:.3f} s ({_span(checkpoint)}) of the steps' "
-        f"time: {checkpoint.median / MINUTE_SECONDS:.2%} at one a minute (target "
-        f"{SAVING_TARGET:.0%}).",
-        output=benchmark.output,
+    finding = (
+        f"A checkpoint takes {checkpoint.median:.3f} s ({_span(checkpoint)}) of the steps' time: "
+        f"{checkpoint.median / MINUTE_SECONDS:.2%} at one a minute (target {SAVING_TARGET:.0%})."
     )
+    return {"checkpoint_seconds": checkpoint.values}, finding
 
 
 def _span(row: Measurement) -> str:

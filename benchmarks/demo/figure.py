@@ -9,7 +9,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from benchmarks.report.axes import stacked_bars
-from benchmarks.report.bar_charts import RATE_COLORS, draw_bars
+from benchmarks.report.bar_charts import RATE_COLORS, bars_panel
 from benchmarks.report.training_runs import accuracy_panel
 from pipeline.chart_style import BLUE, GRAY, ORANGE, PURPLE, RED, STYLE
 from trainer.plotting.curves import Run
@@ -73,11 +73,10 @@ def draw_result(result: DemoResult, path: Path) -> None:
     with rc_context(STYLE):
         figure = Figure(figsize=(11, 6.2), layout="constrained")
         figure.suptitle(result.finding(), fontsize=13, fontweight="bold")
-        colors = list(RATE_COLORS.values())
         grid: Any = [["rates", "accuracy"], ["time", "time"]]
         axes = figure.subplot_mosaic(grid, height_ratios=[3, 1])
-        draw_rates = draw_bars(dict(zip(RATE_COLORS, rates, strict=True)), colors=colors)
-        draw_rates(axes["rates"])
+        named_rates = dict(zip(RATE_COLORS, rates, strict=True))
+        bars_panel("rates", "", named_rates, colors=[*RATE_COLORS.values()]).draw(axes["rates"])
         axes["rates"].set_title(f"Training reaches {share:.0%} of the slower of loader and model")
         accuracy.draw(axes["accuracy"])
         axes["accuracy"].set_title(accuracy.title)

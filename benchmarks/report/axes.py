@@ -1,4 +1,4 @@
-"""Axes that several panels share."""
+"""Axes and panels of curves and stacked bars that several sections share."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Any
 from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
 from benchmarks.measuring.text import counted
+from benchmarks.report.panels import Panel
 from pipeline.chart_style import GRAY
 
 IDEAL: Any = {"color": GRAY, "linestyle": ":", "linewidth": 1.4}
@@ -58,14 +59,30 @@ def ranks_axis(axes: Any, ranks: Sequence[int]) -> None:
     axes.grid(True)
 
 
-def draw_speed_up(axes: Any, curves: Sequence[Curve]) -> None:
+def speed_up_panel(name: str, title: str, curves: Sequence[Curve]) -> Panel:
     """`curves` of rates over the rate of the smallest number of ranks, with the ideal."""
-    ranks = draw_curves(axes, curves)
-    axes.plot(ranks, [count / ranks[0] for count in ranks], label="ideal", **IDEAL)
-    axes.set_yscale("log", base=2)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}x"))
-    axes.set_ylabel(f"speed-up over {counted(ranks[0], 'rank')}")
-    axes.legend(loc="upper left")
+
+    def draw(axes: Any) -> None:
+        ranks = draw_curves(axes, curves)
+        axes.plot(ranks, [count / ranks[0] for count in ranks], label="ideal", **IDEAL)
+        axes.set_yscale("log", base=2)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}x"))
+        axes.set_ylabel(f"speed-up over {counted(ranks[0], 'rank')}")
+        axes.legend(loc="upper left")
+
+    description = "Speed-up by number of ranks, with the ideal"
+    return Panel(name=name, title=title, description=description, draw=draw)
+
+
+def efficiency_panel(name: str, title: str, curves: Sequence[Curve]) -> Panel:
+    """`curves` of efficiencies, with their limits."""
+
+    def draw(axes: Any) -> None:
+        draw_curves(axes, curves)
+        efficiency_axis(axes, "scaling efficiency")
+
+    description = "Scaling efficiency by number of ranks, with intervals"
+    return Panel(name=name, title=title, description=description, draw=draw)
 
 
 def efficiency_axis(axes: Any, label: str) -> None:
@@ -83,33 +100,25 @@ def stacked_bars(
     parts: Mapping[str, Sequence[float]],
     colors: Mapping[str, str],
     label: str,
+    *,
+    shares: bool = False,
 ) -> Any:
-    """A horizontal bar for each of `names`, of `parts`: part -> its width in each bar. Returns the
-    bars of the last part."""
+    """A horizontal bar for each of `names`, of `parts`: part -> its width in each bar. `shares` of
+    bars add up to 1 and get figures. Returns matplotlib's bars of the last part."""
     starts, bars = [0.0] * len(names), None
     for part, widths in parts.items():
         bars = axes.barh(names, widths, left=starts, color=colors[part], label=part, height=0.62)
         starts = [start + width for start, width in zip(starts, widths, strict=True)]
+        if shares:
+            figures = [f"{width:.0%}" if width >= _MIN_LABELED_SHARE else "" for width in widths]
+            # Black is legible on all of these colors, in dark pages too.
+            axes.bar_label(bars, figures, label_type="center", color="black")
     axes.invert_yaxis()
     axes.set_xlabel(label)
     axes.tick_params(axis="y", length=0)
+    if shares:
+        axes.set_xlim(0, 1)
+        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     handles, labels = axes.get_legend_handles_labels()
     axes.figure.legend(handles, labels, loc="outside lower left", ncols=3)
     return bars
-
-
-def stacked_shares(
-    axes: Any,
-    names: Sequence[str],
-    parts: Mapping[str, Sequence[float]],
-    colors: Mapping[str, str],
-    label: str,
-) -> None:
-    """``stacked_bars`` of shares that add up to 1, with their figures."""
-    stacked_bars(axes, names, parts, colors, label)
-    for bars, widths in zip(axes.containers, parts.values(), strict=True):
-        figures = [f"{width:.0%}" if width >= _MIN_LABELED_SHARE else "" for width in widths]
-        # Black is legible on all of these colors, in dark pages too.
-        axes.bar_label(bars, figures, label_type="center", color="black")
-    axes.set_xlim(0, 1)
-    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))

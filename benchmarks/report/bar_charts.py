@@ -1,6 +1,6 @@
 """Bar charts of rates, each bar with its interval and its figure."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib import rcParams
@@ -19,15 +19,13 @@ RATE_COLORS = {"loader": BLUE, "model": ORANGE, "training": GREEN}
 
 
 def rates_panel(inputs: Inputs) -> Panel | None:
-    """Loader, model, and both together; None if fewer than two of them were measured."""
-    known = rates(inputs).known()
+    """Loader, model, and both together; None unless loader and model were measured."""
+    known = rates(inputs)
     if len(known) < 2:
         return None
-    single = [name for name in known if name != "training"] or list(known)
-    slowest, fastest = min(single, key=known.__getitem__), max(single, key=known.__getitem__)
-    title = f"The {slowest} gives {figure(known[slowest])} images/s"
-    if fastest != slowest:
-        title += f", the {fastest} {as_times(known[fastest] / known[slowest])} as many"
+    slowest, fastest = sorted({"loader", "model"} & known.keys(), key=known.__getitem__)
+    times = as_times(known[fastest] / known[slowest])
+    title = f"The {slowest} gives {figure(known[slowest])} images/s, the {fastest} {times} as many"
     return bars_panel("rates", title, known, colors=[RATE_COLORS[name] for name in known])
 
 
@@ -79,25 +77,7 @@ def bars_panel(
     limits: Limits | None = None,
     unit: str = "images/s",
 ) -> Panel:
-    """A bar for each of `rows`, in `unit`, with error bars to its `limits`."""
-    listed = ", ".join(f"{row} {figure(value)}" for row, value in rows.items())
-    return Panel(
-        name=name,
-        title=title,
-        description=f"Bars, {unit}: {listed}",
-        draw=draw_bars(rows, colors=colors, limits=limits, unit=unit),
-        height_inches=MARGIN_INCHES + BAR_INCHES * len(rows),
-    )
-
-
-def draw_bars(
-    rows: Mapping[str, float],
-    *,
-    colors: Sequence[str],
-    limits: Limits | None = None,
-    unit: str = "images/s",
-) -> Callable[[Any], None]:
-    """A function that draws horizontal bars from 0, the first row at the top."""
+    """A horizontal bar from 0 for each of `rows`, in `unit`, with error bars to its `limits`."""
     names, values = list(rows), list(rows.values())
 
     def draw(axes: Any) -> None:
@@ -119,4 +99,11 @@ def draw_bars(
         axes.grid(axis="x")
         axes.spines["left"].set_visible(False)
 
-    return draw
+    return Panel(
+        name=name,
+        title=title,
+        description=f"Bars, {unit}: "
+        + ", ".join(f"{row} {figure(value)}" for row, value in rows.items()),
+        draw=draw,
+        height_inches=MARGIN_INCHES + BAR_INCHES * len(rows),
+    )

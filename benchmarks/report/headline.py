@@ -1,7 +1,7 @@
 """The first sentence of a report: the bottleneck and its remedies."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from benchmarks.loader.config import AUGMENT, DECODE, FULL, READ
 from benchmarks.measuring.result_file import BY_STAGE, COMPUTE, SCALING, STUDY, SWEEP
@@ -24,19 +24,6 @@ REMEDIES = {
 SWEPT_REMEDIES = {"cache": "`--{}`", "format": "shards stored as {}"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rates:
-    """images/s of the loader, the model, and both together (`training`); None where not
-    measured."""
-
-    loader: float | None = None
-    model: float | None = None
-    training: float | None = None
-
-    def known(self) -> dict[str, float]:
-        return {name: rate for name, rate in vars(self).items() if rate is not None}
-
-
 def largest_point(inputs: Inputs) -> Point | None:
     """The largest size of bench-scaling, in weak scaling if it was measured."""
     result = inputs.last(SCALING)
@@ -46,16 +33,15 @@ def largest_point(inputs: Inputs) -> Point | None:
     return max((p for p in points if p.mode == points[0].mode), key=lambda p: p.world_size)
 
 
-def rates(inputs: Inputs) -> Rates:
-    """From bench-scaling if it was given, otherwise from bench-loader and bench-compute."""
+def rates(inputs: Inputs) -> dict[str, float]:
+    """images/s of the "loader", the "model", and "training" with both, as far as measured: by
+    bench-scaling if it was given, otherwise by bench-loader and bench-compute."""
     if point := largest_point(inputs):
-        loader, model, both = map(point.images_per_second, (LOADER, SYNTHETIC, WARM))
-        return Rates(loader=loader, model=model, training=both)
-    loader_result, compute = inputs.last(BY_STAGE), inputs.last(COMPUTE)
-    return Rates(
-        loader=loader_result.median[FULL] if loader_result else None,
-        model=max(compute.median.values()) if compute else None,
-    )
+        rungs = {"loader": LOADER, "model": SYNTHETIC, "training": WARM}
+        return {name: point.images_per_second(rung) for name, rung in rungs.items()}
+    loader, compute = inputs.last(BY_STAGE), inputs.last(COMPUTE)
+    loader_rate = {"loader": loader.median[FULL]} if loader else {}
+    return loader_rate | ({"model": max(compute.median.values())} if compute else {})
 
 
 def write_headline(inputs: Inputs) -> str:
@@ -72,16 +58,17 @@ def _bottleneck(inputs: Inputs) -> str:
         remedies = _remedies(inputs, measured) if point.limit == "input" else ""
         _, _, conclusion = point.sentence.removesuffix(".").partition(": ")
         return f"{f'on {point.world_size} ranks ' * (point.world_size > 1)}{conclusion}{remedies}"
-    if measured.loader is not None and measured.model is not None:
-        loader, model = figure(measured.loader), figure(measured.model)
-        if measured.loader < measured.model:
+    if {"loader", "model"} <= measured.keys():
+        times = measured["loader"] / measured["model"]
+        loader, model = figure(measured["loader"]), figure(measured["model"])
+        if times < 1:
             return (
                 f"Input-bound: the loader gives {loader} images/s, the model trains at {model}"
                 f"{_remedies(inputs, measured)}"
             )
         return (
             f"Compute-bound: the model trains at {model} images/s, the loader gives {loader}, "
-            f"{as_times(measured.loader / measured.model)} as many"
+            f"{as_times(times)} as many"
         )
     return _of_run(inputs.runs[-1]) if inputs.runs else str(inputs.results[-1].bundle["finding"])
 
@@ -90,10 +77,9 @@ def as_times(ratio: float) -> str:
     return f"{ratio:,.0f} times" if ratio >= 10 else f"{ratio:.2f} times"
 
 
-def _remedies(inputs: Inputs, measured: Rates) -> str:
+def _remedies(inputs: Inputs, measured: Mapping[str, float]) -> str:
     """How to make the loader as fast as the model, as far as the results show."""
-    assert measured.loader and measured.model
-    remedies = _more_threads(inputs, measured.model / measured.loader) + _faster_input(inputs)
+    remedies = _more_threads(inputs, measured["model"] / measured["loader"]) + _faster_input(inputs)
     return f"; remedies: {' or '.join(remedies)}" if remedies else ""
 
 

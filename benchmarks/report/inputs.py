@@ -13,22 +13,21 @@ from trainer.run.metrics_reader import METRICS_NAME
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """A result and the name of its file; `kind` is the command that measured."""
+    """A result of a benchmark.
+
+    Attributes:
+        name: of its file.
+        kind: the command that measured.
+        bundle: all entries, as ``read_bundle`` returns them.
+        median: row -> figure.
+        environment: machine, versions and command.
+    """
 
     name: str
     kind: str
     bundle: Mapping[str, Any]
-
-    @property
-    def median(self) -> Mapping[str, float]:
-        """Row -> figure."""
-        medians: Mapping[str, float] = self.bundle["median"]
-        return medians
-
-    @property
-    def environment(self) -> Mapping[str, Any]:
-        environment: Mapping[str, Any] = self.bundle["environment"]
-        return environment
+    median: Mapping[str, float]
+    environment: Mapping[str, Any]
 
     def span(self, row: str) -> tuple[float, float]:
         """The interval of a row's median."""
@@ -79,4 +78,5 @@ def _read_result(path: Path) -> Result:
     for name in ("benchmark", "finding", "unit", "median", "interval", "environment"):
         if name not in bundle:
             raise DataError(f"{path} has no entry {name!r}: bench-report can't show this result.")
-    return Result(name=path.stem, kind=bundle["kind"], bundle=bundle)
+    entries = {name: bundle[name] for name in ("kind", "median", "environment")}
+    return Result(name=path.stem, bundle=bundle, **entries)

@@ -7,10 +7,9 @@ from benchmarks.measuring.intervals import median_interval
 from benchmarks.measuring.text import figure
 from benchmarks.report.axes import (
     Curve,
-    draw_curves,
-    draw_speed_up,
-    efficiency_axis,
-    stacked_shares,
+    efficiency_panel,
+    speed_up_panel,
+    stacked_bars,
 )
 from benchmarks.report.bar_charts import BAR_INCHES, MARGIN_INCHES, bars_panel
 from benchmarks.report.panels import Panel
@@ -65,13 +64,8 @@ def _speed_up(modes: Modes) -> Panel:
         )
         for name, points in modes.items()
     ]
-    return Panel(
-        name="speed-up",
-        title=f"{largest.world_size} ranks are {times:.2f} times as fast as {smallest.world_size} "
-        f"({mode} scaling)",
-        description="Speed-up by number of ranks, with the ideal",
-        draw=lambda axes: draw_speed_up(axes, curves),
-    )
+    title = f"{largest.world_size} ranks are {times:.2f} times as fast as {smallest.world_size}"
+    return speed_up_panel("speed-up", f"{title} ({mode} scaling)", curves)
 
 
 def _efficiency(modes: Modes) -> Panel:
@@ -92,12 +86,7 @@ def _efficiency(modes: Modes) -> Panel:
         for mode, points in modes.items()
     ]
 
-    def draw(axes: Any) -> None:
-        draw_curves(axes, curves)
-        efficiency_axis(axes, "scaling efficiency")
-
-    description = "Scaling efficiency by number of ranks, with intervals"
-    return Panel(name="efficiency", title=title, description=description, draw=draw)
+    return efficiency_panel("efficiency", title, curves)
 
 
 def _shares(points: Sequence[Point]) -> Panel:
@@ -112,7 +101,7 @@ def _shares(points: Sequence[Point]) -> Panel:
         name="step",
         title=f"{last.name.capitalize()}: {shares[largest]:.0%} of a step is {largest}",
         description="Bars of the shares of a step, by number of ranks",
-        draw=lambda axes: stacked_shares(axes, names, drawn, PART_COLORS, label),
+        draw=lambda axes: stacked_bars(axes, names, drawn, PART_COLORS, label, shares=True),
         height_inches=MARGIN_INCHES + 0.5 + 1.2 * BAR_INCHES * len(points),
     )
 

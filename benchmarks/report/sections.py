@@ -48,29 +48,29 @@ def write_report(paths: Sequence[Path], folder: Path) -> None:
 
 
 def build_page(inputs: Inputs) -> Page:
-    def of(kind: str, section: Callable[[Result], Section]) -> Section | None:
-        result = inputs.last(kind)
-        return None if result is None else section(result)
-
-    sections = (
-        of(STUDY, study_section),
+    """A page with a section for each kind of input that was given."""
+    sections = [
+        *_of(STUDY, study_section, inputs),
         _overview(inputs),
-        of(SCALING, _scaling),
+        *_of(SCALING, _scaling, inputs),
         _loader(inputs),
-        of(PREDICTION, _prediction),
-        of(TRAININGS, _trainings),
+        *_of(PREDICTION, _prediction, inputs),
+        *_of(TRAININGS, _trainings, inputs),
         _runs(inputs),
         _others(inputs),
         _origins(inputs),
-    )
+    ]
     return Page(
         headline=write_headline(inputs),
         about=_about(inputs),
-        sections=tuple(
-            section for section in sections if section and section != Section(title=section.title)
-        ),
+        sections=tuple(section for section in sections if section.panels or section.tables),
         absent=_absent(inputs),
     )
+
+
+def _of(kind: str, section: Callable[[Result], Section], inputs: Inputs) -> list[Section]:
+    result = inputs.last(kind)
+    return [section(result)] if result else []
 
 
 def _about(inputs: Inputs) -> str:

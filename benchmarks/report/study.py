@@ -10,9 +10,8 @@ from matplotlib.ticker import PercentFormatter
 from benchmarks.measuring.text import counted, figure
 from benchmarks.report.axes import (
     Curve,
-    draw_curves,
-    draw_speed_up,
-    efficiency_axis,
+    efficiency_panel,
+    speed_up_panel,
     stacked_bars,
 )
 from benchmarks.report.bar_charts import BAR_INCHES, MARGIN_INCHES
@@ -75,30 +74,17 @@ def _speed_up(frameworks: Frameworks) -> Panel:
         for curve in curves
         if len(curve.ranks) > 1
     )
-    return Panel(
-        name="study-speed-up",
-        title=f"Speed-up of trainings with a constant global batch size: {times}",
-        description="Speed-up of trainings by number of ranks and framework, with the ideal",
-        draw=lambda axes: draw_speed_up(axes, curves),
-    )
+    title = f"Speed-up of trainings with a constant global batch size: {times}"
+    return speed_up_panel("study-speed-up", title, curves)
 
 
 def _efficiency(frameworks: Frameworks) -> Panel:
-    def draw(axes: Any) -> None:
-        draw_curves(axes, _curves(frameworks, per_rank=True))
-        efficiency_axis(axes, "scaling efficiency")
-
-    last = {name: records[-1] for name, records in frameworks.items()}
     efficiencies = ", ".join(
-        f"{name} {record['efficiency']:.0%} on {counted(record['ranks'], 'rank')}"
-        for name, record in last.items()
+        f"{name} {records[-1]['efficiency']:.0%} on {counted(records[-1]['ranks'], 'rank')}"
+        for name, records in frameworks.items()
     )
-    return Panel(
-        name="study-efficiency",
-        title=f"Efficiency of trainings: {efficiencies}",
-        description="Scaling efficiency of trainings by number of ranks and framework",
-        draw=draw,
-    )
+    title = f"Efficiency of trainings: {efficiencies}"
+    return efficiency_panel("study-efficiency", title, _curves(frameworks, per_rank=True))
 
 
 def _curves(frameworks: Frameworks, *, per_rank: bool) -> list[Curve]:
@@ -179,7 +165,7 @@ def _configurations(result: Result) -> Table:
     name, style = METRIC_NAMES[result.bundle["metric"]]
 
     def column(field: str, show: Callable[[float], str]) -> Callable[[Record], str]:
-        return lambda record: _spread(_values(record, field), show)
+        return lambda record: median_and_range(_values(record, field), show)
 
     return build_table(
         result.bundle["configurations"],
@@ -196,7 +182,8 @@ def _configurations(result: Result) -> Table:
     )
 
 
-def _spread(values: Sequence[float], show: Callable[[float], str]) -> str:
+def median_and_range(values: Sequence[float], show: Callable[[float], str]) -> str:
+    """0.5 (0.4 to 0.6), or 0.5 without a range, or - without values."""
     if not values:
         return UNKNOWN
     median, low, high = map(show, (statistics.median(values), min(values), max(values)))

@@ -1,13 +1,13 @@
 """Panels and table of training runs: accuracy by wall time, and the parts of the wall time."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from matplotlib.ticker import PercentFormatter
 
-from benchmarks.report.axes import stacked_shares
+from benchmarks.report.axes import stacked_bars
 from benchmarks.report.bar_charts import BAR_INCHES, MARGIN_INCHES
-from benchmarks.report.page import Table
+from benchmarks.report.page import Table, build_table
 from benchmarks.report.panels import Panel
 from pipeline.chart_style import BLUE, CYCLE, ORANGE, PURPLE
 from trainer.plotting.curves import Run, headline, wait_finding
@@ -71,7 +71,7 @@ def _time(runs: Sequence[Run]) -> Panel:
         name="run-time",
         title=wait_finding(runs),
         description=f"Bars of the shares of each run's wall time: {', '.join(TIME_COLORS)}",
-        draw=lambda axes: stacked_shares(axes, names, parts, TIME_COLORS, label),
+        draw=lambda axes: stacked_bars(axes, names, parts, TIME_COLORS, label, shares=True),
         height_inches=MARGIN_INCHES + 0.3 + 1.2 * BAR_INCHES * len(runs),
     )
 
@@ -89,18 +89,24 @@ def time_shares(run: Run) -> dict[str, float]:
 
 def runs_table(runs: Sequence[Run]) -> Table:
     """Time to each accuracy, the best score, throughput and wall time."""
-    reached = sorted({milestone.top1 for run in runs for milestone in run.summary.milestones})
-    rows = []
-    for run in runs:
-        times = {found.top1: clock(found.elapsed_seconds) for found in run.summary.milestones}
-        best = "" if run.score is None else f"{run.best:{METRIC_NAMES[run.score][1]}}"
-        rate = share = ""
-        if run.steady is not None:
-            rate, share = f"{run.steady.images_per_second:,.0f}", f"{run.steady.data_share:.1%}"
-        row = (run.name, *(times.get(top1, "") for top1 in reached), best, rate, share)
-        rows.append((*row, clock(run.summary.elapsed_seconds)))
+    milestones = sorted({reached.top1 for run in runs for reached in run.summary.milestones})
     score = next((run.score for run in runs if run.score), None)
-    best_name = f"best {METRIC_NAMES[score][0]}" if score else "best"
-    times_to = (f"time to {top1:.0%}" for top1 in reached)
-    headers = ("run", *times_to, best_name, "images/s", "waiting for data", "wall time")
-    return Table(headers=headers, rows=tuple(rows))
+
+    def time_to(top1: float) -> Callable[[Run], str]:
+        return lambda run: next(
+            (clock(m.elapsed_seconds) for m in run.summary.milestones if m.top1 == top1), ""
+        )
+
+    return build_table(
+        runs,
+        {
+            "run": lambda run: run.name,
+            **{f"time to {top1:.0%}": time_to(top1) for top1 in milestones},
+            f"best {METRIC_NAMES[score][0]}" if score else "best": lambda run: (
+                f"{run.best:{METRIC_NAMES[run.score][1]}}" if run.score else ""
+            ),
+            "images/s": lambda run: f"{run.steady.images_per_second:,.0f}" if run.steady else "",
+            "waiting for data": lambda run: f"{run.steady.data_share:.1%}" if run.steady else "",
+            "wall time": lambda run: clock(run.summary.elapsed_seconds),
+        },
+    )

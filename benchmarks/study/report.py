@@ -7,6 +7,7 @@ from typing import Any
 from benchmarks.measuring.alternate import Measurement
 from benchmarks.measuring.result_file import STUDY
 from benchmarks.measuring.table import report
+from benchmarks.report.study import median_and_range
 from benchmarks.scaling.record import Point
 from benchmarks.study.answers import (
     QUESTIONS,
@@ -16,7 +17,7 @@ from benchmarks.study.answers import (
     answer_plateau,
     find_speed_up,
 )
-from benchmarks.study.configurations import Configuration, efficiency, group_results
+from benchmarks.study.configurations import efficiency, group_results
 from benchmarks.study.trials import TrialResult
 from trainer.config import Settings
 from trainer.run.duration import clock
@@ -45,6 +46,7 @@ def report_study(
     answered = dict(zip(QUESTIONS, answers, strict=True))
     efficiencies = {c.name: efficiency(c, configurations) for c in configurations}
     title, style = METRIC_NAMES[metric]
+    score = f"{{:{style}}}".format
     report(
         f"study: {recipe.model}, global batch {recipe.global_batch_size}",
         "images/s",
@@ -60,19 +62,10 @@ def report_study(
             "efficiency": {name: f"{value:.0%}" for name, value in efficiencies.items()},
             "time": {c.name: clock(c.median("seconds")) for c in configurations},
             "epochs": {c.name: f"{c.median('epochs'):.2f}" for c in configurations},
-            title: {c.name: _scores(c, style) for c in configurations},
+            title: {c.name: median_and_range(c.values("score"), score) for c in configurations},
         },
         ratios=False,
         notes=[f"{question} {answer}" for question, answer in answered.items()],
         finding=find_speed_up(configurations),
         output=str(output),
     )
-
-
-def _scores(configuration: Configuration, style: str) -> str:
-    """The median of the seeds, and the lowest and highest of several."""
-    scores = sorted(configuration.values("score"))
-    if not scores:
-        return ""
-    span = f" ({scores[0]:{style}} to {scores[-1]:{style}})" if len(scores) > 1 else ""
-    return f"{configuration.median('score'):{style}}{span}"
