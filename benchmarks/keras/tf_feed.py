@@ -21,7 +21,7 @@ from pipeline.config import PipelineConfig
 from pipeline.errors import DataError, MisuseError
 from pipeline.loader import Loader
 from pipeline.plan.augment import GEOMETRY, train_parameter_names
-from pipeline.plan.plan import Plan, PlannedBatch
+from pipeline.plan.plan import Plan
 from pipeline.storage.reader import ShardReader
 from pipeline.targets import batch_targets
 from pipeline.watchdog import StallWatchdog
@@ -83,12 +83,18 @@ def tf_batches(
 
 
 def _decoded(plan: Plan, reader: ShardReader, threads: int) -> Any:
-    """The images of each step, uint8 (B, H, W, 3)."""
+    """The images of each step, uint8 (B, H, W, 3). Raises ``DataError`` for damaged samples."""
     first = plan.batch_at(0)
     batch_size, side = len(first.samples), first.image_size_px
 
     def read(step: int) -> tuple[Any, ...]:
-        return _read(plan.batch_at(int(step)), reader)
+        planned = plan.batch_at(int(step))
+        views, damaged = reader.read(planned.samples)
+        if damaged:
+            raise DataError(f"{len(damaged)} damaged samples: --feed tf.data can't replace them.")
+        encoded = np.array([view.tobytes() for view in views], dtype=object)
+        parameters = planned.parameters
+        return encoded, parameters.start, parameters.shape, parameters.mirror
 
     def in_graph(step: Any) -> tuple[Any, ...]:
         types = (tf.string, tf.int32, tf.int32, tf.int32)
@@ -105,16 +111,6 @@ def _decoded(plan: Plan, reader: ShardReader, threads: int) -> Any:
     options.threading.private_threadpool_size = threads
     dataset = dataset.batch(batch_size, drop_remainder=True).prefetch(2)
     return dataset.with_options(options)
-
-
-def _read(planned: PlannedBatch, reader: ShardReader) -> tuple[Any, ...]:
-    """Bytes, and the parameters of ``_image``. Raises ``DataError`` for a damaged sample."""
-    views, damaged = reader.read(planned.samples)
-    if damaged:
-        raise DataError(f"{len(damaged)} damaged samples: --feed tf.data can't replace them.")
-    encoded = np.array([view.tobytes() for view in views], dtype=object)
-    parameters = planned.parameters
-    return encoded, parameters.start, parameters.shape, parameters.mirror
 
 
 def _image(encoded: Any, start: Any, shape: Any, mirror: Any, *, side: int) -> Any:

@@ -1,7 +1,10 @@
-"""Options of bench-predict."""
+"""Options of bench-predict, and of its network probe."""
 
 from dataclasses import dataclass
 
+import click
+
+from benchmarks.measuring.config import Measuring
 from pipeline.errors import MisuseError
 from pipeline.options import Options, setting
 
@@ -53,3 +56,16 @@ class PredictConfig(Options):
             raise MisuseError(
                 "--measure-network, --within and --network-of exclude each other: give one of them."
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe(Measuring):
+    megabytes: float = setting(102.0, "Size of the gradients in 10^6 bytes.", low=1e-5)
+    seconds: float = setting(1.0, "Minimum duration of a repetition.", low=0.001)
+    device: str = setting(
+        "auto", "Device, as the trainer's.", type=click.Choice(["auto", "cpu", "cuda"])
+    )
+    model: str = setting("resnet18", "Model of the training steps.")
+    image_size: int = setting(224, "Side of the images in px.", low=1)
+    batch_size: int = setting(4, "Batch size of each rank.", low=1)
+    precision: str = setting("auto", "Precision, as the trainer's.")

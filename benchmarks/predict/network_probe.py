@@ -9,36 +9,20 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from benchmarks.measuring.config import FROM_ENVIRONMENT, Measuring
+from benchmarks.measuring.config import FROM_ENVIRONMENT
 from benchmarks.measuring.provenance import ROOT
 from benchmarks.measuring.result_file import read_bundle
 from benchmarks.predict.baseline import Baseline
-from benchmarks.predict.networks import GIGA, MICRO, Link, Network, read_link
+from benchmarks.predict.config import Probe
+from benchmarks.predict.networks import Network, read_link
 from pipeline.errors import DataError
-from pipeline.options import options, pick_fields, setting
-
-# Messages of a few bytes, all latency, and of a bucket of gradients.
-LATENCY, BUCKET = "latency", "bucket"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Probe(Measuring):
-    megabytes: float = setting(102.0, "Size of the gradients in 10^6 bytes.", low=1e-5)
-    seconds: float = setting(1.0, "Minimum duration of a repetition.", low=0.001)
-    device: str = setting(
-        "auto", "Device, as the trainer's.", type=click.Choice(["auto", "cpu", "cuda"])
-    )
-    model: str = setting("resnet18", "Model of the training steps.")
-    image_size: int = setting(224, "Side of the images in px.", low=1)
-    batch_size: int = setting(4, "Batch size of each rank.", low=1)
-    precision: str = setting("auto", "Precision, as the trainer's.")
+from pipeline.options import options, pick_fields
 
 
 @click.command(context_settings=FROM_ENVIRONMENT)
@@ -52,35 +36,6 @@ def main(**values: Any) -> None:
     from benchmarks.predict.probe_steps import measure_probe
 
     measure_probe(probe)
-
-
-def fit_link(
-    seconds: Mapping[str, float],
-    sizes: Mapping[str, int],
-    *,
-    ranks: int,
-    core_share: float,
-    name: str,
-) -> Link:
-    """The link of a ring whose all-reduces of `sizes` bytes take `seconds`: the time of a few bytes
-    is all latency, and the additional time of a bucket is all bandwidth.
-
-    Raises ``DataError`` if the bucket takes no additional time.
-    """
-    if seconds[BUCKET] <= seconds[LATENCY]:
-        raise DataError(
-            f"{sizes[BUCKET]:,} bytes take no longer than {sizes[LATENCY]}: too few to measure the "
-            f"bandwidth. Give a larger --megabytes."
-        )
-    hops = 2 * (ranks - 1)
-    sent_bytes = hops / ranks * sizes[BUCKET]
-    return Link(
-        name=name,
-        bandwidth_gb_per_second=sent_bytes / (seconds[BUCKET] - seconds[LATENCY]) / GIGA,
-        latency_us=seconds[LATENCY] / hops / MICRO,
-        core_share=core_share,
-        citation=f"{ranks} ranks of this machine",
-    )
 
 
 def measure_network(

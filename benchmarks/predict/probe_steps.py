@@ -4,7 +4,7 @@ Each candidate is called on all ranks at once and returns its repetitions per se
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 
 import torch
 
@@ -12,13 +12,15 @@ from benchmarks.compute.steps import CHANNELS_LAST, Steps, build_trained
 from benchmarks.measuring.alternate import Measurement, alternate, ratio
 from benchmarks.measuring.laps import WorldLap, world_lap
 from benchmarks.measuring.table import report
-from benchmarks.predict.network_probe import BUCKET, LATENCY, Probe, fit_link
-from benchmarks.predict.networks import to_record
+from benchmarks.predict.config import Probe
+from benchmarks.predict.networks import GIGA, MICRO, Link, to_record
 from benchmarks.predict.step_model import BUCKET_BYTES
-from pipeline.errors import MisuseError
+from pipeline.errors import DataError, MisuseError
 from trainer.distributed.collectives import World
 from trainer.distributed.process_group import open_world
 
+# Messages of a few bytes, all latency, and of a bucket of gradients.
+LATENCY, BUCKET = "latency", "bucket"
 LATENCY_BYTES = 4
 ONE_RANK, ALL_RANKS = "step, one rank", "step, all ranks at once"
 
@@ -30,52 +32,42 @@ def measure_probe(probe: Probe) -> None:
             raise MisuseError("At least two ranks are needed: start the command with torchrun.")
         bucket_bytes = min(BUCKET_BYTES, round(1e6 * probe.megabytes))
         sizes = {LATENCY: LATENCY_BYTES, BUCKET: bucket_bytes}
-        reduces = {
-            name: AllReduces(size_bytes=size, seconds=probe.seconds, world=world)
+        laps: dict[str, list[WorldLap]] = {name: [] for name in sizes}
+        candidates = _local_steps(probe, world) | {
+            name: _all_reduces(size, probe.seconds, world, laps[name])
             for name, size in sizes.items()
         }
-        rows = alternate(
-            {**reduces, **_local_steps(probe, world)}, runs=probe.runs, warmup=probe.warmup
-        )
+        rows = alternate(candidates, runs=probe.runs, warmup=probe.warmup)
         if world.rank == 0:
-            _report(probe, world, sizes, rows, reduces[BUCKET].core_share(probe.runs))
+            _report(probe, world, sizes, rows, _core_share(laps[BUCKET][-probe.runs :], world))
 
 
-@dataclass(kw_only=True)
-class AllReduces:
-    """All-reduces of `size_bytes`, repeated until they take `seconds`."""
+def _all_reduces(
+    size_bytes: int, seconds: float, world: World, laps: list[WorldLap]
+) -> Callable[[], float]:
+    """All-reduces of `size_bytes`, repeated until they take `seconds`; appends to `laps`."""
+    tensor = torch.zeros(size_bytes // 4, device=world.device)
 
-    size_bytes: int
-    seconds: float
-    world: World
-    laps: list[WorldLap] = field(default_factory=list)
+    def measure(times: int) -> float:
+        def work() -> int:
+            for _ in range(times):
+                world.all_reduce_mean_([tensor])
+            return 0
 
-    def __post_init__(self) -> None:
-        self._tensor = torch.zeros(self.size_bytes // 4, device=self.world.device)
-        self._times = 1
-        # All ranks measure the same duration.
-        self._times = max(1, round(self.seconds / self._lap().seconds))
+        laps.append(world_lap(work, world, lambda: synchronize(world.device)))
+        return laps[-1].seconds
 
-    def __call__(self) -> float:
-        self.laps.append(self._lap())
-        return self._times / self.laps[-1].seconds
+    # All ranks measure the same duration.
+    times = max(1, round(seconds / measure(1)))
+    return lambda: times / measure(times)
 
-    def core_share(self, runs: int) -> float:
-        """Share of the time of the last `runs` in which the CPU cores of a rank worked; 0 for
-        GPUs."""
-        if self.world.device.type == "cuda":
-            return 0.0
-        laps = self.laps[-runs:]
-        seconds = sum(lap.seconds for lap in laps) * self.world.world_size * self.world.threads
-        return min(1.0, sum(lap.cpu_seconds for lap in laps) / seconds)
 
-    def _lap(self) -> WorldLap:
-        return world_lap(self._work, self.world, lambda: synchronize(self.world.device))
-
-    def _work(self) -> int:
-        for _ in range(self._times):
-            self.world.all_reduce_mean_([self._tensor])
-        return 0
+def _core_share(laps: Sequence[WorldLap], world: World) -> float:
+    """Share of the time of `laps` in which the CPU cores of a rank worked; 0 for GPUs."""
+    if world.device.type == "cuda":
+        return 0.0
+    seconds = sum(lap.seconds for lap in laps) * world.world_size * world.threads
+    return min(1.0, sum(lap.cpu_seconds for lap in laps) / seconds)
 
 
 def _local_steps(probe: Probe, world: World) -> dict[str, Callable[[], float]]:
@@ -135,6 +127,35 @@ def _report(
         finding=f"{link}; CPU cores work for {link.core_share:.0%} of that time. Steps on all "
         f"ranks at once take {slowdown:.3f} times as long.",
         output=probe.output,
+    )
+
+
+def fit_link(
+    seconds: Mapping[str, float],
+    sizes: Mapping[str, int],
+    *,
+    ranks: int,
+    core_share: float,
+    name: str,
+) -> Link:
+    """The link of a ring whose all-reduces of `sizes` bytes take `seconds`: the time of a few bytes
+    is all latency, and the additional time of a bucket is all bandwidth.
+
+    Raises ``DataError`` if the bucket takes no additional time.
+    """
+    if seconds[BUCKET] <= seconds[LATENCY]:
+        raise DataError(
+            f"{sizes[BUCKET]:,} bytes take no longer than {sizes[LATENCY]}: too few to measure the "
+            f"bandwidth. Give a larger --megabytes."
+        )
+    hops = 2 * (ranks - 1)
+    sent_bytes = hops / ranks * sizes[BUCKET]
+    return Link(
+        name=name,
+        bandwidth_gb_per_second=sent_bytes / (seconds[BUCKET] - seconds[LATENCY]) / GIGA,
+        latency_us=seconds[LATENCY] / hops / MICRO,
+        core_share=core_share,
+        citation=f"{ranks} ranks of this machine",
     )
 
 

@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -232,12 +233,8 @@ def assumptions(predictor: Predictor) -> list[str]:
 
 def find_limits(sizes: Sequence[SizePrediction], comparisons: Sequence[Comparison]) -> str:
     """The finding: the first limit by number of ranks, the largest size, and the largest error."""
-    last_ranks: list[tuple[str, int]] = []
-    for size in sizes[len(sizes) > 1 :]:
-        if last_ranks and last_ranks[-1][0] == size.limit:
-            last_ranks.pop()
-        last_ranks.append((size.limit, size.step.ranks))
-    (first, until), *later = last_ranks
+    groups = groupby(sizes[len(sizes) > 1 :], lambda size: size.limit)
+    (first, until), *later = [(limit, [*group][-1].step.ranks) for limit, group in groups]
     limits = [f"{first.capitalize()} is the first limit up to {counted(until, 'rank')}"]
     limits += [f"then {limit} up to {ranks:,}" for limit, ranks in later]
     largest = sizes[-1]

@@ -40,28 +40,23 @@ def main(results: tuple[Path, ...], out: Path, verify: bool) -> None:
 
 def _verify(paths: tuple[Path, ...]) -> None:
     """Print a line for each; raise ``DataError`` after the last if any is invalid."""
+    from benchmarks.measuring.result_file import read_bundle
     from benchmarks.report.inputs import expand
+    from trainer.run.metrics_reader import read_records
 
     invalid, expanded = 0, expand(paths)
     for path in expanded:
         try:
-            click.echo(_verified(path))
+            if path.is_dir():
+                read_records(path)
+                click.echo(f"{path} is the folder of a run, which has no hash to verify.")
+            else:
+                click.echo(f"{path} is unchanged: {read_bundle(path)['sha256']}")
         except DataError as error:
             click.echo(error.format_message(), err=True)
             invalid += 1
     if invalid:
         raise DataError(f"{invalid} of {len(expanded)} inputs are invalid.")
-
-
-def _verified(path: Path) -> str:
-    """A line about a valid result or run; raises ``DataError`` for an invalid one."""
-    from benchmarks.measuring.result_file import read_bundle
-    from trainer.run.metrics_reader import read_records
-
-    if path.is_dir():
-        read_records(path)
-        return f"{path} is the folder of a run, which has no hash to verify."
-    return f"{path} is unchanged: {read_bundle(path)['sha256']}"
 
 
 if __name__ == "__main__":

@@ -120,5 +120,6 @@ def stacked_bars(
         axes.set_xlim(0, 1)
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     handles, labels = axes.get_legend_handles_labels()
-    axes.figure.legend(handles, labels, loc="outside lower left", ncols=3)
+    columns = 2 if len(parts) == 4 else 3
+    axes.figure.legend(handles, labels, loc="outside lower left", ncols=columns)
     return bars

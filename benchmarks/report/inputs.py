@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring.result_file import KINDS, read_bundle
+from benchmarks.measuring.result_file import read_bundle
 from pipeline.errors import DataError
 from trainer.plotting.curves import Run, open_runs
 from trainer.run.metrics_reader import METRICS_NAME
@@ -46,10 +46,6 @@ class Inputs:
 
     def all(self, kind: str) -> list[Result]:
         return [result for result in self.results if result.kind == kind]
-
-    def others(self) -> list[Result]:
-        """Results of kinds without a section of their own."""
-        return [result for result in self.results if result.kind not in KINDS]
 
 
 def expand(paths: Sequence[Path]) -> list[Path]:

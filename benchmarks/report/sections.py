@@ -18,7 +18,7 @@ from benchmarks.measuring.result_file import (
 from benchmarks.report.bar_charts import compute_panel, rates_panel, result_panel, stages_panel
 from benchmarks.report.headline import write_headline
 from benchmarks.report.inputs import Inputs, Result, read_inputs
-from benchmarks.report.page import Page, Section, write_page
+from benchmarks.report.page import Page, Section, Table, write_page
 from benchmarks.report.prediction import prediction_panels
 from benchmarks.report.scaling import scaling_panels
 from benchmarks.report.study import study_section
@@ -120,7 +120,7 @@ def _loader(inputs: Inputs) -> Section:
         ),
         tables=(
             *(("Figures of the stages", figures_table(each)) for each in stages),
-            *((f"Figures: {each.bundle['benchmark']}", figures_table(each)) for each in sweeps),
+            *_figures(sweeps),
         ),
         notes=tuple(f"{each['fact']}: {each['advice']}." for each in findings if each["advice"]),
     )
@@ -156,12 +156,13 @@ def _runs(inputs: Inputs) -> Section:
 
 
 def _others(inputs: Inputs) -> Section:
-    results = inputs.others()
-    return Section(
-        title="Other measurements",
-        panels=tuple(result_panel(each, name=f"other-{n}") for n, each in enumerate(results)),
-        tables=tuple((f"Figures: {r.bundle['benchmark']}", figures_table(r)) for r in results),
-    )
+    results = [result for result in inputs.results if result.kind not in KINDS]
+    panels = tuple(result_panel(each, name=f"other-{n}") for n, each in enumerate(results))
+    return Section(title="Other measurements", panels=panels, tables=_figures(results))
+
+
+def _figures(results: Sequence[Result]) -> tuple[tuple[str, Table], ...]:
+    return tuple((f"Figures: {r.bundle['benchmark']}", figures_table(r)) for r in results)
 
 
 def _origins(inputs: Inputs) -> Section:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from benchmarks.measuring.text import counted, figure
 from benchmarks.report.axes import (
@@ -146,6 +146,7 @@ def _scores(result: Result) -> Panel:
             axes.plot([statistics.median(values)], [row], "|", color=ORANGE, ms=16, mew=2.5)
         axes.set_yticks(range(len(scores)), list(scores))
         axes.set_ylim(len(scores) - 0.5, -0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         if style.endswith("%"):
             axes.xaxis.set_major_formatter(PercentFormatter(1))
         axes.set_xlabel(f"final {name}: a point for each seed, a line at the median")

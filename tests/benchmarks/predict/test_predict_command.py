@@ -10,8 +10,9 @@ from benchmarks.compute import __main__ as compute
 from benchmarks.measuring.result_file import read_bundle, seal
 from benchmarks.predict.__main__ import main
 from benchmarks.predict.baseline import read_baseline
-from benchmarks.predict.network_probe import BUCKET, LATENCY, fit_link, measure_network
+from benchmarks.predict.network_probe import measure_network
 from benchmarks.predict.networks import LINKS, Network
+from benchmarks.predict.probe_steps import BUCKET, LATENCY, fit_link
 from benchmarks.scaling.record import (
     APART,
     IN_STEP,
