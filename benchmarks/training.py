@@ -135,9 +135,9 @@ def training_rate(
 
 def rate(records: Sequence[Mapping[str, Any]]) -> float:
     """images/s from the first to the last record of kind "train"."""
-    first, *others = (record for record in records if record["kind"] == "train")
-    seconds = others[-1]["elapsed_seconds"] - first["elapsed_seconds"]
-    return float(sum(record["images"] for record in others) / seconds)
+    first, *later = (record for record in records if record["kind"] == "train")
+    seconds = later[-1]["elapsed_seconds"] - first["elapsed_seconds"]
+    return float(sum(record["images"] for record in later) / seconds)
 
 
 def loader_rate(benchmark: TrainingBenchmark) -> float:

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from benchmarks.demo import write_digits
 from benchmarks.demo.figure import DemoResult, draw_result
 from benchmarks.measuring.provenance import ROOT
 from pipeline.errors import DataError
@@ -64,25 +65,6 @@ def main(out: Path) -> None:
             f"The best validation top-1 is {training.best:.2%}, below the {TARGET_TOP1:.0%} that "
             f"the demo reaches elsewhere: this installation does not train correctly."
         )
-
-
-def write_digits(folder: Path) -> None:
-    """Write the 1,797 digits of 8 x 8 px as ``train/<id>.png`` and ``train.csv`` (id,label).
-
-    Source: scikit-learn's ``load_digits``, from the UCI set "Optical Recognition of Handwritten
-    Digits"; its 17 gray levels are scaled to 0 to 255.
-    """
-    import cv2
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    (folder / "train").mkdir(parents=True)
-    rows = ["id,label"]
-    for number, (image, label) in enumerate(zip(digits.images, digits.target, strict=True), 1):
-        pixels = (image * (255 / 16)).round().astype("uint8")
-        cv2.imwrite(str(folder / "train" / f"{number}.png"), pixels)
-        rows.append(f"{number},{label}")
-    (folder / "train.csv").write_text("\n".join(rows) + "\n")
 
 
 def _run(seconds: dict[str, float], *command: Any) -> str:

@@ -36,7 +36,7 @@ from trainer.config import MachineConfig, RecipeConfig, Settings
 _EPOCHS = 1e6
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Framework:
     """`backend` is Keras's, None for the trainer."""
 
@@ -46,12 +46,10 @@ class Framework:
 
 
 FRAMEWORKS = {
-    "pytorch": Framework(name="PyTorch"),
-    "keras": Framework(name="Keras on TensorFlow", backend="tensorflow"),
-    "keras-tf.data": Framework(
-        name="Keras on TensorFlow, tf.data", backend="tensorflow", feed="tf.data"
-    ),
-    "keras-torch": Framework(name="Keras on torch", backend="torch"),
+    "pytorch": Framework("PyTorch"),
+    "keras": Framework("Keras on TensorFlow", "tensorflow"),
+    "keras-tf.data": Framework("Keras on TensorFlow, tf.data", "tensorflow", "tf.data"),
+    "keras-torch": Framework("Keras on torch", "torch"),
 }
 _FORMATS = {
     "images_per_cpu_second": ("images/CPU s", 1, ",.1f"),
@@ -136,13 +134,13 @@ def compare_frameworks(
             worker = stack.enter_context(started(command, variables))
             laps[candidate.framework.name] = partial(candidate.measure, worker, benchmark.seconds)
         rows = alternate(laps, runs=benchmark.runs, warmup=benchmark.warmup)
-    absent = {each.framework.name: each.failure for each in candidates if each.failure}
+    absent = {c.framework.name: c.failure for c in candidates if c.failure}
     failures = [f"{name}: {reason}" for name, reason in absent.items()]
     if len(absent) == len(candidates):
         raise DataError("; ".join(failures))
     for candidate in candidates:
         del candidate.laps[: benchmark.warmup]
-    figures = {each.framework.name: each.figures() for each in candidates if not each.failure}
+    figures = {c.framework.name: c.figures() for c in candidates if not c.failure}
     measured = [row for row in rows if row.name not in absent]
     recipe = settings.recipe
     report(

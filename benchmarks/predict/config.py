@@ -8,8 +8,6 @@ from benchmarks.measuring.config import Measuring
 from pipeline.errors import MisuseError
 from pipeline.options import Options, setting
 
-MAX_RANKS = 1024
-
 
 @dataclass(frozen=True, kw_only=True)
 class PredictConfig(Options):
@@ -41,7 +39,7 @@ class PredictConfig(Options):
         "CPU cores of a node, which its loaders share.  [default: cores of the measured machine]",
         low=1,
     )
-    max_ranks: int = setting(MAX_RANKS, "Largest number of ranks.", low=1)
+    max_ranks: int = setting(1024, "Largest number of ranks.", low=1)
     batch_size: int | None = setting(
         None, "Batch size of each rank, one of those in RESULTS.  [default: the fastest]", low=1
     )

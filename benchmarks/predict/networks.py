@@ -65,8 +65,8 @@ LINKS: Mapping[str, Link] = {
             core_share=0.72,
             citation="two cores: benchmarks/results/predict_2-core-epyc_2026-11-25.md",
         ),
-        _known("nvlink-3", 235, NVLINK_US, "A100: the limit in tuning.cc, of 300 by data sheet"),
-        _known(NVLINK, 376, NVLINK_US, "H100, H200: NVIDIA/nccl issue 1264, of 450 by data sheet"),
+        _known("nvlink-3", 235, NVLINK_US, "A100: the limit in tuning.cc; data sheet: 300"),
+        _known(NVLINK, 376, NVLINK_US, "H100, H200: measured in nccl issue 1264; data sheet: 450"),
         _known("pcie-4", 31.5, PCIE_US, _LANES),
         _known("pcie-5", 63.0, PCIE_US, _LANES),
         *(
@@ -125,8 +125,8 @@ class Network:
 
     def slowdown_of(self, ranks: int) -> float:
         """`slowdown` for fewer ranks; it grows linearly with the ranks of a node."""
-        others = max(1, self.ranks_per_node - 1)
-        return 1 + (self.slowdown - 1) * (self.local_ranks(ranks) - 1) / others
+        neighbors = max(1, self.ranks_per_node - 1)
+        return 1 + (self.slowdown - 1) * (self.local_ranks(ranks) - 1) / neighbors
 
     def all_reduce_seconds(self, size_bytes: float, ranks: int) -> float:
         """Duration of an all-reduce of `size_bytes` over `ranks` ranks.

@@ -147,7 +147,7 @@ def _report(predictor: Predictor, config: PredictConfig) -> None:
                 {"limit": size.limit, "efficiency": size.efficiency, **asdict(size.step)}
                 for size in sizes
             ],
-            "checks": [asdict(each) | {"error": each.error} for each in comparisons],
+            "checks": [asdict(row) | {"error": row.error} for row in comparisons],
             "assumptions": stated,
             "network": to_record(network),
             "rank": asdict(speed),

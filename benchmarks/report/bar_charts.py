@@ -20,13 +20,15 @@ RATE_COLORS = {"loader": BLUE, "model": ORANGE, "training": GREEN}
 
 def rates_panel(inputs: Inputs) -> Panel | None:
     """Loader, model, and both together; None unless loader and model were measured."""
-    known = rates(inputs)
-    if len(known) < 2:
+    measured = rates(inputs)
+    if len(measured) < 2:
         return None
-    slowest, fastest = sorted({"loader", "model"} & known.keys(), key=known.__getitem__)
-    times = as_times(known[fastest] / known[slowest])
-    title = f"The {slowest} gives {figure(known[slowest])} images/s, the {fastest} {times} as many"
-    return bars_panel("rates", title, known, colors=[RATE_COLORS[name] for name in known])
+    slowest, fastest = sorted({"loader", "model"} & measured.keys(), key=measured.__getitem__)
+    times = as_times(measured[fastest] / measured[slowest])
+    title = (
+        f"The {slowest} gives {figure(measured[slowest])} images/s, the {fastest} {times} as many"
+    )
+    return bars_panel("rates", title, measured, colors=[RATE_COLORS[name] for name in measured])
 
 
 def stages_panel(result: Result) -> Panel:

@@ -25,7 +25,7 @@ def prediction_panels(result: Result) -> list[Panel]:
     # Predictions are of training from files: those on synthetic batches stand in.
     measured = [check for check in comparisons if check["fed"]] or comparisons
     rates, last = list(result.median.values()), sizes[-1]
-    ranks, errors = [size["ranks"] for size in sizes], [abs(each["error"]) for each in measured]
+    ranks, errors = [size["ranks"] for size in sizes], [abs(row["error"]) for row in measured]
 
     def draw_rates(axes: Any) -> None:
         axes.plot(ranks, [rates[0] * count for count in ranks], label="ideal", **IDEAL)

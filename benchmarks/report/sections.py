@@ -79,8 +79,8 @@ def _about(inputs: Inputs) -> str:
     titles = dict.fromkeys(str(result.bundle["benchmark"]) for result in shown or inputs.results)
     runs = [f"training: {', '.join(run.name for run in inputs.runs)}"] if inputs.runs else []
     facts = [result.environment for result in inputs.results]
-    machines = dict.fromkeys(f"{each['cpu']}, {each['cpus']} cores" for each in facts)
-    days = sorted({str(each["time"])[:10] for each in facts})
+    machines = dict.fromkeys(f"{machine['cpu']}, {machine['cpus']} cores" for machine in facts)
+    days = sorted({str(machine["time"])[:10] for machine in facts})
     period = [" to ".join(dict.fromkeys((days[0], days[-1])))] if days else []
     sentences = ["; ".join((*titles, *runs)), "; ".join((*machines, *period))]
     return ". ".join(filter(None, sentences)) + "."
@@ -119,10 +119,10 @@ def _loader(inputs: Inputs) -> Section:
             *(result_panel(sweep, name=f"sweep-{n}") for n, sweep in enumerate(sweeps)),
         ),
         tables=(
-            *(("Figures of the stages", figures_table(each)) for each in stages),
+            *(("Figures of the stages", figures_table(stage)) for stage in stages),
             *_figures(sweeps),
         ),
-        notes=tuple(f"{each['fact']}: {each['advice']}." for each in findings if each["advice"]),
+        notes=tuple(f"{row['fact']}: {row['advice']}." for row in findings if row["advice"]),
     )
 
 
@@ -157,7 +157,7 @@ def _runs(inputs: Inputs) -> Section:
 
 def _others(inputs: Inputs) -> Section:
     results = [result for result in inputs.results if result.kind not in KINDS]
-    panels = tuple(result_panel(each, name=f"other-{n}") for n, each in enumerate(results))
+    panels = tuple(result_panel(row, name=f"other-{n}") for n, row in enumerate(results))
     return Section(title="Other measurements", panels=panels, tables=_figures(results))
 
 

@@ -1,7 +1,7 @@
 """A study from its first training to its report."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ class StudyPlan:
     data: TrainingData
     options: Mapping[str, Any]
     folder: Path
+    trials: Sequence[Trial]
 
     @property
     def settings(self) -> Settings:
@@ -57,11 +58,6 @@ class StudyPlan:
     def task(self) -> str:
         assert self.data.dataset is not None
         return self.data.dataset.manifest.task
-
-    @property
-    def trials(self) -> list[Trial]:
-        study = self.study
-        return plan_trials(self.folder, study.frameworks, self.sizes.ranks, study.seeds)
 
 
 def run_study(
@@ -98,15 +94,16 @@ def _plan(
     options["model"] = sizes.settings.recipe.model
     if not sizes.gpus and not {"epochs", "max_minutes", "target_top1"} & typed.keys():
         options["epochs"] = CPU_EPOCHS
+    planned = Settings.from_options(**{**sizes.settings.to_dict(), **options})
+    folder = Path(str(settings.run.out))
     return StudyPlan(
         study=study,
         ladder=ladder,
-        sizes=replace(
-            sizes, settings=Settings.from_options(**{**sizes.settings.to_dict(), **options})
-        ),
+        sizes=replace(sizes, settings=planned),
         data=data,
         options=options,
-        folder=Path(str(settings.run.out)),
+        folder=folder,
+        trials=plan_trials(folder, study.frameworks, sizes.ranks, study.seeds),
     )
 
 

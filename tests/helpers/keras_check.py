@@ -70,8 +70,10 @@ def tf_data(shards: str, folder: Path) -> dict[str, Any]:
     ours = build(shards, folder, ALONE, model="resnet18")
     theirs = use_keras(ours, backend="tensorflow", feed="tf.data")
     differences, same = [], True
-    with training_batches(ours) as left, training_batches(theirs) as right:
-        for ours_batch, theirs_batch in itertools.islice(zip(left, right, strict=False), STEPS):
+    with training_batches(ours) as loader, training_batches(theirs) as tf_data_loader:
+        for ours_batch, theirs_batch in itertools.islice(
+            zip(loader, tf_data_loader, strict=False), STEPS
+        ):
             same &= ours_batch.targets.equal(theirs_batch.targets)
             same &= bool((ours_batch.samples == theirs_batch.samples).all())
             differences.append(ours_batch.images.int() - theirs_batch.images.int())
@@ -87,16 +89,16 @@ def main(backend: str, shards: str, folder: str) -> None:
     with open_world("cpu") as world, StopSignal() as stop:
         both = compare(shards, Path(folder, "both"), backend, world, "resnet18")
         signal.raise_signal(signal.SIGTERM)
-        figures = [{**both, "heard": stop.number}]
+        figures = [{**both, "received": stop.number}]
         # Each rank does one of the checks of a single rank.
-        own = Path(folder, str(world.rank))
+        rank_folder = Path(folder, str(world.rank))
         if world.rank == 0:
-            figures.append(tf_data(shards, own))
+            figures.append(tf_data(shards, rank_folder))
         else:
-            figures.append(compare(shards, own, backend, ALONE, "resnet18"))
+            figures.append(compare(shards, rank_folder, backend, ALONE, "resnet18"))
         gathered = world.all_gather_objects([figures])
     if world.rank == 0:
-        print(json.dumps([each for own in gathered for each in own]))
+        print(json.dumps([check for checks in gathered for check in checks]))
 
 
 if __name__ == "__main__":

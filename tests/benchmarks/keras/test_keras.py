@@ -70,12 +70,12 @@ def checks(
     return {backend: json.loads(lines.splitlines()[-1]) for backend, (lines, _) in outputs.items()}
 
 
-def same_steps(found: dict[str, Any]) -> None:
-    first, *later = found["torch"]
-    assert found["keras"][0] == pytest.approx(first, rel=TOLERANCE)
-    assert found["keras"][1:] == pytest.approx(later, rel=STEPS_TOLERANCE)
-    assert len(set(found["torch"])) == len(found["torch"])
-    assert found["logits"] < TOLERANCE
+def same_steps(figures: dict[str, Any]) -> None:
+    first, *later = figures["torch"]
+    assert figures["keras"][0] == pytest.approx(first, rel=TOLERANCE)
+    assert figures["keras"][1:] == pytest.approx(later, rel=STEPS_TOLERANCE)
+    assert len(set(figures["torch"])) == len(figures["torch"])
+    assert figures["logits"] < TOLERANCE
 
 
 def test_two_tensorflow_workers_train_like_two_ranks(checks: dict[str, Any]) -> None:
@@ -84,22 +84,22 @@ def test_two_tensorflow_workers_train_like_two_ranks(checks: dict[str, Any]) -> 
     same_steps(second)
     # Each rank trains on its half of the batch, and receives the stop signal.
     assert first["torch"] != second["torch"]
-    assert first["heard"] == second["heard"] == signal.SIGTERM
+    assert first["received"] == second["received"] == signal.SIGTERM
 
 
 def test_keras_on_tensorflow_is_the_same_network(checks: dict[str, Any]) -> None:
-    *_, alone = checks["tensorflow"]
-    same_steps(alone)
+    *_, single = checks["tensorflow"]
+    same_steps(single)
 
 
 def test_tf_data_gives_the_batches_of_the_loader(checks: dict[str, Any]) -> None:
-    found = checks["tensorflow"][1]
-    assert found["same_samples"] and found["largest"] <= 1 and found["mean"] < 0.05
+    figures = checks["tensorflow"][1]
+    assert figures["same_samples"] and figures["largest"] <= 1 and figures["mean"] < 0.05
 
 
 def test_keras_on_torch_is_the_same_network(checks: dict[str, Any]) -> None:
-    (found,) = checks["torch"]
-    same_steps(found)
+    (figures,) = checks["torch"]
+    same_steps(figures)
 
 
 def test_bench_frameworks_reports_failed_frameworks(

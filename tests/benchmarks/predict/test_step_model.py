@@ -42,7 +42,7 @@ cores = st.integers(1, 256)
 
 @st.composite
 def speeds(draw: st.DrawFn) -> RankSpeed:
-    """Loader and model at once are slower than either alone."""
+    """Loader and model at once are slower than either without the other."""
     compute, loader = draw(rates), draw(st.none() | rates)
     slowest = min(compute, loader or compute)
     return RankSpeed(
@@ -63,10 +63,10 @@ RESNET = RankSpeed(batch_size=64, compute_rate=64 / 0.024, gradient_bytes=4 * BU
 
 @given(speeds(), networks, cores)
 def test_one_rank_is_as_fast_as_measured(speed: RankSpeed, network: Network, cores: int) -> None:
-    alone = predict_step(speed, network, 1, cores_per_node=max(cores, speed.threads))
+    single = predict_step(speed, network, 1, cores_per_node=max(cores, speed.threads))
     slowest = min(speed.compute_rate, speed.loader_rate or speed.compute_rate)
-    assert alone.images_per_second == pytest.approx(speed.training_rate or slowest)
-    assert alone.exposed_seconds == alone.all_reduce_seconds == 0
+    assert single.images_per_second == pytest.approx(speed.training_rate or slowest)
+    assert single.exposed_seconds == single.all_reduce_seconds == 0
 
 
 @given(speeds(), networks, st.integers(1, 1024), cores)
@@ -187,7 +187,7 @@ def test_ranks_of_a_node_slow_each_other_down() -> None:
 
 
 def test_interference_stays_with_each_rank() -> None:
-    """What one rank takes beyond the slower of both stays with each speed."""
+    """Time of one rank beyond the slower of loader and model."""
     speed = replace(RESNET, loader_rate=4000, training_rate=64 / 0.030)
     assert speed.interference_seconds == pytest.approx(6e-3)
     step: PredictedStep = predict_step(speed, NODE, 8, cores_per_node=64)

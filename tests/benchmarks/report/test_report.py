@@ -42,7 +42,7 @@ def measured(
 
 def loader(path: Path, full: float, *, threads: int = 8, **facts: Any) -> Path:
     """A result of bench-loader with `full` images/s."""
-    rates = {name: 10 * full - place * 2.25 * full for place, name in enumerate(STAGES)}
+    rates = {name: 10 * full - index * 2.25 * full for index, name in enumerate(STAGES)}
     return measured(
         path,
         rates | {COLD[FULL]: full / 2},
@@ -71,11 +71,11 @@ def sweep(path: Path, name: str, rates: Mapping[str, float]) -> Path:
 
 def trainings(path: Path) -> Path:
     """Trainings, the second without evaluations."""
-    known = {"global_batch_size": 64, "seconds": 75.0, "epochs": 2.0, "metric": "top1"}
+    common = {"global_batch_size": 64, "seconds": 75.0, "epochs": 2.0, "metric": "top1"}
     rates = {"strong, 1 rank": 100.0, "strong, 2 ranks": 180.0}
     scores = (0.75, None)
     rows = [
-        {**known, "images_per_second": rate, "final": score, "best": score}
+        {**common, "images_per_second": rate, "final": score, "best": score}
         for rate, score in zip(rates.values(), scores, strict=True)
     ]
     return measured(path, rates, kind=TRAININGS, trainings=rows)
@@ -171,10 +171,10 @@ def open_in_browser(browser: str, path: Path, folder: Path) -> tuple[str, list[s
     """The document in the browser, its errors, and the number of its requests to
     the network, which is unreachable."""
     log = folder / "network.json"
-    alone = ("--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'user'}")
+    headless = ("--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'user'}")
     no_network = ("--host-resolver-rules=MAP * ~NOTFOUND", f"--log-net-log={log}")
     done = subprocess.run(
-        [browser, *alone, *no_network, "--enable-logging=stderr", "--dump-dom", path.as_uri()],
+        [browser, *headless, *no_network, "--enable-logging=stderr", "--dump-dom", path.as_uri()],
         capture_output=True,
         text=True,
         timeout=120,
@@ -183,7 +183,7 @@ def open_in_browser(browser: str, path: Path, folder: Path) -> tuple[str, list[s
     complaints = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     # The browser's own requests have no initiator.
     origins = re.findall(r'"initiator":"([^"]*)"', log.read_text())
-    return done.stdout, complaints, sum(each != "not an origin" for each in origins)
+    return done.stdout, complaints, sum(origin != "not an origin" for origin in origins)
 
 
 CACHE = {"cache none": 100.0, "cache host": 150.0}

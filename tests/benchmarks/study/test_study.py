@@ -212,7 +212,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Trainings run in this process and the ladder is made up; the commands started, in order."""
     starts: list[str] = []
 
-    def in_this_process(benchmark: Any, ranks: int, *arguments: str, **others: Any) -> None:
+    def in_this_process(benchmark: Any, ranks: int, *arguments: str, **_: Any) -> None:
         starts.append(arguments[1])
         result = CliRunner().invoke(train, arguments[2:])
         if result.exit_code:
