@@ -26,10 +26,7 @@ from pipeline.options import options, pick_fields, setting
 @dataclass(frozen=True, kw_only=True)
 class GpuRun:
     src: str = setting(
-        "",
-        "Folder of photographs.",
-        required=True,
-        type=click.Path(exists=True, file_okay=False),
+        "", "Folder of photographs.", required=True, type=click.Path(exists=True, file_okay=False)
     )
     out: str = setting("on_gpu", "Folder for logs, results and the report.")
     data: str = setting(str(DATA_FOLDER), "Folder for the images, created if it is missing.")

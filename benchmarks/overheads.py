@@ -83,27 +83,17 @@ def per_batch(shards: Path, batches: int) -> dict[str, Callable[[], float]]:
     """CPU milliseconds of the feed's thread for a batch, by part."""
     import torch
 
-    from pipeline.batches import graph_config
-    from pipeline.config import PipelineConfig, image_size
+    from pipeline.build import train_stream
+    from pipeline.config import PipelineConfig
     from pipeline.dali.decode_graph import source_images, source_outputs
-    from pipeline.plan.plan import PlannedBatch, train_plan
+    from pipeline.plan.plan import PlannedBatch
     from pipeline.storage.dataset import Dataset
     from pipeline.storage.reader import ShardReader
     from pipeline.watchdog import StallWatchdog
 
-    config, dataset = PipelineConfig(threads=1), Dataset(shards)
-    index = dataset.split("train")
-    graph = graph_config(dataset, config, torch.device("cpu"), BATCH_SIZE, training=True)
-    plan = train_plan(
-        index,
-        config,
-        image_size(config, dataset.manifest, epoch_positions=len(index)),
-        start=0,
-        end=None,
-        global_batch_size=BATCH_SIZE,
-        rank=0,
-        world_size=1,
-    )
+    config, cpu = PipelineConfig(threads=1), torch.device("cpu")
+    stream = train_stream(Dataset(shards), config, global_batch_size=BATCH_SIZE, device=cpu)
+    plan, index, graph = stream.plan(0), stream.source.index, stream.source.graph
     planned = plan.batch_at(0)
     reader = ShardReader(index, verify=True, watch=StallWatchdog(300, rank=0))
     images, _ = reader.read(planned.samples)

@@ -141,8 +141,7 @@ def compare_frameworks(
     for candidate in candidates:
         del candidate.laps[: benchmark.warmup]
     figures = {c.framework.name: c.figures() for c in candidates if not c.failure}
-    measured = [row for row in rows if row.name not in absent]
-    recipe = settings.recipe
+    measured, recipe = [row for row in rows if row.name not in absent], settings.recipe
     report(
         f"{recipe.model}, batch {recipe.global_batch_size}, {settings.machine.precision}, cpu",
         "images/s",

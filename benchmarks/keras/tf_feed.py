@@ -16,7 +16,7 @@ import tensorflow as tf
 from torch.utils.dlpack import from_dlpack
 
 from pipeline.batches import Batch
-from pipeline.build import train_stream
+from pipeline.build import TrainStream, train_stream
 from pipeline.config import PipelineConfig
 from pipeline.errors import DataError, MisuseError
 from pipeline.loader import Loader
@@ -55,24 +55,8 @@ def tf_batches(
         world_size=world.world_size,
         end_position=end_position,
     )
-    index, threads = stream.source.index, pipeline.resolved_threads
-
-    def batches(start: int) -> Generator[Batch]:
-        plan = stream.plan(start)
-        reader = ShardReader(
-            index, verify=pipeline.verify == "crc", watch=StallWatchdog(0, world.rank)
-        )
-        with closing(reader):
-            for step, images in enumerate(_decoded(plan, reader, threads)):
-                planned = plan.batch_at(step)
-                yield Batch(
-                    images=from_dlpack(images).permute(0, 3, 1, 2),
-                    targets=batch_targets(index, planned),
-                    samples=planned.samples,
-                )
-
     return Loader(
-        batches,
+        partial(_batches, stream, pipeline, world.rank),
         steps=lambda start: stream.plan(start).steps,
         advance=global_batch_size,
         samples=stream.samples,
@@ -80,6 +64,21 @@ def tf_batches(
         fingerprint=data.dataset.fingerprint,
         position=position,
     )
+
+
+def _batches(
+    stream: TrainStream, pipeline: PipelineConfig, rank: int, start: int
+) -> Generator[Batch]:
+    plan, index = stream.plan(start), stream.source.index
+    watchdog = StallWatchdog(0, rank)
+    with closing(ShardReader(index, verify=pipeline.verify == "crc", watch=watchdog)) as reader:
+        for step, images in enumerate(_decoded(plan, reader, pipeline.resolved_threads)):
+            planned = plan.batch_at(step)
+            yield Batch(
+                images=from_dlpack(images).permute(0, 3, 1, 2),
+                targets=batch_targets(index, planned),
+                samples=planned.samples,
+            )
 
 
 def _decoded(plan: Plan, reader: ShardReader, threads: int) -> Any:

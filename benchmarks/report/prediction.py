@@ -24,14 +24,16 @@ def prediction_panels(result: Result) -> list[Panel]:
     sizes, comparisons = result.bundle["predictions"], result.bundle["checks"]
     # Predictions are of training from files: those on synthetic batches stand in.
     measured = [check for check in comparisons if check["fed"]] or comparisons
-    rates, last = list(result.median.values()), sizes[-1]
-    ranks, errors = [size["ranks"] for size in sizes], [abs(row["error"]) for row in measured]
+    rates = list(result.median.values())
+    return [_rates(sizes, rates, measured), _efficiency(sizes, rates, measured)]
 
-    def draw_rates(axes: Any) -> None:
+
+def _rates(sizes: Sequence[Any], rates: Sequence[float], measured: Sequence[Any]) -> Panel:
+    last, ranks = sizes[-1], [size["ranks"] for size in sizes]
+
+    def draw(axes: Any) -> None:
         axes.plot(ranks, [rates[0] * count for count in ranks], label="ideal", **IDEAL)
-        _draw_sizes(axes, sizes, rates)
-        _draw_measured(axes, measured, [check["measured"] for check in measured])
-        ranks_axis(axes, ranks)
+        _draw_points(axes, sizes, rates, measured, [check["measured"] for check in measured])
         axes.set_yscale("log")
         subs = (1, 2, 5) if len(ranks) < _MIN_DECADE_SIZES else (1,)
         axes.yaxis.set_major_locator(LogLocator(subs=subs))
@@ -40,47 +42,48 @@ def prediction_panels(result: Result) -> list[Panel]:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
         axes.legend()
 
-    def draw_efficiency(axes: Any) -> None:
-        _draw_sizes(axes, sizes, [size["efficiency"] for size in sizes])
-        efficiencies = [check["measured"] / check["ranks"] / rates[0] for check in measured]
-        _draw_measured(axes, measured, efficiencies)
-        ranks_axis(axes, ranks)
+    return Panel(
+        name="prediction",
+        title=f"Prediction: {figure(rates[-1])} images/s on {last['ranks']:,} ranks, limited by "
+        f"{last['limit']}",
+        description="Predicted images/s by number of ranks, with the ideal and measurements",
+        draw=draw,
+    )
+
+
+def _efficiency(sizes: Sequence[Any], rates: Sequence[float], measured: Sequence[Any]) -> Panel:
+    last, efficiencies = sizes[-1], [size["efficiency"] for size in sizes]
+    measured_efficiencies = [check["measured"] / check["ranks"] / rates[0] for check in measured]
+    title = f"Predicted efficiency: {last['efficiency']:.0%} on {last['ranks']:,} ranks"
+    if measured:
+        title += f"; largest error {max(abs(check['error']) for check in measured):.0%}"
+
+    def draw(axes: Any) -> None:
+        _draw_points(axes, sizes, efficiencies, measured, measured_efficiencies)
         efficiency_axis(axes, "scaling efficiency (weak)")
 
-    return [
-        Panel(
-            name="prediction",
-            title=f"Prediction: {figure(rates[-1])} images/s on {last['ranks']:,} ranks, limited "
-            f"by {last['limit']}",
-            description="Predicted images/s by number of ranks, with the ideal and measurements",
-            draw=draw_rates,
-        ),
-        Panel(
-            name="prediction-efficiency",
-            title=f"Predicted efficiency: {last['efficiency']:.0%} on {last['ranks']:,} ranks"
-            + (f"; largest error {max(errors):.0%}" if errors else ""),
-            description="Predicted efficiency by number of ranks, with the ideal and measurements",
-            draw=draw_efficiency,
-        ),
-    ]
+    description = "Predicted efficiency by number of ranks, with the ideal and measurements"
+    return Panel(name="prediction-efficiency", title=title, description=description, draw=draw)
 
 
-def _draw_sizes(axes: Any, sizes: Sequence[Any], values: Sequence[float]) -> None:
-    """A line, with a marker for the first limit of each size."""
-    axes.plot([size["ranks"] for size in sizes], values, color=GRAY, linewidth=1)
+def _draw_points(
+    axes: Any,
+    sizes: Sequence[Any],
+    values: Sequence[float],
+    measured: Sequence[Any],
+    measured_values: Sequence[float],
+) -> None:
+    """A line with a marker for the first limit of each size, and crosses of measurements."""
+    ranks = [size["ranks"] for size in sizes]
+    axes.plot(ranks, values, color=GRAY, linewidth=1)
     for limit, marker in MARKERS.items():
-        points = [
-            (size["ranks"], value)
-            for size, value in zip(sizes, values, strict=True)
-            if size["limit"] == limit
-        ]
+        sized = zip(sizes, ranks, values, strict=True)
+        points = [point for size, *point in sized if size["limit"] == limit]
         if points:
             style: Any = {"color": PART_COLORS[limit], "label": f"predicted, limit: {limit}"}
             axes.plot(*zip(*points, strict=True), marker, **style)
-
-
-def _draw_measured(axes: Any, checks: Sequence[Any], values: Sequence[float]) -> None:
-    if checks:
-        style: Any = {"markersize": 9, "markeredgewidth": 2, "label": "measured"}
-        ranks = [check["ranks"] for check in checks]
-        axes.plot(ranks, values, "x", color=rcParams["text.color"], **style)
+    if measured:
+        style = {"markersize": 9, "markeredgewidth": 2, "label": "measured"}
+        crosses = [check["ranks"] for check in measured]
+        axes.plot(crosses, measured_values, "x", color=rcParams["text.color"], **style)
+    ranks_axis(axes, ranks)

@@ -9,6 +9,7 @@ from benchmarks.measuring.text import counted, figure
 from benchmarks.scaling.record import STRONG, Point
 from benchmarks.study.config import FRAMEWORKS
 from benchmarks.study.configurations import Configuration, efficiency, extremes, speed_up
+from trainer.config import RunConfig
 from trainer.run.duration import clock
 from trainer.tasks.scores import METRIC_NAMES
 
@@ -31,6 +32,24 @@ def find_speed_up(configurations: Sequence[Configuration]) -> str:
         for first, last in extremes(configurations)
     ]
     return f"{'; '.join(parts)}." if parts else _ONE_SIZE
+
+
+def answer_questions(
+    configurations: Sequence[Configuration],
+    *,
+    metric: str,
+    points: Sequence[Point],
+    prediction: Mapping[str, Any],
+    run: RunConfig,
+) -> dict[str, str]:
+    """Question -> answer."""
+    answers = (
+        answer_faster(configurations, timed=run.max_minutes is not None, target=run.target_top1),
+        answer_accuracy(configurations, metric),
+        answer_plateau(configurations, points),
+        answer_node(prediction, max(c.ranks for c in configurations)),
+    )
+    return dict(zip(QUESTIONS, answers, strict=True))
 
 
 def answer_faster(

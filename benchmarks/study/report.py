@@ -9,14 +9,7 @@ from benchmarks.measuring.result_file import STUDY
 from benchmarks.measuring.table import report
 from benchmarks.report.study import median_and_range
 from benchmarks.scaling.record import Point
-from benchmarks.study.answers import (
-    QUESTIONS,
-    answer_accuracy,
-    answer_faster,
-    answer_node,
-    answer_plateau,
-    find_speed_up,
-)
+from benchmarks.study.answers import answer_questions, find_speed_up
 from benchmarks.study.configurations import efficiency, group_results
 from benchmarks.study.trials import TrialResult
 from trainer.config import Settings
@@ -36,26 +29,21 @@ def report_study(
 ) -> None:
     """Print the table and the answers, and write the result to `output`."""
     configurations = group_results(results)
-    run, recipe = settings.run, settings.recipe
-    answers = (
-        answer_faster(configurations, timed=run.max_minutes is not None, target=run.target_top1),
-        answer_accuracy(configurations, metric),
-        answer_plateau(configurations, points),
-        answer_node(prediction, max(c.ranks for c in configurations)),
+    answers = answer_questions(
+        configurations, metric=metric, points=points, prediction=prediction, run=settings.run
     )
-    answered = dict(zip(QUESTIONS, answers, strict=True))
     efficiencies = {c.name: efficiency(c, configurations) for c in configurations}
     title, style = METRIC_NAMES[metric]
     score = f"{{:{style}}}".format
     report(
-        f"study: {recipe.model}, global batch {recipe.global_batch_size}",
+        f"study: {settings.recipe.model}, global batch {settings.recipe.global_batch_size}",
         "images/s",
         [Measurement(name=c.name, values=c.values("images_per_second")) for c in configurations],
         kind=STUDY,
         facts={
             "configurations": [c.to_dict(efficiencies[c.name]) for c in configurations],
             "metric": metric,
-            "answers": answered,
+            "answers": answers,
             "settings": {**options, **settings.to_dict()},
         },
         columns={
@@ -65,7 +53,7 @@ def report_study(
             title: {c.name: median_and_range(c.values("score"), score) for c in configurations},
         },
         ratios=False,
-        notes=[f"{question} {answer}" for question, answer in answered.items()],
+        notes=[f"{question} {answer}" for question, answer in answers.items()],
         finding=find_speed_up(configurations),
         output=str(output),
     )
