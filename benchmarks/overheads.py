@@ -1,7 +1,7 @@
-"""What the loader costs beside decoding: Python per batch, start, resume, memory of the index.
+"""Costs of the loader besides decoding: Python per batch, start, resume, memory of the index.
 
-The data sets are fabricated: an index of so many samples whose rows all point to one small image,
-so that nothing but the index is large.
+The datasets are fabricated: all rows of the index are the same small image, so that only the index
+is large.
 """
 
 import json
@@ -10,21 +10,24 @@ import sys
 import tempfile
 import time
 import zlib
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
-from benchmarks.measuring.alternate import Measurement, alternate
+from benchmarks.measuring.alternate import alternate
 from benchmarks.measuring.config import FROM_ENVIRONMENT
 from benchmarks.measuring.table import report
 from pipeline.options import options, pick_fields, setting
+from pipeline.storage.manifest import MANIFEST_NAME, SAMPLE_DTYPE, Manifest, Shard, Split
 
 BATCH_SIZE = 256
-# As few pixels as DALI decodes: what remains is ours.
+# DALI decodes so few pixels in no time.
 SIDE_PX = 8
 SMALL, LARGE = 1_000_000, 10_000_000
 FAR = 10**9
@@ -32,14 +35,14 @@ FAR = 10**9
 
 @dataclass(frozen=True, kw_only=True)
 class OverheadsBenchmark:
-    runs: int = setting(7, "Runs that count.")
-    batches: int = setting(100, "Batches in a run.")
+    runs: int = setting(7, "Measured repetitions of each configuration.")
+    batches: int = setting(100, "Batches of a repetition.")
 
 
 @click.command(context_settings=FROM_ENVIRONMENT)
 @options(OverheadsBenchmark)
 def main(**values: Any) -> None:
-    """Measure what the loader costs beside decoding, on fabricated indexes."""
+    """Measure the costs of the loader besides decoding, on fabricated indexes."""
     benchmark = pick_fields(OverheadsBenchmark, values)
     with tempfile.TemporaryDirectory() as folder:
         small, large = (fabricate(Path(folder) / str(count), count) for count in (SMALL, LARGE))
@@ -50,98 +53,82 @@ def main(**values: Any) -> None:
             kind="benchmarks.overheads",
             facts={"samples": SMALL, "limit_ms": 1},
         )
+        memory: dict[tuple[Path, int], list[float]] = defaultdict(list)
+
+        def start(shards: Path, position: int) -> float:
+            seconds, own_bytes = first_batch(shards, position)
+            memory[shards, position].append(own_bytes)
+            return seconds
+
         starts = {
-            f"{SMALL:,} samples": (small, 0),
-            f"{LARGE:,} samples": (large, 0),
-            f"{LARGE:,} samples, resumed at {FAR:,}": (large, FAR),
+            f"{SMALL:,} samples": partial(start, small, 0),
+            f"{LARGE:,} samples": partial(start, large, 0),
+            f"{LARGE:,} samples, resumed at {FAR:,}": partial(start, large, FAR),
         }
-        seen: dict[str, list[dict[str, float]]] = {name: [] for name in starts}
-        for _ in range(benchmark.runs):
-            for name, (shards, position) in starts.items():
-                seen[name].append(start(shards, position))
+        rows = alternate(starts, runs=benchmark.runs, warmup=0)
+        added_bytes = float(np.median(memory[large, 0]) - np.median(memory[small, 0]))
         report(
-            "start to first batch, imports aside",
+            "start to first batch, without imports",
             "s",
-            [
-                Measurement(name=name, values=tuple(run["seconds"] for run in runs))
-                for name, runs in seen.items()
-            ],
+            rows,
             kind="benchmarks.overheads",
-            facts=_memory(seen),
+            facts={
+                "mapped_bytes_per_sample": SAMPLE_DTYPE.itemsize,
+                "own_bytes_per_sample": round(added_bytes / (LARGE - SMALL), 3),
+            },
         )
 
 
-def _memory(seen: dict[str, list[dict[str, float]]]) -> dict[str, float]:
-    """Bytes a sample: in the mapped file, and of the process's own memory."""
-    from pipeline.storage.manifest import SAMPLE_DTYPE
-
-    small, large, _ = (np.median([run["own_bytes"] for run in runs]) for runs in seen.values())
-    return {
-        "mapped_bytes_per_sample": SAMPLE_DTYPE.itemsize,
-        "own_bytes_per_sample": round(float(large - small) / (LARGE - SMALL), 3),
-    }
-
-
 def per_batch(shards: Path, batches: int) -> dict[str, Callable[[], float]]:
-    """CPU milliseconds that a batch takes of the feed's thread, part by part."""
+    """CPU milliseconds of the feed's thread for a batch, by part."""
     import torch
 
-    from pipeline.batches import graph_config
-    from pipeline.config import PipelineConfig, image_size
+    from pipeline.build import TrainStream
+    from pipeline.config import PipelineConfig
     from pipeline.dali.decode_graph import source_images, source_outputs
-    from pipeline.plan.plan import PlannedBatch, train_plan
+    from pipeline.plan.plan import PlannedBatch
     from pipeline.storage.dataset import Dataset
     from pipeline.storage.reader import ShardReader
     from pipeline.watchdog import StallWatchdog
 
-    config, dataset = PipelineConfig(threads=1), Dataset(shards)
-    index = dataset.split("train")
-    graph = graph_config(dataset, config, torch.device("cpu"), BATCH_SIZE, training=True)
-    plan = train_plan(
-        index,
-        config,
-        image_size(config, dataset.manifest, epoch_positions=len(index)),
-        start=0,
-        end=None,
-        global_batch_size=BATCH_SIZE,
-        rank=0,
-        world_size=1,
-    )
+    config, cpu = PipelineConfig(threads=1), torch.device("cpu")
+    stream = TrainStream(Dataset(shards), config, global_batch_size=BATCH_SIZE, device=cpu)
+    plan, index, graph = stream.plan(0), stream.context.index, stream.context.graph
     planned = plan.batch_at(0)
     reader = ShardReader(index, verify=True, watchdog=StallWatchdog(300, rank=0))
     images, _ = reader.read(planned.samples)
-    spare = images[0].base
+    buffer = images[0].base
 
-    def hand_over(planned: PlannedBatch) -> None:
+    def feed(planned: PlannedBatch) -> None:
         source_outputs(source_images(images, graph), planned.parameters, graph)
 
     def read(_: int) -> None:
         reader.advise(planned.samples)
-        reader.read(planned.samples, spare)
+        reader.read(planned.samples, buffer)
 
     parts: dict[str, Callable[[int], Any]] = {
         "order and parameters": plan.batch_at,
-        "hand-over": lambda _: hand_over(planned),
-        "both": lambda step: hand_over(plan.batch_at(step)),
-        "beside them: 256 reads from the page cache, checked": read,
+        "hand-over": lambda _: feed(planned),
+        "both": lambda step: feed(plan.batch_at(step)),
+        "256 reads from the page cache, verified": read,
     }
 
-    def timed(part: Callable[[int], Any]) -> float:
-        started = time.thread_time()
+    def measure(part: Callable[[int], Any]) -> float:
+        start = time.thread_time()
         for step in range(batches):
             part(step)
-        return (time.thread_time() - started) / batches * 1e3
+        return (time.thread_time() - start) / batches * 1e3
 
-    return {name: lambda part=part: timed(part) for name, part in parts.items()}  # type: ignore[misc]
+    return {name: partial(measure, part) for name, part in parts.items()}
 
 
-def start(shards: Path, position: int) -> dict[str, float]:
-    """Seconds from opening the shards to the first batch in a fresh process that has imported what
-    it needs, and the bytes of memory that are its own then."""
+def first_batch(shards: Path, position: int) -> tuple[float, float]:
+    """Seconds from opening the shards to the first batch in a new process, without imports, and the
+    bytes of its own memory afterwards."""
     command = [sys.executable, "-c", _START, str(shards), str(position), str(BATCH_SIZE)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
+    seconds, own_bytes = json.loads(done.stdout)
+    return seconds, own_bytes
 
 
 _START = """
@@ -160,15 +147,13 @@ with loader:
     seconds = time.perf_counter() - started
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
     (own,) = (int(line.split()[1]) * 1024 for line in lines if line.startswith("Anonymous:"))
-print(json.dumps({"seconds": seconds, "own_bytes": own}))
+print(json.dumps([seconds, own]))
 """
 
 
 def fabricate(folder: Path, samples: int) -> Path:
-    """A shard directory whose `samples` rows all point to the one image that is there."""
+    """Write a shard directory whose index has `samples` rows of the same image."""
     import cv2
-
-    from pipeline.storage.manifest import MANIFEST_NAME, SAMPLE_DTYPE, Manifest, Shard, Split
 
     folder.mkdir()
     image = cv2.imencode(".png", np.zeros((SIDE_PX, SIDE_PX, 3), np.uint8))[1].tobytes()

@@ -1,11 +1,11 @@
-"""Is it torchvision? Pixels of the validation transform and windows of the random crop, ours beside
-torchvision's on the same images.
+"""Compare the validation transform and the random crops with torchvision's, on the same images.
 
-Claim: the mean absolute difference of Resize(256), CenterCrop(224) is at most one level of 255, and
-random crops can't be told apart from RandomResizedCrop's.
+Claims: the mean absolute difference of Resize(256), CenterCrop(224) is at most one level of 255;
+random crops have the distribution of RandomResizedCrop's.
 """
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -19,36 +19,24 @@ from benchmarks.measuring.config import FROM_ENVIRONMENT
 from pipeline.config import PipelineConfig
 from pipeline.options import Command, options, pick_fields, setting
 
-Floats = NDArray[np.float64]
+IMAGE_SIZES = ((375, 500), (500, 333), (40, 400))
+# Name of a comparison -> the transforms that it compares, names of ``validation_views``.
+PAIRS = {
+    "DALI, torchvision on tensors": ("dali", "tensors"),
+    "DALI, torchvision on PIL images": ("dali", "pil"),
+    "pipeline.inference, DALI": ("inference", "dali"),
+    "pipeline.inference, torchvision on tensors": ("inference", "tensors"),
+    "torchvision on tensors, on PIL images": ("tensors", "pil"),
+}
+Record = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ParityBenchmark:
-    split: str = setting("train", "Split that the images are taken from.")
-    images: int = setting(500, "Images whose pixels are compared.")
-    crops: int = setting(20_000, "Random crops of each image size.")
+    split: str = setting("train", "Split of the images.")
+    images: int = setting(500, "Number of images whose pixels are compared.")
+    crops: int = setting(20_000, "Number of random crops of each image size.")
     output: str | None = setting(None, "File for the result, as one line of JSON.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Difference:
-    """Of the pixels of two transforms, in levels of 255; `beyond` is the share of pixels that
-    differ by more than one."""
-
-    name: str
-    mean: float
-    largest: int
-    beyond: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Agreement:
-    """Of two samples by Kolmogorov and Smirnov: the largest distance of their distributions, and
-    the probability of one as large between samples of one distribution."""
-
-    name: str
-    distance: float
-    probability: float
 
 
 @click.command(cls=Command, context_settings=FROM_ENVIRONMENT)
@@ -56,42 +44,33 @@ class Agreement:
 def main(**values: Any) -> None:
     """Compare pixels and crops with torchvision's."""
     benchmark, config = pick_fields(ParityBenchmark, values), pick_fields(PipelineConfig, values)
-    differences = compare_pixels(config, benchmark.split, benchmark.images)
-    agreements = [
-        agreement
-        for height, width in ((375, 500), (500, 333), (40, 400))
-        for agreement in compare_crops(config, height, width, benchmark.crops)
+    pixels = compare_pixels(config, benchmark.split, benchmark.images)
+    crops = [
+        record
+        for height, width in IMAGE_SIZES
+        for record in compare_crops(config, height, width, benchmark.crops)
     ]
-    _print(benchmark, differences, agreements)
+    _report(benchmark, pixels, crops)
 
 
-def compare_pixels(config: PipelineConfig, split: str, images: int) -> list[Difference]:
-    """The validation transform of the first `images` of a split by all that claim to do it."""
-    pairs = (
-        ("DALI, torchvision on tensors", "dali", "tensors"),
-        ("DALI, torchvision on PIL images", "dali", "pil"),
-        ("pipeline.inference, DALI", "inference", "dali"),
-        ("pipeline.inference, torchvision on tensors", "inference", "tensors"),
-        ("torchvision on tensors, on PIL images", "tensors", "pil"),
-    )
-    found: dict[str, list[Floats]] = {name: [] for name, _, _ in pairs}
+def compare_pixels(config: PipelineConfig, split: str, images: int) -> list[Record]:
+    """Differences of the transforms in PAIRS on the first `images` of a split, in levels of 255:
+    the mean, the largest, and the share of pixels that differ by more than one level ("beyond")."""
+    figures: dict[str, list[tuple[float, ...]]] = defaultdict(list)
     for views in islice(validation_views(config, split), images):
-        for name, first, second in pairs:
+        for name, (first, second) in PAIRS.items():
             levels = np.abs(views[first].astype(np.int16) - views[second])
-            found[name].append(np.array([levels.mean(), levels.max(), (levels > 1).mean()]))
-    return [
-        Difference(
-            name=name,
-            mean=float(np.mean([row[0] for row in rows])),
-            largest=int(max(row[1] for row in rows)),
-            beyond=float(np.mean([row[2] for row in rows])),
-        )
-        for name, rows in found.items()
-    ]
+            figures[name].append((levels.mean(), levels.max(), (levels > 1).mean()))
+    records = []
+    for name, rows in figures.items():
+        means, largest, beyond = np.array(rows).T
+        record = {"mean": float(means.mean()), "largest": int(largest.max())}
+        records.append({"name": name, **record, "beyond": float(beyond.mean())})
+    return records
 
 
 def validation_views(config: PipelineConfig, split: str) -> Iterator[dict[str, NDArray[np.uint8]]]:
-    """Each image of a split as each transform gives it: uint8 (3, H, W) by the transform's name."""
+    """Each image of a split after each transform: name -> uint8 (3, H, W)."""
     import cv2
     import torch
     from PIL import Image
@@ -117,7 +96,7 @@ def validation_views(config: PipelineConfig, split: str) -> Iterator[dict[str, N
             encoded, _ = reader.read(batch.samples)
             for image, data in zip(batch.images, encoded, strict=True):
                 bgr = cv2.imdecode(data, cv2.IMREAD_COLOR)
-                assert bgr is not None  # DALI has decoded it already
+                assert bgr is not None  # DALI decoded it
                 decoded = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
                 tensor = torch.from_numpy(decoded).permute(2, 0, 1)
                 yield {
@@ -128,10 +107,10 @@ def validation_views(config: PipelineConfig, split: str) -> Iterator[dict[str, N
                 }
 
 
-def compare_crops(
-    config: PipelineConfig, height: int, width: int, count: int
-) -> Iterator[Agreement]:
-    """Area, ratio and place of `count` random windows of images of one size."""
+def compare_crops(config: PipelineConfig, height: int, width: int, count: int) -> Iterator[Record]:
+    """Area, ratio and position of `count` random crops of images of one size, compared with
+    torchvision's by the Kolmogorov-Smirnov test: the largest distance of the two distributions, and
+    the probability of a distance as large if they are the same."""
     import torch
     from scipy.stats import ks_2samp
     from torchvision.transforms import v2
@@ -143,7 +122,7 @@ def compare_crops(
     image = torch.zeros(1, height, width)
     rows = (reference.make_params([image]) for _ in range(count))
     theirs = np.array([[row[name] for name in ("top", "left", "height", "width")] for row in rows])
-    drawn = train_parameters(
+    parameters = train_parameters(
         config,
         visits=np.zeros(count, np.int64),
         samples=np.arange(count),
@@ -151,51 +130,46 @@ def compare_crops(
         widths=np.full(count, width),
         image_size_px=224,
     )
-    ours = np.concatenate([drawn.start, drawn.shape], axis=1)
-    for name, first, second in zip(
-        ("area", "ratio", "y", "x"), _measures(ours), _measures(theirs), strict=True
-    ):
-        result = ks_2samp(first, second)
-        yield Agreement(
-            name=f"{name}, {width} x {height} px",
-            distance=float(result.statistic),
-            probability=float(result.pvalue),
-        )
+    ours = _measures(np.concatenate([parameters.start, parameters.shape], axis=1))
+    for name, values in _measures(theirs).items():
+        result = ks_2samp(ours[name], values)
+        figures = {"distance": float(result.statistic), "probability": float(result.pvalue)}
+        yield {"name": f"{name}, {width} x {height} px", **figures}
 
 
-def _measures(windows: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-    """Area, ratio, y and x of windows (top, left, height, width)."""
-    top, left, height, width = windows.T
-    return height * width, width / height, top, left
+def _measures(crops: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Area, ratio, y and x of crops (top, left, height, width)."""
+    top, left, height, width = crops.T
+    return {"area": height * width, "ratio": width / height, "y": top, "x": left}
 
 
-def _print(
-    benchmark: ParityBenchmark, differences: list[Difference], agreements: list[Agreement]
-) -> None:
-    """Two tables and one JSON line."""
-    from rich.console import Console
-    from rich.table import Table
-
+def _report(benchmark: ParityBenchmark, pixels: list[Record], crops: list[Record]) -> None:
+    """Print two tables and one line of JSON."""
     from benchmarks.measuring.provenance import environment
     from benchmarks.measuring.result_file import publish
 
-    pixels = Table("pixels", "mean", "largest", "beyond 1", title="Validation, levels of 255")
-    for row in differences:
-        pixels.add_row(row.name, f"{row.mean:.3f}", str(row.largest), f"{row.beyond:.4%}")
-    crops = Table("crops", "distance", "probability", title="Ours and RandomResizedCrop")
-    for each in agreements:
-        crops.add_row(each.name, f"{each.distance:.4f}", f"{each.probability:.3f}")
-    console = Console(width=120)
-    console.print(pixels, crops)
+    formats = {"mean": ".3f", "beyond": ".4%", "distance": ".4f", "probability": ".3f"}
+    _print_table("Validation, levels of 255", pixels, formats)
+    _print_table("Random crops, compared with RandomResizedCrop's", crops, formats)
     record = {
         "kind": "benchmarks.parity",
         "benchmark": "parity",
         **asdict(benchmark),
-        "pixels": [asdict(row) for row in differences],
-        "windows": [asdict(each) for each in agreements],
+        "pixels": pixels,
+        "windows": crops,
         "environment": environment(),
     }
     publish(record, benchmark.output)
+
+
+def _print_table(title: str, records: Sequence[Record], formats: Mapping[str, str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*records[0], title=title)
+    for record in records:
+        table.add_row(*(format(value, formats.get(key, "")) for key, value in record.items()))
+    Console(width=120).print(table)
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def shared_data(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
 @pytest.fixture(scope="session")
 def digits_kaggle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """scikit-learn's 1,797 digits as a Kaggle download: train/<id>.png and train.csv."""
-    from benchmarks.demo.__main__ import write_digits
+    from benchmarks.demo import write_digits
 
     folder = tmp_path_factory.mktemp("digits") / "kaggle"
     write_digits(folder)

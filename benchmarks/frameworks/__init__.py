@@ -1,1 +1,1 @@
-"""bench-frameworks: the training steps beside those of Keras."""
+"""bench-frameworks: training steps of PyTorch compared with those of Keras."""

@@ -1,4 +1,4 @@
-"""bench-frameworks: training steps of PyTorch and of Keras side by side, on the same shards."""
+"""bench-frameworks: training steps of PyTorch compared with those of Keras, on the same shards."""
 
 import json
 import math
@@ -6,7 +6,7 @@ import os
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -32,13 +32,13 @@ from pipeline.options import Bounds, Command, options, pick_fields, setting
 from pipeline.profile_file import profile_file
 from trainer.config import MachineConfig, RecipeConfig, Settings
 
-# A step's rate is wanted, not an end: the learning rate stays in its warm-up.
+# The learning rate stays in its warm-up.
 _EPOCHS = 1e6
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Framework:
-    """`backend` is Keras's, None for the trainer as it is."""
+    """`backend` is Keras's, None for the trainer."""
 
     name: str
     backend: str | None = None
@@ -46,16 +46,14 @@ class Framework:
 
 
 FRAMEWORKS = {
-    "pytorch": Framework(name="PyTorch"),
-    "keras": Framework(name="Keras on TensorFlow", backend="tensorflow"),
-    "keras-tf.data": Framework(
-        name="Keras on TensorFlow, tf.data", backend="tensorflow", feed="tf.data"
-    ),
-    "keras-torch": Framework(name="Keras on torch", backend="torch"),
+    "pytorch": Framework("PyTorch"),
+    "keras": Framework("Keras on TensorFlow", "tensorflow"),
+    "keras-tf.data": Framework("Keras on TensorFlow, tf.data", "tensorflow", "tf.data"),
+    "keras-torch": Framework("Keras on torch", "torch"),
 }
 _FORMATS = {
     "images_per_cpu_second": ("images/CPU s", 1, ",.1f"),
-    "data_share": ("waits for data", 1, ".1%"),
+    "data_share": ("waiting for data", 1, ".1%"),
     "first_loss": ("first loss", 1, ".4f"),
 }
 
@@ -63,32 +61,30 @@ _FORMATS = {
 @dataclass(frozen=True, kw_only=True)
 class FrameworksBenchmark(Measuring):
     frameworks: tuple[str, ...] = setting(
-        (), "Who is measured.  [default: all]", type=(click.Choice([*FRAMEWORKS]),)
+        (),
+        "Framework to measure; can be given several times.  [default: all]",
+        type=(click.Choice([*FRAMEWORKS]),),
     )
-    seconds: float = setting(3.0, "Least length of a run.", Bounds(low=0.01))
-    environment: str = setting(str(KERAS_FOLDER), "Where TensorFlow and Keras are installed, once.")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-
-    @property
-    def keys(self) -> list[str]:
-        return [key for key in FRAMEWORKS if key in (self.frameworks or FRAMEWORKS)]
+    seconds: float = setting(3.0, "Minimum duration of a repetition.", Bounds(low=0.01))
+    environment: str = setting(
+        str(KERAS_FOLDER), "Virtualenv of TensorFlow and Keras, created if it is missing."
+    )
 
 
 @dataclass(kw_only=True)
 class Candidate:
-    """A framework's process; `failure` says why it could not be measured, the others go on."""
+    """A framework and its laps; `failure` is the reason if it can't be measured."""
 
     framework: Framework
     failure: str = ""
     laps: list[dict[str, float]] = field(default_factory=list)
 
-    def lap(self, racer: WorkerProcess, seconds: float) -> float:
+    def measure(self, worker: WorkerProcess, seconds: float) -> float:
+        """images/s of a lap; nan after a failure, which does not stop the other candidates."""
         if self.failure:
             return math.nan
         try:
-            self.laps.append(racer.request({"seconds": seconds}))
+            self.laps.append(worker.request({"seconds": seconds}))
         except WorkerFailedError as error:
             self.failure = str(error)
             return math.nan
@@ -96,14 +92,11 @@ class Candidate:
 
     def figures(self) -> dict[str, float]:
         """Medians over the laps."""
-
-        def median(value: Callable[[dict[str, float]], float]) -> float:
-            return statistics.median(map(value, self.laps))
-
+        laps, median = self.laps, statistics.median
         return {
-            "images_per_cpu_second": median(lambda lap: lap["images"] / lap["cpu_seconds"]),
-            "data_share": median(lambda lap: lap["data_seconds"] / lap["seconds"]),
-            "first_loss": self.laps[0]["first_loss"],
+            "images_per_cpu_second": median(lap["images"] / lap["cpu_seconds"] for lap in laps),
+            "data_share": median(lap["data_seconds"] / lap["seconds"] for lap in laps),
+            "first_loss": laps[0]["first_loss"],
         }
 
 
@@ -111,43 +104,44 @@ class Candidate:
 @profile_file
 @options(FrameworksBenchmark, RecipeConfig, MachineConfig, PipelineConfig)
 def main(**values: Any) -> None:
-    """Measure the trainer's steps beside Keras's, of the same network and batches, on the CPU."""
+    """Compare training steps of PyTorch with those of Keras, of the same network on the same
+    batches, on the CPU."""
     benchmark = pick_fields(FrameworksBenchmark, values)
     settings = Settings.from_options(**{**values, "epochs": _EPOCHS, "device": "cpu"})
-    chosen = {key: FRAMEWORKS[key] for key in benchmark.keys}
-    environment = None
-    if any(each.backend for each in chosen.values()):
-        environment = prepare_keras(Path(benchmark.environment))
-    race([*chosen.values()], benchmark, settings, environment)
+    names = [name for name in FRAMEWORKS if name in (benchmark.frameworks or FRAMEWORKS)]
+    frameworks = [FRAMEWORKS[name] for name in names]
+    virtualenv = None
+    if any(framework.backend for framework in frameworks):
+        virtualenv = prepare_keras(Path(benchmark.environment))
+    compare_frameworks(frameworks, benchmark, settings, virtualenv)
 
 
-def race(
+def compare_frameworks(
     frameworks: Sequence[Framework],
     benchmark: FrameworksBenchmark,
     settings: Settings,
-    environment: Virtualenv | None,
+    virtualenv: Virtualenv | None,
 ) -> None:
-    """Measure and report. Raises ``DataError`` if nobody could be measured."""
-    contenders = [Candidate(framework=framework) for framework in frameworks]
-    for each in contenders:
-        if each.framework.backend and environment:
-            each.failure = "; ".join(environment.missing.values())
+    """Measure and report. Raises ``DataError`` if all of them fail."""
+    candidates = [Candidate(framework=framework) for framework in frameworks]
     with exit_on_sigterm(), ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         laps = {}
-        for each in contenders:
-            command, variables = _command(each.framework, settings, environment, scratch)
-            racer = stack.enter_context(start_worker(command, variables))
-            laps[each.framework.name] = partial(each.lap, racer, benchmark.seconds)
+        for candidate in candidates:
+            if candidate.framework.backend and virtualenv:
+                candidate.failure = "; ".join(virtualenv.missing.values())
+            command, variables = _command(candidate.framework, settings, virtualenv, scratch)
+            worker = stack.enter_context(start_worker(command, variables))
+            laps[candidate.framework.name] = partial(candidate.measure, worker, benchmark.seconds)
         rows = alternate(laps, runs=benchmark.runs, warmup=benchmark.warmup)
-    absent = {each.framework.name: each.failure for each in contenders if each.failure}
-    if len(absent) == len(contenders):
-        raise DataError("; ".join(f"{name}: {why}" for name, why in absent.items()))
-    for each in contenders:
-        del each.laps[: benchmark.warmup]
-    figures = {each.framework.name: each.figures() for each in contenders if not each.failure}
-    measured = [row for row in rows if row.name not in absent]
-    recipe = settings.recipe
+    absent = {c.framework.name: c.failure for c in candidates if c.failure}
+    failures = [f"{name}: {reason}" for name, reason in absent.items()]
+    if len(absent) == len(candidates):
+        raise DataError("; ".join(failures))
+    for candidate in candidates:
+        del candidate.laps[: benchmark.warmup]
+    figures = {c.framework.name: c.figures() for c in candidates if not c.failure}
+    measured, recipe = [row for row in rows if row.name not in absent], settings.recipe
     report(
         f"{recipe.model}, batch {recipe.global_batch_size}, {settings.machine.precision}, cpu",
         "images/s",
@@ -157,42 +151,40 @@ def race(
             "figures": figures,
             "absent": absent,
             "settings": asdict(benchmark) | settings.to_dict(),
-            "keras": dict(environment.versions) if environment else {},
+            "keras": dict(virtualenv.versions) if virtualenv else {},
         },
         columns=figure_columns(figures, _FORMATS),
-        notes=[f"{name}: {why}" for name, why in absent.items()],
-        finding=finding(measured),
+        notes=failures,
+        finding=find_ratios(measured),
         output=benchmark.output,
     )
 
 
-def finding(rows: Sequence[Measurement]) -> str | None:
-    """Each beside the first, by the ratios of runs that followed each other."""
-    if len(rows) < 2:
-        return None
-    ratios = [ratio(row, rows[0]) for row in rows[1:]]
-    beside = ", ".join(
-        f"{row.name} {each.median:.2f} ({each.interval.low:.2f} to {each.interval.high:.2f})"
-        for row, each in zip(rows[1:], ratios, strict=True)
-    )
-    return f"Times the rate of {rows[0].name}: {beside}."
+def find_ratios(rows: Sequence[Measurement]) -> str | None:
+    """The ratio of each to the first, of runs of the same round; None for a single row."""
+    ratios = [(row.name, ratio(row, rows[0])) for row in rows[1:]]
+    parts = [
+        f"{name} {times.median:.2f} ({times.interval.low:.2f} to {times.interval.high:.2f})"
+        for name, times in ratios
+    ]
+    return f"Times the rate of {rows[0].name}: {', '.join(parts)}." if parts else None
 
 
 def _command(
-    framework: Framework, settings: Settings, environment: Virtualenv | None, scratch: Path
+    framework: Framework, settings: Settings, virtualenv: Virtualenv | None, scratch: Path
 ) -> tuple[list[str], dict[str, str]]:
-    """Keras's in its environment, the trainer's in ours."""
+    """Command and environment of the worker: Keras runs in its virtualenv, the trainer in ours."""
     out = str(scratch / f"{framework.backend}-{framework.feed}")
-    stated = {
+    job = {
         "backend": framework.backend,
         "feed": framework.feed,
         "settings": {**settings.to_dict(), "out": out},
     }
-    arguments = ("benchmarks.frameworks.worker", json.dumps(stated))
-    if framework.backend is None or environment is None:
+    arguments = ("benchmarks.frameworks.worker", json.dumps(job))
+    if framework.backend is None or virtualenv is None:
         variables = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(scratch)}
         return [sys.executable, "-P", "-m", *arguments], variables
-    return environment.command(*arguments), environment.variables(scratch)
+    return virtualenv.command(*arguments), virtualenv.variables(scratch)
 
 
 if __name__ == "__main__":

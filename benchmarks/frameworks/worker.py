@@ -1,9 +1,9 @@
 """Training steps of one framework in a process of its own: ``python -m benchmarks.frameworks.worker
-SETTINGS``.
+REQUEST``.
 
-Each line on stdin, ``{"seconds": 2}``, is answered on stdout by one with what steps for so long
-cost: the fields of ``measure.Lap``, the seconds that they waited for batches, and the loss of the
-process's first step.
+It answers each line on stdin, ``{"seconds": 2}``, by a line on stdout with the cost of steps of
+that duration: the fields of ``laps.Lap``, the seconds that they waited for batches, and the loss of
+the first step of the process.
 """
 
 import json
@@ -20,45 +20,44 @@ from trainer.train import training_batches, training_steps, with_threads
 
 
 class Steps:
-    """The sizes of the steps' batches, with what else is told of the steps."""
+    """The training steps of a run, with their waiting time and the first loss."""
 
-    def __init__(self, job: TrainingRun) -> None:
+    def __init__(self, run: TrainingRun) -> None:
         self.data_seconds, self.first_loss = 0.0, 0.0
-        self.images = self._run(job)
+        self.batch_sizes = self._train(run)
 
-    def _run(self, job: TrainingRun) -> Iterator[int]:
-        with training_batches(job) as batches:
-            for record in training_steps(job, batches):
+    def _train(self, run: TrainingRun) -> Iterator[int]:
+        with training_batches(run) as batches:
+            for record in training_steps(run, batches):
                 self.data_seconds += record.data_seconds
                 self.first_loss = self.first_loss or record.loss.item()
                 yield record.images
 
     def lap(self, seconds: float) -> dict[str, float]:
         before = self.data_seconds
-        found = measure_lap(self.images, seconds, synchronize=lambda: None)
-        return {
-            **vars(found),
-            "data_seconds": self.data_seconds - before,
-            "first_loss": self.first_loss,
-        }
+        measured = measure_lap(self.batch_sizes, seconds, synchronize=lambda: None)
+        data_seconds = self.data_seconds - before
+        return {**vars(measured), "data_seconds": data_seconds, "first_loss": self.first_loss}
 
 
 def main(text: str) -> None:
-    values: dict[str, Any] = json.loads(text)
-    # What a library prints is no answer.
-    answer = os.fdopen(os.dup(1), "w")
+    request: dict[str, Any] = json.loads(text)
+    # Output of libraries goes to stderr.
+    answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    plain = {name: tuple(v) if isinstance(v, list) else v for name, v in values["settings"].items()}
-    settings = Settings.from_options(**plain)
+    plain = request["settings"].items()
+    settings = Settings.from_options(
+        **{k: tuple(v) if isinstance(v, list) else v for k, v in plain}
+    )
     with open_world(settings.machine.device) as world:
-        job = build_run(with_threads(settings, world), world)
-        if values["backend"] is not None:
-            from benchmarks.keras.job import keras_job
+        run = build_run(with_threads(settings, world), world)
+        if request["backend"] is not None:
+            from benchmarks.keras.run import use_keras
 
-            job = keras_job(job, backend=values["backend"], feed=values["feed"])
-        steps = Steps(job)
+            run = use_keras(run, backend=request["backend"], feed=request["feed"])
+        steps = Steps(run)
         for line in sys.stdin:
-            print(json.dumps(steps.lap(**json.loads(line))), file=answer, flush=True)
+            print(json.dumps(steps.lap(**json.loads(line))), file=answers, flush=True)
 
 
 if __name__ == "__main__":

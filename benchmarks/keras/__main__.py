@@ -1,6 +1,6 @@
-"""The trainer with Keras's steps: ``python -m benchmarks.keras``, under torchrun on several ranks.
+"""The trainer with Keras's steps: ``python -m benchmarks.keras``, by torchrun on several ranks.
 
-It runs where Keras is installed; ``benchmarks.measuring.virtualenvs`` makes such a place.
+It needs Keras: ``benchmarks.measuring.virtualenvs.prepare_keras`` creates a virtualenv with it.
 """
 
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ from trainer.recipes import recipe_option
 
 @dataclass(frozen=True, kw_only=True)
 class KerasConfig:
-    backend: Literal["tensorflow", "torch"] = setting("tensorflow", "What Keras computes with.")
+    backend: Literal["tensorflow", "torch"] = setting("tensorflow", "Backend of Keras.")
     feed: Literal["shardline", "tf.data"] = setting(
-        "shardline", "What reads, decodes and augments in training; validation is shardline's."
+        "shardline", "Loader of the training batches; validation batches are shardline's."
     )
 
 
@@ -28,13 +28,13 @@ class KerasConfig:
 @profile_file
 @options(KerasConfig, *CONFIGS)
 def main(**values: Any) -> None:
-    """Train a torchvision ResNet on a directory of shards by Keras's steps, on the CPU."""
+    """Train a torchvision ResNet on a directory of shards with Keras, on the CPU."""
     settings, config = Settings.from_options(**values), pick_fields(KerasConfig, values)
 
-    from benchmarks.keras.job import keras_job
-    from trainer.train import run
+    from benchmarks.keras.run import use_keras
+    from trainer.train import run as train
 
-    run(settings, customize=lambda job: keras_job(job, backend=config.backend, feed=config.feed))
+    train(settings, customize=lambda run: use_keras(run, backend=config.backend, feed=config.feed))
 
 
 if __name__ == "__main__":

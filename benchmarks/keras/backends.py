@@ -1,4 +1,4 @@
-"""Tensors between torch and Keras's backend, without a copy where the backend allows it."""
+"""Keras's backends: tensors from torch, without a copy where possible, and compiled steps."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,70 +16,52 @@ from numpy.typing import NDArray
 
 from trainer.distributed.collectives import World
 
-# TensorFlow ends the process at a tensor that doesn't begin at a multiple of this.
+# TensorFlow crashes on a tensor whose address is not a multiple of this.
 ALIGNMENT_BYTES = 64
 
 
-class Exchange(Protocol):
-    """What differs between Keras's backends."""
-
-    def images(self, images: torch.Tensor) -> Any:
-        """uint8 (B, 3, H, W) in channels-last memory -> the same in the backend's layout."""
-
-    def labels(self, labels: torch.Tensor) -> Any: ...
-
-    def scope(self) -> AbstractContextManager[Any]:
-        """In which the network is built."""
-
-    def functions(self, network: Any) -> "Functions":
-        """What is done with it."""
-
-
-# (images, labels) -> what Keras's metrics say of the step, by name.
+# (images, labels) -> value of Keras's metrics of the step, by name.
 Train = Callable[[Any, Any], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Functions:
-    """`predict`: images -> logits, float32 (B, classes)."""
+    """`train` takes a step; `predict`: images -> logits, float32 (B, classes)."""
 
     train: Train
     predict: Callable[[Any], NDArray[np.float32]]
 
 
-def functions_alone(network: Any) -> Functions:
-    """Keras's own, of one process."""
-    return Functions(
-        train=lambda images, labels: network.train_on_batch(images, labels, return_dict=True),
-        predict=network.predict_on_batch,
-    )
+class Backend:
+    """Keras on torch, which takes the loader's tensors, uint8 (B, 3, H, W), unchanged."""
 
-
-class TorchExchange:
-    """Keras on torch takes what the loader gives."""
-
-    def images(self, images: torch.Tensor) -> torch.Tensor:
+    def images(self, images: torch.Tensor) -> Any:
+        """uint8 (B, 3, H, W) in channels-last memory -> the backend's layout."""
         return images
 
-    def labels(self, labels: torch.Tensor) -> torch.Tensor:
+    def labels(self, labels: torch.Tensor) -> Any:
         return labels
 
     def scope(self) -> AbstractContextManager[Any]:
+        """The context in which the network must be built."""
         return nullcontext()
 
     def functions(self, network: Any) -> Functions:
-        return functions_alone(network)
+        return Functions(
+            train=lambda images, labels: network.train_on_batch(images, labels, return_dict=True),
+            predict=network.predict_on_batch,
+        )
 
 
-class TensorFlowExchange:
-    """Images go over by dlpack, (B, H, W, 3); labels are copied. Of several ranks each is a worker
-    of ``tf.distribute``, which adds up their gradients."""
+class TensorFlowBackend(Backend):
+    """Keras on TensorFlow: images come through dlpack as (B, H, W, 3), labels are copied. Several
+    ranks are workers of ``tf.distribute``, which reduces their gradients."""
 
     def __init__(self, world: World) -> None:
         if world.world_size > 1:
-            _announce(world)
-        # torch loads Triton when it needs it; loaded after TensorFlow it ends the process (torch
-        # 2.14, TensorFlow 2.21).
+            _set_tf_config(world)
+        # torch loads Triton on demand; loaded after TensorFlow it crashes the process (torch 2.14,
+        # TensorFlow 2.21).
         with suppress(ImportError):
             import_module("triton")
         import tensorflow
@@ -90,7 +72,7 @@ class TensorFlowExchange:
         self._strategy: Any = None
         if world.world_size > 1:
             self._strategy = tensorflow.distribute.MultiWorkerMirroredStrategy()
-            # The cluster hears SIGTERM in place of the run, which would not stop and save.
+            # The cluster replaced the handler of SIGTERM, by which a run stops and saves.
             signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
 
     def images(self, images: torch.Tensor) -> Any:
@@ -106,10 +88,10 @@ class TensorFlowExchange:
         return nullcontext() if self._strategy is None else self._strategy.scope()
 
     def functions(self, network: Any) -> Functions:
-        """Of several ranks Keras 3.15 can't make the mean of scalars over workers, and predicts
-        for all of them at once: here each has its own, within Keras's ``train_step``."""
+        """On several ranks Keras 3.15 can't average scalars over workers and predicts for all of
+        them at once: here each worker calls Keras's ``train_step`` and predicts for itself."""
         if self._strategy is None:
-            return functions_alone(network)
+            return super().functions(network)
 
         def step(images: Any, labels: Any) -> Any:
             network.reset_metrics()
@@ -124,20 +106,20 @@ class TensorFlowExchange:
         return Functions(train=on_replica(step), predict=lambda images: predict(images).numpy())
 
 
-def open_exchange(backend: str, world: World) -> Exchange:
-    """Load Keras on `backend`, "tensorflow" or "torch"; a process can have one of them alone."""
-    os.environ["KERAS_BACKEND"] = backend
+def open_backend(name: str, world: World) -> Backend:
+    """Load Keras on the backend "tensorflow" or "torch"; a process can load only one of them."""
+    os.environ["KERAS_BACKEND"] = name
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    if backend == "tensorflow":
-        return TensorFlowExchange(world)
+    if name == "tensorflow":
+        return TensorFlowBackend(world)
     import keras
 
     keras.config.set_image_data_format("channels_first")
-    return TorchExchange()
+    return Backend()
 
 
-def _announce(world: World) -> None:
-    """TF_CONFIG, from which ``tf.distribute`` learns where its workers listen."""
+def _set_tf_config(world: World) -> None:
+    """Set TF_CONFIG, the addresses of the workers of ``tf.distribute``."""
     host = socket.gethostname() if world.local_world_size < world.world_size else "localhost"
     with socket.create_server(("", 0)) as free:
         address = f"{host}:{free.getsockname()[1]}"

@@ -1,4 +1,4 @@
-"""What of a run's settings Keras is told here; looked at before Keras is loaded."""
+"""The settings of a run that Keras does not support; checked before Keras is loaded."""
 
 from pipeline.errors import MisuseError
 from trainer.config import Settings
@@ -10,16 +10,16 @@ NETWORKS = (
 
 
 def check_settings(settings: Settings, *, task: str) -> None:
-    """Raise ``MisuseError`` for what can't be; `task` is that of the shards."""
+    """Raise ``MisuseError`` for settings, or shards of a `task`, that Keras does not support."""
     if task != "classification":
-        raise MisuseError(f"Keras trains on one class an image here; these shards are for {task}.")
+        raise MisuseError(f"Keras supports classification only: these shards are for {task}.")
     recipe, machine, pipeline = settings.recipe, settings.machine, settings.pipeline
     if recipe.model not in NETWORKS:
         raise MisuseError(
-            f"Keras has its layers for torchvision's ResNets here ({', '.join(NETWORKS)}), not for "
-            f"{recipe.model}: give one of them to --model."
+            f"--model {recipe.model} is not supported with Keras: give one of "
+            f"{', '.join(NETWORKS)}."
         )
-    wrong = {
+    unsupported = {
         "--optimizer": recipe.optimizer != "sgd",
         "--accumulate-steps": recipe.accumulate_steps > 1,
         "--ema-decay": recipe.ema_decay is not None,
@@ -32,5 +32,6 @@ def check_settings(settings: Settings, *, task: str) -> None:
         "--compile": machine.compile != "none",
         "--device cuda": machine.device == "cuda",
     }
-    if asked := [flag for flag, is_asked in wrong.items() if is_asked]:
-        raise MisuseError(f"Keras isn't told {', '.join(asked)} here: leave it out.")
+    if flags := [flag for flag, is_set in unsupported.items() if is_set]:
+        verb = "is" if len(flags) == 1 else "are"
+        raise MisuseError(f"{', '.join(flags)} {verb} not supported with Keras.")

@@ -1,9 +1,9 @@
-"""tf.data on the same tars: the bytes by our index, everything after them by TensorFlow.
+"""tf.data on the same tars: shardline reads the bytes, TensorFlow does the rest.
 
-plan (samples, windows, flips) -> bytes -> tf.data: decode the window, resize, flip, batch
+plan (samples, crops, flips) -> bytes -> tf.data: decode the crop, resize, flip, batch
 
-The same samples come in the same order with the same windows and flips as from the loader; pixels
-differ by what the two decoders and resizers differ.
+Samples, order, crops and flips are those of the loader; pixels differ as the decoders and resizers
+do.
 """
 
 from collections.abc import Generator
@@ -21,7 +21,7 @@ from pipeline.config import PipelineConfig
 from pipeline.errors import DataError, MisuseError
 from pipeline.loader import Loader
 from pipeline.plan.augment import GEOMETRY, train_parameter_names
-from pipeline.plan.plan import Plan, PlannedBatch
+from pipeline.plan.plan import Plan
 from pipeline.storage.reader import ShardReader
 from pipeline.targets import batch_targets
 from pipeline.watchdog import StallWatchdog
@@ -38,12 +38,12 @@ def tf_batches(
     position: int,
     end_position: int | None,
 ) -> Loader:
-    """What ``trainer.data.train_batches`` gives, made by tf.data."""
+    """``trainer.data.train_batches`` by tf.data. Raises ``MisuseError`` for other settings."""
     if data.dataset is None:
-        raise MisuseError("tf.data reads shards: leave out --synthetic.")
+        raise MisuseError("--feed tf.data reads shards: leave out --synthetic.")
     if train_parameter_names(pipeline) != GEOMETRY:
         raise MisuseError(
-            "tf.data is told crops and flips here: leave out --color-jitter, --hue-jitter, "
+            "--feed tf.data supports crops and flips only: leave out --color-jitter, --hue-jitter, "
             "--auto-augment and --erase-probability."
         )
     stream = TrainStream(
@@ -55,24 +55,8 @@ def tf_batches(
         world_size=world.world_size,
         end_position=end_position,
     )
-    index, threads = stream.context.index, pipeline.resolved_threads
-
-    def batches(start: int) -> Generator[Batch]:
-        plan = stream.plan(start)
-        reader = ShardReader(
-            index, verify=pipeline.verify == "crc", watchdog=StallWatchdog(0, world.rank)
-        )
-        with closing(reader):
-            for step, images in enumerate(_decoded(plan, reader, threads)):
-                planned = plan.batch_at(step)
-                yield Batch(
-                    images=from_dlpack(images).permute(0, 3, 1, 2),
-                    targets=batch_targets(index, planned),
-                    samples=planned.samples,
-                )
-
     return Loader(
-        batches,
+        partial(_batches, stream, pipeline, world.rank),
         steps=lambda start: stream.plan(start).steps,
         advance=global_batch_size,
         samples=stream.samples,
@@ -82,13 +66,34 @@ def tf_batches(
     )
 
 
+def _batches(
+    stream: TrainStream, pipeline: PipelineConfig, rank: int, start: int
+) -> Generator[Batch]:
+    plan, index = stream.plan(start), stream.context.index
+    watchdog = StallWatchdog(0, rank)
+    with closing(ShardReader(index, verify=pipeline.verify == "crc", watchdog=watchdog)) as reader:
+        for step, images in enumerate(_decoded(plan, reader, pipeline.resolved_threads)):
+            planned = plan.batch_at(step)
+            yield Batch(
+                images=from_dlpack(images).permute(0, 3, 1, 2),
+                targets=batch_targets(index, planned),
+                samples=planned.samples,
+            )
+
+
 def _decoded(plan: Plan, reader: ShardReader, threads: int) -> Any:
-    """uint8 (B, H, W, 3) of each step."""
+    """The images of each step, uint8 (B, H, W, 3). Raises ``DataError`` for damaged samples."""
     first = plan.batch_at(0)
     batch_size, side = len(first.samples), first.image_size_px
 
     def read(step: int) -> tuple[Any, ...]:
-        return _read(plan.batch_at(int(step)), reader)
+        planned = plan.batch_at(int(step))
+        views, damaged = reader.read(planned.samples)
+        if damaged:
+            raise DataError(f"{len(damaged)} damaged samples: --feed tf.data can't replace them.")
+        encoded = np.array([view.tobytes() for view in views], dtype=object)
+        parameters = planned.parameters
+        return encoded, parameters.start, parameters.shape, parameters.mirror
 
     def in_graph(step: Any) -> tuple[Any, ...]:
         types = (tf.string, tf.int32, tf.int32, tf.int32)
@@ -97,7 +102,7 @@ def _decoded(plan: Plan, reader: ShardReader, threads: int) -> Any:
             part.set_shape((batch_size, *shape))
         return tuple(parts)
 
-    # The reader is for one thread at a time, so that nothing is read in parallel.
+    # One thread reads: the reader is not thread-safe.
     dataset = tf.data.Dataset.counter() if plan.steps is None else tf.data.Dataset.range(plan.steps)
     dataset = dataset.map(in_graph).prefetch(tf.data.AUTOTUNE).unbatch()
     dataset = dataset.map(partial(_image, side=side), num_parallel_calls=threads)
@@ -107,23 +112,13 @@ def _decoded(plan: Plan, reader: ShardReader, threads: int) -> Any:
     return dataset.with_options(options)
 
 
-def _read(planned: PlannedBatch, reader: ShardReader) -> tuple[Any, ...]:
-    """Bytes, and the parameters that ``_image`` takes; raises ``DataError`` for a damaged one."""
-    views, damaged = reader.read(planned.samples)
-    if damaged:
-        raise DataError(f"tf.data met {len(damaged)} damaged sample(s), which it can't replace.")
-    encoded = np.array([view.tobytes() for view in views], dtype=object)
-    parameters = planned.parameters
-    return encoded, parameters.start, parameters.shape, parameters.mirror
-
-
 def _image(encoded: Any, start: Any, shape: Any, mirror: Any, *, side: int) -> Any:
-    """uint8 (side, side, 3): the window, resized and perhaps mirrored."""
-    window = tf.concat([start, shape], axis=0)
+    """uint8 (side, side, 3): the crop, resized, and mirrored if `mirror` is not 0."""
+    crop = tf.concat([start, shape], axis=0)
     image = tf.cond(
         tf.io.is_jpeg(encoded),
         lambda: tf.image.decode_and_crop_jpeg(
-            encoded, window, channels=3, dct_method="INTEGER_ACCURATE"
+            encoded, crop, channels=3, dct_method="INTEGER_ACCURATE"
         ),
         lambda: tf.slice(
             tf.image.decode_png(encoded, channels=3),

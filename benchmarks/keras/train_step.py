@@ -1,4 +1,4 @@
-"""Keras's step in the place of the trainer's."""
+"""Keras's training step in place of the trainer's."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,33 +10,33 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from benchmarks.keras.backends import Exchange, Train
+from benchmarks.keras.backends import Backend, Train
 from benchmarks.keras.network import build_network, torch_weights
 from trainer.model.build import Classifier
 from trainer.setup import TrainingRun
 from trainer.train_step import TrainStep
 
-# The metric that is the loss alone; Keras adds the decay of the weights to what it calls loss.
+# The metric of the loss; what Keras calls loss includes the weight decay.
 WITHOUT_DECAY = "without_decay"
 
 
 class KerasModel(Classifier):
-    """A network of Keras's as the trainer evaluates and saves it.
+    """A network of Keras as the trainer evaluates and saves it.
 
-    Its `network` is torchvision's own, with the weights that Keras has come to: a checkpoint of the
-    run is one that torch can load.
+    Its `network` is torchvision's with the current weights of Keras: torch can load a checkpoint of
+    the run.
     """
 
     def __init__(
         self,
         classifier: Classifier,
         network: keras.Model,
-        exchange: Exchange,
+        backend: Backend,
         predict: Callable[[Any], NDArray[np.float32]],
     ) -> None:
         nn.Module.__init__(self)
-        # A list, or it would count as a module of torch's on Keras's torch backend.
-        self._keras, self._exchange, self._predict = [network], exchange, predict
+        # In a list: on the torch backend the network is a torch module and would be registered.
+        self._keras, self._backend, self._predict = [network], backend, predict
         self._torch = classifier.network
 
     @property
@@ -47,34 +47,34 @@ class KerasModel(Classifier):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 (B, 3, H, W) -> logits, float32 (B, classes), without a gradient."""
-        return torch.from_numpy(self._predict(self._exchange.images(images)))
+        return torch.from_numpy(self._predict(self._backend.images(images)))
 
 
 @dataclass(frozen=True, kw_only=True)
-class KerasUpdate(TrainStep):
-    """One call is one step of `keras_network`; `optimizer`, torch's, stands still."""
+class KerasStep(TrainStep):
+    """Each call is a step of `keras_network`; torch's `optimizer` is not used."""
 
     keras_network: keras.Model
-    exchange: Exchange
+    backend: Backend
     train: Train
 
     def __call__(
         self, images: torch.Tensor, targets: torch.Tensor, learning_rate: float, *, step: int = 0
     ) -> torch.Tensor:
-        """The mean loss before the step, without the decay that Keras adds to it."""
+        """Return the mean loss before the step, without weight decay."""
         self.keras_network.optimizer.learning_rate = learning_rate
-        found = self.train(self.exchange.images(images), self.exchange.labels(targets))
-        return torch.tensor(float(found[WITHOUT_DECAY]))
+        metrics = self.train(self.backend.images(images), self.backend.labels(targets))
+        return torch.tensor(float(metrics[WITHOUT_DECAY]))
 
 
-def with_keras(job: TrainingRun, exchange: Exchange) -> TrainingRun:
-    """`job`, whose weights, seeded, pretrained or from a checkpoint, Keras takes over."""
-    recipe = job.settings.recipe
-    if job.dtype is torch.bfloat16:
+def with_keras_steps(run: TrainingRun, backend: Backend) -> TrainingRun:
+    """`run` with steps of Keras that start from its weights: seeded, pretrained or resumed."""
+    recipe = run.settings.recipe
+    if run.dtype is torch.bfloat16:
         keras.config.set_dtype_policy("mixed_bfloat16")
-    with exchange.scope():
+    with backend.scope():
         network = build_network(
-            job.model, image_size_px=job.data.image_size_px, weight_decay=recipe.weight_decay
+            run.model, image_size_px=run.data.image_size_px, weight_decay=recipe.weight_decay
         )
         network.compile(
             optimizer=keras.optimizers.SGD(
@@ -83,31 +83,31 @@ def with_keras(job: TrainingRun, exchange: Exchange) -> TrainingRun:
                 nesterov=True,
                 global_clipnorm=recipe.grad_clip_norm,
             ),
-            loss=(loss := _loss(job.data.classes, recipe.label_smoothing)),
+            loss=(loss := _loss(run.data.classes, recipe.label_smoothing)),
             metrics=[keras.metrics.MeanMetricWrapper(loss, name=WITHOUT_DECAY)],
             # XLA takes four times as long on two cores (ResNet-18 at 32 px).
             jit_compile=False,
         )
-    functions = exchange.functions(network)
-    model = KerasModel(job.model, network, exchange, functions.predict)
-    update = KerasUpdate(
+    functions = backend.functions(network)
+    model = KerasModel(run.model, network, backend, functions.predict)
+    train_step = KerasStep(
         model=model,
-        optimizer=job.optimizer,
-        dtype=job.dtype,
+        optimizer=run.optimizer,
+        dtype=run.dtype,
         keras_network=network,
-        exchange=exchange,
+        backend=backend,
         train=functions.train,
     )
-    return replace(job, model=model, train_step=update)
+    return replace(run, model=model, train_step=train_step)
 
 
 def _loss(classes: int, label_smoothing: float) -> Any:
-    """torch's ``cross_entropy`` of int64 labels (B,) and logits (B, classes)."""
+    """``torch.nn.functional.cross_entropy`` of int64 labels (B,) and logits (B, classes)."""
 
     def cross_entropy(labels: Any, logits: Any) -> Any:
-        wanted = keras.ops.one_hot(keras.ops.reshape(labels, (-1,)), classes)
+        targets = keras.ops.one_hot(keras.ops.reshape(labels, (-1,)), classes)
         return keras.losses.categorical_crossentropy(
-            wanted, logits, from_logits=True, label_smoothing=label_smoothing
+            targets, logits, from_logits=True, label_smoothing=label_smoothing
         )
 
     return cross_entropy

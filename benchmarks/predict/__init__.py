@@ -1,1 +1,1 @@
-"""bench-predict: scaling predicted from the rates of one rank."""
+"""bench-predict: predict scaling from measurements of one rank."""

@@ -1,68 +1,68 @@
-"""Options of bench-predict."""
+"""Options of bench-predict, and of its network probe."""
 
 from dataclasses import dataclass
+from typing import Literal
 
-import click
-
-from benchmarks.predict.networks import LINKS, Link, parse_link
+from benchmarks.measuring.config import Measuring
 from pipeline.errors import MisuseError
 from pipeline.options import COUNT, Bounds, Options, setting
 
-MOST_RANKS = 1024
-
 
 @dataclass(frozen=True, kw_only=True)
-class Prediction(Options):
+class PredictConfig(Options):
     within: str | None = setting(
         None,
-        "Link between ranks of a node: GB/s,us a hop, or a name.  [default: nvlink-4 for GPUs, "
-        "gloo-loopback for cores]",
+        "Link between the ranks of a node: GB/s,us or a name of --list-links.  [default: nvlink-4 "
+        "for GPUs, gloo-loopback for CPUs]",
         metavar="LINK",
     )
     between: str = setting(
-        "ethernet-100", "Link of a whole node to the others, likewise.", metavar="LINK"
+        "ethernet-100",
+        "Link between nodes, which the ranks of a node share: GB/s,us or a name of --list-links.",
+        metavar="LINK",
     )
     measure_network: bool = setting(
-        False, "Measure the link between ranks of this machine, and how they slow each other down."
+        False,
+        "Measure the link between ranks on this machine, and how much they slow each other down.",
     )
     network_of: str | None = setting(
-        None,
-        "Result of bench-predict whose network is taken, as it was measured or stated there.",
-        metavar="FILE",
+        None, "Use the network of this earlier result of bench-predict.", metavar="FILE"
     )
     ranks_per_node: int | None = setting(
         None,
-        "Ranks on a node.  [default: GPUs, or else cores, of the machine that was measured]",
+        "Ranks of a node.  [default: number of GPUs, or of CPU cores, of the measured machine]",
         COUNT,
     )
     cores_per_node: int | None = setting(
-        None, "Cores that a node's loaders share.  [default: those of the machine]", COUNT
+        None,
+        "CPU cores of a node, which its loaders share.  [default: cores of the measured machine]",
+        COUNT,
     )
-    max_ranks: int = setting(MOST_RANKS, "The most ranks that are predicted.", COUNT)
+    max_ranks: int = setting(1024, "Largest number of ranks.", COUNT)
     batch_size: int | None = setting(
-        None, "Images of a rank's step, of those measured.  [default: the fastest]", COUNT
+        None, "Batch size of each rank, one of those in RESULTS.  [default: the fastest]", COUNT
     )
     gradient_mb: float | None = setting(
-        None, "Gradients of a step in 10^6 bytes.  [default: as the result says]", Bounds(low=1e-6)
+        None,
+        "Size of the gradients in 10^6 bytes.  [default: the size in RESULTS]",
+        Bounds(low=1e-6),
     )
     output: str | None = setting(None, "File for the result, as one line of JSON.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        ways = (self.measure_network, self.within is not None, self.network_of is not None)
-        if sum(ways) > 1:
+        if sum((self.measure_network, self.within is not None, self.network_of is not None)) > 1:
             raise MisuseError(
-                "--measure-network, --within and --network-of say the same: give one of them."
+                "--measure-network, --within and --network-of exclude each other: give one of them."
             )
 
-    def link_within(self) -> Link | None:
-        return None if self.within is None else parse_link("--within", self.within)
 
-    def link_between(self) -> Link:
-        return parse_link("--between", self.between)
-
-
-def _show_links(context: click.Context, parameter: click.Parameter, value: bool) -> None:
-    if value:
-        click.echo("\n".join(map(str, LINKS.values())))
-        context.exit()
+@dataclass(frozen=True, kw_only=True)
+class Probe(Measuring):
+    megabytes: float = setting(102.0, "Size of the gradients in 10^6 bytes.", Bounds(low=1e-5))
+    seconds: float = setting(1.0, "Minimum duration of a repetition.", Bounds(low=0.001))
+    device: Literal["auto", "cpu", "cuda"] = setting("auto", "Device, as the trainer's.")
+    model: str = setting("resnet18", "Model of the training steps.")
+    image_size: int = setting(224, "Side of the images in px.", COUNT)
+    batch_size: int = setting(4, "Batch size of each rank.", COUNT)
+    precision: str = setting("auto", "Precision, as the trainer's.")

@@ -1,7 +1,8 @@
-"""What ranks talk over, and how long they take to add up their gradients."""
+"""Links between ranks and between nodes, and the duration of an all-reduce over them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from pipeline.errors import MisuseError
 
@@ -11,20 +12,21 @@ MICRO = 1e-6
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """One direction of what a rank, or a node, sends over.
+    """One direction of the connection between two ranks, or two nodes.
 
     Attributes:
         bandwidth_gb_per_second: in 10^9 bytes.
         latency_us: of a hop.
-        core_share: of a transfer's time that the ranks' own cores work for it, so that nothing else
-            is computed meanwhile: 0 for GPUs and network cards, near 1 for gloo.
+        core_share: share of a transfer's time in which the CPU cores of the ranks work for it and
+            compute nothing else: 0 for GPUs and network cards, near 1 for gloo.
+        citation: source of the figures.
     """
 
     name: str
     bandwidth_gb_per_second: float
     latency_us: float
     core_share: float = 0.0
-    source: str = "as stated"
+    citation: str = "as stated"
 
     def seconds(self, sent_bytes: float, hops: int) -> float:
         bandwidth = self.bandwidth_gb_per_second * GIGA
@@ -32,44 +34,26 @@ class Link:
 
     def __str__(self) -> str:
         return (
-            f"{self.name}: {self.bandwidth_gb_per_second:.4g} GB/s, {self.latency_us:.4g} us a hop "
-            f"({self.source})"
+            f"{self.name}: {self.bandwidth_gb_per_second:.4g} GB/s, {self.latency_us:.4g} us per "
+            f"hop ({self.citation})"
         )
 
 
-# Of a hop of a ring's large messages ("Simple"): NCCL's own model, src/graph/tuning.cc, hwLat.
+# Latency of a hop of a ring with large messages ("Simple"), in us: NCCL's model,
+# src/graph/tuning.cc, hwLat.
 NVLINK_US, PCIE_US, CARD_US = 3.4, 5.7, 9.6
-_HOP = "a hop as in NCCL's tuning.cc"
-
-
-def _nvlink(generation: int, bandwidth: float, source: str) -> Link:
-    return Link(
-        name=f"nvlink-{generation}",
-        bandwidth_gb_per_second=bandwidth,
-        latency_us=NVLINK_US,
-        source=f"{source}; {_HOP}",
-    )
-
-
-def _pcie(generation: int, bandwidth: float) -> Link:
-    return Link(
-        name=f"pcie-{generation}",
-        bandwidth_gb_per_second=bandwidth,
-        latency_us=PCIE_US,
-        source=f"16 lanes by the standard; {_HOP}",
-    )
-
-
-def _card(kind: str, gigabit: int) -> Link:
-    return Link(
-        name=f"{kind}-{gigabit}",
-        bandwidth_gb_per_second=gigabit / 8,
-        latency_us=CARD_US,
-        source=f"one card a node at its line rate of {gigabit} Gb/s; {_HOP}",
-    )
-
-
 NVLINK, GLOO = "nvlink-4", "gloo-loopback"
+_LANES = "16 lanes by the standard"
+
+
+def _known(name: str, bandwidth: float, latency_us: float, citation: str) -> Link:
+    return Link(
+        name=name,
+        bandwidth_gb_per_second=bandwidth,
+        latency_us=latency_us,
+        citation=f"{citation}; latency from NCCL's tuning.cc",
+    )
+
 
 LINKS: Mapping[str, Link] = {
     link.name: link
@@ -79,20 +63,29 @@ LINKS: Mapping[str, Link] = {
             bandwidth_gb_per_second=1.0,
             latency_us=200,
             core_share=0.72,
-            source="two cores: benchmarks/results/predict_2-core-epyc_2026-11-25.md",
+            citation="two cores: benchmarks/results/predict_2-core-epyc_2026-11-25.md",
         ),
-        _nvlink(3, 235, "A100: the limit in NCCL's tuning.cc, of 300 by the data sheet"),
-        _nvlink(4, 376, "H100, H200: measured in NVIDIA/nccl issue 1264, of 450 by the data sheet"),
-        _pcie(4, 31.5),
-        _pcie(5, 63.0),
-        *(_card("ethernet", gigabit) for gigabit in (10, 25, 100, 200, 400)),
-        *(_card("infiniband", gigabit) for gigabit in (100, 200, 400)),
+        _known("nvlink-3", 235, NVLINK_US, "A100: the limit in tuning.cc; data sheet: 300"),
+        _known(NVLINK, 376, NVLINK_US, "H100, H200: measured in nccl issue 1264; data sheet: 450"),
+        _known("pcie-4", 31.5, PCIE_US, _LANES),
+        _known("pcie-5", 63.0, PCIE_US, _LANES),
+        *(
+            _known(f"{kind}-{gigabit}", gigabit / 8, CARD_US, "line rate of one card per node")
+            for kind, rates in (
+                ("ethernet", (10, 25, 100, 200, 400)),
+                ("infiniband", (100, 200, 400)),
+            )
+            for gigabit in rates
+        ),
     )
 }
 
 
 def parse_link(flag: str, text: str) -> Link:
-    """A name in LINKS, or "BANDWIDTH,LATENCY" in GB/s and us."""
+    """A name in LINKS, or "BANDWIDTH,LATENCY" in GB/s and us; `flag` is the option's name.
+
+    Raises ``MisuseError`` for another `text`.
+    """
     if text in LINKS:
         return LINKS[text]
     try:
@@ -101,7 +94,8 @@ def parse_link(flag: str, text: str) -> Link:
         bandwidth, latency = 0.0, 0.0
     if not (0 < bandwidth < float("inf") and 0 <= latency < float("inf")):
         raise MisuseError(
-            f"{flag} {text}: give GB/s and us like 25,5, or one of {', '.join(LINKS)}."
+            f"{flag} {text} is not a link: give GB/s and us such as 25,5, or one of "
+            f"{', '.join(LINKS)}."
         )
     return Link(name=text, bandwidth_gb_per_second=bandwidth, latency_us=latency)
 
@@ -111,10 +105,10 @@ class Network:
     """Nodes of at most `ranks_per_node` ranks.
 
     Attributes:
-        within: between two ranks of a node.
-        between: of a whole node, whose ranks share it.
-        slowdown: times that a rank's step takes when all ranks of a node compute at once, since
-            they share its memory: 1 where each has its own, as GPUs do.
+        within: link between two ranks of a node.
+        between: link between two nodes, which the ranks of a node share.
+        slowdown: duration of a step when all ranks of a node compute at once, over its duration on
+            one rank: ranks on CPUs share the memory bandwidth; 1 for GPUs.
     """
 
     ranks_per_node: int
@@ -125,35 +119,46 @@ class Network:
     def nodes(self, ranks: int) -> int:
         return -(-ranks // self.ranks_per_node)
 
-    def ranks_of_node(self, ranks: int) -> int:
-        """Of the fullest node."""
+    def local_ranks(self, ranks: int) -> int:
+        """Ranks of the fullest node."""
         return min(ranks, self.ranks_per_node)
 
     def slowdown_of(self, ranks: int) -> float:
-        """It grows evenly with the ranks that share a node."""
-        others = max(1, self.ranks_per_node - 1)
-        return 1 + (self.slowdown - 1) * (self.ranks_of_node(ranks) - 1) / others
+        """`slowdown` for fewer ranks; it grows linearly with the ranks of a node."""
+        neighbors = max(1, self.ranks_per_node - 1)
+        return 1 + (self.slowdown - 1) * (self.local_ranks(ranks) - 1) / neighbors
 
-    def all_reduce_seconds(self, size: float, ranks: int) -> float:
-        """Until each of `ranks` has the sum of what all of them have, `size` bytes each.
+    def all_reduce_seconds(self, size_bytes: float, ranks: int) -> float:
+        """Duration of an all-reduce of `size_bytes` over `ranks` ranks.
 
-        Within a node and between nodes a ring, which sends 2 (n - 1) / n of the bytes in 2 (n - 1)
-        hops and is the least that any algorithm can send (Patarasuk and Yuan 2009, "Bandwidth
-        optimal all-reduce algorithms for clusters of workstations"). On several nodes a node's
-        ranks add up parts, which go around the nodes, and then hand out the sums (Goyal et al.
-        2017, arXiv:1706.02677, section 4.2).
+        A ring within each node and a ring between the nodes, each of which sends 2 (n - 1) / n of
+        the bytes in 2 (n - 1) hops, the minimum of any algorithm (Patarasuk and Yuan 2009,
+        "Bandwidth optimal all-reduce algorithms for clusters of workstations"). On several nodes
+        the ranks of a node reduce parts, the parts go around the nodes, and each node gathers the
+        sums (Goyal et al. 2017, arXiv:1706.02677, section 4.2).
         """
-        local, nodes = self.ranks_of_node(ranks), self.nodes(ranks)
-        return _ring(self.within, size, local) + _ring(self.between, size, nodes)
+        return sum(seconds for _, seconds in self._rings(size_bytes, ranks))
 
-    def core_seconds(self, size: float, ranks: int) -> float:
-        """Of the time above, what each rank's own cores work."""
-        local, nodes = self.ranks_of_node(ranks), self.nodes(ranks)
-        return self.within.core_share * _ring(
-            self.within, size, local
-        ) + self.between.core_share * _ring(self.between, size, nodes)
+    def core_seconds(self, size_bytes: float, ranks: int) -> float:
+        """Time of the all-reduce in which the CPU cores of a rank work for it."""
+        return sum(link.core_share * seconds for link, seconds in self._rings(size_bytes, ranks))
+
+    def _rings(self, size_bytes: float, ranks: int) -> list[tuple[Link, float]]:
+        """Link and duration of both rings. Half of the hops reduce and scatter, half gather."""
+        members = ((self.within, self.local_ranks(ranks)), (self.between, self.nodes(ranks)))
+        return [
+            (link, link.seconds(2 * (count - 1) / count * size_bytes, 2 * (count - 1)))
+            for link, count in members
+        ]
 
 
-def _ring(link: Link, size: float, members: int) -> float:
-    """Half of the hops reduce and scatter, the other half gather."""
-    return link.seconds(2 * (members - 1) / members * size, 2 * (members - 1))
+def to_record(values: Link | Network) -> dict[str, Any]:
+    """For a result, which calls a citation "source"."""
+    names = {"citation": "source"}
+    return asdict(values, dict_factory=lambda pairs: {names.get(k, k): v for k, v in pairs})
+
+
+def read_link(record: Mapping[str, Any]) -> Link:
+    """From ``to_record``."""
+    fields = dict(record)
+    return Link(citation=fields.pop("source"), **fields)

@@ -1,64 +1,165 @@
-"""What a probe of a machine's ranks repeats: all-reduces, and steps that nobody else takes part in.
+"""All-reduces and training steps without communication, measured on all ranks of a machine.
 
-Each contender is called on all ranks at once and returns how often in a second it was done.
+Each candidate is called on all ranks at once and returns its repetitions per second.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 
 import torch
 
-from benchmarks.compute.steps import Steps
+from benchmarks.compute.config import CHANNELS_LAST
+from benchmarks.compute.steps import Steps, prepare_model
+from benchmarks.measuring.alternate import Measurement, alternate, ratio
 from benchmarks.measuring.laps import WorldLap, measure_world_lap
+from benchmarks.measuring.table import report
+from benchmarks.predict.config import Probe
+from benchmarks.predict.networks import GIGA, MICRO, Link, to_record
+from benchmarks.predict.step_model import BUCKET_BYTES
+from pipeline.errors import DataError, MisuseError
 from trainer.distributed.collectives import World
+from trainer.distributed.process_group import open_world
+
+# Messages of a few bytes, all latency, and of a bucket of gradients.
+LATENCY, BUCKET = "latency", "bucket"
+LATENCY_BYTES = 4
+ONE_RANK, ALL_RANKS = "step, one rank", "step, all ranks at once"
 
 
-@dataclass(kw_only=True)
-class AllReduces:
-    """`size_bytes` of each rank are added up so often that it takes `seconds`."""
-
-    size_bytes: int
-    seconds: float
-    world: World
-    laps: list[WorldLap] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self._tensor = torch.zeros(self.size_bytes // 4, device=self.world.device)
-        self._times = 1
-        first = self._lap()
-        # All ranks know the same seconds.
-        self._times = max(1, round(self.seconds / first.seconds))
-
-    def __call__(self) -> float:
-        self.laps.append(self._lap())
-        return self._times / self.laps[-1].seconds
-
-    def core_share(self, runs: int) -> float:
-        """Of the time of the last `runs`, what a rank's cores worked; 0 where ranks are GPUs."""
-        if self.world.device.type == "cuda":
-            return 0.0
-        laps = self.laps[-runs:]
-        seconds = sum(lap.seconds for lap in laps) * self.world.world_size * self.world.threads
-        return min(1.0, sum(lap.cpu_seconds for lap in laps) / seconds)
-
-    def _lap(self) -> WorldLap:
-        return measure_world_lap(self._work, self.world)
-
-    def _work(self) -> int:
-        for _ in range(self._times):
-            self.world.all_reduce_mean_([self._tensor])
-        return 0
+def measure_probe(probe: Probe) -> None:
+    """Measure on all ranks; rank 0 reports. Raises ``MisuseError`` on one rank."""
+    with open_world(probe.device) as world:
+        if world.world_size == 1:
+            raise MisuseError("At least two ranks are needed: start the command with torchrun.")
+        bucket_bytes = min(BUCKET_BYTES, round(1e6 * probe.megabytes))
+        sizes = {LATENCY: LATENCY_BYTES, BUCKET: bucket_bytes}
+        laps: dict[str, list[WorldLap]] = {name: [] for name in sizes}
+        candidates = _local_steps(probe, world) | {
+            name: _all_reduces(size, probe.seconds, world, laps[name])
+            for name, size in sizes.items()
+        }
+        rows = alternate(candidates, runs=probe.runs, warmup=probe.warmup)
+        if world.rank == 0:
+            _report(probe, world, sizes, rows, _core_share(laps[BUCKET][-probe.runs :], world))
 
 
-@dataclass(kw_only=True)
-class OwnSteps:
-    """Steps of the trainer without an exchange of gradients, on the first rank while the others
-    wait, or on all ranks `at_once`. `steps` are of a world of this rank alone."""
+def _all_reduces(
+    size_bytes: int, seconds: float, world: World, laps: list[WorldLap]
+) -> Callable[[], float]:
+    """All-reduces of `size_bytes`, repeated until they take `seconds`; appends to `laps`."""
+    tensor = torch.zeros(size_bytes // 4, device=world.device)
 
-    steps: Steps
-    world: World
-    at_once: bool
+    def measure(times: int) -> float:
+        def work() -> int:
+            for _ in range(times):
+                world.all_reduce_mean_([tensor])
+            return 0
 
-    def __call__(self) -> float:
-        works = self.at_once or self.world.rank == 0
-        lap = measure_world_lap(self.steps.work if works else lambda: 0, self.world)
-        return self.steps.steps / lap.seconds
+        laps.append(measure_world_lap(work, world))
+        return laps[-1].seconds
+
+    # All ranks measure the same duration.
+    times = max(1, round(seconds / measure(1)))
+    return lambda: times / measure(times)
+
+
+def _core_share(laps: Sequence[WorldLap], world: World) -> float:
+    """Share of the time of `laps` in which the CPU cores of a rank worked; 0 for GPUs."""
+    if world.device.type == "cuda":
+        return 0.0
+    seconds = sum(lap.seconds for lap in laps) * world.world_size * world.threads
+    return min(1.0, sum(lap.cpu_seconds for lap in laps) / seconds)
+
+
+def _local_steps(probe: Probe, world: World) -> dict[str, Callable[[], float]]:
+    """Training steps without communication, on rank 0 while the others wait, and on all ranks."""
+    model = prepare_model(
+        probe.model,
+        mode=CHANNELS_LAST,
+        image_size_px=probe.image_size,
+        precision=probe.precision,
+        world=replace(world, rank=0, world_size=1),
+    )
+    steps = Steps(model=model, batch_size=probe.batch_size, seconds=probe.seconds)
+    steps.prepare()
+    steps.steps = world.broadcast(steps.steps)
+
+    def rate(works: bool) -> float:
+        lap = measure_world_lap(steps.work if works else lambda: 0, world)
+        return steps.steps / lap.seconds
+
+    return {ONE_RANK: lambda: rate(world.rank == 0), ALL_RANKS: lambda: rate(True)}
+
+
+def _report(
+    probe: Probe,
+    world: World,
+    sizes: Mapping[str, int],
+    rows: Sequence[Measurement],
+    core_share: float,
+) -> None:
+    backend = "NCCL between GPUs" if world.device.type == "cuda" else "gloo between processes"
+    measured = {row.name: row for row in rows}
+    link = fit_link(
+        {name: 1 / measured[name].median for name in sizes},
+        sizes,
+        ranks=world.world_size,
+        core_share=core_share,
+        name=f"{backend}, measured",
+    )
+    slowdown = max(1.0, ratio(measured[ONE_RANK], measured[ALL_RANKS]).median)
+    report(
+        f"network of {world.world_size} ranks: {backend}",
+        "times/s",
+        rows,
+        kind="benchmarks.predict.network_probe",
+        facts={
+            "link": to_record(link),
+            "slowdown": slowdown,
+            "ranks": world.world_size,
+            "sizes_bytes": sizes,
+            "settings": asdict(probe),
+        },
+        columns={
+            "bytes": {name: f"{size:,}" for name, size in sizes.items()},
+            "ms": {row.name: f"{1e3 / row.median:,.3f}" for row in rows},
+        },
+        ratios=False,
+        finding=f"{link}; CPU cores work for {link.core_share:.0%} of that time. Steps on all "
+        f"ranks at once take {slowdown:.3f} times as long.",
+        output=probe.output,
+    )
+
+
+def fit_link(
+    seconds: Mapping[str, float],
+    sizes: Mapping[str, int],
+    *,
+    ranks: int,
+    core_share: float,
+    name: str,
+) -> Link:
+    """The link of a ring whose all-reduces of `sizes` bytes take `seconds`: the time of a few bytes
+    is all latency, and the additional time of a bucket is all bandwidth.
+
+    Raises ``DataError`` if the bucket takes no additional time.
+    """
+    if seconds[BUCKET] <= seconds[LATENCY]:
+        raise DataError(
+            f"{sizes[BUCKET]:,} bytes take no longer than {sizes[LATENCY]}: too few to measure the "
+            f"bandwidth. Give a larger --megabytes."
+        )
+    hops = 2 * (ranks - 1)
+    sent_bytes = hops / ranks * sizes[BUCKET]
+    return Link(
+        name=name,
+        bandwidth_gb_per_second=sent_bytes / (seconds[BUCKET] - seconds[LATENCY]) / GIGA,
+        latency_us=seconds[LATENCY] / hops / MICRO,
+        core_share=core_share,
+        citation=f"{ranks} ranks of this machine",
+    )
+
+
+def synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,43 +1,85 @@
-"""Predictions at all sizes: the table, every assumption, and the error beside what was measured."""
+"""A prediction: its table, its assumptions, and its error where there are measurements."""
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
 
 from benchmarks.measuring.alternate import Measurement
-from benchmarks.measuring.result_file import PREDICTION
+from benchmarks.measuring.result_file import PREDICTION, read_bundle
 from benchmarks.measuring.table import report
 from benchmarks.measuring.text import counted, figure
-from benchmarks.predict.baseline import MeasuredSize, OneRank
-from benchmarks.predict.networks import Network
+from benchmarks.predict.baseline import Baseline, read_baseline
+from benchmarks.predict.config import PredictConfig
+from benchmarks.predict.network_probe import measure_network
+from benchmarks.predict.networks import (
+    GLOO,
+    LINKS,
+    NVLINK,
+    Network,
+    parse_link,
+    read_link,
+    to_record,
+)
 from benchmarks.predict.step_model import (
     BACKWARD_SHARE,
     BUCKET_BYTES,
-    Rank,
-    Scaled,
+    PredictedStep,
+    RankSpeed,
     first_limit,
-    scale,
+    predict_step,
 )
+from pipeline.errors import MisuseError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Size:
-    """A prediction of `ranks` ranks: `values` in images/s from each run of the one rank; `median`
-    is the step from their medians."""
+class Predictor:
+    """Ranks of the speed of a baseline on a network, with so many CPU cores on a node."""
 
-    ranks: int
-    values: tuple[float, ...]
-    median: Scaled
+    baseline: Baseline
+    network: Network
+    cores_per_node: int
+
+    @property
+    def speed(self) -> RankSpeed:
+        """The median of each rate over the runs."""
+        runs = self.baseline.runs
+
+        def median(rate: str) -> float | None:
+            values = [value for run in runs if (value := getattr(run, rate)) is not None]
+            return statistics.median(values) if values else None
+
+        names = ("compute_rate", "loader_rate", "training_rate")
+        medians: dict[str, Any] = {name: median(name) for name in names}
+        return replace(runs[0], **medians)
+
+    def step(self, speed: RankSpeed, ranks: int) -> PredictedStep:
+        return predict_step(speed, self.network, ranks, cores_per_node=self.cores_per_node)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SizePrediction:
+    """The step of a number of ranks from the medians of the baseline, its efficiency, and images/s
+    from each run of the baseline."""
+
+    step: PredictedStep
     efficiency: float
+    values: tuple[float, ...]
+
+    @property
+    def name(self) -> str:
+        return counted(self.step.ranks, "rank")
 
     @property
     def limit(self) -> str:
-        return first_limit(self.median)
+        return first_limit(self.step)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check:
-    """A prediction beside what was measured."""
+class Comparison:
+    """Predicted and measured images/s, on batches of a loader (`fed`) or synthetic ones."""
 
     ranks: int
     fed: bool
@@ -49,169 +91,170 @@ class Check:
         return self.predicted / self.measured - 1
 
     def __str__(self) -> str:
-        ranks = counted(self.ranks, "rank")
-        batches = "batches from the loader" if self.fed else "synthetic batches"
+        batches = "batches of the loader" if self.fed else "synthetic batches"
         return (
-            f"{ranks}, {batches}: predicted {figure(self.predicted)} images/s, "
-            f"measured {figure(self.measured)}: {self.error:+.1%}"
+            f"{counted(self.ranks, 'rank')}, {batches}: predicted {figure(self.predicted)} "
+            f"images/s, measured {figure(self.measured)}: {self.error:+.1%}"
         )
 
 
-def report_prediction(
-    one: OneRank, network: Network, *, cores_per_node: int, most: int, output: str | None
-) -> None:
-    sizes = predict_sizes(one, network, cores_per_node=cores_per_node, most=most)
-    checks = check(one, network, cores_per_node=cores_per_node)
-    typical = _typical(one.runs)
-    stated = assumptions(typical, network, device=one.device, cores_per_node=cores_per_node)
-    rows = [Measurement(name=counted(size.ranks, "rank"), values=size.values) for size in sizes]
+def predict(results: Sequence[Path], config: PredictConfig) -> None:
+    """Predict from the files `results`; print the prediction, and write it to ``config.output``.
+
+    Raises ``MisuseError`` for results or options that do not go together, and ``DataError`` for an
+    unreadable result or a network that can't be measured.
+    """
+    within = config.within and parse_link("--within", config.within)
+    between = parse_link("--between", config.between)
+    baseline = read_baseline(
+        results,
+        batch_size=config.batch_size,
+        gradient_bytes=config.gradient_mb and 1e6 * config.gradient_mb,
+    )
+    network = Network(
+        ranks_per_node=config.ranks_per_node or baseline.node_ranks,
+        within=within or LINKS[NVLINK if baseline.on_gpu else GLOO],
+        between=between,
+    )
+    if config.network_of:
+        network = _network_of(Path(config.network_of))
+    elif config.measure_network:
+        network = measure_network(network, baseline)
+    cores = config.cores_per_node or baseline.node_cores
+    _report(Predictor(baseline=baseline, network=network, cores_per_node=cores), config)
+
+
+def _network_of(path: Path) -> Network:
+    bundle = read_bundle(path)
+    if bundle["kind"] != PREDICTION:
+        raise MisuseError(f"--network-of {path} is not a result of bench-predict: give one.")
+    links = {name: read_link(bundle["network"][name]) for name in ("within", "between")}
+    return Network(**{**bundle["network"], **links})
+
+
+def _report(predictor: Predictor, config: PredictConfig) -> None:
+    sizes, comparisons = predict_sizes(predictor, config.max_ranks), compare(predictor)
+    baseline, network, speed = predictor.baseline, predictor.network, predictor.speed
+    stated = assumptions(predictor)
     report(
-        f"predicted: {one.model}, batch {typical.batch_size} a rank, "
+        f"predicted: {baseline.model}, batch {speed.batch_size} a rank, "
         f"{counted(network.ranks_per_node, 'rank')} a node",
         "images/s",
-        rows,
+        [Measurement(name=size.name, values=size.values) for size in sizes],
         kind=PREDICTION,
         facts={
             "predictions": [
-                {"limit": size.limit, "efficiency": size.efficiency, **asdict(size.median)}
+                {"limit": size.limit, "efficiency": size.efficiency, **asdict(size.step)}
                 for size in sizes
             ],
-            "checks": [asdict(each) | {"error": each.error} for each in checks],
+            "checks": [asdict(row) | {"error": row.error} for row in comparisons],
             "assumptions": stated,
-            "network": asdict(network),
-            "rank": asdict(typical),
-            "model": one.model,
-            "device": one.device,
+            "network": to_record(network),
+            "rank": asdict(speed),
+            "model": baseline.model,
+            "device": baseline.device,
         },
         columns=_columns(sizes),
         ratios=False,
-        notes=[*stated, *map(str, checks)],
-        finding=find_limits(sizes, checks),
-        output=output,
+        notes=[*stated, *map(str, comparisons)],
+        finding=find_limits(sizes, comparisons),
+        output=config.output,
     )
 
 
-def predict_sizes(one: OneRank, network: Network, *, cores_per_node: int, most: int) -> list[Size]:
-    """1, 2, 4 ... `most` ranks, and those that were measured."""
-    powers = {2**power for power in range(most.bit_length()) if 2**power <= most}
-    wanted = sorted(powers | {each.ranks for each in one.measured})
-    typical = _typical(one.runs)
-    alone = scale(typical, network, 1, cores_per_node=cores_per_node)
-    found = []
-    for ranks in wanted:
-        median = scale(typical, network, ranks, cores_per_node=cores_per_node)
-        runs = [scale(rank, network, ranks, cores_per_node=cores_per_node) for rank in one.runs]
-        found.append(
-            Size(
-                ranks=ranks,
-                values=tuple(run.images_per_second for run in runs),
-                median=median,
-                efficiency=median.images_per_second / (ranks * alone.images_per_second),
+def predict_sizes(predictor: Predictor, max_ranks: int) -> list[SizePrediction]:
+    """1, 2, 4 ... `max_ranks` ranks, and the numbers of ranks that were measured."""
+    speed, runs = predictor.speed, predictor.baseline.runs
+    rank_rate = predictor.step(speed, 1).images_per_second
+    powers = {2**power for power in range(max_ranks.bit_length())}
+    sizes = []
+    for ranks in sorted(powers | {size.ranks for size in predictor.baseline.measured}):
+        step = predictor.step(speed, ranks)
+        sizes.append(
+            SizePrediction(
+                step=step,
+                efficiency=step.images_per_second / (ranks * rank_rate),
+                values=tuple(predictor.step(run, ranks).images_per_second for run in runs),
             )
         )
-    return found
+    return sizes
 
 
-def check(one: OneRank, network: Network, *, cores_per_node: int) -> list[Check]:
-    typical = _typical(one.runs)
-    synthetic = replace(typical, loader_rate=None, training_rate=None)
-
-    def predicted(size: MeasuredSize) -> float:
-        rank = typical if size.fed else synthetic
-        return scale(rank, network, size.ranks, cores_per_node=cores_per_node).images_per_second
-
+def compare(predictor: Predictor) -> list[Comparison]:
+    """The prediction compared with each measurement of several ranks."""
+    fed = predictor.speed
+    synthetic = replace(fed, loader_rate=None, training_rate=None)
     return [
-        Check(
+        Comparison(
             ranks=size.ranks,
             fed=size.fed,
-            predicted=predicted(size),
+            predicted=predictor.step(fed if size.fed else synthetic, size.ranks).images_per_second,
             measured=statistics.median(size.values),
         )
-        for size in one.measured
+        for size in predictor.baseline.measured
     ]
 
 
-def _typical(runs: Sequence[Rank]) -> Rank:
-    """The rank with the median of each rate."""
-
-    def middle(values: Sequence[float | None]) -> float | None:
-        known = [value for value in values if value is not None]
-        return statistics.median(known) if known else None
-
-    return replace(
-        runs[0],
-        compute_rate=statistics.median(rank.compute_rate for rank in runs),
-        loader_rate=middle([rank.loader_rate for rank in runs]),
-        training_rate=middle([rank.training_rate for rank in runs]),
-    )
-
-
-def assumptions(rank: Rank, network: Network, *, device: str, cores_per_node: int) -> list[str]:
-    """All that the figures rest on, a line each."""
-    loaders = (
-        f"Input: a rank's loader gives {figure(rank.loader_rate)} images/s on "
-        f"{counted(rank.threads, 'core')} and less on fewer; a node has {cores_per_node}; files "
-        f"stay in memory."
-        if rank.loader_rate is not None
-        else "Input was not measured: it is never the limit."
-    )
+def assumptions(predictor: Predictor) -> list[str]:
+    """All assumptions of the prediction, a sentence each."""
+    speed, network = predictor.speed, predictor.network
+    slowdown, cores = "the ranks of a node do not slow each other down", predictor.cores_per_node
+    if network.slowdown > 1:
+        slowdown = f"all ranks of a node at once take {network.slowdown:.3f} times as long"
+    loader = "Input was not measured: it is never the limit."
+    if speed.loader_rate is not None:
+        loader = (
+            f"Input: the loader of a rank gives {figure(speed.loader_rate)} images/s on "
+            f"{counted(speed.threads, 'core')} and less on fewer; a node has "
+            f"{counted(cores, 'core')}; files are in the page cache."
+        )
+    interference = "Loader and model do not slow each other down."
+    if speed.training_rate is not None:
+        interference = (
+            f"Loader and model together: a step takes as long as the slower of both "
+            f"{1e3 * speed.interference_seconds:+,.1f} ms, at every number of ranks."
+        )
     return [
-        f"Weak scaling: each rank's step has {rank.batch_size} images at every size.",
-        f"Compute: {figure(rank.compute_rate)} images/s a rank ({device}), {BACKWARD_SHARE:.0%} of "
-        f"its time backward; "
-        + (
-            f"{network.slowdown:.3f} times as long where all ranks of a node compute at once."
-            if network.slowdown > 1
-            else "beside others as alone."
-        ),
-        loaders,
-        f"Both at once: a step takes as long as the slower one "
-        f"{1e3 * rank.interference_seconds:+,.1f} ms, at every size."
-        if rank.training_rate is not None
-        else "Loader and model don't get in each other's way.",
-        f"Gradients: {rank.gradient_bytes / 1e6:,.1f} MB a step in equal buckets of at most "
-        f"{BUCKET_BYTES / 2**20:.0f} MiB, ready at even times of the backward pass; it hides all "
-        f"but the last of them, and but what the ranks' own cores do.",
-        "All-reduce: rings, within nodes and between them, one after the other; where NCCL takes "
-        "trees, many nodes wait less.",
+        f"Weak scaling: the batch size of a rank is {speed.batch_size} at every number of ranks.",
+        f"Compute: {figure(speed.compute_rate)} images/s a rank ({predictor.baseline.device}), "
+        f"{BACKWARD_SHARE:.0%} of the time in the backward pass; {slowdown}.",
+        loader,
+        interference,
+        f"Gradients: {speed.gradient_bytes / 1e6:,.1f} MB a step in equal buckets of at most "
+        f"{BUCKET_BYTES / 2**20:.0f} MiB, ready at regular intervals of the backward pass. It "
+        f"hides all but the last bucket, and all but the work of the ranks' CPU cores.",
+        "All-reduce: a ring within each node, then a ring between the nodes; NCCL's trees are "
+        "faster on many nodes.",
         f"Within a node {network.within}.",
         f"Between nodes {network.between}, shared by {counted(network.ranks_per_node, 'rank')}.",
         "All ranks are equally fast: none waits for the slowest.",
     ]
 
 
-def find_limits(sizes: Sequence[Size], checks: Sequence[Check]) -> str:
-    """The sentence: the first limit from size to size, what the largest gives, and the error."""
-    spans: list[tuple[str, int]] = []
-    for size in sizes:
-        if size.ranks == 1 and len(sizes) > 1:
-            continue
-        if spans and spans[-1][0] == size.limit:
-            spans.pop()
-        spans.append((size.limit, size.ranks))
-    (first, until), *later = spans
-    words = [f"{first.capitalize()} is the first limit up to {counted(until, 'rank')}"]
-    words += [f"then {limit} up to {last:,}" for limit, last in later]
+def find_limits(sizes: Sequence[SizePrediction], comparisons: Sequence[Comparison]) -> str:
+    """The finding: the first limit by number of ranks, the largest size, and the largest error."""
+    groups = groupby(sizes[len(sizes) > 1 :], lambda size: size.limit)
+    (first, until), *later = [(limit, [*group][-1].step.ranks) for limit, group in groups]
+    limits = [f"{first.capitalize()} is the first limit up to {counted(until, 'rank')}"]
+    limits += [f"then {limit} up to {ranks:,}" for limit, ranks in later]
     largest = sizes[-1]
     sentence = (
-        f"{', '.join(words)}: {figure(largest.median.images_per_second)} images/s there, "
-        f"efficiency {largest.efficiency:.0%}"
+        f"{', '.join(limits)}: {figure(largest.step.images_per_second)} images/s at "
+        f"{largest.name}, efficiency {largest.efficiency:.0%}"
     )
-    if not checks:
-        return f"{sentence}; nothing was measured to compare with."
-    worst = max(checks, key=lambda each: abs(each.error))
-    return f"{sentence}; beside what was measured the error is {abs(worst.error):.1%} at most."
+    if not comparisons:
+        return f"{sentence}; there is no measurement to compare with."
+    error = max(abs(comparison.error) for comparison in comparisons)
+    return f"{sentence}; the largest error against a measurement is {error:.1%}."
 
 
-def _columns(sizes: Sequence[Size]) -> Mapping[str, Mapping[str, str]]:
-    def column(show: Callable[[Size], str]) -> dict[str, str]:
-        return {counted(size.ranks, "rank"): show(size) for size in sizes}
-
-    return {
-        "efficiency": column(lambda size: f"{size.efficiency:.1%}"),
-        "first limit": column(lambda size: size.limit),
-        "step, ms": column(lambda size: f"{1e3 * size.median.step_seconds:,.1f}"),
-        "all-reduce": column(lambda size: f"{1e3 * size.median.all_reduce_seconds:,.1f}"),
-        "not hidden": column(lambda size: f"{1e3 * size.median.exposed_seconds:,.1f}"),
-        "waiting for input": column(lambda size: f"{1e3 * size.median.waiting_seconds:,.1f}"),
+def _columns(sizes: Sequence[SizePrediction]) -> Mapping[str, Mapping[str, str]]:
+    columns: dict[str, Callable[[SizePrediction], str]] = {
+        "efficiency": lambda size: f"{size.efficiency:.1%}",
+        "first limit": lambda size: size.limit,
+        "step, ms": lambda size: f"{1e3 * size.step.step_seconds:,.1f}",
+        "all-reduce, ms": lambda size: f"{1e3 * size.step.all_reduce_seconds:,.1f}",
+        "exposed, ms": lambda size: f"{1e3 * size.step.exposed_seconds:,.1f}",
+        "input wait, ms": lambda size: f"{1e3 * size.step.waiting_seconds:,.1f}",
     }
+    return {header: {size.name: show(size) for size in sizes} for header, show in columns.items()}

@@ -1,0 +1,1 @@
+"""bench-report: one page of results and training runs."""

@@ -1,4 +1,4 @@
-"""bench-report: results and runs -> one page that says what the limit is, with proof."""
+"""bench-report: one page of results and training runs."""
 
 from pathlib import Path
 
@@ -15,60 +15,48 @@ from pipeline.errors import DataError
     type=click.Path(path_type=Path),
     default=Path("report"),
     show_default=True,
-    help="Folder for report.html, and report.md with its pictures.",
+    help="Folder for report.html, report.md and the pictures of report.md.",
 )
 @click.option(
     "--verify",
     is_flag=True,
-    help="Write nothing, but check that no result was edited since it was measured.",
+    help="Only check that no result was edited since it was measured; write nothing.",
 )
 def main(results: tuple[Path, ...], out: Path, verify: bool) -> None:
-    """Make one page of RESULTS: files that bench-loader, bench-compute, bench-scaling and
-    bench-predict wrote with --output, folders of training runs, and folders that hold such files
-    and runs."""
+    """Write one page that states the bottleneck and shows the measurements behind it.
+
+    RESULTS are files that bench-loader, bench-compute, bench-scaling and bench-predict wrote with
+    --output, folders of training runs, or folders that contain such files and runs.
+    """
     if verify:
         _verify(results)
         return
 
-    from benchmarks.report.inputs import read_inputs
-
-    inputs = read_inputs(results)
-
     # matplotlib takes a second to import: --help and --verify don't wait for it.
-    from benchmarks.report.page import write_page
-    from benchmarks.report.sections import build_page
+    from benchmarks.report.sections import write_report
 
-    page = build_page(inputs)
-    html, markdown = write_page(page, out)
-    click.echo(f"{page.verdict}\nThe page: {html.resolve()}\nIn Markdown: {markdown.resolve()}")
-    if page.absent:
-        click.echo(page.absent)
+    write_report(results, out)
 
 
 def _verify(paths: tuple[Path, ...]) -> None:
-    """A line for each; all are looked at before it ends."""
-    from benchmarks.report.inputs import expand
-
-    refused, found = 0, expand(paths)
-    for path in found:
-        try:
-            click.echo(_verified(path))
-        except DataError as error:
-            click.echo(error.format_message(), err=True)
-            refused += 1
-    if refused:
-        raise DataError(f"{refused} of {len(found)} can't be trusted.")
-
-
-def _verified(path: Path) -> str:
-    """What is to be said of a sound result or run; raises ``DataError`` for another."""
+    """Print a line for each; raise ``DataError`` after the last if any is invalid."""
     from benchmarks.measuring.result_file import read_bundle
+    from benchmarks.report.inputs import expand
     from trainer.run.metrics_reader import read_records
 
-    if path.is_dir():
-        read_records(path)
-        return f"{path} is the folder of a run: those have no seal."
-    return f"{path} is as it was measured: {read_bundle(path)['sha256']}"
+    invalid, expanded = 0, expand(paths)
+    for path in expanded:
+        try:
+            if path.is_dir():
+                read_records(path)
+                click.echo(f"{path} is the folder of a run, which has no hash to verify.")
+            else:
+                click.echo(f"{path} is unchanged: {read_bundle(path)['sha256']}")
+        except DataError as error:
+            click.echo(error.format_message(), err=True)
+            invalid += 1
+    if invalid:
+        raise DataError(f"{invalid} of {len(expanded)} inputs are invalid.")
 
 
 if __name__ == "__main__":

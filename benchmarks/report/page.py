@@ -1,11 +1,13 @@
-"""A page: what it holds, as HTML in one file and as Markdown beside pictures."""
+"""A page: one HTML file, and Markdown with pictures."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from benchmarks.report.panels import Panel, as_svg, write_png
 from pipeline.errors import DataError
@@ -15,16 +17,24 @@ HTML_NAME, MARKDOWN_NAME = "report.html", "report.md"
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """The first column names the row; the others are figures, flushed right, unless `words`."""
+    """The first column names the row; the others are figures, aligned right, unless `words`."""
 
     headers: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     words: bool = False
 
 
+def build_table(
+    items: Iterable[Any], columns: Mapping[str, Callable[[Any], str]], *, words: bool = False
+) -> Table:
+    """A row for each of `items`, by `columns`: header -> text of an item."""
+    rows = (tuple(show(item) for show in columns.values()) for item in items)
+    return Table(headers=tuple(columns), rows=tuple(rows), words=words)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """`notes`: lines beneath its panels; `tables` go by their captions."""
+    """Panels, `notes` below them, and (caption, table) pairs."""
 
     title: str
     panels: tuple[Panel, ...] = ()
@@ -34,17 +44,18 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """`verdict` is the sentence that comes first, `about` says of what; `absent` names what the
-    results don't say, None where all is there."""
+    """The first sentence; what was measured, where and when; the sections; and the inputs that are
+    missing, None if there are none."""
 
-    verdict: str
+    headline: str
     about: str
     sections: tuple[Section, ...]
     absent: str | None
 
 
 def write_page(page: Page, folder: Path) -> tuple[Path, Path]:
-    """The HTML file and the Markdown file, in `folder`; the pictures of the latter beside it."""
+    """Write the HTML file, the Markdown file and its pictures to `folder`, and return the paths of
+    both files. Raises ``DataError`` if `folder` can't be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         html, markdown = folder / HTML_NAME, folder / MARKDOWN_NAME
@@ -72,22 +83,17 @@ def as_html(page: Page) -> str:
 
 
 def _with_code(text: str) -> Markup:
-    """What stands between backticks is what one types."""
-    parts = [Markup.escape(part) for part in text.split("`")]
-    return Markup("").join(
-        Markup("<code>{}</code>").format(part) if number % 2 else part
-        for number, part in enumerate(parts)
-    )
+    """Backticks become code elements."""
+    return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", escape(text)))
 
 
 def as_markdown(page: Page) -> str:
-    lines = [f"# {page.verdict}", "", page.about, ""]
+    lines = [f"# {page.headline}", "", page.about, ""]
     for section in page.sections:
         lines += [f"## {section.title}", ""]
         for panel in section.panels:
-            lines += [f"![{panel.shows}]({panel.name}.png)", ""]
-        for note in section.notes:
-            lines += [f"- {note}"]
+            lines += [f"![{panel.description}]({panel.name}.png)", ""]
+        lines += [f"- {note}" for note in section.notes]
         lines += [""] * bool(section.notes)
         for caption, table in section.tables:
             lines += [f"{caption}:", "", *_markdown_table(table), ""]

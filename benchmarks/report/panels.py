@@ -1,4 +1,4 @@
-"""Panels: a plot each, drawn once for the page and once as a picture of its own."""
+"""Panels: a chart each, drawn as SVG for the HTML page and as PNG for Markdown."""
 
 import io
 import re
@@ -8,37 +8,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from markupsafe import escape
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from PIL import Image
 
 from pipeline.chart_style import STYLE
 
-Draw = Callable[[Any], None]
-
 WIDTH_INCHES = 5.6
-# Stands for the page's own color of text, whatever that is.
+# Placeholder for the text color of the page, which differs between light and dark mode.
 _INK = "#010203"
-# The same plot is the same text.
+# A constant salt: the same chart gives the same SVG.
 _STYLE = STYLE | {"svg.hashsalt": "shardline"}
-_TITLE_LETTERS = 62
-# Enough for the edges of letters, and a third of the bytes.
+_TITLE_LETTERS = 58
+# Enough for the edges of letters, at a third of the bytes.
 _COLORS = 48
 
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """`title` says the finding; `shows` what is drawn, for those who don't see it."""
+    """A chart: its `title` states the finding, `description` is the text for screen readers, and
+    `draw` draws on matplotlib axes."""
 
     name: str
     title: str
-    shows: str
-    draw: Draw
+    description: str
+    draw: Callable[[Any], object]
     height_inches: float = 3.3
 
 
 def as_svg(panel: Panel) -> str:
-    """To stand in a page, which has the title and gives its color to text and axes."""
+    """SVG without a title, whose text and axes take the text color of the page."""
     colors = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
     ink: Any = {**dict.fromkeys(colors, _INK), "grid.color": _INK}
     with rc_context({**_STYLE, **ink}):
@@ -47,15 +47,15 @@ def as_svg(panel: Panel) -> str:
         _figure(panel).savefig(file, format="svg", transparent=True, metadata=metadata)
     svg = file.getvalue()
     svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
-    # Ids are those of one document, links to namespaces are not looked up.
+    # Ids must be unique in the page.
     svg = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{panel.name}-", svg)
     size = re.compile(r'<svg ([^>]*?)width="[^"]*" height="[^"]*"')
-    label = f'role="img" aria-label="{_escaped(panel.shows)}" '
-    return size.sub(lambda found: f"<svg {label}{found[1]}", svg, count=1)
+    label = f'role="img" aria-label="{escape(panel.description)}" '
+    return size.sub(lambda match: f"<svg {label}{match[1]}", svg, count=1)
 
 
 def write_png(panel: Panel, folder: Path) -> Path:
-    """With its title, on white."""
+    """Write the chart with its title, on white."""
     path = folder / f"{panel.name}.png"
     with rc_context(_STYLE):
         figure = _figure(panel)
@@ -63,8 +63,8 @@ def write_png(panel: Panel, folder: Path) -> Path:
         figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
         file = io.BytesIO()
         figure.savefig(file, dpi=130)
-    with Image.open(file) as picture:
-        picture.convert("RGB").quantize(_COLORS).save(path, optimize=True)
+    with Image.open(file) as image:
+        image.convert("RGB").quantize(_COLORS).save(path, optimize=True)
     return path
 
 
@@ -72,7 +72,3 @@ def _figure(panel: Panel) -> Figure:
     figure = Figure(figsize=(WIDTH_INCHES, panel.height_inches), layout="constrained")
     panel.draw(figure.subplots())
     return figure
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")

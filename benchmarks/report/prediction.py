@@ -1,4 +1,4 @@
-"""Panels of bench-predict: what more ranks would give, and what they would be limited by."""
+"""Panels of bench-predict: predicted rates and efficiency, with the first limit of each size."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,41 +6,37 @@ from typing import Any
 from matplotlib import rcParams
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from benchmarks.measuring.result_file import PREDICTION
 from benchmarks.measuring.text import figure
-from benchmarks.report.axes import IDEAL, efficiency_axes, ranks_axis
-from benchmarks.report.inputs import Inputs
+from benchmarks.report.axes import IDEAL, efficiency_axis, ranks_axis
+from benchmarks.report.inputs import Result
 from benchmarks.report.panels import Panel
 from benchmarks.report.scaling import PART_COLORS
 from pipeline.chart_style import GRAY
 
-# Limits are told apart by their shape, too.
+# Limits have shapes as well as colors.
 MARKERS = {"input": "v", "compute": "o", "communication": "s"}
-# So few sizes span less than two powers of ten.
-_FEW = 7
+# Fewer sizes span less than two powers of ten.
+_MIN_DECADE_SIZES = 7
 
 
-def prediction_panels(inputs: Inputs) -> list[Panel]:
-    result = inputs.last(PREDICTION)
-    if result is None:
-        return []
-    sizes, checks = result.bundle["predictions"], result.bundle["checks"]
-    # Those with a loader, where there are some: that is what is predicted.
-    measured = [check for check in checks if check["fed"]] or checks
+def prediction_panels(result: Result) -> list[Panel]:
+    """images/s and efficiency by number of ranks."""
+    sizes, comparisons = result.bundle["predictions"], result.bundle["checks"]
+    # Predictions are of training from files: those on synthetic batches stand in.
+    measured = [check for check in comparisons if check["fed"]] or comparisons
     rates = list(result.median.values())
     return [_rates(sizes, rates, measured), _efficiency(sizes, rates, measured)]
 
 
 def _rates(sizes: Sequence[Any], rates: Sequence[float], measured: Sequence[Any]) -> Panel:
-    ranks = [size["ranks"] for size in sizes]
+    last, ranks = sizes[-1], [size["ranks"] for size in sizes]
 
     def draw(axes: Any) -> None:
-        axes.plot(ranks, [rates[0] * each for each in ranks], label="ideal", **IDEAL)
-        _draw_limits(axes, sizes, rates)
-        _draw_measured(axes, measured, [check["measured"] for check in measured])
-        ranks_axis(axes, ranks)
+        axes.plot(ranks, [rates[0] * count for count in ranks], label="ideal", **IDEAL)
+        _draw_points(axes, sizes, rates, measured, [check["measured"] for check in measured])
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if len(ranks) < _FEW else (1,)))
+        subs = (1, 2, 5) if len(ranks) < _MIN_DECADE_SIZES else (1,)
+        axes.yaxis.set_major_locator(LogLocator(subs=subs))
         axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set_ylabel("images/s (log scale)")
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
@@ -48,48 +44,46 @@ def _rates(sizes: Sequence[Any], rates: Sequence[float], measured: Sequence[Any]
 
     return Panel(
         name="prediction",
-        title=f"{ranks[-1]:,} ranks would give {figure(rates[-1])} images/s, limited by "
-        f"{sizes[-1]['limit']}",
-        shows="Predicted images per second against ranks, beside the ideal and what was measured",
+        title=f"Prediction: {figure(rates[-1])} images/s on {last['ranks']:,} ranks, limited by "
+        f"{last['limit']}",
+        description="Predicted images/s by number of ranks, with the ideal and measurements",
         draw=draw,
     )
 
 
 def _efficiency(sizes: Sequence[Any], rates: Sequence[float], measured: Sequence[Any]) -> Panel:
-    worst = max(measured, key=lambda check: abs(check["error"]), default=None)
-    error = "" if worst is None else f"; {abs(worst['error']):.0%} off what was measured, at most"
+    last, efficiencies = sizes[-1], [size["efficiency"] for size in sizes]
+    measured_efficiencies = [check["measured"] / check["ranks"] / rates[0] for check in measured]
+    title = f"Predicted efficiency: {last['efficiency']:.0%} on {last['ranks']:,} ranks"
+    if measured:
+        title += f"; largest error {max(abs(check['error']) for check in measured):.0%}"
 
     def draw(axes: Any) -> None:
-        _draw_limits(axes, sizes, [size["efficiency"] for size in sizes])
-        efficiencies = [check["measured"] / check["ranks"] / rates[0] for check in measured]
-        _draw_measured(axes, measured, efficiencies)
-        efficiency_axes(axes, [size["ranks"] for size in sizes], "scaling efficiency (weak)")
+        _draw_points(axes, sizes, efficiencies, measured, measured_efficiencies)
+        efficiency_axis(axes, "scaling efficiency (weak)")
 
-    return Panel(
-        name="prediction-efficiency",
-        title=f"Efficiency would be {sizes[-1]['efficiency']:.0%} at {sizes[-1]['ranks']:,} "
-        f"ranks{error}",
-        shows="Predicted scaling efficiency against ranks, beside the ideal and what was measured",
-        draw=draw,
-    )
+    description = "Predicted efficiency by number of ranks, with the ideal and measurements"
+    return Panel(name="prediction-efficiency", title=title, description=description, draw=draw)
 
 
-def _draw_limits(axes: Any, sizes: Sequence[Any], values: Sequence[float]) -> None:
-    """A line, and on it each size by its first limit."""
-    axes.plot([size["ranks"] for size in sizes], values, color=GRAY, linewidth=1)
+def _draw_points(
+    axes: Any,
+    sizes: Sequence[Any],
+    values: Sequence[float],
+    measured: Sequence[Any],
+    measured_values: Sequence[float],
+) -> None:
+    """A line with a marker for the first limit of each size, and crosses of measurements."""
+    ranks = [size["ranks"] for size in sizes]
+    axes.plot(ranks, values, color=GRAY, linewidth=1)
     for limit, marker in MARKERS.items():
-        found = [
-            (size["ranks"], value)
-            for size, value in zip(sizes, values, strict=True)
-            if size["limit"] == limit
-        ]
-        if found:
-            look: Any = {"color": PART_COLORS[limit], "label": f"predicted, limit: {limit}"}
-            axes.plot(*zip(*found, strict=True), marker, **look)
-
-
-def _draw_measured(axes: Any, checks: Sequence[Any], values: Sequence[float]) -> None:
-    if checks:
-        cross: Any = {"markersize": 9, "markeredgewidth": 2, "label": "measured"}
-        ink = rcParams["text.color"]
-        axes.plot([check["ranks"] for check in checks], values, "x", color=ink, **cross)
+        sized = zip(sizes, ranks, values, strict=True)
+        points = [point for size, *point in sized if size["limit"] == limit]
+        if points:
+            style: Any = {"color": PART_COLORS[limit], "label": f"predicted, limit: {limit}"}
+            axes.plot(*zip(*points, strict=True), marker, **style)
+    if measured:
+        style = {"markersize": 9, "markeredgewidth": 2, "label": "measured"}
+        crosses = [check["ranks"] for check in measured]
+        axes.plot(crosses, measured_values, "x", color=rcParams["text.color"], **style)
+    ranks_axis(axes, ranks)

@@ -1,4 +1,9 @@
-"""Which sections a page has, from what was given."""
+"""The sections of a page, from the inputs that were given."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
 
 from benchmarks.measuring.result_file import (
     BY_STAGE,
@@ -10,10 +15,10 @@ from benchmarks.measuring.result_file import (
     SWEEP,
     TRAININGS,
 )
-from benchmarks.report.bar_charts import compute_panel, rates_panel, result_panel, rungs_panel
-from benchmarks.report.headline import verdict
-from benchmarks.report.inputs import Inputs
-from benchmarks.report.page import Page, Section
+from benchmarks.report.bar_charts import compute_panel, rates_panel, result_panel, stages_panel
+from benchmarks.report.headline import write_headline
+from benchmarks.report.inputs import Inputs, Result, read_inputs
+from benchmarks.report.page import Page, Section, Table, write_page
 from benchmarks.report.prediction import prediction_panels
 from benchmarks.report.scaling import scaling_panels
 from benchmarks.report.study import study_section
@@ -30,158 +35,155 @@ from benchmarks.scaling.record import read_points
 from benchmarks.scaling.text import failed_checks
 
 
+def write_report(paths: Sequence[Path], folder: Path) -> None:
+    """Write the page of the results and runs in `paths` to `folder`, and print its headline.
+
+    Raises ``DataError`` for a damaged or edited input, or if `folder` can't be written.
+    """
+    page = build_page(read_inputs(paths))
+    html, markdown = write_page(page, folder)
+    click.echo(f"{page.headline}\nHTML: {html.resolve()}\nMarkdown: {markdown.resolve()}")
+    if page.absent:
+        click.echo(page.absent)
+
+
 def build_page(inputs: Inputs) -> Page:
-    sections = (
-        study_section(inputs),
+    """A page with a section for each kind of input that was given."""
+    sections = [
+        *_of(STUDY, study_section, inputs),
         _overview(inputs),
-        _scaling(inputs),
+        *_of(SCALING, _scaling, inputs),
         _loader(inputs),
-        _prediction(inputs),
-        _trainings(inputs),
+        *_of(PREDICTION, _prediction, inputs),
+        *_of(TRAININGS, _trainings, inputs),
         _runs(inputs),
         _others(inputs),
         _origins(inputs),
-    )
+    ]
     return Page(
-        verdict=verdict(inputs),
+        headline=write_headline(inputs),
         about=_about(inputs),
-        sections=tuple(section for section in sections if section is not None),
+        sections=tuple(section for section in sections if section.panels or section.tables),
         absent=_absent(inputs),
     )
 
 
+def _of(kind: str, section: Callable[[Result], Section], inputs: Inputs) -> list[Section]:
+    result = inputs.last(kind)
+    return [section(result)] if result else []
+
+
 def _about(inputs: Inputs) -> str:
-    """Of what, on what, when."""
+    """What was measured, on which machines, on which days."""
     shown = [result for kind in KINDS if (result := inputs.last(kind)) is not None]
-    titles = (str(result.bundle["benchmark"]) for result in shown or inputs.results)
-    parts = list(dict.fromkeys(titles))
-    if inputs.runs:
-        parts.append(f"training: {', '.join(run.name for run in inputs.runs)}")
-    machines = dict.fromkeys(
-        f"{result.environment['cpu']}, {result.environment['cpus']} cores"
-        for result in inputs.results
+    titles = dict.fromkeys(str(result.bundle["benchmark"]) for result in shown or inputs.results)
+    runs = [f"training: {', '.join(run.name for run in inputs.runs)}"] if inputs.runs else []
+    facts = [result.environment for result in inputs.results]
+    machines = dict.fromkeys(f"{machine['cpu']}, {machine['cpus']} cores" for machine in facts)
+    days = sorted({str(machine["time"])[:10] for machine in facts})
+    period = [" to ".join(dict.fromkeys((days[0], days[-1])))] if days else []
+    sentences = ["; ".join((*titles, *runs)), "; ".join((*machines, *period))]
+    return ". ".join(filter(None, sentences)) + "."
+
+
+def _overview(inputs: Inputs) -> Section:
+    compute, rates = inputs.last(COMPUTE), rates_panel(inputs)
+    return Section(
+        title="Input and compute",
+        panels=(*([rates] if rates else []), *([compute_panel(compute)] if compute else [])),
+        tables=(("Figures of the model", figures_table(compute)),) if compute else (),
     )
-    days = sorted({str(result.environment["time"])[:10] for result in inputs.results})
-    ends = [*machines, " to ".join(dict.fromkeys((days[0], days[-1])))] if days else []
-    return f"{'; '.join(parts)}. {'; '.join(ends)}".strip().removesuffix(".") + "."
 
 
-def _overview(inputs: Inputs) -> Section | None:
-    panels = [panel for panel in (rates_panel(inputs), compute_panel(inputs)) if panel]
-    compute = inputs.last(COMPUTE)
-    tables = (("Figures of the model", figures_table(compute)),) if compute else ()
-    if not panels:
-        return None
-    return Section(title="Input beside compute", panels=tuple(panels), tables=tables)
-
-
-def _scaling(inputs: Inputs) -> Section | None:
-    result = inputs.last(SCALING)
-    if result is None:
-        return None
+def _scaling(result: Result) -> Section:
     points = read_points(result.bundle)
     return Section(
-        title="More ranks",
-        panels=tuple(scaling_panels(inputs)),
+        title="Scaling",
+        panels=tuple(scaling_panels(points)),
         notes=(
-            *(said.strip(" !") for said in failed_checks(points)),
+            *(warning.strip(" !") for warning in failed_checks(points)),
             *(point.sentence for point in points),
         ),
         tables=(("Figures", figures_table(result)),),
     )
 
 
-def _loader(inputs: Inputs) -> Section | None:
-    result, panel = inputs.last(BY_STAGE), rungs_panel(inputs)
-    panels = [panel] if panel else []
-    tables = [("Figures of the stages", figures_table(result))] if result else []
-    for number, sweep in enumerate(inputs.all(SWEEP)):
-        panels.append(result_panel(sweep, name=f"sweep-{number}"))
-        tables.append((f"Figures: {sweep.bundle['benchmark']}", figures_table(sweep)))
-    if not panels:
-        return None
-    advice = [
-        f"{finding['fact']}: {finding['advice']}."
-        for finding in (result.bundle.get("findings", []) if result else [])
-        if finding["advice"]
-    ]
+def _loader(inputs: Inputs) -> Section:
+    result, sweeps = inputs.last(BY_STAGE), inputs.all(SWEEP)
+    stages = [result] if result else []
+    findings = result.bundle.get("findings", []) if result else []
     return Section(
-        title="The loader", panels=tuple(panels), tables=tuple(tables), notes=tuple(advice)
+        title="Loader",
+        panels=(
+            *map(stages_panel, stages),
+            *(result_panel(sweep, name=f"sweep-{n}") for n, sweep in enumerate(sweeps)),
+        ),
+        tables=(
+            *(("Figures of the stages", figures_table(stage)) for stage in stages),
+            *_figures(sweeps),
+        ),
+        notes=tuple(f"{row['fact']}: {row['advice']}." for row in findings if row["advice"]),
     )
 
 
-def _prediction(inputs: Inputs) -> Section | None:
-    result = inputs.last(PREDICTION)
-    if result is None:
-        return None
-    checks = checks_table(result)
+def _prediction(result: Result) -> Section:
+    comparison = [("Comparison with measurements", checks_table(result))]
     return Section(
-        title="What more ranks would give",
-        panels=tuple(prediction_panels(inputs)),
+        title="Prediction for more ranks",
+        panels=tuple(prediction_panels(result)),
         notes=tuple(result.bundle["assumptions"]),
         tables=(
-            *((("Beside what was measured", checks),) if checks else ()),
+            *(comparison if result.bundle["checks"] else []),
             ("Predictions", predictions_table(result)),
         ),
     )
 
 
-def _runs(inputs: Inputs) -> Section | None:
-    if not inputs.runs:
-        return None
+def _trainings(result: Result) -> Section:
     return Section(
-        title="Training",
-        panels=tuple(run_panels(inputs.runs)),
-        tables=(("Time to accuracy", runs_table(inputs.runs)),),
-    )
-
-
-def _trainings(inputs: Inputs) -> Section | None:
-    result = inputs.last(TRAININGS)
-    if result is None:
-        return None
-    return Section(
-        title="Whole trainings at each size",
+        title="Trainings by number of ranks",
         panels=(result_panel(result, name="trainings"),),
         tables=(("Time and accuracy", trainings_table(result)),),
     )
 
 
-def _others(inputs: Inputs) -> Section | None:
-    results = inputs.others()
-    if not results:
-        return None
+def _runs(inputs: Inputs) -> Section:
     return Section(
-        title="Other measurements",
-        panels=tuple(result_panel(each, name=f"other-{n}") for n, each in enumerate(results)),
-        tables=tuple(
-            (f"Figures: {each.bundle['benchmark']}", figures_table(each)) for each in results
-        ),
+        title="Training runs",
+        panels=tuple(run_panels(inputs.runs)) if inputs.runs else (),
+        tables=(("Time to accuracy", runs_table(inputs.runs)),) if inputs.runs else (),
     )
 
 
-def _origins(inputs: Inputs) -> Section | None:
-    if not inputs.results:
-        return None
-    return Section(
-        title="Machine, versions, commands",
-        tables=(
-            ("Machine and versions", machine_table(inputs.results)),
-            ("Where each result comes from", origins_table(inputs.results)),
-        ),
+def _others(inputs: Inputs) -> Section:
+    results = [result for result in inputs.results if result.kind not in KINDS]
+    panels = tuple(result_panel(row, name=f"other-{n}") for n, row in enumerate(results))
+    return Section(title="Other measurements", panels=panels, tables=_figures(results))
+
+
+def _figures(results: Sequence[Result]) -> tuple[tuple[str, Table], ...]:
+    return tuple((f"Figures: {r.bundle['benchmark']}", figures_table(r)) for r in results)
+
+
+def _origins(inputs: Inputs) -> Section:
+    results = inputs.results
+    tables = (
+        ("Machine and versions", machine_table(results)),
+        ("Origin of each result", origins_table(results)),
     )
+    return Section(title="Machine, versions and commands", tables=tables if results else ())
 
 
 def _absent(inputs: Inputs) -> str | None:
     if inputs.last(STUDY) is not None:
-        # Whole in itself: its ladder has loader and model.
+        # A study measures loader and model itself.
         return None
-    known = {
+    parts = {
         "the loader (bench-loader)": inputs.last(BY_STAGE),
-        "the model alone (bench-compute)": inputs.last(COMPUTE),
-        "more ranks (bench-scaling)": inputs.last(SCALING),
+        "the model (bench-compute)": inputs.last(COMPUTE),
+        "scaling (bench-scaling)": inputs.last(SCALING),
         "a prediction (bench-predict)": inputs.last(PREDICTION),
-        "time to accuracy (the folder of a run)": inputs.runs or None,
+        "time to accuracy (the folder of a run)": inputs.runs,
     }
-    missing = [name for name, found in known.items() if found is None]
-    return f"Not among what was given: {', '.join(missing)}." if missing else None
+    missing = [name for name, part in parts.items() if not part]
+    return f"Not included: {', '.join(missing)}." if missing else None

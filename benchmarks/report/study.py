@@ -1,261 +1,197 @@
-"""A study: its questions and answers, and what each configuration came to, over its seeds."""
+"""The section of a study: its questions and answers, and its configurations over their seeds."""
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from benchmarks.measuring.result_file import STUDY
 from benchmarks.measuring.text import counted, figure
-from benchmarks.report.axes import IDEAL, efficiency_axes, ranks_axis
+from benchmarks.report.axes import Curve, efficiency_panel, speed_up_panel, stacked_bars
 from benchmarks.report.bar_charts import BAR_INCHES, MARGIN_INCHES
-from benchmarks.report.inputs import Inputs, Result
-from benchmarks.report.page import Section, Table
+from benchmarks.report.inputs import Result
+from benchmarks.report.page import Section, Table, build_table
 from benchmarks.report.panels import Panel
-from benchmarks.report.tables import UNKNOWN
+from benchmarks.report.tables import UNKNOWN, training_columns
 from pipeline.chart_style import BLUE, CYCLE, GRAY, ORANGE, PURPLE
 from trainer.run.duration import clock
 from trainer.tasks.scores import METRIC_NAMES
 
-# One of a bundle's "configurations" (``benchmarks.study.configurations.Group.as_record``).
-Configuration = Mapping[str, Any]
-Frameworks = Mapping[str, Sequence[Configuration]]
-Style = Callable[[float], str]
+# An entry of "configurations" in a result of bench-study: ``Configuration.to_dict``.
+Record = Mapping[str, Any]
+Frameworks = Mapping[str, Sequence[Record]]
+
+TIME_COLORS = {
+    "compute and communication": ORANGE,
+    "waiting for data": BLUE,
+    "start-up": GRAY,
+    "evaluation and checkpoints": PURPLE,
+}
 
 
-def study_section(inputs: Inputs) -> Section | None:
-    result = inputs.last(STUDY)
-    if result is None:
-        return None
-    found: Sequence[Configuration] = result.bundle["configurations"]
-    frameworks = _by_framework(found)
-    curves = any(len(sizes) > 1 for sizes in frameworks.values())
-    scored = any(_known(each, "score") for each in found)
+def study_section(result: Result) -> Section:
+    records: Sequence[Record] = result.bundle["configurations"]
+    frameworks: dict[str, list[Record]] = {}
+    for record in records:
+        frameworks.setdefault(record["framework"], []).append(record)
+    has_curves = any(len(sizes) > 1 for sizes in frameworks.values())
+    has_scores = any(_values(record, "score") for record in records)
     return Section(
-        title="The questions of the study",
+        title="Questions of the study",
         panels=(
-            *([_speed_up(frameworks), _efficiency(frameworks)] if curves else []),
-            _time(found),
-            *([_scores(result)] if scored else []),
+            *([_speed_up(frameworks), _efficiency(frameworks)] if has_curves else []),
+            _time(records),
+            *([_scores(result)] if has_scores else []),
         ),
-        notes=tuple(f"{question} {said}" for question, said in result.bundle["answers"].items()),
+        notes=tuple(f"{question} {text}" for question, text in result.bundle["answers"].items()),
         tables=(
-            (
-                "Configurations: the median of the seeds, with the lowest and highest",
-                _table(result),
-            ),
+            ("Configurations: median of the seeds (lowest to highest)", _configurations(result)),
             ("Trainings", _trainings(result)),
         ),
     )
 
 
-def _by_framework(found: Sequence[Configuration]) -> dict[str, list[Configuration]]:
-    by_framework: dict[str, list[Configuration]] = {}
-    for each in found:
-        by_framework.setdefault(each["framework"], []).append(each)
-    return by_framework
-
-
-def _known(configuration: Configuration, name: str) -> list[float]:
+def _values(record: Record, field: str) -> list[float]:
     """Of each seed that has it."""
-    return [seed[name] for seed in configuration["seeds"] if seed[name] is not None]
+    return [seed[field] for seed in record["seeds"] if seed[field] is not None]
+
+
+def _median(record: Record, field: str) -> float:
+    return statistics.median(_values(record, field))
 
 
 def _speed_up(frameworks: Frameworks) -> Panel:
-    """images/s over those of the smallest size."""
-    ranks = _ranks(frameworks)
-
-    def draw(axes: Any) -> None:
-        axes.plot(ranks, [size / ranks[0] for size in ranks], label="ideal", **IDEAL)
-        _curves(axes, frameworks, per_rank=False)
-        ranks_axis(axes, ranks)
-        axes.set_ylabel(f"speed-up over {counted(ranks[0], 'rank')}")
-        axes.legend(loc="upper left")
-
-    return Panel(
-        name="study-speed-up",
-        title=f"Whole trainings at one global batch: {_ends(frameworks, '{:.2f} times'.format)}",
-        shows="Speed-up of whole trainings against ranks, by framework, beside the ideal",
-        draw=draw,
+    """images/s over those of the smallest number of ranks."""
+    curves = _curves(frameworks, per_rank=False)
+    times = ", ".join(
+        f"{curve.label} {curve.values[-1]:.2f} times on {curve.ranks[-1]} ranks"
+        for curve in curves
+        if len(curve.ranks) > 1
     )
+    title = f"Speed-up of trainings with a constant global batch size: {times}"
+    return speed_up_panel("study-speed-up", title, curves)
 
 
 def _efficiency(frameworks: Frameworks) -> Panel:
-    ranks = _ranks(frameworks)
-
-    def draw(axes: Any) -> None:
-        _curves(axes, frameworks, per_rank=True)
-        efficiency_axes(axes, ranks, "scaling efficiency")
-
     efficiencies = ", ".join(
-        f"{name} {sizes[-1]['efficiency']:.0%}" for name, sizes in frameworks.items()
+        f"{name} {records[-1]['efficiency']:.0%} on {counted(records[-1]['ranks'], 'rank')}"
+        for name, records in frameworks.items()
     )
-    return Panel(
-        name="study-efficiency",
-        title=f"Efficiency of whole trainings at {counted(ranks[-1], 'rank')}: {efficiencies}",
-        shows="Scaling efficiency of whole trainings against ranks, by framework",
-        draw=draw,
-    )
+    title = f"Efficiency of trainings: {efficiencies}"
+    return efficiency_panel("study-efficiency", title, _curves(frameworks, per_rank=True))
 
 
-def _ranks(frameworks: Frameworks) -> list[int]:
-    return sorted({each["ranks"] for sizes in frameworks.values() for each in sizes})
-
-
-def _ends(frameworks: Frameworks, style: Style) -> str:
-    """Of the largest sizes beside the smallest."""
-    return ", ".join(
-        f"{name} {style(_rate(sizes[-1]) / _rate(sizes[0]))} on {sizes[-1]['ranks']} ranks"
-        for name, sizes in frameworks.items()
-        if len(sizes) > 1
-    )
-
-
-def _rate(configuration: Configuration) -> float:
-    return statistics.median(_known(configuration, "images_per_second"))
-
-
-def _curves(axes: Any, frameworks: Frameworks, *, per_rank: bool) -> None:
-    """The median of the seeds, with the lowest and the highest, over the smallest size."""
-    for number, (name, sizes) in enumerate(frameworks.items()):
-        scales = [
-            _rate(sizes[0]) * (each["ranks"] / sizes[0]["ranks"] if per_rank else 1)
-            for each in sizes
+def _curves(frameworks: Frameworks, *, per_rank: bool) -> list[Curve]:
+    """The median of the seeds over the smallest number of ranks, from the lowest to the highest."""
+    curves = []
+    for number, (name, records) in enumerate(frameworks.items()):
+        first, field = records[0], "images_per_second"
+        base = _median(first, field)
+        bases = [base * (r["ranks"] / first["ranks"] if per_rank else 1) for r in records]
+        rates = [
+            [rate / base for rate in _values(record, field)]
+            for record, base in zip(records, bases, strict=True)
         ]
-        rates = [_known(each, "images_per_second") for each in sizes]
-        middle = [statistics.median(rate) / by for rate, by in zip(rates, scales, strict=True)]
-        low = [min(rate) / by for rate, by in zip(rates, scales, strict=True)]
-        high = [max(rate) / by for rate, by in zip(rates, scales, strict=True)]
-        errors = [
-            [value - end for value, end in zip(middle, low, strict=True)],
-            [end - value for value, end in zip(middle, high, strict=True)],
-        ]
-        axes.errorbar(
-            [each["ranks"] for each in sizes],
-            middle,
-            yerr=errors,
-            capsize=3,
-            marker="os^"[number % 3],
-            color=CYCLE[number % len(CYCLE)],
-            label=name,
+        curves.append(
+            Curve(
+                label=name,
+                ranks=[record["ranks"] for record in records],
+                values=list(map(statistics.median, rates)),
+                limits=[(min(seeds), max(seeds)) for seeds in rates],
+                style={"marker": "os^"[number % 3], "color": CYCLE[number % len(CYCLE)]},
+            )
         )
+    return curves
 
 
-def _time(found: Sequence[Configuration]) -> Panel:
+def _time(records: Sequence[Record]) -> Panel:
     """A bar for each configuration, of the median of each part."""
-    parts = {
-        "computing, exchanging gradients": ("compute_seconds", ORANGE),
-        "waiting for data": ("data_seconds", BLUE),
-        "first steps": ("start_seconds", GRAY),
-    }
-    totals = [statistics.median(_known(each, "seconds")) for each in found]
+    names, totals = [r["name"] for r in records], [_median(r, "seconds") for r in records]
+    fields = ("compute_seconds", "data_seconds", "start_seconds")
+    seconds = [[_median(record, field) for record in records] for field in fields]
+    rest = [max(0.0, total - sum(p)) for total, *p in zip(totals, *seconds, strict=True)]
+    parts = dict(zip(TIME_COLORS, (*seconds, rest), strict=True))
 
     def draw(axes: Any) -> None:
-        names, left = [each["name"] for each in found], [0.0] * len(found)
-        for part, (field, color) in parts.items():
-            widths = [statistics.median(_known(each, field)) for each in found]
-            axes.barh(names, widths, left=left, color=color, label=part, height=0.62)
-            left = [start + width for start, width in zip(left, widths, strict=True)]
-        rest = [max(0.0, whole - start) for whole, start in zip(totals, left, strict=True)]
-        label = "evaluations, checkpoints"
-        axes.barh(names, rest, left=left, color=PURPLE, label=label, height=0.62)
-        for place, whole in enumerate(totals):
-            where = {"xytext": (5, 0), "textcoords": "offset points", "va": "center"}
-            axes.annotate(clock(whole), (whole, place), **where)
-        axes.invert_yaxis()
+        bars = stacked_bars(axes, names, parts, TIME_COLORS, "wall time of a training, s")
+        axes.bar_label(bars, list(map(clock, totals)), padding=5)
         axes.set_xlim(0, 1.15 * max(totals))
-        axes.set_xlabel("wall time of a training, s")
-        axes.tick_params(axis="y", length=0)
-        axes.figure.legend(loc="outside lower left", ncols=2)
 
-    fastest = min(range(len(found)), key=totals.__getitem__)
+    fastest = min(range(len(totals)), key=totals.__getitem__)
     return Panel(
         name="study-time",
-        title=f"The fastest, {found[fastest]['name']}, takes {clock(totals[fastest])}; where the "
-        f"time of each goes",
-        shows="Bars of the wall time of each configuration, by what it went to",
+        title=f"The fastest configuration, {names[fastest]}, trains in {clock(totals[fastest])}",
+        description=f"Bars of the wall time of each configuration: {', '.join(parts)}",
         draw=draw,
-        height_inches=MARGIN_INCHES + 0.6 + 1.2 * BAR_INCHES * len(found),
+        height_inches=MARGIN_INCHES + 0.6 + 1.2 * BAR_INCHES * len(records),
     )
 
 
 def _scores(result: Result) -> Panel:
     """A point for each seed, a line at the median."""
     name, style = METRIC_NAMES[result.bundle["metric"]]
-    found = [each for each in result.bundle["configurations"] if _known(each, "score")]
-    scores = [_known(each, "score") for each in found]
-    every = [score for each in scores for score in each]
+    records = [r for r in result.bundle["configurations"] if _values(r, "score")]
+    scores = {record["name"]: _values(record, "score") for record in records}
+    all_scores = [score for values in scores.values() for score in values]
 
     def draw(axes: Any) -> None:
-        for place, each in enumerate(scores):
-            axes.plot(each, [place] * len(each), "o", color=BLUE, alpha=0.6)
-            axes.plot([statistics.median(each)], [place], "|", color=ORANGE, ms=16, mew=2.5)
-        axes.set_yticks(range(len(found)), [each["name"] for each in found])
-        axes.set_ylim(len(found) - 0.5, -0.5)
+        for row, values in enumerate(scores.values()):
+            axes.plot(values, [row] * len(values), "o", color=BLUE, alpha=0.6)
+            axes.plot([statistics.median(values)], [row], "|", color=ORANGE, ms=16, mew=2.5)
+        axes.set_yticks(range(len(scores)), list(scores))
+        axes.set_ylim(len(scores) - 0.5, -0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         if style.endswith("%"):
             axes.xaxis.set_major_formatter(PercentFormatter(1))
-        axes.set_xlabel(f"{name} at the end: a point a seed, a line at the median")
+        axes.set_xlabel(f"final {name}: a point for each seed, a line at the median")
         axes.grid(axis="x")
         axes.tick_params(axis="y", length=0)
 
     return Panel(
         name="study-scores",
-        title=f"{name[0].upper()}{name[1:]} at the end is {min(every):{style}} to "
-        f"{max(every):{style}}",
-        shows=f"Points of the {name} of each training, by configuration",
+        title=f"Final {name}: {min(all_scores):{style}} to {max(all_scores):{style}}",
+        description=f"Points of the final {name} of each training, by configuration",
         draw=draw,
-        height_inches=MARGIN_INCHES + 1.2 * BAR_INCHES * len(found),
+        height_inches=MARGIN_INCHES + 1.2 * BAR_INCHES * len(scores),
     )
 
 
-def _table(result: Result) -> Table:
+def _configurations(result: Result) -> Table:
     name, style = METRIC_NAMES[result.bundle["metric"]]
-    columns: Mapping[str, tuple[str, Style]] = {
-        "wall time": ("seconds", clock),
-        "epochs": ("epochs", "{:.2f}".format),
-        "images/s": ("images_per_second", figure),
-        "waits for data, s": ("data_seconds", "{:.1f}".format),
-        "first steps, s": ("start_seconds", "{:.1f}".format),
-        f"final {name}": ("score", lambda value: format(value, style)),
-    }
-    return Table(
-        headers=("", "efficiency", *columns),
-        rows=tuple(
-            (
-                each["name"],
-                f"{each['efficiency']:.0%}",
-                *(_spread(_known(each, field), shown) for field, shown in columns.values()),
-            )
-            for each in result.bundle["configurations"]
-        ),
+
+    def column(field: str, show: Callable[[float], str]) -> Callable[[Record], str]:
+        return lambda record: median_and_range(_values(record, field), show)
+
+    return build_table(
+        result.bundle["configurations"],
+        {
+            "": itemgetter("name"),
+            "efficiency": lambda record: f"{record['efficiency']:.0%}",
+            "wall time": column("seconds", clock),
+            "epochs": column("epochs", "{:.2f}".format),
+            "images/s": column("images_per_second", figure),
+            "waiting for data, s": column("data_seconds", "{:.1f}".format),
+            "start-up, s": column("start_seconds", "{:.1f}".format),
+            f"final {name}": column("score", lambda value: format(value, style)),
+        },
     )
 
 
-def _spread(values: Sequence[float], style: Style) -> str:
+def median_and_range(values: Sequence[float], show: Callable[[float], str]) -> str:
+    """0.5 (0.4 to 0.6), or 0.5 without a range, or - without values."""
     if not values:
         return UNKNOWN
-    middle, low, high = map(style, (statistics.median(values), min(values), max(values)))
-    return middle if low == high else f"{middle} ({low} to {high})"
+    median, low, high = map(show, (statistics.median(values), min(values), max(values)))
+    return median if low == high else f"{median} ({low} to {high})"
 
 
 def _trainings(result: Result) -> Table:
-    name, style = METRIC_NAMES[result.bundle["metric"]]
-    seeds = [seed for each in result.bundle["configurations"] for seed in each["seeds"]]
-    return Table(
-        headers=("", "wall time", "epochs", "images/s", f"final {name}", f"best {name}", "starts"),
-        rows=tuple(
-            (
-                seed["cell"],
-                clock(seed["seconds"]),
-                f"{seed['epochs']:.2f}",
-                figure(seed["images_per_second"]),
-                *(
-                    UNKNOWN if seed[of] is None else f"{seed[of]:{style}}"
-                    for of in ("score", "best")
-                ),
-                str(seed["starts"]),
-            )
-            for seed in seeds
-        ),
+    return build_table(
+        [seed for record in result.bundle["configurations"] for seed in record["seeds"]],
+        {
+            "": itemgetter("cell"),
+            **training_columns(result.bundle["metric"], final="score"),
+            "starts": lambda seed: str(seed["starts"]),
+        },
     )

@@ -1,40 +1,38 @@
-"""Panels of training runs: accuracy against wall time, and where the time went."""
+"""Panels and table of training runs: accuracy by wall time, and the parts of the wall time."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from matplotlib.ticker import PercentFormatter
 
-from benchmarks.report.axes import stacked_shares
+from benchmarks.report.axes import stacked_bars
 from benchmarks.report.bar_charts import BAR_INCHES, MARGIN_INCHES
-from benchmarks.report.page import Table
+from benchmarks.report.page import Table, build_table
 from benchmarks.report.panels import Panel
 from pipeline.chart_style import BLUE, CYCLE, ORANGE, PURPLE
 from trainer.plotting.curves import Run, headline, wait_finding
 from trainer.run.duration import clock
 from trainer.tasks.scores import METRIC_NAMES
 
-TIME_COLORS = {"waiting for data": BLUE, "computing": ORANGE, "the rest": PURPLE}
+TIME_COLORS = {"waiting for data": BLUE, "compute": ORANGE, "evaluation and checkpoints": PURPLE}
 
 
 def run_panels(runs: Sequence[Run]) -> list[Panel]:
-    if not runs:
-        return []
     scored = [run for run in runs if run.score]
-    return [*([_accuracy(scored)] if scored else []), _time(runs)]
+    return [*([accuracy_panel(scored)] if scored else []), _time(runs)]
 
 
-def _accuracy(runs: Sequence[Run]) -> Panel:
-    """Of the runs with the first one's metric."""
+def accuracy_panel(runs: Sequence[Run]) -> Panel:
+    """Validation scores of `runs` that have the metric of the first one."""
     score = str(runs[0].score)
-    alike = [run for run in runs if run.score == score]
-    longest = max(run.summary.elapsed_seconds for run in alike)
+    runs = [run for run in runs if run.score == score]
+    longest = max(run.summary.elapsed_seconds for run in runs)
     seconds, unit = (
         (1.0, "s") if longest < 180 else (60.0, "min") if longest < 10800 else (3600.0, "h")
     )
 
     def draw(axes: Any) -> None:
-        for number, run in enumerate(alike):
+        for number, run in enumerate(runs):
             axes.plot(
                 [record["elapsed_seconds"] / seconds for record in run.evaluations],
                 [record[score] for record in run.evaluations],
@@ -50,66 +48,61 @@ def _accuracy(runs: Sequence[Run]) -> Panel:
         axes.set_xlabel(f"wall time of training, {unit}")
         axes.set_ylabel(f"validation {METRIC_NAMES[score][0]}")
         axes.grid(True)
-        if len(alike) > 1:
+        if len(runs) > 1:
             axes.legend(loc="lower right")
 
     return Panel(
         name="accuracy",
-        title=headline(alike),
-        shows=f"Validation {METRIC_NAMES[score][0]} against wall time",
+        title=headline(runs),
+        description=f"Validation {METRIC_NAMES[score][0]} by wall time",
         draw=draw,
     )
 
 
 def _time(runs: Sequence[Run]) -> Panel:
-    """The rest is evaluations and checkpoints."""
-
-    def draw(axes: Any) -> None:
-        shares = [time_shares(run) for run in runs]
-        stacked_shares(
-            axes,
-            [run.name for run in runs],
-            {part: [each[part] for each in shares] for part in TIME_COLORS},
-            TIME_COLORS,
-            "share of the wall time of training",
-        )
-
+    shares, label = [time_shares(run) for run in runs], "share of the wall time of training"
+    parts = {part: [run_shares[part] for run_shares in shares] for part in TIME_COLORS}
+    names = [run.name for run in runs]
     return Panel(
         name="run-time",
         title=wait_finding(runs),
-        shows="Bars of the shares of each run's wall time: waiting for data, computing, and the "
-        "rest, which is evaluations and checkpoints",
-        draw=draw,
+        description=f"Bars of the shares of each run's wall time: {', '.join(TIME_COLORS)}",
+        draw=lambda axes: stacked_bars(axes, names, parts, TIME_COLORS, label, shares=True),
         height_inches=MARGIN_INCHES + 0.3 + 1.2 * BAR_INCHES * len(runs),
     )
 
 
 def time_shares(run: Run) -> dict[str, float]:
-    """Of the wall time from the first step to the end."""
-    total, whole = run.summary.total, run.summary.elapsed_seconds
-    steps = min(total.seconds, whole) if total else 0.0
+    """Parts of the wall time from the first step to the end."""
+    total, wall = run.summary.total, run.summary.elapsed_seconds
+    steps = min(total.seconds, wall) if total else 0.0
     waiting = total.data_share * steps if total else 0.0
+    seconds = (waiting, steps - waiting, wall - steps)
     return {
-        "waiting for data": waiting / whole,
-        "computing": (steps - waiting) / whole,
-        "the rest": (whole - steps) / whole,
+        part: part_seconds / wall for part, part_seconds in zip(TIME_COLORS, seconds, strict=True)
     }
 
 
 def runs_table(runs: Sequence[Run]) -> Table:
-    """Time to each accuracy, the best one, and the rate."""
-    reached = sorted({found.top1 for run in runs for found in run.summary.milestones})
-    rows = []
-    for run in runs:
-        times = {found.top1: clock(found.elapsed_seconds) for found in run.summary.milestones}
-        best = "" if run.score is None else f"{run.best:{METRIC_NAMES[run.score][1]}}"
-        rate = "" if run.steady is None else f"{run.steady.images_per_second:,.0f}"
-        share = "" if run.steady is None else f"{run.steady.data_share:.1%}"
-        row = (run.name, *(times.get(top1, "") for top1 in reached), best, rate, share)
-        rows.append((*row, clock(run.summary.elapsed_seconds)))
+    """Time to each accuracy, the best score, throughput and wall time."""
+    milestones = sorted({reached.top1 for run in runs for reached in run.summary.milestones})
     score = next((run.score for run in runs if run.score), None)
-    headers = ("run", *(f"time to {top1:.0%}" for top1 in reached))
-    best_name = f"best {METRIC_NAMES[score][0]}" if score else "best"
-    return Table(
-        headers=(*headers, best_name, "images/s", "waiting for data", "wall time"), rows=tuple(rows)
+
+    def time_to(top1: float) -> Callable[[Run], str]:
+        return lambda run: next(
+            (clock(m.elapsed_seconds) for m in run.summary.milestones if m.top1 == top1), ""
+        )
+
+    return build_table(
+        runs,
+        {
+            "run": lambda run: run.name,
+            **{f"time to {top1:.0%}": time_to(top1) for top1 in milestones},
+            f"best {METRIC_NAMES[score][0]}" if score else "best": lambda run: (
+                f"{run.best:{METRIC_NAMES[run.score][1]}}" if run.score else ""
+            ),
+            "images/s": lambda run: f"{run.steady.images_per_second:,.0f}" if run.steady else "",
+            "waiting for data": lambda run: f"{run.steady.data_share:.1%}" if run.steady else "",
+            "wall time": lambda run: clock(run.summary.elapsed_seconds),
+        },
     )

@@ -1,1 +1,1 @@
-"""bench-study: trainings to the end, at several numbers of ranks, from several seeds."""
+"""bench-study: trainings with several numbers of ranks, frameworks and seeds."""

@@ -1,4 +1,4 @@
-"""bench-study: how long training takes as ranks are added, by PyTorch and by Keras, and why."""
+"""bench-study: train with several numbers of ranks, frameworks and seeds, and report."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import click
 from click.core import ParameterSource
 
 from benchmarks.measuring.config import FROM_ENVIRONMENT
+from benchmarks.scaling.config import LadderConfig
 from benchmarks.study.config import Study
 from pipeline.errors import MisuseError
 from pipeline.options import Command, options, pick_fields
@@ -17,18 +18,18 @@ from trainer.recipes import recipe_option
 @click.command(cls=Command, context_settings=FROM_ENVIRONMENT)
 @recipe_option
 @profile_file
-@options(Study, *CONFIGS)
-@click.option("--data", help="The shards: the same as --shards.")
+@options(LadderConfig, Study, *CONFIGS)
+@click.option("--data", help="Directory of shards; the same as --shards.")
 @click.pass_context
 def main(context: click.Context, /, data: str | None, **values: Any) -> None:
-    """Train at each number of ranks, by each framework, from each seed: to the end, to
-    --target-top1 or for --max-minutes; on a CPU ResNet-18 for 10 epochs unless told otherwise. Then
-    say whether it gets faster, whether accuracy holds, whether it flattens and why, and what one
-    more node would give.
+    """Train every configuration, a framework on a number of ranks, from every seed, and report.
 
-    Everything lies in --out (by default study). The same command goes on where it was stopped:
-    trainings that are done stay. The global batch is the same everywhere, so that all see the same
-    steps.
+    A training runs to the end, to --target-top1 or for --max-minutes. On a CPU the default is
+    ResNet-18 for 10 epochs. The report says whether training gets faster with more ranks, whether
+    accuracy holds, whether the speed-up flattens and why, and what a second node would give.
+
+    All files are in --out (default: study). The same command resumes an interrupted study and keeps
+    finished trainings. The global batch size is the same for all configurations.
     """
     typed = {
         name for name in values if context.get_parameter_source(name) is not ParameterSource.DEFAULT
@@ -37,9 +38,8 @@ def main(context: click.Context, /, data: str | None, **values: Any) -> None:
         values["shards"] = data
         typed.add("shards")
     values["out"] = values["out"] or "study"
-    study, settings = pick_fields(Study, values), Settings.from_options(**values)
-    if study.mode or study.to_end:
-        raise MisuseError("A study trains to the end, in strong scaling: leave that out.")
+    study, ladder = pick_fields(Study, values), pick_fields(LadderConfig, values)
+    settings = Settings.from_options(**values)
     if settings.machine.synthetic:
         raise MisuseError("bench-study trains on real input: leave out --synthetic.")
     plain = settings.to_dict()
@@ -47,7 +47,7 @@ def main(context: click.Context, /, data: str | None, **values: Any) -> None:
     # torch takes seconds to import: --help doesn't wait for it.
     from benchmarks.study.run import run_study
 
-    run_study(study, settings, {name: plain[name] for name in sorted(typed & plain.keys())})
+    run_study(study, ladder, settings, {name: plain[name] for name in sorted(typed & plain.keys())})
 
 
 if __name__ == "__main__":

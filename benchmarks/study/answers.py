@@ -1,4 +1,4 @@
-"""What a study was made for: its questions, each answered in sentences with their figures."""
+"""The questions of a study, and their answers in sentences with figures."""
 
 import math
 import statistics
@@ -8,7 +8,8 @@ from typing import Any
 from benchmarks.measuring.text import counted, figure
 from benchmarks.scaling.record import STRONG, Point
 from benchmarks.study.config import FRAMEWORKS
-from benchmarks.study.configurations import Group, efficiency, ends, speed_up
+from benchmarks.study.configurations import Configuration, efficiency, extremes, speed_up
+from trainer.config import RunConfig
 from trainer.run.duration import clock
 from trainer.tasks.scores import METRIC_NAMES
 
@@ -18,129 +19,142 @@ QUESTIONS = (
     "Does it flatten, and why?",
     "What would one more node give?",
 )
-# An efficiency below this is a gain that flattens.
+# A lower efficiency means that the speed-up flattens.
 FLAT_BELOW = 0.9
-_ALONE = "Only one size was trained: nothing to compare."
+_ONE_SIZE = "Only one number of ranks was trained: there is nothing to compare."
 
 
-def verdict(groups: Sequence[Group]) -> str:
-    """In a sentence, what the largest sizes give."""
-    said = [
+def find_speed_up(configurations: Sequence[Configuration]) -> str:
+    """The finding: images/s of the largest numbers of ranks."""
+    parts = [
         f"{last.name} train at {speed_up(first, last):.2f} times the images/s of "
         f"{counted(first.ranks, 'rank')}"
-        for first, last in ends(groups)
+        for first, last in extremes(configurations)
     ]
-    return f"{'; '.join(said)}." if said else _ALONE
+    return f"{'; '.join(parts)}." if parts else _ONE_SIZE
 
 
-def answer_faster(groups: Sequence[Group], *, timed: bool, target: float | None) -> str:
-    """Time to the end or to the target, or how far each came in a fixed time."""
-    said = []
-    for first, last in ends(groups):
-        if timed:
-            before, after = (group.median(lambda each: each.epochs) for group in (first, last))
-            way = f"{after:.2f} epochs instead of the {before:.2f} of"
-            gain = after / before
-        elif target is not None and _reached(first) and _reached(last):
-            before, after = (_target_seconds(group) for group in (first, last))
-            way = f"{target:.0%} after {clock(after)} instead of {clock(before)} of"
-            gain = before / after
-        else:
-            before, after = (group.median(lambda each: each.seconds) for group in (first, last))
-            way = f"the end after {clock(after)} instead of {clock(before)} of"
-            gain = before / after
-        times = last.ranks / first.ranks
-        said.append(
-            f"{last.name} reach {way} {counted(first.ranks, 'rank')}: {gain:.2f} times as fast, "
-            f"where {times:g} times would be ideal; their steps alone make "
-            f"{speed_up(first, last):.2f} times the images/s"
-        )
-    return _sentences(said) or _ALONE
-
-
-def answer_accuracy(groups: Sequence[Group], metric: str) -> str:
-    """Whether the configurations differ by more than the seeds of one do, and than chance."""
-    name, style = METRIC_NAMES[metric]
-    known = {group.name: scores for group in groups if (scores := group.values(lambda o: o.score))}
-    if not known:
-        return "There is no validation split: nothing was evaluated."
-    medians = {name: statistics.median(scores) for name, scores in known.items()}
-    low, high = min(medians, key=lambda name: medians[name]), max(medians, key=medians.__getitem__)
-    apart = medians[high] - medians[low]
-    spread = max(max(scores) - min(scores) for scores in known.values())
-    said = (
-        f"{name[0].upper()}{name[1:]} is from {medians[low]:{style}} ({low}) to "
-        f"{medians[high]:{style}} ({high}), {_points(apart, style)} apart"
+def answer_questions(
+    configurations: Sequence[Configuration],
+    *,
+    metric: str,
+    points: Sequence[Point],
+    prediction: Mapping[str, Any],
+    run: RunConfig,
+) -> dict[str, str]:
+    """Question -> answer."""
+    answers = (
+        answer_faster(configurations, timed=run.max_minutes is not None, target=run.target_top1),
+        answer_accuracy(configurations, metric),
+        answer_plateau(configurations, points),
+        answer_node(prediction, max(c.ranks for c in configurations)),
     )
-    if all(len(scores) == 1 for scores in known.values()):
-        return f"{said}; one seed each says nothing of chance: give several to --seeds."
-    chance = _chance(groups, medians[low], medians[high]) if metric == "top1" else 0.0
-    holds = apart <= max(spread, chance)
-    limits = f"seeds of one configuration are up to {_points(spread, style)} apart"
-    if chance:
-        evaluated = groups[0].outcomes[0].evaluated
-        limits += f", and on {evaluated:,} images {_points(chance, style)} may be chance"
-    return f"{said}; {limits}: {'accuracy holds' if holds else 'accuracy differs'}."
+    return dict(zip(QUESTIONS, answers, strict=True))
 
 
-def _chance(groups: Sequence[Group], low: float, high: float) -> float:
-    """What the shares of right answers of two equally good networks differ by at most in 95 of 100
-    cases: 1.96 standard deviations of the difference of two binomial shares."""
-    share = (low + high) / 2
-    return 1.96 * math.sqrt(2 * share * (1 - share) / groups[0].outcomes[0].evaluated)
-
-
-def answer_plateau(groups: Sequence[Group], points: Sequence[Point]) -> str:
-    """Efficiency of the trainings, and what a rank's step loses its time to."""
-    said = []
-    for _, last in ends(groups):
-        reached = efficiency(last, groups)
-        word = "flattens" if reached < FLAT_BELOW else "doesn't flatten yet"
-        said.append(
-            f"{FRAMEWORKS[last.framework]} {word}: the steps of {last.ranks} ranks are "
-            f"{reached:.0%} efficient (strong scaling)"
+def answer_faster(
+    configurations: Sequence[Configuration], *, timed: bool, target: float | None
+) -> str:
+    """Time to the end or to the `target`; epochs in the fixed time of `timed` trainings."""
+    sentences = []
+    for first, last in extremes(configurations):
+        field = "epochs" if timed else "seconds"
+        reached = [c for c in (first, last) if len(c.values("target_seconds")) == len(c.results)]
+        if not timed and target is not None and len(reached) == 2:
+            field = "target_seconds"
+        before, after = first.median(field), last.median(field)
+        progress = {
+            "epochs": f"train {after:.2f} epochs instead of {before:.2f}",
+            "seconds": f"finish after {clock(after)} instead of {clock(before)}",
+            "target_seconds": f"reach {target or 0:.0%} after {clock(after)} instead of "
+            f"{clock(before)}",
+        }
+        sentences.append(
+            f"{last.name} {progress[field]} on {counted(first.ranks, 'rank')}: "
+            f"{after / before if timed else before / after:.2f} times as fast (ideal: "
+            f"{last.ranks / first.ranks:g} times), with {speed_up(first, last):.2f} times the "
+            f"images/s"
         )
-    why = [_why(point) for point in points if point.mode == STRONG and point.world_size > 1]
-    return _sentences(said + why[-1:]) if said else _ALONE
+    return _join(sentences) or _ONE_SIZE
 
 
-def _why(point: Point) -> str:
-    losses = {name: lost for name, lost in point.losses.as_dict().items() if lost >= 0.01}
-    ordered = sorted(losses, key=lambda name: -losses[name])
-    parts = ", ".join(f"{losses[name]:.0%} to {name}" for name in ordered) or "less than 1 %"
+def answer_accuracy(configurations: Sequence[Configuration], metric: str) -> str:
+    """Whether the configurations differ by more than the seeds of one do, and than chance."""
+    title, style = METRIC_NAMES[metric]
+    scores = {c.name: values for c in configurations if (values := c.values("score"))}
+    if not scores:
+        return "There is no validation split: nothing was evaluated."
+    medians = {name: statistics.median(values) for name, values in scores.items()}
+    low, high = min(medians, key=medians.__getitem__), max(medians, key=medians.__getitem__)
+    difference = medians[high] - medians[low]
+    spread = max(max(values) - min(values) for values in scores.values())
+    summary = (
+        f"{title[0].upper()}{title[1:]} is from {medians[low]:{style}} ({low}) to "
+        f"{medians[high]:{style}} ({high}), a difference of {_points(difference, style)}"
+    )
+    if all(len(values) == 1 for values in scores.values()):
+        return f"{summary}; one seed does not show the spread: give several to --seeds."
+    limits = f"seeds of one configuration differ by up to {_points(spread, style)}"
+    chance = 0.0
+    if metric == "top1":
+        evaluated = configurations[0].results[0].evaluated
+        chance = chance_difference((medians[low] + medians[high]) / 2, evaluated)
+        limits += f", chance on {evaluated:,} images makes up to {_points(chance, style)}"
+    holds = difference <= max(spread, chance)
+    return f"{summary}; {limits}: accuracy {'holds' if holds else 'differs'}."
+
+
+def chance_difference(share: float, count: int) -> float:
+    """The largest difference, in 95 of 100 cases, of the shares of right answers of two equally
+    good networks on `count` samples: 1.96 standard deviations of the difference of two binomial
+    shares."""
+    return 1.96 * math.sqrt(2 * share * (1 - share) / count)
+
+
+def answer_plateau(configurations: Sequence[Configuration], points: Sequence[Point]) -> str:
+    """Efficiency of the trainings, and the losses of a step on the stall ladder."""
+    sentences = []
+    for _, last in extremes(configurations):
+        reached = efficiency(last, configurations)
+        verb = "flattens" if reached < FLAT_BELOW else "does not flatten yet"
+        sentences.append(
+            f"The speed-up of {FRAMEWORKS[last.framework]} {verb}: the efficiency on {last.ranks} "
+            f"ranks is {reached:.0%} (strong scaling)"
+        )
+    reasons = [_losses(point) for point in points if point.mode == STRONG and point.world_size > 1]
+    return _join(sentences + reasons[-1:]) if sentences else _ONE_SIZE
+
+
+def _losses(point: Point) -> str:
+    losses = {name: share for name, share in point.losses.as_dict().items() if share >= 0.01}
+    ordered = sorted(losses, key=losses.__getitem__, reverse=True)
+    parts = ", ".join(f"{losses[name]:.0%} to {name}" for name in ordered) or "less than 1%"
     return (
-        f"The stall ladder of PyTorch at {point.world_size} ranks loses {parts} of a step; "
+        f"On the stall ladder of PyTorch, {point.world_size} ranks lose {parts} of a step; "
         f"{point.sentence}"
     )
 
 
 def answer_node(prediction: Mapping[str, Any], ranks: int) -> str:
-    """bench-predict's figures of twice the ranks, beside those of as many as were measured."""
-    sizes = [size["ranks"] for size in prediction["predictions"]]
-    rates = dict(zip(sizes, prediction["median"].values(), strict=True))
-    limits = {size["ranks"]: size["limit"] for size in prediction["predictions"]}
-    if not {ranks, 2 * ranks} <= rates.keys():
-        return f"Not predicted for {counted(2 * ranks, 'rank')}."
+    """Predictions of bench-predict for `ranks` ranks and for twice as many."""
+    rates = prediction["median"].values()
+    sizes = zip(prediction["predictions"], rates, strict=True)
+    predicted = {size["ranks"]: (rate, size["limit"]) for size, rate in sizes}
+    if not {ranks, 2 * ranks} <= predicted.keys():
+        return f"bench-predict made no prediction for {counted(2 * ranks, 'rank')}."
+    (before, _), (after, limit) = predicted[ranks], predicted[2 * ranks]
     return (
-        f"A second node of {counted(ranks, 'rank')} is predicted to give "
-        f"{figure(rates[2 * ranks])} images/s instead of {figure(rates[ranks])}, "
-        f"{rates[2 * ranks] / rates[ranks]:.2f} times as many, with the same batch a rank; the "
-        f"first limit there is {limits[2 * ranks]}."
+        f"bench-predict expects {figure(after)} images/s instead of {figure(before)} with a second "
+        f"node of {counted(ranks, 'rank')}, {after / before:.2f} times as many, at the same batch "
+        f"size of a rank; the first limit is {limit}."
     )
 
 
-def _points(apart: float, style: str) -> str:
-    return f"{100 * apart:.2f} points" if style.endswith("%") else format(apart, style)
+def _points(difference: float, style: str) -> str:
+    if style.endswith("%"):
+        return f"{100 * difference:.2f} percentage points"
+    return format(difference, style)
 
 
-def _target_seconds(group: Group) -> float:
-    return group.median(lambda outcome: outcome.target_seconds)
-
-
-def _reached(group: Group) -> bool:
-    """Whether the target was, from each seed."""
-    return len(group.values(lambda outcome: outcome.target_seconds)) == len(group.outcomes)
-
-
-def _sentences(parts: Sequence[str]) -> str:
-    return " ".join(f"{part.rstrip('.')}." for part in parts)
+def _join(sentences: Sequence[str]) -> str:
+    return " ".join(f"{sentence.rstrip('.')}." for sentence in sentences)

@@ -1,62 +1,48 @@
 """Options of bench-study."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from benchmarks.measuring.virtualenvs import KERAS_FOLDER
-from benchmarks.scaling.config import ScalingBenchmark
-from pipeline.options import setting
-
-Part = TypeVar("Part")
+from pipeline.options import Options, setting
 
 FRAMEWORKS = {"pytorch": "PyTorch", "keras": "Keras"}
 
 
-class Listed(click.ParamType[tuple[Part, ...]]):
-    """A,B on the command line, a tuple in Python: each once, in the order typed."""
+class CommaSeparated(click.ParamType[tuple[Any, ...]]):
+    """A,B on the command line, a tuple in Python: in the order typed, without duplicates."""
 
     name = "A,B,..."
 
-    def __init__(self, part: Callable[[str], Part], wanted: str) -> None:
-        self._part, self._wanted = part, wanted
+    def __init__(self, part: click.ParamType[Any]) -> None:
+        self._part = part
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[Part, ...]:
+    ) -> tuple[Any, ...]:
         if isinstance(value, tuple):
             return value
-        try:
-            return tuple(dict.fromkeys(map(self._part, value.split(","))))
-        except ValueError:
-            self.fail(f"{value!r} is no list of {self._wanted}.", param, ctx)
-
-
-def _framework(name: str) -> str:
-    if name not in FRAMEWORKS:
-        raise ValueError(name)
-    return name
-
-
-def _seed(text: str) -> int:
-    if (seed := int(text)) < 0:
-        raise ValueError(text)
-    return seed
+        parts = (self._part.convert(part, param, ctx) for part in value.split(","))
+        return tuple(dict.fromkeys(parts))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Study(ScalingBenchmark):
-    """The figures that bench-scaling is told are those of the stall ladder."""
-
+class Study(Options):
     frameworks: tuple[str, ...] = setting(
-        ("pytorch",), "pytorch, keras.", type=Listed(_framework, "pytorch and keras")
+        ("pytorch",),
+        "Frameworks to train with: pytorch, keras or both.",
+        type=CommaSeparated(click.Choice([*FRAMEWORKS])),
     )
     seeds: tuple[int, ...] = setting(
-        (0,), "Each configuration is trained from each: the spread.", type=Listed(_seed, "seeds")
+        (0,),
+        "Seeds to train every configuration from; several show the spread.",
+        type=CommaSeparated(click.IntRange(min=0)),
     )
     between: str = setting(
-        "ethernet-100", "Link to one more node, as bench-predict's.", metavar="LINK"
+        "ethernet-100", "Link to a second node, as bench-predict's --between.", metavar="LINK"
     )
-    environment: str = setting(str(KERAS_FOLDER), "Where TensorFlow and Keras are installed, once.")
+    environment: str = setting(
+        str(KERAS_FOLDER), "Virtualenv of TensorFlow and Keras, created if it is missing."
+    )

@@ -1,85 +1,72 @@
-"""The trainings of a study by configuration: one framework on so many ranks, from each seed."""
+"""The results of a study by configuration: a framework on a number of ranks, over its seeds."""
 
 import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from benchmarks.measuring.text import counted
 from benchmarks.study.config import FRAMEWORKS
-from benchmarks.study.trials import Outcome
-
-Value = Callable[[Outcome], float | None]
+from benchmarks.study.trials import TrialResult
 
 
 @dataclass(frozen=True, kw_only=True)
-class Group:
-    """The outcomes of one framework on so many ranks, one a seed."""
+class Configuration:
+    """The results of one framework on one number of ranks, one for each seed."""
 
     framework: str
     ranks: int
-    outcomes: tuple[Outcome, ...]
+    results: tuple[TrialResult, ...]
 
     @property
     def name(self) -> str:
         return f"{FRAMEWORKS[self.framework]}, {counted(self.ranks, 'rank')}"
 
-    @property
-    def rates(self) -> tuple[float, ...]:
-        """images/s of each seed."""
-        return tuple(outcome.images_per_second for outcome in self.outcomes)
+    def values(self, field: str) -> tuple[float, ...]:
+        """A field of ``TrialResult`` of each seed, without None."""
+        values = (getattr(result, field) for result in self.results)
+        return tuple(value for value in values if value is not None)
 
-    def values(self, value: Value) -> tuple[float, ...]:
-        """Of the seeds, those that are known."""
-        found = (value(outcome) for outcome in self.outcomes)
-        return tuple(each for each in found if each is not None)
+    def median(self, field: str) -> float:
+        """The median of ``values``, of which there must be one."""
+        return statistics.median(self.values(field))
 
-    def median(self, value: Value) -> float:
-        """Of those that are known; at least one."""
-        return statistics.median(self.values(value))
-
-    def as_record(self, efficiency: float) -> dict[str, Any]:
-        """For the bundle: what each seed came to."""
+    def to_dict(self, efficiency: float) -> dict[str, Any]:
+        """An entry of "configurations" in the result of bench-study."""
         return {
             "name": self.name,
             "framework": FRAMEWORKS[self.framework],
             "ranks": self.ranks,
             "efficiency": efficiency,
-            "seeds": [{**asdict(each), "cell": str(each.cell)} for each in self.outcomes],
+            "seeds": [result.to_dict() for result in self.results],
         }
 
 
-def grouped(outcomes: Sequence[Outcome]) -> list[Group]:
+def group_results(results: Sequence[TrialResult]) -> list[Configuration]:
     """By framework, fewer ranks first."""
-    keys = dict.fromkeys((each.cell.framework, each.cell.ranks) for each in outcomes)
+
+    def key(result: TrialResult) -> tuple[int, int]:
+        return list(FRAMEWORKS).index(result.trial.framework), result.trial.ranks
+
     return [
-        Group(
-            framework=framework,
-            ranks=ranks,
-            outcomes=tuple(
-                each
-                for each in outcomes
-                if (each.cell.framework, each.cell.ranks) == (framework, ranks)
-            ),
-        )
-        for framework, ranks in sorted(keys, key=lambda key: (list(FRAMEWORKS).index(key[0]), key))
+        Configuration(framework=list(FRAMEWORKS)[number], ranks=ranks, results=tuple(group))
+        for (number, ranks), group in groupby(sorted(results, key=key), key)
     ]
 
 
-def efficiency(group: Group, groups: Sequence[Group]) -> float:
-    """Images/s of a rank over those of a rank at the framework's smallest size."""
-    first = next(each for each in groups if each.framework == group.framework)
-    return speed_up(first, group) * first.ranks / group.ranks
+def efficiency(configuration: Configuration, configurations: Sequence[Configuration]) -> float:
+    """Images/s of a rank over those of a rank at the framework's smallest number of ranks."""
+    first = next(c for c in configurations if c.framework == configuration.framework)
+    return speed_up(first, configuration) * first.ranks / configuration.ranks
 
 
-def speed_up(first: Group, group: Group) -> float:
-    """In images/s, of the median seeds."""
-    return statistics.median(group.rates) / statistics.median(first.rates)
+def speed_up(first: Configuration, last: Configuration) -> float:
+    """Ratio of images/s, medians over the seeds."""
+    return last.median("images_per_second") / first.median("images_per_second")
 
 
-def ends(groups: Sequence[Group]) -> list[tuple[Group, Group]]:
-    """The smallest and the largest size of each framework that has several."""
-    by_framework: dict[str, list[Group]] = {}
-    for group in groups:
-        by_framework.setdefault(group.framework, []).append(group)
-    return [(sizes[0], sizes[-1]) for sizes in by_framework.values() if len(sizes) > 1]
+def extremes(configurations: Sequence[Configuration]) -> list[tuple[Configuration, Configuration]]:
+    """The smallest and the largest number of ranks of each framework that has several."""
+    groups = [list(group) for _, group in groupby(configurations, lambda c: c.framework)]
+    return [(sizes[0], sizes[-1]) for sizes in groups if len(sizes) > 1]

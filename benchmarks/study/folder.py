@@ -1,4 +1,4 @@
-"""A study's folder: one study at a time, and what of it can be kept."""
+"""The folder of a study: one study at a time, and results that can be kept."""
 
 import fcntl
 import json
@@ -14,7 +14,7 @@ from benchmarks.measuring.result_file import read_bundle
 from pipeline.errors import DataError, MisuseError
 
 LOCK_NAME = ".lock"
-# A training that was ended saves first.
+# An interrupted training saves a checkpoint before it ends.
 WAIT_SECONDS = 60.0
 
 
@@ -22,10 +22,13 @@ WAIT_SECONDS = 60.0
 def lock_folder(
     folder: Path, *, machines: int = 1, wait_seconds: float = WAIT_SECONDS
 ) -> Iterator[int]:
-    """The file descriptor of a lock on `folder`, which is made; who inherits it holds it, too: of a
-    study that was killed, the training that is still about to save. Several `machines` share it.
+    """Create `folder` and yield the file descriptor of a lock on it; several `machines` share it.
 
-    Raises ``DataError`` if it is still held after `wait_seconds`, ``MisuseError`` for a file.
+    A process that inherits the descriptor holds the lock as well: the training of a killed study
+    while it saves.
+
+    Raises ``DataError`` if another study holds the lock after `wait_seconds`, ``MisuseError`` if
+    `folder` is a file.
     """
     if folder.exists() and not folder.is_dir():
         raise MisuseError(f"--out {folder} is a file: give a folder.")
@@ -36,20 +39,20 @@ def lock_folder(
         raise DataError(f"{folder} can't be written ({error.strerror}).") from error
     with file:
         mode = fcntl.LOCK_EX if machines == 1 else fcntl.LOCK_SH
-        if not _locked(file.fileno(), mode):
-            click.echo(f"Another study holds {folder}: waiting for its training to save.")
-            deadline = time.monotonic() + wait_seconds
-            while not _locked(file.fileno(), mode):
+        deadline = time.monotonic() + wait_seconds
+        if not _try_lock(file.fileno(), mode):
+            click.echo(f"Another bench-study uses {folder}: waiting for its training to save.")
+            while not _try_lock(file.fileno(), mode):
                 if time.monotonic() > deadline:
                     raise DataError(
-                        f"{folder} is held by a study that still runs: give another --out, or end "
-                        f"that one."
+                        f"Another bench-study is running in {folder}: stop it, or give another "
+                        f"--out."
                     )
                 time.sleep(0.2)
         yield file.fileno()
 
 
-def _locked(descriptor: int, mode: int) -> bool:
+def _try_lock(descriptor: int, mode: int) -> bool:
     try:
         fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -57,11 +60,10 @@ def _locked(descriptor: int, mode: int) -> bool:
     return True
 
 
-def same_settings(path: Path, wanted: Mapping[str, Any]) -> bool:
-    """Whether the result in `path` is there, and was measured with the settings `wanted`."""
+def has_result(path: Path, settings: Mapping[str, Any]) -> bool:
+    """Whether `path` is a result that was measured with `settings`, among others."""
     if not path.exists():
         return False
-    settings = read_bundle(path)["settings"]
-    return all(
-        settings.get(name) == value for name, value in json.loads(json.dumps(wanted)).items()
-    )
+    measured = read_bundle(path)["settings"]
+    current = json.loads(json.dumps(settings))
+    return all(measured.get(name) == value for name, value in current.items())

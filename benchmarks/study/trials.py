@@ -1,4 +1,4 @@
-"""The trainings of a study, each a cell: done once, gone on with where it was stopped."""
+"""The trainings of a study: a trial each, trained once and resumed if interrupted."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,18 +10,17 @@ from typing import Any
 from benchmarks.measuring.text import counted
 from benchmarks.study.config import FRAMEWORKS
 from pipeline.errors import DataError
-from trainer.run.metrics_reader import Record, read_records
+from pipeline.options import flag_of
+from trainer.run.metrics_reader import read_records
 from trainer.run.run_dir import CONFIG_NAME
 
-# The module that torchrun starts.
-MODULES = {"pytorch": "trainer", "keras": "benchmarks.keras"}
-# What may differ between two starts of a study: places, and a recipe's name beside its values.
+# Settings that may differ between two starts: paths, and the name of a recipe next to its values.
 _FREE = {"out", "resume", "shards", "cache_dir", "threads", "recipe"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One training: of a framework, on so many ranks, from a seed; its run lies in `directory`."""
+    """One training: a framework, a number of ranks and a seed; its run is in `directory`."""
 
     framework: str
     ranks: int
@@ -33,25 +32,26 @@ class Trial:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What a cell came to.
+class TrialResult:
+    """Time and accuracy of a finished trial.
 
     Attributes:
         seconds: from the first step to the end, with evaluations and checkpoints.
-        start_seconds: of those, what each process's first steps took longer than later ones:
-            caches fill, TensorFlow traces its graph.
-        data_seconds: what the rank that waited longest waited for batches.
+        start_seconds: the additional duration of each process's first steps over later ones, in
+            which caches fill and TensorFlow traces its graph; a part of `seconds`.
+        data_seconds: time that the rank that waited longest waited for batches.
         compute_seconds: the rest of the steps, with the exchange of gradients.
-        images_per_second: of steps after those first ones.
-        epochs: that it reached.
-        score, best: the last and the best evaluation's metric; None without a validation split.
+        images_per_second: of the steps after the first ones.
+        epochs: at the end.
+        score, best: the metric of the last and of the best evaluation; None without a validation
+            split.
         evaluated: samples of an evaluation, 0 without one.
-        target_seconds: until the first evaluation that reached the study's target; None without
-            one, or where it was never reached.
-        starts: processes that it took, more than one where it was stopped.
+        target_seconds: from the first step to the first evaluation that reached the study's target;
+            None if there is no target or no evaluation reached it.
+        starts: number of processes, more than one for a resumed training.
     """
 
-    cell: Trial
+    trial: Trial
     seconds: float
     start_seconds: float
     data_seconds: float
@@ -64,57 +64,64 @@ class Outcome:
     target_seconds: float | None
     starts: int
 
+    def to_dict(self) -> dict[str, Any]:
+        """The name of the trial ("cell"), and all other fields."""
+        values = dict(vars(self))
+        return {"cell": str(values.pop("trial")), **values}
 
-def plan_cells(
+
+def plan_trials(
     folder: Path, frameworks: Sequence[str], ranks: Sequence[int], seeds: Sequence[int]
 ) -> list[Trial]:
-    """Seed by seed, so that a study that is stopped has each configuration once before twice."""
+    """Seed by seed: an interrupted study has each configuration once before any twice."""
     return [
         Trial(
             framework=framework,
-            ranks=size,
+            ranks=count,
             seed=seed,
-            directory=folder / "cells" / f"{framework}-{size}-seed{seed}",
+            directory=folder / "cells" / f"{framework}-{count}-seed{seed}",
         )
         for seed in seeds
         for framework in frameworks
-        for size in ranks
+        for count in ranks
     ]
 
 
-def is_done(cell: Trial) -> bool:
-    """Whether its training has come to its end."""
+def is_done(trial: Trial) -> bool:
+    """Whether its training ended."""
     with suppress(DataError):
-        return bool(read_records(cell.directory)[-1]["kind"] == "summary")
+        return bool(read_records(trial.directory)[-1]["kind"] == "summary")
     return False
 
 
-def check_settings(cell: Trial, settings: Mapping[str, Any], fingerprint: str) -> None:
-    """Raise ``DataError`` if a cell was begun with other settings, or on other shards than those of
-    `fingerprint`."""
+def check_settings(trial: Trial, settings: Mapping[str, Any], fingerprint: str) -> None:
+    """Raise ``DataError`` if the trial was started with other settings, or on shards of another
+    fingerprint."""
     try:
-        saved = json.loads((cell.directory / CONFIG_NAME).read_text(encoding="utf-8"))
+        saved = json.loads((trial.directory / CONFIG_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return
-    advice = "give another --out, or remove that folder."
+    advice = "give another --out or delete this folder."
     if saved.get("resolved", {}).get("fingerprint") != fingerprint:
-        raise DataError(f"{cell.directory} was trained on other shards: {advice}")
-    wanted = json.loads(json.dumps({**settings, "seed": cell.seed}))
-    for name in wanted.keys() & saved.keys() - _FREE:
-        if saved[name] != wanted[name]:
-            flag = f"--{name.replace('_', '-')}"
+        raise DataError(f"{trial.directory} was trained on other shards: {advice}")
+    current = json.loads(json.dumps({**settings, "seed": trial.seed}))
+    for name in current.keys() & saved.keys() - _FREE:
+        if saved[name] != current[name]:
             raise DataError(
-                f"{cell.directory} was trained with {flag} {saved[name]}, this study has "
-                f"{wanted[name]}: {advice}"
+                f"{trial.directory} was trained with {flag_of(name)} {saved[name]}, this study has "
+                f"{current[name]}: {advice}"
             )
 
 
-def read_outcome(cell: Trial, *, metric: str, target: float | None) -> Outcome:
-    """Of evaluations by `metric`. Raises ``DataError`` where there is no finished run."""
-    records = read_records(cell.directory)
+def read_result(trial: Trial, *, metric: str, target: float | None) -> TrialResult:
+    """Read the run of `trial`, whose evaluations have `metric`.
+
+    Raises ``DataError`` if the training has not ended.
+    """
+    records = read_records(trial.directory)
     summary = records[-1]
     if summary["kind"] != "summary" or summary["total"] is None:
-        raise DataError(f"{cell.directory} holds no finished training: start the study again.")
+        raise DataError(f"{trial.directory} has no finished training: run bench-study again.")
     total, first = summary["total"], summary["warmup"]
     steady = summary["later_epochs"] or summary["first_epoch"] or total
     start = 0.0
@@ -122,8 +129,9 @@ def read_outcome(cell: Trial, *, metric: str, target: float | None) -> Outcome:
         start = max(0.0, first["seconds"] - first["images"] / steady["images_per_second"])
     waited = total["data_share"] * (total["seconds"] - start)
     scores = [record for record in records if metric in record]
-    return Outcome(
-        cell=cell,
+    reached = [r["elapsed_seconds"] for r in scores if target is not None and r[metric] >= target]
+    return TrialResult(
+        trial=trial,
         seconds=summary["elapsed_seconds"],
         start_seconds=start,
         data_seconds=waited,
@@ -133,12 +141,6 @@ def read_outcome(cell: Trial, *, metric: str, target: float | None) -> Outcome:
         score=scores[-1][metric] if scores else None,
         best=max((record[metric] for record in scores), default=None),
         evaluated=scores[-1]["samples"] if scores else 0,
-        target_seconds=_reached(scores, metric, target),
+        target_seconds=next(iter(reached), None),
         starts=summary["process"] + 1,
     )
-
-
-def _reached(scores: Sequence[Record], metric: str, target: float | None) -> float | None:
-    if target is None:
-        return None
-    return next((each["elapsed_seconds"] for each in scores if each[metric] >= target), None)

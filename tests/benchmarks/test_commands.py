@@ -1,40 +1,40 @@
-"""Benchmarks measure what they say; how fast it is, no test asserts."""
+"""The demo's figure, and options from the environment."""
 
 import tomllib
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.demo.figure import RunFigures, draw_run
+from benchmarks.demo.figure import DemoResult, draw_result
 from benchmarks.report import __main__ as report
+from tests.helpers.run_records import records, write
+from trainer.plotting.curves import open_runs
 
 
-def figures(loader_rate: float) -> RunFigures:
-    intervals = [
-        {"kind": "train", "images": 100, "seconds": 2.0, "data_seconds_max": 0.5},
-        {"kind": "train", "images": 100, "seconds": 2.0, "data_seconds_max": 1.5},
-    ]
-    evaluations = [{"kind": "evaluation", "epoch": epoch, "top1": epoch / 4} for epoch in (1, 2)]
-    return RunFigures.collect(
-        metrics=intervals + evaluations,
-        loader={"median": {"full": loader_rate}},
-        command_seconds={"tools/shard": 1.0, "bench-loader": 2.0, "python": 10.0},
-    )
+def result(folder: Path, loader_rate: float) -> DemoResult:
+    """Of a run of 40 s, of which steps wait for data for 8."""
+    (run,) = open_runs([write(folder / "run", records(seconds=2.0, top1=0.8))])
+    seconds = {"tools/shard": 1.0, "bench-loader": 2.0, "python": 50.0}
+    return DemoResult(run=run, loader_rate=loader_rate, command_seconds=seconds)
 
 
-def test_figures_of_a_run() -> None:
-    run = figures(80.0)
-    assert (run.compute, run.training, run.best_top1) == (100.0, 50.0, 0.5)
-    assert sum(seconds for _, seconds in run.stages) == 13.0
-    assert run.verdict().startswith("Input is the limit: the loader alone gives 80")
-    assert figures(120.0).verdict().startswith("Compute is the limit")
+def test_rates_and_stages_of_the_demo(tmp_path: Path) -> None:
+    demo = result(tmp_path, 4.5)
+    assert demo.steps.images_per_second == pytest.approx(4.0)
+    assert demo.compute_rate == pytest.approx(5.0)
+    assert sum(demo.stages.values()) == pytest.approx(53.0)
+    assert demo.stages["waiting for data"] == pytest.approx(8.0)
+    assert demo.finding().startswith("Input is the bottleneck: the loader gives 4 images/s")
+    faster = replace(demo, loader_rate=6.0)
+    assert faster.finding().startswith("Compute is the bottleneck")
 
 
-def test_the_picture_is_drawn(tmp_path: Path) -> None:
-    path = tmp_path / "run.png"
-    draw_run(figures(80.0), path)
+def test_the_figure_of_the_demo_is_drawn(tmp_path: Path) -> None:
+    path = tmp_path / "demo.png"
+    draw_result(result(tmp_path, 4.5), path)
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
@@ -50,4 +50,4 @@ def test_options_may_come_from_the_environment(script: str) -> None:
 
 def test_an_option_from_the_environment() -> None:
     result = CliRunner(env={"BENCH_VERIFY": "1"}).invoke(report.main, ["none.json"])
-    assert result.exit_code == 1 and "1 of 1 can't be trusted" in result.output
+    assert result.exit_code == 1 and "1 of 1 inputs are invalid" in result.output

@@ -1,4 +1,4 @@
-"""The one command for a GPU: its parts take the options that they get, and none stops another."""
+"""The command for a GPU: its parts accept their options and do not stop each other."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from benchmarks.on_gpu import GpuRun, Part, main, parts, run
 
 
-def test_every_part_takes_its_options(tmp_path: Path) -> None:
+def test_every_part_accepts_its_options(tmp_path: Path) -> None:
     from benchmarks.compute import __main__ as compute
     from benchmarks.loader import __main__ as loader
     from benchmarks.peers import __main__ as peers
@@ -24,23 +24,24 @@ def test_every_part_takes_its_options(tmp_path: Path) -> None:
         "benchmarks.scaling": scaling.main,
         "trainer": trainer.main,
     }
-    asked = GpuRun(src=str(tmp_path), out=str(tmp_path / "out"))
-    found = parts(asked, {"jpeg": tmp_path / "shards"})
-    assert len({part.name for part in found}) == len(found)
-    assert {part.module for part in found} == {*commands, "pytest"}
-    for part in found:
+    config = GpuRun(src=str(tmp_path), out=str(tmp_path / "out"))
+    planned = parts(config, {"jpeg": tmp_path / "shards"})
+    assert len({part.name for part in planned}) == len(planned)
+    assert {part.module for part in planned} == {*commands, "pytest"}
+    for part in planned:
         if part.module in commands:
             # Raises UsageError for options that the command doesn't have, or values out of range.
             commands[part.module].make_context(part.name, [*part.arguments])
 
 
-def test_without_a_gpu_what_only_a_gpu_has_is_left_out(tmp_path: Path) -> None:
+def test_a_cpu_skips_the_sweep_of_the_hardware_decoder(tmp_path: Path) -> None:
     shards = {"jpeg": tmp_path / "shards"}
-    found = {
+    names = {
         device: {part.name for part in parts(GpuRun(src=str(tmp_path), device=device), shards)}
         for device in ("cpu", "cuda")
     }
-    assert found["cuda"] - found["cpu"] == {"sweep-hw-decoder-load"} and found["cpu"]
+    assert names["cuda"] - names["cpu"] == {"sweep-hw-decoder-load"}
+    assert names["cpu"] < names["cuda"]
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,7 @@ def test_without_a_gpu_what_only_a_gpu_has_is_left_out(tmp_path: Path) -> None:
         ("import time; print(1, flush=True); time.sleep(60)", 2, None, "1"),
     ],
 )
-def test_a_part_ends_within_its_limit(
+def test_a_part_is_stopped_at_its_limit(
     tmp_path: Path, code: str, limit_seconds: float, exit_code: int | None, printed: str
 ) -> None:
     # timeit runs its statement in the part's own process.
@@ -61,8 +62,8 @@ def test_a_part_ends_within_its_limit(
     assert printed in (tmp_path / "one.log").read_text()
 
 
-def test_a_used_folder_is_refused(tmp_path: Path) -> None:
+def test_a_used_folder_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "mine").touch()
     result = CliRunner().invoke(main, ["--src", str(tmp_path), "--out", str(tmp_path)])
     assert result.exit_code == 2
-    assert "holds something already" in result.output
+    assert "is not empty: give a new or empty folder" in result.output

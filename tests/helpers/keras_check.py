@@ -1,9 +1,8 @@
-"""Run by test_keras.py where Keras is: ``python -m tests.helpers.keras_check BACKEND SHARDS
-FOLDER``, on TensorFlow by torchrun on two ranks.
+"""Compare Keras with the trainer: ``python -m tests.helpers.keras_check BACKEND SHARDS FOLDER``.
 
-The network is the trainer's, weight for weight: prints the losses of the same steps by both, and
-what else there is to compare, as one line of JSON. ResNets are short: TensorFlow takes seconds to
-trace a block, and more of the same kind say nothing new.
+test_keras.py runs it in the virtualenv of Keras, by torchrun on two ranks for TensorFlow. It prints
+the losses of the same steps by both, and other figures to compare, as one line of JSON. The ResNets
+are short: TensorFlow takes seconds to trace a block.
 """
 
 import itertools
@@ -17,7 +16,7 @@ import torch
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 import trainer.setup
-from benchmarks.keras.job import keras_job
+from benchmarks.keras.run import use_keras
 from trainer.config import Settings
 from trainer.distributed.collectives import World
 from trainer.distributed.process_group import open_world
@@ -27,7 +26,7 @@ from trainer.stop_signals import StopSignal
 from trainer.train import training_batches, training_steps
 
 STEPS = 3
-# With the threads of one of two ranks: TensorFlow takes no other number later.
+# With the threads of one of two ranks: TensorFlow can't change them later.
 ALONE = World(device=torch.device("cpu"), local_world_size=2)
 
 # With the shortcut that a block of another shape has, and without.
@@ -41,38 +40,40 @@ def build_short(name: str, *, classes: int, mean: Any, std: Any, seed: int, **_:
     return Classifier(ResNet(block, numbers, num_classes=classes), mean=mean, std=std)
 
 
-def job_of(shards: str, folder: Path, world: World, **values: Any) -> TrainingRun:
+def build(shards: str, folder: Path, world: World, **values: Any) -> TrainingRun:
     plain = {"shards": shards, "precision": "fp32", "threads": 1, "global_batch_size": 16}
     return build_run(Settings.from_options(**{**plain, **values}, out=str(folder)), world)
 
 
-def losses(job: TrainingRun) -> list[float]:
-    with training_batches(job) as batches:
-        records = itertools.islice(training_steps(job, batches), STEPS)
+def losses(run: TrainingRun) -> list[float]:
+    with training_batches(run) as batches:
+        records = itertools.islice(training_steps(run, batches), STEPS)
         return [record.loss.item() for record in records]
 
 
-def compared(shards: str, folder: Path, backend: str, world: World, model: str) -> dict[str, Any]:
-    """Losses of both, and the largest difference of what their weights say of the same images."""
-    ours, theirs = (job_of(shards, folder, world, model=model) for _ in range(2))
-    keras = keras_job(theirs, backend=backend, feed="shardline")
-    found: dict[str, Any] = {"torch": losses(ours), "keras": losses(keras)}
+def compare(shards: str, folder: Path, backend: str, world: World, model: str) -> dict[str, Any]:
+    """Losses of both, and the largest difference of their logits at the same weights."""
+    ours, theirs = (build(shards, folder, world, model=model) for _ in range(2))
+    keras = use_keras(theirs, backend=backend, feed="shardline")
+    figures: dict[str, Any] = {"torch": losses(ours), "keras": losses(keras)}
     ours.model.network.load_state_dict(keras.model.network.state_dict())
     batch = next(iter(training_batches(ours)))
     ours.model.eval()
     with torch.no_grad():
         logits = ours.model(batch.images), keras.model(batch.images)
-    found["logits"] = (logits[0] - logits[1]).abs().max().item() / logits[0].abs().max().item()
-    return found
+    figures["logits"] = (logits[0] - logits[1]).abs().max().item() / logits[0].abs().max().item()
+    return figures
 
 
 def tf_data(shards: str, folder: Path) -> dict[str, Any]:
-    """The batches of tf.data beside the loader's."""
-    ours = job_of(shards, folder, ALONE, model="resnet18")
-    theirs = keras_job(ours, backend="tensorflow", feed="tf.data")
+    """Differences between the batches of tf.data and those of the loader."""
+    ours = build(shards, folder, ALONE, model="resnet18")
+    theirs = use_keras(ours, backend="tensorflow", feed="tf.data")
     differences, same = [], True
-    with training_batches(ours) as left, training_batches(theirs) as right:
-        for ours_batch, theirs_batch in itertools.islice(zip(left, right, strict=False), STEPS):
+    with training_batches(ours) as loader, training_batches(theirs) as tf_data_loader:
+        for ours_batch, theirs_batch in itertools.islice(
+            zip(loader, tf_data_loader, strict=False), STEPS
+        ):
             same &= ours_batch.targets.equal(theirs_batch.targets)
             same &= bool((ours_batch.samples == theirs_batch.samples).all())
             differences.append(ours_batch.images.int() - theirs_batch.images.int())
@@ -83,21 +84,21 @@ def tf_data(shards: str, folder: Path) -> dict[str, Any]:
 def main(backend: str, shards: str, folder: str) -> None:
     trainer.setup.build_model = build_short
     if backend == "torch":
-        print(json.dumps([compared(shards, Path(folder), backend, ALONE, "resnet50")]))
+        print(json.dumps([compare(shards, Path(folder), backend, ALONE, "resnet50")]))
         return
     with open_world("cpu") as world, StopSignal() as stop:
-        both = compared(shards, Path(folder, "both"), backend, world, "resnet18")
+        both = compare(shards, Path(folder, "both"), backend, world, "resnet18")
         signal.raise_signal(signal.SIGTERM)
-        found = [{**both, "heard": stop.number}]
-        # What one rank does alone is shared out.
-        own = Path(folder, str(world.rank))
+        figures = [{**both, "received": stop.number}]
+        # Each rank does one of the checks of a single rank.
+        rank_folder = Path(folder, str(world.rank))
         if world.rank == 0:
-            found.append(tf_data(shards, own))
+            figures.append(tf_data(shards, rank_folder))
         else:
-            found.append(compared(shards, own, backend, ALONE, "resnet18"))
-        gathered = world.all_gather_objects([found])
+            figures.append(compare(shards, rank_folder, backend, ALONE, "resnet18"))
+        gathered = world.all_gather_objects([figures])
     if world.rank == 0:
-        print(json.dumps([each for own in gathered for each in own]))
+        print(json.dumps([check for checks in gathered for check in checks]))
 
 
 if __name__ == "__main__":

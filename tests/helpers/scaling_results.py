@@ -1,4 +1,4 @@
-"""Results of bench-scaling with known times, and what bench-predict makes of them."""
+"""Results of bench-scaling with given times, and predictions from them."""
 
 import json
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from tests.helpers.cli import invoke
 
 
 def predicted(*arguments: object) -> tuple[list[str], dict[str, Any]]:
-    """What is printed above the JSON line, and that."""
+    """The lines that bench-predict prints before its JSON, and the JSON."""
     result = invoke(main, *arguments)
     assert result.exit_code == 0, result.output
     *lines, line = result.output.splitlines()
@@ -25,10 +25,10 @@ def predicted(*arguments: object) -> tuple[list[str], dict[str, Any]]:
 
 
 def rung(milliseconds: float, ranks: int, wait: float | None = None) -> Rung:
-    step = tuple(each * milliseconds / 1e3 for each in (1.0, 1.02, 0.99))
+    step = tuple(factor * milliseconds / 1e3 for factor in (1.0, 1.02, 0.99))
     return Rung(
         step_seconds=step,
-        rank_seconds=tuple((each,) * ranks for each in step),
+        rank_seconds=tuple((seconds,) * ranks for seconds in step),
         data_seconds=(0.0,) * 3,
         wait_seconds=None if wait is None else (wait,) * 3,
         steps=4,
@@ -36,7 +36,7 @@ def rung(milliseconds: float, ranks: int, wait: float | None = None) -> Rung:
 
 
 def scaling(path: Path, by_ranks: Mapping[int, Mapping[str, float]]) -> Path:
-    """A result of bench-scaling whose steps of 8 images take so many ms."""
+    """Write a result of bench-scaling; `by_ranks`: ranks -> rung -> ms of a step of 8 images."""
     sizes = [
         LadderMeasurement(
             mode="weak",
@@ -44,7 +44,7 @@ def scaling(path: Path, by_ranks: Mapping[int, Mapping[str, float]]) -> Path:
             nodes=1,
             batch_size=8,
             gradient_bytes=26_214_400,
-            rungs={name: rung(each, ranks, 0.0) for name, each in levels.items()},
+            rungs={name: rung(milliseconds, ranks, 0.0) for name, milliseconds in levels.items()},
             rank_cores=tuple((core,) for core in range(ranks)),
         )
         for ranks, levels in by_ranks.items()

@@ -1,4 +1,4 @@
-"""Keras trains the network that the trainer would, weight for weight, on the same batches."""
+"""Keras trains the same network as the trainer, with the same weights, on the same batches."""
 
 import json
 import os
@@ -23,9 +23,9 @@ from benchmarks.measuring.virtualenvs import (
     installed_versions,
 )
 
-# Of float32's: a loss is a mean of few numbers, the sums in it come in another order.
+# Of float32: sums in another order.
 TOLERANCE = 1e-5
-# After steps, which rounding errors grow with.
+# After several steps, over which rounding errors grow.
 STEPS_TOLERANCE = 5e-3
 
 
@@ -43,7 +43,7 @@ def keras_python() -> str:
 def checks(
     keras_python: str, digits_shards: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, list[dict[str, Any]]]:
-    """What ``keras_check`` says on each backend; both at once, which have a core each to start."""
+    """The output of ``keras_check`` for each backend; both run at once, on a core each."""
     folder = tmp_path_factory.mktemp("keras")
     launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     starts = {"tensorflow": launch, "torch": ()}
@@ -64,62 +64,62 @@ def checks(
             stderr=subprocess.PIPE,
             text=True,
         )
-    said = {backend: process.communicate() for backend, process in running.items()}
+    outputs = {backend: process.communicate() for backend, process in running.items()}
     for backend, process in running.items():
-        assert process.returncode == 0, said[backend][1]
-    return {backend: json.loads(lines.splitlines()[-1]) for backend, (lines, _) in said.items()}
+        assert process.returncode == 0, outputs[backend][1]
+    return {backend: json.loads(lines.splitlines()[-1]) for backend, (lines, _) in outputs.items()}
 
 
-def same_steps(found: dict[str, Any]) -> None:
-    first, *later = found["torch"]
-    assert found["keras"][0] == pytest.approx(first, rel=TOLERANCE)
-    assert found["keras"][1:] == pytest.approx(later, rel=STEPS_TOLERANCE)
-    assert len(set(found["torch"])) == len(found["torch"])
-    assert found["logits"] < TOLERANCE
+def same_steps(figures: dict[str, Any]) -> None:
+    first, *later = figures["torch"]
+    assert figures["keras"][0] == pytest.approx(first, rel=TOLERANCE)
+    assert figures["keras"][1:] == pytest.approx(later, rel=STEPS_TOLERANCE)
+    assert len(set(figures["torch"])) == len(figures["torch"])
+    assert figures["logits"] < TOLERANCE
 
 
-def test_two_workers_of_tensorflow_step_as_two_ranks_do(checks: dict[str, Any]) -> None:
+def test_two_tensorflow_workers_train_like_two_ranks(checks: dict[str, Any]) -> None:
     first, _, second, _ = checks["tensorflow"]
     same_steps(first)
     same_steps(second)
-    # Each rank has its own half of the batch, and hears when it is to stop.
+    # Each rank trains on its half of the batch, and receives the stop signal.
     assert first["torch"] != second["torch"]
-    assert first["heard"] == second["heard"] == signal.SIGTERM
+    assert first["received"] == second["received"] == signal.SIGTERM
 
 
 def test_keras_on_tensorflow_is_the_same_network(checks: dict[str, Any]) -> None:
-    *_, alone = checks["tensorflow"]
-    same_steps(alone)
+    *_, single = checks["tensorflow"]
+    same_steps(single)
 
 
-def test_tf_data_gives_the_loader_s_batches(checks: dict[str, Any]) -> None:
-    found = checks["tensorflow"][1]
-    assert found["same_samples"] and found["largest"] <= 1 and found["mean"] < 0.05
+def test_tf_data_gives_the_batches_of_the_loader(checks: dict[str, Any]) -> None:
+    figures = checks["tensorflow"][1]
+    assert figures["same_samples"] and figures["largest"] <= 1 and figures["mean"] < 0.05
 
 
 def test_keras_on_torch_is_the_same_network(checks: dict[str, Any]) -> None:
-    (found,) = checks["torch"]
-    same_steps(found)
+    (figures,) = checks["torch"]
+    same_steps(figures)
 
 
-def test_frameworks_stand_beside_each_other(
+def test_bench_frameworks_reports_failed_frameworks(
     digits_shards: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Keras's environment is this one, without Keras; what a process can't do it says."""
-    ours = Virtualenv(versions={"keras": "3"})
-    monkeypatch.setattr(frameworks, "prepare_keras", lambda folder: ours)
+    """Keras's virtualenv is this one; its process rejects --optimizer."""
+    virtualenv = Virtualenv(versions={"keras": "3"})
+    monkeypatch.setattr(frameworks, "prepare_keras", lambda folder: virtualenv)
     arguments = ("--shards", str(digits_shards), "--model", "resnet18", "--global-batch-size", "8")
     arguments += ("--runs", "1", "--warmup", "0", "--seconds", "0.1")
-    chosen = ("--frameworks", "pytorch", "--frameworks", "keras", "--optimizer", "adamw")
-    result = CliRunner().invoke(main, [*arguments, *chosen])
+    selected = ("--frameworks", "pytorch", "--frameworks", "keras", "--optimizer", "adamw")
+    result = CliRunner().invoke(main, [*arguments, *selected])
     assert result.exit_code == 0, result.output
     bundle: dict[str, Any] = json.loads(result.output.splitlines()[-1])
     assert bundle["median"].keys() == {"PyTorch"} and bundle["figures"]["PyTorch"]["first_loss"] > 1
-    assert "isn't told --optimizer here" in bundle["absent"]["Keras on TensorFlow"]
+    assert "--optimizer is not supported with Keras" in bundle["absent"]["Keras on TensorFlow"]
 
 
-def test_the_finding_is_of_runs_that_followed_each_other() -> None:
+def test_the_finding_compares_runs_of_the_same_round() -> None:
     rates = {"pytorch": (100.0, 50.0, 50.0), "keras": (50.0, 25.0, 100.0)}
     rows = [Measurement(name=FRAMEWORKS[key].name, values=values) for key, values in rates.items()]
-    assert "rate of PyTorch: Keras on TensorFlow 0.50" in str(frameworks.finding(rows))
-    assert frameworks.finding(rows[:1]) is None
+    assert "rate of PyTorch: Keras on TensorFlow 0.50" in str(frameworks.find_ratios(rows))
+    assert frameworks.find_ratios(rows[:1]) is None

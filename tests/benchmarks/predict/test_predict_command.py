@@ -9,9 +9,10 @@ from click.testing import CliRunner
 from benchmarks.compute import __main__ as compute
 from benchmarks.measuring.result_file import read_bundle, seal
 from benchmarks.predict.__main__ import main
-from benchmarks.predict.baseline import read_one_rank
-from benchmarks.predict.network_probe import BUCKET, LITTLE, fit_link, measured_network
+from benchmarks.predict.baseline import read_baseline
+from benchmarks.predict.network_probe import measure_network
 from benchmarks.predict.networks import LINKS, Network
+from benchmarks.predict.probe_steps import BUCKET, LATENCY, fit_link
 from benchmarks.scaling.record import LOADER, LOCKSTEP, NO_ALL_REDUCE, SYNTHETIC, WARM
 from pipeline.errors import DataError
 from tests.helpers.cli import invoke
@@ -19,7 +20,7 @@ from tests.helpers.scaling_results import predicted, scaling
 
 
 @pytest.fixture(scope="module")
-def one(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def compute_result(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A result of bench-compute on one rank."""
     output = tmp_path_factory.mktemp("one") / "compute.json"
     model = ("--model", "squeezenet1_1", "--image-size", "32", "--batch-size", "2")
@@ -29,27 +30,29 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return output
 
 
-def test_from_one_rank_s_compute(one: Path, tmp_path: Path) -> None:
+def test_a_prediction_from_bench_compute(compute_result: Path, tmp_path: Path) -> None:
     output = tmp_path / "prediction.json"
-    lines, record = predicted(one, "--ranks-per-node", 4, "--output", output)
+    lines, record = predicted(compute_result, "--ranks-per-node", 4, "--output", output)
     assert read_bundle(output) == record
     assert list(record["median"]) == ["1 rank", *(f"{2**n:,} ranks" for n in range(1, 11))]
-    rates = read_bundle(one)["values"]["channels-last, batch 2"]
+    rates = read_bundle(compute_result)["values"]["channels-last, batch 2"]
     assert record["values"]["1 rank"] == pytest.approx(rates)
-    alone, *more = record["predictions"]
-    assert alone["efficiency"] == 1
-    efficiencies = [each["efficiency"] for each in more]
+    single, *several = record["predictions"]
+    assert single["efficiency"] == 1
+    efficiencies = [row["efficiency"] for row in several]
     assert efficiencies == sorted(efficiencies, reverse=True) and efficiencies[0] < 1
-    assert [each["nodes"] for each in more] == [1, 1, *(2**n for n in range(1, 9))]
+    assert [row["nodes"] for row in several] == [1, 1, *(2**n for n in range(1, 9))]
     assert record["rank"]["gradient_bytes"] == 4 * 1_235_496
     assert record["checks"] == []
     printed = "\n".join(lines)
     assert all(assumption in printed for assumption in record["assumptions"])
-    assert "Input was not measured" in printed and "gloo-loopback: 1 GB/s, 200 us a hop" in printed
-    assert lines[-1] == record["finding"] and "nothing was measured to compare" in lines[-1]
+    assert (
+        "Input was not measured" in printed and "gloo-loopback: 1 GB/s, 200 us per hop" in printed
+    )
+    assert lines[-1] == record["finding"] and "no measurement to compare" in lines[-1]
 
 
-def test_the_error_is_that_beside_what_was_measured(tmp_path: Path) -> None:
+def test_a_prediction_is_compared_with_measurements(tmp_path: Path) -> None:
     path = scaling(
         tmp_path / "scaling.json",
         {
@@ -71,38 +74,38 @@ def test_the_error_is_that_beside_what_was_measured(tmp_path: Path) -> None:
     assert synthetic["predicted"] == pytest.approx(16 / 0.110)
     assert fed["measured"] == pytest.approx(16 / 0.130)
     assert fed["error"] == pytest.approx(0, abs=1e-9)
-    assert "the error is 0.0% at most" in record["finding"]
+    assert "the largest error against a measurement is 0.0%" in record["finding"]
     _, again = predicted(path, "--network-of", output, "--max-ranks", 2)
     assert again["network"] == record["network"] and again["median"] == record["median"]
 
 
-def test_the_first_limit_from_size_to_size(tmp_path: Path) -> None:
+def test_the_first_limit_by_number_of_ranks(tmp_path: Path) -> None:
     """On eight cores a node's loaders are fast enough for four ranks of two cores each."""
     path = scaling(tmp_path / "s.json", {1: {SYNTHETIC: 100, LOADER: 80, WARM: 100}})
     nodes = ("--ranks-per-node", 8, "--cores-per-node", 4, "--between", "0.05,100")
     _, record = predicted(path, *nodes, "--max-ranks", 64)
-    limits = [each["limit"] for each in record["predictions"]]
+    limits = [row["limit"] for row in record["predictions"]]
     assert limits == ["compute"] * 3 + ["input"] + ["communication"] * 3
     assert record["finding"].startswith(
         "Compute is the first limit up to 4 ranks, then input up to 8, then communication up to 64:"
     )
 
 
-def test_a_link_is_fitted_to_what_was_measured() -> None:
+def test_a_link_is_fitted_to_measurements() -> None:
     network = Network(ranks_per_node=4, within=LINKS["pcie-4"], between=LINKS["pcie-4"])
-    sizes = {LITTLE: 4, BUCKET: 25 * 2**20}
+    sizes = {LATENCY: 4, BUCKET: 25 * 2**20}
     seconds = {name: network.all_reduce_seconds(size, 4) for name, size in sizes.items()}
     link = fit_link(seconds, sizes, ranks=4, core_share=0.0, name="x")
     assert link.bandwidth_gb_per_second == pytest.approx(31.5, rel=1e-3)
     assert link.latency_us == pytest.approx(5.7, rel=1e-3)
     with pytest.raises(DataError, match="26,214,400 bytes take no longer than 4"):
-        fit_link({LITTLE: 1, BUCKET: 1}, sizes, ranks=4, core_share=0.0, name="x")
+        fit_link({LATENCY: 1, BUCKET: 1}, sizes, ranks=4, core_share=0.0, name="x")
 
 
-def test_the_network_of_this_machine(one: Path) -> None:
+def test_the_network_of_this_machine(compute_result: Path) -> None:
     stated = Network(ranks_per_node=2, within=LINKS["nvlink-4"], between=LINKS["ethernet-100"])
-    rank = read_one_rank([one], batch_size=None, gradient_bytes=None)
-    network = measured_network(stated, rank, seconds=0.01)
+    baseline = read_baseline([compute_result], batch_size=None, gradient_bytes=None)
+    network = measure_network(stated, baseline, seconds=0.01)
     assert network.between == stated.between and network.slowdown >= 1
     link = network.within
     assert link.bandwidth_gb_per_second > 0 and link.latency_us > 0
@@ -121,17 +124,17 @@ def test_links_are_listed() -> None:
     [
         ((), 2, "Missing argument 'RESULTS...'"),
         (("none.json",), 1, "none.json can't be read"),
-        (("other.json",), 2, "other.json is of another benchmark: Give one result of bench-scal"),
+        (("other.json",), 2, "other.json is a result of another benchmark. Give one"),
         (("two.json",), 2, "A prediction starts from one rank"),
         (("two.json", "two.json"), 2, "Give one result of bench-scaling"),
-        (("two.json", "--between", "slow"), 2, "--between slow: give GB/s and us like 25,5"),
+        (("two.json", "--between", "slow"), 2, "--between slow is not a link: give GB/s and us"),
         (("two.json", "--max-ranks", "0"), 2, "--max-ranks must be at least 1, not 0"),
         (("one.json", "--gradient-mb", "inf"), 2, "--gradient-mb must be at least 1e-06, not inf"),
-        (("two.json", "--within", "1,1", "--measure-network"), 2, "give one of them"),
-        (("one.json", "--network-of", "one.json"), 2, "give a result of bench-predict"),
+        (("two.json", "--within", "1,1", "--measure-network"), 2, "exclude each other"),
+        (("one.json", "--network-of", "one.json"), 2, "one.json is not a result of bench-predict"),
     ],
 )
-def test_bench_predict_refuses(
+def test_bench_predict_rejects(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     arguments: tuple[str, ...],
@@ -148,7 +151,7 @@ def test_bench_predict_refuses(
     assert sentence in " ".join(result.output.split())
 
 
-def test_a_batch_size_that_was_not_measured(one: Path) -> None:
-    result = invoke(main, one, "--batch-size", 64)
+def test_a_batch_size_that_was_not_measured_is_rejected(compute_result: Path) -> None:
+    result = invoke(main, compute_result, "--batch-size", 64)
     assert result.exit_code == 2
-    assert "--batch-size 64 was not measured, but 2." in result.output
+    assert "--batch-size 64 was not measured, choose from: 2." in result.output

@@ -1,4 +1,4 @@
-"""bench-report: one page from sealed results and runs, seen by a browser."""
+"""bench-report: one page of results and runs, checked in a browser."""
 
 import json
 import re
@@ -41,8 +41,8 @@ def measured(
 
 
 def loader(path: Path, full: float, *, threads: int = 8, **facts: Any) -> Path:
-    """Whose stages are nearly as fast as the last."""
-    rates = {name: 10 * full - place * 2.25 * full for place, name in enumerate(STAGES)}
+    """A result of bench-loader with `full` images/s."""
+    rates = {name: 10 * full - index * 2.25 * full for index, name in enumerate(STAGES)}
     return measured(
         path,
         rates | {COLD[FULL]: full / 2},
@@ -70,26 +70,26 @@ def sweep(path: Path, name: str, rates: Mapping[str, float]) -> Path:
 
 
 def trainings(path: Path) -> Path:
-    """Whole trainings, of which the second has nothing to be evaluated on."""
-    known = {"global_batch_size": 64, "seconds": 75.0, "epochs": 2.0, "metric": "top1"}
+    """Trainings, the second without evaluations."""
+    common = {"global_batch_size": 64, "seconds": 75.0, "epochs": 2.0, "metric": "top1"}
     rates = {"strong, 1 rank": 100.0, "strong, 2 ranks": 180.0}
     scores = (0.75, None)
     rows = [
-        {**known, "images_per_second": rate, "final": score, "best": score}
+        {**common, "images_per_second": rate, "final": score, "best": score}
         for rate, score in zip(rates.values(), scores, strict=True)
     ]
     return measured(path, rates, kind=TRAININGS, trainings=rows)
 
 
-def page(*paths: Path) -> Page:
+def build(*paths: Path) -> Page:
     return build_page(read_inputs(paths))
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def full_page(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The page of a result of each benchmark, a sweep, and two runs: its folder, and what was
     printed."""
-    tmp_path = tmp_path_factory.mktemp("whole")
+    tmp_path = tmp_path_factory.mktemp("full_page")
     by_ranks = {
         1: {SYNTHETIC: 100, LOADER: 60, WARM: 105, COLD_FILES: 150},
         2: {
@@ -103,7 +103,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     }
     scaled = scaling(tmp_path / "scaling.json", by_ranks)
     predicted(scaled, "--output", tmp_path / "prediction.json")
-    given = (
+    inputs = (
         loader(tmp_path / "loader.json", 80.0),
         compute(tmp_path / "compute.json", 75.0),
         scaled,
@@ -114,19 +114,19 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         write(tmp_path / "a<b", records(seconds=2.0, top1=0.8)),
         write(tmp_path / "slow", records(seconds=4.0, top1=0.6)),
     )
-    result = invoke(main, *given, "--out", tmp_path / "report")
+    result = invoke(main, *inputs, "--out", tmp_path / "report")
     assert result.exit_code == 0, result.output
     return tmp_path / "report", result.output
 
 
-def test_a_page_of_everything(whole: tuple[Path, str]) -> None:
-    folder, printed = whole
-    assert "Not among what was given" not in printed
-    verdict, *_ = printed.splitlines()
-    assert verdict.startswith("On 2 ranks compute-bound: computing takes 84% of the step; ")
+def test_a_page_of_everything(full_page: tuple[Path, str]) -> None:
+    folder, printed = full_page
+    assert "Not included" not in printed
+    headline, *_ = printed.splitlines()
+    assert headline.startswith("On 2 ranks compute-bound: 84% of the step is the model's; it gets")
     markdown = (folder / "report.md").read_text()
     html = (folder / "report.html").read_text()
-    assert markdown.startswith(f"# {verdict}\n")
+    assert markdown.startswith(f"# {headline}\n")
     titles = re.findall(r"<h2>(.*)</h2>", html)
     assert re.findall(r"^## (.*)$", markdown, re.MULTILINE) == titles
     pictures = re.findall(r"\]\((.*)\.png\)", markdown)
@@ -134,18 +134,18 @@ def test_a_page_of_everything(whole: tuple[Path, str]) -> None:
     for name in pictures:
         assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert "2 ranks are 1.75 times as fast as 1 (weak scaling)" in html
-    assert "Efficiency at 2 ranks is 88%; most is lost to communication (7%)" in html
+    assert "Efficiency at 2 ranks is 88%; the largest loss is communication (7%)" in html
     assert "cache host: 160.0 images/s" in html
     assert "| strong, 1 rank | 64 | 1:15 | 2.00 | 100.0 | 75.00% | 75.00% |" in markdown
     assert "| strong, 2 ranks | 64 | 1:15 | 2.00 | 180.0 | - | - |" in markdown
-    assert titles[-2:] == ["Other measurements", "Machine, versions, commands"]
+    assert titles[-2:] == ["Other measurements", "Machine, versions and commands"]
     assert "a&lt;b" in html and "a<b" not in html
     assert "Top-1 of 75% after 0:40 (a&lt;b); not reached by slow" in html
 
 
-def test_the_page_needs_nothing_else(whole: tuple[Path, str]) -> None:
-    """No script, no address but the names of XML's languages, no id twice."""
-    html = (whole[0] / "report.html").read_text()
+def test_the_page_is_self_contained(full_page: tuple[Path, str]) -> None:
+    """No script, no address except the XML namespaces, no duplicate id."""
+    html = (full_page[0] / "report.html").read_text()
     addresses = set(re.findall(r"\w+://[^\"'\s)]*", html))
     assert addresses == {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
     assert "<script" not in html and "@import" not in html
@@ -155,42 +155,42 @@ def test_the_page_needs_nothing_else(whole: tuple[Path, str]) -> None:
     assert html.count("currentColor") > 100 and "#010203" not in html
 
 
-def test_a_browser_shows_it(whole: tuple[Path, str], tmp_path: Path) -> None:
+def test_a_browser_shows_it(full_page: tuple[Path, str], tmp_path: Path) -> None:
     names = ("chromium", "chromium-browser", "google-chrome")
-    browser = next((found for name in names if (found := shutil.which(name))), None)
+    browser = next((path for name in names if (path := shutil.which(name))), None)
     if browser is None:
         pytest.skip(f"needs a browser: {', '.join(names)}")
-    path = whole[0] / "report.html"
-    shown, complaints, requests = browsed(browser, path, tmp_path)
+    path = full_page[0] / "report.html"
+    document, complaints, requests = open_in_browser(browser, path, tmp_path)
     assert not complaints and requests == 0
     html = path.read_text()
     for tag in ("<svg", "<table", "<h2", "<h3", "<details"):
-        assert shown.count(tag) == html.count(tag) > 0
-    # What is wrong would have been seen.
+        assert document.count(tag) == html.count(tag) > 0
+    # The check finds errors and requests.
     broken = tmp_path / "broken.html"
     broken.write_text('<img src="http://example.com/x.png"><script>missing()</script>')
-    _, complaints, requests = browsed(browser, broken, tmp_path)
+    _, complaints, requests = open_in_browser(browser, broken, tmp_path)
     assert len(complaints) == 1 and "missing is not defined" in complaints[0]
     assert requests == 1
 
 
-def browsed(browser: str, path: Path, folder: Path) -> tuple[str, list[str], int]:
-    """The document as the browser has it, what it finds wrong, and how often the document asks for
-    something from the network, which isn't there."""
+def open_in_browser(browser: str, path: Path, folder: Path) -> tuple[str, list[str], int]:
+    """The document in the browser, its errors, and the number of its requests to
+    the network, which is unreachable."""
     log = folder / "network.json"
-    alone = ("--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'user'}")
+    headless = ("--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'user'}")
     no_network = ("--host-resolver-rules=MAP * ~NOTFOUND", f"--log-net-log={log}")
     done = subprocess.run(
-        [browser, *alone, *no_network, "--enable-logging=stderr", "--dump-dom", path.as_uri()],
+        [browser, *headless, *no_network, "--enable-logging=stderr", "--dump-dom", path.as_uri()],
         capture_output=True,
         text=True,
         timeout=120,
         check=True,
     )
     complaints = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    # The browser's own requests have none.
+    # The browser's own requests have no initiator.
     origins = re.findall(r'"initiator":"([^"]*)"', log.read_text())
-    return done.stdout, complaints, sum(each != "not an origin" for each in origins)
+    return done.stdout, complaints, sum(origin != "not an origin" for origin in origins)
 
 
 CACHE = {"cache none": 100.0, "cache host": 150.0}
@@ -198,71 +198,75 @@ FORMATS = {"as it is": 100.0, "JPEG q90, 256 px": 200.0, "PNG": 40.0}
 
 
 @pytest.mark.parametrize(
-    ("threads", "ways"),
+    ("threads", "remedies"),
     [
-        (1, "more than 1 thread (this machine has 1 core)"),
+        (
+            1,
+            "more than 1 thread (this machine has 1 core) or shards with `--encode jpeg "
+            "--shortest-side`",
+        ),
         (8, "more than 10 threads or shards with `--encode jpeg --shortest-side`"),
     ],
 )
-def test_the_verdict_says_what_would_lift_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int, ways: str
+def test_the_headline_names_remedies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int, remedies: str
 ) -> None:
     monkeypatch.setattr("benchmarks.measuring.provenance.available_cores", lambda: 2 * threads - 1)
     model = compute(tmp_path / "compute.json", 5600.0)
-    found = page(loader(tmp_path / "loader.json", 4100.0, threads=threads), model)
-    sentence = "Input-bound: the loader gives 4,100 images/s, the model could take 5,600; "
-    assert found.verdict.startswith(sentence + ways)
-    assert found.verdict.endswith("would lift it.")
+    built = build(loader(tmp_path / "loader.json", 4100.0, threads=threads), model)
+    sentence = "Input-bound: the loader gives 4,100 images/s, the model trains at 5,600; remedies: "
+    assert built.headline == f"{sentence}{remedies}."
 
 
-def test_sweeps_say_what_lifts_it(tmp_path: Path) -> None:
-    given = [loader(tmp_path / "loader.json", 100.0), compute(tmp_path / "compute.json", 150.0)]
-    swept = [
+def test_sweeps_are_remedies(tmp_path: Path) -> None:
+    results = [loader(tmp_path / "loader.json", 100.0), compute(tmp_path / "compute.json", 150.0)]
+    sweeps = [
         sweep(tmp_path / "cache.json", "cache", CACHE),
         sweep(tmp_path / "format.json", "format", FORMATS),
     ]
-    assert page(*given, *swept).verdict.endswith(
+    assert build(*results, *sweeps).headline.endswith(
         "or `--cache host` (1.5 times the rate) or shards stored as JPEG q90, 256 px (2 times the "
-        "rate) would lift it."
+        "rate)."
     )
     slower = sweep(tmp_path / "cache.json", "cache", CACHE | {"cache host": 90.0})
-    assert "--cache" not in page(*given, slower).verdict
+    assert "--cache" not in build(*results, slower).headline
 
 
-def test_what_was_not_given_is_left_out(tmp_path: Path) -> None:
+def test_a_page_of_a_part_of_the_results(tmp_path: Path) -> None:
     path = loader(tmp_path / "loader.json", 100.0)
-    found = page(path)
-    assert [section.title for section in found.sections] == [
-        "The loader",
-        "Machine, versions, commands",
+    built = build(path)
+    assert [section.title for section in built.sections] == [
+        "Loader",
+        "Machine, versions and commands",
     ]
-    assert found.absent == (
-        "Not among what was given: the model alone (bench-compute), more ranks (bench-scaling), a "
+    assert built.absent == (
+        "Not included: the model (bench-compute), scaling (bench-scaling), a "
         "prediction (bench-predict), time to accuracy (the folder of a run)."
     )
     finding = json.loads(path.read_text())["finding"]
-    assert found.verdict == finding[0].upper() + finding[1:]
-    run = page(write(tmp_path / "run", records(seconds=2.0)))
-    assert [section.title for section in run.sections] == ["Training"]
-    assert run.verdict == "Input-bound: run waits for data for 20% of its time (4.000 images/s)."
+    assert built.headline == finding[0].upper() + finding[1:]
+    run = build(write(tmp_path / "run", records(seconds=2.0)))
+    assert [section.title for section in run.sections] == ["Training runs"]
+    assert run.headline == "Input-bound: run waits for data 20% of the time (4.000 images/s)."
 
 
-def test_a_folder_stands_for_what_it_holds(tmp_path: Path) -> None:
+def test_a_folder_of_results_and_runs(tmp_path: Path) -> None:
     loader(tmp_path / "loader.json", 100.0)
     write(tmp_path / "run", records(seconds=2.0))
-    found = read_inputs([tmp_path])
-    assert [result.name for result in found.results] == ["loader"]
-    assert [run.name for run in found.runs] == ["run"]
-    assert "loader.json is as it was measured" in invoke(main, "--verify", tmp_path).output
+    inputs = read_inputs([tmp_path])
+    assert [result.name for result in inputs.results] == ["loader"]
+    assert [run.name for run in inputs.runs] == ["run"]
+    assert "loader.json is unchanged" in invoke(main, "--verify", tmp_path).output
 
 
-def test_both_alone(tmp_path: Path) -> None:
-    found = page(loader(tmp_path / "loader.json", 900.0), compute(tmp_path / "compute.json", 12.0))
-    assert found.verdict == (
-        "Compute-bound: the model takes 12.00 images/s, the loader gives 900.0, 75 times as many."
+def test_loader_and_model_without_a_training(tmp_path: Path) -> None:
+    built = build(loader(tmp_path / "loader.json", 900.0), compute(tmp_path / "compute.json", 12.0))
+    assert built.headline == (
+        "Compute-bound: the model trains at 12.00 images/s, the loader gives 900.0, 75 times as "
+        "many."
     )
-    assert found.sections[0].panels[0].title == (
-        "The model alone gives 12.00 images/s, the loader alone 75 times as many"
+    assert built.sections[0].panels[0].title == (
+        "The model gives 12.00 images/s, the loader 75 times as many"
     )
 
 
@@ -273,15 +277,15 @@ def edited(path: Path) -> Path:
     return path
 
 
-def test_edited_results_are_refused(tmp_path: Path) -> None:
+def test_edited_results_are_rejected(tmp_path: Path) -> None:
     sound, faked = loader(tmp_path / "a.json", 100.0), edited(loader(tmp_path / "b.json", 100.0))
     result = invoke(main, "--verify", sound)
-    assert result.exit_code == 0 and f"{sound} is as it was measured: " in result.output
+    assert result.exit_code == 0 and f"{sound} is unchanged: " in result.output
     result = invoke(main, "--verify", faked, sound)
     assert result.exit_code == 1
     assert f"{faked} was edited or damaged after it was measured" in result.output
-    assert f"{sound} is as it was measured" in result.output
-    assert "1 of 2 can't be trusted." in result.output
+    assert f"{sound} is unchanged" in result.output
+    assert "1 of 2 inputs are invalid." in result.output
     result = invoke(main, sound, faked, "--out", tmp_path / "report")
     assert result.exit_code == 1 and "was edited or damaged" in result.output
     assert not (tmp_path / "report").exists()
@@ -293,12 +297,12 @@ def test_edited_results_are_refused(tmp_path: Path) -> None:
         ((), 2, "Missing argument 'RESULTS...'"),
         (("none.json",), 1, "none.json can't be read"),
         (("empty",), 1, "empty holds no run"),
-        (("--verify", "empty", "run"), 1, "1 of 2 can't be trusted"),
+        (("--verify", "empty", "run"), 1, "1 of 2 inputs are invalid"),
         (("run", "run"), 2, "A run is given twice"),
         (("run", "--out", "run/metrics.jsonl"), 1, "run/metrics.jsonl can't be written"),
     ],
 )
-def test_bench_report_refuses(
+def test_bench_report_rejects(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     arguments: tuple[str, ...],
@@ -313,9 +317,11 @@ def test_bench_report_refuses(
     assert sentence in " ".join(result.output.split())
 
 
-def test_a_panel_is_the_same_text_again() -> None:
-    panel = Panel(name="x", title="It is so", shows='a "line"', draw=lambda axes: axes.plot([1, 2]))
+def test_a_panel_gives_the_same_svg_again() -> None:
+    panel = Panel(
+        name="x", title="A line", description='a "line"', draw=lambda axes: axes.plot([1, 2])
+    )
     svg = as_svg(panel)
     assert svg == as_svg(panel)
-    assert svg.startswith('<svg role="img" aria-label="a &quot;line&quot;"')
+    assert svg.startswith('<svg role="img" aria-label="a &#34;line&#34;"')
     assert 'width="' not in svg.partition(">")[0]
