@@ -77,6 +77,11 @@ def draw_result(result: DemoResult, path: Path) -> None:
         axes = figure.subplot_mosaic(grid, height_ratios=[3, 1])
         named_rates = dict(zip(RATE_COLORS, rates, strict=True))
         bars_panel("rates", "", named_rates, colors=[*RATE_COLORS.values()]).draw(axes["rates"])
+        # The loader is hundreds of times as fast as the model.
+        axes["rates"].set_xscale("log")
+        axes["rates"].xaxis.set_major_formatter("{x:,.0f}")
+        axes["rates"].set_xlim(min(rates) / 3, max(rates) * 4)
+        axes["rates"].set_xlabel("images/s (log scale)")
         axes["rates"].set_title(f"Training reaches {share:.0%} of the slower of loader and model")
         accuracy.draw(axes["accuracy"])
         axes["accuracy"].set_title(accuracy.title)
