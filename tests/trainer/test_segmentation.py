@@ -165,7 +165,7 @@ def test_goes_on_with_the_same_bits_around_a_damaged_mask(
         (("--model", "fcn_resnet51"), "no model of segmentation 'fcn_resnet51'.*fcn_resnet50"),
         (("--model", "tiny_pixelwise", "--target-top1", "0.9"), "--target-top1 is for classif"),
         (("--model", "tiny_pixelwise", "--mixup-alpha", "0.2"), "stored for segmentation"),
-        (("--model", "tiny_pixelwise", "--cache", "host"), "--cache host keeps images without"),
+        (("--model", "tiny_pixelwise", "--cache", "host"), "--cache host does not cache masks"),
     ],
 )
 def test_what_makes_no_sense_is_refused(
