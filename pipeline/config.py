@@ -27,9 +27,8 @@ class PipelineConfig(Options):
 
     All fields have defaults and must be passed by name. Sizes are in px, ranges are (low, high),
     probabilities and fractions from 0 to 1. Only `shards`, `cache_dir` and `cache_size` say where
-    the data is: ``open_dataset`` reads them, ``Dataset`` takes them as arguments. A field
-    changes neither the samples nor the pixels if it is one of `threads`, `prefetch`, `read_ahead`,
-    `cache`, `stall_timeout`.
+    the data is: ``open_dataset`` reads them, ``Dataset`` takes them as arguments. `threads`,
+    `prefetch`, `read_ahead`, `cache` and `stall_timeout` change neither samples nor pixels.
 
     Raises:
         MisuseError: a value is out of its range, or two options exclude each other.

@@ -26,7 +26,9 @@ def test_three_ranks_see_the_same_samples_as_one(
 ) -> None:
     # The last steps straddle the end of the first epoch.
     begin = 1600 - 48 * 2
-    one_rank = rank_watcher.watch(str(digits_shards), global_batch_size=48, position=begin, steps=4)
+    one_rank = rank_watcher.record_ranks(
+        str(digits_shards), global_batch_size=48, position=begin, steps=4
+    )
     out = tmp_path / "view.json"
     words = (rank_watcher.__file__, digits_shards, out, 48, begin + 48, 3)
     exit_code, output = Torchrun(loaded, 3, *words, folder=tmp_path).end()

@@ -168,7 +168,7 @@ def test_resumes_bitwise_with_a_damaged_mask(
         (("--model", "fcn_resnet51"), "fcn_resnet51: no such segmentation model.*fcn_resnet50"),
         (("--model", "tiny_pixelwise", "--target-top1", "0.9"), "--target-top1 needs a classif"),
         (("--model", "tiny_pixelwise", "--mixup-alpha", "0.2"), "stored for segmentation"),
-        (("--model", "tiny_pixelwise", "--cache", "host"), "--cache host keeps images without"),
+        (("--model", "tiny_pixelwise", "--cache", "host"), "--cache host does not cache masks"),
     ],
 )
 def test_rejects_invalid_options(
