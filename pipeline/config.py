@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.errors import MisuseError
-from pipeline.machine import available_cores
+from pipeline.machine_limits import available_cores
 from pipeline.options import (
     COUNT,
     FRACTION,

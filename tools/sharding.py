@@ -18,7 +18,7 @@ import click
 import numpy as np
 
 from pipeline.errors import DataError
-from pipeline.machine import available_cores
+from pipeline.machine_limits import available_cores
 from pipeline.storage.manifest import Manifest
 from tools.commands import INTERRUPTED_EXIT_CODE
 from tools.config import ShardConfig
@@ -36,11 +36,11 @@ from tools.pixel_tables.collect import collect_pixels
 from tools.workers import Workers
 from tools.writing.block_encoding import prepare_worker
 from tools.writing.blocks import BlockSettings
+from tools.writing.output_folder import Store, is_full
 from tools.writing.plan import Plan, make_plan
 from tools.writing.sampling import SAMPLED_IMAGES, sample_bytes, sample_costs
 from tools.writing.shard_plan import ShardPlan, measured_every, plan_shards, spread
 from tools.writing.shard_run import ShardRun
-from tools.writing.store import Store, is_full
 
 
 def make_shards(config: ShardConfig) -> Manifest | None:

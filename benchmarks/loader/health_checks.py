@@ -14,7 +14,7 @@ from PIL import Image
 from benchmarks.datasets.reencoded import stored_images
 from benchmarks.measuring.text import counted
 from pipeline.config import PipelineConfig
-from pipeline.machine import available_cores
+from pipeline.machine_limits import available_cores
 from pipeline.plan.audit import measure_quality
 from pipeline.plan.plan import order_of
 from pipeline.storage.dataset import SplitIndex

@@ -19,7 +19,7 @@ from benchmarks.measuring.table import ColumnFormats, figure_columns, report
 from pipeline.build import group_steps, train_loader
 from pipeline.config import PipelineConfig, open_dataset, resolve_sizes
 from pipeline.loader import Loader
-from pipeline.machine import available_bytes
+from pipeline.machine_limits import available_bytes
 from pipeline.plan.step_groups import max_lookahead
 from pipeline.storage.dataset import Dataset, SplitIndex
 

@@ -13,7 +13,7 @@ from benchmarks.loader.timed_batches import COLUMNS, TimedBatches
 from benchmarks.measuring.alternate import Measurement, alternate, ratio
 from pipeline.config import PipelineConfig
 from pipeline.errors import DataError
-from pipeline.machine import available_cores
+from pipeline.machine_limits import available_cores
 from pipeline.options import flag_of
 
 # No further setting is tried after so long, so that the command ends within two minutes.

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from pipeline.machine import available_cores
+from pipeline.machine_limits import available_cores
 
 ROOT = Path(__file__).parents[2]
 # Load average of the last minute, read before anything is measured.

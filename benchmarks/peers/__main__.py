@@ -25,7 +25,7 @@ from benchmarks.peers.contract import CEILING, EQUAL, OURS, Task
 from benchmarks.peers.loaders import find_peers
 from benchmarks.peers.peer_run import PeerRun
 from pipeline.errors import DataError, MisuseError
-from pipeline.machine import available_cores
+from pipeline.machine_limits import available_cores
 from pipeline.options import COUNT, NOT_NEGATIVE, Bounds, options, pick_fields, setting
 
 # Peer -> the multiple of its rate that ours should reach. On CPUs ours should also reach the rate

@@ -40,7 +40,7 @@ def main(context: click.Context, /, **values: Any) -> None:
 
     # torch takes seconds to import: --help doesn't wait for it.
     if benchmark.to_end or settings.run.max_minutes is not None:
-        from benchmarks.scaling.to_end import measure_trainings
+        from benchmarks.scaling.whole_trainings import measure_trainings
 
         measure_trainings(benchmark, settings, typed)
     else:

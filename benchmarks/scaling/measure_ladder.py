@@ -18,7 +18,7 @@ from benchmarks.scaling.plan import ScalingPlan, check_model, plan_scaling
 from benchmarks.scaling.record import MODES, LadderMeasurement
 from benchmarks.scaling.text import describe_scaling, failed_checks, point_columns, show_ladder
 from benchmarks.scaling.torchrun import torchrun
-from pipeline.machine import available_bytes, available_cores
+from pipeline.machine_limits import available_bytes, available_cores
 from trainer.config import Settings
 from trainer.data import TrainingData, open_data
 

@@ -39,9 +39,9 @@ class Download:
         )
 
     def bare(self, name: str, work: str, processes: int = 2) -> "Candidate":
-        """A program of ``benchmarks.sharding.bare``."""
+        """A program of ``benchmarks.sharding.bare_programs``."""
         ours = Virtualenv()
-        module = ours.command("benchmarks.sharding.bare", work, str(self.src))
+        module = ours.command("benchmarks.sharding.bare_programs", work, str(self.src))
         return Candidate(
             name=name,
             download=self,

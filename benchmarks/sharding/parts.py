@@ -11,7 +11,7 @@ from benchmarks.measuring.alternate import Measurement
 from benchmarks.measuring.table import by_field, figure_columns, report
 from benchmarks.measuring.targets import Target
 from benchmarks.measuring.virtualenvs import Virtualenv
-from benchmarks.sharding.bare import QUALITY
+from benchmarks.sharding.bare_programs import QUALITY
 from benchmarks.sharding.candidates import Candidate, Download, rate_target, run_all
 from benchmarks.sharding.config import ShardingBenchmark
 

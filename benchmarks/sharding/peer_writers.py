@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peers.loaders.litdata_chunks import optimize
-from benchmarks.sharding.bare import list_sources, recode
+from benchmarks.sharding.bare_programs import list_sources, recode
 
 LabeledPath = tuple[str, int]
 Work = Callable[[str], bytes]

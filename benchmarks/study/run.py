@@ -20,7 +20,7 @@ from benchmarks.scaling.config import LadderConfig
 from benchmarks.scaling.measure_ladder import measure_ladder
 from benchmarks.scaling.plan import ScalingPlan, Size, check_model, plan_scaling
 from benchmarks.scaling.record import STRONG, read_points
-from benchmarks.scaling.to_end import train
+from benchmarks.scaling.whole_trainings import train
 from benchmarks.study.config import Study
 from benchmarks.study.folder import has_result, lock_folder
 from benchmarks.study.report import report_study

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.machine import available_cores
+from pipeline.machine_limits import available_cores
 from tools.commands import interruptible, needs_packages
 
 

@@ -20,7 +20,7 @@ from pipeline.storage.manifest import (
 )
 from tools.checking.findings import Finding
 from tools.text import plural
-from tools.writing.store import UNFINISHED
+from tools.writing.output_folder import UNFINISHED
 
 # Readers may open such files as parts of the dataset: webdataset opens all tars of a folder.
 _DATASET_SUFFIXES = (".tar", ".idx", ".npy", ".parquet")

@@ -5,7 +5,7 @@ from pathlib import Path
 from pipeline.errors import DataError
 from pipeline.storage.dataset import Dataset
 from pipeline.storage.manifest import IMAGE_COMPONENTS, MANIFEST_NAME, TARGET_COMPONENTS, Manifest
-from tools.writing.store import UNFINISHED
+from tools.writing.output_folder import UNFINISHED
 
 _COMPONENTS = (IMAGE_COMPONENTS, *((name,) for name in IMAGE_COMPONENTS))
 

@@ -14,9 +14,9 @@ from pipeline.errors import DataError
 from tools.workers import WorkerDiedError, Workers
 from tools.writing.block_encoding import encode_block, prepare_worker
 from tools.writing.blocks import Block, BlockResult, merge_results, reject_block
+from tools.writing.output_folder import Store
 from tools.writing.shard_file import ShardRecord, write_shard
 from tools.writing.shard_plan import PlannedShard, ShardPlan
-from tools.writing.store import Store
 
 # Split, key and reason of rejected sources.
 Rejected = Sequence[tuple[str, int, str]]

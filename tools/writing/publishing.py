@@ -32,9 +32,9 @@ from pipeline.storage.manifest import (
 from tools.config import ShardConfig
 from tools.text import natural_key, printable
 from tools.writing.dataset_stats import DatasetStats, min_median_max
+from tools.writing.output_folder import Store
 from tools.writing.shard_file import ShardRecord, read_rows
 from tools.writing.shard_plan import ShardPlan
-from tools.writing.store import Store
 from tools.writing.tar import npy_header
 
 _SOURCES_SCHEMA = pa.schema([("key", pa.string()), ("source", pa.string())])

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from pipeline.storage.manifest import IMAGE_COMPONENTS, Shard, index_name
 from tools.writing.blocks import RESULT_DTYPE, BlockResult, merge_results
+from tools.writing.output_folder import UNFINISHED, Store
 from tools.writing.shard_plan import PlannedShard
-from tools.writing.store import UNFINISHED, Store
 from tools.writing.tar import END, index_text
 
 

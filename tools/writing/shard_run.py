@@ -11,10 +11,10 @@ from tools.text import plural
 from tools.workers import Workers
 from tools.writing.dataset_stats import DatasetStats
 from tools.writing.engines import BlockDone, Rejected, write_locally, write_on_ray
+from tools.writing.output_folder import PLAN_NAME, Store
 from tools.writing.publishing import publish, tool_version, write_rejected
 from tools.writing.shard_file import ShardRecord, read_record, record_name
 from tools.writing.shard_plan import PlannedShard, ShardPlan
-from tools.writing.store import PLAN_NAME, Store
 
 
 class ShardRun:

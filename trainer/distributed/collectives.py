@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 
 from pipeline.errors import DataError
-from pipeline.machine import available_cores
+from pipeline.machine_limits import available_cores
 from trainer.distributed.exit import exit_silently
 
 Value = TypeVar("Value")

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from benchmarks.measuring.result_file import read_bundle
 from benchmarks.scaling import __main__ as scaling
 from benchmarks.scaling import inputs as scaling_inputs
-from benchmarks.scaling import to_end as scaling_trainings
+from benchmarks.scaling import whole_trainings as scaling_trainings
 from benchmarks.scaling.config import LadderConfig
 from benchmarks.scaling.cpu_affinity import cpu_share, gpu_share, parse_cores
 from benchmarks.scaling.in_memory import InMemoryFetcher

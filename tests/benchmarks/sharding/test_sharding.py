@@ -24,7 +24,7 @@ from benchmarks.measuring.virtualenvs import (
 )
 from benchmarks.sharding import candidates
 from benchmarks.sharding.__main__ import main
-from benchmarks.sharding.bare import list_sources, recode
+from benchmarks.sharding.bare_programs import list_sources, recode
 from benchmarks.sharding.candidates import Download, run_all
 from benchmarks.sharding.parts import PARTS, PEERS, REENCODE
 from benchmarks.sharding.process_cost import CommandFailedError, measure

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.measuring.result_file import read_bundle, seal
-from benchmarks.scaling import to_end
+from benchmarks.scaling import whole_trainings as to_end
 from benchmarks.scaling.record import LOADER, STRONG, SYNTHETIC, WARM, Parts, Point
 from benchmarks.study import run
 from benchmarks.study.__main__ import main

@@ -17,7 +17,7 @@ from pipeline.dali.decode_graph import GraphConfig
 from pipeline.errors import DataError
 from pipeline.feed.decoded_cache import image_bytes
 from pipeline.loader import Loader
-from pipeline.machine import available_bytes
+from pipeline.machine_limits import available_bytes
 from pipeline.mixup import mixing
 from pipeline.storage.dataset import Dataset
 from tests.helpers.damage import damage, random_samples

@@ -24,9 +24,9 @@ from tools.workers import WorkerDiedError, Workers
 from tools.writing.block_encoding import encode_block, prepare_worker
 from tools.writing.blocks import Block, BlockSettings
 from tools.writing.engines import DECODER_DIED, encode_in_halves
+from tools.writing.output_folder import Store
 from tools.writing.plan import make_plan
 from tools.writing.shard_run import ShardRun
-from tools.writing.store import Store
 from tools.writing.tar import member_headers
 
 

@@ -1,5 +1,5 @@
 """The least that could do the work of tools/shard, each work a program:
-``python -m benchmarks.sharding.bare WORK SRC OUT PROCESSES``.
+``python -m benchmarks.sharding.bare_programs WORK SRC OUT PROCESSES``.
 
 It prints the seconds of its work without the start of Python and its processes.
 """

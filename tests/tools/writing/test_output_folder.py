@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import DataError, MisuseError
-from tools.writing.store import PLAN_NAME, UNFINISHED, Store
+from tools.writing.output_folder import PLAN_NAME, UNFINISHED, Store
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "train-000000.tar", "dataset.json"])
