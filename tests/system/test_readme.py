@@ -81,7 +81,7 @@ def test_command(command: str, folder: Path, tmp_path: Path, loaded: ForkServerC
         assert process.exitcode == 0, output.read_text()
         return
     # The recipes last for hours here: let a run begin, then stop it as a person would.
-    while not (output.exists() and "files in" in output.read_text()):
+    while not (output.exists() and "run directory" in output.read_text()):
         assert process.is_alive(), output.read_text()
         time.sleep(0.05)
     assert process.pid is not None
@@ -92,7 +92,7 @@ def test_command(command: str, folder: Path, tmp_path: Path, loaded: ForkServerC
     if "torchrun" not in command:  # which reports a signal with a traceback of its own
         assert process.exitcode == 128 + signal.SIGINT
         assert "Traceback" not in said
-    saved = re.search(r"saved in\s+(\S+\.pt)\.", said)
+    saved = re.search(r"saved to\s+(\S+\.pt)\.", said)
     assert saved and (folder / saved[1]).is_file()
 
 
