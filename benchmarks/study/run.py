@@ -192,7 +192,7 @@ def _predict(plan: StudyPlan, scaling: Path) -> Path:
 
 
 def _report(plan: StudyPlan, scaling: Path, prediction: Path) -> None:
-    metric, target = TASKS[plan.task].best_by, plan.settings.run.target_top1
+    metric, target = TASKS[plan.task].primary_metric, plan.settings.run.target_top1
     output = plan.folder / "study.json"
     report_study(
         [read_result(trial, metric=metric, target=target) for trial in plan.trials],
