@@ -123,7 +123,7 @@ def test_a_page_of_everything(full_page: tuple[Path, str]) -> None:
     folder, printed = full_page
     assert "Not included" not in printed
     headline, *_ = printed.splitlines()
-    assert headline.startswith("On 2 ranks compute-bound: 84% of the step is the model's; it gets")
+    assert headline.startswith("On 2 ranks compute-bound: computing takes 84% of the step;")
     markdown = (folder / "report.md").read_text()
     html = (folder / "report.html").read_text()
     assert markdown.startswith(f"# {headline}\n")

@@ -296,11 +296,11 @@ def test_one_study_uses_a_folder_at_a_time(tmp_path: Path) -> None:
         (("--ranks", "1,3"), 2, "can't be divided by 3 ranks"),
         (("--between", "string"), 2, "--between string is not a link"),
         (("--resume", "never"), 2, "bench-study always resumes"),
-        (("--model", "resnet51"), 2, "no classifier 'resnet51'"),
+        (("--model", "resnet51"), 2, "--model resnet51: no such classification model"),
         (("--out", __file__), 2, "is a file: give a folder"),
         (("--frameworks", "keras", "--model", "vgg11"), 2, "--model vgg11 is not supported"),
         (("--frameworks", "keras", "--mixup-alpha", "0.2"), 2, "--mixup-alpha is not supported"),
-        (("--frameworks", "keras", "--environment", __file__), 1, "for Keras can be made in"),
+        (("--frameworks", "keras", "--environment", __file__), 1, "The virtualenv for Keras can't be created in"),
     ],
 )
 def test_the_command_rejects(
