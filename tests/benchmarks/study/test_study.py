@@ -300,7 +300,11 @@ def test_one_study_uses_a_folder_at_a_time(tmp_path: Path) -> None:
         (("--out", __file__), 2, "is a file: give a folder"),
         (("--frameworks", "keras", "--model", "vgg11"), 2, "--model vgg11 is not supported"),
         (("--frameworks", "keras", "--mixup-alpha", "0.2"), 2, "--mixup-alpha is not supported"),
-        (("--frameworks", "keras", "--environment", __file__), 1, "The virtualenv for Keras can't be created in"),
+        (
+            ("--frameworks", "keras", "--environment", __file__),
+            1,
+            "The virtualenv for Keras can't be created in",
+        ),
     ],
 )
 def test_the_command_rejects(
