@@ -21,8 +21,8 @@ from pipeline.feed.decoded_cache import DecodedCache
 from pipeline.feed.feed import FedBatch, Feed
 from pipeline.feed.fetch import CachedFetcher, EncodedFetcher, Fetcher, MaskedFetcher
 from pipeline.plan.augment import GEOMETRY, train_parameter_names
+from pipeline.plan.decode_groups import step_slices
 from pipeline.plan.plan import Plan, PlannedBatch
-from pipeline.plan.step_groups import step_slices
 from pipeline.storage.dataset import Dataset, SplitIndex
 from pipeline.storage.reader import ShardReader
 from pipeline.targets import batch_targets, mask_targets

@@ -15,9 +15,9 @@ from pipeline.config import PipelineConfig, image_size, resolve_sizes
 from pipeline.feed.bad_samples import BadSamples
 from pipeline.feed.decoded_cache import open_decoded_cache
 from pipeline.loader import Loader
+from pipeline.plan.decode_groups import max_group_size, prefetch_groups
 from pipeline.plan.plan import Plan, train_plan, val_plan
 from pipeline.plan.ranks import per_rank_batch_size, validation_samples
-from pipeline.plan.step_groups import max_group_size, prefetch_groups
 from pipeline.storage.cache_eviction import GIB
 from pipeline.storage.dataset import Dataset, SplitIndex
 from pipeline.storage.manifest import TARGET_COMPONENTS
@@ -238,7 +238,7 @@ def _build_context(
 def group_steps(
     dataset: Dataset, config: PipelineConfig, device: torch.device, batch_size: int
 ) -> int:
-    """The most steps that DALI decodes in one run, see ``step_groups.py``."""
+    """The most steps that DALI decodes in one run, see ``decode_groups.py``."""
     manifest = dataset.manifest
     stored_px = manifest.heights[1] * manifest.widths[1]
     side_px = max(config.progressive_resize or (resolve_sizes(config, manifest).image_size_px,))

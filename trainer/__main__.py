@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from pipeline.options import Command, options
-from pipeline.profile_file import profile_file
+from pipeline.settings_file import profile_file
 from trainer.config import CONFIGS, Settings
 from trainer.distributed.exit import entry
 from trainer.recipes import recipe_option

@@ -24,9 +24,9 @@ from trainer.optim.build import build_optimizer, build_schedule
 from trainer.optim.schedule import Schedule
 from trainer.recipes import recipe_lines
 from trainer.run.run_dir import RunDir, launch_id, resolve_run_dir
+from trainer.stopping import TimeBudget
 from trainer.tasks.segmentation import Segmentation
 from trainer.tasks.tasks import Task, task_record
-from trainer.time_budget import TimeBudget
 from trainer.train_step import TrainStep
 
 

@@ -20,7 +20,7 @@ from trainer.meter import Meter, NonFiniteLossError
 from trainer.profiler import TRACE_NAME, trace_steps
 from trainer.run.run_logger import RunLogger
 from trainer.setup import TrainingRun, build_run, run_identity
-from trainer.stop_signals import StopSignal
+from trainer.stopping import StopSignal
 
 
 def run(

@@ -29,7 +29,7 @@ from benchmarks.measuring.worker_process import (
 from pipeline.config import PipelineConfig
 from pipeline.errors import DataError
 from pipeline.options import Bounds, Command, options, pick_fields, setting
-from pipeline.profile_file import profile_file
+from pipeline.settings_file import profile_file
 from trainer.config import MachineConfig, RecipeConfig, Settings
 
 # The learning rate stays in its warm-up.

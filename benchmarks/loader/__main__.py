@@ -8,7 +8,7 @@ from benchmarks.loader.config import LoaderBenchmark
 from benchmarks.measuring.config import FROM_ENVIRONMENT
 from pipeline.config import PipelineConfig
 from pipeline.options import Command, options, pick_fields
-from pipeline.profile_file import profile_file
+from pipeline.settings_file import profile_file
 
 
 @click.command(cls=Command, context_settings=FROM_ENVIRONMENT)

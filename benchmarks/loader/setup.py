@@ -20,7 +20,7 @@ from pipeline.build import group_steps, train_loader
 from pipeline.config import PipelineConfig, open_dataset, resolve_sizes
 from pipeline.loader import Loader
 from pipeline.machine_limits import available_bytes
-from pipeline.plan.step_groups import max_lookahead
+from pipeline.plan.decode_groups import max_lookahead
 from pipeline.storage.dataset import Dataset, SplitIndex
 
 # The first read-ahead hardly affects a split of this multiple of its size.

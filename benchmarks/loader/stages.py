@@ -16,8 +16,8 @@ from pipeline.batches import BatchContext, decoded_batches, decoded_images, open
 from pipeline.build import TrainStream
 from pipeline.dali.decode_graph import Stages, decode
 from pipeline.loader import Loader
+from pipeline.plan.decode_groups import step_slices
 from pipeline.plan.plan import Plan, PlannedBatch
-from pipeline.plan.step_groups import step_slices
 from pipeline.watchdog import StallWatchdog
 
 Integers = NDArray[np.int64]

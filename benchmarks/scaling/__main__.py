@@ -10,7 +10,7 @@ from benchmarks.scaling.config import ScalingBenchmark
 from benchmarks.scaling.record import MODES
 from pipeline.errors import MisuseError
 from pipeline.options import Command, options, pick_fields
-from pipeline.profile_file import profile_file
+from pipeline.settings_file import profile_file
 from trainer.config import CONFIGS, Settings
 from trainer.recipes import recipe_option
 

@@ -14,7 +14,7 @@ from benchmarks.scaling.record import COLD, LOADER, LOCKSTEP, MEMORY, NO_ALL_RED
 from pipeline.batches import Batch, decoded_batches
 from pipeline.build import TrainStream
 from pipeline.loader import Loader
-from pipeline.plan.step_groups import max_lookahead
+from pipeline.plan.decode_groups import max_lookahead
 from pipeline.storage.reader import ShardReader
 from pipeline.synthetic import synthetic_loader
 from pipeline.watchdog import StallWatchdog

@@ -12,9 +12,9 @@ import torch
 from benchmarks.measuring.alternate import Measurement
 from benchmarks.measuring.result_file import SCALING, from_json
 from benchmarks.measuring.table import report
-from benchmarks.scaling.analysis import build_points
 from benchmarks.scaling.config import LadderConfig
 from benchmarks.scaling.plan import ScalingPlan, check_model, plan_scaling
+from benchmarks.scaling.points import build_points
 from benchmarks.scaling.record import MODES, LadderMeasurement
 from benchmarks.scaling.text import describe_scaling, failed_checks, point_columns, show_ladder
 from benchmarks.scaling.torchrun import torchrun

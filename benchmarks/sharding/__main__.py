@@ -14,8 +14,8 @@ import click
 
 from benchmarks.measuring.config import FROM_ENVIRONMENT
 from benchmarks.measuring.virtualenvs import prepare_peers
+from benchmarks.sharding.comparisons import PARTS, PEERS, Setup
 from benchmarks.sharding.config import ShardingBenchmark
-from benchmarks.sharding.parts import PARTS, PEERS, Setup
 from pipeline.options import options, pick_fields
 
 

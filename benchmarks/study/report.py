@@ -9,8 +9,8 @@ from benchmarks.measuring.result_file import STUDY
 from benchmarks.measuring.table import report
 from benchmarks.report.study import median_and_range
 from benchmarks.scaling.record import Point
-from benchmarks.study.answers import answer_questions, find_speed_up
 from benchmarks.study.configurations import efficiency, group_results
+from benchmarks.study.findings import answer_questions, find_speed_up
 from benchmarks.study.trials import TrialResult
 from trainer.config import Settings
 from trainer.run.duration import clock

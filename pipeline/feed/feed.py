@@ -14,8 +14,8 @@ from pipeline.dali.decode_graph import GraphConfig, source_images, source_output
 from pipeline.errors import DataError
 from pipeline.feed.bad_samples import ATTEMPTS, BadSamples, substitute
 from pipeline.feed.fetch import Fetched, Fetcher
+from pipeline.plan.decode_groups import groups
 from pipeline.plan.plan import Plan, PlannedBatch
-from pipeline.plan.step_groups import groups
 from pipeline.watchdog import StallWatchdog
 
 # Steps that are announced to the kernel before they are read: enough for a disk to sort requests.

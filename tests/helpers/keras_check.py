@@ -22,7 +22,7 @@ from trainer.distributed.collectives import World
 from trainer.distributed.process_group import open_world
 from trainer.model.build import Classifier
 from trainer.setup import TrainingRun, build_run
-from trainer.stop_signals import StopSignal
+from trainer.stopping import StopSignal
 from trainer.train import training_batches, training_steps
 
 STEPS = 3

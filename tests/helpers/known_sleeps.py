@@ -14,8 +14,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 import trainer.setup
 from benchmarks.scaling import ranks as scaling_ranks
-from benchmarks.scaling.analysis import build_points
 from benchmarks.scaling.plan import Size
+from benchmarks.scaling.points import build_points
 from benchmarks.scaling.ranks import RanksRequest
 from benchmarks.scaling.record import Point
 from pipeline.feed.fetch import EncodedFetcher

@@ -9,7 +9,7 @@ from benchmarks.measuring.alternate import Measurement
 from benchmarks.measuring.result_file import SCALING, verify
 from benchmarks.measuring.table import report
 from benchmarks.predict.__main__ import main
-from benchmarks.scaling.analysis import build_points
+from benchmarks.scaling.points import build_points
 from benchmarks.scaling.record import LadderMeasurement, Rung
 from tests.helpers.cli import invoke
 

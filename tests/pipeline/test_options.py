@@ -19,7 +19,7 @@ from pipeline.options import (
     pick_fields,
     setting,
 )
-from pipeline.profile_file import profile_file
+from pipeline.settings_file import profile_file
 from pipeline.storage.dataset import Dataset
 from pipeline.storage.manifest import Manifest
 

@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.measuring.result_file import BY_STAGE, COMPUTE, read_bundle
 from benchmarks.predict.__main__ import main as predict
-from pipeline.profile_file import read_profile
+from pipeline.settings_file import read_profile
 from tests.helpers import tiny_trainer
 from tests.helpers.cli import invoke
 from tests.helpers.processes import lines

@@ -11,7 +11,7 @@ import torch
 
 import trainer.setup
 from tests.helpers.processes import exit_codes, lines, start_ranks
-from trainer.time_budget import TimeBudget
+from trainer.stopping import TimeBudget
 
 SIZE = 64
 TICK_SECONDS = 0.05

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.scaling.analysis import build_points
+from benchmarks.scaling.points import build_points
 from benchmarks.scaling.record import (
     COLD,
     LOADER,

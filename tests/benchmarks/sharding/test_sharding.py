@@ -26,7 +26,7 @@ from benchmarks.sharding import candidates
 from benchmarks.sharding.__main__ import main
 from benchmarks.sharding.bare_programs import list_sources, recode
 from benchmarks.sharding.candidates import Download, run_all
-from benchmarks.sharding.parts import PARTS, PEERS, REENCODE
+from benchmarks.sharding.comparisons import PARTS, PEERS, REENCODE
 from benchmarks.sharding.process_cost import CommandFailedError, measure
 from pipeline.errors import DataError
 from tests.helpers.data import make_shards

@@ -14,14 +14,14 @@ from benchmarks.scaling import whole_trainings as to_end
 from benchmarks.scaling.record import LOADER, STRONG, SYNTHETIC, WARM, Parts, Point
 from benchmarks.study import run
 from benchmarks.study.__main__ import main
-from benchmarks.study.answers import (
+from benchmarks.study.configurations import efficiency, group_results
+from benchmarks.study.findings import (
     answer_accuracy,
     answer_faster,
     answer_node,
     answer_plateau,
     find_speed_up,
 )
-from benchmarks.study.configurations import efficiency, group_results
 from benchmarks.study.folder import lock_folder
 from benchmarks.study.trials import (
     Trial,

@@ -1,9 +1,16 @@
-"""The end of a run: a fixed position, or the position that it will reach at a deadline."""
+"""When a run stops: at a fixed position, at a deadline, or after a signal."""
 
+import signal
 import time
 from collections import deque
 from collections.abc import Callable
+from types import FrameType
+from typing import Any, Self
 
+from trainer.distributed.collectives import World
+
+# Batch systems such as Slurm send SIGUSR1 ahead of a job's time limit (sbatch --signal).
+HANDLED_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 # Assumed length of a timed run until its first steps are measured.
 UNTIMED_STEPS = 1000
 # Least distance of two measured positions, as a fraction of the time budget.
@@ -89,3 +96,31 @@ class TimeBudget:
             self.ended = remaining_seconds <= 0
         if self.ended:
             self.end_position = position
+
+
+class StopSignal:
+    """Context that records the first of `HANDLED_SIGNALS` instead of letting it end the process;
+    the run stops at the next step boundary.
+
+    Attributes:
+        number: the signal that this rank received; None if none.
+    """
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._previous: dict[int, Any] = {}
+
+    def received_by_any(self, world: World) -> int:
+        """The signal that some rank received; 0 if none. All ranks must call this."""
+        return int(world.all_reduce_max([self.number or 0])[0])
+
+    def __enter__(self) -> Self:
+        self._previous = {number: signal.signal(number, self._record) for number in HANDLED_SIGNALS}
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _record(self, number: int, frame: FrameType | None) -> None:
+        self.number = self.number or number

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.time_budget import TimeBudget
+from trainer.stopping import TimeBudget
 
 STEP = 32
 

@@ -16,8 +16,8 @@ from pipeline.batches import Batch
 from pipeline.build import train_loader, val_loader
 from pipeline.config import PipelineConfig, Sizes
 from pipeline.loader import Loader
+from pipeline.plan.decode_groups import groups, max_group_size, prefetch_groups, step_slices
 from pipeline.plan.plan import Plan, val_plan
-from pipeline.plan.step_groups import groups, max_group_size, prefetch_groups, step_slices
 from pipeline.progressive_resize import progressive_size
 from pipeline.storage.dataset import Dataset
 from tests.helpers.damage import damage, random_samples
