@@ -15,7 +15,7 @@ from benchmarks.report.page import Section, Table, build_table
 from benchmarks.report.panels import Panel
 from benchmarks.report.tables import UNKNOWN, training_columns
 from pipeline.chart_style import BLUE, CYCLE, GRAY, ORANGE, PURPLE
-from trainer.run.duration import clock
+from trainer.run.duration_text import clock
 from trainer.tasks.scores import METRIC_NAMES
 
 # An entry of "configurations" in a result of bench-study: ``Configuration.to_dict``.

@@ -7,7 +7,7 @@ from typing import Any
 from benchmarks.measuring.text import figure
 from benchmarks.report.inputs import Result
 from benchmarks.report.page import Table, build_table
-from trainer.run.duration import clock
+from trainer.run.duration_text import clock
 from trainer.tasks.scores import METRIC_NAMES
 
 # Facts of a result, not of the machine.

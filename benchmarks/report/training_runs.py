@@ -11,7 +11,7 @@ from benchmarks.report.page import Table, build_table
 from benchmarks.report.panels import Panel
 from pipeline.chart_style import BLUE, CYCLE, ORANGE, PURPLE
 from trainer.plotting.curves import Run, headline, wait_finding
-from trainer.run.duration import clock
+from trainer.run.duration_text import clock
 from trainer.tasks.scores import METRIC_NAMES
 
 TIME_COLORS = {"waiting for data": BLUE, "compute": ORANGE, "evaluation and checkpoints": PURPLE}

@@ -44,7 +44,7 @@ def main(context: click.Context, /, **values: Any) -> None:
 
         measure_trainings(benchmark, settings, typed)
     else:
-        from benchmarks.scaling.measure_ladder import measure_ladder
+        from benchmarks.scaling.measure_scaling import measure_ladder
 
         measure_ladder(benchmark, settings, typed, modes=benchmark.mode or MODES)
 

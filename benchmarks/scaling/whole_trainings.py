@@ -20,7 +20,7 @@ from benchmarks.scaling.torchrun import torchrun
 from pipeline.errors import MisuseError
 from trainer.config import Settings
 from trainer.data import TrainingData, open_data
-from trainer.run.duration import clock
+from trainer.run.duration_text import clock
 from trainer.run.metrics_reader import read_records
 from trainer.run.run_dir import RUNS
 from trainer.tasks.tasks import TASKS

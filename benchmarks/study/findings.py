@@ -10,7 +10,7 @@ from benchmarks.scaling.record import STRONG, Point
 from benchmarks.study.config import FRAMEWORKS
 from benchmarks.study.configurations import Configuration, efficiency, extremes, speed_up
 from trainer.config import RunConfig
-from trainer.run.duration import clock
+from trainer.run.duration_text import clock
 from trainer.tasks.scores import METRIC_NAMES
 
 QUESTIONS = (

@@ -13,7 +13,7 @@ from benchmarks.study.configurations import efficiency, group_results
 from benchmarks.study.findings import answer_questions, find_speed_up
 from benchmarks.study.trials import TrialResult
 from trainer.config import Settings
-from trainer.run.duration import clock
+from trainer.run.duration_text import clock
 from trainer.tasks.scores import METRIC_NAMES
 
 

@@ -17,7 +17,7 @@ from benchmarks.predict.networks import parse_link
 from benchmarks.predict.report import predict
 from benchmarks.report.sections import write_report
 from benchmarks.scaling.config import LadderConfig
-from benchmarks.scaling.measure_ladder import measure_ladder
+from benchmarks.scaling.measure_scaling import measure_ladder
 from benchmarks.scaling.plan import ScalingPlan, Size, check_model, plan_scaling
 from benchmarks.scaling.record import STRONG, read_points
 from benchmarks.scaling.whole_trainings import train

@@ -9,7 +9,7 @@ import torch
 from trainer.loop import StepRecord
 from trainer.meter import merge_ranks, peak_memory_bytes
 from trainer.run.display import progress_line
-from trainer.run.duration import clock
+from trainer.run.duration_text import clock
 
 LAST = StepRecord(
     position=100,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import MisuseError
-from trainer.run.duration import clock
+from trainer.run.duration_text import clock
 from trainer.run.metrics_reader import Record, read_records
 from trainer.run.summary import Summary, Throughput, summarize, throughput
 from trainer.tasks.scores import METRIC_NAMES

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from trainer.run.duration import clock
+from trainer.run.duration_text import clock
 from trainer.run.metrics_reader import Record
 from trainer.setup import TrainingRun
 from trainer.tasks.scores import metric_rows
