@@ -14,7 +14,7 @@ from benchmarks.measuring.alternate import Measurement, alternate, ratio
 from benchmarks.measuring.laps import WorldLap, measure_world_lap
 from benchmarks.measuring.table import report
 from benchmarks.predict.config import Probe
-from benchmarks.predict.networks import GIGA, MICRO, Link, to_record
+from benchmarks.predict.networks import GIGA, MICRO, Link
 from benchmarks.predict.step_model import BUCKET_BYTES
 from pipeline.errors import DataError, MisuseError
 from trainer.distributed.collectives import World
@@ -114,7 +114,7 @@ def _report(
         rows,
         kind="benchmarks.predict.network_probe",
         facts={
-            "link": to_record(link),
+            "link": asdict(link),
             "slowdown": slowdown,
             "ranks": world.world_size,
             "sizes_bytes": sizes,
@@ -156,10 +156,5 @@ def fit_link(
         bandwidth_gb_per_second=sent_bytes / (seconds[BUCKET] - seconds[LATENCY]) / GIGA,
         latency_us=seconds[LATENCY] / hops / MICRO,
         core_share=core_share,
-        citation=f"{ranks} ranks of this machine",
+        source=f"{ranks} ranks of this machine",
     )
-
-
-def synchronize(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

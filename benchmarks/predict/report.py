@@ -8,21 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measuring.alternate import Measurement
-from benchmarks.measuring.result_file import PREDICTION, read_bundle
+from benchmarks.measuring.result_file import PREDICTION, from_json, read_bundle
 from benchmarks.measuring.table import report
 from benchmarks.measuring.text import counted, figure
 from benchmarks.predict.baseline import Baseline, read_baseline
 from benchmarks.predict.config import PredictConfig
 from benchmarks.predict.network_probe import measure_network
-from benchmarks.predict.networks import (
-    GLOO,
-    LINKS,
-    NVLINK,
-    Network,
-    parse_link,
-    read_link,
-    to_record,
-)
+from benchmarks.predict.networks import GLOO, LINKS, NVLINK, Network, parse_link
 from benchmarks.predict.step_model import (
     BACKWARD_SHARE,
     BUCKET_BYTES,
@@ -128,8 +120,8 @@ def _network_of(path: Path) -> Network:
     bundle = read_bundle(path)
     if bundle["kind"] != PREDICTION:
         raise MisuseError(f"--network-of {path} is not a result of bench-predict: give one.")
-    links = {name: read_link(bundle["network"][name]) for name in ("within", "between")}
-    return Network(**{**bundle["network"], **links})
+    network: Network = from_json(Network, bundle["network"])
+    return network
 
 
 def _report(predictor: Predictor, config: PredictConfig) -> None:
@@ -149,7 +141,7 @@ def _report(predictor: Predictor, config: PredictConfig) -> None:
             ],
             "checks": [asdict(row) | {"error": row.error} for row in comparisons],
             "assumptions": stated,
-            "network": to_record(network),
+            "network": asdict(network),
             "rank": asdict(speed),
             "model": baseline.model,
             "device": baseline.device,
