@@ -33,7 +33,7 @@ def _rates(sizes: Sequence[Any], rates: Sequence[float], measured: Sequence[Any]
 
     def draw(axes: Any) -> None:
         axes.plot(ranks, [rates[0] * count for count in ranks], label="ideal", **IDEAL)
-        _draw_points(axes, sizes, rates, measured, [check["measured"] for check in measured])
+        _draw_points(axes, sizes, rates, [(row["ranks"], row["measured"]) for row in measured])
         axes.set_yscale("log")
         subs = (1, 2, 5) if len(ranks) < _MIN_DECADE_SIZES else (1,)
         axes.yaxis.set_major_locator(LogLocator(subs=subs))
@@ -53,13 +53,13 @@ def _rates(sizes: Sequence[Any], rates: Sequence[float], measured: Sequence[Any]
 
 def _efficiency(sizes: Sequence[Any], rates: Sequence[float], measured: Sequence[Any]) -> Panel:
     last, efficiencies = sizes[-1], [size["efficiency"] for size in sizes]
-    measured_efficiencies = [check["measured"] / check["ranks"] / rates[0] for check in measured]
+    crosses = [(row["ranks"], row["measured"] / row["ranks"] / rates[0]) for row in measured]
     title = f"Predicted efficiency: {last['efficiency']:.0%} on {last['ranks']:,} ranks"
     if measured:
         title += f"; largest error {max(abs(check['error']) for check in measured):.0%}"
 
     def draw(axes: Any) -> None:
-        _draw_points(axes, sizes, efficiencies, measured, measured_efficiencies)
+        _draw_points(axes, sizes, efficiencies, crosses)
         efficiency_axis(axes, "scaling efficiency (weak)")
 
     description = "Predicted efficiency by number of ranks, with the ideal and measurements"
@@ -67,13 +67,9 @@ def _efficiency(sizes: Sequence[Any], rates: Sequence[float], measured: Sequence
 
 
 def _draw_points(
-    axes: Any,
-    sizes: Sequence[Any],
-    values: Sequence[float],
-    measured: Sequence[Any],
-    measured_values: Sequence[float],
+    axes: Any, sizes: Sequence[Any], values: Sequence[float], crosses: Sequence[tuple[int, float]]
 ) -> None:
-    """A line with a marker for the first limit of each size, and crosses of measurements."""
+    """A line with a marker for the first limit of each size, and `crosses` of measurements."""
     ranks = [size["ranks"] for size in sizes]
     axes.plot(ranks, values, color=GRAY, linewidth=1)
     for limit, marker in MARKERS.items():
@@ -82,8 +78,7 @@ def _draw_points(
         if points:
             style: Any = {"color": PART_COLORS[limit], "label": f"predicted, limit: {limit}"}
             axes.plot(*zip(*points, strict=True), marker, **style)
-    if measured:
+    if crosses:
         style = {"markersize": 9, "markeredgewidth": 2, "label": "measured"}
-        crosses = [check["ranks"] for check in measured]
-        axes.plot(crosses, measured_values, "x", color=rcParams["text.color"], **style)
+        axes.plot(*zip(*crosses, strict=True), "x", color=rcParams["text.color"], **style)
     ranks_axis(axes, ranks)

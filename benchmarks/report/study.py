@@ -39,16 +39,16 @@ def study_section(result: Result) -> Section:
     has_scores = any(_values(record, "score") for record in records)
     return Section(
         title="Questions of the study",
-        panels=(
+        panels=[
             *([_speed_up(frameworks), _efficiency(frameworks)] if has_curves else []),
             _time(records),
             *([_scores(result)] if has_scores else []),
-        ),
-        notes=tuple(f"{question} {text}" for question, text in result.bundle["answers"].items()),
-        tables=(
+        ],
+        notes=[f"{question} {text}" for question, text in result.bundle["answers"].items()],
+        tables=[
             ("Configurations: median of the seeds (lowest to highest)", _configurations(result)),
             ("Trainings", _trainings(result)),
-        ),
+        ],
     )
 
 

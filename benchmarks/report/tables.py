@@ -108,12 +108,12 @@ def machine_table(results: Sequence[Result]) -> Table:
         else:
             columns[same] = {**facts, **{k: v for k, v in columns[same].items() if v is not None}}
     keys = dict.fromkeys(key for facts in columns.values() for key in facts)
-    rows = (
+    rows = [
         (_NAMES.get(key, key), *(_fact(key, facts.get(key)) for facts in columns.values()))
         for key in keys
-    )
-    names = ("all results",) if len(columns) == 1 else tuple(columns)
-    return Table(headers=("", *names), rows=tuple(rows), words=True)
+    ]
+    names = ["all results"] if len(columns) == 1 else columns
+    return Table(headers=["", *names], rows=rows, words=True)
 
 
 def _agree(column: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
