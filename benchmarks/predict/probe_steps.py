@@ -3,7 +3,7 @@
 Each candidate is called on all ranks at once and returns its repetitions per second.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
 import torch
@@ -40,7 +40,8 @@ def measure_probe(probe: Probe) -> None:
         }
         rows = alternate(candidates, runs=probe.runs, warmup=probe.warmup)
         if world.rank == 0:
-            _report(probe, world, sizes, rows, _core_share(laps[BUCKET][-probe.runs :], world))
+            core_share = _core_share(laps[BUCKET][-probe.runs :], world)
+            _report(probe, world, bucket_bytes, rows, core_share)
 
 
 def _all_reduces(
@@ -92,31 +93,30 @@ def _local_steps(probe: Probe, world: World) -> dict[str, Callable[[], float]]:
 
 
 def _report(
-    probe: Probe,
-    world: World,
-    sizes: Mapping[str, int],
-    rows: Sequence[Measurement],
-    core_share: float,
+    probe: Probe, world: World, bucket_bytes: int, rows: Sequence[Measurement], core_share: float
 ) -> None:
     backend = "NCCL between GPUs" if world.device.type == "cuda" else "gloo between processes"
+    sizes, ranks = {LATENCY: LATENCY_BYTES, BUCKET: bucket_bytes}, world.world_size
     measured = {row.name: row for row in rows}
-    link = fit_link(
-        {name: 1 / measured[name].median for name in sizes},
-        sizes,
-        ranks=world.world_size,
-        core_share=core_share,
+    seconds = [1 / measured[name].median for name in sizes]
+    bandwidth, latency = fit_ring(*seconds, bucket_bytes=bucket_bytes, ranks=ranks)
+    link = Link(
         name=f"{backend}, measured",
+        bandwidth_gb_per_second=bandwidth / GIGA,
+        latency_us=latency / MICRO,
+        core_share=core_share,
+        source=f"{ranks} ranks of this machine",
     )
     slowdown = max(1.0, ratio(measured[ONE_RANK], measured[ALL_RANKS]).median)
     report(
-        f"network of {world.world_size} ranks: {backend}",
+        f"network of {ranks} ranks: {backend}",
         "times/s",
         rows,
         kind="benchmarks.predict.network_probe",
         facts={
             "link": asdict(link),
             "slowdown": slowdown,
-            "ranks": world.world_size,
+            "ranks": ranks,
             "sizes_bytes": sizes,
             "settings": asdict(probe),
         },
@@ -125,36 +125,24 @@ def _report(
             "ms": {row.name: f"{1e3 / row.median:,.3f}" for row in rows},
         },
         ratios=False,
-        finding=f"{link}; CPU cores work for {link.core_share:.0%} of that time. Steps on all "
+        finding=f"{link}; CPU cores work for {core_share:.0%} of that time. Steps on all "
         f"ranks at once take {slowdown:.3f} times as long.",
         output=probe.output,
     )
 
 
-def fit_link(
-    seconds: Mapping[str, float],
-    sizes: Mapping[str, int],
-    *,
-    ranks: int,
-    core_share: float,
-    name: str,
-) -> Link:
-    """The link of a ring whose all-reduces of `sizes` bytes take `seconds`: the time of a few bytes
-    is all latency, and the additional time of a bucket is all bandwidth.
+def fit_ring(
+    latency_seconds: float, bucket_seconds: float, *, bucket_bytes: int, ranks: int
+) -> tuple[float, float]:
+    """Bytes per second and seconds per hop of a ring, from the durations of two all-reduces: that
+    of a few bytes is all latency, and the additional time of a bucket is all bandwidth.
 
     Raises ``DataError`` if the bucket takes no additional time.
     """
-    if seconds[BUCKET] <= seconds[LATENCY]:
+    if bucket_seconds <= latency_seconds:
         raise DataError(
-            f"{sizes[BUCKET]:,} bytes take no longer than {sizes[LATENCY]}: too few to measure the "
+            f"{bucket_bytes:,} bytes take no longer than {LATENCY_BYTES}: too few to measure the "
             f"bandwidth. Give a larger --megabytes."
         )
     hops = 2 * (ranks - 1)
-    sent_bytes = hops / ranks * sizes[BUCKET]
-    return Link(
-        name=name,
-        bandwidth_gb_per_second=sent_bytes / (seconds[BUCKET] - seconds[LATENCY]) / GIGA,
-        latency_us=seconds[LATENCY] / hops / MICRO,
-        core_share=core_share,
-        source=f"{ranks} ranks of this machine",
-    )
+    return hops / ranks * bucket_bytes / (bucket_seconds - latency_seconds), latency_seconds / hops

@@ -17,13 +17,12 @@ TIME_COLORS = {"waiting for data": BLUE, "compute": ORANGE, "evaluation and chec
 
 
 def run_panels(runs: Sequence[Run]) -> list[Panel]:
-    scored = [run for run in runs if run.score]
-    return [*([accuracy_panel(scored)] if scored else []), _time(runs)]
+    return [*([accuracy_panel(runs)] if first_score(runs) else []), _time(runs)]
 
 
 def accuracy_panel(runs: Sequence[Run]) -> Panel:
-    """Validation scores of `runs` that have the metric of the first one."""
-    score = str(runs[0].score)
+    """Validation scores of `runs` that have the metric of the first one with any."""
+    score = str(first_score(runs))
     runs = [run for run in runs if run.score == score]
     seconds, unit = time_unit(runs)
     short_unit = {"seconds": "s", "minutes": "min", "hours": "h"}[unit]

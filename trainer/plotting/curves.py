@@ -151,15 +151,12 @@ def learning_rate_finding(runs: Sequence[Run]) -> str:
 
 def headline(runs: Sequence[Run]) -> str:
     """Time to the highest milestone that any run reached, or else the best score or loss."""
-    times = {
-        run.name: {reached.top1: reached.elapsed_seconds for reached in run.summary.milestones}
-        for run in runs
-    }
-    highest = max((top1 for milestones in times.values() for top1 in milestones), default=None)
+    reached = [(run.name, milestone) for run in runs for milestone in run.summary.milestones]
+    highest = max((milestone.top1 for _, milestone in reached), default=None)
     if highest is None:
         return score_finding(runs) if first_score(runs) else loss_finding(runs)
-    seconds = {name: reached[highest] for name, reached in times.items() if highest in reached}
-    slower = [name for name in times if name not in seconds]
+    seconds = {name: m.elapsed_seconds for name, m in reached if m.top1 == highest}
+    slower = [run.name for run in runs if run.name not in seconds]
     rest = f"; not reached by {', '.join(slower[:_NAMED])}" if slower else ""
     return f"Top-1 of {highest:.0%} after {_list_values(runs, seconds, clock)}{rest}"
 
