@@ -31,8 +31,7 @@ def measure_probe(probe: Probe) -> None:
     with open_world(probe.device) as world:
         if world.world_size == 1:
             raise MisuseError("At least two ranks are needed: start the command with torchrun.")
-        bucket_bytes = min(BUCKET_BYTES, round(1e6 * probe.megabytes))
-        sizes = {LATENCY: LATENCY_BYTES, BUCKET: bucket_bytes}
+        sizes = _message_bytes(probe)
         laps: dict[str, list[WorldLap]] = {name: [] for name in sizes}
         candidates = _local_steps(probe, world) | {
             name: _all_reduces(size, probe.seconds, world, laps[name])
@@ -41,7 +40,7 @@ def measure_probe(probe: Probe) -> None:
         rows = alternate(candidates, runs=probe.runs, warmup=probe.warmup)
         if world.rank == 0:
             core_share = _core_share(laps[BUCKET][-probe.runs :], world)
-            _report(probe, world, bucket_bytes, rows, core_share)
+            _report(probe, world, rows, core_share)
 
 
 def _all_reduces(
@@ -92,14 +91,16 @@ def _local_steps(probe: Probe, world: World) -> dict[str, Callable[[], float]]:
     return {ONE_RANK: lambda: rate(world.rank == 0), ALL_RANKS: lambda: rate(True)}
 
 
-def _report(
-    probe: Probe, world: World, bucket_bytes: int, rows: Sequence[Measurement], core_share: float
-) -> None:
+def _message_bytes(probe: Probe) -> dict[str, int]:
+    return {LATENCY: LATENCY_BYTES, BUCKET: min(BUCKET_BYTES, round(1e6 * probe.megabytes))}
+
+
+def _report(probe: Probe, world: World, rows: Sequence[Measurement], core_share: float) -> None:
+    sizes = _message_bytes(probe)
     backend = "NCCL between GPUs" if world.device.type == "cuda" else "gloo between processes"
-    sizes, ranks = {LATENCY: LATENCY_BYTES, BUCKET: bucket_bytes}, world.world_size
-    measured = {row.name: row for row in rows}
+    ranks, measured = world.world_size, {row.name: row for row in rows}
     seconds = [1 / measured[name].median for name in sizes]
-    bandwidth, latency = fit_ring(*seconds, bucket_bytes=bucket_bytes, ranks=ranks)
+    bandwidth, latency = fit_ring(*seconds, bucket_bytes=sizes[BUCKET], ranks=ranks)
     link = Link(
         name=f"{backend}, measured",
         bandwidth_gb_per_second=bandwidth / GIGA,

@@ -70,8 +70,7 @@ def build_page(inputs: Inputs) -> Page:
 
 
 def _of(kind: str, section: Callable[[Result], Section], inputs: Inputs) -> list[Section]:
-    result = inputs.last(kind)
-    return [section(result)] if result else []
+    return [section(result) for result in inputs.all(kind)[-1:]]
 
 
 def _about(inputs: Inputs) -> str:

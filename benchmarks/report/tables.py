@@ -7,6 +7,7 @@ from typing import Any
 from benchmarks.measuring.text import figure
 from benchmarks.report.inputs import Result
 from benchmarks.report.page import Table, build_table
+from benchmarks.report.prediction import predicted_sizes
 from trainer.run.duration import clock
 from trainer.tasks.scores import METRIC_NAMES
 
@@ -39,10 +40,8 @@ def figures_table(result: Result) -> Table:
 
 
 def predictions_table(result: Result) -> Table:
-    rates = result.median.values()
-    sizes = zip(result.bundle["predictions"], rates, strict=True)
     return build_table(
-        [{**size, "images_per_second": rate} for size, rate in sizes],
+        predicted_sizes(result.bundle),
         {
             "ranks": lambda size: f"{size['ranks']:,}",
             "images/s": lambda size: figure(size["images_per_second"]),

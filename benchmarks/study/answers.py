@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.measuring.text import counted, figure
+from benchmarks.report.prediction import predicted_sizes
 from benchmarks.report.study_record import Configuration
 from benchmarks.scaling.record import STRONG, Point
 from benchmarks.study.configurations import extremes, speed_up
@@ -130,16 +131,14 @@ def _losses(point: Point) -> str:
 
 def answer_node(prediction: Mapping[str, Any], ranks: int) -> str:
     """Predictions of bench-predict for `ranks` ranks and for twice as many."""
-    rates = prediction["median"].values()
-    sizes = zip(prediction["predictions"], rates, strict=True)
-    predicted = {size["ranks"]: (rate, size["limit"]) for size, rate in sizes}
+    predicted = {size["ranks"]: size for size in predicted_sizes(prediction)}
     if not {ranks, 2 * ranks} <= predicted.keys():
         return f"bench-predict made no prediction for {counted(2 * ranks, 'rank')}."
-    (before, _), (after, limit) = predicted[ranks], predicted[2 * ranks]
+    before, after = (predicted[count]["images_per_second"] for count in (ranks, 2 * ranks))
     return (
         f"bench-predict expects {figure(after)} images/s instead of {figure(before)} with a second "
         f"node of {counted(ranks, 'rank')}, {after / before:.2f} times as many, at the same batch "
-        f"size of a rank; the first limit is {limit}."
+        f"size of a rank; the first limit is {predicted[2 * ranks]['limit']}."
     )
 
 
