@@ -1,8 +1,9 @@
 """The measurements in results that a prediction starts from, and is compared with."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from benchmarks.loader.config import FULL
@@ -51,8 +52,12 @@ class Baseline:
     measured: tuple[MeasuredSize, ...]
 
     @property
-    def on_gpu(self) -> bool:
-        return "CPU" not in self.device
+    def speed(self) -> RankSpeed:
+        """The median of each rate over the runs."""
+        names = ("compute_rate", "loader_rate", "training_rate")
+        rates: dict[str, Any] = {name: [getattr(run, name) for run in self.runs] for name in names}
+        medians = {name: median(values) for name, values in rates.items() if None not in values}
+        return replace(self.runs[0], **medians)
 
 
 def read_baseline(

@@ -20,7 +20,7 @@ from benchmarks.measuring.provenance import ROOT
 from benchmarks.measuring.result_file import read_bundle
 from benchmarks.predict.baseline import Baseline
 from benchmarks.predict.config import Probe
-from benchmarks.predict.networks import Network, read_link
+from benchmarks.predict.networks import Link, Network
 from pipeline.errors import DataError
 from pipeline.options import options, pick_fields
 
@@ -71,7 +71,7 @@ def measure_network(
         if done.returncode:
             raise DataError(f"The ranks failed to measure the network:\n{done.stdout}")
         result = read_bundle(output)
-    return replace(network, within=read_link(result["link"]), slowdown=result["slowdown"])
+    return replace(network, within=Link(**result["link"]), slowdown=result["slowdown"])
 
 
 if __name__ == "__main__":

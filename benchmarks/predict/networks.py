@@ -1,8 +1,7 @@
 """Links between ranks and between nodes, and the duration of an all-reduce over them."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from pipeline.errors import MisuseError
 
@@ -19,14 +18,14 @@ class Link:
         latency_us: of a hop.
         core_share: share of a transfer's time in which the CPU cores of the ranks work for it and
             compute nothing else: 0 for GPUs and network cards, near 1 for gloo.
-        citation: source of the figures.
+        source: of the figures.
     """
 
     name: str
     bandwidth_gb_per_second: float
     latency_us: float
     core_share: float = 0.0
-    citation: str = "as stated"
+    source: str = "as stated"
 
     def seconds(self, sent_bytes: float, hops: int) -> float:
         bandwidth = self.bandwidth_gb_per_second * GIGA
@@ -35,7 +34,7 @@ class Link:
     def __str__(self) -> str:
         return (
             f"{self.name}: {self.bandwidth_gb_per_second:.4g} GB/s, {self.latency_us:.4g} us per "
-            f"hop ({self.citation})"
+            f"hop ({self.source})"
         )
 
 
@@ -46,12 +45,12 @@ NVLINK, GLOO = "nvlink-4", "gloo-loopback"
 _LANES = "16 lanes by the standard"
 
 
-def _known(name: str, bandwidth: float, latency_us: float, citation: str) -> Link:
+def _known(name: str, bandwidth: float, latency_us: float, source: str) -> Link:
     return Link(
         name=name,
         bandwidth_gb_per_second=bandwidth,
         latency_us=latency_us,
-        citation=f"{citation}; latency from NCCL's tuning.cc",
+        source=f"{source}; latency from NCCL's tuning.cc",
     )
 
 
@@ -63,7 +62,7 @@ LINKS: Mapping[str, Link] = {
             bandwidth_gb_per_second=1.0,
             latency_us=200,
             core_share=0.72,
-            citation="two cores: benchmarks/results/predict_2-core-epyc_2026-11-25.md",
+            source="two cores: benchmarks/results/predict_2-core-epyc_2026-11-25.md",
         ),
         _known("nvlink-3", 235, NVLINK_US, "A100: the limit in tuning.cc; data sheet: 300"),
         _known(NVLINK, 376, NVLINK_US, "H100, H200: measured in nccl issue 1264; data sheet: 450"),
@@ -150,15 +149,3 @@ class Network:
             (link, link.seconds(2 * (count - 1) / count * size_bytes, 2 * (count - 1)))
             for link, count in members
         ]
-
-
-def to_record(values: Link | Network) -> dict[str, Any]:
-    """For a result, which calls a citation "source"."""
-    names = {"citation": "source"}
-    return asdict(values, dict_factory=lambda pairs: {names.get(k, k): v for k, v in pairs})
-
-
-def read_link(record: Mapping[str, Any]) -> Link:
-    """From ``to_record``."""
-    fields = dict(record)
-    return Link(citation=fields.pop("source"), **fields)

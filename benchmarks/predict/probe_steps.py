@@ -3,7 +3,7 @@
 Each candidate is called on all ranks at once and returns its repetitions per second.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
 import torch
@@ -14,7 +14,7 @@ from benchmarks.measuring.alternate import Measurement, alternate, ratio
 from benchmarks.measuring.laps import WorldLap, measure_world_lap
 from benchmarks.measuring.table import report
 from benchmarks.predict.config import Probe
-from benchmarks.predict.networks import GIGA, MICRO, Link, to_record
+from benchmarks.predict.networks import GIGA, MICRO, Link
 from benchmarks.predict.step_model import BUCKET_BYTES
 from pipeline.errors import DataError, MisuseError
 from trainer.distributed.collectives import World
@@ -31,8 +31,7 @@ def measure_probe(probe: Probe) -> None:
     with open_world(probe.device) as world:
         if world.world_size == 1:
             raise MisuseError("At least two ranks are needed: start the command with torchrun.")
-        bucket_bytes = min(BUCKET_BYTES, round(1e6 * probe.megabytes))
-        sizes = {LATENCY: LATENCY_BYTES, BUCKET: bucket_bytes}
+        sizes = _message_bytes(probe)
         laps: dict[str, list[WorldLap]] = {name: [] for name in sizes}
         candidates = _local_steps(probe, world) | {
             name: _all_reduces(size, probe.seconds, world, laps[name])
@@ -40,7 +39,8 @@ def measure_probe(probe: Probe) -> None:
         }
         rows = alternate(candidates, runs=probe.runs, warmup=probe.warmup)
         if world.rank == 0:
-            _report(probe, world, sizes, rows, _core_share(laps[BUCKET][-probe.runs :], world))
+            core_share = _core_share(laps[BUCKET][-probe.runs :], world)
+            _report(probe, world, rows, core_share)
 
 
 def _all_reduces(
@@ -91,32 +91,33 @@ def _local_steps(probe: Probe, world: World) -> dict[str, Callable[[], float]]:
     return {ONE_RANK: lambda: rate(world.rank == 0), ALL_RANKS: lambda: rate(True)}
 
 
-def _report(
-    probe: Probe,
-    world: World,
-    sizes: Mapping[str, int],
-    rows: Sequence[Measurement],
-    core_share: float,
-) -> None:
+def _message_bytes(probe: Probe) -> dict[str, int]:
+    return {LATENCY: LATENCY_BYTES, BUCKET: min(BUCKET_BYTES, round(1e6 * probe.megabytes))}
+
+
+def _report(probe: Probe, world: World, rows: Sequence[Measurement], core_share: float) -> None:
+    sizes = _message_bytes(probe)
     backend = "NCCL between GPUs" if world.device.type == "cuda" else "gloo between processes"
-    measured = {row.name: row for row in rows}
-    link = fit_link(
-        {name: 1 / measured[name].median for name in sizes},
-        sizes,
-        ranks=world.world_size,
-        core_share=core_share,
+    ranks, measured = world.world_size, {row.name: row for row in rows}
+    seconds = [1 / measured[name].median for name in sizes]
+    bandwidth, latency = fit_ring(*seconds, bucket_bytes=sizes[BUCKET], ranks=ranks)
+    link = Link(
         name=f"{backend}, measured",
+        bandwidth_gb_per_second=bandwidth / GIGA,
+        latency_us=latency / MICRO,
+        core_share=core_share,
+        source=f"{ranks} ranks of this machine",
     )
     slowdown = max(1.0, ratio(measured[ONE_RANK], measured[ALL_RANKS]).median)
     report(
-        f"network of {world.world_size} ranks: {backend}",
+        f"network of {ranks} ranks: {backend}",
         "times/s",
         rows,
         kind="benchmarks.predict.network_probe",
         facts={
-            "link": to_record(link),
+            "link": asdict(link),
             "slowdown": slowdown,
-            "ranks": world.world_size,
+            "ranks": ranks,
             "sizes_bytes": sizes,
             "settings": asdict(probe),
         },
@@ -125,41 +126,24 @@ def _report(
             "ms": {row.name: f"{1e3 / row.median:,.3f}" for row in rows},
         },
         ratios=False,
-        finding=f"{link}; CPU cores work for {link.core_share:.0%} of that time. Steps on all "
+        finding=f"{link}; CPU cores work for {core_share:.0%} of that time. Steps on all "
         f"ranks at once take {slowdown:.3f} times as long.",
         output=probe.output,
     )
 
 
-def fit_link(
-    seconds: Mapping[str, float],
-    sizes: Mapping[str, int],
-    *,
-    ranks: int,
-    core_share: float,
-    name: str,
-) -> Link:
-    """The link of a ring whose all-reduces of `sizes` bytes take `seconds`: the time of a few bytes
-    is all latency, and the additional time of a bucket is all bandwidth.
+def fit_ring(
+    latency_seconds: float, bucket_seconds: float, *, bucket_bytes: int, ranks: int
+) -> tuple[float, float]:
+    """Bytes per second and seconds per hop of a ring, from the durations of two all-reduces: that
+    of a few bytes is all latency, and the additional time of a bucket is all bandwidth.
 
     Raises ``DataError`` if the bucket takes no additional time.
     """
-    if seconds[BUCKET] <= seconds[LATENCY]:
+    if bucket_seconds <= latency_seconds:
         raise DataError(
-            f"{sizes[BUCKET]:,} bytes take no longer than {sizes[LATENCY]}: too few to measure the "
+            f"{bucket_bytes:,} bytes take no longer than {LATENCY_BYTES}: too few to measure the "
             f"bandwidth. Give a larger --megabytes."
         )
     hops = 2 * (ranks - 1)
-    sent_bytes = hops / ranks * sizes[BUCKET]
-    return Link(
-        name=name,
-        bandwidth_gb_per_second=sent_bytes / (seconds[BUCKET] - seconds[LATENCY]) / GIGA,
-        latency_us=seconds[LATENCY] / hops / MICRO,
-        core_share=core_share,
-        citation=f"{ranks} ranks of this machine",
-    )
-
-
-def synchronize(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    return hops / ranks * bucket_bytes / (bucket_seconds - latency_seconds), latency_seconds / hops

@@ -11,12 +11,11 @@ All are seconds of one step of each rank.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from benchmarks.predict.networks import Network
 
-INPUT, COMPUTE, COMMUNICATION = LIMITS = ("input", "compute", "communication")
+INPUT, COMPUTE, COMMUNICATION = "input", "compute", "communication"
 
 # Of forward and backward: two matrix products backward for each one forward.
 BACKWARD_SHARE = 2 / 3
@@ -136,12 +135,10 @@ def _bucket_seconds(speed: RankSpeed, network: Network, ranks: int) -> float:
 
 
 def first_limit(step: PredictedStep) -> str:
-    """The one of LIMITS whose removal would shorten the step most."""
-    without: dict[str, Callable[[], PredictedStep]] = {
-        INPUT: lambda: replace(step, input_seconds=0.0),
-        COMPUTE: lambda: replace(
-            step, compute_seconds=0.0, exposed_seconds=step.all_reduce_seconds
-        ),
-        COMMUNICATION: lambda: replace(step, exposed_seconds=0.0),
+    """The part whose removal would shorten the step most."""
+    without = {
+        INPUT: replace(step, input_seconds=0.0),
+        COMPUTE: replace(step, compute_seconds=0.0, exposed_seconds=step.all_reduce_seconds),
+        COMMUNICATION: replace(step, exposed_seconds=0.0),
     }
-    return min(LIMITS, key=lambda limit: without[limit]().step_seconds)
+    return min(without, key=lambda limit: without[limit].step_seconds)

@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib import rcParams
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from benchmarks.loader.config import COLD, FULL, READ, STAGES
+from benchmarks.loader.config import COLD, FULL, READ
 from benchmarks.measuring.text import figure
 from benchmarks.report.axes import Limits, error_bars
 from benchmarks.report.headline import as_times, rates
@@ -33,17 +33,15 @@ def rates_panel(inputs: Inputs) -> Panel | None:
 
 def stages_panel(result: Result) -> Panel:
     """The stages of the loader, with files in the page cache and, where measured, cold ones."""
-    rows = [name for name in (*STAGES, *COLD.values()) if name in result.median]
     shares: Mapping[str, float] = result.bundle["share_of_time"]
     slowest = max(shares, key=shares.__getitem__)
     stage = "read" if slowest == READ else slowest.removeprefix("+ ")
-    return bars_panel(
-        "loader",
-        f"The slowest stage of the loader is {stage}, {shares[slowest]:.0%} of the time; the full "
-        f"loader gives {figure(result.median[FULL])} images/s",
-        {name: result.median[name] for name in rows},
-        limits=[result.span(name) for name in rows],
-        colors=[SKY if name in COLD.values() else BLUE for name in rows],
+    return result_panel(
+        result,
+        name="loader",
+        title=f"The slowest stage of the loader is {stage}, {shares[slowest]:.0%} of the time; the "
+        f"full loader gives {figure(result.median[FULL])} images/s",
+        colors=[SKY if name in COLD.values() else BLUE for name in result.median],
     )
 
 
@@ -53,11 +51,11 @@ def compute_panel(result: Result) -> Panel:
     share = "" if mfu is None else f", {mfu:.0%} of the device's peak"
     model, rate = result.bundle["settings"]["model"], figure(result.median[best])
     title = f"{model} trains at up to {rate} images/s, with {best}{share}"
-    return result_panel(result, name="compute", title=title, color=ORANGE)
+    return result_panel(result, name="compute", title=title, colors=ORANGE)
 
 
 def result_panel(
-    result: Result, *, name: str, title: str | None = None, color: str = BLUE
+    result: Result, *, name: str, title: str | None = None, colors: str | Sequence[str] = BLUE
 ) -> Panel:
     """All rows of any result; the title is by default its finding."""
     return bars_panel(
@@ -65,7 +63,7 @@ def result_panel(
         title or str(result.bundle["finding"]).removesuffix("."),
         result.median,
         limits=[result.span(row) for row in result.median],
-        colors=[color] * len(result.median),
+        colors=colors,
         unit=result.bundle["unit"],
     )
 
@@ -75,7 +73,7 @@ def bars_panel(
     title: str,
     rows: Mapping[str, float],
     *,
-    colors: Sequence[str],
+    colors: str | Sequence[str],
     limits: Limits | None = None,
     unit: str = "images/s",
 ) -> Panel:

@@ -1,7 +1,7 @@
 """A page: one HTML file, and Markdown with pictures."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ HTML_NAME, MARKDOWN_NAME = "report.html", "report.md"
 class Table:
     """The first column names the row; the others are figures, aligned right, unless `words`."""
 
-    headers: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    headers: Sequence[str]
+    rows: Sequence[Sequence[str]]
     words: bool = False
 
 
@@ -28,8 +28,8 @@ def build_table(
     items: Iterable[Any], columns: Mapping[str, Callable[[Any], str]], *, words: bool = False
 ) -> Table:
     """A row for each of `items`, by `columns`: header -> text of an item."""
-    rows = (tuple(show(item) for show in columns.values()) for item in items)
-    return Table(headers=tuple(columns), rows=tuple(rows), words=words)
+    rows = [[show(item) for show in columns.values()] for item in items]
+    return Table(headers=list(columns), rows=rows, words=words)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +37,9 @@ class Section:
     """Panels, `notes` below them, and (caption, table) pairs."""
 
     title: str
-    panels: tuple[Panel, ...] = ()
-    tables: tuple[tuple[str, Table], ...] = ()
-    notes: tuple[str, ...] = ()
+    panels: Sequence[Panel] = ()
+    tables: Sequence[tuple[str, Table]] = ()
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Page:
 
     headline: str
     about: str
-    sections: tuple[Section, ...]
+    sections: Sequence[Section]
     absent: str | None
 
 
@@ -102,12 +102,7 @@ def as_markdown(page: Page) -> str:
     return "\n".join(lines)
 
 
-def _markdown_table(table: Table) -> Iterable[str]:
-    align = "---" if table.words else "---:"
-    yield _markdown_row(table.headers)
-    yield _markdown_row(("---", *(align for _ in table.headers[1:])))
-    yield from map(_markdown_row, table.rows)
-
-
-def _markdown_row(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+def _markdown_table(table: Table) -> list[str]:
+    align = ["---" if table.words else "---:"] * (len(table.headers) - 1)
+    rows = (table.headers, ["---", *align], *table.rows)
+    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]

@@ -54,9 +54,8 @@ def as_svg(panel: Panel) -> str:
     return size.sub(lambda match: f"<svg {label}{match[1]}", svg, count=1)
 
 
-def write_png(panel: Panel, folder: Path) -> Path:
+def write_png(panel: Panel, folder: Path) -> None:
     """Write the chart with its title, on white."""
-    path = folder / f"{panel.name}.png"
     with rc_context(_STYLE):
         figure = _figure(panel)
         title = textwrap.fill(panel.title, _TITLE_LETTERS)
@@ -64,8 +63,7 @@ def write_png(panel: Panel, folder: Path) -> Path:
         file = io.BytesIO()
         figure.savefig(file, dpi=130)
     with Image.open(file) as image:
-        image.convert("RGB").quantize(_COLORS).save(path, optimize=True)
-    return path
+        image.convert("RGB").quantize(_COLORS).save(folder / f"{panel.name}.png", optimize=True)
 
 
 def _figure(panel: Panel) -> Figure:

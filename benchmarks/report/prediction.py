@@ -1,6 +1,6 @@
 """Panels of bench-predict: predicted rates and efficiency, with the first limit of each size."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib import rcParams
@@ -19,21 +19,28 @@ MARKERS = {"input": "v", "compute": "o", "communication": "s"}
 _MIN_DECADE_SIZES = 7
 
 
+def predicted_sizes(bundle: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The entries of a prediction, with images/s of each."""
+    rates = zip(bundle["predictions"], bundle["median"].values(), strict=True)
+    return [{**size, "images_per_second": rate} for size, rate in rates]
+
+
 def prediction_panels(result: Result) -> list[Panel]:
     """images/s and efficiency by number of ranks."""
-    sizes, comparisons = result.bundle["predictions"], result.bundle["checks"]
+    sizes, checks = predicted_sizes(result.bundle), result.bundle["checks"]
     # Predictions are of training from files: those on synthetic batches stand in.
-    measured = [check for check in comparisons if check["fed"]] or comparisons
-    rates = list(result.median.values())
-    return [_rates(sizes, rates, measured), _efficiency(sizes, rates, measured)]
+    measured = [check for check in checks if check["fed"]] or checks
+    return [_rates(sizes, measured), _efficiency(sizes, measured)]
 
 
-def _rates(sizes: Sequence[Any], rates: Sequence[float], measured: Sequence[Any]) -> Panel:
-    last, ranks = sizes[-1], [size["ranks"] for size in sizes]
+def _rates(sizes: Sequence[Any], measured: Sequence[Any]) -> Panel:
+    ranks = [size["ranks"] for size in sizes]
+    last, single = sizes[-1], sizes[0]["images_per_second"]
+    crosses = [(check["ranks"], check["measured"]) for check in measured]
 
     def draw(axes: Any) -> None:
-        axes.plot(ranks, [rates[0] * count for count in ranks], label="ideal", **IDEAL)
-        _draw_points(axes, sizes, rates, measured, [check["measured"] for check in measured])
+        axes.plot(ranks, [single * count for count in ranks], label="ideal", **IDEAL)
+        _draw_points(axes, sizes, "images_per_second", crosses)
         axes.set_yscale("log")
         subs = (1, 2, 5) if len(ranks) < _MIN_DECADE_SIZES else (1,)
         axes.yaxis.set_major_locator(LogLocator(subs=subs))
@@ -44,22 +51,22 @@ def _rates(sizes: Sequence[Any], rates: Sequence[float], measured: Sequence[Any]
 
     return Panel(
         name="prediction",
-        title=f"Prediction: {figure(rates[-1])} images/s on {last['ranks']:,} ranks, limited by "
-        f"{last['limit']}",
+        title=f"Prediction: {figure(last['images_per_second'])} images/s on {last['ranks']:,} "
+        f"ranks, limited by {last['limit']}",
         description="Predicted images/s by number of ranks, with the ideal and measurements",
         draw=draw,
     )
 
 
-def _efficiency(sizes: Sequence[Any], rates: Sequence[float], measured: Sequence[Any]) -> Panel:
-    last, efficiencies = sizes[-1], [size["efficiency"] for size in sizes]
-    measured_efficiencies = [check["measured"] / check["ranks"] / rates[0] for check in measured]
+def _efficiency(sizes: Sequence[Any], measured: Sequence[Any]) -> Panel:
+    last, single = sizes[-1], sizes[0]["images_per_second"]
+    crosses = [(row["ranks"], row["measured"] / row["ranks"] / single) for row in measured]
     title = f"Predicted efficiency: {last['efficiency']:.0%} on {last['ranks']:,} ranks"
     if measured:
         title += f"; largest error {max(abs(check['error']) for check in measured):.0%}"
 
     def draw(axes: Any) -> None:
-        _draw_points(axes, sizes, efficiencies, measured, measured_efficiencies)
+        _draw_points(axes, sizes, "efficiency", crosses)
         efficiency_axis(axes, "scaling efficiency (weak)")
 
     description = "Predicted efficiency by number of ranks, with the ideal and measurements"
@@ -67,23 +74,17 @@ def _efficiency(sizes: Sequence[Any], rates: Sequence[float], measured: Sequence
 
 
 def _draw_points(
-    axes: Any,
-    sizes: Sequence[Any],
-    values: Sequence[float],
-    measured: Sequence[Any],
-    measured_values: Sequence[float],
+    axes: Any, sizes: Sequence[Any], field: str, crosses: Sequence[tuple[int, float]]
 ) -> None:
-    """A line with a marker for the first limit of each size, and crosses of measurements."""
+    """A line of a `field` of `sizes` with a marker for each first limit, and measured `crosses`."""
     ranks = [size["ranks"] for size in sizes]
-    axes.plot(ranks, values, color=GRAY, linewidth=1)
+    axes.plot(ranks, [size[field] for size in sizes], color=GRAY, linewidth=1)
     for limit, marker in MARKERS.items():
-        sized = zip(sizes, ranks, values, strict=True)
-        points = [point for size, *point in sized if size["limit"] == limit]
+        points = [(size["ranks"], size[field]) for size in sizes if size["limit"] == limit]
         if points:
             style: Any = {"color": PART_COLORS[limit], "label": f"predicted, limit: {limit}"}
             axes.plot(*zip(*points, strict=True), marker, **style)
-    if measured:
+    if crosses:
         style = {"markersize": 9, "markeredgewidth": 2, "label": "measured"}
-        crosses = [check["ranks"] for check in measured]
-        axes.plot(crosses, measured_values, "x", color=rcParams["text.color"], **style)
+        axes.plot(*zip(*crosses, strict=True), "x", color=rcParams["text.color"], **style)
     ranks_axis(axes, ranks)

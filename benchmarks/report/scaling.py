@@ -5,7 +5,7 @@ from typing import Any
 
 from benchmarks.measuring.intervals import median_interval
 from benchmarks.measuring.text import figure
-from benchmarks.report.axes import Curve, efficiency_panel, speed_up_panel, stacked_bars
+from benchmarks.report.axes import Curve, Limits, efficiency_panel, speed_up_panel, stacked_bars
 from benchmarks.report.bar_charts import BAR_INCHES, MARGIN_INCHES, bars_panel
 from benchmarks.report.panels import Panel
 from benchmarks.scaling.record import LOADER, PARTS, RUNGS, SYNTHETIC, WARM, Point
@@ -48,17 +48,12 @@ def _ends(points: Sequence[Point]) -> list[Point]:
 
 def _speed_up(modes: Modes) -> Panel:
     """images/s over those of the smallest number of ranks."""
+    curves = []
+    for mode, points in modes.items():
+        rates = [point.images_per_second() for point in points]
+        curves.append(_curve(mode, points, [rate / rates[0] for rate in rates]))
     mode, (smallest, *_, largest) = next((m, p) for m, p in modes.items() if len(p) > 1)
     times = largest.images_per_second() / smallest.images_per_second()
-    curves = [
-        Curve(
-            label=f"{name} scaling",
-            ranks=[point.world_size for point in points],
-            values=[p.images_per_second() / points[0].images_per_second() for p in points],
-            style=MODE_STYLES[name],
-        )
-        for name, points in modes.items()
-    ]
     title = f"{largest.world_size} ranks are {times:.2f} times as fast as {smallest.world_size}"
     return speed_up_panel("speed-up", f"{title} ({mode} scaling)", curves)
 
@@ -70,18 +65,18 @@ def _efficiency(modes: Modes) -> Panel:
     title = f"Efficiency at {largest.world_size} ranks is {largest.efficiency:.0%}"
     if losses[worst] > 0:
         title += f"; the largest loss is {worst} ({losses[worst]:.0%})"
-    curves = [
-        Curve(
-            label=f"{mode} scaling",
-            ranks=[point.world_size for point in points],
-            values=[point.efficiency for point in points],
-            limits=[point.efficiency_interval for point in points],
-            style=MODE_STYLES[mode],
-        )
-        for mode, points in modes.items()
-    ]
-
+    curves = []
+    for mode, points in modes.items():
+        limits = [point.efficiency_interval for point in points]
+        curves.append(_curve(mode, points, [point.efficiency for point in points], limits))
     return efficiency_panel("efficiency", title, curves)
+
+
+def _curve(
+    mode: str, points: Sequence[Point], values: Sequence[float], limits: Limits | None = None
+) -> Curve:
+    ranks, style = [point.world_size for point in points], MODE_STYLES[mode]
+    return Curve(label=f"{mode} scaling", ranks=ranks, values=values, limits=limits, style=style)
 
 
 def _shares(points: Sequence[Point]) -> Panel:

@@ -19,6 +19,7 @@ from benchmarks.report.bar_charts import compute_panel, rates_panel, result_pane
 from benchmarks.report.headline import write_headline
 from benchmarks.report.inputs import Inputs, Result, read_inputs
 from benchmarks.report.page import Page, Section, Table, write_page
+from benchmarks.report.panels import Panel
 from benchmarks.report.prediction import prediction_panels
 from benchmarks.report.scaling import scaling_panels
 from benchmarks.report.study import study_section
@@ -56,21 +57,20 @@ def build_page(inputs: Inputs) -> Page:
         _loader(inputs),
         *_of(PREDICTION, _prediction, inputs),
         *_of(TRAININGS, _trainings, inputs),
-        _runs(inputs),
+        *([_runs(inputs)] if inputs.runs else []),
         _others(inputs),
-        _origins(inputs),
+        *([_origins(inputs)] if inputs.results else []),
     ]
     return Page(
         headline=write_headline(inputs),
         about=_about(inputs),
-        sections=tuple(section for section in sections if section.panels or section.tables),
+        sections=[section for section in sections if section.panels or section.tables],
         absent=_absent(inputs),
     )
 
 
 def _of(kind: str, section: Callable[[Result], Section], inputs: Inputs) -> list[Section]:
-    result = inputs.last(kind)
-    return [section(result)] if result else []
+    return [section(result) for result in inputs.all(kind)[-1:]]
 
 
 def _about(inputs: Inputs) -> str:
@@ -87,11 +87,11 @@ def _about(inputs: Inputs) -> str:
 
 
 def _overview(inputs: Inputs) -> Section:
-    compute, rates = inputs.last(COMPUTE), rates_panel(inputs)
+    computes, rates = inputs.all(COMPUTE)[-1:], rates_panel(inputs)
     return Section(
         title="Input and compute",
-        panels=(*([rates] if rates else []), *([compute_panel(compute)] if compute else [])),
-        tables=(("Figures of the model", figures_table(compute)),) if compute else (),
+        panels=[*([rates] if rates else []), *map(compute_panel, computes)],
+        tables=[("Figures of the model", figures_table(compute)) for compute in computes],
     )
 
 
@@ -99,79 +99,75 @@ def _scaling(result: Result) -> Section:
     points = read_points(result.bundle)
     return Section(
         title="Scaling",
-        panels=tuple(scaling_panels(points)),
-        notes=(
+        panels=scaling_panels(points),
+        notes=[
             *(warning.strip(" !") for warning in failed_checks(points)),
             *(point.sentence for point in points),
-        ),
-        tables=(("Figures", figures_table(result)),),
+        ],
+        tables=[("Figures", figures_table(result))],
     )
 
 
 def _loader(inputs: Inputs) -> Section:
-    result, sweeps = inputs.last(BY_STAGE), inputs.all(SWEEP)
-    stages = [result] if result else []
-    findings = result.bundle.get("findings", []) if result else []
+    stages, sweeps = inputs.all(BY_STAGE)[-1:], inputs.all(SWEEP)
+    findings = [row for result in stages for row in result.bundle.get("findings", [])]
     return Section(
         title="Loader",
-        panels=(
-            *map(stages_panel, stages),
-            *(result_panel(sweep, name=f"sweep-{n}") for n, sweep in enumerate(sweeps)),
-        ),
-        tables=(
-            *(("Figures of the stages", figures_table(stage)) for stage in stages),
+        panels=[*map(stages_panel, stages), *_numbered("sweep", sweeps)],
+        tables=[
+            *(("Figures of the stages", figures_table(result)) for result in stages),
             *_figures(sweeps),
-        ),
-        notes=tuple(f"{row['fact']}: {row['advice']}." for row in findings if row["advice"]),
+        ],
+        notes=[f"{row['fact']}: {row['advice']}." for row in findings if row["advice"]],
     )
+
+
+def _numbered(name: str, results: Sequence[Result]) -> list[Panel]:
+    return [result_panel(result, name=f"{name}-{n}") for n, result in enumerate(results)]
+
+
+def _figures(results: Sequence[Result]) -> list[tuple[str, Table]]:
+    return [(f"Figures: {r.bundle['benchmark']}", figures_table(r)) for r in results]
 
 
 def _prediction(result: Result) -> Section:
     comparison = [("Comparison with measurements", checks_table(result))]
     return Section(
         title="Prediction for more ranks",
-        panels=tuple(prediction_panels(result)),
-        notes=tuple(result.bundle["assumptions"]),
-        tables=(
+        panels=prediction_panels(result),
+        notes=result.bundle["assumptions"],
+        tables=[
             *(comparison if result.bundle["checks"] else []),
             ("Predictions", predictions_table(result)),
-        ),
+        ],
     )
 
 
 def _trainings(result: Result) -> Section:
     return Section(
         title="Trainings by number of ranks",
-        panels=(result_panel(result, name="trainings"),),
-        tables=(("Time and accuracy", trainings_table(result)),),
+        panels=[result_panel(result, name="trainings")],
+        tables=[("Time and accuracy", trainings_table(result))],
     )
 
 
 def _runs(inputs: Inputs) -> Section:
-    return Section(
-        title="Training runs",
-        panels=tuple(run_panels(inputs.runs)) if inputs.runs else (),
-        tables=(("Time to accuracy", runs_table(inputs.runs)),) if inputs.runs else (),
-    )
+    tables = [("Time to accuracy", runs_table(inputs.runs))]
+    return Section(title="Training runs", panels=run_panels(inputs.runs), tables=tables)
 
 
 def _others(inputs: Inputs) -> Section:
     results = [result for result in inputs.results if result.kind not in KINDS]
-    panels = tuple(result_panel(row, name=f"other-{n}") for n, row in enumerate(results))
-    return Section(title="Other measurements", panels=panels, tables=_figures(results))
-
-
-def _figures(results: Sequence[Result]) -> tuple[tuple[str, Table], ...]:
-    return tuple((f"Figures: {r.bundle['benchmark']}", figures_table(r)) for r in results)
+    panels, tables = _numbered("other", results), _figures(results)
+    return Section(title="Other measurements", panels=panels, tables=tables)
 
 
 def _origins(inputs: Inputs) -> Section:
-    results = inputs.results
-    tables = (
-        ("Machine and versions", machine_table(results)),
-        ("Origin of each result", origins_table(results)),
-    )
-    return Section(title="Machine, versions and commands", tables=tables if results else ())
+    tables = [
+        ("Machine and versions", machine_table(inputs.results)),
+        ("Origin of each result", origins_table(inputs.results)),
+    ]
+    return Section(title="Machine, versions and commands", tables=tables)
 
 
 def _absent(inputs: Inputs) -> str | None:

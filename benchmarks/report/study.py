@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -13,14 +13,13 @@ from benchmarks.report.bar_charts import BAR_INCHES, MARGIN_INCHES
 from benchmarks.report.inputs import Result
 from benchmarks.report.page import Section, Table, build_table
 from benchmarks.report.panels import Panel
+from benchmarks.report.study_record import Configuration, by_framework, read_configurations
 from benchmarks.report.tables import UNKNOWN, training_columns
 from pipeline.chart_style import BLUE, CYCLE, GRAY, ORANGE, PURPLE
 from trainer.run.duration_text import clock
 from trainer.tasks.scores import METRIC_NAMES
 
-# An entry of "configurations" in a result of bench-study: ``Configuration.to_dict``.
-Record = Mapping[str, Any]
-Frameworks = Mapping[str, Sequence[Record]]
+Frameworks = Mapping[str, Sequence[Configuration]]
 
 TIME_COLORS = {
     "compute and communication": ORANGE,
@@ -31,34 +30,23 @@ TIME_COLORS = {
 
 
 def study_section(result: Result) -> Section:
-    records: Sequence[Record] = result.bundle["configurations"]
-    frameworks: dict[str, list[Record]] = {}
-    for record in records:
-        frameworks.setdefault(record["framework"], []).append(record)
+    configurations, metric = read_configurations(result.bundle), result.bundle["metric"]
+    frameworks, medians = by_framework(configurations), _medians(configurations, metric)
     has_curves = any(len(sizes) > 1 for sizes in frameworks.values())
-    has_scores = any(_values(record, "score") for record in records)
+    scored = [c for c in configurations if c.values("score")]
     return Section(
         title="Questions of the study",
-        panels=(
+        panels=[
             *([_speed_up(frameworks), _efficiency(frameworks)] if has_curves else []),
-            _time(records),
-            *([_scores(result)] if has_scores else []),
-        ),
-        notes=tuple(f"{question} {text}" for question, text in result.bundle["answers"].items()),
-        tables=(
-            ("Configurations: median of the seeds (lowest to highest)", _configurations(result)),
-            ("Trainings", _trainings(result)),
-        ),
+            _time(configurations),
+            *([_scores(scored, metric)] if scored else []),
+        ],
+        notes=[f"{question} {text}" for question, text in result.bundle["answers"].items()],
+        tables=[
+            ("Configurations: median of the seeds (lowest to highest)", medians),
+            ("Trainings", _trainings(configurations, metric)),
+        ],
     )
-
-
-def _values(record: Record, field: str) -> list[float]:
-    """Of each seed that has it."""
-    return [seed[field] for seed in record["seeds"] if seed[field] is not None]
-
-
-def _median(record: Record, field: str) -> float:
-    return statistics.median(_values(record, field))
 
 
 def _speed_up(frameworks: Frameworks) -> Panel:
@@ -75,8 +63,8 @@ def _speed_up(frameworks: Frameworks) -> Panel:
 
 def _efficiency(frameworks: Frameworks) -> Panel:
     efficiencies = ", ".join(
-        f"{name} {records[-1]['efficiency']:.0%} on {counted(records[-1]['ranks'], 'rank')}"
-        for name, records in frameworks.items()
+        f"{name} {sizes[-1].efficiency:.0%} on {counted(sizes[-1].ranks, 'rank')}"
+        for name, sizes in frameworks.items()
     )
     title = f"Efficiency of trainings: {efficiencies}"
     return efficiency_panel("study-efficiency", title, _curves(frameworks, per_rank=True))
@@ -85,18 +73,16 @@ def _efficiency(frameworks: Frameworks) -> Panel:
 def _curves(frameworks: Frameworks, *, per_rank: bool) -> list[Curve]:
     """The median of the seeds over the smallest number of ranks, from the lowest to the highest."""
     curves = []
-    for number, (name, records) in enumerate(frameworks.items()):
-        first, field = records[0], "images_per_second"
-        base = _median(first, field)
-        bases = [base * (r["ranks"] / first["ranks"] if per_rank else 1) for r in records]
-        rates = [
-            [rate / base for rate in _values(record, field)]
-            for record, base in zip(records, bases, strict=True)
-        ]
+    for number, (name, sizes) in enumerate(frameworks.items()):
+        first, rates = sizes[0], []
+        for size in sizes:
+            base = first.median("images_per_second")
+            base *= size.ranks / first.ranks if per_rank else 1
+            rates.append([rate / base for rate in size.values("images_per_second")])
         curves.append(
             Curve(
                 label=name,
-                ranks=[record["ranks"] for record in records],
+                ranks=[size.ranks for size in sizes],
                 values=list(map(statistics.median, rates)),
                 limits=[(min(seeds), max(seeds)) for seeds in rates],
                 style={"marker": "os^"[number % 3], "color": CYCLE[number % len(CYCLE)]},
@@ -105,11 +91,11 @@ def _curves(frameworks: Frameworks, *, per_rank: bool) -> list[Curve]:
     return curves
 
 
-def _time(records: Sequence[Record]) -> Panel:
+def _time(configurations: Sequence[Configuration]) -> Panel:
     """A bar for each configuration, of the median of each part."""
-    names, totals = [r["name"] for r in records], [_median(r, "seconds") for r in records]
+    names, totals = [c.name for c in configurations], [c.median("seconds") for c in configurations]
     fields = ("compute_seconds", "data_seconds", "start_seconds")
-    seconds = [[_median(record, field) for record in records] for field in fields]
+    seconds = [[c.median(field) for c in configurations] for field in fields]
     rest = [max(0.0, total - sum(p)) for total, *p in zip(totals, *seconds, strict=True)]
     parts = dict(zip(TIME_COLORS, (*seconds, rest), strict=True))
 
@@ -124,15 +110,14 @@ def _time(records: Sequence[Record]) -> Panel:
         title=f"The fastest configuration, {names[fastest]}, trains in {clock(totals[fastest])}",
         description=f"Bars of the wall time of each configuration: {', '.join(parts)}",
         draw=draw,
-        height_inches=MARGIN_INCHES + 0.6 + 1.2 * BAR_INCHES * len(records),
+        height_inches=MARGIN_INCHES + 0.6 + 1.2 * BAR_INCHES * len(names),
     )
 
 
-def _scores(result: Result) -> Panel:
+def _scores(configurations: Sequence[Configuration], metric: str) -> Panel:
     """A point for each seed, a line at the median."""
-    name, style = METRIC_NAMES[result.bundle["metric"]]
-    records = [r for r in result.bundle["configurations"] if _values(r, "score")]
-    scores = {record["name"]: _values(record, "score") for record in records}
+    name, style = METRIC_NAMES[metric]
+    scores = {c.name: c.values("score") for c in configurations}
     all_scores = [score for values in scores.values() for score in values]
 
     def draw(axes: Any) -> None:
@@ -157,17 +142,17 @@ def _scores(result: Result) -> Panel:
     )
 
 
-def _configurations(result: Result) -> Table:
-    name, style = METRIC_NAMES[result.bundle["metric"]]
+def _medians(configurations: Sequence[Configuration], metric: str) -> Table:
+    name, style = METRIC_NAMES[metric]
 
-    def column(field: str, show: Callable[[float], str]) -> Callable[[Record], str]:
-        return lambda record: median_and_range(_values(record, field), show)
+    def column(field: str, show: Callable[[float], str]) -> Callable[[Configuration], str]:
+        return lambda configuration: median_and_range(configuration.values(field), show)
 
     return build_table(
-        result.bundle["configurations"],
+        configurations,
         {
-            "": itemgetter("name"),
-            "efficiency": lambda record: f"{record['efficiency']:.0%}",
+            "": attrgetter("name"),
+            "efficiency": lambda configuration: f"{configuration.efficiency:.0%}",
             "wall time": column("seconds", clock),
             "epochs": column("epochs", "{:.2f}".format),
             "images/s": column("images_per_second", figure),
@@ -186,12 +171,12 @@ def median_and_range(values: Sequence[float], show: Callable[[float], str]) -> s
     return median if low == high else f"{median} ({low} to {high})"
 
 
-def _trainings(result: Result) -> Table:
+def _trainings(configurations: Sequence[Configuration], metric: str) -> Table:
     return build_table(
-        [seed for record in result.bundle["configurations"] for seed in record["seeds"]],
+        [vars(seed) for configuration in configurations for seed in configuration.seeds],
         {
             "": itemgetter("cell"),
-            **training_columns(result.bundle["metric"], final="score"),
+            **training_columns(metric, final="score"),
             "starts": lambda seed: str(seed["starts"]),
         },
     )

@@ -7,6 +7,7 @@ from typing import Any
 from benchmarks.measuring.text import figure
 from benchmarks.report.inputs import Result
 from benchmarks.report.page import Table, build_table
+from benchmarks.report.prediction import predicted_sizes
 from trainer.run.duration_text import clock
 from trainer.tasks.scores import METRIC_NAMES
 
@@ -39,10 +40,8 @@ def figures_table(result: Result) -> Table:
 
 
 def predictions_table(result: Result) -> Table:
-    rates = result.median.values()
-    sizes = zip(result.bundle["predictions"], rates, strict=True)
     return build_table(
-        [{**size, "images_per_second": rate} for size, rate in sizes],
+        predicted_sizes(result.bundle),
         {
             "ranks": lambda size: f"{size['ranks']:,}",
             "images/s": lambda size: figure(size["images_per_second"]),
@@ -108,12 +107,12 @@ def machine_table(results: Sequence[Result]) -> Table:
         else:
             columns[same] = {**facts, **{k: v for k, v in columns[same].items() if v is not None}}
     keys = dict.fromkeys(key for facts in columns.values() for key in facts)
-    rows = (
+    rows = [
         (_NAMES.get(key, key), *(_fact(key, facts.get(key)) for facts in columns.values()))
         for key in keys
-    )
-    names = ("all results",) if len(columns) == 1 else tuple(columns)
-    return Table(headers=("", *names), rows=tuple(rows), words=True)
+    ]
+    names = ["all results"] if len(columns) == 1 else columns
+    return Table(headers=["", *names], rows=rows, words=True)
 
 
 def _agree(column: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:

@@ -3,14 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from matplotlib.ticker import PercentFormatter
-
 from benchmarks.report.axes import stacked_bars
 from benchmarks.report.bar_charts import BAR_INCHES, MARGIN_INCHES
 from benchmarks.report.page import Table, build_table
 from benchmarks.report.panels import Panel
-from pipeline.chart_style import BLUE, CYCLE, ORANGE, PURPLE
-from trainer.plotting.curves import Run, headline, wait_finding
+from pipeline.chart_style import BLUE, ORANGE, PURPLE
+from trainer.plotting.curves import Run, first_score, headline, wait_finding
+from trainer.plotting.figure import curve_style, scale_score, time_unit
 from trainer.run.duration_text import clock
 from trainer.tasks.scores import METRIC_NAMES
 
@@ -18,18 +17,15 @@ TIME_COLORS = {"waiting for data": BLUE, "compute": ORANGE, "evaluation and chec
 
 
 def run_panels(runs: Sequence[Run]) -> list[Panel]:
-    scored = [run for run in runs if run.score]
-    return [*([accuracy_panel(scored)] if scored else []), _time(runs)]
+    return [*([accuracy_panel(runs)] if first_score(runs) else []), _time(runs)]
 
 
 def accuracy_panel(runs: Sequence[Run]) -> Panel:
-    """Validation scores of `runs` that have the metric of the first one."""
-    score = str(runs[0].score)
+    """Validation scores of `runs` that have the metric of the first one with any."""
+    score = str(first_score(runs))
     runs = [run for run in runs if run.score == score]
-    longest = max(run.summary.elapsed_seconds for run in runs)
-    seconds, unit = (
-        (1.0, "s") if longest < 180 else (60.0, "min") if longest < 10800 else (3600.0, "h")
-    )
+    seconds, unit = time_unit(runs)
+    short_unit = {"seconds": "s", "minutes": "min", "hours": "h"}[unit]
 
     def draw(axes: Any) -> None:
         for number, run in enumerate(runs):
@@ -37,16 +33,12 @@ def accuracy_panel(runs: Sequence[Run]) -> Panel:
                 [record["elapsed_seconds"] / seconds for record in run.evaluations],
                 [record[score] for record in run.evaluations],
                 marker="o",
-                color=CYCLE[number % len(CYCLE)],
-                linestyle=("-", "--", ":")[number // len(CYCLE) % 3],
                 label=run.name,
+                **curve_style(number),
             )
-        if score != "r2":
-            axes.set_ylim(0, 1.02)
-            axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        scale_score(axes, score)
         axes.set_xlim(left=0)
-        axes.set_xlabel(f"wall time of training, {unit}")
-        axes.set_ylabel(f"validation {METRIC_NAMES[score][0]}")
+        axes.set_xlabel(f"wall time of training, {short_unit}")
         axes.grid(True)
         if len(runs) > 1:
             axes.legend(loc="lower right")
@@ -78,15 +70,13 @@ def time_shares(run: Run) -> dict[str, float]:
     steps = min(total.seconds, wall) if total else 0.0
     waiting = total.data_share * steps if total else 0.0
     seconds = (waiting, steps - waiting, wall - steps)
-    return {
-        part: part_seconds / wall for part, part_seconds in zip(TIME_COLORS, seconds, strict=True)
-    }
+    return dict(zip(TIME_COLORS, (part / wall for part in seconds), strict=True))
 
 
 def runs_table(runs: Sequence[Run]) -> Table:
     """Time to each accuracy, the best score, throughput and wall time."""
     milestones = sorted({reached.top1 for run in runs for reached in run.summary.milestones})
-    score = next((run.score for run in runs if run.score), None)
+    score = first_score(runs)
 
     def time_to(top1: float) -> Callable[[Run], str]:
         return lambda run: next(

@@ -1,64 +1,35 @@
 """The results of a study by configuration: a framework on a number of ranks, over its seeds."""
 
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import groupby
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from benchmarks.measuring.text import counted
+from benchmarks.report.study_record import Configuration, TrialResult, by_framework
 from benchmarks.study.config import FRAMEWORKS
-from benchmarks.study.trials import TrialResult
+from benchmarks.study.trials import Trial
 
 
-@dataclass(frozen=True, kw_only=True)
-class Configuration:
-    """The results of one framework on one number of ranks, one for each seed."""
-
-    framework: str
-    ranks: int
-    results: tuple[TrialResult, ...]
-
-    @property
-    def name(self) -> str:
-        return f"{FRAMEWORKS[self.framework]}, {counted(self.ranks, 'rank')}"
-
-    def values(self, field: str) -> tuple[float, ...]:
-        """A field of ``TrialResult`` of each seed, without None."""
-        values = (getattr(result, field) for result in self.results)
-        return tuple(value for value in values if value is not None)
-
-    def median(self, field: str) -> float:
-        """The median of ``values``, of which there must be one."""
-        return statistics.median(self.values(field))
-
-    def to_dict(self, efficiency: float) -> dict[str, Any]:
-        """An entry of "configurations" in the result of bench-study."""
-        return {
-            "name": self.name,
-            "framework": FRAMEWORKS[self.framework],
-            "ranks": self.ranks,
-            "efficiency": efficiency,
-            "seeds": [result.to_dict() for result in self.results],
-        }
-
-
-def group_results(results: Sequence[TrialResult]) -> list[Configuration]:
+def group_results(results: Mapping[Trial, TrialResult]) -> list[Configuration]:
     """By framework, fewer ranks first."""
-
-    def key(result: TrialResult) -> tuple[int, int]:
-        return list(FRAMEWORKS).index(result.trial.framework), result.trial.ranks
-
-    return [
-        Configuration(framework=list(FRAMEWORKS)[number], ranks=ranks, results=tuple(group))
-        for (number, ranks), group in groupby(sorted(results, key=key), key)
-    ]
-
-
-def efficiency(configuration: Configuration, configurations: Sequence[Configuration]) -> float:
-    """Images/s of a rank over those of a rank at the framework's smallest number of ranks."""
-    first = next(c for c in configurations if c.framework == configuration.framework)
-    return speed_up(first, configuration) * first.ranks / configuration.ranks
+    configurations = []
+    for framework, title in FRAMEWORKS.items():
+        trials = [trial for trial in results if trial.framework == framework]
+        sizes = sorted({trial.ranks for trial in trials})
+        for ranks in sizes:
+            seeds = tuple(results[trial] for trial in trials if trial.ranks == ranks)
+            rate = statistics.median(seed.images_per_second for seed in seeds)
+            if ranks == sizes[0]:
+                first = rate
+            configurations.append(
+                Configuration(
+                    name=f"{title}, {counted(ranks, 'rank')}",
+                    framework=title,
+                    ranks=ranks,
+                    efficiency=rate / first * sizes[0] / ranks,
+                    seeds=seeds,
+                )
+            )
+    return configurations
 
 
 def speed_up(first: Configuration, last: Configuration) -> float:
@@ -68,5 +39,5 @@ def speed_up(first: Configuration, last: Configuration) -> float:
 
 def extremes(configurations: Sequence[Configuration]) -> list[tuple[Configuration, Configuration]]:
     """The smallest and the largest number of ranks of each framework that has several."""
-    groups = [list(group) for _, group in groupby(configurations, lambda c: c.framework)]
+    groups = by_framework(configurations).values()
     return [(sizes[0], sizes[-1]) for sizes in groups if len(sizes) > 1]

@@ -6,19 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.measuring.text import counted, figure
+from benchmarks.report.prediction import predicted_sizes
+from benchmarks.report.study_record import Configuration
 from benchmarks.scaling.record import STRONG, Point
-from benchmarks.study.config import FRAMEWORKS
-from benchmarks.study.configurations import Configuration, efficiency, extremes, speed_up
+from benchmarks.study.configurations import extremes, speed_up
 from trainer.config import RunConfig
 from trainer.run.duration_text import clock
 from trainer.tasks.scores import METRIC_NAMES
 
-QUESTIONS = (
-    "Does it get faster?",
-    "Does accuracy hold?",
-    "Does it flatten, and why?",
-    "What would one more node give?",
-)
 # A lower efficiency means that the speed-up flattens.
 FLAT_BELOW = 0.9
 _ONE_SIZE = "Only one number of ranks was trained: there is nothing to compare."
@@ -43,13 +38,13 @@ def answer_questions(
     run: RunConfig,
 ) -> dict[str, str]:
     """Question -> answer."""
-    answers = (
-        answer_faster(configurations, timed=run.max_minutes is not None, target=run.target_top1),
-        answer_accuracy(configurations, metric),
-        answer_plateau(configurations, points),
-        answer_node(prediction, max(c.ranks for c in configurations)),
-    )
-    return dict(zip(QUESTIONS, answers, strict=True))
+    timed, ranks = run.max_minutes is not None, max(c.ranks for c in configurations)
+    return {
+        "Does it get faster?": answer_faster(configurations, timed=timed, target=run.target_top1),
+        "Does accuracy hold?": answer_accuracy(configurations, metric),
+        "Does it flatten, and why?": answer_plateau(configurations, points),
+        "What would one more node give?": answer_node(prediction, ranks),
+    }
 
 
 def answer_faster(
@@ -59,7 +54,7 @@ def answer_faster(
     sentences = []
     for first, last in extremes(configurations):
         field = "epochs" if timed else "seconds"
-        reached = [c for c in (first, last) if len(c.values("target_seconds")) == len(c.results)]
+        reached = [c for c in (first, last) if len(c.values("target_seconds")) == len(c.seeds)]
         if not timed and target is not None and len(reached) == 2:
             field = "target_seconds"
         before, after = first.median(field), last.median(field)
@@ -97,7 +92,7 @@ def answer_accuracy(configurations: Sequence[Configuration], metric: str) -> str
     limits = f"seeds of one configuration differ by up to {_points(spread, style)}"
     chance = 0.0
     if metric == "top1":
-        evaluated = configurations[0].results[0].evaluated
+        evaluated = configurations[0].seeds[0].evaluated
         chance = chance_difference((medians[low] + medians[high]) / 2, evaluated)
         limits += f", chance on {evaluated:,} images makes up to {_points(chance, style)}"
     holds = difference <= max(spread, chance)
@@ -115,11 +110,10 @@ def answer_plateau(configurations: Sequence[Configuration], points: Sequence[Poi
     """Efficiency of the trainings, and the losses of a step on the stall ladder."""
     sentences = []
     for _, last in extremes(configurations):
-        reached = efficiency(last, configurations)
-        verb = "flattens" if reached < FLAT_BELOW else "does not flatten yet"
+        verb = "flattens" if last.efficiency < FLAT_BELOW else "does not flatten yet"
         sentences.append(
-            f"The speed-up of {FRAMEWORKS[last.framework]} {verb}: the efficiency on {last.ranks} "
-            f"ranks is {reached:.0%} (strong scaling)"
+            f"The speed-up of {last.framework} {verb}: the efficiency on {last.ranks} "
+            f"ranks is {last.efficiency:.0%} (strong scaling)"
         )
     reasons = [_losses(point) for point in points if point.mode == STRONG and point.world_size > 1]
     return _join(sentences + reasons[-1:]) if sentences else _ONE_SIZE
@@ -137,16 +131,14 @@ def _losses(point: Point) -> str:
 
 def answer_node(prediction: Mapping[str, Any], ranks: int) -> str:
     """Predictions of bench-predict for `ranks` ranks and for twice as many."""
-    rates = prediction["median"].values()
-    sizes = zip(prediction["predictions"], rates, strict=True)
-    predicted = {size["ranks"]: (rate, size["limit"]) for size, rate in sizes}
+    predicted = {size["ranks"]: size for size in predicted_sizes(prediction)}
     if not {ranks, 2 * ranks} <= predicted.keys():
         return f"bench-predict made no prediction for {counted(2 * ranks, 'rank')}."
-    (before, _), (after, limit) = predicted[ranks], predicted[2 * ranks]
+    before, after = (predicted[count]["images_per_second"] for count in (ranks, 2 * ranks))
     return (
         f"bench-predict expects {figure(after)} images/s instead of {figure(before)} with a second "
         f"node of {counted(ranks, 'rank')}, {after / before:.2f} times as many, at the same batch "
-        f"size of a rank; the first limit is {limit}."
+        f"size of a rank; the first limit is {predicted[2 * ranks]['limit']}."
     )
 
 

@@ -1,6 +1,7 @@
 """The result of a study: a row for each configuration, and the answers."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -8,17 +9,18 @@ from benchmarks.measuring.alternate import Measurement
 from benchmarks.measuring.result_file import STUDY
 from benchmarks.measuring.table import report
 from benchmarks.report.study import median_and_range
+from benchmarks.report.study_record import TrialResult
 from benchmarks.scaling.record import Point
-from benchmarks.study.configurations import efficiency, group_results
+from benchmarks.study.configurations import group_results
 from benchmarks.study.findings import answer_questions, find_speed_up
-from benchmarks.study.trials import TrialResult
+from benchmarks.study.trials import Trial
 from trainer.config import Settings
 from trainer.run.duration_text import clock
 from trainer.tasks.scores import METRIC_NAMES
 
 
 def report_study(
-    results: Sequence[TrialResult],
+    results: Mapping[Trial, TrialResult],
     *,
     metric: str,
     points: Sequence[Point],
@@ -32,7 +34,6 @@ def report_study(
     answers = answer_questions(
         configurations, metric=metric, points=points, prediction=prediction, run=settings.run
     )
-    efficiencies = {c.name: efficiency(c, configurations) for c in configurations}
     title, style = METRIC_NAMES[metric]
     score = f"{{:{style}}}".format
     report(
@@ -41,13 +42,13 @@ def report_study(
         [Measurement(name=c.name, values=c.values("images_per_second")) for c in configurations],
         kind=STUDY,
         facts={
-            "configurations": [c.to_dict(efficiencies[c.name]) for c in configurations],
+            "configurations": [asdict(c) for c in configurations],
             "metric": metric,
             "answers": answers,
             "settings": {**options, **settings.to_dict()},
         },
         columns={
-            "efficiency": {name: f"{value:.0%}" for name, value in efficiencies.items()},
+            "efficiency": {c.name: f"{c.efficiency:.0%}" for c in configurations},
             "time": {c.name: clock(c.median("seconds")) for c in configurations},
             "epochs": {c.name: f"{c.median('epochs'):.2f}" for c in configurations},
             title: {c.name: median_and_range(c.values("score"), score) for c in configurations},

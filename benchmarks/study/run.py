@@ -195,7 +195,7 @@ def _report(plan: StudyPlan, scaling: Path, prediction: Path) -> None:
     metric, target = TASKS[plan.task].primary_metric, plan.settings.run.target_top1
     output = plan.folder / "study.json"
     report_study(
-        [read_result(trial, metric=metric, target=target) for trial in plan.trials],
+        {trial: read_result(trial, metric=metric, target=target) for trial in plan.trials},
         metric=metric,
         points=read_points(read_bundle(scaling)),
         prediction=read_bundle(prediction),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measuring.text import counted
+from benchmarks.report.study_record import TrialResult
 from benchmarks.study.config import FRAMEWORKS
 from pipeline.errors import DataError
 from pipeline.options import flag_of
@@ -29,45 +30,6 @@ class Trial:
 
     def __str__(self) -> str:
         return f"{FRAMEWORKS[self.framework]}, {counted(self.ranks, 'rank')}, seed {self.seed}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrialResult:
-    """Time and accuracy of a finished trial.
-
-    Attributes:
-        seconds: from the first step to the end, with evaluations and checkpoints.
-        start_seconds: the additional duration of each process's first steps over later ones, in
-            which caches fill and TensorFlow traces its graph; a part of `seconds`.
-        data_seconds: time that the rank that waited longest waited for batches.
-        compute_seconds: the rest of the steps, with the exchange of gradients.
-        images_per_second: of the steps after the first ones.
-        epochs: at the end.
-        score, best: the metric of the last and of the best evaluation; None without a validation
-            split.
-        evaluated: samples of an evaluation, 0 without one.
-        target_seconds: from the first step to the first evaluation that reached the study's target;
-            None if there is no target or no evaluation reached it.
-        starts: number of processes, more than one for a resumed training.
-    """
-
-    trial: Trial
-    seconds: float
-    start_seconds: float
-    data_seconds: float
-    compute_seconds: float
-    images_per_second: float
-    epochs: float
-    score: float | None
-    best: float | None
-    evaluated: int
-    target_seconds: float | None
-    starts: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """The name of the trial ("cell"), and all other fields."""
-        values = dict(vars(self))
-        return {"cell": str(values.pop("trial")), **values}
 
 
 def plan_trials(
@@ -131,7 +93,7 @@ def read_result(trial: Trial, *, metric: str, target: float | None) -> TrialResu
     scores = [record for record in records if metric in record]
     reached = [r["elapsed_seconds"] for r in scores if target is not None and r[metric] >= target]
     return TrialResult(
-        trial=trial,
+        cell=str(trial),
         seconds=summary["elapsed_seconds"],
         start_seconds=start,
         data_seconds=waited,

@@ -79,6 +79,11 @@ def _open(directory: Path, name: str) -> Run:
     )
 
 
+def first_score(runs: Sequence[Run]) -> str | None:
+    """The metric of the first of `runs` that has one."""
+    return next((run.score for run in runs if run.score), None)
+
+
 def thin_out(intervals: Sequence[Record], limit: int = POINTS) -> list[Record]:
     """At most `limit` records: neighbors are merged, with their loss averaged over images and
     their rates over time."""
@@ -110,7 +115,7 @@ def loss_finding(runs: Sequence[Run]) -> str:
 
 def score_finding(runs: Sequence[Run]) -> str:
     """The best score of each run with the metric of the first."""
-    score = next((run.score for run in runs if run.score), None)
+    score = first_score(runs)
     if score is None:
         return "No evaluation yet"
     scores = {run.name: run.best for run in runs if run.score == score}
@@ -146,15 +151,12 @@ def learning_rate_finding(runs: Sequence[Run]) -> str:
 
 def headline(runs: Sequence[Run]) -> str:
     """Time to the highest milestone that any run reached, or else the best score or loss."""
-    times = {
-        run.name: {reached.top1: reached.elapsed_seconds for reached in run.summary.milestones}
-        for run in runs
-    }
-    highest = max((top1 for milestones in times.values() for top1 in milestones), default=None)
+    reached = [(run.name, milestone) for run in runs for milestone in run.summary.milestones]
+    highest = max((milestone.top1 for _, milestone in reached), default=None)
     if highest is None:
-        return score_finding(runs) if any(run.score for run in runs) else loss_finding(runs)
-    seconds = {name: reached[highest] for name, reached in times.items() if highest in reached}
-    slower = [name for name in times if name not in seconds]
+        return score_finding(runs) if first_score(runs) else loss_finding(runs)
+    seconds = {name: m.elapsed_seconds for name, m in reached if m.top1 == highest}
+    slower = [run.name for run in runs if run.name not in seconds]
     rest = f"; not reached by {', '.join(slower[:_NAMED])}" if slower else ""
     return f"Top-1 of {highest:.0%} after {_list_values(runs, seconds, clock)}{rest}"
 

@@ -12,7 +12,8 @@ from benchmarks.predict.__main__ import main
 from benchmarks.predict.baseline import read_baseline
 from benchmarks.predict.network_probe import measure_network
 from benchmarks.predict.networks import LINKS, Network
-from benchmarks.predict.probe_steps import BUCKET, LATENCY, fit_link
+from benchmarks.predict.probe_steps import LATENCY_BYTES, fit_ring
+from benchmarks.predict.step_model import BUCKET_BYTES
 from benchmarks.scaling.record import LOADER, LOCKSTEP, NO_ALL_REDUCE, SYNTHETIC, WARM
 from pipeline.errors import DataError
 from tests.helpers.cli import invoke
@@ -93,13 +94,12 @@ def test_the_first_limit_by_number_of_ranks(tmp_path: Path) -> None:
 
 def test_a_link_is_fitted_to_measurements() -> None:
     network = Network(ranks_per_node=4, within=LINKS["pcie-4"], between=LINKS["pcie-4"])
-    sizes = {LATENCY: 4, BUCKET: 25 * 2**20}
-    seconds = {name: network.all_reduce_seconds(size, 4) for name, size in sizes.items()}
-    link = fit_link(seconds, sizes, ranks=4, core_share=0.0, name="x")
-    assert link.bandwidth_gb_per_second == pytest.approx(31.5, rel=1e-3)
-    assert link.latency_us == pytest.approx(5.7, rel=1e-3)
+    seconds = [network.all_reduce_seconds(size, 4) for size in (LATENCY_BYTES, BUCKET_BYTES)]
+    bandwidth, latency = fit_ring(*seconds, bucket_bytes=BUCKET_BYTES, ranks=4)
+    assert bandwidth == pytest.approx(31.5e9, rel=1e-3)
+    assert latency == pytest.approx(5.7e-6, rel=1e-3)
     with pytest.raises(DataError, match="26,214,400 bytes take no longer than 4"):
-        fit_link({LATENCY: 1, BUCKET: 1}, sizes, ranks=4, core_share=0.0, name="x")
+        fit_ring(1, 1, bucket_bytes=BUCKET_BYTES, ranks=4)
 
 
 def test_the_network_of_this_machine(compute_result: Path) -> None:

@@ -199,7 +199,7 @@ def test_links_by_name_or_as_stated() -> None:
     stated = parse_link("--within", "25,5")
     assert (stated.bandwidth_gb_per_second, stated.latency_us) == (25, 5)
     assert "as stated" in str(stated)
-    assert all(link.citation != "as stated" for link in LINKS.values())
+    assert all(link.source != "as stated" for link in LINKS.values())
 
 
 @pytest.mark.parametrize(

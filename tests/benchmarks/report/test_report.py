@@ -4,85 +4,20 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from benchmarks.loader.config import AUGMENT, COLD, DECODE, FULL, HAND_OVER, READ
-from benchmarks.measuring.alternate import Measurement
-from benchmarks.measuring.result_file import BY_STAGE, COMPUTE, SWEEP, TRAININGS
-from benchmarks.measuring.table import report
+from benchmarks.loader.config import FULL
 from benchmarks.report.__main__ import main
 from benchmarks.report.inputs import read_inputs
-from benchmarks.report.page import Page
 from benchmarks.report.panels import Panel, as_svg
-from benchmarks.report.sections import build_page
 from benchmarks.scaling.record import COLD as COLD_FILES
 from benchmarks.scaling.record import LOADER, LOCKSTEP, NO_ALL_REDUCE, SYNTHETIC, WARM
 from tests.helpers.cli import invoke
+from tests.helpers.measured_results import compute, loader, measured, sweep, trainings
 from tests.helpers.run_records import records, write
 from tests.helpers.scaling_results import predicted, scaling
-
-STAGES = {READ: 0.1, DECODE: 0.6, AUGMENT: 0.2, HAND_OVER: 0.05, FULL: 0.05}
-
-
-def measured(
-    path: Path, rates: Mapping[str, float], *, kind: str = "another", **facts: Any
-) -> Path:
-    """A result as a benchmark writes it."""
-    rows = [
-        Measurement(name=name, values=(rate, 1.02 * rate, 0.99 * rate))
-        for name, rate in rates.items()
-    ]
-    report(path.stem, "images/s", rows, kind=kind, facts=facts, output=str(path))
-    return path
-
-
-def loader(path: Path, full: float, *, threads: int = 8, **facts: Any) -> Path:
-    """A result of bench-loader with `full` images/s."""
-    rates = {name: 10 * full - index * 2.25 * full for index, name in enumerate(STAGES)}
-    return measured(
-        path,
-        rates | {COLD[FULL]: full / 2},
-        kind=BY_STAGE,
-        threads=threads,
-        share_of_time=STAGES,
-        settings={"sweep": None},
-        **facts,
-    )
-
-
-def compute(path: Path, rate: float) -> Path:
-    return measured(
-        path,
-        {"channels-last, batch 32": rate / 2, "channels-last, batch 64": rate},
-        kind=COMPUTE,
-        world_size=1,
-        figures={f"channels-last, batch {size}": {"mfu": 0.5} for size in (32, 64)},
-        settings={"model": "resnet50"},
-    )
-
-
-def sweep(path: Path, name: str, rates: Mapping[str, float]) -> Path:
-    return measured(path, rates, kind=SWEEP, settings={"sweep": name}, threads=8, split_bytes=1000)
-
-
-def trainings(path: Path) -> Path:
-    """Trainings, the second without evaluations."""
-    common = {"global_batch_size": 64, "seconds": 75.0, "epochs": 2.0, "metric": "top1"}
-    rates = {"strong, 1 rank": 100.0, "strong, 2 ranks": 180.0}
-    scores = (0.75, None)
-    rows = [
-        {**common, "images_per_second": rate, "final": score, "best": score}
-        for rate, score in zip(rates.values(), scores, strict=True)
-    ]
-    return measured(path, rates, kind=TRAININGS, trainings=rows)
-
-
-def build(*paths: Path) -> Page:
-    return build_page(read_inputs(paths))
 
 
 @pytest.fixture(scope="module")
@@ -193,63 +128,6 @@ def open_in_browser(browser: str, path: Path, folder: Path) -> tuple[str, list[s
     return done.stdout, complaints, sum(origin != "not an origin" for origin in origins)
 
 
-CACHE = {"cache none": 100.0, "cache host": 150.0}
-FORMATS = {"as it is": 100.0, "JPEG q90, 256 px": 200.0, "PNG": 40.0}
-
-
-@pytest.mark.parametrize(
-    ("threads", "remedies"),
-    [
-        (
-            1,
-            "more than 1 thread (this machine has 1 core) or shards with `--encode jpeg "
-            "--shortest-side`",
-        ),
-        (8, "more than 10 threads or shards with `--encode jpeg --shortest-side`"),
-    ],
-)
-def test_the_headline_names_remedies(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int, remedies: str
-) -> None:
-    monkeypatch.setattr("benchmarks.measuring.provenance.available_cores", lambda: 2 * threads - 1)
-    model = compute(tmp_path / "compute.json", 5600.0)
-    built = build(loader(tmp_path / "loader.json", 4100.0, threads=threads), model)
-    sentence = "Input-bound: the loader gives 4,100 images/s, the model trains at 5,600; remedies: "
-    assert built.headline == f"{sentence}{remedies}."
-
-
-def test_sweeps_are_remedies(tmp_path: Path) -> None:
-    results = [loader(tmp_path / "loader.json", 100.0), compute(tmp_path / "compute.json", 150.0)]
-    sweeps = [
-        sweep(tmp_path / "cache.json", "cache", CACHE),
-        sweep(tmp_path / "format.json", "format", FORMATS),
-    ]
-    assert build(*results, *sweeps).headline.endswith(
-        "or `--cache host` (1.5 times the rate) or shards stored as JPEG q90, 256 px (2 times the "
-        "rate)."
-    )
-    slower = sweep(tmp_path / "cache.json", "cache", CACHE | {"cache host": 90.0})
-    assert "--cache" not in build(*results, slower).headline
-
-
-def test_a_page_of_a_part_of_the_results(tmp_path: Path) -> None:
-    path = loader(tmp_path / "loader.json", 100.0)
-    built = build(path)
-    assert [section.title for section in built.sections] == [
-        "Loader",
-        "Machine, versions and commands",
-    ]
-    assert built.absent == (
-        "Not included: the model (bench-compute), scaling (bench-scaling), a "
-        "prediction (bench-predict), time to accuracy (the folder of a run)."
-    )
-    finding = json.loads(path.read_text())["finding"]
-    assert built.headline == finding[0].upper() + finding[1:]
-    run = build(write(tmp_path / "run", records(seconds=2.0)))
-    assert [section.title for section in run.sections] == ["Training runs"]
-    assert run.headline == "Input-bound: run waits for data 20% of the time (4.000 images/s)."
-
-
 def test_a_folder_of_results_and_runs(tmp_path: Path) -> None:
     loader(tmp_path / "loader.json", 100.0)
     write(tmp_path / "run", records(seconds=2.0))
@@ -257,17 +135,6 @@ def test_a_folder_of_results_and_runs(tmp_path: Path) -> None:
     assert [result.name for result in inputs.results] == ["loader"]
     assert [run.name for run in inputs.runs] == ["run"]
     assert "loader.json is unchanged" in invoke(main, "--verify", tmp_path).output
-
-
-def test_loader_and_model_without_a_training(tmp_path: Path) -> None:
-    built = build(loader(tmp_path / "loader.json", 900.0), compute(tmp_path / "compute.json", 12.0))
-    assert built.headline == (
-        "Compute-bound: the model trains at 12.00 images/s, the loader gives 900.0, 75 times as "
-        "many."
-    )
-    assert built.sections[0].panels[0].title == (
-        "The model gives 12.00 images/s, the loader 75 times as many"
-    )
 
 
 def edited(path: Path) -> Path:
