@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
-from pipeline.chart_style import BLUE, CYCLE, ORANGE
+from pipeline.chart_style import BLUE, CYCLE
 from tools.showing.dataset_summary import DatasetSummary, byte_unit
 from tools.showing.fonts import class_labels, fit_text
 from tools.text import plural
@@ -22,12 +22,14 @@ _LEGEND: Any = {"loc": "upper left", "bbox_to_anchor": (1, 1), "handlelength": 1
 
 def draw_sizes(axes: Any, summary: DatasetSummary) -> None:
     """Heights and widths in pixels."""
-    names = ("height", "width")
-    sizes = [summary.column(name) for name in names]
+    sizes = [summary.column("height"), summary.column("width")]
     bins = _integer_bins(axes, np.concatenate(sizes))
-    axes.hist(sizes, bins, color=(BLUE, ORANGE), label=names, histtype="stepfilled", alpha=0.75)
+    varied = any(map(np.ptp, sizes))
+    # Bars of one size would hide each other.
+    kind = "stepfilled" if varied else "bar"
+    axes.hist(sizes, bins, color=CYCLE[:2], label=("height", "width"), histtype=kind, alpha=0.75)
     axes.legend(**_LEGEND)
-    finding = "Median height x width:" if any(map(np.ptp, sizes)) else "Every image is"
+    finding = "Median height x width:" if varied else "Every image is"
     height, width = map(np.median, sizes)
     axes.set(xlabel="px", title=f"{finding} {height:,.0f} x {width:,.0f} px")
     _count_on(axes.yaxis, "images")
@@ -69,7 +71,7 @@ def draw_classes(axes: Any, summary: DatasetSummary) -> None:
 
 def draw_targets(axes: Any, summary: DatasetSummary) -> None:
     """Values of the first target."""
-    values, name = summary.targets[:, 0], fit_text(summary.manifest.targets[0], 24)
+    values, name = summary.targets[:, 0], fit_text(summary.manifest.targets[0], 14)
     low, median, high = np.quantile(values, (0, 0.5, 1))
     axes.hist(values, _BINS, color=BLUE)
     axes.set(xlabel=name, title=f"{name}: {low:.4g} to {high:.4g}, median {median:.4g}")

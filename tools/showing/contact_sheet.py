@@ -30,16 +30,15 @@ def draw(summary: DatasetSummary, sheet: Sheet, tiles: Tiles, path: Path) -> Non
     lines = -(-len(sheet.rows) // sheet.columns)
     names = _NAMES if sheet.line_classes else 0
     pitch = (_WIDTH - 2 * _MARGIN - names) / sheet.columns + (_CAPTION if sheet.captions else 0)
-    heights = (_SUBTITLE + lines * pitch, _CHARTS)
-    height = _TITLE + sum(heights) + 2 * _MARGIN
+    inches = (_SUBTITLE + lines * pitch, _CHARTS)
+    height = _TITLE + sum(inches) + 2 * _MARGIN
     x, y = _MARGIN / _WIDTH, _MARGIN / height
     title = f"{summary.dataset.directory.resolve().name or 'Shards'}: {summary.contents}"
-    layout = ConstrainedLayoutEngine(rect=(x, y, 1 - 2 * x, sum(heights) / height))
+    layout = ConstrainedLayoutEngine(rect=(x, y, 1 - 2 * x, sum(inches) / height))
     with rc_context(_STYLE):
         figure = Figure(figsize=(_WIDTH, height), dpi=150, layout=layout)
         figure.text(x, 1 - y, fit_text(title, 90), va="top", fontsize=17, weight="bold")
-        parts = figure.subfigures(2, 1, squeeze=False, height_ratios=heights, hspace=0.05)
-        top, bottom = parts.flat
+        top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=inches, hspace=0.05).flat
         top.suptitle(_subtitle(summary, sheet), x=0, ha="left", fontsize=9, color=_GRAY)
         grid = top.subplots(lines, sheet.columns, squeeze=False, subplot_kw=_PLACE)
         _draw_tiles(grid.flat, sheet, tiles)
