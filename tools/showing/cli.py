@@ -4,27 +4,21 @@ from pathlib import Path
 
 import click
 
-from pipeline.machine_limits import available_cores
 from tools.commands import interruptible, needs_packages
 
 
-@click.command(name="show")
+@click.command(name="show", context_settings={"show_default": True})
 @click.argument("shards", type=click.Path(path_type=Path))
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     default=Path("shards.png"),
-    show_default=True,
     metavar="PNG",
     help="File to draw the picture into.",
 )
 @click.option("--split", help="Split of the contact sheet.  [default: the first]")
 @click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Seed for choosing the samples.",
+    "--seed", type=click.IntRange(min=0), default=0, help="Seed for choosing the samples."
 )
 @click.option("--all-classes", is_flag=True, help="List every class.")
 def main(shards: Path, out: Path, split: str | None, seed: int, all_classes: bool) -> None:
@@ -40,14 +34,7 @@ def main(shards: Path, out: Path, split: str | None, seed: int, all_classes: boo
         start_fork_server(("tools.showing.thumbnails",))
         with needs_packages():
             from tools.showing.show import show_shards
-        show_shards(
-            shards,
-            out=out,
-            split=split,
-            seed=seed,
-            all_classes=all_classes,
-            workers=available_cores(),
-        )
+        show_shards(shards, out=out, split=split, seed=seed, all_classes=all_classes)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
+from pipeline.options import flag_of
 from pipeline.storage.dataset import Dataset
 from pipeline.storage.manifest import REJECTED_NAME, Manifest
 from tools.checking.tables import Tables, UnusableTableError, check_tables, open_tables
 from tools.config import ShardConfig
+from tools.text import plural
 
 # Quoted values and numbers, in which reasons of one kind differ.
 _VALUES = re.compile(r"'[^']*'|\"[^\"]*\"|\b[\d,.]*\d\b")
@@ -59,6 +61,13 @@ class DatasetSummary:
     def samples(self) -> int:
         return sum(map(len, self.splits.values()))
 
+    @property
+    def contents(self) -> str:
+        """The number of samples and, by task, of classes."""
+        classes = self.manifest.classes
+        suffix = f" of {plural(len(classes), 'class')}" if classes else ""
+        return plural(self.samples, "sample") + suffix
+
     def column(self, name: str) -> NDArray[Any]:
         """A field of SAMPLE_DTYPE, of all splits."""
         return np.concatenate([tables.samples[name] for tables in self.splits.values()])
@@ -66,22 +75,17 @@ class DatasetSummary:
     @cached_property
     def class_counts(self) -> NDArray[np.int64]:
         """Samples of each class: int64 (splits, classes)."""
-        counts = [split.class_counts for split in self.manifest.splits.values()]
-        return np.array(counts, np.int64).reshape(len(counts), len(self.manifest.classes))
+        return np.array([split.class_counts for split in self.manifest.splits.values()], np.int64)
 
     @cached_property
     def targets(self) -> NDArray[np.float32]:
         """float32 (samples, targets), of all splits; multi-label and regression only."""
-        targets = [tables.targets for tables in self.splits.values()]
+        targets = (tables.targets for tables in self.splits.values())
         return np.concatenate([table for table in targets if table is not None])
 
 
 def _damaged(dataset: Dataset, error: str) -> DataError:
     return DataError(f"{error}. Run tools/check {dataset.directory} for the full list of errors.")
-
-
-def min_median_max(values: NDArray[Any]) -> tuple[float, float, float]:
-    return float(values.min()), float(np.median(values)), float(values.max())
 
 
 def byte_unit(sizes: NDArray[Any]) -> tuple[str, int]:
@@ -94,14 +98,13 @@ def command_line(arguments: dict[str, Any]) -> str:
     defaults = {field.name: field.default for field in fields(ShardConfig)}
     words: list[str] = []
     for name, value in arguments.items():
-        default = defaults.get(name)
         value = tuple(value) if isinstance(value, list) else value
-        if value == default:
+        if value == defaults.get(name):
             continue
-        option = "--" + name.replace("_", "-")
+        option = flag_of(name)
         if isinstance(value, bool):
             words.append(option if value else option.replace("--", "--no-", 1))
-        elif isinstance(value, tuple) and default == ():
+        elif isinstance(value, tuple) and defaults.get(name) == ():
             words += [word for part in value for word in (option, str(part))]
         else:
             words += [option, *map(str, value if isinstance(value, tuple) else [value])]

@@ -3,6 +3,7 @@ seed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,7 @@ _FEW_CLASSES, _FEW_LINES = 10, 8
 COLUMNS = 12
 _TILES = 7 * COLUMNS
 # Masks and captions of several labels need larger tiles.
-_WIDE_COLUMNS = 8
-_WIDE_TILES = 5 * _WIDE_COLUMNS
+_WIDE_COLUMNS, _WIDE_TILES = 8, 40
 
 Integers = NDArray[np.int64]
 
@@ -25,14 +25,13 @@ Integers = NDArray[np.int64]
 @dataclass(frozen=True, kw_only=True)
 class Sheet:
     """`rows`: of the split's index, int64 (n,), line by line; -1 leaves a place empty. `captions`:
-    one for each row. Without captions `line_classes` may name the class of each line, -1 where the
-    class of the line above continues."""
+    one for each row. Without captions `line_classes` may have the class of each line."""
 
     split: str
     rows: Integers
     columns: int = COLUMNS
-    captions: tuple[str, ...] = ()
-    line_classes: tuple[int, ...] = ()
+    captions: Sequence[str] = ()
+    line_classes: Sequence[int] = ()
 
 
 def choose_samples(summary: DatasetSummary, split: str, *, seed: int) -> Sheet:
@@ -41,42 +40,34 @@ def choose_samples(summary: DatasetSummary, split: str, *, seed: int) -> Sheet:
     names = class_labels(manifest.classes)
     order = np.argsort(random_words(seed, np.arange(len(tables))), kind="stable")
     if manifest.task == "classification":
-        return _choose_by_class(split, tables.samples["label"], order, names, seed)
+        labels = tables.samples["label"]
+        rows = _take_equally_many(labels, order, seed)
+        if len(np.unique(labels)) <= _FEW_CLASSES:
+            return Sheet(split=split, rows=rows, line_classes=labels[rows[::COLUMNS]].tolist())
+        return Sheet(split=split, rows=rows, captions=[names[n] for n in labels[rows].tolist()])
     if tables.targets is None:
         return Sheet(split=split, columns=_WIDE_COLUMNS, rows=order[:_WIDE_TILES])
     if manifest.task == "regression":
         rows = _spread_over_values(tables.targets[:, 0], order)
-        values = (", ".join(f"{value:.4g}" for value in tables.targets[row]) for row in rows)
-        return Sheet(split=split, rows=rows, captions=tuple(values))
-    rows = _take_in_turn(order, tables.targets[order] > 0)
-    present = (np.flatnonzero(tables.targets[row] > 0).tolist() for row in rows)
-    captions = (", ".join(names[label] for label in labels) or "(none)" for labels in present)
-    return Sheet(split=split, columns=_WIDE_COLUMNS, rows=rows, captions=tuple(captions))
+        captions = [", ".join(f"{value:.4g}" for value in tables.targets[row]) for row in rows]
+        return Sheet(split=split, rows=rows, captions=captions)
+    has_class = tables.targets > 0
+    rows = _take_in_turn(order, has_class[order])
+    captions = [", ".join(compress(names, row)) or "(none)" for row in has_class[rows]]
+    return Sheet(split=split, columns=_WIDE_COLUMNS, rows=rows, captions=captions)
 
 
-def _choose_by_class(
-    split: str, labels: NDArray[np.int32], order: Integers, names: Sequence[str], seed: int
-) -> Sheet:
+def _take_equally_many(labels: NDArray[np.int32], order: Integers, seed: int) -> Integers:
+    """Whole lines of each class if there are few, else one or more tiles of as many classes as have
+    room."""
     present = np.unique(labels)
-    by_class = {label: order[labels[order] == label] for label in present.tolist()}
-    if len(present) <= _FEW_CLASSES:
-        return _fill_lines(split, by_class)
     drawn = np.argsort(random_words(seed, np.arange(len(present))), kind="stable")[:_TILES]
-    count = _TILES // len(drawn)
-    rows = np.concatenate([by_class[label][:count] for label in np.sort(present[drawn]).tolist()])
-    captions = tuple(names[label] for label in labels[rows].tolist())
-    return Sheet(split=split, rows=rows, captions=captions)
-
-
-def _fill_lines(split: str, by_class: dict[int, Integers]) -> Sheet:
-    """Whole lines of each class."""
-    limit = COLUMNS * max(1, _FEW_LINES // len(by_class))
-    rows, line_classes = [], []
-    for label, samples in by_class.items():
-        shown = samples[:limit]
-        rows.append(np.pad(shown, (0, -len(shown) % COLUMNS), constant_values=-1))
-        line_classes += [label, *[-1] * (len(rows[-1]) // COLUMNS - 1)]
-    return Sheet(split=split, rows=np.concatenate(rows), line_classes=tuple(line_classes))
+    few = len(present) <= _FEW_CLASSES
+    limit = COLUMNS * max(1, _FEW_LINES // len(drawn)) if few else _TILES // len(drawn)
+    shown = [order[labels[order] == label][:limit] for label in np.sort(present[drawn])]
+    if few:
+        shown = [np.pad(rows, (0, -len(rows) % COLUMNS), constant_values=-1) for rows in shown]
+    return np.concatenate(shown)
 
 
 def _take_in_turn(order: Integers, has_class: NDArray[np.bool_]) -> Integers:

@@ -1,6 +1,6 @@
 """A shard directory in tables and one picture."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,10 @@ from pipeline.errors import DataError, MisuseError
 from pipeline.storage.manifest import REJECTED_NAME, sample_key
 from tools.checking.opening import open_shards
 from tools.console import Output
-from tools.images.codec import Pixels
-from tools.showing.contact_sheet import draw, layout_of
-from tools.showing.dataset_summary import (
-    DatasetSummary,
-    byte_unit,
-    command_line,
-    group_reasons,
-    min_median_max,
-)
+from tools.showing.contact_sheet import draw
+from tools.showing.dataset_summary import DatasetSummary, byte_unit, command_line, group_reasons
 from tools.showing.sample_choice import Sheet, choose_samples
-from tools.showing.thumbnails import draw_thumbnails
+from tools.showing.thumbnails import Tiles, draw_thumbnails
 from tools.text import plural
 
 # Of more classes than this, only the most frequent and the rarest are listed.
@@ -33,7 +26,7 @@ _SHOWN_REASONS = 12
 
 
 def show_shards(
-    directory: Path, *, out: Path, split: str | None, seed: int, all_classes: bool, workers: int
+    directory: Path, *, out: Path, split: str | None, seed: int, all_classes: bool
 ) -> None:
     """Print tables about the shards and draw them into the PNG `out`; raises ``DataError`` if the
     shards can't be read or `out` can't be written."""
@@ -49,12 +42,10 @@ def show_shards(
         else:
             output.table(part)
     sheet = choose_samples(summary, split, seed=seed)
-    rows, side_px = sheet.rows.tolist(), layout_of(summary, sheet).side_px
-    tiles = draw_thumbnails(summary, split, rows, side_px, workers)
+    tiles = draw_thumbnails(summary, split, sheet.rows[sheet.rows >= 0].tolist())
     _write(summary, sheet, tiles, out)
     output.print(f"The picture: {out}")
-    damaged = [row for row, tile in zip(rows, tiles, strict=True) if tile is None and row >= 0]
-    if damaged:
+    if damaged := [row for row, tile in tiles.items() if tile is None]:
         key = sample_key(int(summary.splits[split].samples["key"][damaged[0]]))
         output.print(
             f"{plural(len(damaged), 'sample')} can't be shown (the first is {key} of {split}). "
@@ -62,27 +53,25 @@ def show_shards(
         )
 
 
-def describe(summary: DatasetSummary, *, all_classes: bool) -> list[str | Table]:
+def describe(summary: DatasetSummary, *, all_classes: bool) -> Iterator[str | Table]:
     """Sentences and tables, in order."""
-    manifest = summary.manifest
-    parts: list[str | Table] = [
-        f"{summary.dataset.directory}: {manifest.task}, {plural(summary.samples, 'sample')}"
-        + (f" of {plural(len(manifest.classes), 'class')}" if manifest.classes else "")
-        + f"; images are {' and '.join(manifest.image_components)}.",
-        _split_table(summary),
-        _image_table(summary),
-        f"Mean {_channels(manifest.mean)}, standard deviation {_channels(manifest.std)} (R, G, B; "
-        f"white is 1).",
-    ]
+    manifest, sizes = summary.manifest, summary.column("size")
+    images = " and ".join(manifest.image_components)
+    yield f"{summary.dataset.directory}: {manifest.task}, {summary.contents}; images are {images}."
+    yield _split_table(summary)
+    unit, scale = byte_unit(sizes)
+    columns = {f"{name}, px": summary.column(name) for name in ("height", "width")}
+    yield _spread_table("images", columns | {f"size, {unit}": sizes / scale})
+    mean, std = (" ".join(f"{n:.3f}" for n in triple) for triple in (manifest.mean, manifest.std))
+    yield f"Mean {mean}, standard deviation {std} (R, G, B; white is 1)."
     if manifest.classes:
-        parts.append(_class_table(summary, all_classes=all_classes))
+        yield _class_table(summary, all_classes=all_classes)
     if manifest.targets:
-        targets = zip(manifest.targets, summary.targets.T, strict=True)
-        parts.append(_spread_table("target", dict(targets)))
+        yield _spread_table("target", dict(zip(manifest.targets, summary.targets.T, strict=True)))
     options = command_line(manifest.made_by.get("arguments", {}))
     how = f"with {options}; other options have their defaults" if options else "with its defaults"
-    parts.append(f"Made by {manifest.made_by.get('tool', 'an unknown tool')} {how}.")
-    return [*parts, *_rejections(summary)]
+    yield f"Made by {manifest.made_by.get('tool', 'an unknown tool')} {how}."
+    yield from _rejections(summary)
 
 
 def _split_table(summary: DatasetSummary) -> Table:
@@ -93,17 +82,11 @@ def _split_table(summary: DatasetSummary) -> Table:
     return table
 
 
-def _image_table(summary: DatasetSummary) -> Table:
-    unit, scale = byte_unit(summary.column("size"))
-    columns = {f"{name}, px": summary.column(name) for name in ("height", "width")}
-    return _spread_table("images", columns | {f"size, {unit}": summary.column("size") / scale})
-
-
 def _spread_table(title: str, columns: dict[str, NDArray[Any]]) -> Table:
     """A row for each of `columns`."""
     table = _table(title, "min", "median", "max")
     for name, values in columns.items():
-        table.add_row(name, *(f"{value:,.4g}" for value in min_median_max(values)))
+        table.add_row(name, *(f"{value:,.4g}" for value in np.quantile(values, (0, 0.5, 1))))
     return table
 
 
@@ -115,8 +98,8 @@ def _class_table(summary: DatasetSummary, *, all_classes: bool) -> Table:
             table.add_row(f"... {len(totals) - SHOWN_CLASSES:,} more: --all-classes")
             continue
         cells = (f"{count:,}" for count in summary.class_counts[:, label].tolist())
-        share = f"{totals[label] / summary.samples:.2%}"
-        table.add_row(summary.manifest.classes[label], *cells, share)
+        share = totals[label] / summary.samples
+        table.add_row(summary.manifest.classes[label], *cells, f"{share:.2%}")
     return table
 
 
@@ -128,33 +111,31 @@ def _listed_classes(totals: NDArray[np.int64], *, all_classes: bool) -> list[int
     return [*order[: SHOWN_CLASSES - _RAREST], None, *order[-_RAREST:]]
 
 
-def _rejections(summary: DatasetSummary) -> list[str | Table]:
-    rejected = summary.manifest.rejected
+def _rejections(summary: DatasetSummary) -> Iterator[str | Table]:
+    rejected, reasons = summary.manifest.rejected, group_reasons(summary.dataset.directory)
     if not rejected:
-        return ["No source was rejected."]
-    reasons = group_reasons(summary.dataset.directory)
-    if not reasons:
-        return [f"Rejected {plural(rejected, 'source')}, but {REJECTED_NAME} can't be read."]
-    table = _table("rejected", "reason", "first sources", right=(0,))
-    for reason in reasons[:_SHOWN_REASONS]:
-        more = ", ..." if reason.count > len(reason.examples) else ""
-        table.add_row(f"{reason.count:,}", reason.text, ", ".join(reason.examples) + more)
-    hidden = len(reasons) - _SHOWN_REASONS
-    return [table, *([f"See {REJECTED_NAME} for {hidden:,} more reasons."] if hidden > 0 else [])]
+        yield "No source was rejected."
+    elif not reasons:
+        yield f"Rejected {plural(rejected, 'source')}, but {REJECTED_NAME} can't be read."
+    else:
+        table = _table("rejected", "reason", "first sources", texts=(1, 2))
+        for reason in reasons[:_SHOWN_REASONS]:
+            more = ", ..." if reason.count > len(reason.examples) else ""
+            table.add_row(f"{reason.count:,}", reason.text, ", ".join(reason.examples) + more)
+        yield table
+        if (hidden := len(reasons) - _SHOWN_REASONS) > 0:
+            yield f"See {REJECTED_NAME} for {hidden:,} more reasons."
 
 
-def _table(*columns: str, right: Sequence[int] | None = None) -> Table:
-    """A table whose columns but the first, or those of `right`, are aligned to the right."""
+def _table(*columns: str, texts: Sequence[int] = (0,)) -> Table:
+    """A table whose columns but those of `texts` are aligned to the right."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for index, name in enumerate(columns):
-        is_number = index > 0 if right is None else index in right
-        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
+        table.add_column(name, justify="left" if index in texts else "right", overflow="fold")
     return table
 
 
-def _write(
-    summary: DatasetSummary, sheet: Sheet, tiles: Sequence[Pixels | None], out: Path
-) -> None:
+def _write(summary: DatasetSummary, sheet: Sheet, tiles: Tiles, out: Path) -> None:
     temporary = out.with_name(f".{out.name}.tmp")
     try:
         draw(summary, sheet, tiles, temporary)
@@ -172,7 +153,3 @@ def _require_writable(out: Path) -> None:
         raise MisuseError(f"--out {out} is a folder: name a file in it.")
     if not out.parent.is_dir():
         raise MisuseError(f"--out {out}: the folder {out.parent} doesn't exist.")
-
-
-def _channels(values: Sequence[float]) -> str:
-    return " ".join(f"{value:.3f}" for value in values)

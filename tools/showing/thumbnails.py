@@ -4,9 +4,7 @@ import os
 import sys
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
-from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.chart_style import CYCLE
+from pipeline.machine_limits import available_cores
+from pipeline.storage.manifest import VOID
 from tools.images.codec import Pixels
 from tools.images.decoding import UnsoundImageError, decode, validate_header
 from tools.images.guards import StderrCapture
@@ -22,62 +22,48 @@ from tools.showing.dataset_summary import DatasetSummary
 from tools.workers import WorkerDiedError, Workers, time_limit
 from tools.writing.block_encoding import IMAGE_SECONDS, prepare_worker
 
-# Images up to this side are drawn with every pixel as a square.
+SIDE_PX = 256
+# Smaller images are drawn in full, with every pixel as a square.
 _PIXELATED_PX = 64
+_COLORS = np.array([list(bytes.fromhex(color.removeprefix("#"))) for color in CYCLE])
+
+# The tar of a sample, its row of SAMPLE_DTYPE and, if it has a mask, the one of MASK_DTYPE.
+_Task = tuple[Path, Sequence[NDArray[np.void]]]
+# A picture of each row of the split's index, RGB uint8 (h, w, 3); None for a damaged sample.
+Tiles = dict[int, Pixels | None]
 
 
-@dataclass(frozen=True, kw_only=True)
-class ThumbnailTask:
-    """A sample: SAMPLE_DTYPE `row`, by task MASK_DTYPE `mask`, and the tar that holds both;
-    `side_px` of the thumbnail; `classes` of the mask."""
-
-    tar: Path
-    row: NDArray[np.void]
-    mask: NDArray[np.void] | None
-    side_px: int
-    classes: int
-
-
-def draw_thumbnails(
-    summary: DatasetSummary, split: str, rows: Sequence[int], side_px: int, workers: int
-) -> list[Pixels | None]:
-    """RGB uint8 (h, w, 3), at most `side_px` high and wide, of each of `rows` of the split's index;
-    None for a damaged sample and for row -1."""
+def draw_thumbnails(summary: DatasetSummary, split: str, rows: Sequence[int]) -> Tiles:
+    """Small pictures of `rows` of the split's index."""
     tables, shards = summary.splits[split], summary.manifest.splits[split].shards
-    tasks = [
-        ThumbnailTask(
-            tar=summary.dataset.directory / shards[int(tables.samples["shard"][row])].name,
-            row=tables.samples[row],
-            mask=None if tables.masks is None else tables.masks[row],
-            side_px=side_px,
-            classes=len(summary.manifest.classes),
-        )
-        for row in rows
-        if row >= 0
-    ]
-    with Workers(min(workers, len(tasks)), prepare=prepare_worker) as pool:
+    tars = [summary.dataset.directory / shards[n].name for n in tables.samples["shard"][rows]]
+    parts = [table[rows] for table in (tables.samples, tables.masks) if table is not None]
+    tasks = list(zip(tars, zip(*parts, strict=True), strict=True))
+    with Workers(min(available_cores(), len(tasks)), prepare=prepare_worker) as pool:
         made = pool.ordered(make_thumbnail, tasks, rescue=partial(_make_alone, pool))
-        return [next(made) if row >= 0 else None for row in rows]
+        return dict(zip(rows, made, strict=True))
 
 
-def make_thumbnail(task: ThumbnailTask) -> Pixels | None:
+def make_thumbnail(task: _Task) -> Pixels | None:
     """Runs in a worker; None if the sample is damaged."""
+    tar, rows = task
     try:
-        with StderrCapture() as stderr, task.tar.open("rb") as file:
-            raw = _decode(file.fileno(), task.row, stderr)
-            code = cv2.COLOR_GRAY2RGB if raw.ndim == 2 else cv2.COLOR_BGR2RGB
-            image = np.asarray(cv2.cvtColor(raw, code), np.uint8)
-            if task.mask is not None:
-                mask = _decode(file.fileno(), task.mask, stderr)
-                if mask.shape != image.shape[:2]:
-                    return None
-                _overlay(image, mask, task.classes)
+        with StderrCapture() as stderr, tar.open("rb") as file:
+            raw, *masks = [_decode(file.fileno(), row, stderr) for row in rows]
     except (OSError, OverflowError, UnsoundImageError):
         return None
-    return fit_square(image, task.side_px)
+    code = cv2.COLOR_GRAY2RGB if raw.ndim == 2 else cv2.COLOR_BGR2RGB
+    image = np.asarray(cv2.cvtColor(raw, code), np.uint8)
+    for mask in masks:
+        if mask.shape != raw.shape[:2]:
+            return None
+        # Half and half; the first class is mostly the background.
+        covered = (mask > 0) & (mask != VOID)
+        image[covered] = (image[covered] + _COLORS[(mask[covered] - 1) % len(CYCLE)]) // 2
+    return fit_square(image)
 
 
-def _make_alone(pool: Workers, task: ThumbnailTask) -> Pixels | None:
+def _make_alone(pool: Workers, task: _Task) -> Pixels | None:
     """The result of a task during which processes died."""
     try:
         return pool.alone(make_thumbnail, task)
@@ -85,16 +71,16 @@ def _make_alone(pool: Workers, task: ThumbnailTask) -> Pixels | None:
         return None
 
 
-def fit_square(image: Pixels, side_px: int) -> Pixels:
-    """RGB (h, w, 3) as it is if small, else its middle as (side, side, 3)."""
+def fit_square(image: Pixels) -> Pixels:
+    """RGB (h, w, 3) as it is if small, else its middle as (SIDE_PX, SIDE_PX, 3)."""
     height, width = image.shape[:2]
-    if max(height, width) <= min(_PIXELATED_PX, side_px):
+    if max(height, width) <= _PIXELATED_PX:
         return image
     cut = min(height, width)
     top, left = (height - cut) // 2, (width - cut) // 2
     middle = image[top : top + cut, left : left + cut]
-    interpolation = cv2.INTER_AREA if cut >= side_px else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(middle, (side_px, side_px), interpolation=interpolation), np.uint8)
+    interpolation = cv2.INTER_AREA if cut >= SIDE_PX else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(middle, (SIDE_PX, SIDE_PX), interpolation=interpolation), np.uint8)
 
 
 def _decode(file: int, row: NDArray[np.void], stderr: StderrCapture) -> NDArray[Any]:
@@ -103,15 +89,3 @@ def _decode(file: int, row: NDArray[np.void], stderr: StderrCapture) -> NDArray[
         raise UnsoundImageError("its crc32 differs from that in the index")
     with time_limit(IMAGE_SECONDS):
         return decode(data, validate_header(data, sys.maxsize), stderr)
-
-
-def _overlay(image: Pixels, mask: NDArray[np.uint8], classes: int) -> None:
-    """Blend the colors of all classes but the first, which is mostly the background, half and half
-    over `image`."""
-    colors = np.array([_rgb(color) for color in islice(cycle(CYCLE), max(classes - 1, 1))])
-    covered = (mask > 0) & (mask < classes)
-    image[covered] = (image[covered] + colors[mask[covered] - 1]) // 2
-
-
-def _rgb(color: str) -> list[int]:
-    return list(bytes.fromhex(color.removeprefix("#")))

@@ -13,16 +13,17 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from pipeline.storage.dataset import Dataset
 from tests.helpers.handmade import restated, write_shards
 from tools.showing import show as showing
 from tools.showing.cli import main
-from tools.showing.contact_sheet import SheetLayout, layout_of
 from tools.showing.dataset_summary import DatasetSummary, command_line, group_reasons
 from tools.showing.fonts import class_labels, fit_text
 from tools.showing.sample_choice import COLUMNS, choose_samples
-from tools.showing.thumbnails import fit_square
+from tools.showing.thumbnails import SIDE_PX, fit_square
 
 ROOT = Path(__file__).parents[3]
 REGRESSION = {"classes": (), "targets": ("beauty", "weight")}
@@ -50,6 +51,32 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(showing, "draw", lambda summary, sheet, tiles, path: path.touch())
 
 
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that are saved."""
+    figures: list[Figure] = []
+    save = Figure.savefig
+
+    def record(figure: Figure, *arguments: object, **named: object) -> None:
+        save(figure, *arguments, **named)  # type: ignore[arg-type]
+        figures.append(figure)
+
+    monkeypatch.setattr(Figure, "savefig", record)
+    return figures
+
+
+def tiles_of(figure: Figure, png: Path) -> list[NDArray[np.uint8]]:
+    """The pixels of each tile in the file, BGR, in the order of the sheet."""
+    picture = cv2.imread(str(png))
+    assert picture is not None
+    boxes = [axes.images[0].get_window_extent() for axes in figure.subfigs[0].axes if axes.images]
+    edges = [(len(picture) - box.y1, len(picture) - box.y0, box.x0, box.x1) for box in boxes]
+    return [
+        picture[top:bottom, left:right]
+        for top, bottom, left, right in np.round(edges).astype(int).tolist()
+    ]
+
+
 def summarize(shards: Path) -> DatasetSummary:
     return DatasetSummary.from_dataset(Dataset(shards))
 
@@ -67,22 +94,28 @@ def test_printed_figures_of_digits(digits_shards: Path, tmp_path: Path) -> None:
     assert picture is not None and picture.shape[1] == 1860
 
 
-def test_the_picture_holds_the_pixels_of_the_samples(digits_shards: Path, tmp_path: Path) -> None:
+def test_the_picture_holds_the_pixels_of_the_samples(
+    digits_shards: Path, tmp_path: Path, drawn: list[Figure]
+) -> None:
     """Each tile of the sheet is the sample that the choice names, every pixel a square."""
     shown(digits_shards, tmp_path / "digits.png", "--seed", "3")
-    picture = cv2.imread(str(tmp_path / "digits.png"), cv2.IMREAD_GRAYSCALE)
+    tiles = tiles_of(drawn[0], tmp_path / "digits.png")
     summary = summarize(digits_shards)
     sheet = choose_samples(summary, "train", seed=3)
-    layout = SheetLayout(sheet)
-    tar = (digits_shards / "train-000000.tar").read_bytes()
-    factor = layout.side_px // 8
-    edge = (layout.side_px - 8 * factor) // 2 + factor // 2
+    assert len(tiles) == len(sheet.rows)
+    tar = np.frombuffer((digits_shards / "train-000000.tar").read_bytes(), np.uint8)
     for number in range(0, len(sheet.rows), 7):
         row = summary.splits["train"].samples[sheet.rows[number]]
-        data = np.frombuffer(tar, np.uint8)[row["offset"] : row["offset"] + row["size"]]
-        left, top = layout.corners_px[number].tolist()
-        tile = picture[top + edge :: factor, left + edge :: factor][:8, :8]
-        assert np.array_equal(tile, cv2.imdecode(data, cv2.IMREAD_GRAYSCALE))
+        data = tar[row["offset"] : row["offset"] + row["size"]]
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        height, width = tiles[number].shape[:2]
+        assert height == pytest.approx(width, abs=1) and width > 100
+        # Without the outline of each square, whose place is rounded.
+        for within in (0.2, 0.5, 0.8):
+            places = np.ix_(
+                *(((np.arange(8) + within) * n / 8).astype(int) for n in (height, width))
+            )
+            assert np.array_equal(tiles[number][places], image)
         assert row["label"] == number // COLUMNS
 
 
@@ -102,19 +135,16 @@ def test_other_tasks(task: str, arguments: dict[str, tuple[str, ...]], tmp_path:
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
-def test_masks_are_drawn_over_images(tmp_path: Path) -> None:
+def test_masks_are_drawn_over_images(tmp_path: Path, drawn: list[Figure]) -> None:
     shards = write_shards(tmp_path / "shards", "segmentation")
     shown(shards, tmp_path / "a.png")
-    picture = cv2.imread(str(tmp_path / "a.png")).astype(int)
     sheet = choose_samples(summarize(shards), "train", seed=0)
-    layout = layout_of(summarize(shards), sheet)
     keys = np.load(shards / "train.samples.npy")["key"][sheet.rows]
     blue = {1: [], 2: []}  # type: dict[int, list[float]]
-    for number, key in enumerate(keys.tolist()):
-        left, top = layout.corners_px[number].tolist()
-        middle = picture[top : top + layout.side_px, left : left + layout.side_px]
-        quarter = layout.side_px * 7 // 16
-        middle = middle[quarter:-quarter, quarter:-quarter].mean(axis=(0, 1))
+    tiles = tiles_of(drawn[0], tmp_path / "a.png")
+    for key, tile in zip(keys.tolist(), tiles, strict=True):
+        height, width = (length * 7 // 16 for length in tile.shape[:2])
+        middle = tile[height:-height, width:-width].mean(axis=(0, 1))
         blue[1 + key % 2].append(float(middle[0] - middle[2]))
     # Class 1 is blue, class 2 orange.
     assert np.mean(blue[1]) > 40 and np.mean(blue[2]) < -40
@@ -260,15 +290,15 @@ def test_the_executable_works_from_anywhere(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*"))
 
 
-@given(st.integers(1, 300), st.integers(1, 300), st.integers(64, 220))
-def test_a_thumbnail_fits_its_square(height: int, width: int, side_px: int) -> None:
+@given(st.integers(1, 300), st.integers(1, 300))
+def test_a_thumbnail_fits_its_square(height: int, width: int) -> None:
     image = np.arange(height * width * 3, dtype=np.uint32).astype(np.uint8)
     image = image.reshape(height, width, 3)
-    thumbnail = fit_square(image, side_px)
+    thumbnail = fit_square(image)
     if max(height, width) <= 64:
         assert thumbnail is image
     else:
-        assert thumbnail.shape == (side_px, side_px, 3)
+        assert thumbnail.shape == (SIDE_PX, SIDE_PX, 3)
 
 
 @given(st.text(max_size=80), st.integers(1, 50), st.integers(1, 3))
