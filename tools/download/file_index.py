@@ -29,6 +29,7 @@ class FileIndex:
     Args:
         images: paths relative to `storage`, sorted; `entries` locate their bytes.
         tables: paths of CSV, TSV, text and JSON files, sorted; `table_entries` locate their bytes.
+        others: paths of all other files, sorted; `other_entries` locate their bytes.
         empty: tables of 0 bytes.
         skipped: files that are not read, and why.
         within: folder that the sources are restricted to; "" for all folders.
@@ -39,6 +40,8 @@ class FileIndex:
     entries: Entries
     tables: tuple[str, ...]
     table_entries: Entries
+    others: PathTable
+    other_entries: Entries
     empty: tuple[str, ...] = ()
     skipped: tuple[SkippedFile, ...] = ()
     within: str = ""
@@ -88,14 +91,24 @@ class FileIndex:
         ending = [table for table in self.tables if table.endswith("/" + path)]
         return ending[0] if len(ending) == 1 else None
 
-    def open(self, table: str) -> IO[bytes]:
-        """One of `tables` as a stream; raises ``DataError`` if it can't be read."""
-        row = self.table_entries.rows[self.tables.index(table)]
-        return open_file(self.storage, table, row, self.table_entries.archives)
+    def open(self, path: str) -> IO[bytes]:
+        """One of `tables` or `others` as a stream; raises ``DataError`` if it can't be read."""
+        row, entries = self._entry(path)
+        return open_file(self.storage, path, row, entries.archives)
 
-    def size_bytes(self, table: str) -> int:
-        """The size of one of `tables`."""
-        return int(self.table_entries.rows["size_bytes"][self.tables.index(table)])
+    def size_bytes(self, path: str) -> int:
+        """The size of one of `tables` or `others`."""
+        return int(self._entry(path)[0]["size_bytes"])
+
+    def _entry(self, path: str) -> tuple[np.void, Entries]:
+        for paths, entries in (
+            (self.tables, self.table_entries),
+            (self.others, self.other_entries),
+        ):
+            number = bisect_left(paths, path)
+            if number < len(paths) and paths[number] == path:
+                return entries.rows[number], entries
+        raise KeyError(path)
 
     def take(self, numbers: NDArray[np.int64]) -> ImageFiles:
         """The images of these numbers."""
@@ -146,8 +159,9 @@ def index_files(
     if not index.images and len(index.tables) == len(index.empty):
         skipped = "".join(f"\n  {file.path}: {file.reason}" for file in index.skipped[:5])
         raise DataError(
-            f"{src} contains no images and no CSV ({plural(listing.others, 'other file')}). Pass "
-            f"the folder of the download as --src." + (f" Skipped:{skipped}" if skipped else "")
+            f"{src} contains no images and no CSV ({plural(len(index.others), 'other file')}). "
+            f"Pass the folder of the download as --src."
+            + (f" Skipped:{skipped}" if skipped else "")
         )
     return index
 
@@ -155,6 +169,7 @@ def index_files(
 def _make_index(storage: Storage, listing: Listing, within: str) -> FileIndex:
     images, entries = listing.images.sorted(listing.archives)
     tables, table_entries = listing.tables.sorted(listing.archives)
+    others, other_entries = listing.others.sorted(listing.archives)
     empty = np.flatnonzero(table_entries.rows["size_bytes"] == 0)
     return FileIndex(
         storage=storage,
@@ -162,6 +177,8 @@ def _make_index(storage: Storage, listing: Listing, within: str) -> FileIndex:
         entries=entries,
         tables=tuple(tables),
         table_entries=table_entries,
+        others=others,
+        other_entries=other_entries,
         empty=tuple(tables[n] for n in empty.tolist()),
         skipped=tuple(listing.skipped),
         within=within,

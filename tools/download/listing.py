@@ -47,11 +47,10 @@ class EntryList:
 
 
 class Listing:
-    """The files of a download by kind; `others` counts those that are neither image nor table."""
+    """The files of a download by kind; `others` are neither image nor table."""
 
     def __init__(self) -> None:
-        self.images, self.tables = EntryList(), EntryList()
-        self.others = 0
+        self.images, self.tables, self.others = EntryList(), EntryList(), EntryList()
         self.archives: list[str] = []
         self.skipped: list[SkippedFile] = []
 
@@ -80,7 +79,7 @@ class Listing:
         if suffix in TABLE_SUFFIXES:
             self.tables.add(path, row)
             return
-        self.others += 1
+        self.others.add(path, row)
         if command := _UNPACK_COMMANDS.get(suffix):
             command = command.format(name=name_of(path), stem=PurePosixPath(path).stem)
             self.skipped.append(SkippedFile(path, f"can't be read in place, run: {command}"))
