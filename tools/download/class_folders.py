@@ -61,7 +61,7 @@ class NamePattern(FilePart):
 
     def collect(self, index: FileIndex, sources: FileSources) -> None:
         search = re.compile(self.pattern).search
-        for number in index.numbers:
+        for number in index.sources():
             path = index.images[number]
             match = search(path)
             label = match.group(1) if match else None
@@ -87,7 +87,7 @@ def find_class_folders(index: FileIndex, folder: str) -> list[ClassFolders]:
     """The folders under `folder` ("" is the root) that contain two or more class folders."""
     images: dict[str, array[int]] = {}
     classes: dict[str, set[str]] = {}
-    for number in index.numbers:
+    for number in index.sources():
         parent = class_folder(folder_of(index.images[number]))
         if under(parent, folder) and parent != folder and is_class_folder(name_of(parent)):
             above = folder_of(parent)
@@ -140,7 +140,7 @@ def parse_label_pattern(index: FileIndex, pattern: str) -> NamePattern:
             f"--label-pattern {pattern} has {compiled.groups} groups. Write (?:...) for those that "
             f"are not the label."
         )
-    matching = [path for n in index.numbers if compiled.search(path := index.images[n])]
+    matching = [path for n in index.sources() if compiled.search(path := index.images[n])]
     if not matching:
         first = index.images[index.numbers[0]] if index.numbers else "none"
         raise MisuseError(f"--label-pattern {pattern} matches no image's path, such as {first}.")
@@ -153,7 +153,7 @@ def find_label_pattern(index: FileIndex) -> NamePattern | None:
     counts: dict[str, int] = {}
     folders: dict[str, bool] = {}
     partly = set()
-    for number in index.numbers:
+    for number in index.sources():
         folder, _, name = index.images[number].rpartition("/")
         match = _NUMBERED_WORD.fullmatch(name)
         fits = match is not None and split_word(name) is None and not is_mask_name(name)

@@ -71,7 +71,7 @@ def choose_parts(parts: Sequence[AnyPart]) -> list[AnyPart]:
 
 def _class_folders_at(index: FileIndex, labels: str) -> list[ClassFolders]:
     folder = plain_path(labels)
-    if not any(under(index.images[number], folder) for number in index.numbers):
+    if not any(under(index.images[number], folder) for number in index.sources()):
         tables = join_names(index.tables, 10) or "no CSV"
         raise MisuseError(
             f"--labels {labels}: {index.storage.url} has no such file or folder; it has {tables}."

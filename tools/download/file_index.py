@@ -5,7 +5,7 @@ Tables name images by text, which is looked up in the index and never reaches th
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError, MisuseError
-from tools.download.image_files import Entries, ImageFiles, open_file
+from tools.download.archives import DamagedMemberError
+from tools.download.copies import Copies, find_copies
+from tools.download.image_files import Entries, ImageFiles, open_file, read_file
 from tools.download.listing import Listing
 from tools.download.name_index import NameIndex, Names, PathTable, suffix_of
 from tools.download.storage import SkippedFile, Storage
@@ -67,13 +69,39 @@ class FileIndex:
         # "0" follows "/" in ASCII.
         return range(*(bisect_left(self.images, self.within + end) for end in "/0"))
 
+    @cached_property
+    def copies(self) -> Copies:
+        """Which images are copies of others."""
+        sizes = self.entries.rows["size_bytes"].astype(np.int64)
+        return find_copies(self.images, sizes, self.numbers, self._read_image)
+
+    @cached_property
+    def _original(self) -> memoryview:
+        # Memory views give Python's integers at a tenth of an array's cost.
+        return self.copies.original.data
+
+    def sources(self) -> Iterator[int]:
+        """Numbers of the images that may be sources, without copies."""
+        return (number for number in self.numbers if self._original[number] == number)
+
     def find(self, text: str) -> list[int]:
-        """Numbers of the possible sources that `text` may name; see ``NameIndex.find``."""
-        return self._names.find(text, self.numbers)
+        """Numbers of the possible sources that `text` may name; see ``NameIndex.find``. A copy
+        counts as its original."""
+        return self._without_copies(self._names.find(text, self.numbers))
 
     def find_anywhere(self, text: str) -> list[int]:
         """Numbers of the images in any folder that `text` may name."""
-        return self._names.find(text, range(len(self.images)))
+        return self._without_copies(self._names.find(text, range(len(self.images))))
+
+    def _without_copies(self, numbers: list[int]) -> list[int]:
+        return list(dict.fromkeys(self._original[number] for number in numbers))
+
+    def _read_image(self, number: int) -> bytes | None:
+        row = self.entries.rows[number]
+        try:
+            return read_file(self.storage, self.images[number], row, self.entries.archives)
+        except (DataError, DamagedMemberError):
+            return None
 
     def number_of(self, path: str) -> int | None:
         """The number of the image with exactly this path."""

@@ -170,7 +170,7 @@ def require_other_column(table: Table, column: int, config: ShardConfig) -> None
 
 
 def _beginning_with(index: FileIndex, cell: str) -> Iterator[str]:
-    for number in index.numbers:
+    for number in index.sources():
         path = index.images[number]
         name = name_of(path)
         if name.startswith(cell) and not name[len(cell) :][:1].isalnum():

@@ -60,7 +60,7 @@ def pairs_by_template(index: FileIndex, text: str) -> Pairs:
     ``MisuseError`` if there is none."""
     template = parse_template(text, MASK_FIELDS, option="--mask-template")
     images, masks = array("q"), array("q")
-    for number in index.numbers:
+    for number in index.sources():
         mask = index.number_of(_mask_path(template, index.images[number]))
         if mask is not None and mask != number:
             images.append(number)
@@ -81,7 +81,7 @@ def find_mask_pairs(index: FileIndex) -> Pairs:
     "images/1.png" and "masks/1.png"; raises ``MisuseError`` if the images of several folders have
     masks in the same folder."""
     files = _by_folder(index, range(len(index.images)))
-    sources = files if not index.within else _by_folder(index, index.numbers)
+    sources = files if not index.within else _by_folder(index, index.sources())
     pairs: set[tuple[int, int]] = set()
     for folder, numbers in files.items():
         if folder in sources:

@@ -1,0 +1,113 @@
+"""Folders whose files are copies of other files of the download: a second copy counts once."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tools.download.name_index import name_of
+from tools.download.name_patterns import is_class_folder
+from tools.text import plural
+
+Integers = NDArray[np.int64]
+
+# A folder is a copy if at least this share of its images has a twin in the other folder.
+_MIN_SHARE = 0.9
+# Images of a pair of folders whose contents are compared.
+_COMPARED = 16
+
+
+@dataclass(frozen=True)
+class CopiedFolder:
+    """`images` of `folder` are copies of those in `original`."""
+
+    folder: str
+    original: str
+    images: int
+
+    def describe(self) -> str:
+        """A sentence for the user."""
+        return (
+            f"{plural(self.images, 'image')} in {self.folder or '.'}/ are copies of those in "
+            f"{self.original or '.'}/ and count once."
+        )
+
+
+@dataclass(frozen=True)
+class Copies:
+    """`original`: int64 (n,), for each image the number of the one it is a copy of, or its own."""
+
+    original: Integers
+    folders: tuple[CopiedFolder, ...] = ()
+
+
+def find_copies(
+    paths: Sequence[str], sizes: Integers, among: range, read: Callable[[int], bytes | None]
+) -> Copies:
+    """Find the folders that are copies of others: images of the same name, size and contents, of
+    those whose numbers are in `among`.
+
+    `read` gives the contents of an image, None if it can't be read; at most 16 images of each pair
+    of folders are read. Of two copies the one in a class folder is the original, else the one with
+    fewer folders above it.
+    """
+    twins = _twins(paths, sizes, among)
+    original, folders = np.arange(len(paths)), []
+    counts: dict[str, int] = defaultdict(int)
+    if twins:
+        for number in among:
+            counts[paths[number].rpartition("/")[0]] += 1
+    for (first, second), pairs in twins.items():
+        if len(pairs) < _MIN_SHARE * counts[second] or _are_two_classes(first, second):
+            continue
+        if not _same_contents(pairs, read):
+            continue
+        for kept, copied in pairs:
+            original[copied] = original[kept]
+        folders.append(CopiedFolder(second, first, len(pairs)))
+    return Copies(original, tuple(folders))
+
+
+def _twins(
+    paths: Sequence[str], sizes: Integers, among: range
+) -> dict[tuple[str, str], list[tuple[int, int]]]:
+    """(folder, folder of copies) -> pairs of images of the same name and size."""
+    hashes = (hash(name_of(paths[number])) for number in among)
+    keys = np.fromiter(hashes, np.int64, len(among)) ^ (
+        sizes[among.start : among.stop] * 0x9E3779B1
+    )
+    _, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
+    groups: dict[int, list[int]] = defaultdict(list)
+    for place in np.flatnonzero(counts[inverse] > 1).tolist():
+        if sizes[among[place]]:
+            groups[int(inverse[place])].append(among[place])
+    twins: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+    for group in groups.values():
+        first, *others = sorted(group, key=lambda number: _preference(paths[number]))
+        for other in others:
+            if name_of(paths[first]) == name_of(paths[other]):
+                folders = (paths[first].rpartition("/")[0], paths[other].rpartition("/")[0])
+                twins[folders].append((first, other))
+    return twins
+
+
+def _are_two_classes(first: str, second: str) -> bool:
+    """Whether the folders may be classes side by side, whose images must not be merged."""
+    names = {name_of(first), name_of(second)}
+    beside = first.count("/") == second.count("/")
+    return beside and len(names) == 2 and all(map(is_class_folder, names))
+
+
+def _preference(path: str) -> tuple[bool, int, str]:
+    folder = path.rpartition("/")[0]
+    return (not is_class_folder(name_of(folder).strip()), path.count("/"), path)
+
+
+def _same_contents(pairs: Sequence[tuple[int, int]], read: Callable[[int], bytes | None]) -> bool:
+    step = -(-len(pairs) // _COMPARED)
+    return all(
+        (contents := read(first)) is not None and contents == read(second)
+        for first, second in pairs[::step]
+    )
