@@ -8,6 +8,7 @@ import click
 from pipeline.errors import MisuseError
 from pipeline.options import COUNT, FRACTION, POSITIVE, Bounds, Options, setting
 from pipeline.storage.manifest import TARGET_COMPONENTS
+from tools.download.name_patterns import split_word
 from tools.images.encoding import Encoding
 
 # Options that change where the shards go or how fast they are made, but not their bytes.
@@ -24,10 +25,11 @@ class ShardConfig(Options):
     )
     out: str = setting(None, "Folder or fsspec URL to write the shards to.", required=True)
     dry_run: bool = setting(False, "Print the plan and a few samples; write nothing.")
-    labels: str | None = setting(
-        None,
-        "CSV with the labels, or folder that contains the class folders; relative to --src.",
-        metavar="PATH",
+    labels: tuple[str, ...] = setting(
+        (),
+        "Table with the labels, or folder that contains the class folders; relative to --src. "
+        "Repeat it for the tables of several splits: train=a.csv, test=b.csv.",
+        metavar="[SPLIT=]PATH",
         section="Labels and images",
     )
     images: str | None = setting(
@@ -177,6 +179,16 @@ class ShardConfig(Options):
     def shaping(self) -> dict[str, Any]:
         """The options that change the bytes of the shards, as dataset.json records them."""
         return {name: value for name, value in vars(self).items() if name not in _RUN_OPTIONS}
+
+    @property
+    def label_places(self) -> tuple[tuple[str | None, str], ...]:
+        """(split, path) of each --labels; the split is None if the option doesn't say it."""
+        places = []
+        for text in self.labels:
+            word, sign, path = text.partition("=")
+            split = split_word(word) if sign and "/" not in word else None
+            places.append((split, path if split else text))
+        return tuple(places)
 
     def named_columns(self, *fields: str) -> list[tuple[str, str]]:
         """(option, column) for each column that the options `fields` name; all by default."""

@@ -1,12 +1,11 @@
 """What ``tools/shard`` prints: what it found, what it will do, what it wrote."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
 from pipeline.storage.manifest import REJECTED_NAME, Manifest
 from tools.config import ShardConfig
-from tools.download.detect import Part
 from tools.download.file_index import FileIndex
 from tools.download.image_files import ImageFiles
 from tools.download.image_tables import MaskTable
@@ -14,6 +13,7 @@ from tools.download.mask_classes import find_colors_table
 from tools.download.mask_pairs import MaskFiles
 from tools.download.pixel_table import PixelTable
 from tools.download.sources import Sources
+from tools.readings.detect import Detection
 from tools.text import join_names, plural
 from tools.writing.dataset_stats import DatasetStats
 from tools.writing.plan import Plan
@@ -28,9 +28,11 @@ _ENCODINGS = {
 _PREVIEWED_SOURCES = 3
 
 
-def describe_parts(parts: Sequence[Part], index: FileIndex, config: ShardConfig) -> str:
+def describe_parts(detection: Detection, index: FileIndex, config: ShardConfig) -> str:
     """The parts of the download, the options that correct a guess, and the unused tables."""
-    sentences = ["Found " + "; ".join(part.describe() for part in parts) + "."]
+    parts = detection.parts
+    phrases = [phrase for part in parts if (phrase := part.describe())]
+    sentences = ["Found " + "; ".join(phrases) + ".", *detection.notes]
     tables = [part for part in parts if isinstance(part, PixelTable)]
     if any(len(table.shape) == 3 for table in tables):
         orders = {"interleaved": "RGBRGB...", "planar": "all R, all G, all B"}

@@ -9,7 +9,7 @@ kill, with the same bytes.
 
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,8 +24,6 @@ from tools.commands import INTERRUPTED_EXIT_CODE
 from tools.config import ShardConfig
 from tools.console import Output
 from tools.download.class_names import name_classes, read_class_names
-from tools.download.collect import FilePart, collect_files
-from tools.download.detect import Part, find_parts
 from tools.download.file_index import FileIndex, index_files
 from tools.download.pixel_table import PixelTable
 from tools.download.sources import Sources
@@ -33,6 +31,7 @@ from tools.images.encoding import Encoding
 from tools.images.encoding_costs import choose, costs_table
 from tools.messages import describe_parts, describe_plan, describe_result, preview
 from tools.pixel_tables.collect import collect_pixels
+from tools.readings.detect import Detection, collect, detect
 from tools.workers import Workers
 from tools.writing.block_encoding import prepare_worker
 from tools.writing.blocks import BlockSettings
@@ -71,13 +70,13 @@ def _make_shards(config: ShardConfig, output: Output) -> Manifest | None:
     index = index_files(
         config.src, images=config.images, follow_links=config.follow_links, skip=skip
     )
-    parts = find_parts(index, config)
-    output.print(describe_parts(parts, index, config))
+    detection = detect(index, config)
+    output.print(describe_parts(detection, index, config))
     with (
         Workers(config.workers or available_cores(), prepare=prepare_worker) as workers,
         _working_folder(store, config) as folder,
     ):
-        sources = _collect_sources(parts, index, config, workers, folder, output)
+        sources = _collect_sources(detection, index, config, workers, folder, output)
         plan = make_plan(sources, val=config.val, seed=config.seed)
         output.print(describe_plan(sources, plan, config))
         encoding = _choose_encoding(sources, plan, config, workers, output)
@@ -110,19 +109,19 @@ def _working_folder(store: Store, config: ShardConfig) -> Iterator[Path]:
 
 
 def _collect_sources(
-    parts: Sequence[Part],
+    detection: Detection,
     index: FileIndex,
     config: ShardConfig,
     workers: Workers,
     folder: Path,
     output: Output,
 ) -> Sources:
-    if tables := [part for part in parts if isinstance(part, PixelTable)]:
+    if tables := [part for part in detection.parts if isinstance(part, PixelTable)]:
         size_bytes = sum(index.size_bytes(part.table.name) for part in tables)
         with output.progress("reading", size_bytes, unit="MB", scale=10**6) as advance:
             sources = collect_pixels(tables, workers, folder / "pixels.spool", advance)
     else:
-        sources = collect_files([part for part in parts if isinstance(part, FilePart)], index)
+        sources = collect(index, detection)
     if config.class_names is None:
         return sources
     return name_classes(sources, read_class_names(index, config.class_names))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import DataError, MisuseError
+from pipeline.errors import DataError
 from tools.download.file_index import FileIndex
 from tools.download.name_index import Names
 from tools.download.sources import SPLITS, LabelCodes, RowNames, Sources
@@ -50,8 +50,13 @@ class FilePart(ABC):
 class FileSources:
     """Sources of image files, part by part, by their numbers in the index."""
 
-    def __init__(self, index: FileIndex, targets: Targets) -> None:
+    def __init__(
+        self, index: FileIndex, targets: Targets, splits: NDArray[np.int8] | None = None
+    ) -> None:
         self.index, self.targets = index, targets
+        # Split of each image where another table says it, see ``SPLITS``; -1 elsewhere.
+        self._split_facts = None if splits is None else memoryview(splits.data)
+        self._labeled = bytearray()
         self.rejected: list[tuple[str, str]] = []
         self.without_mask, self.first_without_mask = 0, ""
         self._tables: list[str] = []
@@ -82,13 +87,35 @@ class FileSources:
         if previous := self._source[number]:
             self._add_again(number, target, line, previous - 1)
             return
+        self.targets.add(target)
+        self._append(number, split, line, group, labeled=True)
+
+    def add_unlabeled(self, number: int) -> None:
+        """Add an image of split test that has no label; it is left out if it was added before."""
+        if not self._source[number]:
+            self.targets.add_missing()
+            self._append(number, "test", 0, "", labeled=False)
+
+    def _append(
+        self, number: int, split: str | None, line: int, group: str, *, labeled: bool
+    ) -> None:
         self._numbers.append(number)
         self._source[number] = len(self._numbers)
-        self.targets.add(target)
         self._lines.append(line)
         self._parts.append(len(self._tables) - 1)
-        self._splits.append(SPLITS.index(split or SPLITS[0]))
+        fact = -1 if self._split_facts is None or not labeled else self._split_facts[number]
+        self._splits.append(fact if fact >= 0 else SPLITS.index(split or SPLITS[0]))
         self._groups.append(self._group_codes[group] if group else -1)
+        self._labeled.append(labeled)
+
+    @property
+    def labeled_count(self) -> int:
+        """The number of sources that have a label."""
+        return self._labeled.count(1)
+
+    def is_source(self, number: int) -> bool:
+        """Whether the image is a source, labeled or not."""
+        return bool(self._source[number])
 
     def finish(self, *, has_splits: bool, has_groups: bool) -> Sources:
         """All sources. Raises ``DataError`` if there are none, or if a table names most of its
@@ -103,6 +130,7 @@ class FileSources:
             names=paths,
             origins=RowNames(self._tables, parts, lines, paths) if lines.any() else None,
             splits=splits if has_splits and len(np.unique(splits)) > 1 else None,
+            labeled=None if all(self._labeled) else np.frombuffer(self._labeled, np.bool_),
             groups=_fill_groups(np.frombuffer(self._groups, np.int32)) if has_groups else None,
             rejected=tuple(self.rejected),
             notes=tuple(self._notes(numbers)),
@@ -124,7 +152,7 @@ class FileSources:
         self.reject(line, f"names {path} again, with another label than {first} ({label})")
 
     def _check(self) -> None:
-        if not self._numbers:
+        if not self.labeled_count:
             first = "; first: {}: {}".format(*self.rejected[0]) if self.rejected else ""
             raise DataError(
                 f"{self.index.storage.url}: no source has both an image and a label{first}."
@@ -160,19 +188,18 @@ def _fill_groups(groups: NDArray[np.int32]) -> NDArray[np.int32]:
     return np.where(groups < 0, own, groups).astype(np.int32)
 
 
-def collect_files(parts: Sequence[FilePart], index: FileIndex) -> Sources:
-    """All sources of `parts`; raises ``DataError`` if there are none, ``MisuseError`` if the parts
-    have different tasks."""
-    sources = FileSources(index, parts[0].targets(index))
+def collect_files(
+    parts: Sequence[FilePart], index: FileIndex, splits: NDArray[np.int8] | None = None
+) -> Sources:
+    """All sources of `parts`; `splits` as in ``SplitFacts``, where other tables say the split.
+
+    Raises ``DataError`` if there are none, ``MisuseError`` if the parts have different tasks.
+    """
+    sources = FileSources(index, parts[0].targets(index), splits)
     for part in parts:
-        if type(part.targets(index)) is not type(sources.targets):
-            options = " or ".join(part.option for part in parts)
-            raise MisuseError(
-                f"The parts of the download have different tasks. Pass --task, or {options}."
-            )
         sources.begin_part(part.name)
         part.collect(index, sources)
     return sources.finish(
-        has_splits=len(parts) > 1 or any(part.has_splits for part in parts),
+        has_splits=splits is not None or len(parts) > 1 or any(part.has_splits for part in parts),
         has_groups=any(part.has_groups for part in parts),
     )

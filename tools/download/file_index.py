@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pipeline.errors import DataError, MisuseError
 from tools.download.archives import DamagedMemberError
 from tools.download.copies import Copies, find_copies
-from tools.download.image_files import Entries, ImageFiles, open_file, read_file
+from tools.download.image_files import ENTRY_DTYPE, Entries, ImageFiles, open_file, read_file
 from tools.download.listing import Listing
 from tools.download.name_index import NameIndex, Names, PathTable, suffix_of
 from tools.download.storage import SkippedFile, Storage
@@ -141,6 +141,15 @@ class FileIndex:
     def take(self, numbers: NDArray[np.int64]) -> ImageFiles:
         """The images of these numbers."""
         return ImageFiles(self.storage, Names(self.images, numbers), self.entries.take(numbers))
+
+    def take_or_empty(self, numbers: NDArray[np.int64]) -> ImageFiles:
+        """The images of these numbers; -1 gives an entry of 0 bytes with the path ""."""
+        rows = np.zeros(len(numbers), ENTRY_DTYPE)
+        rows["archive"] = -1
+        present = numbers >= 0
+        rows[present] = self.entries.rows[numbers[present]]
+        paths = Names(self.images, numbers)
+        return ImageFiles(self.storage, paths, Entries(rows, self.entries.archives))
 
 
 def plain_path(path: str) -> str:

@@ -1,6 +1,6 @@
 """How the rows of a table name files: by one column or several, in which folder."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.errors import MisuseError
@@ -19,10 +19,13 @@ _MIN_SHARE_OF_NUMBERS, _MIN_TEXTS = 0.5, 2
 
 @dataclass(frozen=True)
 class ImageNames:
-    """Rows name files in `folder` ("" is the root) by a template of their cells."""
+    """Rows name files in `folder` ("" is the root) by a template of their cells; or by `ids`, which
+    the table `ids_of` gives to images: id -> number."""
 
     template: Template
     folder: str = ""
+    ids: Mapping[str, int] | None = None
+    ids_of: str = ""
 
     @property
     def columns(self) -> tuple[int, ...]:
@@ -38,6 +41,8 @@ class ImageNames:
 
     def find(self, index: FileIndex, text: str) -> list[int]:
         """Numbers of the possible sources with this name."""
+        if self.ids is not None:
+            return [self.ids[text]] if text in self.ids else []
         return self._filter(index, text, index.find(text))
 
     def find_anywhere(self, index: FileIndex, text: str) -> list[int]:
@@ -62,6 +67,8 @@ class ImageNames:
 
     def describe(self, table: Table) -> str:
         """A phrase such as " in train/ by column 'id'"."""
+        if self.ids is not None:
+            return f" by column {table.columns[self.columns[0]]!r} and the ids of {self.ids_of}"
         place = f" in {self.folder}/" if self.folder else ""
         if self.template.is_plain:
             return f"{place} by column {table.columns[self.columns[0]]!r}"

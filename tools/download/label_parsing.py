@@ -90,17 +90,25 @@ class FirstLabel(LabelList):
         return f"the first label of each cell in column {self.names[0]!r}"
 
 
+@dataclass(frozen=True)
 class MultiHot(LabelRule):
-    """Columns of 0 and 1, one for each label."""
+    """Columns of 0 and 1, or -1 and 1 if `signed`, one for each label."""
 
+    signed: bool = False
     task = "multi-label"
 
     def read(self, cells: Sequence[str]) -> Value:
-        flags = self._parse_cells(cells, parse_flag, "0 or 1")
+        parse, expected = (parse_sign, "-1 or 1") if self.signed else (parse_flag, "0 or 1")
+        flags = self._parse_cells(cells, parse, expected)
         return tuple(name for name, flag in zip(self.names, flags, strict=True) if flag)
 
     def describe(self) -> str:
-        return f"several labels a row in the 0/1 columns {join_names(self.names, quote=True)}"
+        names = join_names(self.names, quote=True)
+        return f"several labels a row in the {self._values} columns {names}"
+
+    @property
+    def _values(self) -> str:
+        return "-1/1" if self.signed else "0/1"
 
 
 class OneHot(MultiHot):
@@ -140,6 +148,11 @@ def split_labels(cell: str, separator: str | None) -> list[str]:
 def parse_flag(cell: str) -> bool | None:
     """True for 1, False for 0, None for anything else."""
     return _FLAGS.get(cell.strip().lower())
+
+
+def parse_sign(cell: str) -> bool | None:
+    """True for 1, False for -1, None for anything else."""
+    return {1: True, -1: False}.get(int(parse_number(cell) or 0))
 
 
 def parse_number(cell: str) -> float | None:

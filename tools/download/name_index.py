@@ -34,7 +34,7 @@ class PathTable(Sequence[str]):
 
 
 class Names(Sequence[str]):
-    """The texts at `numbers` of `texts`, without a copy."""
+    """The texts at `numbers` of `texts`, without a copy; "" for -1."""
 
     def __init__(self, texts: Sequence[str], numbers: NDArray[np.int64]) -> None:
         # Python's array gives integers at a tenth of NumPy's cost.
@@ -44,7 +44,8 @@ class Names(Sequence[str]):
         return len(self._numbers)
 
     def __getitem__(self, index: int) -> str:  # type: ignore[override]
-        return self._texts[self._numbers[index]]
+        number = self._numbers[index]
+        return "" if number < 0 else self._texts[number]
 
 
 class NameIndex:

@@ -6,7 +6,7 @@ from functools import lru_cache
 _SPLIT_WORDS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
-    **dict.fromkeys(("test", "testing"), "test"),
+    **dict.fromkeys(("test", "testing", "pred", "prediction", "predict"), "test"),
 }
 # Words that a cell may add to the name of a split, as in "train_set".
 _SPLIT_SUFFIXES = frozenset({"set", "data", "split"})
@@ -54,6 +54,12 @@ def split_word(path: str) -> str | None:
 def is_split_column(name: str) -> bool:
     """Whether a column is called split, Usage, is_valid ...; its cells must agree."""
     return "".join(words_of(name)) in _SPLIT_COLUMNS or _split_in_question(name) is not None
+
+
+def has_split_name(path: str) -> bool:
+    """Whether a table is called train_test_split, partition ...: its values are splits."""
+    words = {*words_of(path.rpartition("/")[2].rpartition(".")[0])}
+    return bool(words & _SPLIT_COLUMNS) or len({_SPLIT_WORDS.get(w) for w in words} - {None}) > 1
 
 
 def split_of_cell(column: str, cell: str) -> str | None:

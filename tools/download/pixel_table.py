@@ -118,7 +118,7 @@ def detect_pixel_table(table: Table, config: ShardConfig) -> PixelTable | None:
     values = packed[1] if packed else len(roles.pixels)
     shape = image_shape(values, config.pixel_size)
     if shape is None or not (roles.labels or roles.candidates):
-        if config.labels is not None:
+        if config.labels:
             raise MisuseError(f"{table.name}: {_missing(values, shape)}.")
         return None
     fraction = first_fraction(table, roles.pixels)

@@ -27,6 +27,8 @@ class Sources:
             `target_names` for regression.
         masks: the mask files of a segmentation; `mask_colors` convert their pixels to classes.
         splits: int8 (n,), indices into SPLITS; None if the download has no splits.
+        labeled: (n,), whether each source has a label; None if all have. The others are in split
+            test.
         groups: int32 (n,), equal for sources that must stay in one split.
         rejected: (name, reason) of rows that are not sources.
         notes: sentences about what was left out.
@@ -44,6 +46,7 @@ class Sources:
     masks: Images | None = None
     mask_colors: MaskColors | None = None
     splits: NDArray[np.int8] | None
+    labeled: NDArray[np.bool_] | None = None
     groups: NDArray[np.int32] | None = None
     rejected: tuple[tuple[str, str], ...]
     notes: tuple[str, ...] = ()
@@ -62,6 +65,7 @@ class Sources:
             targets=None if self.targets is None else self.targets[numbers],
             masks=None if self.masks is None else self.masks.take(numbers),
             splits=None if self.splits is None else self.splits[numbers],
+            labeled=None if self.labeled is None else self.labeled[numbers],
             groups=None if self.groups is None else self.groups[numbers],
         )
 

@@ -1,5 +1,6 @@
 """The split of a row or a file, from columns and folders."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -8,25 +9,35 @@ from pipeline.errors import MisuseError
 from tools.config import ShardConfig
 from tools.download.file_index import folder_of
 from tools.download.label_parsing import UnusableRowError
-from tools.download.name_patterns import is_split_column, split_of_cell, split_word
+from tools.download.name_patterns import has_split_name, is_split_column, split_of_cell, split_word
 from tools.download.tables import Table
 from tools.text import join_names, option_lines
 
 
 @dataclass(frozen=True)
 class SplitColumn:
-    """The column at index `number`, called `name`, has the split of each row."""
+    """The column at index `number`, called `name`, has the split of each row, as a word or as one
+    of `codes`, pairs of a number and its split."""
 
     number: int
     name: str
+    codes: tuple[tuple[str, str], ...] = ()
 
     def read(self, cells: Sequence[str]) -> str:
         """The split of a row; raises ``UnusableRowError`` for an unknown one, so that no row is
         trained on by mistake."""
-        split = split_of_cell(self.name, cells[self.number])
+        if self.codes:
+            split = dict(self.codes).get(cells[self.number].strip())
+        else:
+            split = split_of_cell(self.name, cells[self.number])
         if split is None:
             raise UnusableRowError(f"column {self.name!r} is {cells[self.number]!r}, not a split")
         return split
+
+    def describe(self) -> str:
+        """A phrase such as "splits by column 'partition' (0: train, 1: val, 2: test)"."""
+        meaning = ", ".join(f"{code}: {split}" for code, split in self.codes)
+        return f"splits by column {self.name!r}" + (f" ({meaning})" if meaning else "")
 
 
 def choose_split_column(table: Table, config: ShardConfig) -> SplitColumn | None:
@@ -57,17 +68,39 @@ def choose_split_column(table: Table, config: ShardConfig) -> SplitColumn | None
 
 def split_columns(table: Table) -> list[SplitColumn]:
     """The columns whose cells are all names of splits, and either the column's name says so or
-    there are two splits; a label may be "test" by chance."""
+    there are two splits; a label may be "test" by chance. Also the columns of numbers whose name
+    says that they are splits."""
     columns = [SplitColumn(number, name) for number, name in enumerate(table.columns)]
     return [
-        column
-        for column in columns
-        if _holds_splits(table, column)
-        and (
-            is_split_column(column.name)
-            or len({split_of_cell(column.name, cell) for cell in table.cells(column.number)}) > 1
-        )
+        *(
+            column
+            for column in columns
+            if _holds_splits(table, column)
+            and (
+                is_split_column(column.name)
+                or len({split_of_cell(column.name, cell) for cell in table.cells(column.number)})
+                > 1
+            )
+        ),
+        *(coded for column in columns if (coded := _coded_splits(table, column)) is not None),
     ]
+
+
+def _coded_splits(table: Table, column: SplitColumn) -> SplitColumn | None:
+    """The column with splits as numbers: 0, 1 and 2 are train, val and test; of 0 and 1 the more
+    frequent one is train. A column without a name is called like its table."""
+    cells = [cell.removesuffix(".0") for cell in table.cells(column.number)]
+    named = is_split_column(column.name) if table.header else has_split_name(table.name)
+    counts = Counter(cells)
+    if not named or not counts.keys() <= {"0", "1", "2"} or len(counts) < 2:
+        return None
+    if len(counts) == 3:
+        codes = (("0", "train"), ("1", "val"), ("2", "test"))
+    else:
+        (train, _), (test, _) = counts.most_common()
+        codes = tuple(sorted([(train, "train"), (test, "test")]))
+    name = column.name if table.header else table.name
+    return SplitColumn(column.number, name, codes)
 
 
 @lru_cache(maxsize=2**16)

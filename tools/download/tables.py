@@ -4,7 +4,7 @@ import codecs
 import csv
 import io
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -64,6 +64,11 @@ class Table:
         """The cells of a column in the head, stripped, without empty ones."""
         cells = (row[column].strip() for row in self.head if len(row) > column)
         return [cell for cell in cells if cell]
+
+    @property
+    def sample(self) -> Sequence[Sequence[str]]:
+        """Data rows spread over the table."""
+        return self.head
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Yield (line of the file from 1, cells) of each data row that is not blank; raises

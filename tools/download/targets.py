@@ -1,5 +1,6 @@
 """The targets of the sources, task by task, in compact arrays."""
 
+import math
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Iterable
@@ -39,6 +40,10 @@ class Targets(ABC):
         """Add the target of the next source."""
         self._numbers.extend(self.encode(target))
 
+    @abstractmethod
+    def add_missing(self) -> None:
+        """Add the place of a source without a target."""
+
     def equals(self, source: int, target: Target) -> bool:
         """Whether the source has this target."""
         return self._of(source) == array(self._numbers.typecode, self.encode(target))
@@ -61,6 +66,9 @@ class ClassTargets(Targets):
     def encode(self, target: Target) -> Iterable[int]:
         return (self._codes[cast(str, target)],)
 
+    def add_missing(self) -> None:
+        self._numbers.append(-1)
+
     def show(self, source: int) -> str:
         return repr(self._codes.texts[self._numbers[source]])
 
@@ -78,7 +86,7 @@ class MultiLabelTargets(Targets):
     def __init__(self, names: tuple[str, ...] = ()) -> None:
         super().__init__("i")
         self._codes, self._names = LabelCodes({name: n for n, name in enumerate(names)}), names
-        self._ends = array("q", [0])
+        self._ends, self._missing = array("q", [0]), array("q")
 
     def encode(self, target: Target) -> Iterable[int]:
         return [self._codes[label] for label in cast(tuple[str, ...], target)]
@@ -88,6 +96,10 @@ class MultiLabelTargets(Targets):
 
     def add(self, target: Target) -> None:
         super().add(target)
+        self._ends.append(len(self._numbers))
+
+    def add_missing(self) -> None:
+        self._missing.append(len(self._ends) - 1)
         self._ends.append(len(self._numbers))
 
     def show(self, source: int) -> str:
@@ -102,6 +114,7 @@ class MultiLabelTargets(Targets):
         targets = np.zeros((len(counts), len(classes)), np.float32)
         rows = np.repeat(np.arange(len(counts)), counts)
         targets[rows, columns[np.frombuffer(self._numbers, np.int32)]] = 1
+        targets[np.frombuffer(self._missing, np.int64)] = np.nan
         return _without_labels(
             "multi-label", len(counts), classes=classes, ordered=True, targets=targets
         )
@@ -119,6 +132,9 @@ class RegressionTargets(Targets):
 
     def encode(self, target: Target) -> Iterable[float]:
         return cast(tuple[float, ...], target)
+
+    def add_missing(self) -> None:
+        self._numbers.extend([math.nan] * self._width)
 
     def show(self, source: int) -> str:
         return ", ".join(f"{number:g}" for number in self._of(source))
@@ -140,11 +156,15 @@ class MaskTargets(Targets):
     def encode(self, target: Target) -> Iterable[int]:
         return (cast(int, target),)
 
+    def add_missing(self) -> None:
+        self._numbers.append(-1)
+
     def show(self, source: int) -> str:
         return self._index.images[self._numbers[source]]
 
     def files(self) -> NDArray[np.int64]:
-        return np.frombuffer(self._numbers, np.int64)
+        numbers = np.frombuffer(self._numbers, np.int64)
+        return numbers[numbers >= 0]
 
     def fields(self, index: FileIndex) -> dict[str, Any]:
         return _without_labels(
@@ -152,7 +172,7 @@ class MaskTargets(Targets):
             len(self._numbers),
             classes=self._classes,
             ordered=True,
-            masks=index.take(self.files()),
+            masks=index.take_or_empty(np.frombuffer(self._numbers, np.int64)),
             mask_colors=self._colors,
         )
 

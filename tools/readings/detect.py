@@ -1,0 +1,196 @@
+"""Find out how the labels of a download can be read, from what its files show.
+
+    tables, folders, names of files -> readings -> without dominated ones -> splits joined
+    -> one reading, or a question
+
+No competition is known by its name. Every place that could say the targets gives a reading with
+evidence measured over the data.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import MisuseError
+from tools.config import ShardConfig
+from tools.download.class_folders import (
+    ClassFolders,
+    find_class_folders,
+    folder_classes,
+    has_mask_folder,
+    parse_label_pattern,
+)
+from tools.download.collect import FilePart, collect_files
+from tools.download.file_index import FileIndex
+from tools.download.pixel_table import PixelTable, detect_pixel_table
+from tools.download.sources import Sources, sort_classes
+from tools.readings.ambiguity import question
+from tools.readings.dominance import drop_dominated
+from tools.readings.explain import explain
+from tools.readings.families import Family, join_tables
+from tools.readings.folder_readings import folder_readings, name_readings, pattern_reading, trees_at
+from tools.readings.joining import join_splits
+from tools.readings.mask_readings import mask_readings, template_reading
+from tools.readings.named_tables import NamedTable, named_tables
+from tools.readings.open_tables import OpenedTables, open_tables
+from tools.readings.reading import Kind, Part, Reading
+from tools.readings.splits import SplitFacts, find_split_facts
+from tools.readings.table_readings import read_family
+from tools.readings.unlabeled import UnlabeledImages
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detection:
+    """The parts of the download, train first, and what was assumed, a sentence each."""
+
+    parts: tuple[Part, ...]
+    splits: NDArray[np.int8] | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Download:
+    """What the readings are made from."""
+
+    index: FileIndex
+    config: ShardConfig
+    opened: OpenedTables
+    named: tuple[NamedTable, ...]
+    families: tuple[Family, ...]
+    split_facts: SplitFacts | None
+
+
+def detect(index: FileIndex, config: ShardConfig) -> Detection:
+    """The parts of the download.
+
+    Raises ``MisuseError`` if more than one reading remains, or an option names something that does
+    not exist; ``DataError`` if there is none.
+    """
+    download = _open(index, config)
+    readings = _readings(download)
+    if not readings:
+        raise explain(index, download.opened, config)
+    remaining = join_splits(drop_dominated(readings))
+    if len(remaining) > 1:
+        raise MisuseError(question(remaining, lambda reading: _outcome(download, reading)))
+    return _detection(download, remaining[0])
+
+
+def _open(index: FileIndex, config: ShardConfig) -> _Download:
+    opened = open_tables(index, config)
+    named = named_tables(index, opened.tables, config)
+    return _Download(
+        index=index,
+        config=config,
+        opened=opened,
+        named=tuple(named),
+        families=tuple(join_tables(named, opened.tables)),
+        split_facts=find_split_facts(index, named, config),
+    )
+
+
+def _readings(download: _Download) -> list[Reading]:
+    index, config = download.index, download.config
+    if config.label_pattern is not None:
+        return [pattern_reading(index, parse_label_pattern(index, config.label_pattern))]
+    if config.mask_template is not None:
+        return [template_reading(index, config, config.mask_template)]
+    folders = [path for _, path in config.label_places if index.table_named(path) is None]
+    if folders:
+        return folder_readings(index, [tree for path in folders for tree in trees_at(index, path)])
+    trees = find_class_folders(index, "")
+    readings = _table_readings(download, folder_classes(index, trees))
+    if not (config.labels or config.named_columns() or config.path_template):
+        readings += _readings_without_tables(download, trees, readings)
+    return [
+        reading
+        for reading in readings
+        if config.task in ("auto", reading.task) or reading.kind in (Kind.TABLE, Kind.PIXELS)
+    ]
+
+
+def _table_readings(download: _Download, known: frozenset[str]) -> list[Reading]:
+    index, config = download.index, download.config
+    readings: list[Reading] = []
+    for family in download.families:
+        readings += read_family(index, family, config, known).readings
+    named = {table.table.name for table in download.named}
+    for table in download.opened.tables:
+        if table.name not in named and (pixels := detect_pixel_table(table, config)) is not None:
+            readings.append(_pixel_reading(pixels))
+    return _join_pixels(readings)
+
+
+def _pixel_reading(part: PixelTable) -> Reading:
+    return Reading(
+        kind=Kind.PIXELS,
+        parts=(part,),
+        words=("--labels", part.table.name),
+        task=part.task,
+        images=np.empty(0, np.int64),
+    )
+
+
+def _join_pixels(readings: Sequence[Reading]) -> list[Reading]:
+    return list(readings)
+
+
+def _readings_without_tables(
+    download: _Download, trees: Sequence[ClassFolders], tables: Sequence[Reading]
+) -> list[Reading]:
+    index, config = download.index, download.config
+    masks = (
+        []
+        if config.task not in ("auto", "segmentation")
+        or any(reading.task == "segmentation" for reading in tables)
+        else mask_readings(index, config)
+    )
+    for reading in masks:
+        (part,) = reading.parts
+        pairs = part.pairs  # type: ignore[union-attr]
+        trees = [tree for tree in trees if not has_mask_folder(index, tree, pairs[:, 1])]
+    folders = folder_readings(index, trees) if config.task in ("auto", "classification") else []
+    names = [] if tables or masks or folders else name_readings(index, config)
+    return [*masks, *folders, *names]
+
+
+def _detection(download: _Download, reading: Reading) -> Detection:
+    index, facts = download.index, download.split_facts
+    notes = [*reading.notes, *(folder.describe() for folder in index.copies.folders)]
+    parts = list(reading.parts)
+    if facts is not None:
+        notes.append(facts.describe())
+    if not isinstance(parts[0], PixelTable):
+        parts.append(_unlabeled(download, reading))
+    return Detection(
+        parts=tuple(parts), splits=None if facts is None else facts.splits, notes=tuple(notes)
+    )
+
+
+def _unlabeled(download: _Download, reading: Reading) -> UnlabeledImages:
+    facts = download.split_facts
+    submissions = [table for table in download.named if table.is_submission]
+    tests = [table for family in download.families for table in family.tests]
+    return UnlabeledImages(
+        option="",
+        split="test",
+        tests=(*submissions, *tests),
+        splits=None if facts is None else facts.splits,
+        task=reading.task,
+    )
+
+
+def _outcome(download: _Download, reading: Reading) -> tuple[int, tuple[str, ...]]:
+    """The number of labeled images of a reading, and its classes."""
+    sources = collect(download.index, _detection(download, reading))
+    labeled = len(sources) if sources.labeled is None else int(sources.labeled.sum())
+    classes = sources.classes if sources.ordered else sort_classes(sources.classes)
+    return labeled, classes
+
+
+def collect(index: FileIndex, detection: Detection) -> Sources:
+    """The sources of the image files of a detection."""
+    parts = [part for part in detection.parts if isinstance(part, FilePart)]
+    return collect_files(parts, index, detection.splits)

@@ -1,0 +1,56 @@
+"""Drop the readings that another one makes unnecessary. Pure functions."""
+
+from collections.abc import Sequence
+
+from tools.readings.reading import Kind, Reading, common_share
+
+# A reading explains another one's images if it has this share of them.
+_MIN_COMMON = 0.9
+# From this likelihood on, the name of a column speaks of a label.
+_LIKELY = 2
+_MASKS = (Kind.MASK_FILES, Kind.RUN_LENGTHS)
+
+
+def drop_dominated(readings: Sequence[Reading]) -> list[Reading]:
+    """The readings that no other one dominates."""
+    return [
+        reading
+        for reading in readings
+        if not any(dominates(other, reading) for other in readings if other is not reading)
+    ]
+
+
+def dominates(one: Reading, other: Reading) -> bool:
+    """Whether `one` explains the images of `other`, and says the same or more."""
+    if common_share(other, one) < _MIN_COMMON and common_share(one, other) < _MIN_COMMON:
+        return False
+    explains_all = common_share(other, one) >= _MIN_COMMON
+    if one.is_asked_for != other.is_asked_for:
+        # Mask files count more than run lengths that a submission asks for.
+        return one.is_asked_for and not (
+            other.kind is Kind.MASK_FILES and one.kind is Kind.RUN_LENGTHS
+        )
+    if one.kind in _MASKS and other.kind in _MASKS:
+        return one.kind < other.kind
+    if other.kind in (Kind.FILE_NAMES, Kind.BOXES) and one.kind < other.kind:
+        return True
+    if {one.kind, other.kind} == {Kind.TABLE, Kind.FOLDERS}:
+        return _table_or_folders(one, other)
+    if one.kind is Kind.MASK_FILES and other.kind is Kind.TABLE:
+        return other.task == "regression" or other.likelihood < _LIKELY
+    if one.kind is other.kind is Kind.TABLE and explains_all:
+        return one.likelihood >= other.likelihood + _LIKELY
+    return False
+
+
+def _table_or_folders(one: Reading, other: Reading) -> bool:
+    """Of a table and class folders with the same labels, the one that explains more images counts,
+    the table if they are equal. A likely label of another kind counts more than folders."""
+    table, folders = (one, other) if one.kind is Kind.TABLE else (other, one)
+    if table.agrees_with_folders:
+        prefers_table = common_share(folders, table) >= _MIN_COMMON
+    elif table.likelihood >= _LIKELY:
+        prefers_table = True
+    else:
+        return False
+    return (one is table) is prefers_table

@@ -1,0 +1,150 @@
+"""Choose the columns of the labels by evidence: what the folders, the test tables and the sample
+submission say, then the columns' names. Pure functions."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from tools.readings.columns import Column, Role
+
+# Share of the rows whose label must be the class folder of their image.
+_MIN_AGREEMENT = 0.95
+# From this likelihood on, a column is called like a label.
+_CALLED_A_LABEL = 3
+
+# Indices of the columns that are one target together.
+Target = tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelEvidence:
+    """What else the download says about the labels.
+
+    `folders`: the class folder of each row's image, None if it is in no class folder. `lacking`:
+    columns that no test table has, None without a test table. `submission`: columns of the sample
+    submission besides that of the images. `known`: classes that are known already.
+    """
+
+    folders: Sequence[str | None] = ()
+    lacking: frozenset[str] | None = None
+    submission: tuple[str, ...] = ()
+    known: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelChoice:
+    """The possible targets, the likeliest first. `reason`: why the first one is chosen, "" if there
+    was no other. `equivalent`: columns that say the same as a column of a target."""
+
+    targets: tuple[Target, ...]
+    reason: str = ""
+    equivalent: tuple[str, ...] = ()
+    is_certain: bool = True
+
+
+def choose_label(
+    columns: Sequence[Column], excluded: Collection[int], evidence: LabelEvidence
+) -> LabelChoice:
+    """The columns that have the target, from all `columns` but the `excluded` ones."""
+    usable = [column for column in columns if column.index not in excluded and column.values]
+    for agrees, reason in (
+        (_equal_folders(evidence.folders), "it equals the class folder of each image"),
+        (_known_classes(evidence.known), "its values are the known classes"),
+    ):
+        if matching := [column for column in usable if agrees(column)]:
+            others = [column.name for column in _targets_pool(usable) if column not in matching]
+            return LabelChoice(targets=((matching[0].index,),), reason=reason if others else "")
+    pool, reason = _narrow(usable, evidence)
+    pool, equivalent = _without_equivalents(pool)
+    targets = _targets(pool)
+    if len(targets) < 2:
+        more = len(_targets_pool(usable)) > len(pool) + len(equivalent)
+        return LabelChoice(targets=targets, reason=reason if more else "", equivalent=equivalent)
+    called = [column for column in pool if column.likelihood >= _CALLED_A_LABEL]
+    best = [c for c in called if c.likelihood == max(c.likelihood for c in called)]
+    if len(best) == 1 and not best[0].is_flag:
+        return LabelChoice(
+            targets=((best[0].index,),), reason="it is called like a label", equivalent=equivalent
+        )
+    texts = [column for column in pool if column.role is Role.LABEL and not column.is_flag]
+    if len(texts) == 1 and all(
+        column.role is Role.NUMBER for column in pool if column not in texts
+    ):
+        return LabelChoice(
+            targets=((texts[0].index,),),
+            reason="the others are measurements",
+            equivalent=equivalent,
+        )
+    return LabelChoice(targets=targets, equivalent=equivalent, is_certain=False)
+
+
+def _targets_pool(columns: Iterable[Column]) -> list[Column]:
+    """The columns that may be targets; without any, positions, which are keypoints then."""
+    columns = list(columns)
+    pool = [column for column in columns if column.role in (Role.LABEL, Role.NUMBER)]
+    return pool or [column for column in columns if column.role is Role.BOX and len(columns) > 4]
+
+
+def _narrow(usable: Sequence[Column], evidence: LabelEvidence) -> tuple[list[Column], str]:
+    """The columns that the test tables lack or that the submission names, and the reason."""
+    pool, reason = _targets_pool(usable), ""
+    if evidence.lacking:
+        lacking = [column for column in pool if column.name in evidence.lacking]
+        if lacking := lacking or [column for column in usable if column.name in evidence.lacking]:
+            pool, reason = lacking, "the test table lacks it"
+    asked = {name.casefold() for name in evidence.submission}
+    if named := [column for column in usable if column.name.casefold() in asked]:
+        return named, "the sample submission names it"
+    if len(asked) > 1:
+        classes = frozenset(evidence.submission)
+        if by_value := [column for column in usable if column.values <= classes]:
+            return by_value[:1], "the sample submission has its values"
+    return pool, reason
+
+
+def _targets(pool: Sequence[Column]) -> tuple[Target, ...]:
+    """The columns of 0 and 1 together, the numbers together, the other columns each; likely labels
+    first."""
+    flags = [column for column in pool if column.is_flag]
+    numbers = [column for column in pool if column.role in (Role.NUMBER, Role.BOX)]
+    texts = [column for column in pool if column not in flags and column not in numbers]
+    groups = [*([column] for column in texts), flags, numbers]
+    groups = [group for group in groups if group]
+    groups.sort(key=lambda group: -max(column.likelihood for column in group))
+    return tuple(tuple(column.index for column in group) for group in groups)
+
+
+def _without_equivalents(pool: Sequence[Column]) -> tuple[list[Column], tuple[str, ...]]:
+    """Of columns whose values are a one-to-one map of each other, the one with names, not numbers,
+    or the first; and the names of the others."""
+    kept: dict[tuple[int, ...], Column] = {}
+    dropped = []
+    for column in pool:
+        codes: dict[str, int] = {}
+        pattern = tuple(codes.setdefault(cell, len(codes)) for cell in column.cells)
+        other = kept.get(pattern)
+        both_flags = other is not None and other.is_flag and column.is_flag
+        if other is None or both_flags or len(codes) == len(pattern):
+            kept[pattern if other is None else (*pattern, column.index)] = column
+        elif other.numbers is not None and column.numbers is None:
+            kept[pattern] = column
+            dropped.append(other.name)
+        else:
+            dropped.append(column.name)
+    return sorted(kept.values(), key=lambda column: column.index), tuple(dropped)
+
+
+def _equal_folders(folders: Sequence[str | None]):  # type: ignore[no-untyped-def]
+    def agrees(column: Column) -> bool:
+        pairs = [
+            (cell, folder)
+            for cell, folder in zip(column.cells, folders, strict=False)
+            if cell and folder is not None
+        ]
+        equal = sum(cell == folder.strip() for cell, folder in pairs)
+        return len({cell for cell, _ in pairs}) > 1 and equal >= _MIN_AGREEMENT * len(pairs)
+
+    return agrees
+
+
+def _known_classes(known: frozenset[str]):  # type: ignore[no-untyped-def]
+    return lambda column: len(column.values) > 1 and column.values <= known

@@ -1,0 +1,55 @@
+"""Readings of mask files that pair with images by their names."""
+
+import numpy as np
+
+from pipeline.errors import MisuseError
+from tools.config import ShardConfig
+from tools.download.file_index import FileIndex
+from tools.download.mask_classes import read_mask_classes
+from tools.download.mask_pairs import MaskFiles, Pairs, find_mask_pairs, pairs_by_template
+from tools.download.split_columns import folders_differ
+from tools.readings.reading import Kind, Reading
+
+
+def mask_readings(index: FileIndex, config: ShardConfig) -> list[Reading]:
+    """The reading of masks in folders beside those of the images, or beside the images."""
+    pairs = find_mask_pairs(index)
+    if not len(pairs):
+        return []
+    first = f"{index.images[pairs[0, 0]]} and {index.images[pairs[0, 1]]}"
+    rule, words = f"their names (first: {first})", ("--task", "segmentation")
+    return [_reading(index, config, pairs, rule=rule, words=words)]
+
+
+def template_reading(index: FileIndex, config: ShardConfig, template: str) -> Reading:
+    """The reading of --mask-template; raises ``MisuseError``."""
+    if config.task not in ("auto", "segmentation"):
+        raise MisuseError(f"--mask-template is for segmentation, not for --task {config.task}.")
+    return _reading(
+        index,
+        config,
+        pairs_by_template(index, template),
+        rule=f"the template {template}",
+        words=("--mask-template", template),
+    )
+
+
+def _reading(
+    index: FileIndex, config: ShardConfig, pairs: Pairs, *, rule: str, words: tuple[str, ...]
+) -> Reading:
+    classes, colors = read_mask_classes(index, config)
+    part = MaskFiles(
+        option=" ".join(words),
+        has_splits=folders_differ([index.images[n] for n in pairs[:, 0].tolist()]),
+        pairs=pairs,
+        rule=rule,
+        classes=classes,
+        colors=colors,
+    )
+    return Reading(
+        kind=Kind.MASK_FILES,
+        parts=(part,),
+        words=words,
+        task="segmentation",
+        images=np.unique(pairs[:, 0]),
+    )

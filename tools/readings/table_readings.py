@@ -1,0 +1,214 @@
+"""Readings of the tables that name images: which column is the target, and how its cells are read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pipeline.errors import MisuseError
+from tools.config import ShardConfig
+from tools.download.class_folders import class_folder
+from tools.download.file_index import FileIndex, folder_of
+from tools.download.image_tables import LabelTable, MaskTable
+from tools.download.label_parsing import LabelRule
+from tools.download.mask_classes import read_mask_classes
+from tools.download.name_index import name_of
+from tools.download.name_patterns import class_of_folder, is_class_folder
+from tools.download.split_columns import choose_split_column, folders_differ, split_columns
+from tools.readings.columns import Column, Role
+from tools.readings.families import Family
+from tools.readings.label_choice import LabelChoice, LabelEvidence, choose_label
+from tools.readings.label_rules import choose_rule, require_labels
+from tools.readings.named_tables import NamedTable
+from tools.readings.reading import Kind, Reading, sorted_numbers
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableReadings:
+    """The readings of a family, the likeliest first; without any, `reason` says why."""
+
+    readings: tuple[Reading, ...]
+    reason: str = ""
+
+
+def read_family(
+    index: FileIndex, family: Family, config: ShardConfig, known: frozenset[str]
+) -> TableReadings:
+    """The readings of `family`; `known` are classes that folders or other tables have.
+
+    Raises ``MisuseError`` for options that don't fit the tables.
+    """
+    if family.first.masks is not None:
+        return TableReadings(readings=(_mask_reading(index, family, config),))
+    if config.task == "segmentation":
+        return TableReadings(readings=(), reason="no column names masks")
+    choice = _choose(index, family, config, known)
+    readings, reasons = [], []
+    for number, target in enumerate(choice.targets):
+        columns = [family.columns[n] for n in target]
+        try:
+            readings.append(_label_reading(index, family, config, choice, number, columns))
+        except MisuseError:
+            if config.label_column:
+                raise
+    if not readings:
+        reasons = [_reason(column) for column in _others(family) if column.values]
+    return TableReadings(readings=tuple(readings), reason="; ".join(reasons))
+
+
+def _others(family: Family) -> list[Column]:
+    return [column for column in family.columns if column.index not in family.naming]
+
+
+def _reason(column: Column) -> str:
+    return f"column {column.name!r} looks like {column.role.value}"
+
+
+def _choose(
+    index: FileIndex, family: Family, config: ShardConfig, known: frozenset[str]
+) -> LabelChoice:
+    table = family.first.table
+    if told := table.option_columns(config, "label_column"):
+        return LabelChoice(targets=(tuple(told),))
+    excluded = set(family.naming) | {column.number for column in split_columns(table)}
+    excluded |= set(table.option_columns(config, "split_column", "group_column"))
+    evidence = LabelEvidence(
+        folders=[_class_folder_of(index, number) for number in family.images],
+        lacking=family.lacking,
+        submission=family.submission,
+        known=known,
+    )
+    return choose_label(family.columns, excluded, evidence)
+
+
+def _class_folder_of(index: FileIndex, number: int) -> str | None:
+    folder = class_folder(folder_of(index.images[number]))
+    name = name_of(folder)
+    return class_of_folder(name) if folder and is_class_folder(name) else None
+
+
+def _label_reading(
+    index: FileIndex,
+    family: Family,
+    config: ShardConfig,
+    choice: LabelChoice,
+    number: int,
+    columns: Sequence[Column],
+) -> Reading:
+    first = family.first.table
+    if not config.label_column and len(columns) == 1 and columns[0].role is Role.TEXT:
+        require_labels(first.name, columns[0])
+    chosen = choose_rule(first.name, columns, config)
+    parts = tuple(_label_part(index, family, named, chosen.rule, config) for named in family.tables)
+    several = len(choice.targets) > 1
+    words = _table_words(family) if several is False else ()
+    names = [word for column in columns for word in ("--label-column", column.name)]
+    folders = {_class_folder_of(index, n) for n in family.images} - {None}
+    values = (
+        frozenset(columns[0].values)
+        if len(columns) == 1
+        else frozenset(column.name for column in columns)
+    )
+    return Reading(
+        kind=Kind.TABLE,
+        parts=parts,
+        words=words or tuple(names),
+        task=chosen.rule.task,
+        images=sorted_numbers(family.images),
+        classes=values,
+        likelihood=max(column.likelihood for column in columns),
+        is_asked_for=_is_asked_for(family, columns),
+        agrees_with_folders=len(folders) > 1 and values <= folders,
+        notes=tuple(_notes(family, choice, columns, chosen.note)),
+    )
+
+
+def _is_asked_for(family: Family, columns: Sequence[Column]) -> bool:
+    names = {column.name.casefold() for column in columns}
+    asked = {name.casefold() for name in family.submission}
+    values = {value for column in columns for value in column.values}
+    return (
+        bool(names & asked)
+        or (len(asked) > 1 and values <= set(family.submission))
+        or (family.lacking is not None and any(column.name in family.lacking for column in columns))
+    )
+
+
+def _notes(family: Family, choice: LabelChoice, columns: Sequence[Column], note: str) -> list[str]:
+    names = " and ".join(repr(column.name) for column in columns[:3])
+    notes = []
+    if choice.reason:
+        what = f"Column {names} is" if len(columns) == 1 else f"Columns {names} ... are"
+        notes.append(f"{what} taken as the label: {choice.reason}; --label-column picks another.")
+    if choice.equivalent:
+        same = " and ".join(map(repr, choice.equivalent[:3]))
+        notes.append(f"Column {same} says the same as {names}.")
+    return [*notes, *([note] if note else [])]
+
+
+def _table_words(family: Family) -> tuple[str, ...]:
+    if len(family.tables) == 1:
+        return ("--labels", family.first.table.name)
+    return tuple(
+        word
+        for named in family.tables
+        for word in (
+            "--labels",
+            f"{named.split}={named.table.name}" if named.split else named.table.name,
+        )
+    )
+
+
+def _fields(
+    index: FileIndex, family: Family, named: NamedTable, config: ShardConfig
+) -> dict[str, Any]:
+    """The fields that label tables and mask tables share."""
+    table = named.table
+    split_column = choose_split_column(table, config)
+    paths = [index.images[number] for number in named.images]
+    group = table.option_column(config, "group_column")
+    return {
+        "option": f"--labels {table.name}",
+        "name": table.name,
+        "table": table,
+        "images": named.names,
+        "split": _told_split(config, index, table.name) or named.split,
+        "split_column": split_column,
+        "has_splits": split_column is not None or folders_differ(paths),
+        "group": group,
+        "has_groups": group is not None,
+    }
+
+
+def _told_split(config: ShardConfig, index: FileIndex, name: str) -> str | None:
+    return next(
+        (split for split, path in config.label_places if index.table_named(path) == name), None
+    )
+
+
+def _label_part(
+    index: FileIndex, family: Family, named: NamedTable, rule: LabelRule, config: ShardConfig
+) -> LabelTable:
+    places = tuple(family.column_of(named, column) for column in rule.columns)
+    return LabelTable(rule=replace(rule, columns=places), **_fields(index, family, named, config))
+
+
+def _mask_reading(index: FileIndex, family: Family, config: ShardConfig) -> Reading:
+    classes, colors = read_mask_classes(index, config)
+    parts = tuple(
+        MaskTable(
+            masks=named.masks,
+            classes=classes,
+            colors=colors,
+            **_fields(index, family, named, config),
+        )
+        for named in family.tables
+        if named.masks is not None
+    )
+    return Reading(
+        kind=Kind.TABLE,
+        parts=parts,
+        words=_table_words(family),
+        task="segmentation",
+        images=sorted_numbers(family.images),
+        is_asked_for=True,
+    )
