@@ -2,13 +2,10 @@
 
 import re
 from array import array
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import takewhile
-
-import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.errors import MisuseError
 from tools.download.collect import FilePart, FileSources
@@ -108,13 +105,12 @@ def folder_classes(index: FileIndex, trees: Sequence[ClassFolders]) -> frozenset
     return frozenset(class_of_folder(name_of(class_folder(folder))) for folder in folders)
 
 
-def has_mask_folder(index: FileIndex, tree: ClassFolders, masks: NDArray[np.int64]) -> bool:
+def has_mask_folder(index: FileIndex, tree: ClassFolders, masks: Container[int]) -> bool:
     """Whether a folder of the tree contains only images of `masks`, so that it is not a class."""
-    is_mask = np.isin(np.frombuffer(tree.images, np.int64), masks)
     has_images: dict[str, bool] = {}
-    for number, mask in zip(tree.images, is_mask.tolist(), strict=True):
+    for number in tree.images:
         folder = class_folder(folder_of(index.images[number]))
-        has_images[folder] = has_images.get(folder, False) or not mask
+        has_images[folder] = has_images.get(folder, False) or number not in masks
     return not all(has_images.values())
 
 

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,8 +60,11 @@ def find_copies(
     if twins:
         for number in among:
             counts[paths[number].rpartition("/")[0]] += 1
+    copied_images: dict[str, int] = defaultdict(int)
+    for (_, second), pairs in twins.items():
+        copied_images[second] += len(pairs)
     for (first, second), pairs in twins.items():
-        if len(pairs) < _MIN_SHARE * counts[second] or _are_two_classes(first, second):
+        if copied_images[second] < _MIN_SHARE * counts[second] or _are_two_classes(first, second):
             continue
         if not _same_contents(pairs, read):
             continue
@@ -85,8 +89,9 @@ def _twins(
             groups[int(inverse[place])].append(among[place])
     twins: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
     for group in groups.values():
-        first, *others = sorted(group, key=lambda number: _preference(paths[number]))
-        for other in others:
+        group.sort(key=lambda number: _preference(paths[number]))
+        for place, other in enumerate(group[1:], 1):
+            first = max(group[:place], key=lambda number: _common(paths[number], paths[other]))
             if name_of(paths[first]) == name_of(paths[other]):
                 folders = (paths[first].rpartition("/")[0], paths[other].rpartition("/")[0])
                 twins[folders].append((first, other))
@@ -98,6 +103,12 @@ def _are_two_classes(first: str, second: str) -> bool:
     names = {name_of(first), name_of(second)}
     beside = first.count("/") == second.count("/")
     return beside and len(names) == 2 and all(map(is_class_folder, names))
+
+
+def _common(one: str, other: str) -> int:
+    """The number of folders that the paths share, from the root down."""
+    pairs = zip(one.split("/")[:-1], other.split("/")[:-1], strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _preference(path: str) -> tuple[bool, int, str]:

@@ -29,7 +29,17 @@ _IMAGE_WORDS = frozenset(
     {"image", "images", "img", "imgs", "sat", "satellite", "rgb", "photo", "photos", "picture"}
     | {"pictures", "original", "originals", "jpeg", "input", "inputs", "frame", "frames"}
 )
+# Words that may stand beside that of a split or of masks: "stage1_train", "test_set".
+_FILLING_WORDS = frozenset(
+    {"set", "data", "dataset", "stage", "v", "split", "new", "final", "resized", "folder", "dir"}
+)
 _PIXEL_NAME = re.compile(r"\D*\d+(x\d+)?", re.IGNORECASE)
+# "Tile 3", "images_part_1", "batch2", "patient_07": parts of a whole, not classes.
+_NUMBERED_PART = re.compile(
+    r"(?:^|[\s._-])(?:tile|part|batch|chunk|fold|folder|group|session|patient|subject|case|video"
+    r"|sequence|scene|slide|volume)[\s._-]*\d+$",
+    re.IGNORECASE,
+)
 # Folders that contain images and are not classes.
 _IMAGE_FOLDERS = frozenset({"images", "image", "img", "imgs", "data"})
 _ID_NAME = re.compile(r"(image|img|file|row|sample)?_?(id|idx|index|name)|filename", re.IGNORECASE)
@@ -116,7 +126,7 @@ def is_csv(name: str) -> bool:
 
 def class_of_folder(name: str) -> str:
     """The class of a folder's name; the folder may be a zip."""
-    return name[:-4] if name.lower().endswith(".zip") else name
+    return (name[:-4] if name.lower().endswith(".zip") else name).strip()
 
 
 def is_image_folder(name: str) -> bool:
@@ -126,10 +136,15 @@ def is_image_folder(name: str) -> bool:
 
 @lru_cache(maxsize=2**16)
 def is_class_folder(name: str) -> bool:
-    """Whether a folder's name may be a class: not a split, images or masks."""
+    """Whether a folder's name may be a class: not a split, images, masks or a numbered part."""
+    if _NUMBERED_PART.search(name):
+        return False
     words = set(words_of(class_of_folder(name)))
-    is_masks = bool(words & _MASK_WORDS) and words <= _MASK_WORDS | _IMAGE_WORDS | set(_SPLIT_WORDS)
-    return not (is_image_folder(name) or (words and words <= set(_SPLIT_WORDS)) or is_masks)
+    splits = frozenset(_SPLIT_WORDS)
+    is_part = words & (_MASK_WORDS | splits) and words <= (
+        _MASK_WORDS | _IMAGE_WORDS | splits | _FILLING_WORDS
+    )
+    return not (is_image_folder(name) or is_part)
 
 
 def is_pixel_column(name: str) -> bool:

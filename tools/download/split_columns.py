@@ -94,6 +94,7 @@ def _coded_splits(table: Table, column: SplitColumn) -> SplitColumn | None:
     counts = Counter(cells)
     if not named or not counts.keys() <= {"0", "1", "2"} or len(counts) < 2:
         return None
+    codes: tuple[tuple[str, str], ...]
     if len(counts) == 3:
         codes = (("0", "train"), ("1", "val"), ("2", "test"))
     else:

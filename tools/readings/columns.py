@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
+from pathlib import PurePosixPath
 
 from tools.download.label_parsing import parse_flag, parse_number
 from tools.download.name_index import IMAGE_SUFFIXES, suffix_of
@@ -15,6 +16,7 @@ from tools.download.name_patterns import (
     is_unnamed,
     words_of,
 )
+from tools.download.tables import Table
 
 _SIZE_WORDS = frozenset(
     {"width", "height", "w", "h", "size", "channels", "depth", "area", "resolution", "bytes"}
@@ -51,25 +53,27 @@ _MIN_FREE_TEXT, _FREE_TEXT_WORDS = 0.5, 3
 class Role(Enum):
     """What a column may be. Only `LABEL` and `NUMBER` can be targets."""
 
-    LABEL = "a label"
+    LABEL = "labels"
     NUMBER = "numbers"
     CONSTANT = "the same in all rows"
-    ID = "an id"
-    GROUP = "a group"
-    FOLD = "a fold"
-    SIZE = "a size"
-    BOX = "a position"
-    DATE = "a date"
+    ID = "ids"
+    GROUP = "groups"
+    FOLD = "folds"
+    SIZE = "sizes"
+    BOX = "positions"
+    DATE = "dates"
     TEXT = "free text"
 
 
 @dataclass(frozen=True)
 class Column:
-    """The sampled cells of a column, stripped; empty ones are "". `index` is its place."""
+    """The sampled cells of a column, stripped; empty ones are "". `index` is its place; `hint`, the
+    name of the table, stands for the name of a column without one."""
 
     index: int
     name: str
     cells: Sequence[str]
+    hint: str = ""
 
     @cached_property
     def values(self) -> frozenset[str]:
@@ -115,7 +119,7 @@ class Column:
 
     @cached_property
     def words(self) -> tuple[str, ...]:
-        return tuple(words_of(self.name))
+        return tuple(words_of(self.hint or self.name))
 
     @cached_property
     def likelihood(self) -> int:
@@ -181,9 +185,10 @@ class Column:
         return words >= _FREE_TEXT_WORDS * len(self.values)
 
 
-def columns_of(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Column]:
-    """The columns of `rows`; a row that is too short has empty cells."""
+def columns_of(table: Table, rows: Sequence[Sequence[str]]) -> list[Column]:
+    """The columns of `rows` of `table`; a row that is too short has empty cells."""
+    hint = "" if table.header else PurePosixPath(table.name).stem
     return [
-        Column(n, name, [row[n].strip() if len(row) > n else "" for row in rows])
-        for n, name in enumerate(names)
+        Column(n, name, [row[n].strip() if len(row) > n else "" for row in rows], hint)
+        for n, name in enumerate(table.columns)
     ]

@@ -150,7 +150,7 @@ def _readings_without_tables(
     for reading in masks:
         (part,) = reading.parts
         pairs = part.pairs  # type: ignore[union-attr]
-        trees = [tree for tree in trees if not has_mask_folder(index, tree, pairs[:, 1])]
+        trees = [t for t in trees if not has_mask_folder(index, t, {*pairs[:, 1].tolist()})]
     folders = folder_readings(index, trees) if config.task in ("auto", "classification") else []
     names = [] if tables or masks or folders else name_readings(index, config)
     return [*masks, *folders, *names]

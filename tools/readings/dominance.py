@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tools.download.collect import FilePart
 from tools.readings.reading import Kind, Reading, common_share
 
 # A reading explains another one's images if it has this share of them.
@@ -22,6 +23,8 @@ def drop_dominated(readings: Sequence[Reading]) -> list[Reading]:
 
 def dominates(one: Reading, other: Reading) -> bool:
     """Whether `one` explains the images of `other`, and says the same or more."""
+    if other.names_classes and not one.names_classes and other.classes <= one.classes:
+        return True
     if common_share(other, one) < _MIN_COMMON and common_share(one, other) < _MIN_COMMON:
         return False
     explains_all = common_share(other, one) >= _MIN_COMMON
@@ -38,16 +41,24 @@ def dominates(one: Reading, other: Reading) -> bool:
         return _table_or_folders(one, other)
     if one.kind is Kind.MASK_FILES and other.kind is Kind.TABLE:
         return other.task == "regression" or other.likelihood < _LIKELY
-    if one.kind is other.kind is Kind.TABLE and explains_all:
+    if one.kind is other.kind is Kind.TABLE and explains_all and _tables(one) != _tables(other):
         return one.likelihood >= other.likelihood + _LIKELY
     return False
+
+
+def _tables(reading: Reading) -> list[str]:
+    return [part.name for part in reading.parts if isinstance(part, FilePart)]
 
 
 def _table_or_folders(one: Reading, other: Reading) -> bool:
     """Of a table and class folders with the same labels, the one that explains more images counts,
     the table if they are equal. A likely label of another kind counts more than folders."""
     table, folders = (one, other) if one.kind is Kind.TABLE else (other, one)
-    if table.agrees_with_folders:
+    numbers = all(name.isdecimal() for name in table.classes)
+    if table.maps_to_folders and numbers and not table.agrees_with_folders:
+        # Of a number and its name, the name counts.
+        prefers_table = False
+    elif table.agrees_with_folders or table.maps_to_folders:
         prefers_table = common_share(folders, table) >= _MIN_COMMON
     elif table.likelihood >= _LIKELY:
         prefers_table = True

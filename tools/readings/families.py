@@ -33,12 +33,11 @@ class Family:
     @cached_property
     def columns(self) -> list[Column]:
         """The columns of the first table, with the sampled cells of all tables."""
-        names = self.first.table.columns
         rows = list(self.first.rows)
         for other in self.tables[1:]:
             places = _places(self.first, other)
             rows += [[row[n] if n < len(row) else "" for n in places] for row in other.rows]
-        return columns_of(names, rows)
+        return columns_of(self.first.table, rows)
 
     @cached_property
     def images(self) -> tuple[int, ...]:
@@ -70,7 +69,7 @@ def is_list(named: NamedTable) -> bool:
         column.index not in named.naming
         and not (named.table.header and is_unnamed(column.name) and column.role is Role.ID)
         and column.values
-        for column in columns_of(named.table.columns, named.rows[:1000])
+        for column in columns_of(named.table, named.rows[:1000])
     )
 
 
@@ -83,13 +82,13 @@ def join_tables(named: Sequence[NamedTable], tables: Sequence[Table]) -> list[Fa
     for table in sorted(
         (table for table in named if not table.is_submission), key=lambda t: -len(t.images)
     ):
-        families = groups.setdefault(_form(table), [])
-        family = next((tables for tables in families if _are_parts(tables, table)), None)
-        if family is None:
-            families.append([table])
+        group = groups.setdefault(_form(table), [])
+        parts = next((parts for parts in group if _are_parts(parts, table)), None)
+        if parts is None:
+            group.append([table])
         else:
-            family.append(table)
-    families = [Family(tables=tuple(tables)) for families in groups.values() for tables in families]
+            parts.append(table)
+    families = [Family(tables=tuple(parts)) for group in groups.values() for parts in group]
     asked = tuple(
         dict.fromkeys(
             column

@@ -46,19 +46,24 @@ def choose_label(
 ) -> LabelChoice:
     """The columns that have the target, from all `columns` but the `excluded` ones."""
     usable = [column for column in columns if column.index not in excluded and column.values]
-    for agrees, reason in (
-        (_equal_folders(evidence.folders), "it equals the class folder of each image"),
-        (_known_classes(evidence.known), "its values are the known classes"),
+    equal = [column for column in usable if equals_folders(column, evidence.folders)]
+    known = [c for c in usable if len(c.values) > 1 and c.values <= evidence.known]
+    for matching, reason in (
+        (equal, "it equals the class folder of each image"),
+        (known, "its values are the classes of the folders"),
     ):
-        if matching := [column for column in usable if agrees(column)]:
-            others = [column.name for column in _targets_pool(usable) if column not in matching]
-            return LabelChoice(targets=((matching[0].index,),), reason=reason if others else "")
+        if matching:
+            is_choice = len(_other_columns(usable, matching)) > 0
+            return LabelChoice(targets=((matching[0].index,),), reason=reason * is_choice)
     pool, reason = _narrow(usable, evidence)
     pool, equivalent = _without_equivalents(pool)
     targets = _targets(pool)
     if len(targets) < 2:
-        more = len(_targets_pool(usable)) > len(pool) + len(equivalent)
-        return LabelChoice(targets=targets, reason=reason if more else "", equivalent=equivalent)
+        others = _other_columns(usable, pool)
+        if others and not reason:
+            kinds = dict.fromkeys(column.role.value for column in others)
+            reason = f"the other columns look like {' and '.join(list(kinds)[:3])}"
+        return LabelChoice(targets=targets, reason=reason if others else "", equivalent=equivalent)
     called = [column for column in pool if column.likelihood >= _CALLED_A_LABEL]
     best = [c for c in called if c.likelihood == max(c.likelihood for c in called)]
     if len(best) == 1 and not best[0].is_flag:
@@ -66,15 +71,23 @@ def choose_label(
             targets=((best[0].index,),), reason="it is called like a label", equivalent=equivalent
         )
     texts = [column for column in pool if column.role is Role.LABEL and not column.is_flag]
-    if len(texts) == 1 and all(
-        column.role is Role.NUMBER for column in pool if column not in texts
-    ):
+    numbers = [column for column in pool if column.role is Role.NUMBER]
+    if len(texts) == 1 and len(numbers) == len(pool) - 1:
         return LabelChoice(
             targets=((texts[0].index,),),
             reason="the others are measurements",
             equivalent=equivalent,
         )
     return LabelChoice(targets=targets, equivalent=equivalent, is_certain=False)
+
+
+def _other_columns(usable: Sequence[Column], chosen: Sequence[Column]) -> list[Column]:
+    """The columns besides the chosen ones that say something."""
+    return [
+        column
+        for column in usable
+        if column not in chosen and column.role is not Role.CONSTANT and column.name
+    ]
 
 
 def _targets_pool(columns: Iterable[Column]) -> list[Column]:
@@ -133,18 +146,24 @@ def _without_equivalents(pool: Sequence[Column]) -> tuple[list[Column], tuple[st
     return sorted(kept.values(), key=lambda column: column.index), tuple(dropped)
 
 
-def _equal_folders(folders: Sequence[str | None]):  # type: ignore[no-untyped-def]
-    def agrees(column: Column) -> bool:
-        pairs = [
-            (cell, folder)
-            for cell, folder in zip(column.cells, folders, strict=False)
-            if cell and folder is not None
-        ]
-        equal = sum(cell == folder.strip() for cell, folder in pairs)
-        return len({cell for cell, _ in pairs}) > 1 and equal >= _MIN_AGREEMENT * len(pairs)
-
-    return agrees
+def equals_folders(column: Column, folders: Sequence[str | None]) -> bool:
+    """Whether nearly every cell is the class folder of its row's image."""
+    pairs = _pairs(column, folders)
+    equal = sum(cell == folder for cell, folder in pairs)
+    return len({cell for cell, _ in pairs}) > 1 and equal >= _MIN_AGREEMENT * len(pairs)
 
 
-def _known_classes(known: frozenset[str]):  # type: ignore[no-untyped-def]
-    return lambda column: len(column.values) > 1 and column.values <= known
+def maps_to_folders(column: Column, folders: Sequence[str | None]) -> bool:
+    """Whether each cell belongs to one class folder, and each class folder to one cell."""
+    pairs = set(_pairs(column, folders))
+    cells, names = {cell for cell, _ in pairs}, {folder for _, folder in pairs}
+    return 1 < len(pairs) == len(cells) == len(names)
+
+
+def _pairs(column: Column, folders: Sequence[str | None]) -> list[tuple[str, str]]:
+    """Cell and class folder of the rows that have both."""
+    return [
+        (cell, folder)
+        for cell, folder in zip(column.cells, folders, strict=False)
+        if cell and folder is not None
+    ]

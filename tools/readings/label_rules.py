@@ -31,7 +31,7 @@ _MIN_INTEGERS, _MIN_INTEGER_SHARE = 20, 0.5
 
 @dataclass(frozen=True)
 class RuleChoice:
-    """How the targets are read; `note` says what was assumed, and the option that says otherwise."""
+    """How the targets are read; `note` says what was assumed and which option says otherwise."""
 
     rule: LabelRule
     note: str = ""

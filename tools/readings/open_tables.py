@@ -10,6 +10,7 @@ from pipeline.errors import DataError
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex, folder_of
 from tools.download.image_names import names_file
+from tools.download.label_parsing import parse_number
 from tools.download.name_patterns import is_csv
 from tools.download.pixel_columns import is_wide, looks_like_pixels
 from tools.download.tables import Table, open_table
@@ -83,6 +84,7 @@ def _open(index: FileIndex, name: str, config: ShardConfig) -> Table | None:
             return config.header
         if is_wide(first):
             return not looks_like_pixels(first)
-        return not any(names_file(index, cell) for cell in first)
+        are_numbers = all(parse_number(cell) is not None for cell in first)
+        return not (are_numbers or any(names_file(index, cell) for cell in first))
 
     return open_table(name, partial(index.open, name), is_header=is_header)

@@ -32,9 +32,10 @@ class Reading:
     """Parts of a download whose sources belong together.
 
     `words` select the reading, as typed in a shell. `images` are numbers of the images that it
-    explains, of the sampled rows for a table: int64, sorted, different. `classes`: their classes, as far as they are known
-    without reading all rows. `is_asked_for`: a sample submission or a test table asks for its
-    target. `notes`: what was assumed, a sentence each.
+    explains, of the sampled rows for a table: int64, sorted, different. `classes`: their classes,
+    as far as they are known without reading all rows. `is_asked_for`: a sample submission or a
+    test table asks for its target. `names_classes`: each row is a class. `maps_to_folders`: each
+    label belongs to one class folder. `notes`: what was assumed, a sentence each.
     """
 
     kind: Kind
@@ -46,6 +47,9 @@ class Reading:
     likelihood: int = 0
     is_asked_for: bool = False
     agrees_with_folders: bool = False
+    maps_to_folders: bool = False
+    names_classes: bool = False
+    masks: frozenset[int] = frozenset()
     notes: tuple[str, ...] = ()
 
     @property

@@ -1,6 +1,6 @@
-"""Readings of the tables that name images: which column is the target, and how its cells are read."""
+"""Readings of the tables that name images: which column is the target, and how it is read."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,13 @@ from tools.download.name_patterns import class_of_folder, is_class_folder
 from tools.download.split_columns import choose_split_column, folders_differ, split_columns
 from tools.readings.columns import Column, Role
 from tools.readings.families import Family
-from tools.readings.label_choice import LabelChoice, LabelEvidence, choose_label
+from tools.readings.label_choice import (
+    LabelChoice,
+    LabelEvidence,
+    choose_label,
+    equals_folders,
+    maps_to_folders,
+)
 from tools.readings.label_rules import choose_rule, require_labels
 from tools.readings.named_tables import NamedTable
 from tools.readings.reading import Kind, Reading, sorted_numbers
@@ -41,12 +47,21 @@ def read_family(
         return TableReadings(readings=(_mask_reading(index, family, config),))
     if config.task == "segmentation":
         return TableReadings(readings=(), reason="no column names masks")
-    choice = _choose(index, family, config, known)
+    folders = [_class_folder_of(index, number) for number in family.images]
+    if len(family.tables) == 1 and len({*folders}) == 1 and folders[0] in known:
+        return TableReadings(readings=(), reason="")
+    choice = _choose(
+        family,
+        config,
+        LabelEvidence(
+            folders=folders, lacking=family.lacking, submission=family.submission, known=known
+        ),
+    )
     readings, reasons = [], []
-    for number, target in enumerate(choice.targets):
+    for target in choice.targets:
         columns = [family.columns[n] for n in target]
         try:
-            readings.append(_label_reading(index, family, config, choice, number, columns))
+            readings.append(_label_reading(index, family, config, choice, columns, folders))
         except MisuseError:
             if config.label_column:
                 raise
@@ -63,20 +78,12 @@ def _reason(column: Column) -> str:
     return f"column {column.name!r} looks like {column.role.value}"
 
 
-def _choose(
-    index: FileIndex, family: Family, config: ShardConfig, known: frozenset[str]
-) -> LabelChoice:
+def _choose(family: Family, config: ShardConfig, evidence: LabelEvidence) -> LabelChoice:
     table = family.first.table
     if told := table.option_columns(config, "label_column"):
         return LabelChoice(targets=(tuple(told),))
     excluded = set(family.naming) | {column.number for column in split_columns(table)}
     excluded |= set(table.option_columns(config, "split_column", "group_column"))
-    evidence = LabelEvidence(
-        folders=[_class_folder_of(index, number) for number in family.images],
-        lacking=family.lacking,
-        submission=family.submission,
-        known=known,
-    )
     return choose_label(family.columns, excluded, evidence)
 
 
@@ -91,8 +98,8 @@ def _label_reading(
     family: Family,
     config: ShardConfig,
     choice: LabelChoice,
-    number: int,
     columns: Sequence[Column],
+    folders: Sequence[str | None],
 ) -> Reading:
     first = family.first.table
     if not config.label_column and len(columns) == 1 and columns[0].role is Role.TEXT:
@@ -102,7 +109,6 @@ def _label_reading(
     several = len(choice.targets) > 1
     words = _table_words(family) if several is False else ()
     names = [word for column in columns for word in ("--label-column", column.name)]
-    folders = {_class_folder_of(index, n) for n in family.images} - {None}
     values = (
         frozenset(columns[0].values)
         if len(columns) == 1
@@ -117,7 +123,9 @@ def _label_reading(
         classes=values,
         likelihood=max(column.likelihood for column in columns),
         is_asked_for=_is_asked_for(family, columns),
-        agrees_with_folders=len(folders) > 1 and values <= folders,
+        agrees_with_folders=len(columns) == 1 and equals_folders(columns[0], folders),
+        maps_to_folders=len(columns) == 1 and maps_to_folders(columns[0], folders),
+        names_classes=len(values) == len(family.images) and len(columns) == 1,
         notes=tuple(_notes(family, choice, columns, chosen.note)),
     )
 
@@ -211,4 +219,13 @@ def _mask_reading(index: FileIndex, family: Family, config: ShardConfig) -> Read
         task="segmentation",
         images=sorted_numbers(family.images),
         is_asked_for=True,
+        masks=frozenset(_masks(index, family)),
     )
+
+
+def _masks(index: FileIndex, family: Family) -> Iterator[int]:
+    """The masks that the sampled rows name."""
+    for named in family.tables:
+        for row in named.rows if named.masks is not None else ():
+            if len(row) > max(named.masks.columns):
+                yield from named.masks.find_anywhere(index, named.masks.text(row))

@@ -32,9 +32,9 @@ class UnlabeledImages(FilePart):
         masks = frozenset(sources.targets.files().tolist())
         named = frozenset(number for table in self.tests for number in _named(index, table))
         for number in index.sources():
-            if number in named or self._is_test(number) or self._lies_in_test(index.images[number]):
-                if number not in masks:
-                    sources.add_unlabeled(number)
+            is_test = number in named or self._is_test(number)
+            if number not in masks and (is_test or self._lies_in_test(index.images[number])):
+                sources.add_unlabeled(number)
 
     def _is_test(self, number: int) -> bool:
         return self.splits is not None and self.splits[number] > SPLITS.index("train")
