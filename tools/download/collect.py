@@ -168,7 +168,7 @@ class FileSources:
     def _notes(self, numbers: NDArray[np.int64]) -> list[str]:
         notes = []
         used = np.concatenate([numbers, self.targets.files()])
-        unused = np.setdiff1d(np.array(self.index.numbers), used)
+        unused = np.setdiff1d(np.fromiter(self.index.sources(), np.int64), used)
         if len(unused):
             first = self.index.images[int(unused[0])]
             images = plural(len(unused), "image")

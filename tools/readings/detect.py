@@ -140,17 +140,13 @@ def _join_pixels(readings: Sequence[Reading]) -> list[Reading]:
 def _readings_without_tables(
     download: _Download, trees: Sequence[ClassFolders], tables: Sequence[Reading]
 ) -> list[Reading]:
+    """Readings of mask files, of class folders and, without any other, of file names."""
     index, config = download.index, download.config
-    masks = (
-        []
-        if config.task not in ("auto", "segmentation")
-        or any(reading.task == "segmentation" for reading in tables)
-        else mask_readings(index, config)
-    )
-    for reading in masks:
-        (part,) = reading.parts
-        pairs = part.pairs  # type: ignore[union-attr]
-        trees = [t for t in trees if not has_mask_folder(index, t, {*pairs[:, 1].tolist()})]
+    masks: list[Reading] = []
+    if config.task in ("auto", "segmentation") and not any(reading.masks for reading in tables):
+        masks = mask_readings(index, config)
+    mask_files = {number for reading in (*tables, *masks) for number in reading.masks}
+    trees = [tree for tree in trees if not has_mask_folder(index, tree, mask_files)]
     folders = folder_readings(index, trees) if config.task in ("auto", "classification") else []
     names = [] if tables or masks or folders else name_readings(index, config)
     return [*masks, *folders, *names]

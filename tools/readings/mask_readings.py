@@ -52,4 +52,5 @@ def _reading(
         words=words,
         task="segmentation",
         images=np.unique(pairs[:, 0]),
+        masks=frozenset(pairs[:, 1].tolist()),
     )

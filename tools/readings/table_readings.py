@@ -9,7 +9,7 @@ from tools.config import ShardConfig
 from tools.download.class_folders import class_folder
 from tools.download.file_index import FileIndex, folder_of
 from tools.download.image_tables import LabelTable, MaskTable
-from tools.download.label_parsing import LabelRule
+from tools.download.label_parsing import LabelRule, parse_flag
 from tools.download.mask_classes import read_mask_classes
 from tools.download.name_index import name_of
 from tools.download.name_patterns import class_of_folder, is_class_folder
@@ -109,25 +109,31 @@ def _label_reading(
     several = len(choice.targets) > 1
     words = _table_words(family) if several is False else ()
     names = [word for column in columns for word in ("--label-column", column.name)]
-    values = (
-        frozenset(columns[0].values)
-        if len(columns) == 1
-        else frozenset(column.name for column in columns)
-    )
+    labels = columns[0] if len(columns) == 1 else _one_hot_labels(columns)
     return Reading(
         kind=Kind.TABLE,
         parts=parts,
         words=words or tuple(names),
         task=chosen.rule.task,
         images=sorted_numbers(family.images),
-        classes=values,
+        classes=labels.values,
         likelihood=max(column.likelihood for column in columns),
         is_asked_for=_is_asked_for(family, columns),
-        agrees_with_folders=len(columns) == 1 and equals_folders(columns[0], folders),
-        maps_to_folders=len(columns) == 1 and maps_to_folders(columns[0], folders),
-        names_classes=len(values) == len(family.images) and len(columns) == 1,
+        agrees_with_folders=equals_folders(labels, folders),
+        maps_to_folders=maps_to_folders(labels, folders),
+        names_classes=len(labels.values) == len(family.images),
         notes=tuple(_notes(family, choice, columns, chosen.note)),
     )
+
+
+def _one_hot_labels(columns: Sequence[Column]) -> Column:
+    """A column with the name of the column that is 1 in each row, "" if there are others."""
+    rows = zip(*(column.cells for column in columns), strict=True)
+    names = [
+        [column.name for column, cell in zip(columns, row, strict=True) if parse_flag(cell)]
+        for row in rows
+    ]
+    return Column(columns[0].index, "", [row[0] if len(row) == 1 else "" for row in names])
 
 
 def _is_asked_for(family: Family, columns: Sequence[Column]) -> bool:
@@ -226,6 +232,8 @@ def _mask_reading(index: FileIndex, family: Family, config: ShardConfig) -> Read
 def _masks(index: FileIndex, family: Family) -> Iterator[int]:
     """The masks that the sampled rows name."""
     for named in family.tables:
-        for row in named.rows if named.masks is not None else ():
-            if len(row) > max(named.masks.columns):
-                yield from named.masks.find_anywhere(index, named.masks.text(row))
+        masks = named.masks
+        if masks is not None:
+            for row in named.rows:
+                if len(row) > max(masks.columns):
+                    yield from masks.find_anywhere(index, masks.text(row))
