@@ -108,10 +108,15 @@ class ShardConfig(Options):
     )
     val: float | None = setting(
         None,
-        "Fraction of the images for validation, 0 for none. It replaces the splits of the "
-        "download.  [default: the download's splits, else 0.1]",
+        "Fraction of the training images for validation, 0 for none. They are drawn from train and "
+        "val of the download together, not from test.  [default: the download's val, else 0.1]",
         FRACTION,
         metavar="FRACTION",
+    )
+    test: Literal["keep", "as-val"] = setting(
+        "keep",
+        "keep: a test split stays test. as-val: a labeled test split replaces a missing val, and "
+        "test images without labels are then left out.",
     )
     seed: int = setting(
         0, "Seed of the shuffle and of the validation split.", Bounds(low=0, high=2**63 - 1)

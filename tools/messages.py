@@ -17,6 +17,7 @@ from tools.readings.detect import Detection
 from tools.text import join_names, plural
 from tools.writing.dataset_stats import DatasetStats
 from tools.writing.plan import Plan
+from tools.writing.splits import LEFT_OUT
 
 _ENCODINGS = {
     # The reason for the choice of `auto` is printed with the costs.
@@ -62,15 +63,15 @@ def describe_parts(detection: Detection, index: FileIndex, config: ShardConfig) 
 
 def describe_plan(sources: Sources, plan: Plan, config: ShardConfig) -> str:
     """The splits and the encoding, and warnings about what may not be intended."""
-    splits = " and ".join(f"{end - first:,} {name}" for name, (first, end) in plan.bounds.items())
     encoding = _ENCODINGS[config.encode].format(quality=config.quality)
     sentences = [
-        f"{_describe_sources(sources, plan)}: {splits} ({_describe_splits(sources, plan, config)}),"
-        f" shuffled with seed {config.seed}{encoding}."
+        f"{_describe_sources(sources, plan)}: {_describe_splits(sources, plan)}, shuffled "
+        f"with seed {config.seed}{encoding}."
     ]
-    if plan.singles and "val" in plan.bounds:
-        classes = plural(plan.singles, "class")
+    if plan.choice.singles and "val" in plan.bounds:
+        classes = plural(plan.choice.singles, "class")
         sentences.append(f"{classes} with a single image: it is in train, none is in val.")
+    sentences += _without_labels(sources, plan)
     sentences += _warnings(sources, plan, config)
     if sources.rejected:
         name, reason = sources.rejected[0]
@@ -84,35 +85,56 @@ def _warnings(sources: Sources, plan: Plan, config: ShardConfig) -> Iterator[str
     if sources.task == "regression" and resized:
         yield "Resizing does not change the targets: positions in pixels no longer fit the images."
     numbers = all(name.replace(".", "", 1).isdecimal() for name in plan.classes)
-    if sources.task == "classification" and numbers and 2 * len(plan.classes) > len(sources) > 20:
+    labeled = int(sources.has_label.sum())
+    if sources.task == "classification" and numbers and 2 * len(plan.classes) > labeled > 20:
         yield "Nearly every label is a different number. To learn numbers, pass --task regression."
 
 
 def _describe_sources(sources: Sources, plan: Plan) -> str:
     """A phrase such as "40 labeled images of 2 classes ('cat', 'dog')"."""
+    count = int(sources.has_label.sum())
     if sources.task == "regression":
         targets = join_names(sources.target_names, quote=True)
-        return f"{plural(len(sources), 'image')} with {targets} (regression)"
+        return f"{plural(count, 'image')} with {targets} (regression)"
     classes = f"{plural(len(plan.classes), 'class')} ({join_names(plan.classes, quote=True)})"
     if sources.task == "classification":
-        return f"{plural(len(sources), 'labeled image')} of {classes}"
+        return f"{plural(count, 'labeled image')} of {classes}"
     labels = "masks" if sources.task == "segmentation" else "any"
-    return f"{plural(len(sources), 'image')} with {labels} of {classes} ({sources.task})"
+    return f"{plural(count, 'image')} with {labels} of {classes} ({sources.task})"
 
 
-def _describe_splits(sources: Sources, plan: Plan, config: ShardConfig) -> str:
-    if "val" not in plan.bounds and (sources.splits is None or config.val is not None):
-        return "no validation split"
-    by_class = sources.task in ("classification", "multi-label")
-    random = "random split" + (", stratified by class" if by_class else "")
-    random += "" if sources.groups is None else ", groups not divided"
-    if sources.splits is None:
-        return random
-    if config.val is not None:
-        return f"{random}, over all splits of the download because of --val"
-    if 2 in np.unique(sources.splits) and "test" not in plan.bounds:
-        return "the download's splits, with its labeled test as val"
-    return "the download's splits"
+def _without_labels(sources: Sources, plan: Plan) -> Iterator[str]:
+    """What happens to the images without labels."""
+    unlabeled = ~sources.has_label
+    left_out = int(np.sum(unlabeled & (plan.choice.splits == LEFT_OUT)))
+    if stored := int(unlabeled.sum()) - left_out:
+        are = "is" if stored == 1 else "are"
+        yield f"{plural(stored, 'test image')} without labels {are} stored without a target."
+    if left_out:
+        images = plural(left_out, "test image")
+        yield f"Left out {images} without labels, because --test as-val uses test as val."
+
+
+def _describe_splits(sources: Sources, plan: Plan) -> str:
+    """A phrase such as "52 train, 8 val (drawn from train, stratified by class) and 18 test"."""
+    counts = {name: f"{end - first:,} {name}" for name, (first, end) in plan.bounds.items()}
+    if "val" in counts:
+        counts["val"] += f" ({_describe_val(sources, plan)})"
+    *others, last = counts.values()
+    splits = f"{', '.join(others)} and {last}" if others else last
+    return splits if "val" in counts else f"{splits} (no validation split)"
+
+
+def _describe_val(sources: Sources, plan: Plan) -> str:
+    origin = " and ".join(plan.choice.val_from)
+    if not plan.choice.is_drawn:
+        return f"the download's {'labeled test' if origin == 'test' else origin}"
+    drawn = "random split" if sources.splits is None else f"drawn from {origin}"
+    if len(plan.choice.val_from) > 1:
+        drawn += " because of --val"
+    if sources.task in ("classification", "multi-label"):
+        drawn += ", stratified by class"
+    return drawn + ("" if sources.groups is None else ", groups not divided")
 
 
 def describe_result(
@@ -151,6 +173,8 @@ def preview(sources: Sources, plan: Plan) -> Iterator[str]:
 
 
 def _target(sources: Sources, plan: Plan, number: int) -> str:
+    if not sources.has_label[number]:
+        return "no label"
     if isinstance(sources.masks, ImageFiles):
         return sources.masks.paths[number]
     if sources.targets is None:

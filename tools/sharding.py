@@ -77,7 +77,7 @@ def _make_shards(config: ShardConfig, output: Output) -> Manifest | None:
         _working_folder(store, config) as folder,
     ):
         sources = _collect_sources(detection, index, config, workers, folder, output)
-        plan = make_plan(sources, val=config.val, seed=config.seed)
+        plan = make_plan(sources, val=config.val, seed=config.seed, test=config.test)
         output.print(describe_plan(sources, plan, config))
         encoding = _choose_encoding(sources, plan, config, workers, output)
         shard_bytes = int(config.shard_size * 2**20)
@@ -89,7 +89,7 @@ def _make_shards(config: ShardConfig, output: Output) -> Manifest | None:
                 output.print(line)
             return None
         run = ShardRun(shard_plan, config, store)
-        with output.progress("writing", len(sources), unit="images") as advance:
+        with output.progress("writing", len(plan.order), unit="images") as advance:
             manifest = run.write(workers, advance)
     seconds = time.monotonic() - began
     for line in describe_result(manifest, run.stats, out=config.out, seconds=seconds):

@@ -40,7 +40,7 @@ FOLDERS: dict[str, Layout] = {
             for c in ("sea", "street")
             for n in (1, 2)
         },
-        splits={"seg_test/seg_test/sea/test_1.jpg": "val"},
+        splits={"seg_test/seg_test/sea/test_1.jpg": "test"},
         output=("Left out 1 image without a label (first: seg_pred/seg_pred/3.jpg)",),
     ),
     "fruits-360": Layout(
@@ -50,7 +50,7 @@ FOLDERS: dict[str, Layout] = {
         targets={
             f"fruits/{s}/{c}/0_100.jpg": c for s in ("Training", "Test") for c in ("Fig 1", "Kiwi")
         },
-        splits={"fruits/Test/Kiwi/0_100.jpg": "val"},
+        splits={"fruits/Test/Kiwi/0_100.jpg": "test"},
     ),
     "tiny-imagenet": Layout(
         files={

@@ -60,9 +60,10 @@ def test_the_labeled_test_split_of_mnist_is_val(tmp_path: Path) -> None:
         rows = [row for row in rows if (part / row.split(",")[0]).exists()]
         table.write_text("\n".join([header, *rows]) + "\n")
     result = shard(part, tmp_path / "shards")
-    assert "with its labeled test as val" in result.output
-    manifest = Dataset(tmp_path / "shards").manifest
-    assert manifest.splits["train"].samples >= 100 and manifest.splits["val"].samples >= 20
+    assert "val (drawn from train, stratified by class)" in result.output
+    splits = (manifest := Dataset(tmp_path / "shards").manifest).splits
+    assert splits["train"].samples >= 100 and splits["val"].samples >= 10
+    assert splits["test"].samples >= 20
     assert manifest.classes == tuple("0123456789") and manifest.image_components == ("png",)
 
 

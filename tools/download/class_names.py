@@ -90,7 +90,7 @@ def name_classes(sources: Sources, classes: ClassNames) -> Sources:
     unknown = np.full(len(sources), -1, np.int64)
     for code in np.flatnonzero(codes < 0)[::-1].tolist():
         unknown[_has_label(sources, code)] = code
-    if np.all(unknown >= 0):
+    if np.all(unknown[sources.has_label] >= 0):
         raise DataError(
             f"{classes.file} has none of the labels, such as {sources.classes[0]!r}; it has "
             f"{join_names(classes.labels, 3, quote=True)}."
@@ -100,13 +100,20 @@ def name_classes(sources: Sources, classes: ClassNames) -> Sources:
         for n in np.flatnonzero(unknown >= 0).tolist()
     ]
     kept = sources.take(np.flatnonzero(unknown < 0)) if rejected else sources
-    fields: dict[str, Any] = {"labels": codes[kept.labels]}
+    labels = np.where(kept.labels < 0, np.int32(-1), codes[kept.labels])
+    fields: dict[str, Any] = {"labels": labels}
     if kept.targets is not None:
         targets = np.zeros((len(kept), len(classes.labels)), np.float32)
         targets[:, codes[codes >= 0]] = kept.targets[:, codes >= 0]
+        targets[~kept.has_label] = np.nan
         fields = {"targets": targets}
     return replace(
-        kept, classes=classes.names, ordered=True, rejected=(*kept.rejected, *rejected), **fields
+        kept,
+        classes=classes.names,
+        class_labels=classes.labels,
+        ordered=True,
+        rejected=(*kept.rejected, *rejected),
+        **fields,
     )
 
 

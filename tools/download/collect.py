@@ -132,6 +132,7 @@ class FileSources:
             splits=splits if has_splits and len(np.unique(splits)) > 1 else None,
             labeled=None if all(self._labeled) else np.frombuffer(self._labeled, np.bool_),
             groups=_fill_groups(np.frombuffer(self._groups, np.int32)) if has_groups else None,
+            group_names=self._group_codes.texts if has_groups else (),
             rejected=tuple(self.rejected),
             notes=tuple(self._notes(numbers)),
             **self.targets.fields(self.index),

@@ -81,15 +81,19 @@ class _CollectedRows:
         if not splits and len(parts) > 1:
             split_of_table = [SPLITS.index(part.split or SPLITS[0]) for part in parts]
             splits = [np.array(split_of_table, np.int8)[tables]]
+        names = RowNames([part.table.name for part in parts], tables, np.concatenate(self._lines))
+        group_codes = [
+            codes for kind, codes in zip(self._kinds, self._codes, strict=True) if kind == "group"
+        ]
         sources = Sources(
             images=SpooledPixels(spool, np.concatenate(self._slots), first.shape, first.planar),
-            names=RowNames(
-                [part.table.name for part in parts], tables, np.concatenate(self._lines)
-            ),
+            names=names,
+            ids=names,
             task=first.task,
             labels=np.full(len(tables), -1, np.int32),
             splits=next(iter(splits), None),
             groups=next(iter(self._columns_of("group")), None),
+            group_names=group_codes[0].texts if group_codes else (),
             rejected=tuple(self._rejected),
         )
         return self._with_targets(sources, first)

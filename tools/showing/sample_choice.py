@@ -36,10 +36,14 @@ class Sheet:
 
 
 def choose_samples(summary: DatasetSummary, split: str, *, seed: int) -> Sheet:
-    """Samples of `split`, equally many of each class as far as there are enough."""
+    """Samples of `split`, equally many of each class as far as there are enough. Samples without a
+    label are chosen only if none has one."""
     tables, manifest = summary.splits[split], summary.manifest
     names = class_labels(manifest.classes)
     order = np.argsort(random_words(seed, np.arange(len(tables))), kind="stable")
+    if not tables.labeled.any():
+        return Sheet(split=split, rows=order[:_TILES])
+    order = order[tables.labeled[order]]
     if manifest.task == "classification":
         return _choose_by_class(split, tables.samples["label"], order, names, seed)
     if tables.targets is None:
@@ -57,7 +61,7 @@ def choose_samples(summary: DatasetSummary, split: str, *, seed: int) -> Sheet:
 def _choose_by_class(
     split: str, labels: NDArray[np.int32], order: Integers, names: Sequence[str], seed: int
 ) -> Sheet:
-    present = np.unique(labels)
+    present = np.unique(labels[order])
     by_class = {label: order[labels[order] == label] for label in present.tolist()}
     if len(present) <= _FEW_CLASSES:
         return _fill_lines(split, by_class)

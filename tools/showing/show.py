@@ -1,6 +1,6 @@
 """A shard directory in tables and one picture."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,7 @@ def describe(summary: DatasetSummary, *, all_classes: bool) -> list[str | Table]
         + (f" of {plural(len(manifest.classes), 'class')}" if manifest.classes else "")
         + f"; images are {' and '.join(manifest.image_components)}.",
         _split_table(summary),
+        *_unlabeled(summary),
         _image_table(summary),
         f"Mean {_channels(manifest.mean)}, standard deviation {_channels(manifest.std)} (R, G, B; "
         f"white is 1).",
@@ -91,6 +92,13 @@ def _split_table(summary: DatasetSummary) -> Table:
         mebibytes = sum(shard.bytes for shard in split.shards) / 2**20
         table.add_row(name, f"{split.samples:,}", f"{len(split.shards):,}", f"{mebibytes:,.1f}")
     return table
+
+
+def _unlabeled(summary: DatasetSummary) -> Iterator[str]:
+    for name, split in summary.manifest.splits.items():
+        if split.unlabeled:
+            have = "has" if split.unlabeled == 1 else "have"
+            yield f"{split.unlabeled:,} of {split.samples:,} samples of {name} {have} no label."
 
 
 def _image_table(summary: DatasetSummary) -> Table:
@@ -115,7 +123,7 @@ def _class_table(summary: DatasetSummary, *, all_classes: bool) -> Table:
             table.add_row(f"... {len(totals) - SHOWN_CLASSES:,} more: --all-classes")
             continue
         cells = (f"{count:,}" for count in summary.class_counts[:, label].tolist())
-        share = f"{totals[label] / summary.samples:.2%}"
+        share = f"{totals[label] / max(1, summary.labeled):.2%}"
         table.add_row(summary.manifest.classes[label], *cells, share)
     return table
 

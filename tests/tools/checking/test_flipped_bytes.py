@@ -75,7 +75,7 @@ def tar_task(shards: Path, number: int) -> TarTask:
             manifest.task, "target.npy"
         ),
         image_components=manifest.image_components,
-        digits=1,
+        digits=manifest.label_digits,
     )
     return TarTask(
         directory=shards,
@@ -107,7 +107,7 @@ def test_the_sample_and_its_source_are_named(digits: Path) -> None:
 
 
 def source_of(shards: Path, row: int) -> str:
-    names = SourceNames(shards)
+    names = SourceNames(shards, version=3)
     names.open("train")
     source = names.find("train", row)
     assert source is not None and source.startswith("train/")
