@@ -142,6 +142,8 @@ class FileSources:
         return f"{self._tables[-1]} row {line}"
 
     def _add_again(self, number: int, target: Target, line: int, previous: int) -> None:
+        if self.targets.merge(previous, target):
+            return
         if self.targets.equals(previous, target):
             self._repeated += 1
             return

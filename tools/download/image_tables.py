@@ -7,11 +7,11 @@ from pipeline.errors import DataError
 from tools.download.collect import FilePart, FileSources
 from tools.download.file_index import FileIndex, folder_of
 from tools.download.image_names import ImageNames
-from tools.download.label_parsing import LabelRule, UnusableRowError
+from tools.download.label_parsing import LabelRule, UnusableRowError, is_runs
 from tools.download.name_patterns import is_group_column
 from tools.download.split_columns import SplitColumn, split_of_folder
 from tools.download.tables import Table
-from tools.download.targets import MaskTargets, Targets, label_targets
+from tools.download.targets import MaskTargets, RunLengthTargets, Targets, label_targets
 from tools.images.masks import MaskColors
 from tools.text import join_names, plural
 
@@ -151,7 +151,43 @@ class MaskTable(ImageTable):
             except UnusableRowError as error:
                 sources.reject(line, str(error))
                 continue
-            sources.add(image, masks[0], split=split, line=line, group=self.group_of(cells))
+            sources.add(image, (masks[0],), split=split, line=line, group=self.group_of(cells))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunLengthTable(ImageTable):
+    """A table with the run lengths of an object in each row, and its class in the column `label`,
+    if there is one; an empty cell is no object. `classes`: background first."""
+
+    runs: int
+    label: int | None
+    classes: tuple[str, ...]
+
+    def describe(self) -> str:
+        names = self.table.columns
+        text = f"masks as run lengths in column {names[self.runs]!r}"
+        if self.label is not None:
+            text += f", classes in column {names[self.label]!r}"
+        return self.describe_with(text)
+
+    def targets(self, index: FileIndex) -> Targets:
+        return RunLengthTargets(self.classes)
+
+    def collect(self, index: FileIndex, sources: FileSources) -> None:
+        numbers = {name: number for number, name in enumerate(self.classes)}
+        for line, cells, image in self.rows(index, sources, (self.runs,)):
+            runs = cells[self.runs].strip()
+            try:
+                label = 1 if self.label is None else numbers.get(cells[self.label].strip(), 0)
+                if runs and (not label or not is_runs(runs)):
+                    column = self.table.columns[self.runs if label else self.label or 0]
+                    raise UnusableRowError(f"column {column!r} is {runs[:40]!r}, not run lengths")
+                split = self.split_of(cells, index.images[image])
+            except UnusableRowError as error:
+                sources.reject(line, str(error))
+                continue
+            target = ((label, runs),) if runs else ()
+            sources.add(image, target, split=split, line=line, group=self.group_of(cells))
 
 
 def _not_one_image(index: FileIndex, kind: str, name: str, numbers: Sequence[int]) -> str:

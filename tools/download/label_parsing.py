@@ -145,6 +145,16 @@ def split_labels(cell: str, separator: str | None) -> list[str]:
     return [label for text in cell.split(separator) if (label := text.strip())]
 
 
+def is_runs(cell: str) -> bool:
+    """Whether a cell has run lengths: pairs of start and length, each after the one before."""
+    numbers = cell.split()
+    if not numbers or len(numbers) % 2 or not all(map(str.isdecimal, numbers)):
+        return False
+    starts, lengths = list(map(int, numbers[::2])), list(map(int, numbers[1::2]))
+    ends = [start + length for start, length in zip(starts, lengths, strict=True)]
+    return min(lengths) > 0 and all(end <= start for end, start in zip(ends, starts[1:]))  # noqa: B905
+
+
 def parse_flag(cell: str) -> bool | None:
     """True for 1, False for 0, None for anything else."""
     return _FLAGS.get(cell.strip().lower())

@@ -1,4 +1,4 @@
-"""The classes of masks and their colors: class_dict.csv or a threshold."""
+"""The table of the classes of masks and their colors: class_dict.csv or --mask-colors."""
 
 from functools import partial
 
@@ -14,16 +14,17 @@ from tools.text import option_lines
 CLASS_DICT_NAME = "class_dict.csv"
 
 
-def read_mask_classes(index: FileIndex, config: ShardConfig) -> tuple[tuple[str, ...], MaskColors]:
-    """The classes of the masks in the order of their values, and their colors.
+def read_mask_classes(
+    index: FileIndex, config: ShardConfig
+) -> tuple[tuple[str, ...], MaskColors] | None:
+    """The classes of the masks in the order of their values, and their colors; None without a table
+    of colors.
 
     Raises ``MisuseError`` if the file of --mask-colors does not exist or there are several files,
     ``DataError`` if the file has no colors.
     """
     name = find_colors_table(index, config)
-    if name is not None:
-        return _read_colors(index, name)
-    return ("background", "foreground"), MaskColors(colors=None, threshold=config.mask_threshold)
+    return None if name is None else _read_colors(index, name)
 
 
 def find_colors_table(index: FileIndex, config: ShardConfig) -> str | None:

@@ -4,6 +4,8 @@ import re
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import PurePosixPath
 from posixpath import normpath
 
@@ -34,8 +36,9 @@ _TRIED_MASKS = 20
 
 @dataclass(frozen=True, kw_only=True)
 class MaskFiles(FilePart):
-    """Images and masks of `pairs`; with `has_splits` the images' folders are splits. `rule` says
-    for people how the pairs were found."""
+    """Images and masks of `pairs`, sorted by image; an image may have several masks, of an object
+    each. With `has_splits` the images' folders are splits. `rule` says for people how the pairs
+    were found."""
 
     pairs: Pairs
     rule: str
@@ -44,15 +47,18 @@ class MaskFiles(FilePart):
 
     def describe(self) -> str:
         splits = ", splits by folder" if self.has_splits else ""
-        return f"{len(self.pairs):,} images and their masks by {self.rule}{splits}"
+        images = len(np.unique(self.pairs[:, 0]))
+        files = "" if images == len(self.pairs) else f" ({len(self.pairs):,} files, of objects)"
+        return f"{images:,} images and their masks{files} by {self.rule}{splits}"
 
     def targets(self, index: FileIndex) -> Targets:
         return MaskTargets(self.classes, self.colors, index)
 
     def collect(self, index: FileIndex, sources: FileSources) -> None:
-        for image, mask in self.pairs.tolist():
+        for image, pairs in groupby(self.pairs.tolist(), key=itemgetter(0)):
             folder = folder_of(index.images[image])
-            sources.add(image, mask, split=split_of_folder(folder) if self.has_splits else None)
+            split = split_of_folder(folder) if self.has_splits else None
+            sources.add(image, tuple(mask for _, mask in pairs), split=split)
 
 
 def pairs_by_template(index: FileIndex, text: str) -> Pairs:
@@ -91,7 +97,7 @@ def find_mask_pairs(index: FileIndex) -> Pairs:
         partners = {}
         for partner in _image_folders(folder, sources):
             images, masks = dict(_stems(index, sources[partner])), dict(_stems(index, numbers))
-            if matches := _match_stems(images, masks):
+            if matches := _match_stems(images, masks) or _objects_of(images, masks):
                 partners[partner] = matches
         if len(partners) > 1:
             raise MisuseError(
@@ -142,16 +148,32 @@ def _image_folders(mask_folder: str, folders: Iterable[str]) -> list[str]:
 
 def _match_stems(images: dict[str, int], masks: dict[str, int]) -> list[tuple[int, int]]:
     """Pairs whose stems are equal except for their endings; none if most have no partner."""
-    best: list[tuple[int, int]] = []
-    for image_end, mask_end in _ends(images, masks):
-        pairs = [
+    pairs = {
+        (image_end, mask_end): [
             (number, masks[mask])
             for stem, number in images.items()
             if stem.endswith(image_end)
             and (mask := stem[: len(stem) - len(image_end)] + mask_end) in masks
         ]
-        best = max(best, pairs, key=len)
-    return best if len(best) >= _MIN_SHARE * min(len(images), len(masks)) else []
+        for image_end, mask_end in sorted(_ends(images, masks))
+    }
+    best = max(pairs, key=lambda ends: len(pairs[ends]))
+    # "1_mask.png" and "1_mask_1.png": an object each.
+    numbered = re.compile(re.escape(best[1]) + r"[\s._-]?\d+")
+    further = [
+        pair
+        for (image_end, mask_end), found in pairs.items()
+        if image_end == best[0] and best[1] and numbered.fullmatch(mask_end)
+        for pair in found
+    ]
+    partners = len(pairs[best]) + len(further)
+    is_enough = partners >= _MIN_SHARE * min(len(images), len(masks))
+    return [*pairs[best], *further] if is_enough else []
+
+
+def _objects_of(images: dict[str, int], masks: dict[str, int]) -> list[tuple[int, int]]:
+    """All masks for the only image of its folder, such as a mask of each nucleus."""
+    return [(next(iter(images.values())), mask) for mask in masks.values() if len(images) == 1]
 
 
 def _ends(images: dict[str, int], masks: dict[str, int]) -> set[tuple[str, str]]:

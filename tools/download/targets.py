@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from tools.download.file_index import FileIndex
 from tools.download.label_parsing import LabelRule, MultiHot, Value
 from tools.download.sources import LabelCodes, sort_classes
+from tools.images.image_source import Images
+from tools.images.mask_files import ObjectMasks, RunLengthMasks, pack_runs
 from tools.images.masks import MaskColors
 
-Target = Value | int
+# A label and the like, files of a mask, or class and run lengths of each object.
+Target = Value | tuple[int, ...] | tuple[tuple[int, str], ...]
 
 
 class Targets(ABC):
@@ -47,6 +50,10 @@ class Targets(ABC):
     def equals(self, source: int, target: Target) -> bool:
         """Whether the source has this target."""
         return self._of(source) == array(self._numbers.typecode, self.encode(target))
+
+    def merge(self, source: int, target: Target) -> bool:
+        """Add a further target to that of a source; False if a source has only one."""
+        return False
 
     def files(self) -> NDArray[np.int64]:
         """Numbers of the images that are targets."""
@@ -147,33 +154,87 @@ class RegressionTargets(Targets):
 
 
 class MaskTargets(Targets):
-    """A mask each, by its number in `index`; `colors` map to `classes`."""
+    """A mask each: the numbers in `index` of its files, of an object each if there are several."""
 
     def __init__(self, classes: tuple[str, ...], colors: MaskColors, index: FileIndex) -> None:
         super().__init__("q")
         self._classes, self._colors, self._index = classes, colors, index
+        self._ends = array("q", [0])
 
     def encode(self, target: Target) -> Iterable[int]:
-        return (cast(int, target),)
+        return cast(tuple[int, ...], target)
+
+    def add(self, target: Target) -> None:
+        super().add(target)
+        self._ends.append(len(self._numbers))
 
     def add_missing(self) -> None:
-        self._numbers.append(-1)
+        self._ends.append(len(self._numbers))
 
     def show(self, source: int) -> str:
-        return self._index.images[self._numbers[source]]
+        return ", ".join(self._index.images[number] for number in self._of(source)[:3])
 
     def files(self) -> NDArray[np.int64]:
-        numbers = np.frombuffer(self._numbers, np.int64)
-        return numbers[numbers >= 0]
+        return np.frombuffer(self._numbers, np.int64)
 
     def fields(self, index: FileIndex) -> dict[str, Any]:
+        bounds = np.frombuffer(self._ends, np.int64)
+        counts = np.diff(bounds)
+        masks: Images
+        if np.all(counts <= 1):
+            numbers = np.full(len(counts), -1, np.int64)
+            numbers[counts > 0] = self.files()
+            masks = index.take_or_empty(numbers)
+        else:
+            masks = ObjectMasks(index.take(self.files()), bounds)
         return _without_labels(
             "segmentation",
-            len(self._numbers),
+            len(counts),
             classes=self._classes,
             ordered=True,
-            masks=index.take_or_empty(np.frombuffer(self._numbers, np.int64)),
+            masks=masks,
             mask_colors=self._colors,
+        )
+
+    def _of(self, source: int) -> "array[Any]":
+        return self._numbers[self._ends[source] : self._ends[source + 1]]
+
+
+class RunLengthTargets(Targets):
+    """Run lengths each: of every object, the index of its class from 1 and its runs."""
+
+    def __init__(self, classes: tuple[str, ...]) -> None:
+        super().__init__("b")
+        self._classes = classes
+        self._runs: list[list[tuple[int, str]] | None] = []
+
+    def encode(self, target: Target) -> Iterable[int]:
+        return ()
+
+    def add(self, target: Target) -> None:
+        self._runs.append(list(cast(tuple[tuple[int, str], ...], target)))
+
+    def add_missing(self) -> None:
+        self._runs.append(None)
+
+    def merge(self, source: int, target: Target) -> bool:
+        runs = self._runs[source]
+        if runs is not None:
+            runs.extend(cast(tuple[tuple[int, str], ...], target))
+        return True
+
+    def show(self, source: int) -> str:
+        return f"{len(self._runs[source] or ())} objects"
+
+    def fields(self, index: FileIndex) -> dict[str, Any]:
+        values = tuple(b"" if runs is None else pack_runs(runs) for runs in self._runs)
+        return _without_labels(
+            "segmentation",
+            len(values),
+            classes=self._classes,
+            ordered=True,
+            masks=RunLengthMasks(values),
+            mask_colors=MaskColors(colors=None, numbers=len(self._classes)),
         )
 
 

@@ -7,7 +7,7 @@ from enum import Enum
 from functools import cached_property
 from pathlib import PurePosixPath
 
-from tools.download.label_parsing import parse_flag, parse_number
+from tools.download.label_parsing import is_runs, parse_flag, parse_number
 from tools.download.name_index import IMAGE_SUFFIXES, suffix_of
 from tools.download.name_patterns import (
     is_fold_column,
@@ -44,6 +44,9 @@ _LIKELY_WORDS = frozenset(
     | {"classification", "ground", "truth", "gt", "individual", "character", "digit", "letter"}
 )
 _DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}.*|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}.*|\d+:\d\d:\d\d")
+_RUN_WORDS = frozenset({"rle", "encoded", "pixels", "mask", "runs", "segmentation"})
+# Run lengths are longer than any list of labels.
+_MIN_RUN_CHARACTERS = 40
 # A column with another cell in each of so many rows is an id.
 _MANY_ROWS = 20
 # Share of different cells from which texts of several words are free text.
@@ -63,6 +66,7 @@ class Role(Enum):
     BOX = "positions"
     DATE = "dates"
     TEXT = "free text"
+    RUNS = "run lengths"
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,16 @@ class Column:
         """The likeliest role."""
         if len(self.values) < 2:
             return Role.CONSTANT
+        if self.has_runs:
+            return Role.RUNS
         return self._role_by_name() or self._role_by_cells()
+
+    @cached_property
+    def has_runs(self) -> bool:
+        """Whether the cells are run lengths of masks: long ones, or in a column called so."""
+        is_named = bool({*self.words} & _RUN_WORDS)
+        long = any(len(value) >= _MIN_RUN_CHARACTERS for value in self.values)
+        return (is_named or long) and bool(self.values) and all(map(is_runs, self.values))
 
     def _role_by_name(self) -> Role | None:
         words = {*self.words}

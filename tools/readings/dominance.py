@@ -28,13 +28,11 @@ def dominates(one: Reading, other: Reading) -> bool:
     if common_share(other, one) < _MIN_COMMON and common_share(one, other) < _MIN_COMMON:
         return False
     explains_all = common_share(other, one) >= _MIN_COMMON
-    if one.is_asked_for != other.is_asked_for:
-        # Mask files count more than run lengths that a submission asks for.
-        return one.is_asked_for and not (
-            other.kind is Kind.MASK_FILES and one.kind is Kind.RUN_LENGTHS
-        )
     if one.kind in _MASKS and other.kind in _MASKS:
+        # Mask files count more than run lengths, also if a submission asks for these.
         return one.kind < other.kind
+    if one.is_asked_for != other.is_asked_for:
+        return one.is_asked_for
     if other.kind in (Kind.FILE_NAMES, Kind.BOXES) and one.kind < other.kind:
         return True
     if {one.kind, other.kind} == {Kind.TABLE, Kind.FOLDERS}:

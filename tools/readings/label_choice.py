@@ -136,7 +136,7 @@ def _without_equivalents(pool: Sequence[Column]) -> tuple[list[Column], tuple[st
         pattern = tuple(codes.setdefault(cell, len(codes)) for cell in column.cells)
         other = kept.get(pattern)
         both_flags = other is not None and other.is_flag and column.is_flag
-        if other is None or both_flags or len(codes) == len(pattern):
+        if other is None or both_flags or column.role is Role.NUMBER:
             kept[pattern if other is None else (*pattern, column.index)] = column
         elif other.numbers is not None and column.numbers is None:
             kept[pattern] = column

@@ -1,5 +1,7 @@
 """Readings of mask files that pair with images by their names."""
 
+import sys
+
 import numpy as np
 
 from pipeline.errors import MisuseError
@@ -8,7 +10,8 @@ from tools.download.file_index import FileIndex
 from tools.download.mask_classes import read_mask_classes
 from tools.download.mask_pairs import MaskFiles, Pairs, find_mask_pairs, pairs_by_template
 from tools.download.split_columns import folders_differ
-from tools.readings.reading import Kind, Reading
+from tools.readings.mask_survey import SURVEYED_MASKS, MaskMeaning, nearest_note, survey
+from tools.readings.reading import Integers, Kind, Reading
 
 
 def mask_readings(index: FileIndex, config: ShardConfig) -> list[Reading]:
@@ -34,17 +37,29 @@ def template_reading(index: FileIndex, config: ShardConfig, template: str) -> Re
     )
 
 
+def mask_meaning(index: FileIndex, config: ShardConfig, masks: Integers) -> MaskMeaning:
+    """What the pixels of `masks` mean: by a table of colors, else as measured on some of them."""
+    table = read_mask_classes(index, config)
+    step = max(1, len(masks) // SURVEYED_MASKS)
+    files = (data for _, data in index.take(masks[::step]).load(sys.maxsize))
+    readable = (data for data in files if isinstance(data, bytes))
+    if table is None:
+        return survey(readable, config.mask_threshold)
+    classes, colors = table
+    return MaskMeaning(classes, colors, nearest_note(readable, colors))
+
+
 def _reading(
     index: FileIndex, config: ShardConfig, pairs: Pairs, *, rule: str, words: tuple[str, ...]
 ) -> Reading:
-    classes, colors = read_mask_classes(index, config)
+    meaning = mask_meaning(index, config, pairs[:, 1])
     part = MaskFiles(
         option=" ".join(words),
         has_splits=folders_differ([index.images[n] for n in pairs[:, 0].tolist()]),
         pairs=pairs,
         rule=rule,
-        classes=classes,
-        colors=colors,
+        classes=meaning.classes,
+        colors=meaning.colors,
     )
     return Reading(
         kind=Kind.MASK_FILES,
@@ -53,4 +68,5 @@ def _reading(
         task="segmentation",
         images=np.unique(pairs[:, 0]),
         masks=frozenset(pairs[:, 1].tolist()),
+        notes=(meaning.note,) if meaning.note else (),
     )

@@ -8,11 +8,11 @@ from pipeline.errors import MisuseError
 from tools.config import ShardConfig
 from tools.download.class_folders import class_folder
 from tools.download.file_index import FileIndex, folder_of
-from tools.download.image_tables import LabelTable, MaskTable
+from tools.download.image_tables import LabelTable, MaskTable, RunLengthTable
 from tools.download.label_parsing import LabelRule, parse_flag
-from tools.download.mask_classes import read_mask_classes
 from tools.download.name_index import name_of
 from tools.download.name_patterns import class_of_folder, is_class_folder
+from tools.download.sources import sort_classes
 from tools.download.split_columns import choose_split_column, folders_differ, split_columns
 from tools.readings.columns import Column, Role
 from tools.readings.families import Family
@@ -24,6 +24,7 @@ from tools.readings.label_choice import (
     maps_to_folders,
 )
 from tools.readings.label_rules import choose_rule, require_labels
+from tools.readings.mask_readings import mask_meaning
 from tools.readings.named_tables import NamedTable
 from tools.readings.reading import Kind, Reading, sorted_numbers
 
@@ -45,6 +46,9 @@ def read_family(
     """
     if family.first.masks is not None:
         return TableReadings(readings=(_mask_reading(index, family, config),))
+    runs = [c for c in _others(family) if c.role is Role.RUNS and _is_told(family, config, c)]
+    if runs and config.task in ("auto", "segmentation"):
+        return TableReadings(readings=(_run_reading(index, family, config, runs[0]),))
     if config.task == "segmentation":
         return TableReadings(readings=(), reason="no column names masks")
     folders = [_class_folder_of(index, number) for number in family.images]
@@ -123,6 +127,45 @@ def _label_reading(
         maps_to_folders=maps_to_folders(labels, folders),
         names_classes=len(labels.values) == len(family.images),
         notes=tuple(_notes(family, choice, columns, chosen.note)),
+    )
+
+
+def _is_told(family: Family, config: ShardConfig, column: Column) -> bool:
+    told = family.first.table.option_columns(config, "label_column", "mask_column")
+    return not told or column.index in told
+
+
+def _run_reading(index: FileIndex, family: Family, config: ShardConfig, runs: Column) -> Reading:
+    """The reading of masks as run lengths, with classes if a column has some for the objects."""
+    labels = [
+        column
+        for column in _others(family)
+        if column.role is Role.LABEL and column.likelihood and column is not runs
+    ]
+    label = max(labels, key=lambda column: column.likelihood, default=None)
+    values = (
+        []
+        if label is None
+        else [value for value, cell in zip(label.cells, runs.cells, strict=True) if value and cell]
+    )
+    names = sort_classes(tuple(dict.fromkeys(values))) if label else ("foreground",)
+    note = "" if label is None else (f"Column {label.name!r} is taken as the class of each object.")
+    return Reading(
+        kind=Kind.RUN_LENGTHS,
+        parts=tuple(
+            RunLengthTable(
+                runs=family.column_of(named, runs.index),
+                label=None if label is None else family.column_of(named, label.index),
+                classes=("background", *names),
+                **_fields(index, family, named, config),
+            )
+            for named in family.tables
+        ),
+        words=_table_words(family),
+        task="segmentation",
+        images=sorted_numbers(family.images),
+        is_asked_for=_is_asked_for(family, [runs]),
+        notes=(note,) if note else (),
     )
 
 
@@ -207,12 +250,13 @@ def _label_part(
 
 
 def _mask_reading(index: FileIndex, family: Family, config: ShardConfig) -> Reading:
-    classes, colors = read_mask_classes(index, config)
+    masks = sorted_numbers(_masks(index, family))
+    meaning = mask_meaning(index, config, masks)
     parts = tuple(
         MaskTable(
             masks=named.masks,
-            classes=classes,
-            colors=colors,
+            classes=meaning.classes,
+            colors=meaning.colors,
             **_fields(index, family, named, config),
         )
         for named in family.tables
@@ -225,7 +269,8 @@ def _mask_reading(index: FileIndex, family: Family, config: ShardConfig) -> Read
         task="segmentation",
         images=sorted_numbers(family.images),
         is_asked_for=True,
-        masks=frozenset(_masks(index, family)),
+        masks=frozenset(masks.tolist()),
+        notes=(meaning.note,) if meaning.note else (),
     )
 
 
