@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from pipeline.storage.manifest import REJECTED_NAME, Manifest
+from tools.arrays.parts import ArrayPart
 from tools.config import ShardConfig
 from tools.download.detect import Part
 from tools.download.file_index import FileIndex
@@ -28,7 +29,7 @@ _ENCODINGS = {
 _PREVIEWED_SOURCES = 3
 
 
-def describe_parts(parts: Sequence[Part], index: FileIndex, config: ShardConfig) -> str:
+def describe_parts(parts: Sequence[Part | ArrayPart], index: FileIndex, config: ShardConfig) -> str:
     """The parts of the download, the options that correct a guess, and the unused tables."""
     sentences = ["Found " + "; ".join(part.describe() for part in parts) + "."]
     tables = [part for part in parts if isinstance(part, PixelTable)]

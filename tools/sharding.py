@@ -17,16 +17,21 @@ from pathlib import Path
 import click
 import numpy as np
 
-from pipeline.errors import DataError
+from pipeline.errors import DataError, MisuseError
 from pipeline.machine_limits import available_cores
 from pipeline.storage.manifest import Manifest
+from tools.arrays.choice import choose_array_parts, left_out
+from tools.arrays.collect import arrays_identity, collect_arrays
+from tools.arrays.detect import find_array_parts
+from tools.arrays.index_without_images import index_download
+from tools.arrays.parts import ArrayPart
 from tools.commands import INTERRUPTED_EXIT_CODE
 from tools.config import ShardConfig
 from tools.console import Output
 from tools.download.class_names import name_classes, read_class_names
 from tools.download.collect import FilePart, collect_files
 from tools.download.detect import Part, find_parts
-from tools.download.file_index import FileIndex, index_files
+from tools.download.file_index import FileIndex
 from tools.download.pixel_table import PixelTable
 from tools.download.sources import Sources
 from tools.images.encoding import Encoding
@@ -68,10 +73,10 @@ def _make_shards(config: ShardConfig, output: Output) -> Manifest | None:
     began = time.monotonic()
     store = Store(config.out)
     skip = [] if store.local is None else [store.local]
-    index = index_files(
+    index = index_download(
         config.src, images=config.images, follow_links=config.follow_links, skip=skip
     )
-    parts = find_parts(index, config)
+    parts = _find_parts(index, config)
     output.print(describe_parts(parts, index, config))
     with (
         Workers(config.workers or available_cores(), prepare=prepare_worker) as workers,
@@ -83,7 +88,7 @@ def _make_shards(config: ShardConfig, output: Output) -> Manifest | None:
         encoding = _choose_encoding(sources, plan, config, workers, output)
         shard_bytes = int(config.shard_size * 2**20)
         shard_plan = make_shard_plan(
-            index.identity, sources, plan, encoding, shard_bytes, workers, folder
+            _identity(index, parts, config), sources, plan, encoding, shard_bytes, workers, folder
         )
         if config.dry_run:
             for line in preview(sources, plan):
@@ -109,15 +114,41 @@ def _working_folder(store: Store, config: ShardConfig) -> Iterator[Path]:
             yield scratch
 
 
+def _find_parts(index: FileIndex, config: ShardConfig) -> list[Part] | list[ArrayPart]:
+    """The parts with images in files and tables; those in arrays if there are none."""
+    try:
+        return list(find_parts(index, config))
+    except (DataError, MisuseError) as error:
+        # A question about tables that explain the download stays one.
+        names_arrays = config.labels is not None or config.label_column
+        if index.numbers or not (isinstance(error, DataError) or names_arrays):
+            raise
+        if not (found := find_array_parts(index, config)):
+            raise
+    chosen = choose_array_parts(found, index, config)
+    if note := left_out(found, chosen):
+        chosen[0] = replace(chosen[0], notes=(*chosen[0].notes, note))
+    return chosen
+
+
+def _identity(index: FileIndex, parts: Sequence[Part | ArrayPart], config: ShardConfig) -> str:
+    arrays = [part for part in parts if isinstance(part, ArrayPart)]
+    return arrays_identity(index, arrays, config) if arrays else index.identity
+
+
 def _collect_sources(
-    parts: Sequence[Part],
+    parts: Sequence[Part | ArrayPart],
     index: FileIndex,
     config: ShardConfig,
     workers: Workers,
     folder: Path,
     output: Output,
 ) -> Sources:
-    if tables := [part for part in parts if isinstance(part, PixelTable)]:
+    if arrays := [part for part in parts if isinstance(part, ArrayPart)]:
+        images = sum(part.images for part in arrays)
+        with output.progress("reading", images, unit="images") as advance:
+            sources, _ = collect_arrays(arrays, index, folder, advance)
+    elif tables := [part for part in parts if isinstance(part, PixelTable)]:
         size_bytes = sum(index.size_bytes(part.table.name) for part in tables)
         with output.progress("reading", size_bytes, unit="MB", scale=10**6) as advance:
             sources = collect_pixels(tables, workers, folder / "pixels.spool", advance)
