@@ -42,12 +42,14 @@ _GLUED = re.compile(r"([xy])(train\w*|test\w*|val\w*)")
 @dataclass(frozen=True)
 class NameWords:
     """The words of an array's path in the download, in its file, sorted by what they say. `rest`
-    are words that are equal in what belongs together; `numbers` are those of the file's name and
-    of the array's, which may count pieces of one thing."""
+    are words that are equal in what belongs together, `own` those of them that are not a folder's;
+    `numbers` are those of the file's name and of the array's, which may count pieces of one
+    thing."""
 
     roles: frozenset[str]
     split: str | None
     rest: frozenset[str]
+    own: frozenset[str]
     numbers: tuple[str, ...]
 
     @property
@@ -97,12 +99,17 @@ def name_words(file: str, member: str = "") -> NameWords:
     roles = IMAGE_WORDS | LABEL_WORDS | MASK_WORDS | _OTHER_WORDS
     own = [one for one in words[len(names) :] if not _GENERAL_WORDS.issuperset(one)]
     nearest = next((f for one in reversed(own or words) if (f := roles.intersection(one))), ())
-    everything = {word for one in words for word in one}
+    plain = roles | _PLAIN_WORDS | _SPLIT_WORDS
+    folders = len(names) - 1
+    own_words = frozenset(word for one in words[folders:] for word in one) - plain
+    folder_words = frozenset(word for one in words[:folders] for word in one) - plain
     return NameWords(
         roles=frozenset(nearest),
         split=next(filter(None, (split_word("_".join(one)) for one in reversed(words))), None),
-        rest=frozenset(everything - roles - _PLAIN_WORDS - _SPLIT_WORDS)
+        rest=own_words
+        | folder_words
         | {number for name in names[:-1] for number in re.findall(r"\d+", name)},
+        own=own_words,
         numbers=tuple(n for name in (names[-1], *members) for n in re.findall(r"\d+", name)),
     )
 

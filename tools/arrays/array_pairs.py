@@ -135,6 +135,13 @@ def _tiers(
     yield equal
     agreeing = [one for one in labels if same_split(words.split, one.words.split)]
     yield [one for one in agreeing if one.array.file == file]
+    called = [one for one in agreeing if one.words.is_label]
+    yield [
+        one
+        for one in called
+        if (one.words.own, one.words.numbers) == (words.own, words.numbers)
+        and one.words.split == words.split
+    ]
     yield [
         one
         for one in agreeing
@@ -208,7 +215,10 @@ def _other_length(images: NamedArray, named: Sequence[NamedArray]) -> DataError 
         count = label_count(one.array.shape)
         if one is images or not one.words.is_label or one.words.key != images.words.key:
             continue
-        if count is not None:
+        if count == array.shape[0] and images.words.is_certain_image:
+            shape = " x ".join(map(str, array.shape[1:]))
+            return DataError(f"{array.name}: values of shape {shape} are no image.")
+        if count is not None and count not in array.shape:
             return DataError(
                 f"{array.name} has the shape {array.shape}, and {one.array.name} has "
                 f"{plural(count, 'label')}: no axis of the images has this length. Is one of them "

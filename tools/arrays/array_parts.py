@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
-import click
-
 from pipeline.errors import DataError, MisuseError
+from tools.arrays.array_files import Refusal
 from tools.arrays.array_names import are_chunks, is_class_list
 from tools.arrays.array_pairs import ImageArray, NamedArray
 from tools.arrays.image_layouts import label_count
@@ -38,10 +37,12 @@ class _Group(NamedTuple):
 
 def array_parts(
     pairs: Sequence[ImageArray], named: Sequence[NamedArray], config: ShardConfig
-) -> list[ArrayPart]:
-    """The parts that these pairs make up; `named` are all arrays of the download."""
-    parts = (_part(group, named, config) for group in _groups(pairs))
-    return [part for part in parts if part is not None]
+) -> tuple[list[ArrayPart], list[Refusal]]:
+    """The parts that these pairs make up, and arrays that seem to hold measurements; `named` are
+    all arrays of the download."""
+    found = [_part(group, named, config) for group in _groups(pairs)]
+    parts = [part for part in found if isinstance(part, ArrayPart)]
+    return parts, [doubt for doubt in found if isinstance(doubt, Refusal)]
 
 
 def _groups(pairs: Sequence[ImageArray]) -> Iterator[_Group]:
@@ -75,37 +76,34 @@ def _are_pieces(pairs: Sequence[ImageArray]) -> bool:
     )
 
 
-def _part(group: _Group, named: Sequence[NamedArray], config: ShardConfig) -> ArrayPart | None:
-    """One part; None if its values show that it holds measurements and no images."""
+def _part(group: _Group, named: Sequence[NamedArray], config: ShardConfig) -> ArrayPart | Refusal:
+    """One part; a refusal if its values seem to be measurements, and no name says images."""
     pairs, first = group.pairs, group.pairs[0]
+    pixel_range, labels, notes = None, None, list[str]()
     problem = next((pair.problem for pair in pairs if pair.problem is not None), None)
-    pixel_range, notes = None, list[str]()
-    if problem is None:
-        try:
+    try:
+        if problem is None:
+            labels = _labels_of(pairs)
             pixel_range = _range_of(pairs, config)
-        except UnknownRangeError as error:
-            if not (first.images.words.is_image or first.images.array.dtype.kind == "u"):
-                return None
-            problem = MisuseError(f"{first.images.array.name}: {error.message}")
-        except DataError as error:
-            problem = error
-    labels, problem = _labels_of(pairs, problem)
+    except UnknownRangeError as error:
+        if not (first.images.words.is_image or first.images.array.dtype.kind == "u"):
+            return Refusal(first.images.array.name, error.message)
+        problem = MisuseError(f"{first.images.array.name}: {error.message}")
+    except DataError as error:
+        problem = error
     if labels is not None and (classes := _class_list(pairs, named, labels)) is not None:
         labels, source = classes
         notes.append(f"The names of the classes are those of {source}.")
-    files = [p.images.array.file for p in pairs]
-    files += [p.labels.array.file for p in pairs if p.labels is not None]
-    ids = _ids_of(first.images, named, first.count) if len(pairs) == 1 else None
-    selecting = first.images.array.file if first.labels is None else first.labels.array.file
+    selecting = first.images if first.labels is None else first.labels
     return ArrayPart(
-        option=f"--labels {shlex.quote(selecting)}",
-        files=tuple(dict.fromkeys(files)),
+        option=f"--labels {shlex.quote(selecting.array.file)}",
+        files=_files_of(pairs),
         split=first.images.words.split,
         images=sum(pair.count for pair in pairs),
         classes=None if labels is None else labels.class_count,
         labeled=first.labels is not None,
         task="classification" if labels is None else labels.task,
-        ids=ids,
+        ids=_ids_of(first.images, named, first.count) if len(pairs) == 1 else None,
         notes=tuple(notes),
         about=_about(pairs, labels),
         family=group.family,
@@ -118,16 +116,17 @@ def _part(group: _Group, named: Sequence[NamedArray], config: ShardConfig) -> Ar
     )
 
 
-def _labels_of(
-    pairs: Sequence[ImageArray], problem: click.ClickException | None
-) -> tuple[RowLabels | None, click.ClickException | None]:
+def _files_of(pairs: Sequence[ImageArray]) -> tuple[str, ...]:
+    """The files of the images, then those of the labels."""
+    files = [pair.images.array.file for pair in pairs]
+    files += [pair.labels.array.file for pair in pairs if pair.labels is not None]
+    return tuple(dict.fromkeys(files))
+
+
+def _labels_of(pairs: Sequence[ImageArray]) -> RowLabels | None:
+    """The labels of all pairs, None if one has none; raises ``DataError``."""
     read = [pair.targets for pair in pairs if pair.targets is not None]
-    if len(read) < len(pairs):
-        return None, problem
-    try:
-        return join_labels(read), problem
-    except DataError as error:
-        return None, problem or error
+    return join_labels(read) if len(read) == len(pairs) else None
 
 
 def _range_of(pairs: Sequence[ImageArray], config: ShardConfig) -> PixelRange | None:

@@ -33,13 +33,14 @@ def find_array_parts(index: FileIndex, config: ShardConfig) -> list[ArrayPart]:
     files = SeekableFiles(index)
     arrays, refused = list_arrays(files)
     named = [NamedArray(array=a, words=name_words(a.file, a.member)) for a in arrays]
-    parts = array_parts(pair_arrays(arrays, config), named, config)
+    parts, doubts = array_parts(pair_arrays(arrays, config), named, config)
     more, refused_tables = parquet_parts(files, config)
     parts = sorted([*parts, *more], key=lambda part: part.files[0])
     used = {row.name for part in parts for row in part.rows}
     refused = [*refused, *refused_tables, *_refused_arrays(named, used)]
     if not parts:
-        return [_refused_part(refused[0])] if refused else []
+        reasons = [*refused, *doubts]
+        return [_refused_part(reasons[0])] if reasons else []
     parts = [_with_task(part, config) for part in parts]
     if config.label_column:
         parts = _require_labels(parts, named, config)
@@ -61,13 +62,16 @@ def _refused_arrays(named: Sequence[NamedArray], used: set[str]) -> list[Refusal
 
 
 def _refused_part(refused: Refusal) -> ArrayPart:
+    reason = refused.reason
+    # Reasons with options end with these.
+    end = "" if "\n" in reason or reason.endswith(".") else "."
     return ArrayPart(
         option=f"--labels {shlex.quote(refused.file)}",
         files=(refused.file,),
         split=None,
         images=0,
         labeled=False,
-        problem=DataError(f"{refused.file}: {refused.reason}."),
+        problem=DataError(f"{refused.file}: {reason}{end}"),
     )
 
 

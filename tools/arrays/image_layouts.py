@@ -117,9 +117,9 @@ def _orders(rest: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
 
 
 def label_count(shape: tuple[int, ...]) -> int | None:
-    """The number of samples whose labels an array of this shape can be, as n, (n, 1), (1, n) or a
-    row each (n, k); None if it can't."""
-    if len(shape) == 1:
+    """The number of samples whose labels an array of this shape can be, as n, (n, 1), (n, 1, 1, 1),
+    (1, n) or a row each (n, k); None if it can't."""
+    if shape and set(shape[1:]) <= {1}:
         return shape[0]
     if len(shape) == 2:
         return shape[1] if shape[0] == 1 else shape[0]

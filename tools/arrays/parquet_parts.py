@@ -45,7 +45,7 @@ from tools.text import natural_key, plural
 
 _HEAD_ROWS = 32
 # What writers add to the names of pieces: "-00000-of-00002-5a2d3f8e1b9c7d60".
-_PIECE = re.compile(r"[-_.](?=[0-9a-f]*\d)[0-9a-f]{8,}.*$|[-_]of[-_]\d+")
+_PIECE = re.compile(r"[-_.](?=[0-9a-f]*\d)[0-9a-f]{8,}.*$|[-_]of[-_]\d+.*$")
 _COUNTED = re.compile(r"[-_](\d+)[-_]of[-_](\d+)")
 
 

@@ -83,7 +83,7 @@ class ParquetLists(PixelRows):
             rows = max(1, min(1024, SAMPLED_BYTES // row_bytes) // len(groups))
             for group in groups:
                 batches = _batches(file, [self.column], [group], min(rows, _BATCH_ROWS))
-                kept.append(self._rows(next(batches).column(0), 0).ravel())
+                kept.append(_flat_lists(next(batches).column(0)))
         return np.concatenate(kept)
 
     def _rows(self, cells: pa.Array, first: int) -> NDArray[Any]:

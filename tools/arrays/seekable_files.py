@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import weakref
 from pathlib import Path
 from typing import IO
 
@@ -28,7 +29,8 @@ class SeekableFiles:
             stream = self.index.open(path)
             if stream.seekable():
                 return stream
-            self._unpacked[path] = _unpack(stream, path)
+            self._unpacked[path] = file = _unpack(stream, path)
+            weakref.finalize(self, file.close)
         return Path(f"/proc/self/fd/{self._unpacked[path].fileno()}").open("rb")
 
     def start_of(self, path: str, size_bytes: int) -> bytes:

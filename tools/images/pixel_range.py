@@ -159,12 +159,16 @@ def _dark_text(high: float) -> str:
     )
 
 
+def _number(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() else f"{value:g}"
+
+
 def _unknown(
     low: float, high: float, dtype: np.dtype[Any], ranges: Iterable[tuple[float, float]]
 ) -> UnknownRangeError:
     options = list(ranges) or [(low, high if high > low else low + 1)]
-    lines = "".join(f"\n  --pixel-range {first:g} {last:g}" for first, last in options)
+    lines = "".join(f"\n  --pixel-range {_number(a)} {_number(b)}" for a, b in options)
     return UnknownRangeError(
-        f"its pixels are {dtype} from {low:g} to {high:g}, and what is black and what is white "
-        f"isn't known. Give the range that becomes 0 to 255, such as:{lines}"
+        f"its pixels are {dtype} from {_number(low)} to {_number(high)}, and what is black and "
+        f"what is white isn't known. Give the range that becomes 0 to 255, such as:{lines}"
     )
