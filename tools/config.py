@@ -95,6 +95,12 @@ class ShardConfig(Options):
     pixel_size: tuple[int, int] | None = setting(
         None, "Height and width of the images in a pixel CSV.  [default: square]", COUNT
     )
+    pixel_range: tuple[float, float] | None = setting(
+        None,
+        "Values of black and of white in arrays of pixels that are not integers from 0 to 255.  "
+        "[default: measured]",
+        metavar="LOW HIGH",
+    )
     split_column: str | None = setting(
         None,
         "Column with the split of each image.  [default: the column whose cells are all train, "
@@ -163,6 +169,9 @@ class ShardConfig(Options):
         for name in ("src", "out"):
             if not getattr(self, name):
                 raise MisuseError(f"--{name} is empty: pass a folder or a URL.")
+        if self.pixel_range is not None and self.pixel_range[0] >= self.pixel_range[1]:
+            low, high = self.pixel_range
+            raise MisuseError(f"--pixel-range {low:g} {high:g}: the first must be the smaller one.")
         if self.val == 1:
             raise MisuseError("--val 1 leaves no image to train on: pass a fraction below 1.")
 

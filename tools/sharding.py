@@ -20,6 +20,8 @@ import numpy as np
 from pipeline.errors import DataError
 from pipeline.machine_limits import available_cores
 from pipeline.storage.manifest import Manifest
+from tools.arrays.collect import arrays_identity, collect_arrays
+from tools.arrays.parts import ArrayPart
 from tools.commands import INTERRUPTED_EXIT_CODE
 from tools.config import ShardConfig
 from tools.console import Output
@@ -82,7 +84,13 @@ def _make_shards(config: ShardConfig, output: Output) -> Manifest | None:
         encoding = _choose_encoding(sources, plan, config, workers, output)
         shard_bytes = int(config.shard_size * 2**20)
         shard_plan = make_shard_plan(
-            index.identity, sources, plan, encoding, shard_bytes, workers, folder
+            _identity(index, detection, config),
+            sources,
+            plan,
+            encoding,
+            shard_bytes,
+            workers,
+            folder,
         )
         if config.dry_run:
             for line in preview(sources, plan):
@@ -116,7 +124,12 @@ def _collect_sources(
     folder: Path,
     output: Output,
 ) -> Sources:
-    if tables := [part for part in detection.parts if isinstance(part, PixelTable)]:
+    parts = detection.parts
+    if arrays := [part for part in parts if isinstance(part, ArrayPart)]:
+        images = sum(part.images for part in arrays)
+        with output.progress("reading", images, unit="images") as advance:
+            sources = collect_arrays(arrays, index, folder, advance)
+    elif tables := [part for part in parts if isinstance(part, PixelTable)]:
         size_bytes = sum(index.size_bytes(part.table.name) for part in tables)
         with output.progress("reading", size_bytes, unit="MB", scale=10**6) as advance:
             sources = collect_pixels(tables, workers, folder / "pixels.spool", advance)
@@ -125,6 +138,11 @@ def _collect_sources(
     if config.class_names is None:
         return sources
     return name_classes(sources, read_class_names(index, config.class_names))
+
+
+def _identity(index: FileIndex, detection: Detection, config: ShardConfig) -> str:
+    arrays = [part for part in detection.parts if isinstance(part, ArrayPart)]
+    return arrays_identity(index, arrays, config) if arrays else index.identity
 
 
 def _choose_encoding(

@@ -21,7 +21,6 @@ from tools.download.image_files import ENTRY_DTYPE, Entries, ImageFiles, open_fi
 from tools.download.listing import Listing
 from tools.download.name_index import NameIndex, Names, PathTable, suffix_of
 from tools.download.storage import SkippedFile, Storage
-from tools.text import plural
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,8 +178,8 @@ def index_files(
     """Index the folder, zip or URL `src`.
 
     Ignores hidden files, ``__MACOSX``, shard directories and the folders `skip`. `images` is the
-    folder that the sources are restricted to. Raises ``DataError`` if there is no image and no
-    table or a file can't be read, ``MisuseError`` if `src` or `images` does not exist.
+    folder that the sources are restricted to. Raises ``DataError`` if a file can't be read,
+    ``MisuseError`` if `src` or `images` does not exist.
     """
     listing = Listing()
     try:
@@ -193,13 +192,6 @@ def index_files(
     index = _make_index(storage, listing, "" if images is None else plain_path(images))
     if index.within and not index.numbers:
         raise MisuseError(f"--images {images}: {src} has no such folder with images.")
-    if not index.images and len(index.tables) == len(index.empty):
-        skipped = "".join(f"\n  {file.path}: {file.reason}" for file in index.skipped[:5])
-        raise DataError(
-            f"{src} contains no images and no CSV ({plural(len(index.others), 'other file')}). "
-            f"Pass the folder of the download as --src."
-            + (f" Skipped:{skipped}" if skipped else "")
-        )
     return index
 
 

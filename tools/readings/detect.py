@@ -8,12 +8,15 @@ evidence measured over the data.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import MisuseError
+from tools.arrays.choice import choose_array_parts, left_out
+from tools.arrays.detect import find_array_parts
+from tools.arrays.parts import ArrayPart
 from tools.config import ShardConfig
 from tools.download.class_folders import (
     ClassFolders,
@@ -45,7 +48,7 @@ from tools.readings.unlabeled import UnlabeledImages
 class Detection:
     """The parts of the download, train first, and what was assumed, a sentence each."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[Part | ArrayPart, ...]
     splits: NDArray[np.int8] | None = None
     notes: tuple[str, ...] = ()
 
@@ -71,11 +74,23 @@ def detect(index: FileIndex, config: ShardConfig) -> Detection:
     download = _open(index, config)
     readings = _readings(download)
     if not readings:
+        if arrays := _array_parts(index, config):
+            return Detection(parts=tuple(arrays))
         raise explain(index, download.opened, config)
     remaining = join_splits(drop_dominated(readings))
     if len(remaining) > 1:
         raise MisuseError(question(remaining, lambda reading: _outcome(download, reading)))
     return _detection(download, remaining[0])
+
+
+def _array_parts(index: FileIndex, config: ShardConfig) -> list[ArrayPart]:
+    """The parts whose images are in arrays, where no files are images."""
+    if index.images or not (parts := find_array_parts(index, config)):
+        return []
+    chosen = choose_array_parts(parts, index, config)
+    if note := left_out(parts, chosen):
+        chosen[0] = replace(chosen[0], notes=(*chosen[0].notes, note))
+    return chosen
 
 
 def _open(index: FileIndex, config: ShardConfig) -> _Download:

@@ -20,6 +20,8 @@ def explain(
     """``MisuseError`` if an option names what does not exist, else ``DataError``. `reasons`: why
     tables that name images have no labels, a sentence each."""
     tables = opened.tables
+    if not index.images and len(index.tables) == len(index.empty):
+        return _nothing(index)
     if (error := _missing_column(tables, config)) is not None:
         return error
     images = f"{index.storage.url} has {plural(len(index.numbers), 'image')}"
@@ -43,6 +45,15 @@ def explain(
             + _example(index)
         )
     return _unmatched(index, tables, images)
+
+
+def _nothing(index: FileIndex) -> DataError:
+    skipped = "".join(f"\n  {file.path}: {file.reason}" for file in index.skipped[:5])
+    return DataError(
+        f"{index.storage.url} contains no images and no CSV "
+        f"({plural(len(index.others), 'other file')}). Pass the folder of the download as --src."
+        + (f" Skipped:{skipped}" if skipped else "")
+    )
 
 
 def _missing_column(tables: Sequence[Table], config: ShardConfig) -> MisuseError | None:
