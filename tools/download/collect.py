@@ -165,7 +165,8 @@ class FileSources:
                 f"{self._tables[-1]} names {plural(len(self._numbers), 'image')}, and "
                 f"{self._conflicting:,} times one of them again with another label (first: "
                 f"{self._first_conflicting}): it has a row for each object or vote, not for each "
-                f"image. Make a table with one row for each image and pass it as --labels."
+                f"image. Pass --task multi-label to learn the set of labels of each image, or pass "
+                f"a table with one row for each image as --labels."
             )
 
     def _notes(self, numbers: NDArray[np.int64]) -> list[str]:

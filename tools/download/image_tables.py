@@ -85,9 +85,11 @@ class ImageTable(FilePart):
 
 @dataclass(frozen=True, kw_only=True)
 class LabelTable(ImageTable):
-    """A table with labels or numbers, read by `rule`."""
+    """A table with labels or numbers, read by `rule`; with `unites_rows` the labels of all rows of
+    an image are its set."""
 
     rule: LabelRule
+    unites_rows: bool = False
 
     def describe(self) -> str:
         text = self.describe_with(self.rule.describe())
@@ -99,7 +101,7 @@ class LabelTable(ImageTable):
         )
 
     def targets(self, index: FileIndex) -> Targets:
-        return label_targets(self.rule)
+        return label_targets(self.rule, unites_rows=self.unites_rows)
 
     def collect(self, index: FileIndex, sources: FileSources) -> None:
         for line, cells, image in self.rows(index, sources, self.rule.columns):

@@ -28,8 +28,9 @@ Pairs = NDArray[np.int64]
 MASK_FIELDS = ("folder", "stem", "name", "suffix")
 # Share of the images of a folder, or of the masks, that must have a partner.
 _MIN_SHARE = 0.5
-# "_mask" of "12_mask", "_L" of CamVid.
-_MASK_END = re.compile(r"[\s._-]+(\w*?(mask|label|seg|annotation|truth)\w*|gt|L)$", re.IGNORECASE)
+_SEPARATORS = re.compile(r"[\s._-]+")
+# "mask" of "12_mask_1", "labelIds" of Cityscapes, "L" of CamVid.
+_MASK_WORD = re.compile(r"mask|label|seg|annotation|truth|(?:^|[\s._-])(?:gt|L)$", re.IGNORECASE)
 # Masks whose images show how the images' names end.
 _TRIED_MASKS = 20
 
@@ -91,7 +92,7 @@ def find_mask_pairs(index: FileIndex) -> Pairs:
     pairs: set[tuple[int, int]] = set()
     for folder, numbers in files.items():
         if folder in sources:
-            masks = {stem: n for stem, n in _stems(index, numbers) if _MASK_END.search(stem)}
+            masks = {stem: n for stem, n in _stems(index, numbers) if _mask_ends(stem)}
             images = {stem: n for stem, n in _stems(index, sources[folder]) if stem not in masks}
             pairs.update(_match_stems(images, masks) if masks else [])
         partners = {}
@@ -180,8 +181,14 @@ def _ends(images: dict[str, int], masks: dict[str, int]) -> set[tuple[str, str]]
     """Possible endings of the stems of images and of their masks."""
     ends = {("", "")}
     for mask in list(masks)[:_TRIED_MASKS]:
-        if match := _MASK_END.search(mask):
-            base = mask[: match.start()]
+        for mask_end in _mask_ends(mask):
+            base = mask.removesuffix(mask_end)
             tails = {stem[len(base) :] for stem in images if stem.startswith(base)}
-            ends |= {(tail, match.group()) for tail in tails if not tail or not tail[0].isalnum()}
+            ends |= {(tail, mask_end) for tail in tails if not tail or not tail[0].isalnum()}
     return ends
+
+
+def _mask_ends(stem: str) -> list[str]:
+    """The ends of a stem that begin with a separator and speak of masks."""
+    starts = [match.start() for match in _SEPARATORS.finditer(stem)]
+    return [stem[start:] for start in starts if start and _MASK_WORD.search(stem[start:])]

@@ -70,6 +70,12 @@ def packed_column(table: Table) -> tuple[int, int] | None:
 
 def pixel_columns_by_name(table: Table) -> list[int]:
     """The columns with names of pixels; none if all columns have, which then proves nothing."""
+    named = named_pixels(table)
+    return named if len(named) < len(table.columns) else []
+
+
+def named_pixels(table: Table) -> list[int]:
+    """The columns with names of pixels: a word and a number."""
     if not table.header:
         return []
     prefixes = {
@@ -78,8 +84,7 @@ def pixel_columns_by_name(table: Table) -> list[int]:
         if is_pixel_column(name)
     }
     counts = Counter(prefixes.values())
-    named = [n for n, prefix in prefixes.items() if counts[prefix] >= MIN_VALUES]
-    return named if len(named) < len(table.columns) else []
+    return [n for n, prefix in prefixes.items() if counts[prefix] >= MIN_VALUES]
 
 
 def columns_by_position(

@@ -1,6 +1,6 @@
 """Tables with an image in each row, detected by their width or by a cell with a whole image."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import NamedTuple
@@ -16,6 +16,7 @@ from tools.download.pixel_columns import (
     image_shape,
     is_fractional,
     label_candidates,
+    named_pixels,
     packed_column,
     pixel_columns_by_name,
     split_columns,
@@ -70,19 +71,24 @@ class PixelTable:
         """The layout of its rows; raises `problem`, if there is one."""
         if self.problem is not None:
             raise self.problem
-        kind = "one_hot" if self.one_hot else _LABEL_KINDS[self.task]
-        texts = [(column, kind) for column in self.labels]
-        if self.split_column is not None:
-            texts.append((self.split_column, "split"))
-        if self.group_column is not None:
-            texts.append((self.group_column, "group"))
         return RowFormat(
             delimiter=self.table.delimiter,
             columns=self.table.columns,
             pixels=self.pixels,
             values=prod(self.shape),
-            texts=tuple(texts),
+            texts=tuple(self._texts()),
         )
+
+    def _texts(self) -> Iterator[tuple[int, str]]:
+        """Column and kind of the cells to read besides the pixels; none of an unlabeled table."""
+        if not self.labels:
+            return
+        for column in self.labels:
+            yield column, "one_hot" if self.one_hot else _LABEL_KINDS[self.task]
+        if self.split_column is not None:
+            yield self.split_column, "split"
+        if self.group_column is not None:
+            yield self.group_column, "group"
 
     def describe(self) -> str:
         """What the table is, as a phrase for the user; raises `problem`, if there is one."""
@@ -95,6 +101,8 @@ class PixelTable:
         text += f": an image of {width} x {height} pixels ({color}) in each row"
         if len(self.pixels) == 1:
             text += f", in column {columns[self.pixels[0]]!r}"
+        if not self.labels:
+            return f"{text}, without labels"
         kind = "one-hot " if self.one_hot else f"{self.task} "
         names = join_names([columns[n] for n in self.labels], 4, quote=True)
         noun = "column" if len(self.labels) == 1 else "columns"
@@ -105,7 +113,7 @@ class PixelTable:
 
 
 def detect_pixel_table(table: Table, config: ShardConfig) -> PixelTable | None:
-    """The table as images; None if it has no images or no label and --labels does not name it.
+    """The table as images, without `labels` if it has none; None if it has no images.
 
     `problem` is set if the labels don't fit the task or a pixel is a fraction. Raises
     ``MisuseError`` for options that name no column, and, if --labels names the table, for columns
@@ -117,10 +125,14 @@ def detect_pixel_table(table: Table, config: ShardConfig) -> PixelTable | None:
     roles = _find_roles(table, config, packed)
     values = packed[1] if packed else len(roles.pixels)
     shape = image_shape(values, config.pixel_size)
-    if shape is None or not (roles.labels or roles.candidates):
+    has_labels = bool(roles.labels or roles.candidates)
+    is_certain = packed is not None or len(named_pixels(table)) >= values
+    if shape is None or not (has_labels or is_certain):
         if config.labels:
             raise MisuseError(f"{table.name}: {_missing(values, shape)}.")
         return None
+    if config.labels and not has_labels and len(config.labels) == 1:
+        raise MisuseError(f"{table.name}: {_missing(values, shape)}.")
     fraction = first_fraction(table, roles.pixels)
     if fraction and not (config.labels or packed or pixel_columns_by_name(table)):
         return None
@@ -136,8 +148,14 @@ def detect_pixel_table(table: Table, config: ShardConfig) -> PixelTable | None:
         split=split_word(table.name),
         split_column=roles.split,
         group_column=roles.group,
-        problem=_fraction_error(table, *fraction) if fraction else _misuse(table, roles, task),
+        problem=_problem(table, roles, task, fraction) if has_labels else None,
     )
+
+
+def _problem(
+    table: Table, roles: "_Roles", task: str | None, fraction: tuple[int, int, str] | None
+) -> DataError | MisuseError | None:
+    return _fraction_error(table, *fraction) if fraction else _misuse(table, roles, task)
 
 
 class _Roles(NamedTuple):

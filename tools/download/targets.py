@@ -88,10 +88,12 @@ class ClassTargets(Targets):
 
 
 class MultiLabelTargets(Targets):
-    """Several labels each; `names` are the classes in order, if they are known in advance."""
+    """Several labels each; `names` are the classes in order, if they are known in advance. With
+    `unites_rows` the labels of all rows of an image are its set."""
 
-    def __init__(self, names: tuple[str, ...] = ()) -> None:
+    def __init__(self, names: tuple[str, ...] = (), *, unites_rows: bool = False) -> None:
         super().__init__("i")
+        self._unites_rows, self._further = unites_rows, dict[int, set[int]]()
         self._codes, self._names = LabelCodes({name: n for n, name in enumerate(names)}), names
         self._ends, self._missing = array("q", [0]), array("q")
 
@@ -104,6 +106,11 @@ class MultiLabelTargets(Targets):
     def add(self, target: Target) -> None:
         super().add(target)
         self._ends.append(len(self._numbers))
+
+    def merge(self, source: int, target: Target) -> bool:
+        if self._unites_rows:
+            self._further.setdefault(source, set()).update(self.encode(target))
+        return self._unites_rows
 
     def add_missing(self) -> None:
         self._missing.append(len(self._ends) - 1)
@@ -121,6 +128,8 @@ class MultiLabelTargets(Targets):
         targets = np.zeros((len(counts), len(classes)), np.float32)
         rows = np.repeat(np.arange(len(counts)), counts)
         targets[rows, columns[np.frombuffer(self._numbers, np.int32)]] = 1
+        for source, codes in self._further.items():
+            targets[source, columns[list(codes)]] = 1
         targets[np.frombuffer(self._missing, np.int64)] = np.nan
         return _without_labels(
             "multi-label", len(counts), classes=classes, ordered=True, targets=targets
@@ -238,13 +247,14 @@ class RunLengthTargets(Targets):
         )
 
 
-def label_targets(rule: LabelRule) -> Targets:
+def label_targets(rule: LabelRule, *, unites_rows: bool = False) -> Targets:
     """An empty collection for the targets that `rule` reads."""
     if rule.task == "regression":
         return RegressionTargets(rule.names)
     if rule.task == "classification":
         return ClassTargets()
-    return MultiLabelTargets(rule.names if isinstance(rule, MultiHot) else ())
+    names = rule.names if isinstance(rule, MultiHot) else ()
+    return MultiLabelTargets(names, unites_rows=unites_rows)
 
 
 def _without_labels(task: str, count: int, **fields: Any) -> dict[str, Any]:

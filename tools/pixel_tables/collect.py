@@ -64,6 +64,10 @@ class _CollectedRows:
         self._rejected += [
             (f"{name} row {line + first_line}", reason) for line, reason in parsed.rejected
         ]
+        if not parsed.columns:
+            for arrays, kind in zip(self._columns, self._kinds, strict=True):
+                arrays.append(_missing(kind, len(parsed.lines)))
+            return
         for arrays, codes, column in zip(self._columns, self._codes, parsed.columns, strict=True):
             values = column.values
             if column.texts is not None:
@@ -90,6 +94,7 @@ class _CollectedRows:
             names=names,
             ids=names,
             task=first.task,
+            labeled=_labeled(parts, tables),
             labels=np.full(len(tables), -1, np.int32),
             splits=next(iter(splits), None),
             groups=next(iter(self._columns_of("group")), None),
@@ -117,16 +122,31 @@ class _CollectedRows:
         return replace(sources, targets=targets, classes=names, ordered=True)
 
 
+def _missing(kind: str, count: int) -> NDArray[Any]:
+    """The column of a table without labels."""
+    if kind == "split":
+        return np.full(count, SPLITS.index("test"), np.int8)
+    if kind in ("label", "group"):
+        return np.full(count, -1, np.int32)
+    return np.full(count, np.nan, np.float32)
+
+
+def _labeled(parts: Sequence[PixelTable], tables: NDArray[np.int8]) -> NDArray[np.bool_] | None:
+    """Whether each row is of a table that has labels; None if all are."""
+    labeled = np.array([bool(part.labels) for part in parts])
+    return None if labeled.all() else labeled[tables]
+
+
 def _with_classes(
     sources: Sources, one_hot: NDArray[np.float32], classes: tuple[str, ...]
 ) -> Sources:
     """With the class of each row; rejects rows with no class or several."""
-    counts = one_hot.sum(axis=1)
+    counts = np.where(sources.has_label, one_hot.sum(axis=1), 1)
     rejected = [
         (sources.names[n], f"{int(counts[n])} of the one-hot columns are 1, not exactly one")
         for n in np.flatnonzero(counts != 1).tolist()
     ]
-    labels = one_hot.argmax(axis=1).astype(np.int32)
+    labels = np.where(sources.has_label, one_hot.argmax(axis=1), -1).astype(np.int32)
     kept = replace(sources, labels=labels).take(np.flatnonzero(counts == 1))
     return replace(kept, classes=classes, ordered=True, rejected=(*sources.rejected, *rejected))
 
@@ -136,7 +156,7 @@ def _require_same_form(parts: Sequence[PixelTable]) -> None:
     if len({part.shape for part in parts}) > 1:
         shapes = ", ".join(f"{part.table.name} {part.shape}" for part in parts)
         raise DataError(f"The pixel tables have images of different sizes: {shapes}.")
-    kinds = {tuple(kind for _, kind in part.row_format().texts) for part in parts}
+    kinds = {tuple(kind for _, kind in part.row_format().texts) for part in parts if part.labels}
     if len(kinds) > 1:
         lines = "".join(f"\n  {part.describe()}" for part in parts)
         raise DataError(

@@ -27,9 +27,10 @@ from tools.download.class_folders import (
 )
 from tools.download.collect import FilePart, collect_files
 from tools.download.file_index import FileIndex
-from tools.download.pixel_table import PixelTable, detect_pixel_table
+from tools.download.pixel_table import PixelTable
 from tools.download.sources import Sources, sort_classes
 from tools.readings.ambiguity import question
+from tools.readings.box_readings import box_readings
 from tools.readings.dominance import drop_dominated
 from tools.readings.explain import explain
 from tools.readings.families import Family, join_tables
@@ -38,6 +39,7 @@ from tools.readings.joining import join_splits
 from tools.readings.mask_readings import mask_readings, template_reading
 from tools.readings.named_tables import NamedTable, named_tables
 from tools.readings.open_tables import OpenedTables, open_tables
+from tools.readings.pixel_readings import pixel_readings
 from tools.readings.reading import Kind, Part, Reading
 from tools.readings.splits import SplitFacts, find_split_facts
 from tools.readings.table_readings import read_family
@@ -72,11 +74,11 @@ def detect(index: FileIndex, config: ShardConfig) -> Detection:
     not exist; ``DataError`` if there is none.
     """
     download = _open(index, config)
-    readings = _readings(download)
+    readings, reasons = _readings(download)
     if not readings:
         if arrays := _array_parts(index, config):
             return Detection(parts=tuple(arrays))
-        raise explain(index, download.opened, config)
+        raise explain(index, download.opened, config, reasons)
     remaining = join_splits(drop_dominated(readings))
     if len(remaining) > 1:
         raise MisuseError(question(remaining, lambda reading: _outcome(download, reading)))
@@ -106,50 +108,41 @@ def _open(index: FileIndex, config: ShardConfig) -> _Download:
     )
 
 
-def _readings(download: _Download) -> list[Reading]:
+def _readings(download: _Download) -> tuple[list[Reading], list[str]]:
+    """All readings, and why tables that name images give none."""
     index, config = download.index, download.config
     if config.label_pattern is not None:
-        return [pattern_reading(index, parse_label_pattern(index, config.label_pattern))]
+        pattern = parse_label_pattern(index, config.label_pattern)
+        return [pattern_reading(index, pattern)], []
     if config.mask_template is not None:
-        return [template_reading(index, config, config.mask_template)]
+        return [template_reading(index, config, config.mask_template)], []
     folders = [path for _, path in config.label_places if index.table_named(path) is None]
     if folders:
-        return folder_readings(index, [tree for path in folders for tree in trees_at(index, path)])
+        trees = [tree for path in folders for tree in trees_at(index, path)]
+        return folder_readings(index, trees), []
     trees = find_class_folders(index, "")
-    readings = _table_readings(download, folder_classes(index, trees))
+    readings, reasons = _table_readings(download, folder_classes(index, trees))
     if not (config.labels or config.named_columns() or config.path_template):
         readings += _readings_without_tables(download, trees, readings)
-    return [
+    fitting = [
         reading
         for reading in readings
-        if config.task in ("auto", reading.task) or reading.kind in (Kind.TABLE, Kind.PIXELS)
+        if config.task in ("auto", reading.task) or reading.kind is Kind.PIXELS
     ]
+    return fitting, reasons
 
 
-def _table_readings(download: _Download, known: frozenset[str]) -> list[Reading]:
+def _table_readings(download: _Download, known: frozenset[str]) -> tuple[list[Reading], list[str]]:
     index, config = download.index, download.config
     readings: list[Reading] = []
+    reasons = []
     for family in download.families:
-        readings += read_family(index, family, config, known).readings
+        result = read_family(index, family, config, known)
+        readings += result.readings
+        reasons += [result.reason] if result.reason else []
     named = {table.table.name for table in download.named}
-    for table in download.opened.tables:
-        if table.name not in named and (pixels := detect_pixel_table(table, config)) is not None:
-            readings.append(_pixel_reading(pixels))
-    return _join_pixels(readings)
-
-
-def _pixel_reading(part: PixelTable) -> Reading:
-    return Reading(
-        kind=Kind.PIXELS,
-        parts=(part,),
-        words=("--labels", part.table.name),
-        task=part.task,
-        images=np.empty(0, np.int64),
-    )
-
-
-def _join_pixels(readings: Sequence[Reading]) -> list[Reading]:
-    return list(readings)
+    others = [table for table in download.opened.tables if table.name not in named]
+    return [*readings, *pixel_readings(others, config)], reasons
 
 
 def _readings_without_tables(
@@ -163,8 +156,9 @@ def _readings_without_tables(
     mask_files = {number for reading in (*tables, *masks) for number in reading.masks}
     trees = [tree for tree in trees if not has_mask_folder(index, tree, mask_files)]
     folders = folder_readings(index, trees) if config.task in ("auto", "classification") else []
-    names = [] if tables or masks or folders else name_readings(index, config)
-    return [*masks, *folders, *names]
+    if readings := [*masks, *folders]:
+        return readings
+    return [] if tables else box_readings(index, config) or name_readings(index, config)
 
 
 def _detection(download: _Download, reading: Reading) -> Detection:

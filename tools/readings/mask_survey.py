@@ -18,6 +18,8 @@ from tools.text import join_names
 SURVEYED_MASKS, _SURVEYED_PIXELS = 256, 2**20
 # Values up to the first are dark, from the second on bright; so large a share must be either.
 _DARK, _BRIGHT, _MIN_BINARY_SHARE = 40, 215, 0.98
+# Channels that differ by no more are gray: formats with few colors round them.
+_GRAY_SPREAD = 8
 # More different colors than this are no classes but a picture, or a lossy format.
 _MAX_COLORS = 64
 # The largest class number: from here on, gray values are brightness.
@@ -51,13 +53,30 @@ def survey(files: Iterable[bytes], threshold: int) -> MaskMeaning:
     read = [value for value in values if value is not None]
     if not read:
         return MaskMeaning(_BINARY, MaskColors(colors=None, threshold=threshold))
-    source = "colors" if any(v.source == "colors" for v in read) else read[0].source
+    if any(value.source == "colors" for value in read):
+        colors = [value for value in read if value.source == "colors"]
+        if not all(_is_extreme(color) for value in colors for color in value.counts):
+            return _colors(colors)
+        read = [_as_gray(value) for value in read]
     counts: Counter[int] = Counter()
-    if source == "colors":
-        return _colors([value for value in read if value.source == "colors"])
     for value in read:
         counts.update(value.counts)  # type: ignore[arg-type]
-    return _numbers(counts, source, len(read), threshold)
+    return _numbers(counts, read[0].source, len(read), threshold)
+
+
+def _is_extreme(color: object) -> bool:
+    """Whether a color is nearly black or nearly white."""
+    return isinstance(color, tuple) and (max(color) <= _DARK or min(color) >= _BRIGHT)
+
+
+def _as_gray(values: MaskValues) -> MaskValues:
+    """With black and white for colors that are nearly so."""
+    if values.source != "colors":
+        return values
+    counts: Counter[int] = Counter()
+    for color, amount in values.counts.items():
+        counts[0 if max(color) <= _DARK else VOID] += amount  # type: ignore[arg-type]
+    return MaskValues("gray", counts, values.masks)
 
 
 def nearest_note(files: Iterable[bytes], colors: MaskColors) -> str:
@@ -85,7 +104,7 @@ def _values_of(data: bytes) -> MaskValues | None:
         return None
     step = max(1, int((pixels.shape[0] * pixels.shape[1] / _SURVEYED_PIXELS) ** 0.5))
     pixels = pixels[::step, ::step]
-    if pixels.ndim == 3 and np.ptp(pixels[..., :3].astype(np.int16), axis=2).any():
+    if pixels.ndim == 3 and np.ptp(pixels[..., :3].astype(np.int16), axis=2).max() > _GRAY_SPREAD:
         packed = pixels[..., :3].astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
         colors, amounts = np.unique(packed, return_counts=True)
         triples = ((int(c) >> 16, int(c) >> 8 & 255, int(c) & 255) for c in colors)

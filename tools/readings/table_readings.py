@@ -27,6 +27,7 @@ from tools.readings.label_rules import choose_rule, require_labels
 from tools.readings.mask_readings import mask_meaning
 from tools.readings.named_tables import NamedTable
 from tools.readings.reading import Kind, Reading, sorted_numbers
+from tools.text import join_names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +62,7 @@ def read_family(
             folders=folders, lacking=family.lacking, submission=family.submission, known=known
         ),
     )
-    readings, reasons = [], []
+    readings = []
     for target in choice.targets:
         columns = [family.columns[n] for n in target]
         try:
@@ -69,9 +70,11 @@ def read_family(
         except MisuseError:
             if config.label_column:
                 raise
-    if not readings:
-        reasons = [_reason(column) for column in _others(family) if column.values]
-    return TableReadings(readings=tuple(readings), reason="; ".join(reasons))
+    reason = ""
+    if not readings and (columns := [column for column in _others(family) if column.values]):
+        reasons = join_names([_reason(column) for column in columns], 4)
+        reason = f"{family.first.table.name}: {reasons}."
+    return TableReadings(readings=tuple(readings), reason=reason)
 
 
 def _others(family: Family) -> list[Column]:
@@ -79,7 +82,9 @@ def _others(family: Family) -> list[Column]:
 
 
 def _reason(column: Column) -> str:
-    return f"column {column.name!r} looks like {column.role.value}"
+    """Why a column has no labels."""
+    different = f"{len(column.values):,} different cells in {column.filled:,} rows"
+    return f"column {column.name!r} looks like {column.role.value} ({different})"
 
 
 def _choose(family: Family, config: ShardConfig, evidence: LabelEvidence) -> LabelChoice:
@@ -246,7 +251,11 @@ def _label_part(
     index: FileIndex, family: Family, named: NamedTable, rule: LabelRule, config: ShardConfig
 ) -> LabelTable:
     places = tuple(family.column_of(named, column) for column in rule.columns)
-    return LabelTable(rule=replace(rule, columns=places), **_fields(index, family, named, config))
+    return LabelTable(
+        rule=replace(rule, columns=places),
+        unites_rows=config.task == "multi-label",
+        **_fields(index, family, named, config),
+    )
 
 
 def _mask_reading(index: FileIndex, family: Family, config: ShardConfig) -> Reading:
