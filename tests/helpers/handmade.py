@@ -52,6 +52,7 @@ def write_shards(
     rejected: Sequence[tuple[str, str]] = (),
     split: str = "train",
     unlabeled: Collection[int] = (),
+    version: int = 3,
 ) -> Path:
     """One split, in which the samples `unlabeled` have no target; every seventh key is missing.
     Images are JPEG and PNG in turn."""
@@ -69,7 +70,8 @@ def write_shards(
                 component = ("jpg", "png")[sample % 2]
                 _, image = cv2.imencode(f".{component}", picture(key, height, width))
                 if task == "classification":
-                    target = f"{label:04d}".encode()
+                    digits = len(str(len(classes) - 1)) if version == 2 else 4
+                    target = str(label).zfill(digits).encode()
                 elif task == "segmentation":
                     _, encoded = cv2.imencode(".png", mask(key, height, width, len(classes)))
                     target = encoded.tobytes()
@@ -109,6 +111,8 @@ def write_shards(
         "id": [str(key) for key in keys],
         "group": [None if key % 5 else f"patient {key}" for key in keys],
     }
+    if version == 2:
+        del names["id"], names["group"]
     parquet.write_table(pa.table(names), out / f"{split}.sources.parquet")
     with (out / "rejected.csv").open("w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([("source", "reason"), *rejected])
@@ -130,6 +134,7 @@ def write_shards(
         rejected=len(rejected),
         made_by={"tool": "by hand", "arguments": {"encode": "keep", "label_column": ["breed"]}},
         files=sums(out),
+        version=version,
     )
     (out / "dataset.json").write_text(manifest.to_json(), encoding="utf-8")
     return out

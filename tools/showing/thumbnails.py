@@ -48,7 +48,7 @@ def draw_thumbnails(
         ThumbnailTask(
             tar=summary.dataset.directory / shards[int(tables.samples["shard"][row])].name,
             row=tables.samples[row],
-            mask=None if tables.masks is None else tables.masks[row],
+            mask=None if tables.masks is None or not tables.labeled[row] else tables.masks[row],
             side_px=side_px,
             classes=len(summary.manifest.classes),
         )
