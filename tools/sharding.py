@@ -16,6 +16,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.errors import DataError, MisuseError
 from pipeline.machine_limits import available_cores
@@ -38,6 +39,7 @@ from tools.images.encoding import Encoding
 from tools.images.encoding_costs import choose, costs_table
 from tools.messages import describe_parts, describe_plan, describe_result, preview
 from tools.pixel_tables.collect import collect_pixels
+from tools.text import plural
 from tools.workers import Workers
 from tools.writing.block_encoding import prepare_worker
 from tools.writing.blocks import BlockSettings
@@ -147,7 +149,7 @@ def _collect_sources(
     if arrays := [part for part in parts if isinstance(part, ArrayPart)]:
         images = sum(part.images for part in arrays)
         with output.progress("reading", images, unit="images") as advance:
-            sources, _ = collect_arrays(arrays, index, folder, advance)
+            sources = _labeled_only(*collect_arrays(arrays, index, folder, advance))
     elif tables := [part for part in parts if isinstance(part, PixelTable)]:
         size_bytes = sum(index.size_bytes(part.table.name) for part in tables)
         with output.progress("reading", size_bytes, unit="MB", scale=10**6) as advance:
@@ -157,6 +159,18 @@ def _collect_sources(
     if config.class_names is None:
         return sources
     return name_classes(sources, read_class_names(index, config.class_names))
+
+
+def _labeled_only(sources: Sources, labeled: NDArray[np.bool_]) -> Sources:
+    """The sources that have a label; without them a split may be all that is left."""
+    if labeled.all():
+        return sources
+    left_out = np.flatnonzero(~labeled)
+    images = plural(len(left_out), "image")
+    note = f"Left out {images} without a label (first: {sources.names[int(left_out[0])]})."
+    kept = sources.take(np.flatnonzero(labeled))
+    is_divided = kept.splits is not None and len(np.unique(kept.splits)) > 1
+    return replace(kept, splits=kept.splits if is_divided else None, notes=(*kept.notes, note))
 
 
 def _choose_encoding(
