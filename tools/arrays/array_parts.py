@@ -10,9 +10,9 @@ from typing import NamedTuple
 from pipeline.errors import DataError, MisuseError
 from tools.arrays.array_files import Refusal
 from tools.arrays.array_names import are_chunks, is_class_list
-from tools.arrays.array_pairs import ImageArray, NamedArray
 from tools.arrays.image_layouts import label_count
 from tools.arrays.image_rows import array_pixels
+from tools.arrays.label_evidence import ImageArray, NamedArray
 from tools.arrays.parts import ArrayPart
 from tools.arrays.row_labels import RowLabels, join_labels, label_text, name_labels
 from tools.arrays.stored_array import StoredArray
@@ -94,6 +94,11 @@ def _part(group: _Group, named: Sequence[NamedArray], config: ShardConfig) -> Ar
     if labels is not None and (classes := _class_list(pairs, named, labels)) is not None:
         labels, source = classes
         notes.append(f"The names of the classes are those of {source}.")
+    if first.layout.axis == 0 and _is_cube(first.images.array.shape):
+        notes.append(
+            f"The samples of {first.images.array.name} are taken along its first axis, and its "
+            f"last axis has the same length."
+        )
     selecting = first.images if first.labels is None else first.labels
     return ArrayPart(
         option=f"--labels {shlex.quote(selecting.array.file)}",
@@ -114,6 +119,11 @@ def _part(group: _Group, named: Sequence[NamedArray], config: ShardConfig) -> Ar
         pixel_range=pixel_range,
         problem=problem or _channel_problem(first, config),
     )
+
+
+def _is_cube(shape: tuple[int, ...]) -> bool:
+    """Whether the samples may as well be along the last axis."""
+    return len(shape) > 2 and shape[0] == shape[-1]
 
 
 def _files_of(pairs: Sequence[ImageArray]) -> tuple[str, ...]:

@@ -180,12 +180,17 @@ def _missing(labels: RowLabels, labeled: NDArray[np.bool_]) -> NDArray[np.int64]
 def _splits_of(parts: Sequence[ArrayPart]) -> NDArray[np.int8]:
     return np.concatenate(
         [
-            np.full(part.images, SPLITS.index(part.split or SPLITS[0]), np.int8)
+            np.full(part.images, SPLITS.index(_split_of(part)), np.int8)
             if part.splits is None
             else part.splits
             for part in parts
         ]
     )
+
+
+def _split_of(part: ArrayPart) -> str:
+    """The split; images that can't validate, without labels, are a test set."""
+    return "test" if part.labels is None else part.split or SPLITS[0]
 
 
 def _names_of(parts: Sequence[ArrayPart]) -> RowNames:

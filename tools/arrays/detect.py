@@ -11,8 +11,9 @@ from dataclasses import replace
 from pipeline.errors import DataError, MisuseError
 from tools.arrays.array_files import Refusal, list_arrays
 from tools.arrays.array_names import matches_option, name_words
-from tools.arrays.array_pairs import NamedArray, pair_arrays
+from tools.arrays.array_pairs import pair_arrays
 from tools.arrays.array_parts import array_parts
+from tools.arrays.label_evidence import NamedArray
 from tools.arrays.parquet_parts import parquet_parts
 from tools.arrays.parts import ArrayPart
 from tools.arrays.seekable_files import SeekableFiles

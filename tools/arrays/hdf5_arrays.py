@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ class Hdf5Array(StoredArray):
 
     def sample(self, axis: int) -> NDArray[Any]:
         count = self.shape[axis]
-        row_bytes = int(np.prod(self.shape, dtype=np.int64)) // max(1, count) * self.dtype.itemsize
+        row_bytes = prod(self.shape) // max(1, count) * self.dtype.itemsize
         with self._opened() as dataset:
             ranges = sampled_ranges(count, row_bytes)
             return np.concatenate([self._slice(dataset, axis, *one).ravel() for one in ranges])
@@ -88,13 +89,17 @@ def _array_of(files: SeekableFiles, path: str, name: str, dataset: Any) -> Store
     import h5py
 
     is_text = h5py.check_string_dtype(dataset.dtype) is not None and dataset.dtype.hasobject
-    is_object = dataset.dtype.hasobject and not is_text
+    problem = ""
+    if dataset.dtype.hasobject and not is_text:
+        problem = "holds values of any length, which are no image and no label"
+    elif dataset.is_virtual or dataset.external:
+        problem = "keeps its values in other files, which aren't read. Copy them into one file"
     return Hdf5Array(
         file=path,
         member=name,
         shape=tuple(map(int, dataset.shape)),
         dtype=np.dtype(np.str_) if is_text else dataset.dtype,
-        problem="holds values of any length, which are no image and no label" if is_object else "",
+        problem=problem,
         files=files,
         is_text=is_text,
     )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from io import BytesIO
+from math import prod
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -27,7 +28,8 @@ _PYTHON_OBJECTS = (
     "holds Python objects, which may run any program when they are loaded. Save it as an array of "
     "numbers or texts: numpy.save(path, array.astype(str)), or the type that fits"
 )
-_UNREADABLE = (OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile, NotImplementedError)
+# NotImplementedError is a RuntimeError.
+_UNREADABLE = (OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile, RuntimeError)
 
 
 class Header(NamedTuple):
@@ -55,7 +57,7 @@ class NpyArray(StoredArray):
             raise DataError(f"{self.name} can't be read: {error}.") from error
 
     def sample(self, axis: int) -> NDArray[Any]:
-        values, itemsize = int(np.prod(self.shape, dtype=np.int64)), self.dtype.itemsize
+        values, itemsize = prod(self.shape), self.dtype.itemsize
         # Pieces of pages, so that a place costs one read.
         per_piece = max(1, min(values, 2**14 // itemsize))
         kept, position = [], 0
@@ -86,7 +88,7 @@ class NpyArray(StoredArray):
         *rest, count = self._stored_shape
         step = rows_in_block(self._stored_shape, self.dtype.itemsize, -1)
         with _seekable(stream, self.header.offset, folder) as (file, offset):
-            pieces = int(np.prod(rest, dtype=np.int64))
+            pieces = prod(rest)
             for first in range(0, count, step):
                 width = min(step, count - first)
                 block = np.empty((pieces, width), self.dtype)
@@ -106,7 +108,7 @@ class NpyArray(StoredArray):
         return self.shape[::-1] if self.header.fortran else self.shape
 
     def _read(self, stream: IO[bytes], shape: tuple[int, ...]) -> bytes:
-        size_bytes = int(np.prod(shape, dtype=np.int64)) * self.dtype.itemsize
+        size_bytes = prod(shape) * self.dtype.itemsize
         data = stream.read(size_bytes)
         if len(data) < size_bytes:
             raise EOFError("it is cut off; download it again")
@@ -145,7 +147,7 @@ def _array_of(path: str, member: str, open: Open, size_bytes: int) -> StoredArra
         place = f" ({member})" if member else ""
         raise UnreadableArrayError(f"the header{place} of the array is damaged: {error}") from error
     problem = _PYTHON_OBJECTS if header.dtype.hasobject else ""
-    count = int(np.prod(header.shape, dtype=np.int64))
+    count = prod(header.shape)
     if not problem and size_bytes < header.offset + count * header.dtype.itemsize:
         problem = (
             f"is cut off: it has {size_bytes:,} bytes, and {header.dtype} of shape {header.shape} "
@@ -176,6 +178,8 @@ def read_npy_header(stream: IO[bytes]) -> Header:
         npy_format.read_array_header_1_0 if length_bytes == 2 else npy_format.read_array_header_2_0
     )
     shape, fortran, dtype = read(BytesIO(length + text))
+    if any(length < 0 for length in shape):
+        raise ValueError(f"its shape is {shape}")
     offset = len(magic) + len(length) + len(text)
     return Header(tuple(map(int, shape)), dtype, bool(fortran) and len(shape) > 1, offset)
 

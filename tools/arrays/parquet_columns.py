@@ -36,6 +36,7 @@ class ParquetRoles:
     """The names of columns.
 
     Args:
+        images: the columns of image files, or of lists of pixels, if there are several.
         encoded: the column of image files, or "".
         pixel_list: the column of lists of pixels, or "".
         pixels: the columns of one pixel each, in order.
@@ -44,6 +45,7 @@ class ParquetRoles:
         class_names: the names of the classes of each column that the file has names for.
     """
 
+    images: tuple[str, ...] = ()
     encoded: str = ""
     pixel_list: str = ""
     pixels: tuple[str, ...] = ()
@@ -58,22 +60,26 @@ class ParquetRoles:
         return self.encoded, self.pixel_list, self.pixels, self.ids
 
 
-def find_roles(schema: pa.Schema, head: pa.Table) -> ParquetRoles | None:
+def find_roles(schema: pa.Schema, head: pa.Table, image: str | None = None) -> ParquetRoles | None:
     """The roles of the columns; None if none has images. `head` are the first rows of all columns
-    but those of single pixels."""
+    but those of single pixels; `image` is the column that --image-column names."""
     names = _class_names(schema)
     encoded = [name for name in head.column_names if _is_encoded(head, name)]
     lists = [name for name in head.column_names if not encoded and _is_pixel_list(schema, name)]
     pixels = () if encoded or lists else pixel_columns(schema)
     if len(encoded) + len(lists) == 0 and not pixels:
         return None
+    images = [name for name in (*encoded, *lists) if image in (None, name)]
+    if not images and not pixels:
+        return None
     rest = [name for name in head.column_names if name not in (*encoded, *lists, *pixels)]
     split = next((name for name in rest if _is_split(head, name)), "")
     ids = next((name for name in rest if _is_id(head, name)), "")
     plain = [n for n in rest if n not in (split, ids) and _may_be_label(schema.field(n).type, n)]
     return ParquetRoles(
-        encoded=encoded[0] if encoded else "",
-        pixel_list=lists[0] if lists else "",
+        images=tuple(images),
+        encoded=images[0] if encoded else "",
+        pixel_list=images[0] if lists else "",
         pixels=tuple(pixels),
         candidates=tuple(_most_certain(plain, [name for name, _ in names])),
         ids=ids,

@@ -11,14 +11,9 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DataError, MisuseError
 from tools.arrays.array_names import LABEL_WORDS
+from tools.arrays.label_reading import read_row_labels
 from tools.arrays.parquet_rows import read_column
-from tools.arrays.row_labels import (
-    RowLabels,
-    name_labels,
-    read_row_labels,
-    say_the_same,
-    spread_labels,
-)
+from tools.arrays.row_labels import RowLabels, name_labels, say_the_same, spread_labels
 from tools.arrays.seekable_files import SeekableFiles
 from tools.config import ShardConfig
 from tools.download.name_patterns import words_of

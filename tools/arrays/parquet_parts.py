@@ -4,30 +4,24 @@ import re
 import shlex
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
-from math import prod
 
 import click
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError, MisuseError
 from tools.arrays.array_files import PARQUET_SUFFIXES, Refusal, array_paths
 from tools.arrays.array_names import name_words
-from tools.arrays.image_layouts import ImageLayout, image_layouts
 from tools.arrays.image_rows import ImageRows, PixelRows
-from tools.arrays.parquet_columns import ParquetRoles, find_roles, pixel_columns
 from tools.arrays.parquet_labels import ChosenLabels, choose_labels
-from tools.arrays.parquet_rows import (
-    ParquetColumns,
-    ParquetEncoded,
-    ParquetLists,
-    common_dtype,
-    list_shape,
-    open_parquet,
-    read_column,
+from tools.arrays.parquet_rows import read_column
+from tools.arrays.parquet_tables import (
+    ParquetTable,
+    column_problem,
+    open_table,
+    rows_of,
+    size_problem,
 )
 from tools.arrays.parts import ArrayPart
 from tools.arrays.seekable_files import SeekableFiles
@@ -43,23 +37,9 @@ from tools.images.pixel_range import (
 )
 from tools.text import natural_key, plural
 
-_HEAD_ROWS = 32
 # What writers add to the names of pieces: "-00000-of-00002-5a2d3f8e1b9c7d60".
 _PIECE = re.compile(r"[-_.](?=[0-9a-f]*\d)[0-9a-f]{8,}.*$|[-_]of[-_]\d+.*$")
 _COUNTED = re.compile(r"[-_](\d+)[-_]of[-_](\d+)")
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Table:
-    """A parquet file of images. `shape` is that of an image and `layout` how its pixels lie; None
-    for encoded images and where the size isn't known."""
-
-    path: str
-    count: int
-    schema: pa.Schema
-    roles: ParquetRoles
-    layout: ImageLayout | None
-    row_shape: tuple[int, ...]
 
 
 def parquet_parts(
@@ -69,11 +49,11 @@ def parquet_parts(
     tables, refused = [], []
     for path in array_paths(files.index, PARQUET_SUFFIXES):
         try:
-            if (table := _open(files, path, config)) is not None:
+            if (table := open_table(files, path, config)) is not None:
                 tables.append(table)
         except DataError as error:
             refused.append(Refusal(path, error.message.removeprefix(f"{path} ").rstrip(".")))
-    alike: dict[tuple[object, ...], list[_Table]] = defaultdict(list)
+    alike: dict[tuple[object, ...], list[ParquetTable]] = defaultdict(list)
     for table in sorted(tables, key=lambda one: natural_key(one.path)):
         words = name_words(_plain_name(table.path))
         shape = None if table.layout is None else table.layout.shape
@@ -81,42 +61,8 @@ def parquet_parts(
     return [_part(files, group, key, config) for key, group in alike.items()], refused
 
 
-def _open(files: SeekableFiles, path: str, config: ShardConfig) -> _Table | None:
-    """The table; None if it has no images or no rows."""
-    with open_parquet(files, path) as file:
-        schema, count = file.schema_arrow, file.metadata.num_rows
-        pixels = set(pixel_columns(schema))
-        plain = [name for name in schema.names if name not in pixels]
-        if not count:
-            return None
-        head = pa.table({})
-        if plain:
-            batches = file.iter_batches(batch_size=_HEAD_ROWS, columns=plain, use_threads=False)
-            head = pa.Table.from_batches([next(batches)])
-    roles = find_roles(schema, head)
-    if roles is None:
-        return None
-    row_shape: tuple[int, ...] = (len(roles.pixels),)
-    if roles.pixel_list:
-        cells = [cell for cell in head[roles.pixel_list].to_pylist() if cell]
-        row_shape = list_shape(cells[0]) if cells else (0,)
-    planar = config.pixel_layout == "planar"
-    layouts = image_layouts((count, *row_shape), config.pixel_size, planar=planar)
-    layout = None if roles.encoded else next((one for one in layouts if one.axis == 0), None)
-    if roles.pixel_list and layout is None and not _is_large(row_shape):
-        return None
-    return _Table(
-        path=path, count=count, schema=schema, roles=roles, layout=layout, row_shape=row_shape
-    )
-
-
-def _is_large(row_shape: tuple[int, ...]) -> bool:
-    """Whether a list has too many values for a few measurements."""
-    return prod(row_shape) >= 1024
-
-
 def _part(
-    files: SeekableFiles, tables: list[_Table], key: tuple[object, ...], config: ShardConfig
+    files: SeekableFiles, tables: list[ParquetTable], key: tuple[object, ...], config: ShardConfig
 ) -> ArrayPart:
     first, paths = tables[0], [table.path for table in tables]
     roles = first.roles
@@ -124,8 +70,13 @@ def _part(
     if config.label_column:
         candidates = [name for name in config.label_column if name in first.schema.names]
     chosen = choose_labels(files, paths, candidates, dict(roles.class_names), config)
-    rows = [_rows(files, table) for table in tables]
-    problem = _size_problem(first, config) or _missing_piece(paths) or chosen.problem
+    rows = [rows_of(files, table) for table in tables]
+    problem = (
+        column_problem(first)
+        or size_problem(first, config)
+        or _missing_piece(paths)
+        or chosen.problem
+    )
     pixel_range = None
     if problem is None:
         pixel_range, problem = _range_of(rows, first, config)
@@ -150,39 +101,8 @@ def _part(
     )
 
 
-def _rows(files: SeekableFiles, table: _Table) -> ImageRows | None:
-    roles, path = table.roles, table.path
-    if roles.encoded:
-        return ParquetEncoded(
-            name=path, count=table.count, files=files, path=path, column=roles.encoded
-        )
-    if table.layout is None:
-        return None
-    if roles.pixel_list:
-        return ParquetLists(
-            name=path,
-            count=table.count,
-            shape=table.layout.shape,
-            files=files,
-            path=path,
-            column=roles.pixel_list,
-            layout=table.layout,
-            row_shape=table.row_shape,
-        )
-    return ParquetColumns(
-        name=path,
-        count=table.count,
-        shape=table.layout.shape,
-        files=files,
-        path=path,
-        columns=roles.pixels,
-        layout=table.layout,
-        dtype=common_dtype(table.schema, roles),
-    )
-
-
 def _range_of(
-    rows: Sequence[ImageRows | None], first: _Table, config: ShardConfig
+    rows: Sequence[ImageRows | None], first: ParquetTable, config: ShardConfig
 ) -> tuple[PixelRange | None, click.ClickException | None]:
     pixels = [row for row in rows if isinstance(row, PixelRows)]
     if not pixels:
@@ -195,17 +115,6 @@ def _range_of(
         return None, MisuseError(f"{first.path}: {error.message}")
     except DataError as error:
         return None, error
-
-
-def _size_problem(table: _Table, config: ShardConfig) -> MisuseError | None:
-    if table.roles.encoded or table.layout is not None:
-        return None
-    given = config.pixel_size is not None
-    why = "not those of --pixel-size" if given else "no square image, gray or RGB"
-    return MisuseError(
-        f"{table.path}: a row has {plural(prod(table.row_shape), 'value')}, {why}. Pass "
-        f"--pixel-size HEIGHT WIDTH."
-    )
 
 
 def _missing_piece(paths: Sequence[str]) -> DataError | None:
@@ -248,7 +157,7 @@ def _plain_name(path: str) -> str:
     return folder + slash + _PIECE.sub("", name.rpartition(".")[0]) + ".parquet"
 
 
-def _about(tables: Sequence[_Table], chosen: ChosenLabels) -> str:
+def _about(tables: Sequence[ParquetTable], chosen: ChosenLabels) -> str:
     first, count = tables[0], sum(table.count for table in tables)
     more = f" and {plural(len(tables) - 1, 'more file')} like it" if len(tables) > 1 else ""
     roles = first.roles

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ class StoredArray(ABC):
 def rows_in_block(shape: tuple[int, ...], itemsize: int, axis: int) -> int:
     """Rows along `axis` that fit in BLOCK_BYTES, at least 1."""
     count = max(1, shape[axis])
-    row_bytes = int(np.prod(shape, dtype=np.int64)) // count * itemsize
+    row_bytes = prod(shape) // count * itemsize
     return max(1, min(count, BLOCK_BYTES // max(1, row_bytes)))
 
 
