@@ -7,10 +7,14 @@ import numpy as np
 
 from tools.download.archives import Member, members
 from tools.download.image_files import ENTRY_DTYPE, Entries
+from tools.download.json_tables import JSON_SUFFIXES
 from tools.download.name_index import IMAGE_SUFFIXES, Names, PathTable, name_of, suffix_of
 from tools.download.storage import SkippedFile, Storage
+from tools.download.workbooks import OTHER_SPREADSHEETS, WORKBOOK_SUFFIXES
 
-TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".json"})
+TABLE_SUFFIXES = (
+    frozenset({".csv", ".tsv", ".txt", *OTHER_SPREADSHEETS}) | JSON_SUFFIXES | WORKBOOK_SUFFIXES
+)
 # Commands that unpack archives which can't be read in place.
 _UNPACK_COMMANDS = {
     ".7z": "7z x {name}",
