@@ -149,6 +149,12 @@ class ShardConfig(Options):
         "decode",
         "Check of images that are stored unchanged: decode each one, or read only its header.",
     )
+    zip_encoding: str | None = setting(
+        None,
+        "Encoding of names in zips that are not UTF-8, such as gb18030, cp932 or cp1251.  "
+        "[default: the one in which the tables have the names]",
+        metavar="NAME",
+    )
     follow_links: bool = setting(False, "Follow links that point out of --src.")
     workers: int | None = setting(
         None, "Number of encoding processes.  [default: one per core]", COUNT, section="Work"
@@ -174,6 +180,15 @@ class ShardConfig(Options):
             raise MisuseError(f"--pixel-range {low:g} {high:g}: the first must be the smaller one.")
         if self.val == 1:
             raise MisuseError("--val 1 leaves no image to train on: pass a fraction below 1.")
+
+        if self.zip_encoding is not None:
+            try:
+                "a".encode(self.zip_encoding)
+            except LookupError as error:
+                raise MisuseError(
+                    f"--zip-encoding {self.zip_encoding}: Python has no such encoding. Pass one "
+                    f"such as gb18030, cp932, cp949, big5, cp1251, cp1252 or cp437."
+                ) from error
 
     @property
     def encoding(self) -> Encoding:

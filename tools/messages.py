@@ -13,6 +13,7 @@ from tools.download.mask_classes import find_colors_table
 from tools.download.mask_pairs import MaskFiles
 from tools.download.pixel_table import PixelTable
 from tools.download.sources import Sources
+from tools.download.unreadable_formats import describe_unreadable
 from tools.readings.detect import Detection
 from tools.text import join_names, plural
 from tools.writing.dataset_stats import DatasetStats
@@ -27,6 +28,16 @@ _ENCODINGS = {
     "png": "; all images are converted to PNG",
 }
 _PREVIEWED_SOURCES = 3
+
+
+def describe_index(index: FileIndex) -> Iterator[str]:
+    """Sentences about what the files' names were taken for, and what was left out."""
+    yield from index.notes
+    count, first = index.left_out
+    if count:
+        left_out = plural(count, "file or folder of other programs")
+        yield f"Left out {left_out} (first: {first})."
+    yield from describe_unreadable(index.unreadable)
 
 
 def describe_parts(detection: Detection, index: FileIndex, config: ShardConfig) -> str:

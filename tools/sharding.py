@@ -31,7 +31,7 @@ from tools.download.pixel_table import PixelTable
 from tools.download.sources import Sources
 from tools.images.encoding import Encoding
 from tools.images.encoding_costs import choose, costs_table
-from tools.messages import describe_parts, describe_plan, describe_result, preview
+from tools.messages import describe_index, describe_parts, describe_plan, describe_result, preview
 from tools.pixel_tables.collect import collect_pixels
 from tools.readings.detect import Detection, collect, detect
 from tools.workers import Workers
@@ -70,8 +70,14 @@ def _make_shards(config: ShardConfig, output: Output) -> Manifest | None:
     store = Store(config.out)
     skip = [] if store.local is None else [store.local]
     index = index_files(
-        config.src, images=config.images, follow_links=config.follow_links, skip=skip
+        config.src,
+        images=config.images,
+        follow_links=config.follow_links,
+        skip=skip,
+        zip_encoding=config.zip_encoding,
     )
+    for sentence in describe_index(index):
+        output.print(sentence)
     detection = detect(index, config)
     output.print(describe_parts(detection, index, config))
     with (

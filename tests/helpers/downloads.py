@@ -25,7 +25,7 @@ def download(folder: Path, files: Mapping[str, str | bytes]) -> Path:
 def collect(folder: Path, **arguments: Any) -> Sources:
     """The sources of the folder with these options."""
     config = ShardConfig(src=str(folder), out=str(folder / "out"), **arguments)
-    index = index_files(str(folder), images=config.images)
+    index = index_files(str(folder), images=config.images, zip_encoding=config.zip_encoding)
     parts = find_parts(index, config)
     return collect_files(parts, index)  # type: ignore[arg-type]
 

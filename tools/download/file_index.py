@@ -6,7 +6,7 @@ Tables name images by text, which is looked up in the index and never reaches th
 import hashlib
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -20,7 +20,7 @@ from tools.download.copies import Copies, find_copies
 from tools.download.image_files import ENTRY_DTYPE, Entries, ImageFiles, open_file, read_file
 from tools.download.listing import Listing
 from tools.download.name_index import NameIndex, Names, PathTable, suffix_of
-from tools.download.storage import SkippedFile, Storage
+from tools.download.storage import LeftOut, SkippedFile, Storage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,10 @@ class FileIndex:
         others: paths of all other files, sorted; `other_entries` locate their bytes.
         empty: tables of 0 bytes.
         skipped: files that are not read, and why.
+        left_out: the number of files and folders that a system or a viewer made, and the first.
+        unreadable: the number of files by the suffix of an image format that is not read, see
+            ``describe_unreadable``; they are also in `others`.
+        notes: sentences about what was guessed.
         within: folder that the sources are restricted to; "" for all folders.
     """
 
@@ -45,6 +49,9 @@ class FileIndex:
     other_entries: Entries
     empty: tuple[str, ...] = ()
     skipped: tuple[SkippedFile, ...] = ()
+    left_out: tuple[int, str] = (0, "")
+    unreadable: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     within: str = ""
 
     @cached_property
@@ -173,15 +180,22 @@ def ancestors(path: str) -> list[str]:
 
 
 def index_files(
-    src: str, *, images: str | None = None, follow_links: bool = False, skip: Collection[Path] = ()
+    src: str,
+    *,
+    images: str | None = None,
+    follow_links: bool = False,
+    skip: Collection[Path] = (),
+    zip_encoding: str | None = None,
 ) -> FileIndex:
     """Index the folder, zip or URL `src`.
 
     Ignores hidden files, ``__MACOSX``, shard directories and the folders `skip`. `images` is the
-    folder that the sources are restricted to. Raises ``DataError`` if a file can't be read,
-    ``MisuseError`` if `src` or `images` does not exist.
+    folder that the sources are restricted to, `zip_encoding` the encoding of names in zips that are
+    not UTF-8. Raises ``DataError`` if a file can't be read, ``MisuseError`` if `src` or `images`
+    does not exist or the encoding of names is not clear.
     """
     listing = Listing()
+    within = "" if images is None else plain_path(images)
     try:
         storage, files = _list_files(src, follow_links, skip)
         for file in files:
@@ -189,13 +203,15 @@ def index_files(
     except OSError as error:
         name = error.filename or src
         raise DataError(f"{name} can't be read: {error.strerror or error}.") from error
-    index = _make_index(storage, listing, "" if images is None else plain_path(images))
+    index = _make_index(storage, listing, within, listing.finish(storage, within, zip_encoding))
     if index.within and not index.numbers:
         raise MisuseError(f"--images {images}: {src} has no such folder with images.")
     return index
 
 
-def _make_index(storage: Storage, listing: Listing, within: str) -> FileIndex:
+def _make_index(
+    storage: Storage, listing: Listing, within: str, notes: tuple[str, ...]
+) -> FileIndex:
     images, entries = listing.images.sorted(listing.archives)
     tables, table_entries = listing.tables.sorted(listing.archives)
     others, other_entries = listing.others.sorted(listing.archives)
@@ -210,13 +226,16 @@ def _make_index(storage: Storage, listing: Listing, within: str) -> FileIndex:
         other_entries=other_entries,
         empty=tuple(tables[n] for n in empty.tolist()),
         skipped=tuple(listing.skipped),
+        left_out=(len(listing.left_out), next(iter(listing.left_out), "")),
+        unreadable=dict(listing.unreadable),
+        notes=notes,
         within=within,
     )
 
 
 def _list_files(
     src: str, follow_links: bool, skip: Collection[Path]
-) -> tuple[Storage, Iterable[tuple[str, int, int] | SkippedFile]]:
+) -> tuple[Storage, Iterable[tuple[str, int, int] | SkippedFile | LeftOut]]:
     """The storage of `src` and (path, size in bytes, version) of its files."""
     storage = Storage(src)
     if suffix_of(src) == ".zip" and not (storage.local and storage.local.is_dir()):

@@ -8,6 +8,7 @@ from tools.download.file_index import FileIndex
 from tools.download.image_names import find_ambiguous_cell
 from tools.download.name_index import name_of
 from tools.download.tables import Table
+from tools.download.unreadable_formats import describe_unreadable
 from tools.readings.open_tables import OpenedTables
 from tools.text import join_names, plural
 
@@ -53,6 +54,7 @@ def _nothing(index: FileIndex) -> DataError:
         f"{index.storage.url} contains no images and no CSV "
         f"({plural(len(index.others), 'other file')}). Pass the folder of the download as --src."
         + (f" Skipped:{skipped}" if skipped else "")
+        + "".join(f"\n  {sentence}" for sentence in describe_unreadable(index.unreadable))
     )
 
 

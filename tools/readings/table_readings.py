@@ -131,7 +131,10 @@ def _label_reading(
         agrees_with_folders=equals_folders(labels, folders),
         maps_to_folders=maps_to_folders(labels, folders),
         names_classes=len(labels.values) == len(family.images),
-        notes=tuple(_notes(family, choice, columns, chosen.note)),
+        notes=(
+            *_notes(family, choice, columns, chosen.note),
+            *_table_notes(family, [column.index for column in columns]),
+        ),
     )
 
 
@@ -170,7 +173,7 @@ def _run_reading(index: FileIndex, family: Family, config: ShardConfig, runs: Co
         task="segmentation",
         images=sorted_numbers(family.images),
         is_asked_for=_is_asked_for(family, [runs]),
-        notes=(note,) if note else (),
+        notes=(*([note] if note else []), *_table_notes(family, [runs.index])),
     )
 
 
@@ -205,6 +208,15 @@ def _notes(family: Family, choice: LabelChoice, columns: Sequence[Column], note:
         same = " and ".join(map(repr, choice.equivalent[:3]))
         notes.append(f"Column {same} says the same as {names}.")
     return [*notes, *([note] if note else [])]
+
+
+def _table_notes(family: Family, columns: Sequence[int]) -> list[str]:
+    """What was assumed about the text of the tables and of the columns in use."""
+    notes = [note for named in family.tables for note in named.table.notes]
+    for column in (*family.first.names.columns, *columns):
+        for named in family.tables:
+            notes += named.table.notes_of(family.column_of(named, column))
+    return list(dict.fromkeys(notes))
 
 
 def _table_words(family: Family) -> tuple[str, ...]:
@@ -279,7 +291,7 @@ def _mask_reading(index: FileIndex, family: Family, config: ShardConfig) -> Read
         images=sorted_numbers(family.images),
         is_asked_for=True,
         masks=frozenset(masks.tolist()),
-        notes=(meaning.note,) if meaning.note else (),
+        notes=(*([meaning.note] if meaning.note else []), *_table_notes(family, [])),
     )
 
 
