@@ -110,7 +110,7 @@ class Listing:
     def finish(self, storage: Storage, within: str, zip_encoding: str | None) -> tuple[str, ...]:
         """Decide about thumbnails and about names that are not decoded, once all files are added;
         returns sentences about what was guessed. Raises ``MisuseError``."""
-        wanted = not self.images.paths or _THUMBNAILS in within.lower().split("/")
+        wanted = _THUMBNAILS in within.lower().split("/") or not self._are_copies()
         for path, row in self._thumbnails:
             if wanted:
                 self._add_kind(path, row)
@@ -123,6 +123,14 @@ class Listing:
             for note in self._decode(storage, zip_path, zip_encoding)
         )
 
+    def _are_copies(self) -> bool:
+        """Whether the thumbnails are few beside the other images, or have their names."""
+        names = [PurePosixPath(path).stem for path, _ in self._thumbnails if _is_image(path)]
+        if len(names) <= len(self.images.paths):
+            return bool(self.images.paths)
+        others = {PurePosixPath(path).stem for path in self.images.paths}
+        return 2 * sum(name in others for name in names) > len(names)
+
     def _decode(self, storage: Storage, zip_path: str, stated: str | None) -> Iterator[str]:
         """Decode the names in a zip; yields a sentence if their encoding was guessed."""
         start = zip_path + "/"
@@ -133,7 +141,7 @@ class Listing:
         )
         if names := [*images, *tables]:
             text = "" if stated else self._tables_text(storage)
-            chosen = choose_encoding(storage.where(zip_path), names, text, stated)
+            chosen = choose_encoding(zip_path, names, text, stated)
             encoding = chosen.encoding
             if chosen.note:
                 yield chosen.note
@@ -156,6 +164,8 @@ class Listing:
         """The first part of each table that is text."""
         texts, left = [], _ALL_TABLES_BYTES
         for path, row in self.tables.items():
+            if left <= 0:
+                break
             try:
                 with open_file(storage, path, row, self.archives) as file:
                     start = file.read(min(left, _TABLE_BYTES))
@@ -174,14 +184,15 @@ class Listing:
             self.left_out[file.path] = None
 
     def _add_file(self, path: str, row: tuple[int, ...]) -> None:
-        if _THUMBNAILS in path.lower().split("/")[:-1]:
+        lower = path.lower()
+        if _THUMBNAILS in lower and _THUMBNAILS in lower.split("/")[:-1]:
             self._thumbnails.append((path, row))
         else:
             self._add_kind(path, row)
 
     def _add_kind(self, path: str, row: tuple[int, ...]) -> None:
         suffix = suffix_of(path)
-        if suffix in IMAGE_SUFFIXES:
+        if _is_image(path):
             self.images.add(path, row)
             return
         if suffix in TABLE_SUFFIXES:
@@ -207,3 +218,7 @@ class Listing:
             version,
             member.crc32,
         )
+
+
+def _is_image(path: str) -> bool:
+    return suffix_of(path) in IMAGE_SUFFIXES

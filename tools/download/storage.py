@@ -4,7 +4,7 @@ import os
 import zlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -35,15 +35,19 @@ _SYSTEM_PREFIXES = (".trash", "._")
 
 def find_left_out(path: str) -> LeftOut | None:
     """The first folder or file in a path that is hidden, ``__MACOSX`` or made by a system."""
-    end = -1
-    for name in path.split("/"):
-        end += 1 + len(name)
-        lower = name.lower()
-        if lower in _SYSTEM_NAMES or lower.startswith(_SYSTEM_PREFIXES):
-            return LeftOut(path[:end], counted=True)
-        if name == "__MACOSX" or (name.startswith(".") and name not in (".", "..")):
-            return LeftOut(path[:end], counted=False)
+    folder, _, name = path.rpartition("/")
+    if folder and (left_out := _find_folder(folder)) is not None:
+        return left_out
+    lower = name.lower()
+    if lower in _SYSTEM_NAMES or lower.startswith(_SYSTEM_PREFIXES):
+        return LeftOut(path, counted=True)
+    if name == "__MACOSX" or (name.startswith(".") and name not in (".", "..")):
+        return LeftOut(path, counted=False)
     return None
+
+
+# The files of a folder come one after another.
+_find_folder = lru_cache(maxsize=1024)(find_left_out)
 
 
 @dataclass(frozen=True)

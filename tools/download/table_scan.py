@@ -1,6 +1,6 @@
 """One pass over a table: a sample, the number of rows, and how each column writes its numbers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import chain, islice
 from typing import IO, Protocol
@@ -54,30 +54,29 @@ class TableScan:
         """Whether the table is narrow enough for a pass over all rows."""
         return self._width <= MAX_SAMPLED_COLUMNS
 
-    @cached_property
-    def head(self) -> tuple[Row, ...]:
-        """The first rows as they are read."""
-        return tuple(self._read(row, self._head_styles) for row in self._head)
+    def head(self, plain: Container[int] = ()) -> tuple[Row, ...]:
+        """The first rows as they are read, the columns `plain` as they are written."""
+        return _read(self._head, self._head_styles, plain)
 
-    @cached_property
-    def sample(self) -> tuple[Row, ...]:
-        """The sampled rows as they are read."""
-        return tuple(self._read(row, self._styles) for row in self._counted.rows)
+    def sample(self, plain: Container[int] = ()) -> tuple[Row, ...]:
+        """The sampled rows as they are read, the columns `plain` as they are written."""
+        return _read(self._counted.rows, self._styles, plain)
 
     @property
     def row_count(self) -> int | None:
         """The number of data rows, None if the table is too wide."""
         return self._counted.row_count
 
-    def read_rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield (line, cells) of each data row as it is read."""
+    def read_rows(self, plain: Container[int] = ()) -> Iterator[tuple[int, list[str]]]:
+        """Yield (line, cells) of each data row as it is read, the columns `plain` as they are
+        written."""
         styles = self._head_styles
         for number, (line, cells) in enumerate(self._data_rows()):
             if number == HEAD_ROWS:
                 styles = self._styles
             row = [cell.strip() for cell in cells]
             for column, style in styles.items():
-                if column < len(row):
+                if column < len(row) and column not in plain:
                     row[column] = style.read(row[column])
             yield line, row
 
@@ -119,11 +118,17 @@ class TableScan:
     def _data_rows(self) -> Iterator[tuple[int, list[str]]]:
         return islice(self.source.rows(), self._skipped_rows, None)
 
-    @staticmethod
-    def _read(row: Row, styles: dict[int, NumberStyle]) -> Row:
-        if not styles:
-            return row
-        return tuple(styles[n].read(cell) if n in styles else cell for n, cell in enumerate(row))
+
+def _read(
+    rows: Sequence[Row], styles: Mapping[int, NumberStyle], plain: Container[int]
+) -> tuple[Row, ...]:
+    styles = {column: style for column, style in styles.items() if column not in plain}
+    if not styles:
+        return tuple(rows)
+    return tuple(
+        tuple(styles[n].read(cell) if n in styles else cell for n, cell in enumerate(row))
+        for row in rows
+    )
 
 
 def _cells_of(rows: Sequence[Row], column: int) -> Iterator[str]:

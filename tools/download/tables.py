@@ -1,7 +1,7 @@
 """Tables of a download, read as text, since type inference destroys "NA", "001" and "1e10"."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from typing import IO
@@ -30,7 +30,8 @@ class Table:
 
     Without a header the columns are called "1", "2", ...; columns that the header leaves without
     a name are called "Unnamed: 0" and so on, as pandas does. `head` are the first HEAD_ROWS data
-    rows. `header_lines` is the number of lines above the first data row in what `open` gives.
+    rows. `header_lines` is the number of lines above the first data row in what `open` gives. The
+    numbers of the columns `plain` are read as they are written, see ``as_written``.
     """
 
     scan: TableScan
@@ -38,6 +39,7 @@ class Table:
     columns: tuple[str, ...]
     head: tuple[Row, ...]
     header_lines: int
+    plain: frozenset[int] = frozenset()
 
     @property
     def name(self) -> str:
@@ -61,14 +63,20 @@ class Table:
 
     def notes_of(self, column: int) -> tuple[str, ...]:
         """Sentences about what was assumed to read a column."""
-        note = self.scan.style_note(column)
+        note = "" if column in self.plain else self.scan.style_note(column)
         return (f"{self.name}: column {self.columns[column]!r} {note}",) if note else ()
 
     @cached_property
     def sample(self) -> tuple[Row, ...]:
         """Up to 20,000 data rows spread evenly over the table, the head of a wide table. Raises
         ``DataError``."""
-        return self.scan.sample if self.scan.is_counted else self.head
+        return self.scan.sample(self.plain) if self.scan.is_counted else self.head
+
+    def as_written(self, *columns: int) -> "Table":
+        """A copy that leaves the numbers of these columns as they are written: "1.0" stays "1.0",
+        as where another table of the download has 1.5 in this column."""
+        plain = self.plain | {*columns}
+        return replace(self, plain=plain, head=self.scan.head(plain)[: len(self.head)])
 
     @property
     def row_count(self) -> int | None:
@@ -113,7 +121,7 @@ class Table:
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Yield (line, cells) of each data row that is not blank; the line is that of the file from
         1, the row of a sheet, or the number of an object of JSON. Raises ``DataError``."""
-        return self.scan.read_rows()
+        return self.scan.read_rows(self.plain)
 
 
 def open_table(name: str, open: Open, *, is_header: IsHeader) -> Table | None:
@@ -165,6 +173,6 @@ def _make_table(source: Source, is_header: IsHeader, preamble: Preamble) -> Tabl
         scan=scan,
         header=header.stated,
         columns=header.columns,
-        head=scan.head,
+        head=scan.head(),
         header_lines=max(1, numbered[0][0]) if header.rows else preamble.lines,
     )

@@ -214,6 +214,11 @@ def test_thumbnails_that_are_the_only_images_count(tmp_path: Path) -> None:
     download(tmp_path, {"2.png": b"x"})
     assert index_files(str(tmp_path)).left_out == (1, "Thumbnails")
     assert [*index_files(str(tmp_path), images="Thumbnails").numbers] == [1]
+    # More thumbnails than other images: those that have their names are copies in two sizes.
+    download(tmp_path, {"Thumbnails/64/2.png": b"x", "Thumbnails/32/2.png": b"x"})
+    assert list(index_files(str(tmp_path)).images) == ["2.png"]
+    (tmp_path / "2.png").rename(tmp_path / "cover.png")
+    assert len(index_files(str(tmp_path)).images) == 4
 
 
 def test_formats_that_are_not_read_are_counted_with_advice(tmp_path: Path) -> None:

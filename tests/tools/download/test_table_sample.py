@@ -88,6 +88,14 @@ def test_columns_that_change_below_the_head() -> None:
     assert "(2,5)" in mixed.notes_of(2)[0]
 
 
+def test_a_column_as_it_is_written() -> None:
+    table = table_of("id;a;b\n" + "".join(f"{n};{n}.0;{n},5\n" for n in range(3000)))
+    written = table.as_written(1)
+    assert rows_of(written)[2999] == ["2999", "2999.0", "2999.5"]
+    assert written.head[1] == written.sample[1] == ("1", "1.0", "1.5")
+    assert not written.notes_of(1) and written.notes_of(2) and table.head[1] == ("1", "1", "1.5")
+
+
 def test_filled_columns() -> None:
     table = table_of(",id,label,,\n0,1,a,,\n1,2,b,,x\n")
     assert table.filled_columns == (0, 1, 2, 4)
