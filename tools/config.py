@@ -10,6 +10,7 @@ from pipeline.options import COUNT, FRACTION, POSITIVE, Bounds, Options, setting
 from pipeline.storage.manifest import TARGET_COMPONENTS
 from tools.download.name_patterns import split_word
 from tools.images.encoding import Encoding
+from tools.images.pixel_range import given_range
 
 # Options that change where the shards go or how fast they are made, but not their bytes.
 _RUN_OPTIONS = ("src", "out", "workers", "engine", "max_rejected", "dry_run")
@@ -60,6 +61,12 @@ class ShardConfig(Options):
         "Separator of multiple labels in a cell; classification uses the first.",
         metavar="TEXT",
     )
+    uncertain: Literal["0", "1"] | None = setting(
+        None, "Meaning of -1 in columns of 1, 0 and -1: whether the image has the label."
+    )
+    blank: Literal["0", "1"] | None = setting(
+        None, "Meaning of an empty cell in columns of 1 and 0: whether the image has the label."
+    )
     class_names: str | None = setting(
         None,
         "File under --src with the class names in order: a CSV of label and name, a JSON, or lines "
@@ -97,7 +104,7 @@ class ShardConfig(Options):
     )
     pixel_range: tuple[float, float] | None = setting(
         None,
-        "Values of black and of white in arrays of pixels that are not integers from 0 to 255.  "
+        "Values of black and of white in pixels that are not integers from 0 to 255.  "
         "[default: measured]",
         metavar="LOW HIGH",
     )
@@ -202,6 +209,7 @@ class ShardConfig(Options):
             max_pixels=int(self.max_pixels * 1e6),
             max_bytes=int(self.max_bytes * 2**20),
             verify=self.verify,
+            pixel_range=None if self.pixel_range is None else given_range(*self.pixel_range),
         )
 
     @property

@@ -1,6 +1,6 @@
 """What ``tools/shard`` prints: what it found, what it will do, what it wrote."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -95,10 +95,25 @@ def _warnings(sources: Sources, plan: Plan, config: ShardConfig) -> Iterator[str
     resized = config.longest_side is not None or config.shortest_side is not None
     if sources.task == "regression" and resized:
         yield "Resizing does not change the targets: positions in pixels no longer fit the images."
+    yield from similar_classes(plan.classes)
     numbers = all(name.replace(".", "", 1).isdecimal() for name in plan.classes)
     labeled = int(sources.has_label.sum())
     if sources.task == "classification" and numbers and 2 * len(plan.classes) > labeled > 20:
         yield "Nearly every label is a different number. To learn numbers, pass --task regression."
+
+
+def similar_classes(classes: Sequence[str]) -> Iterator[str]:
+    """A sentence about classes whose names differ by case, blanks or punctuation only."""
+    groups: dict[str, list[str]] = {}
+    for name in classes:
+        key = "".join(letter for letter in name.casefold() if letter.isalnum())
+        groups.setdefault(key or name, []).append(name)
+    if pairs := [names for names in groups.values() if len(names) > 1]:
+        shown = "; ".join(" and ".join(map(repr, names[:3])) for names in pairs[:3])
+        yield (
+            f"Some classes differ by case, blanks or punctuation only: {shown}. If they are one "
+            f"class, correct the labels."
+        )
 
 
 def _describe_sources(sources: Sources, plan: Plan) -> str:

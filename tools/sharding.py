@@ -39,7 +39,13 @@ from tools.writing.block_encoding import prepare_worker
 from tools.writing.blocks import BlockSettings
 from tools.writing.output_folder import Store, is_full
 from tools.writing.plan import Plan, make_plan
-from tools.writing.sampling import SAMPLED_IMAGES, sample_bytes, sample_costs
+from tools.writing.sampling import (
+    RANGE_IMAGES,
+    SAMPLED_IMAGES,
+    sample_bytes,
+    sample_costs,
+    sample_range,
+)
 from tools.writing.shard_plan import ShardPlan, measured_every, plan_shards, spread
 from tools.writing.shard_run import ShardRun
 
@@ -155,9 +161,14 @@ def _choose_encoding(
     sources: Sources, plan: Plan, config: ShardConfig, workers: Workers, output: Output
 ) -> Encoding:
     """Print the costs of each encoding and the choice of --encode auto."""
+    encoding = config.encoding
+    some = sources.images.take(spread(plan.order, RANGE_IMAGES))
+    if (pixel_range := sample_range(some, encoding, workers)) is not None:
+        encoding = replace(encoding, pixel_range=pixel_range)
+        output.print(f"Some images have 16-bit pixels. {pixel_range.text}")
     numbers = spread(plan.order, SAMPLED_IMAGES)
-    costs = sample_costs(sources.images.take(numbers), config.encoding, workers)
-    encoding, reason = choose(costs, config.encoding)
+    costs = sample_costs(sources.images.take(numbers), encoding, workers)
+    encoding, reason = choose(costs, encoding)
     output.table(costs_table(costs))
     if reason:
         output.print(reason)

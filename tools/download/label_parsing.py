@@ -92,23 +92,22 @@ class FirstLabel(LabelList):
 
 @dataclass(frozen=True)
 class MultiHot(LabelRule):
-    """Columns of 0 and 1, or -1 and 1 if `signed`, one for each label."""
+    """Columns of marks, one for each label: 1 and 0, unless `marks` gives the meaning of each."""
 
-    signed: bool = False
+    marks: tuple[tuple[str, bool], ...] = ()
     task = "multi-label"
 
     def read(self, cells: Sequence[str]) -> Value:
-        parse, expected = (parse_sign, "-1 or 1") if self.signed else (parse_flag, "0 or 1")
+        meaning = dict(self.marks)
+        parse = (lambda cell: meaning.get(cell.strip())) if meaning else parse_flag
+        expected = " or ".join(mark or "empty" for mark in meaning) or "0 or 1"
         flags = self._parse_cells(cells, parse, expected)
         return tuple(name for name, flag in zip(self.names, flags, strict=True) if flag)
 
     def describe(self) -> str:
         names = join_names(self.names, quote=True)
-        return f"several labels a row in the {self._values} columns {names}"
-
-    @property
-    def _values(self) -> str:
-        return "-1/1" if self.signed else "0/1"
+        values = "/".join(mark or "empty" for mark, _ in self.marks) or "0/1"
+        return f"several labels a row in the {values} columns {names}"
 
 
 class OneHot(MultiHot):
@@ -158,11 +157,6 @@ def is_runs(cell: str) -> bool:
 def parse_flag(cell: str) -> bool | None:
     """True for 1, False for 0, None for anything else."""
     return _FLAGS.get(cell.strip().lower())
-
-
-def parse_sign(cell: str) -> bool | None:
-    """True for 1, False for -1, None for anything else."""
-    return {1: True, -1: False}.get(int(parse_number(cell) or 0))
 
 
 def parse_number(cell: str) -> float | None:

@@ -61,7 +61,9 @@ class TextEncoding:
             return
         _refuse_other_code_pages(self.file, data)
         self.name = "cp1252"
-        self.notes.append(f"{self.file} is not UTF-8: it is read as Windows-1252 (cp1252).")
+        self.notes.append(
+            f"{self.file} is not UTF-8: it is read in code page 1252 of Windows (cp1252)."
+        )
 
     def decode_start(self, start: bytes) -> str:
         """The first bytes as text; they may be cut anywhere."""

@@ -105,11 +105,13 @@ class Column:
     @cached_property
     def is_signed(self) -> bool:
         """Whether the cells are -1 and 1."""
-        return (
-            bool(self.values)
-            and self.values <= {"-1", "1", "-1.0", "1.0"}
-            and (bool(self.values & {"-1", "-1.0"}))
-        )
+        return self.values == {"-1", "1"}
+
+    @cached_property
+    def is_marked(self) -> bool:
+        """Whether the cells are 1, 0, -1 and empty, of which -1 or empty has no agreed meaning."""
+        is_mark = "1" in self.values and self.values <= {"-1", "0", "1"}
+        return is_mark and not self.is_flag
 
     @cached_property
     def is_fractional(self) -> bool:

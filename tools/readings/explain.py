@@ -31,6 +31,9 @@ def explain(
             f"{images}, but none was found to be the mask of another. Name the masks with "
             f"--mask-template, or by a table with --mask-column."
         )
+    if not index.numbers and index.skipped:
+        skipped = "; ".join(f"{file.path} {file.reason}" for file in index.skipped[:3])
+        return DataError(f"{images}. Some of its files were skipped: {skipped}.")
     if reasons:
         return DataError(
             f"{images}, but no column has their labels. {' '.join(reasons[:_SHOWN_TABLES])} Pass "

@@ -8,6 +8,8 @@ from tools.readings.columns import Column, Role
 
 # Share of the rows whose label must be the class folder of their image.
 _MIN_AGREEMENT = 0.95
+# So many columns of marks are the labels, whatever else there is.
+_MIN_MARKED = 3
 # From this likelihood on, a column is called like a label.
 _CALLED_A_LABEL = 3
 
@@ -57,7 +59,8 @@ def choose_label(
             return LabelChoice(targets=((matching[0].index,),), reason=reason * is_choice)
     pool, reason = _narrow(usable, evidence)
     pool, equivalent = _without_equivalents(pool)
-    targets = _targets(pool)
+    marked = tuple(column.index for column in pool if column.is_marked)
+    targets = (marked,) if len(marked) >= _MIN_MARKED else _targets(pool)
     if len(targets) < 2:
         others = _other_columns(usable, pool)
         if others and not reason:

@@ -18,11 +18,13 @@ from tools.download.label_parsing import (
     split_labels,
 )
 from tools.readings.columns import Column
+from tools.text import join_names
 
 # "n01440764 1 2 300 400 n01440764 ...": a label and a box, repeated.
 _LABELED_BOXES = re.compile(r"(\S*[^\d.\s]\S*(\s+-?\d+(\.\d+)?){4}\s*)+")
 _INTEGERS = re.compile(r"\d+( \d+)+")
 _SEPARATORS = (" ", ",", ";", "|")
+_SIGNS = (("-1", False), ("1", True))
 # Numbers with a fraction are measurements from this many different values on, else class names.
 _MIN_NUMBERS = 10
 # Integers are measurements if there are so many, in so large a share of the rows.
@@ -47,17 +49,43 @@ def choose_rule(table: str, columns: Sequence[Column], config: ShardConfig) -> R
 
 def _rule_of_columns(table: str, columns: Sequence[Column], config: ShardConfig) -> RuleChoice:
     indices, names = _places(columns)
+    if any(column.is_marked for column in columns) and config.task in ("auto", "multi-label"):
+        return RuleChoice(MultiHot(indices, names, _marks(table, columns, config)))
     flags = all(column.is_flag for column in columns)
     if config.task != "regression" and (config.task != "auto" or flags):
         one_hot = config.task in ("auto", "classification") and _is_one_hot(columns)
         rule = OneHot if one_hot or config.task == "classification" else MultiHot
-        return RuleChoice(rule(indices, names, signed=any(c.is_signed for c in columns)))
+        marks = _SIGNS if any(column.is_signed for column in columns) else ()
+        return RuleChoice(rule(indices, names, marks))
     if config.task == "regression" or all(column.numbers is not None for column in columns):
         return RuleChoice(Numbers(indices, names))
     raise MisuseError(
         f"{table}: several --label-column must all have 0 and 1 (one-hot), or numbers; "
         f"{names[0]!r} and the others have neither. Pass one --label-column."
     )
+
+
+def _marks(
+    table: str, columns: Sequence[Column], config: ShardConfig
+) -> tuple[tuple[str, bool], ...]:
+    """The meaning of each mark; raises ``MisuseError`` for one that the options don't give."""
+    marks = [("1", True), ("0", False)]
+    unknown = []
+    for mark, name, meaning in (
+        ("-1", "-1 (--uncertain 0 or 1)", config.uncertain),
+        ("", "blank (--blank 0 or 1)", config.blank),
+    ):
+        count, column = max((list(c.cells).count(mark), c.name) for c in columns)
+        if count and meaning is None:
+            unknown.append(f"{name} in {count:,} rows of column {column!r}")
+        marks.append((mark, meaning == "1"))
+    if unknown:
+        names = join_names([column.name for column in columns], quote=True)
+        raise MisuseError(
+            f"{table}: the columns {names} have marks without an agreed meaning: "
+            f"{'; '.join(unknown)}. Pass these options to say what they mean."
+        )
+    return tuple(marks)
 
 
 def _is_one_hot(columns: Sequence[Column]) -> bool:

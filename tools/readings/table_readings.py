@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import Any
 
 from pipeline.errors import MisuseError
@@ -68,7 +69,7 @@ def read_family(
         try:
             readings.append(_label_reading(index, family, config, choice, columns, folders))
         except MisuseError:
-            if config.label_column:
+            if config.label_column or len(choice.targets) == 1:
                 raise
     reason = ""
     if not readings and (columns := [column for column in _others(family) if column.values]):
@@ -133,7 +134,7 @@ def _label_reading(
         names_classes=len(labels.values) == len(family.images),
         notes=(
             *_notes(family, choice, columns, chosen.note),
-            *_table_notes(family, [column.index for column in columns]),
+            *_table_notes(index, family, [column.index for column in columns]),
         ),
     )
 
@@ -173,7 +174,7 @@ def _run_reading(index: FileIndex, family: Family, config: ShardConfig, runs: Co
         task="segmentation",
         images=sorted_numbers(family.images),
         is_asked_for=_is_asked_for(family, [runs]),
-        notes=(*([note] if note else []), *_table_notes(family, [runs.index])),
+        notes=(*([note] if note else []), *_table_notes(index, family, [runs.index])),
     )
 
 
@@ -210,9 +211,24 @@ def _notes(family: Family, choice: LabelChoice, columns: Sequence[Column], note:
     return [*notes, *([note] if note else [])]
 
 
-def _table_notes(family: Family, columns: Sequence[int]) -> list[str]:
+def _case_note(index: FileIndex, named: NamedTable) -> str:
+    """A sentence if the table writes names in another case than the files, else ""."""
+    for row, number in zip(named.rows, named.images, strict=True):
+        name, file = (
+            name_of(named.names.text(row).replace("\\", "/")),
+            name_of(index.images[number]),
+        )
+        if name not in (file, PurePosixPath(file).stem) and file.casefold().startswith(
+            name.casefold()
+        ):
+            return f"{named.table.name} writes file names in another case: {name} for {file}."
+    return ""
+
+
+def _table_notes(index: FileIndex, family: Family, columns: Sequence[int]) -> list[str]:
     """What was assumed about the text of the tables and of the columns in use."""
     notes = [note for named in family.tables for note in named.table.notes]
+    notes += [note for named in family.tables if (note := _case_note(index, named))]
     for column in (*family.first.names.columns, *columns):
         for named in family.tables:
             notes += named.table.notes_of(family.column_of(named, column))
@@ -291,7 +307,7 @@ def _mask_reading(index: FileIndex, family: Family, config: ShardConfig) -> Read
         images=sorted_numbers(family.images),
         is_asked_for=True,
         masks=frozenset(masks.tolist()),
-        notes=(*([meaning.note] if meaning.note else []), *_table_notes(family, [])),
+        notes=(*([meaning.note] if meaning.note else []), *_table_notes(index, family, [])),
     )
 
 
