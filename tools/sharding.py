@@ -33,6 +33,7 @@ from tools.images.encoding import Encoding
 from tools.images.encoding_costs import choose, costs_table
 from tools.messages import describe_index, describe_parts, describe_plan, describe_result, preview
 from tools.pixel_tables.collect import collect_pixels
+from tools.readings.array_rows import with_images
 from tools.readings.detect import Detection, collect, detect
 from tools.workers import Workers
 from tools.writing.block_encoding import prepare_worker
@@ -137,7 +138,13 @@ def _collect_sources(
     output: Output,
 ) -> Sources:
     parts = detection.parts
-    if arrays := [part for part in parts if isinstance(part, ArrayPart)]:
+    arrays = [part for part in parts if isinstance(part, ArrayPart)]
+    if rows := detection.rows:
+        images = sum(part.images for part in rows.parts)
+        with output.progress("reading", images, unit="images") as advance:
+            pixels = collect_arrays(rows.parts, index, folder, advance)
+        sources = with_images(collect(rows.index, detection), rows, pixels)
+    elif arrays:
         images = sum(part.images for part in arrays)
         with output.progress("reading", images, unit="images") as advance:
             sources = collect_arrays(arrays, index, folder, advance)
@@ -154,6 +161,7 @@ def _collect_sources(
 
 def _identity(index: FileIndex, detection: Detection, config: ShardConfig) -> str:
     arrays = [part for part in detection.parts if isinstance(part, ArrayPart)]
+    arrays += detection.rows.parts if detection.rows else ()
     return arrays_identity(index, arrays, config) if arrays else index.identity
 
 

@@ -30,6 +30,7 @@ from tools.download.file_index import FileIndex
 from tools.download.pixel_table import PixelTable
 from tools.download.sources import Sources, sort_classes
 from tools.readings.ambiguity import question
+from tools.readings.array_rows import ArrayRows, rows_with_ids
 from tools.readings.box_readings import box_readings
 from tools.readings.dominance import drop_dominated
 from tools.readings.explain import explain
@@ -48,11 +49,13 @@ from tools.readings.unlabeled import UnlabeledImages
 
 @dataclass(frozen=True, kw_only=True)
 class Detection:
-    """The parts of the download, train first, and what was assumed, a sentence each."""
+    """The parts of the download, train first, and what was assumed, a sentence each. `rows`: the
+    rows of arrays that stand for image files."""
 
     parts: tuple[Part | ArrayPart, ...]
     splits: NDArray[np.int8] | None = None
     notes: tuple[str, ...] = ()
+    rows: ArrayRows | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +79,11 @@ def detect(index: FileIndex, config: ShardConfig) -> Detection:
     download = _open(index, config)
     readings, reasons = _readings(download)
     if not readings:
-        if arrays := _array_parts(index, config):
-            return Detection(parts=tuple(arrays))
+        arrays = [] if index.images else find_array_parts(index, config)
+        if index.tables and (rows := rows_with_ids(index, arrays)) is not None and arrays:
+            return replace(detect(rows.index, config), rows=rows)
+        if arrays:
+            return Detection(parts=tuple(_choose_arrays(index, config, arrays)))
         raise explain(index, download.opened, config, reasons)
     remaining = join_splits(drop_dominated(readings))
     if len(remaining) > 1:
@@ -85,10 +91,10 @@ def detect(index: FileIndex, config: ShardConfig) -> Detection:
     return _detection(download, remaining[0])
 
 
-def _array_parts(index: FileIndex, config: ShardConfig) -> list[ArrayPart]:
-    """The parts whose images are in arrays, where no files are images."""
-    if index.images or not (parts := find_array_parts(index, config)):
-        return []
+def _choose_arrays(
+    index: FileIndex, config: ShardConfig, parts: Sequence[ArrayPart]
+) -> list[ArrayPart]:
+    """The parts of one data set, with a note about the others."""
     chosen = choose_array_parts(parts, index, config)
     if note := left_out(parts, chosen):
         chosen[0] = replace(chosen[0], notes=(*chosen[0].notes, note))

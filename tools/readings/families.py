@@ -139,7 +139,18 @@ def _is_test_of(test: Family, family: Family) -> bool:
     more = {name.casefold() for name in family.first.table.columns}
     images = {number for table in family.tables for number in table.image_set}
     common = sum(len(table.image_set & images) for table in test.tables)
-    return fewer < more and common <= _MAX_COMMON * sum(len(t.image_set) for t in test.tables)
+    if common > _MAX_COMMON * sum(len(table.image_set) for table in test.tables):
+        return False
+    return fewer < more or _shares_names_only(test.first, family.first)
+
+
+def _shares_names_only(test: NamedTable, train: NamedTable) -> bool:
+    """Whether a table of the test split has no column of `train` but those that name images."""
+    if test.split != "test" or train.split == "test":
+        return False
+    names = {name.casefold() for name in test.table.columns}
+    common = {n for n, name in enumerate(train.table.columns) if name.casefold() in names}
+    return bool(common) and common <= train.naming
 
 
 def _places(first: NamedTable, other: NamedTable) -> list[int]:
