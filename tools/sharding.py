@@ -122,7 +122,7 @@ def _find_parts(index: FileIndex, config: ShardConfig) -> list[Part] | list[Arra
         return list(find_parts(index, config))
     except (DataError, MisuseError) as error:
         # A question about tables that explain the download stays one.
-        names_arrays = config.labels is not None or config.label_column
+        names_arrays = config.labels is not None or config.named_columns()
         if index.numbers or not (isinstance(error, DataError) or names_arrays):
             raise
         if not (found := find_array_parts(index, config)):
