@@ -33,7 +33,7 @@ _OTHER_WORDS = frozenset(
     | {"weight", "weights", "date", "time"}
 )
 _ID_WORDS = frozenset({"id", "ids", "name", "names", "filename", "filenames", "path", "paths"})
-_CLASS_LIST_WORDS = frozenset({"class", "classes", "names", "categories", "labels"})
+_CLASS_LIST_WORDS = frozenset({"classes", "names", "categories"})
 _NUMBERED = re.compile(r"arr_\d+")
 # "Xtrain" and "ytest", which are written without a break.
 _GLUED = re.compile(r"([xy])(train\w*|test\w*|val\w*)")

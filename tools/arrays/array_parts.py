@@ -22,8 +22,8 @@ from tools.images.pixel_range import (
     UnknownRangeError,
     common_range,
     given_range,
-    has_levels,
     measure_range,
+    require_levels,
 )
 from tools.text import natural_key, plural
 
@@ -94,6 +94,8 @@ def _part(group: _Group, named: Sequence[NamedArray], config: ShardConfig) -> Ar
     if labels is not None and (classes := _class_list(pairs, named, labels)) is not None:
         labels, source = classes
         notes.append(f"The names of the classes are those of {source}.")
+    if first.layout.note:
+        notes.append(first.layout.note)
     if first.layout.axis == 0 and _is_cube(first.images.array.shape):
         notes.append(
             f"The samples of {first.images.array.name} are taken along its first axis, and its "
@@ -123,7 +125,7 @@ def _part(group: _Group, named: Sequence[NamedArray], config: ShardConfig) -> Ar
 
 def _is_cube(shape: tuple[int, ...]) -> bool:
     """Whether the samples may as well be along the last axis."""
-    return len(shape) > 2 and shape[0] == shape[-1]
+    return len(shape) == 3 and shape[0] == shape[-1]
 
 
 def _files_of(pairs: Sequence[ImageArray]) -> tuple[str, ...]:
@@ -148,13 +150,8 @@ def _range_of(pairs: Sequence[ImageArray], config: ShardConfig) -> PixelRange | 
     for pair in pairs:
         values = pair.images.array.sample(pair.layout.axis)
         found = measure_range(values)
-        is_fraction = values.dtype.kind == "f" and (found.low, found.high) == (0, 1)
-        doubtful = pair.layout.flat and not pair.images.words.is_certain_image
-        if is_fraction and doubtful and not has_levels(values):
-            raise UnknownRangeError(
-                "its rows are fractions that aren't those of pixels of 8 bits, so they may be "
-                "measurements. If they are images, say so:\n  --pixel-range 0 1"
-            )
+        if pair.layout.flat and not pair.images.words.is_certain_image:
+            require_levels(values, found)
         ranges.append(found)
     return common_range(ranges)
 

@@ -1,9 +1,12 @@
 """Choose the parts of one data set among all that are in arrays."""
 
+import shlex
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 
 from pipeline.errors import DataError, MisuseError
 from tools.arrays.array_files import file_named
+from tools.arrays.label_choice import LabelChoiceError, join_choices
 from tools.arrays.parts import ArrayPart
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex
@@ -45,6 +48,9 @@ def choose_array_parts(
     kept.sort(key=lambda part: _ORDER.index(part.split))
     if len(kept) > 1 and [part.split for part in kept].count(None) and kept[0].split == "train":
         raise _several(kept)
+    questions = [p.problem for p in kept if isinstance(p.problem, LabelChoiceError)]
+    if questions:
+        raise join_choices(questions)
     for part in kept:
         part.require_usable()
     return kept
@@ -86,17 +92,34 @@ def _unlabeled(parts: Sequence[ArrayPart]) -> DataError:
 
 
 def _several(parts: Sequence[ArrayPart]) -> MisuseError:
-    """The question which of the parts to use, the largest first."""
-    ranked = sorted(parts, key=lambda part: -part.images)
-    numbers: dict[str, str] = {}
-    for part in ranked:
-        classes = "" if part.classes is None else f", {plural(part.classes, 'class')}"
-        numbers.setdefault(part.option, f"{plural(part.images, 'image')}{classes}")
-    options = list(numbers.items())[:_MAX_OPTIONS]
-    if len(numbers) == 1:
-        lines = "".join(
-            f"\n  --image-column {part.rows[0].name.rpartition(' ')[2]}" for part in ranked
-        )
-    else:
-        lines = "".join(f"\n  {option}  ({text})" for option, text in options)
-    return MisuseError(f"The images can be read in {len(parts)} ways. Pick one:{lines}")
+    """The question which of the data sets to use, the largest first, a line for each; which array
+    of images if one file has several."""
+    families: dict[tuple[object, ...], list[ArrayPart]] = {}
+    for part in parts:
+        splits = families.setdefault(part.family, [])
+        if part.split in [one.split for one in splits]:
+            splits = families.setdefault((part.family, part.name, part.rows[:1]), [])
+        splits.append(part)
+    choices = sorted(families.values(), key=lambda one: -sum(part.images for part in one))
+    options = [min(choice, key=lambda one: _ORDER.index(one.split)).option for choice in choices]
+    if len(set(options)) < len(options):
+        options = [f"--image-column {_array_of(choice[0])}" for choice in choices]
+    lines = "".join(
+        f"\n  {option}  ({_numbers(choice)})"
+        for option, choice in list(zip(options, choices, strict=True))[:_MAX_OPTIONS]
+    )
+    return MisuseError(f"The images can be read in {len(choices)} ways. Pick one:{lines}")
+
+
+def _numbers(parts: Sequence[ArrayPart]) -> str:
+    """The numbers of images and classes of a data set."""
+    images = plural(sum(part.images for part in parts), "image")
+    labels = [part.labels for part in parts if part.labels is not None]
+    classes = {text for one in labels for text in one.classes}
+    return f"{images}, {plural(len(classes), 'class')}" if classes else images
+
+
+def _array_of(part: ArrayPart) -> str:
+    """What --image-column calls the images of a part."""
+    _, member, name = part.rows[0].name.rpartition(" ")
+    return shlex.quote(name if member else PurePosixPath(name).stem)

@@ -40,7 +40,7 @@ def find_array_parts(index: FileIndex, config: ShardConfig) -> list[ArrayPart]:
     used = {row.name for part in parts for row in part.rows}
     refused = [*refused, *refused_tables, *_refused_arrays(named, used)]
     if not parts:
-        reasons = [*refused, *doubts]
+        reasons = [*refused, *doubts, *_no_images(named)]
         return [_refused_part(reasons[0])] if reasons else []
     parts = [_with_task(part, config) for part in parts]
     if config.label_column:
@@ -60,6 +60,18 @@ def _refused_arrays(named: Sequence[NamedArray], used: set[str]) -> list[Refusal
         for one in named
         if one.array.problem and not {one.array.file, one.array.name} & used
     ]
+
+
+def _no_images(named: Sequence[NamedArray]) -> list[Refusal]:
+    """The shapes of arrays of which none has images."""
+    if not named:
+        return []
+    shapes = [
+        f"{one.option_name} ({one.array.dtype}, {' x '.join(map(str, one.array.shape))})"
+        for one in named
+    ]
+    reason = f"no array has the shape, type and values of images: {join_names(shapes, 6)}"
+    return [Refusal(named[0].array.file, reason)]
 
 
 def _refused_part(refused: Refusal) -> ArrayPart:

@@ -56,7 +56,7 @@ class Hdf5Array(StoredArray):
         try:
             with self.files.open(self.file) as stream, h5py.File(stream, "r") as file:
                 yield file[self.member]
-        except (OSError, KeyError, RuntimeError, ValueError) as error:
+        except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise DataError(f"{self.name} can't be read: {reason}.") from error
 
@@ -77,7 +77,7 @@ def hdf5_arrays(files: SeekableFiles, path: str) -> list[StoredArray]:
     try:
         with files.open(path) as stream, h5py.File(stream, "r") as file:
             file.visititems(visit)
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UnreadableArrayError(
             f"it is an HDF5 file that is damaged or cut off ({reason}); download it again"

@@ -56,6 +56,18 @@ class ImageLayout:
             return block.reshape(-1, height, width)
         return block[..., :3]
 
+    @property
+    def note(self) -> str:
+        """The guess about the order of colors in rows of values, "" if there is none."""
+        if not self.flat or self.size[2] == 1:
+            return ""
+        orders = ["interleaved (RGBRGB...)", "planar (all R, all G, all B)"]
+        other = "interleaved" if self.planar else "planar"
+        return (
+            f"Rows of pixel values are read as {orders[self.planar]}; if colors look wrong, pass "
+            f"--pixel-layout {other}."
+        )
+
     def describe(self) -> str:
         """A phrase such as "28 x 28 pixels (gray, samples on the last axis)"."""
         height, width, channels = self.size

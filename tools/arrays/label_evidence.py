@@ -6,15 +6,16 @@ from pathlib import PurePosixPath
 
 import click
 
-from pipeline.errors import DataError, MisuseError
-from tools.arrays.array_names import NameWords, matches_option, same_split
+from pipeline.errors import DataError
+from tools.arrays.array_names import NameWords, is_class_list, matches_option, same_split
 from tools.arrays.image_layouts import ImageLayout, image_layouts, label_count
+from tools.arrays.label_choice import LabelChoiceError, label_choice
 from tools.arrays.label_reading import read_row_labels
-from tools.arrays.row_labels import RowLabels, say_the_same
+from tools.arrays.row_labels import RowLabels, require_clear_marks, say_the_same
 from tools.arrays.stored_array import StoredArray
 from tools.config import ShardConfig
 from tools.download.file_index import folder_of
-from tools.text import option_lines
+from tools.download.name_index import suffix_of
 
 # As many different values, all of them, are ids whatever their name.
 _MANY_ROWS = 50
@@ -110,6 +111,8 @@ def _tiers(
         if (one.words.is_label or any_name)
         and (one.words.rest <= words.rest or words.rest <= one.words.rest)
     ]
+    # Names say nothing: the only array of this length may have the labels.
+    yield [one for one in agreeing if folder_of(one.array.file) == folder_of(file)]
 
 
 def _usable_labels(
@@ -119,9 +122,28 @@ def _usable_labels(
     hold, or why it can't be read."""
     called = [one for one in tier if one.words.is_label or config.label_column]
     if called:
-        return [(one, _read(one.array, config.task)) for one in called]
+        read = [(one, _read(one.array, config.task)) for one in called]
+        return [
+            (one, found)
+            for one, found in read
+            if not (_lists_classes(one, found) or _has_no_label(found))
+        ]
     read = [(one, _read(one.array, config.task)) for one in tier if not one.array.problem]
     return [(one, found) for one, found in read if _are_classes(found)]
+
+
+def _has_no_label(found: RowLabels | click.ClickException) -> bool:
+    return isinstance(found, RowLabels) and found.targets is None and bool(found.missing.all())
+
+
+def _lists_classes(labels: NamedArray, found: RowLabels | click.ClickException) -> bool:
+    """Whether an array called classes or label_names has another value in each row, as a list of
+    the classes has that happens to be as long as the images."""
+    return (
+        is_class_list(labels.array.member)
+        and isinstance(found, RowLabels)
+        and len(found.classes) == len(found)
+    )
 
 
 def _are_classes(found: RowLabels | click.ClickException) -> bool:
@@ -136,7 +158,9 @@ def _read(array: StoredArray, task: str) -> RowLabels | click.ClickException:
         return DataError(f"{array.name} {array.problem}.")
     axis = -1 if len(array.shape) == 2 and array.shape[0] == 1 else 0
     try:
-        return read_row_labels(array.name, array.blocks(axis), task)
+        return require_clear_marks(
+            array.name, read_row_labels(array.name, array.blocks(axis), task)
+        )
     except click.ClickException as error:
         return error
 
@@ -149,22 +173,23 @@ def _choose_labels(
     if len(usable) > 1 and not (len(readings) == len(usable) and say_the_same(readings)):
         names = [one.option_name for one, _ in usable]
         option = "--label-column" if len(set(names)) == len(names) else "--labels"
-        if option == "--labels":
-            names = [one.array.file for one, _ in usable]
-        return replace(
-            pair,
-            labels=usable[0][0],
-            problem=MisuseError(
-                f"{pair.images.array.name}: {len(usable)} arrays may have the labels. Pick "
-                f"one:{option_lines(option, names)}"
-            ),
-        )
-    labels, found = min(usable, key=lambda one: _order_of_choice(one[0].array))
+        choices = [
+            label_choice(
+                one.option_name if option == "--label-column" else one.array.file,
+                found if isinstance(found, RowLabels) else None,
+                pair.count,
+            )
+            for one, found in usable
+        ]
+        error = LabelChoiceError(pair.images.array.name, option, choices)
+        return replace(pair, labels=usable[0][0], problem=error)
+    suffix = suffix_of(pair.images.array.file)
+    labels, found = min(usable, key=lambda one: _order_of_choice(one[0].array, suffix))
     if isinstance(found, click.ClickException):
         return replace(pair, labels=labels, problem=found)
     return replace(pair, labels=labels, targets=found)
 
 
-def _order_of_choice(array: StoredArray) -> tuple[bool, int]:
-    """Texts before numbers, one label a row before one-hot rows."""
-    return array.dtype.kind not in "SU", len(array.shape)
+def _order_of_choice(array: StoredArray, suffix: str) -> tuple[bool, int, bool]:
+    """Texts before numbers, one label a row before one-hot rows, a file of the same kind first."""
+    return array.dtype.kind not in "SU", len(array.shape), suffix_of(array.file) != suffix

@@ -105,6 +105,11 @@ def _several_labels(
 ) -> RowLabels:
     """Rows of numbers that are not one-hot."""
     flags = (values == 0) | (values == 1)
+    if task == "auto" and not flags.all() and np.all(values == np.rint(values)):
+        raise MisuseError(
+            f"{name} has {values.shape[1]} whole numbers for each image, not only 0 and 1. If they "
+            f"are numbers to predict, pass:\n  --task regression"
+        )
     if task == "regression" or (task == "auto" and not flags.all()):
         return _regression(name, values)
     if not flags.all():
@@ -135,11 +140,12 @@ def _regression(name: str, values: NDArray[Any]) -> RowLabels:
 
 
 def _require_finite(name: str, block: NDArray[Any], before: int) -> None:
-    if not np.all(finite := np.isfinite(block.reshape(len(block), -1)).all(axis=1)):
-        row = int(np.flatnonzero(~finite)[0])
+    rows = block.reshape(len(block), -1)
+    if not np.all(finite := np.isfinite(rows)):
+        row, column = np.argwhere(~finite)[0].tolist()
         raise DataError(
-            f"{name} row {before + row + 1} has the label {block.reshape(len(block), -1)[row]}, "
-            f"which is no number. Remove the row, or give it a label."
+            f"{name} row {before + row + 1} has the label {rows[row, column]}, which is no number. "
+            f"Remove the row, or give it a label."
         )
 
 

@@ -177,7 +177,10 @@ def read_npy_header(stream: IO[bytes]) -> Header:
     read = (
         npy_format.read_array_header_1_0 if length_bytes == 2 else npy_format.read_array_header_2_0
     )
-    shape, fortran, dtype = read(BytesIO(length + text))
+    try:
+        shape, fortran, dtype = read(BytesIO(length + text))
+    except Exception as error:  # of NumPy's parser for Python's literals, there are many
+        raise ValueError("its header is no description of an array") from error
     if any(length < 0 for length in shape):
         raise ValueError(f"its shape is {shape}")
     offset = len(magic) + len(length) + len(text)

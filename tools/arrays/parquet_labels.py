@@ -11,13 +11,20 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DataError, MisuseError
 from tools.arrays.array_names import LABEL_WORDS
+from tools.arrays.label_choice import LabelChoiceError, label_choice
 from tools.arrays.label_reading import read_row_labels
 from tools.arrays.parquet_rows import read_column
-from tools.arrays.row_labels import RowLabels, name_labels, say_the_same, spread_labels
+from tools.arrays.row_labels import (
+    RowLabels,
+    name_labels,
+    require_clear_marks,
+    say_the_same,
+    spread_labels,
+)
 from tools.arrays.seekable_files import SeekableFiles
 from tools.config import ShardConfig
 from tools.download.name_patterns import words_of
-from tools.text import join_names, option_lines, plural
+from tools.text import join_names
 
 # A column with as many values, all different, has ids.
 _MANY_ROWS = 50
@@ -59,13 +66,9 @@ def choose_labels(
     if not usable:
         return ChosenLabels()
     if len(usable) > 1 and not say_the_same([labels for _, labels in usable]):
-        lines = option_lines("--label-column", [column for column, _ in usable])
-        return ChosenLabels(
-            column=usable[0][0],
-            problem=MisuseError(
-                f"{paths[0]}: {plural(len(usable), 'column')} may have the label. Pick one:{lines}"
-            ),
-        )
+        choices = [label_choice(column, labels, len(labels)) for column, labels in usable]
+        question = LabelChoiceError(paths[0], "--label-column", choices)
+        return ChosenLabels(column=usable[0][0], problem=question)
     column, labels = min(usable, key=lambda one: _are_numbers(one[1].classes))
     return ChosenLabels(column=column, labels=labels)
 
@@ -91,7 +94,7 @@ def read_labels(
     labels = read_row_labels(name, _chained(first, blocks), task)
     labels = spread_labels(labels, np.concatenate(presence))
     if names is None or labels.task != "classification":
-        return labels
+        return require_clear_marks(name, labels)
     named = name_labels(labels, names)
     if named is None and all(map(_is_number, labels.classes)):
         wrong = next(t for t in labels.classes if not 0 <= int(t) < len(names))

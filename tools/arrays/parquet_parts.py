@@ -26,7 +26,7 @@ from tools.arrays.parquet_tables import (
 from tools.arrays.parts import ArrayPart
 from tools.arrays.seekable_files import SeekableFiles
 from tools.config import ShardConfig
-from tools.download.name_patterns import split_of_cell
+from tools.download.name_patterns import split_of_cell, words_of
 from tools.download.sources import SPLITS
 from tools.images.pixel_range import (
     PixelRange,
@@ -34,11 +34,13 @@ from tools.images.pixel_range import (
     common_range,
     given_range,
     measure_range,
+    require_levels,
 )
 from tools.text import natural_key, plural
 
 # What writers add to the names of pieces: "-00000-of-00002-5a2d3f8e1b9c7d60".
 _PIECE = re.compile(r"[-_.](?=[0-9a-f]*\d)[0-9a-f]{8,}.*$|[-_]of[-_]\d+.*$")
+_PIXEL_WORDS = frozenset({"pixel", "pixels", "px", "pix", "image", "images", "img"})
 _COUNTED = re.compile(r"[-_](\d+)[-_]of[-_](\d+)")
 
 
@@ -91,6 +93,7 @@ def _part(
         labeled=bool(chosen.column),
         task="classification" if chosen.labels is None else chosen.labels.task,
         ids=partial(_texts_of, files, paths, roles.ids) if roles.ids else None,
+        notes=(first.layout.note,) if first.layout is not None and first.layout.note else (),
         about=_about(tables, chosen),
         family=key[:-1],
         rows=tuple(row for row in rows if row is not None),
@@ -110,11 +113,22 @@ def _range_of(
     if config.pixel_range is not None:
         return given_range(*config.pixel_range), None
     try:
-        return common_range([measure_range(row.sample()) for row in pixels]), None
+        return common_range([_measure(row, first) for row in pixels]), None
     except UnknownRangeError as error:
         return None, MisuseError(f"{first.path}: {error.message}")
     except DataError as error:
         return None, error
+
+
+def _measure(row: PixelRows, table: ParquetTable) -> PixelRange:
+    values = row.sample()
+    found = measure_range(values)
+    columns = table.roles.pixel_list or table.roles.pixels[0]
+    is_named = not _PIXEL_WORDS.isdisjoint(words_of(columns))
+    is_flat = table.layout is not None and table.layout.flat
+    if is_flat and not is_named:
+        require_levels(values, found)
+    return found
 
 
 def _missing_piece(paths: Sequence[str]) -> DataError | None:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from math import prod
 from pathlib import Path
 from typing import IO, Any
@@ -86,7 +87,7 @@ class ParquetLists(PixelRows):
             rows = max(1, min(1024, SAMPLED_BYTES // row_bytes) // len(groups))
             for group in groups:
                 batches = _batches(file, [self.column], [group], min(rows, _BATCH_ROWS))
-                kept.append(_flat_lists(next(batches).column(0)))
+                kept += [_flat_lists(batch.column(0)) for batch in islice(batches, 1)]
         return np.concatenate(kept)
 
     def _rows(self, cells: pa.Array, first: int) -> NDArray[Any]:

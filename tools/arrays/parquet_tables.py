@@ -48,7 +48,9 @@ def open_table(files: SeekableFiles, path: str, config: ShardConfig) -> ParquetT
         head = pa.table({})
         if plain:
             batches = file.iter_batches(batch_size=_HEAD_ROWS, columns=plain, use_threads=False)
-            head = pa.Table.from_batches([next(batches)])
+            if (batch := next(batches, None)) is None:
+                raise ValueError("it has no rows where its footer says so")
+            head = pa.Table.from_batches([batch])
     roles = find_roles(schema, head, config.image_column)
     if roles is None:
         return None

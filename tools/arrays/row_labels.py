@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DataError
 from tools.download.sources import LabelCodes, sort_classes
+from tools.text import plural
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +75,24 @@ def say_the_same(readings: Sequence[RowLabels]) -> bool:
         if len(couples) != len(set(first)) or len(couples) != len(set(reading.labels.tolist())):
             return False
     return True
+
+
+def require_clear_marks(name: str, labels: RowLabels) -> RowLabels:
+    """`labels` without those that are all -1, as in test sets; raises ``DataError`` where only some
+    are -1 beside 0, 1, ...: a class, or rows without a label."""
+    numbers = [int(text) for text in labels.classes if text.removeprefix("-").isdecimal()]
+    if labels.task != "classification" or -1 not in numbers:
+        return labels
+    if len(labels.classes) == 1:
+        return RowLabels(task="classification", labels=np.full(len(labels), -1, np.int32))
+    if 0 not in numbers or min(numbers) < -1 or len(numbers) < len(labels.classes):
+        return labels
+    marked = np.flatnonzero(labels.labels == labels.classes.index("-1"))
+    rows = plural(len(marked), "row")
+    raise DataError(
+        f"{name} row {int(marked[0]) + 1} has the label -1 ({rows} in all): it may be a class, or "
+        f"mean that there is none. Remove these rows, or give them another label."
+    )
 
 
 def spread_labels(labels: RowLabels, present: NDArray[np.bool_]) -> RowLabels:

@@ -169,7 +169,7 @@ def find_ambiguous_cell(index: FileIndex, table: Table) -> tuple[str, str, list[
 
 def require_other_column(table: Table, column: int, config: ShardConfig) -> None:
     """Raise ``MisuseError`` if the column of image names is also a --label-column."""
-    if column in table.option_columns(config, "label_column"):
+    if column in [table.find(name) for name in config.label_column]:
         raise MisuseError(
             f"{table.name}: column {table.columns[column]!r} can't be both --image-column and "
             f"--label-column."

@@ -21,6 +21,8 @@ _BRIGHT = 128
 _DARK = 32
 # Interpolation may leave the range by this fraction of it.
 _TOLERANCE = 1e-3
+# In levels of 8 bits: half precision rounds to 0.06 of one.
+_LEVEL_ERROR = 0.1
 
 
 class UnknownRangeError(MisuseError):
@@ -114,10 +116,19 @@ def common_range(ranges: Sequence[PixelRange]) -> PixelRange:
     )
 
 
-def has_levels(values: NDArray[Any], levels: int = 255) -> bool:
-    """Whether floats from 0 to 1 are all multiples of 1 / `levels`, as images of 8 bits are."""
-    scaled = values.astype(np.float64) * levels
-    return bool(np.all(np.abs(scaled - np.rint(scaled)) < 0.02))
+def require_levels(values: NDArray[Any], measured: PixelRange) -> None:
+    """Raise ``UnknownRangeError`` for floats that are not those of 8 bits, scaled to the range that
+    was `measured`: rows of such values, without height and width, may as well be measurements."""
+    if values.dtype.kind != "f":
+        return
+    finite = values[np.isfinite(values)].astype(np.float64)
+    scaled = (finite - measured.low) * (255 / (measured.high - measured.low))
+    if np.any(np.abs(scaled - np.rint(scaled)) > _LEVEL_ERROR):
+        raise UnknownRangeError(
+            f"its rows are fractions that aren't those of pixels of 8 bits, so they may be "
+            f"measurements. If they are images, say so:\n  --pixel-range {_number(measured.low)} "
+            f"{_number(measured.high)}"
+        )
 
 
 def _float_range(low: float, high: float, dtype: np.dtype[Any]) -> PixelRange:

@@ -129,10 +129,11 @@ def _image_names(
             if config.labels or alone:
                 raise
             return None
-    if (column := table.option_column(config, "image_column")) is not None:
+    if config.image_column is not None and table.find(config.image_column) is not None:
+        column = table.column(config.image_column, option="--image-column")
         require_other_column(table, column, config)
         return by_column(column, table)
-    labels = table.option_columns(config, "label_column")
+    labels = [table.find(name) for name in config.label_column]
     columns = [n for n in named if n not in labels]
     plain = [n for n in columns if not is_mask_column(index, table, n)]
     return by_column((plain or columns)[0], table) if columns else None
@@ -148,8 +149,8 @@ def _mask_names(
 ) -> ImageNames | None:
     """How the rows name masks: the option, a column that speaks of masks, or the second of two
     file names in a table without a header."""
-    if (column := table.option_column(config, "mask_column")) is not None:
-        return by_column(column, table)
+    if config.mask_column is not None and (told := table.find(config.mask_column)) is not None:
+        return by_column(told, table)
     if config.task not in ("auto", "segmentation") or config.label_column:
         return None
     if not columns and not table.header and len(table.columns) == 2 == len(named):

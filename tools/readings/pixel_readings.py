@@ -17,7 +17,12 @@ def pixel_readings(tables: Sequence[Table], config: ShardConfig) -> list[Reading
 
     Raises ``MisuseError`` for options that don't fit the tables.
     """
-    parts = [part for table in tables if (part := detect_pixel_table(table, config)) is not None]
+    usable = [
+        table
+        for table in tables
+        if all(table.find(name) is not None for _, name in config.named_columns())
+    ]
+    parts = [part for table in usable if (part := detect_pixel_table(table, config)) is not None]
     labeled = [part for part in parts if part.labels or part.problem]
     if not labeled:
         return []

@@ -30,6 +30,9 @@ from tools.readings.named_tables import NamedTable
 from tools.readings.reading import Kind, Reading, sorted_numbers
 from tools.text import join_names
 
+# Options that name a column which the tables of the labels must have.
+_ROLES = ("label_column", "split_column", "group_column", "mask_column")
+
 
 @dataclass(frozen=True, kw_only=True)
 class TableReadings:
@@ -53,6 +56,8 @@ def read_family(
         return TableReadings(readings=(_run_reading(index, family, config, runs[0]),))
     if config.task == "segmentation":
         return TableReadings(readings=(), reason="no column names masks")
+    if any(family.first.table.find(name) is None for _, name in config.named_columns(*_ROLES)):
+        return TableReadings(readings=(), reason="")
     folders = [_class_folder_of(index, number) for number in family.images]
     if len(family.tables) == 1 and len({*folders}) == 1 and folders[0] in known:
         return TableReadings(readings=(), reason="")

@@ -70,7 +70,10 @@ def test_the_weights_of_a_network_are_no_images(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     kernel, bias = rng.normal(size=(7, 7, 3, 64)), rng.normal(size=64)
     write(tmp_path / "model.h5", conv__kernel=kernel, conv__bias=bias, dense__kernel=kernel[0, 0])
-    assert find(tmp_path) == []
+    (part,) = find(tmp_path)
+    assert part.images == 0
+    with pytest.raises(DataError, match=r"model\.h5: no array has the shape, type and values"):
+        part.describe()
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:2000], lambda data: b"<html>404</html>"])
@@ -89,3 +92,14 @@ def test_without_h5py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.savez(tmp_path / "a.npz", images=RGB, labels=LABELS)
     sources, _ = collect(tmp_path)
     assert labels_of(sources) == TEXTS and "Not read: signs.h5 (it is an" in sources.notes[0]
+
+
+def test_values_in_other_files_are_refused(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    (tmp_path / "secret").write_bytes(RGB.tobytes())
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        external = [(str(tmp_path / "secret"), 0, RGB.nbytes)]
+        file.create_dataset("images", RGB.shape, np.uint8, external=external)
+        file["labels"] = LABELS
+    with pytest.raises(DataError, match=r"a\.h5 images keeps its values in other files"):
+        collect(tmp_path)

@@ -166,7 +166,10 @@ def test_two_label_arrays_are_a_question(tmp_path: Path) -> None:
     with pytest.raises(MisuseError) as caught:
         collect(tmp_path)
     lines = [line.strip() for line in caught.value.message.splitlines()[1:]]
-    assert lines == ["--label-column fine_labels_train", "--label-column coarse_labels_train"]
+    assert lines == [
+        "--label-column fine_labels_train  (60 images, 6 classes)",
+        "--label-column coarse_labels_train  (60 images, 4 classes)",
+    ]
     sources, _ = collect(tmp_path, label_column=("coarse_labels_train",))
     assert labels_of(sources) == [str(label) for label in [*coarse, *coarse]]
     assert len(collect(tmp_path, label_column=("fine_labels",))[0].classes) == 6
@@ -192,7 +195,9 @@ def test_two_data_sets_are_a_question(tmp_path: Path) -> None:
 
 def test_two_sizes_in_one_file_are_a_question(tmp_path: Path) -> None:
     write_arrays(tmp_path / "a.npz", small=SQUARE, large=GRAY, labels=LABELS)
-    with pytest.raises(MisuseError, match="--image-column small\n  --image-column large"):
+    with pytest.raises(
+        MisuseError, match=r"--image-column small  \(30 images, 3 classes\)\n  --image-column large"
+    ):
         collect(tmp_path)
     np.testing.assert_array_equal(images_of(collect(tmp_path, image_column="large")[0]), GRAY)
 
@@ -282,3 +287,51 @@ def test_images_without_any_labels(tmp_path: Path) -> None:
     write_arrays(tmp_path / "train_images.npy", GRAY)
     with pytest.raises(DataError, match=r"train_images.npy has 30 images, but no labels"):
         collect(tmp_path)
+
+
+def test_labels_of_minus_one(tmp_path: Path) -> None:
+    arrays = {"x_train": GRAY, "y_train": LABELS, "x_test": GRAY, "y_test": np.full(30, -1)}
+    write_arrays(tmp_path / "a.npz", **arrays)
+    sources, labeled = collect(tmp_path)
+    assert labeled.tolist() == [True] * 30 + [False] * 30 and sources.classes == ("0", "1", "2")
+    write_arrays(tmp_path / "a.npz", images=GRAY, labels=np.where(LABELS == 2, -1, LABELS))
+    with pytest.raises(DataError, match=r"a\.npz labels row .* has the label -1 \(10 rows in all"):
+        collect(tmp_path)
+    write_arrays(tmp_path / "a.npz", images=GRAY, labels=np.where(LABELS == 2, -1, 1))
+    assert set(labels_of(collect(tmp_path)[0])) == {"-1", "1"}
+
+
+def test_positions_are_no_classes(tmp_path: Path) -> None:
+    write_arrays(tmp_path / "a.npz", images=GRAY, labels=np.arange(120).reshape(30, 4))
+    with pytest.raises(MisuseError, match=r"4 whole numbers .*\n  --task regression"):
+        collect(tmp_path)
+    assert collect(tmp_path, task="regression")[0].task == "regression"
+
+
+def test_names_that_say_nothing(tmp_path: Path) -> None:
+    write_arrays(tmp_path / "fdata.npy", RGB)
+    write_arrays(tmp_path / "fanswers.npy", LABELS)
+    assert labels_of(collect(tmp_path)[0]) == TEXTS
+    classes = np.array(["cat", "dog", "frog"])
+    write_arrays(tmp_path / "a.npz", x_train=RGB, y_train=LABELS, x_test=RGB[:3], names=classes)
+    (tmp_path / "fdata.npy").unlink()
+    assert collect(tmp_path)[1].sum() == 30
+
+
+def test_unnamed_arrays_of_two_splits_are_a_question(tmp_path: Path) -> None:
+    write_arrays(tmp_path / "a.npz", GRAY, LABELS, GRAY[:20], LABELS[:20])
+    with pytest.raises(
+        MisuseError, match=r"arr_0  \(30 images, 3 classes\)\n  --image-column arr_2"
+    ):
+        collect(tmp_path)
+    assert len(collect(tmp_path, image_column="arr_2")[0]) == 20
+
+
+@pytest.mark.parametrize("layout", ["interleaved", "planar"])
+def test_rows_of_colors(tmp_path: Path, layout: str) -> None:
+    images = pictures(30, 8, 8, 3)
+    rows = images if layout == "interleaved" else images.transpose(0, 3, 1, 2)
+    write_arrays(tmp_path / "batch.npz", data=rows.reshape(30, -1), labels=LABELS)
+    sources, _ = collect(tmp_path, pixel_layout=layout)
+    np.testing.assert_array_equal(images_of(sources), images)
+    assert f"are read as {layout}" in sources.notes[0] and "--pixel-layout" in sources.notes[0]

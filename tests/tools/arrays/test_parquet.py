@@ -142,7 +142,9 @@ def test_images_that_are_not_square(tmp_path: Path) -> None:
 
 def test_two_label_columns_are_a_question(tmp_path: Path) -> None:
     write(tmp_path / "a.parquet", image=cells(RGB), color=TEXTS, shape_of_it=classes_of(30, 5))
-    with pytest.raises(MisuseError, match="--label-column color\n  --label-column shape_of_it"):
+    with pytest.raises(
+        MisuseError, match=r"color  \(30 images, 3 classes\)\n.*shape_of_it  \(30 images, 5 "
+    ):
         collect(tmp_path)
     assert len(collect(tmp_path, label_column=("shape_of_it",))[0].classes) == 5
 
@@ -190,3 +192,11 @@ def test_a_file_that_is_cut_off(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-50])
     with pytest.raises(DataError, match=r"train\.parquet: can't be read as parquet"):
         collect(tmp_path)
+
+
+def test_two_columns_of_images_are_a_question(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", left=cells(RGB), right=cells(RGB[::-1]), label=LABELS)
+    with pytest.raises(MisuseError, match="--image-column left\n  --image-column right"):
+        collect(tmp_path)
+    sources, _ = collect(tmp_path, image_column="right")
+    np.testing.assert_array_equal(images_of(sources), RGB[::-1])
