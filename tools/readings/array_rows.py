@@ -23,7 +23,7 @@ class ArrayRows:
 
 def rows_with_ids(index: FileIndex, parts: Sequence[ArrayPart]) -> ArrayRows | None:
     """The rows of `parts`; None unless none of them has labels and all have ids."""
-    if any(part.labeled or part.ids is None for part in parts):
+    if not parts or any(part.labeled or part.ids is None for part in parts):
         return None
     paths = [
         f"{part.split or 'train'}/{name}"

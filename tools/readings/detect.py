@@ -79,16 +79,26 @@ def detect(index: FileIndex, config: ShardConfig) -> Detection:
     download = _open(index, config)
     readings, reasons = _readings(download)
     if not readings:
-        arrays = [] if index.images else find_array_parts(index, config)
-        if index.tables and (rows := rows_with_ids(index, arrays)) is not None and arrays:
-            return replace(detect(rows.index, config), rows=rows)
-        if arrays:
-            return Detection(parts=tuple(_choose_arrays(index, config, arrays)))
+        if not index.images and (detection := _detect_arrays(index, config)) is not None:
+            return detection
         raise explain(index, download.opened, config, reasons)
     remaining = join_splits(drop_dominated(readings))
     if len(remaining) > 1:
         raise MisuseError(question(remaining, lambda reading: _outcome(download, reading)))
     return _detection(download, remaining[0])
+
+
+def _detect_arrays(index: FileIndex, config: ShardConfig) -> Detection | None:
+    """The parts whose images are in arrays, with their own labels or those of a table."""
+    if index.tables:
+        # Options about columns are for the table.
+        alone = replace(config, label_column=(), labels=(), image_column=None)
+        if (rows := rows_with_ids(index, find_array_parts(index, alone))) is not None:
+            return replace(detect(rows.index, config), rows=rows)
+    arrays = find_array_parts(index, config)
+    if not arrays:
+        return None
+    return Detection(parts=tuple(_choose_arrays(index, config, arrays)))
 
 
 def _choose_arrays(
