@@ -44,11 +44,12 @@ def draw_thumbnails(
     """RGB uint8 (h, w, 3), at most `side_px` high and wide, of each of `rows` of the split's index;
     None for a damaged sample and for row -1."""
     tables, shards = summary.splits[split], summary.manifest.splits[split].shards
+    masks = tables.masks
     tasks = [
         ThumbnailTask(
             tar=summary.dataset.directory / shards[int(tables.samples["shard"][row])].name,
             row=tables.samples[row],
-            mask=None if tables.masks is None or not tables.labeled[row] else tables.masks[row],
+            mask=None if masks is None or not masks["size"][row] else masks[row],
             side_px=side_px,
             classes=len(summary.manifest.classes),
         )
