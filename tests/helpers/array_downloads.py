@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from tools.arrays.choice import choose_array_parts
 from tools.arrays.collect import collect_arrays
 from tools.arrays.detect import find_array_parts
-from tools.arrays.index_without_images import index_download
 from tools.arrays.parts import ArrayPart
 from tools.config import ShardConfig
+from tools.download.file_index import index_files
 from tools.download.sources import SPLITS, Sources
 
 Pixels = NDArray[np.uint8]
@@ -54,17 +54,18 @@ def zipped(folder: Path) -> Path:
 
 def find(folder: Path, **arguments: Any) -> list[ArrayPart]:
     config = ShardConfig(src=str(folder), out=str(folder / "out"), **arguments)
-    return find_array_parts(index_download(str(folder)), config)
+    return find_array_parts(index_files(str(folder)), config)
 
 
 def collect(folder: Path, **arguments: Any) -> tuple[Sources, NDArray[np.bool_]]:
     config = ShardConfig(src=str(folder), out=str(folder / "out"), **arguments)
-    index = index_download(str(folder))
+    index = index_files(str(folder))
     parts = choose_array_parts(find_array_parts(index, config), index, config)
     spool = folder.parent / f"{folder.name}-spool"
     spool.mkdir(exist_ok=True)
     done: list[int] = []
-    sources, labeled = collect_arrays(parts, index, spool, done.append)
+    sources = collect_arrays(parts, index, spool, done.append)
+    labeled = sources.has_label
     assert sum(done) == sum(part.images for part in parts)
     assert len(labeled) == len(sources) == len(sources.images) == len(sources.names)
     return sources, labeled

@@ -43,6 +43,8 @@ _LIKELY_WORDS = frozenset(
     | {"emotion", "sign", "y", "result", "severity", "quality", "defect", "score", "name"}
     | {"classification", "ground", "truth", "gt", "individual", "character", "digit", "letter"}
 )
+# "n01440764 1 2 300 400 n01440764 ...": a label and a box, repeated.
+_LABELED_BOXES = re.compile(r"(\S*[^\d.\s]\S*(\s+-?\d+(\.\d+)?){4}\s*)+")
 _DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}.*|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}.*|\d+:\d\d:\d\d")
 _RUN_WORDS = frozenset({"rle", "encoded", "pixels", "mask", "runs", "segmentation"})
 # Run lengths are longer than any list of labels.
@@ -72,12 +74,14 @@ class Role(Enum):
 @dataclass(frozen=True)
 class Column:
     """The sampled cells of a column, stripped; empty ones are "". `index` is its place; `hint`, the
-    name of the table, stands for the name of a column without one."""
+    name of the table, stands for the name of a column without one. `has_boxes`: each cell is a label
+    and a box, repeated; `cells` are the first labels."""
 
     index: int
     name: str
     cells: Sequence[str]
     hint: str = ""
+    has_boxes: bool = False
 
     @cached_property
     def values(self) -> frozenset[str]:
@@ -204,6 +208,13 @@ def columns_of(table: Table, rows: Sequence[Sequence[str]]) -> list[Column]:
     """The columns of `rows` of `table`; a row that is too short has empty cells."""
     hint = "" if table.header else PurePosixPath(table.name).stem
     return [
-        Column(n, name, [row[n].strip() if len(row) > n else "" for row in rows], hint)
+        _column(n, name, [row[n].strip() if len(row) > n else "" for row in rows], hint)
         for n, name in enumerate(table.columns)
     ]
+
+
+def _column(index: int, name: str, cells: Sequence[str], hint: str) -> Column:
+    if any(cells) and all(_LABELED_BOXES.fullmatch(cell) for cell in cells if cell):
+        labels = [cell.partition(" ")[0] for cell in cells]
+        return Column(index, name, labels, hint, has_boxes=True)
+    return Column(index, name, cells, hint)

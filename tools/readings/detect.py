@@ -113,7 +113,7 @@ def _choose_arrays(
 
 def _open(index: FileIndex, config: ShardConfig) -> _Download:
     opened = open_tables(index, config)
-    named = named_tables(index, opened.tables, config)
+    named = named_tables(index, opened.tables, config, opened.problems)
     return _Download(
         index=index,
         config=config,

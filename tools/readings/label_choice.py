@@ -10,6 +10,8 @@ from tools.readings.columns import Column, Role
 _MIN_AGREEMENT = 0.95
 # So many columns of marks are the labels, whatever else there is.
 _MIN_MARKED = 3
+# So many columns of positions are keypoints, not a box.
+_MIN_POSITIONS = 4
 # From this likelihood on, a column is called like a label.
 _CALLED_A_LABEL = 3
 
@@ -94,10 +96,18 @@ def _other_columns(usable: Sequence[Column], chosen: Sequence[Column]) -> list[C
 
 
 def _targets_pool(columns: Iterable[Column]) -> list[Column]:
-    """The columns that may be targets; without any, positions, which are keypoints then."""
+    """The columns that may be targets; without any, many positions, which are keypoints then, or
+    the only other column, whatever it looks like."""
     columns = list(columns)
     pool = [column for column in columns if column.role in (Role.LABEL, Role.NUMBER)]
-    return pool or [column for column in columns if column.role is Role.BOX and len(columns) > 4]
+    if any(column.is_flag for column in pool):
+        # A label that all or none of the images have.
+        return [column for column in columns if column in pool or column.is_flag]
+    positions = [column for column in columns if column.role is Role.BOX]
+    if pool or len(positions) > _MIN_POSITIONS:
+        return pool or positions
+    others = [column for column in columns if column.role is not Role.CONSTANT]
+    return others if len(others) == 1 and others[0].name else []
 
 
 def _narrow(usable: Sequence[Column], evidence: LabelEvidence) -> tuple[list[Column], str]:

@@ -20,8 +20,6 @@ from tools.download.label_parsing import (
 from tools.readings.columns import Column
 from tools.text import join_names
 
-# "n01440764 1 2 300 400 n01440764 ...": a label and a box, repeated.
-_LABELED_BOXES = re.compile(r"(\S*[^\d.\s]\S*(\s+-?\d+(\.\d+)?){4}\s*)+")
 _INTEGERS = re.compile(r"\d+( \d+)+")
 _SEPARATORS = (" ", ",", ";", "|")
 _SIGNS = (("-1", False), ("1", True))
@@ -102,7 +100,7 @@ def _rule_of_column(column: Column, config: ShardConfig) -> RuleChoice:
     if separator is not None:
         rule = FirstLabel if task == "classification" else LabelList
         return RuleChoice(rule(indices, names, separator))
-    if cells and all(_LABELED_BOXES.fullmatch(cell) for cell in cells):
+    if column.has_boxes:
         return RuleChoice(FirstLabel(indices, names))
     found = find_separator(cells)
     if task == "multi-label":

@@ -59,13 +59,19 @@ class NamedTable:
 
 
 def named_tables(
-    index: FileIndex, tables: Sequence[Table], config: ShardConfig
+    index: FileIndex, tables: Sequence[Table], config: ShardConfig, problems: dict[str, str]
 ) -> list[NamedTable]:
-    """The tables of `tables` whose rows name images; raises ``MisuseError`` for options that name
-    no column."""
+    """The tables of `tables` whose rows name images. Adds to `problems` why a table can't be used;
+    raises ``MisuseError`` if it is the only one, or that of --labels."""
     named, others = [], []
     for table in tables:
-        result = _name_images(index, table, config, alone=len(tables) == 1)
+        try:
+            result = _name_images(index, table, config, alone=len(tables) == 1)
+        except MisuseError as error:
+            if config.labels or len(tables) == 1:
+                raise
+            problems[table.name] = error.message
+            continue
         if result is None:
             others.append(table)
         else:

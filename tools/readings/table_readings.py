@@ -99,7 +99,11 @@ def _choose(family: Family, config: ShardConfig, evidence: LabelEvidence) -> Lab
         return LabelChoice(targets=(tuple(told),))
     excluded = set(family.naming) | {column.number for column in split_columns(table)}
     excluded |= set(table.option_columns(config, "split_column", "group_column"))
-    return choose_label(family.columns, excluded, evidence)
+    choice = choose_label(family.columns, excluded, evidence)
+    if choice.targets or len(family.first.names.columns) < 2:
+        return choice
+    # A label may be a part of a file's path.
+    return choose_label(family.columns, excluded - {*family.first.names.columns}, evidence)
 
 
 def _class_folder_of(index: FileIndex, number: int) -> str | None:
@@ -117,7 +121,7 @@ def _label_reading(
     folders: Sequence[str | None],
 ) -> Reading:
     first = family.first.table
-    if not config.label_column and len(columns) == 1 and columns[0].role is Role.TEXT:
+    if not config.label_column and len(columns) == 1 and columns[0].role in (Role.TEXT, Role.ID):
         require_labels(first.name, columns[0])
     chosen = choose_rule(first.name, columns, config)
     parts = tuple(_label_part(index, family, named, chosen.rule, config) for named in family.tables)

@@ -19,8 +19,8 @@ from tests.helpers.array_downloads import (
 from tests.helpers.shard_runs import contents, made, shard
 from tools.arrays.collect import arrays_identity
 from tools.arrays.detect import find_array_parts
-from tools.arrays.index_without_images import index_download
 from tools.config import ShardConfig
+from tools.download.file_index import index_files
 
 GRAY, LABELS = pictures(40, 9, 12), classes_of(40)
 
@@ -89,7 +89,7 @@ def test_images_and_tables_come_before_arrays(tmp_path: Path) -> None:
 def test_a_resumed_run_knows_its_arrays(tmp_path: Path) -> None:
     def identity(**arguments: object) -> str:
         config = ShardConfig(src=str(tmp_path), out="out", **arguments)  # type: ignore[arg-type]
-        index = index_download(str(tmp_path))
+        index = index_files(str(tmp_path))
         return arrays_identity(index, find_array_parts(index, config), config)
 
     path = write_arrays(tmp_path / "a.npz", images=GRAY, labels=LABELS)

@@ -188,9 +188,9 @@ def test_two_data_sets_are_a_question(tmp_path: Path) -> None:
         "--labels letters_labels.npy  (30 images, 3 classes)",
         "--labels digits_labels.npy  (20 images, 5 classes)",
     ]
-    assert len(collect(tmp_path, labels="digits_labels.npy")[0]) == 20
+    assert len(collect(tmp_path, labels=("digits_labels.npy",))[0]) == 20
     with pytest.raises(MisuseError, match=r"--labels other\.npy"):
-        collect(tmp_path, labels="other.npy")
+        collect(tmp_path, labels=("other.npy",))
 
 
 def test_two_sizes_in_one_file_are_a_question(tmp_path: Path) -> None:

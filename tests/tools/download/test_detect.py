@@ -133,8 +133,8 @@ def test_several_labels_are_an_error_with_the_options(tmp_path: Path) -> None:
         collect(folder)
     for option in ("--labels a.csv", "--labels b.csv", "--labels folders"):
         assert option in error.value.message
-    assert labeled(collect(folder, labels="b.csv")) == LABELS
-    assert len(collect(folder, labels="folders")) == 2
+    assert labeled(collect(folder, labels=("b.csv",))) == LABELS
+    assert len(collect(folder, labels=("folders",))) == 2
 
 
 def test_several_label_columns_are_an_error_with_the_options(tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def test_invalid_label_patterns_are_errors(tmp_path: Path, pattern: str, words: 
 
 def test_class_names_give_names_and_order(tmp_path: Path) -> None:
     download(tmp_path, {"names.csv": "label,name\n7,dog\n3,cat\n9,owl\n"})
-    sources = table(tmp_path, "id,label\n1,3\n2,7\n3,5\n4,7\n", labels="train.csv")
+    sources = table(tmp_path, "id,label\n1,3\n2,7\n3,5\n4,7\n", labels=("train.csv",))
     names = read_class_names(index_files(str(tmp_path)), "names.csv")
     named = name_classes(sources, names)
     assert named.classes == ("dog", "cat", "owl") and named.ordered
@@ -206,7 +206,7 @@ def test_splits_by_column(tmp_path: Path) -> None:
         table(tmp_path, text)
     assert split_names(table(tmp_path, text, split_column="part"))[3] == "test"
     with pytest.raises(MisuseError, match="Splits are called train, val or test"):
-        table(tmp_path, text, split_column="label", labels="train.csv")
+        table(tmp_path, text, split_column="label", labels=("train.csv",))
 
 
 def test_a_row_of_an_unknown_split_is_rejected(tmp_path: Path) -> None:

@@ -19,11 +19,10 @@ from tests.helpers.layout_parts import Layout
 from tools.cli import main
 from tools.config import ShardConfig
 from tools.download.class_names import name_classes, read_class_names
-from tools.download.collect import collect_files
-from tools.download.detect import find_parts
 from tools.download.file_index import index_files
 from tools.download.pixel_table import PixelTable
 from tools.download.sources import Sources
+from tools.readings.detect import collect, detect
 
 LAYOUTS = TABLES | FOLDERS | TASKS
 
@@ -45,10 +44,10 @@ def collected(src: Path, options: tuple[str, ...]) -> Sources | None:
     """The sources of image files; None for a pixel table."""
     config = config_of(src, options)
     index = index_files(str(src), images=config.images)
-    parts = find_parts(index, config)
-    if isinstance(parts[0], PixelTable):
+    detection = detect(index, config)
+    if isinstance(detection.parts[0], PixelTable):
         return None
-    sources = collect_files(parts, index)  # type: ignore[arg-type]
+    sources = collect(index, detection)
     if config.class_names is None:
         return sources
     return name_classes(sources, read_class_names(index, config.class_names))

@@ -63,7 +63,7 @@ def test_images_that_are_not_square(tmp_path: Path, workers: Workers) -> None:
     rows = "\n".join(f"{n % 2},{','.join(['7'] * 18)}" for n in range(4))
     folder = write(tmp_path, f"{header}\n{rows}\n")
     with pytest.raises(MisuseError, match=r"18 values .* no square image.* --pixel-size"):
-        find(folder, labels="train.csv")
+        find(folder, labels=("train.csv",))
     assert images_of(collect(folder, workers, pixel_size=(3, 6))).shape == (4, 3, 6)
     assert images_of(collect(folder, workers, pixel_size=(2, 3))).shape == (4, 2, 3, 3)
 
