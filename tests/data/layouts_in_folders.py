@@ -6,12 +6,14 @@ from tests.helpers.layout_parts import WNIDS, Layout, pictures, rows
 FOLDERS: dict[str, Layout] = {
     "plant-seedlings": Layout(
         files=pictures("train/Black-grass/a.png", "train/Maize/b.png", "test/c.png"),
+        unlabeled=("test/c.png",),
         targets={"train/Black-grass/a.png": "Black-grass", "train/Maize/b.png": "Maize"},
     ),
     "dogs-vs-cats": Layout(
         files=pictures(
             *(f"train/{word}.{n}.jpg" for word in ("cat", "dog") for n in (0, 10)), "test1/1.jpg"
         ),
+        unlabeled=("test1/1.jpg",),
         targets={f"train/{word}.{n}.jpg": word for word in ("cat", "dog") for n in (0, 10)},
         output=("labels in file names",),
     ),
@@ -34,6 +36,7 @@ FOLDERS: dict[str, Layout] = {
             ),
             "seg_pred/seg_pred/3.jpg",
         ),
+        unlabeled=("seg_pred/seg_pred/3.jpg",),
         targets={
             f"seg_{s}/seg_{s}/{c}/{s}_{n}.jpg": c
             for s in ("train", "test")
@@ -41,7 +44,7 @@ FOLDERS: dict[str, Layout] = {
             for n in (1, 2)
         },
         splits={"seg_test/seg_test/sea/test_1.jpg": "test"},
-        output=("Left out 1 image without a label (first: seg_pred/seg_pred/3.jpg)",),
+        output=("1 test image without labels is stored without a target",),
     ),
     "fruits-360": Layout(
         files=pictures(
@@ -66,6 +69,7 @@ FOLDERS: dict[str, Layout] = {
             "wnids.txt": rows(*WNIDS),
             "words.txt": rows(f"{WNIDS[0]}\ttench", f"{WNIDS[1]}\tgoldfish"),
         },
+        unlabeled=("test/images/test_0.JPEG",),
         targets={
             **{f"train/{w}/images/{w}_{n}.JPEG": w for w in WNIDS for n in (0, 1)},
             "val/images/val_0.JPEG": WNIDS[0],

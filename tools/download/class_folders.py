@@ -3,7 +3,7 @@
 import re
 from array import array
 from collections.abc import Container, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import takewhile
 
@@ -112,6 +112,11 @@ def has_mask_folder(index: FileIndex, tree: ClassFolders, masks: Container[int])
         folder = class_folder(folder_of(index.images[number]))
         has_images[folder] = has_images.get(folder, False) or number not in masks
     return not all(has_images.values())
+
+
+def without_masks(tree: ClassFolders, masks: Container[int]) -> ClassFolders:
+    """The tree without the images that are masks of others."""
+    return replace(tree, images=array("q", (n for n in tree.images if n not in masks)))
 
 
 def common_folder(trees: Sequence[ClassFolders]) -> str:

@@ -74,8 +74,8 @@ class Role(Enum):
 @dataclass(frozen=True)
 class Column:
     """The sampled cells of a column, stripped; empty ones are "". `index` is its place; `hint`, the
-    name of the table, stands for the name of a column without one. `has_boxes`: each cell is a label
-    and a box, repeated; `cells` are the first labels."""
+    name of the table, stands for the name of a column without one. `has_boxes`: each cell is a
+    label and a box, repeated; `cells` are the first labels."""
 
     index: int
     name: str

@@ -8,7 +8,7 @@ evidence measured over the data.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from tools.download.class_folders import (
     folder_classes,
     has_mask_folder,
     parse_label_pattern,
+    without_masks,
 )
 from tools.download.collect import FilePart, collect_files
 from tools.download.file_index import FileIndex
@@ -68,6 +69,7 @@ class _Download:
     named: tuple[NamedTable, ...]
     families: tuple[Family, ...]
     split_facts: SplitFacts | None
+    errors: list[MisuseError] = field(default_factory=list)
 
 
 def detect(index: FileIndex, config: ShardConfig) -> Detection:
@@ -81,6 +83,8 @@ def detect(index: FileIndex, config: ShardConfig) -> Detection:
     if not readings:
         if not index.images and (detection := _detect_arrays(index, config)) is not None:
             return detection
+        if download.errors:
+            raise download.errors[0]
         raise explain(index, download.opened, config, reasons)
     remaining = join_splits(drop_dominated(readings))
     if len(remaining) > 1:
@@ -156,6 +160,7 @@ def _table_readings(download: _Download, known: frozenset[str]) -> tuple[list[Re
         result = read_family(index, family, config, known)
         readings += result.readings
         reasons += [result.reason] if result.reason else []
+        download.errors.extend([result.error] if result.error else [])
     named = {table.table.name for table in download.named}
     others = [table for table in download.opened.tables if table.name not in named]
     return [*readings, *pixel_readings(others, config)], reasons
@@ -170,7 +175,11 @@ def _readings_without_tables(
     if config.task in ("auto", "segmentation") and not any(reading.masks for reading in tables):
         masks = mask_readings(index, config)
     mask_files = {number for reading in (*tables, *masks) for number in reading.masks}
-    trees = [tree for tree in trees if not has_mask_folder(index, tree, mask_files)]
+    trees = [
+        without_masks(tree, mask_files)
+        for tree in trees
+        if not has_mask_folder(index, tree, mask_files)
+    ]
     folders = folder_readings(index, trees) if config.task in ("auto", "classification") else []
     if readings := [*masks, *folders]:
         return readings

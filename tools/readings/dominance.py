@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from tools.download.collect import FilePart
-from tools.readings.reading import Kind, Reading, common_share
+from tools.readings.reading import Kind, Reading, common_count, common_share
 
 # A reading explains another one's images if it has this share of them.
 _MIN_COMMON = 0.9
@@ -13,17 +13,18 @@ _MASKS = (Kind.MASK_FILES, Kind.RUN_LENGTHS)
 
 
 def drop_dominated(readings: Sequence[Reading]) -> list[Reading]:
-    """The readings that no other one dominates."""
-    return [
-        reading
-        for reading in readings
-        if not any(dominates(other, reading) for other in readings if other is not reading)
-    ]
+    """The readings that no other one dominates; of two that dominate each other, the first."""
+    kept = list(readings)
+    for reading in reversed(readings):
+        if any(dominates(other, reading) for other in kept if other is not reading):
+            kept.remove(reading)
+    return kept
 
 
 def dominates(one: Reading, other: Reading) -> bool:
     """Whether `one` explains the images of `other`, and says the same or more."""
-    if other.names_classes and not one.names_classes and other.classes <= one.classes:
+    is_other = common_count(one, other) == 0 and other.names_classes and not one.names_classes
+    if is_other and other.classes <= one.classes:
         return True
     if common_share(other, one) < _MIN_COMMON and common_share(one, other) < _MIN_COMMON:
         return False

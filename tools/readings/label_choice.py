@@ -60,7 +60,7 @@ def choose_label(
             is_choice = len(_other_columns(usable, matching)) > 0
             return LabelChoice(targets=((matching[0].index,),), reason=reason * is_choice)
     pool, reason = _narrow(usable, evidence)
-    pool, equivalent = _without_equivalents(pool)
+    pool, equivalent, likelihood = _without_equivalents(pool)
     marked = tuple(column.index for column in pool if column.is_marked)
     targets = (marked,) if len(marked) >= _MIN_MARKED else _targets(pool)
     if len(targets) < 2:
@@ -69,8 +69,9 @@ def choose_label(
             kinds = dict.fromkeys(column.role.value for column in others)
             reason = f"the other columns look like {' and '.join(list(kinds)[:3])}"
         return LabelChoice(targets=targets, reason=reason if others else "", equivalent=equivalent)
-    called = [column for column in pool if column.likelihood >= _CALLED_A_LABEL]
-    best = [c for c in called if c.likelihood == max(c.likelihood for c in called)]
+    called = [column for column in pool if likelihood[column.index] >= _CALLED_A_LABEL]
+    most = max((likelihood[column.index] for column in called), default=0)
+    best = [column for column in called if likelihood[column.index] == most]
     if len(best) == 1 and not best[0].is_flag:
         return LabelChoice(
             targets=((best[0].index,),), reason="it is called like a label", equivalent=equivalent
@@ -139,24 +140,29 @@ def _targets(pool: Sequence[Column]) -> tuple[Target, ...]:
     return tuple(tuple(column.index for column in group) for group in groups)
 
 
-def _without_equivalents(pool: Sequence[Column]) -> tuple[list[Column], tuple[str, ...]]:
+def _without_equivalents(
+    pool: Sequence[Column],
+) -> tuple[list[Column], tuple[str, ...], dict[int, int]]:
     """Of columns whose values are a one-to-one map of each other, the one with names, not numbers,
-    or the first; and the names of the others."""
-    kept: dict[tuple[int, ...], Column] = {}
-    dropped = []
+    or the first; the names of the others; and the greatest likelihood of each group."""
+    groups: dict[tuple[int, ...], list[Column]] = {}
     for column in pool:
         codes: dict[str, int] = {}
         pattern = tuple(codes.setdefault(cell, len(codes)) for cell in column.cells)
-        other = kept.get(pattern)
-        both_flags = other is not None and other.is_flag and column.is_flag
-        if other is None or both_flags or column.role is Role.NUMBER:
-            kept[pattern if other is None else (*pattern, column.index)] = column
-        elif other.numbers is not None and column.numbers is None:
-            kept[pattern] = column
-            dropped.append(other.name)
+        group = groups.setdefault(pattern, [])
+        both_flags = bool(group) and group[0].is_flag and column.is_flag
+        if both_flags or column.role is Role.NUMBER:
+            groups[(*pattern, column.index)] = [column]
         else:
-            dropped.append(column.name)
-    return sorted(kept.values(), key=lambda column: column.index), tuple(dropped)
+            group.append(column)
+    kept, dropped, likelihood = [], [], {}
+    for group in filter(None, groups.values()):
+        texts = [column for column in group if column.numbers is None]
+        chosen = (texts or group)[0]
+        kept.append(chosen)
+        dropped += [column.name for column in group if column is not chosen]
+        likelihood[chosen.index] = max(column.likelihood for column in group)
+    return sorted(kept, key=lambda column: column.index), tuple(dropped), likelihood
 
 
 def equals_folders(column: Column, folders: Sequence[str | None]) -> bool:

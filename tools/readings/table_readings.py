@@ -14,7 +14,12 @@ from tools.download.label_parsing import LabelRule, parse_flag
 from tools.download.name_index import name_of
 from tools.download.name_patterns import class_of_folder, is_class_folder
 from tools.download.sources import sort_classes
-from tools.download.split_columns import choose_split_column, folders_differ, split_columns
+from tools.download.split_columns import (
+    choose_split_column,
+    folders_differ,
+    split_columns,
+    split_of_folder,
+)
 from tools.readings.columns import Column, Role
 from tools.readings.families import Family
 from tools.readings.label_choice import (
@@ -36,10 +41,11 @@ _ROLES = ("label_column", "split_column", "group_column", "mask_column")
 
 @dataclass(frozen=True, kw_only=True)
 class TableReadings:
-    """The readings of a family, the likeliest first; without any, `reason` says why."""
+    """The readings of a family, the likeliest first; without any, `reason` or `error` says why."""
 
     readings: tuple[Reading, ...]
     reason: str = ""
+    error: MisuseError | None = None
 
 
 def read_family(
@@ -47,7 +53,7 @@ def read_family(
 ) -> TableReadings:
     """The readings of `family`; `known` are classes that folders or other tables have.
 
-    Raises ``MisuseError`` for options that don't fit the tables.
+    Raises ``MisuseError`` for a --label-column that doesn't fit the tables.
     """
     if family.first.masks is not None:
         return TableReadings(readings=(_mask_reading(index, family, config),))
@@ -68,19 +74,20 @@ def read_family(
             folders=folders, lacking=family.lacking, submission=family.submission, known=known
         ),
     )
-    readings = []
+    readings, error = [], None
     for target in choice.targets:
         columns = [family.columns[n] for n in target]
         try:
             readings.append(_label_reading(index, family, config, choice, columns, folders))
-        except MisuseError:
-            if config.label_column or len(choice.targets) == 1:
+        except MisuseError as problem:
+            if config.label_column:
                 raise
+            error = error or problem
     reason = ""
     if not readings and (columns := [column for column in _others(family) if column.values]):
         reasons = join_names([_reason(column) for column in columns], 4)
         reason = f"{family.first.table.name}: {reasons}."
-    return TableReadings(readings=tuple(readings), reason=reason)
+    return TableReadings(readings=tuple(readings), reason=reason, error=None if readings else error)
 
 
 def _others(family: Family) -> list[Column]:
@@ -140,7 +147,7 @@ def _label_reading(
         is_asked_for=_is_asked_for(family, columns),
         agrees_with_folders=equals_folders(labels, folders),
         maps_to_folders=maps_to_folders(labels, folders),
-        names_classes=len(labels.values) == len(family.images),
+        names_classes=_is_class_list(index, family, labels),
         notes=(
             *_notes(family, choice, columns, chosen.note),
             *_table_notes(index, family, [column.index for column in columns]),
@@ -185,6 +192,13 @@ def _run_reading(index: FileIndex, family: Family, config: ShardConfig, runs: Co
         is_asked_for=_is_asked_for(family, [runs]),
         notes=(*([note] if note else []), *_table_notes(index, family, [runs.index])),
     )
+
+
+def _is_class_list(index: FileIndex, family: Family, labels: Column) -> bool:
+    """Whether each row is a class with an example, not an image of a split."""
+    paths = (folder_of(index.images[number]) for number in family.images)
+    has_split = family.first.split is not None or any(map(split_of_folder, paths))
+    return len(labels.values) == len(family.images) and not has_split
 
 
 def _one_hot_labels(columns: Sequence[Column]) -> Column:

@@ -26,7 +26,7 @@ def split_names(sources: Sources) -> list[str]:
 @pytest.mark.parametrize(
     ("column", "task", "options"),
     [
-        (["a b", "a", "b", "a"], "ambiguous", {}),
+        (["a b", "a", "b", "a"], "multi-label", {}),
         (["a b", "a", "b", "a"], "multi-label", {"task": "multi-label"}),
         (["a b", "a", "b", "a"], "classification", {"task": "classification"}),
         (["a|b", "a", "c", "a"], "multi-label", {"label_separator": "|"}),
@@ -41,10 +41,6 @@ def test_the_task_of_a_label_column(
     tmp_path: Path, column: list[str], task: str, options: dict[str, str]
 ) -> None:
     text = "id,label\n" + "".join(f"{n},{cell}\n" for n, cell in enumerate(column, start=1))
-    if task == "ambiguous":
-        with pytest.raises(MisuseError, match="--task classification\n  --label-separator ' '"):
-            table(tmp_path, text, **options)
-        return
     sources = table(tmp_path, text, **options)
     assert sources.task == task.replace("first", "classification")
     if task == "first":
@@ -86,18 +82,23 @@ def test_one_hot_columns(tmp_path: Path) -> None:
     )
 
 
-def test_equivalent_columns_still_need_a_choice(tmp_path: Path) -> None:
+def test_a_number_and_its_name_are_one_label_by_name(tmp_path: Path) -> None:
     text = "id,kind,target,sex\n1,benign,0,m\n2,malignant,1,m\n3,benign,0,f\n4,benign,0,f\n"
-    with pytest.raises(MisuseError, match="'kind' and 'target' are equivalent") as error:
+    assert table(tmp_path, text).classes == ("benign", "malignant")
+    text = text.replace("target", "other")
+    with pytest.raises(MisuseError, match="--label-column kind: 4 images, 2 classes") as error:
         table(tmp_path, text)
     assert "--label-column sex" in error.value.message
+    assert "--label-column other" not in error.value.message
 
 
-def test_masks_as_run_lengths_are_an_error(tmp_path: Path) -> None:
-    runs = " ".join(str(n) for n in range(1, 31))
-    text = f"ImageId,EncodedPixels\n1.png,{runs}\n1.png,{runs} 40 2\n2.png,\n3.png,{runs}\n"
-    with pytest.raises(DataError, match=r"'EncodedPixels' has masks as run lengths"):
-        table(tmp_path, text)
+def test_masks_as_run_lengths(tmp_path: Path) -> None:
+    runs = " ".join(f"{3 * n + 1} 2" for n in range(12))
+    text = f"ImageId,EncodedPixels\n1.png,{runs}\n1.png,90 2\n2.png,\n3.png,1 2 8 2\n"
+    sources = table(tmp_path, text)
+    assert sources.task == "segmentation" and sources.classes == ("background", "foreground")
+    masks = [data for _, data in sources.masks.load(2**20)]  # type: ignore[union-attr]
+    assert masks == [b"runs\0" + f"1 {runs}\n1 90 2".encode(), b"runs\0", b"runs\x001 1 2 8 2"]
 
 
 def test_a_table_of_objects_is_an_error(tmp_path: Path) -> None:

@@ -83,12 +83,15 @@ def test_layout(tmp_path: Path, name: str) -> None:
 
 def check_sources(sources: Sources, layout: Layout) -> None:
     assert sources.task == layout.task
-    targets = {path: target(sources, number) for number, path in enumerate(sources.names)}
+    labeled = sources.has_label
+    targets = {p: target(sources, n) for n, p in enumerate(sources.names) if labeled[n]}
     assert targets == layout.targets
+    unlabeled = [path for n, path in enumerate(sources.names) if not labeled[n]]
+    assert sorted(unlabeled) == sorted(layout.unlabeled)
     assert len(sources.rejected) == layout.rejected, sources.rejected
     if layout.classes is not None and sources.ordered:
         assert sources.classes == layout.classes
-    assert (sources.splits is not None) == bool(layout.splits)
+    assert (sources.splits is not None) == bool(layout.splits or layout.unlabeled)
 
 
 def stored(index: SplitIndex, manifest: Manifest, number: int) -> Any:
@@ -111,6 +114,14 @@ def stored(index: SplitIndex, manifest: Manifest, number: int) -> Any:
     return tuple(name for name, value in zip(manifest.classes, values, strict=True) if value)
 
 
+def is_unlabeled(index: SplitIndex, manifest: Manifest, number: int) -> bool:
+    if manifest.task == "classification":
+        return bool(index.samples[number]["label"] == -1)
+    if manifest.task == "segmentation":
+        return bool(index.masks[number]["size"] == 0)
+    return bool(np.isnan(index.targets[number]).all())
+
+
 def check_shards(out: Path, layout: Layout) -> None:
     dataset = Dataset(out)
     manifest = dataset.manifest
@@ -120,9 +131,12 @@ def check_shards(out: Path, layout: Layout) -> None:
         index = dataset.split(split)
         names = parquet.read_table(out / sources_name(split)).column("source").to_pylist()
         for number, name in enumerate(names):
-            targets[name] = stored(index, manifest, number) or layout.targets[name]
+            if name in layout.unlabeled:
+                assert split == "test" and is_unlabeled(index, manifest, number), name
+            else:
+                targets[name] = stored(index, manifest, number) or layout.targets[name]
             splits[name] = split
-    assert targets == layout.targets
+    assert targets == layout.targets and splits.keys() == {*targets, *layout.unlabeled}
     assert {name: splits[name] for name in layout.splits} == layout.splits
     assert dataset.manifest.rejected == layout.rejected
     if layout.classes is not None:
