@@ -8,13 +8,13 @@ from pipeline.storage.manifest import REJECTED_NAME, Manifest
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex
 from tools.download.image_files import ImageFiles
-from tools.download.image_tables import MaskTable
-from tools.download.mask_classes import find_colors_table
-from tools.download.mask_pairs import MaskFiles
-from tools.download.pixel_table import PixelTable
 from tools.download.sources import Sources
 from tools.download.unreadable_formats import describe_unreadable
+from tools.pixel_tables.pixel_table import PixelTable
 from tools.readings.detect import Detection
+from tools.readings.image_tables import MaskTable
+from tools.readings.mask_classes import find_colors_table
+from tools.readings.mask_pairs import MaskFiles
 from tools.text import join_names, plural
 from tools.writing.dataset_stats import DatasetStats
 from tools.writing.plan import Plan

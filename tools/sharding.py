@@ -25,15 +25,15 @@ from tools.arrays.parts import ArrayPart
 from tools.commands import INTERRUPTED_EXIT_CODE
 from tools.config import ShardConfig
 from tools.console import Output
-from tools.download.class_names import name_classes, read_class_names
 from tools.download.file_index import FileIndex, index_files
-from tools.download.pixel_table import PixelTable
 from tools.download.sources import Sources
 from tools.images.encoding import Encoding
 from tools.images.encoding_costs import choose, costs_table
 from tools.messages import describe_index, describe_parts, describe_plan, describe_result, preview
 from tools.pixel_tables.collect import collect_pixels
+from tools.pixel_tables.pixel_table import PixelTable
 from tools.readings.array_rows import with_images
+from tools.readings.class_names import name_classes, read_class_names
 from tools.readings.detect import Detection, collect, detect
 from tools.workers import Workers
 from tools.writing.block_encoding import prepare_worker

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from tools.config import ShardConfig
 from tools.download.file_index import index_files
-from tools.download.pixel_table import PixelTable
 from tools.download.sources import Sources
 from tools.pixel_tables.collect import collect_pixels
+from tools.pixel_tables.pixel_table import PixelTable
 from tools.readings.detect import detect
 from tools.workers import Workers
 

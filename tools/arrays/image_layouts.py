@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.download.pixel_columns import image_shape
+from tools.pixel_tables.pixel_columns import image_shape
 
 # Channels of an image: gray, RGB, and RGB with a fourth.
 CHANNELS = (1, 3, 4)

@@ -20,8 +20,8 @@ from tools.download.name_patterns import (
     split_of_cell,
     words_of,
 )
-from tools.download.pixel_columns import MIN_VALUES
 from tools.images.formats import identify
+from tools.pixel_tables.pixel_columns import MIN_VALUES
 
 # Words of columns that describe an image and are never its label.
 _OTHER_WORDS = frozenset(

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.download.name_patterns import split_of_cell
-from tools.download.pixel_rows import RowFormat
 from tools.download.sources import SPLITS, LabelCodes
 from tools.download.tables import Table
 from tools.pixel_tables.parsing import parse_lines
+from tools.pixel_tables.pixel_rows import RowFormat
 
 # Large enough that sending one costs little, small enough to hold several.
 CHUNK_BYTES = 2**21

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 from pipeline.errors import MisuseError
 from tools.config import ShardConfig
-from tools.download.collect import FilePart, FileSources
 from tools.download.file_index import FileIndex, folder_of
-from tools.download.split_columns import folders_differ, split_of_folder
-from tools.download.targets import ClassTargets, MultiLabelTargets, Targets
 from tools.readings.box_files import Boxes, find_boxes
+from tools.readings.collect import FilePart, FileSources
 from tools.readings.reading import Kind, Reading, sorted_numbers
+from tools.readings.split_columns import folders_differ, split_of_folder
+from tools.readings.targets import ClassTargets, MultiLabelTargets, Targets
 from tools.text import join_names, plural
 
 

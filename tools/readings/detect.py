@@ -18,7 +18,13 @@ from tools.arrays.choice import choose_array_parts, left_out
 from tools.arrays.detect import find_array_parts
 from tools.arrays.parts import ArrayPart
 from tools.config import ShardConfig
-from tools.download.class_folders import (
+from tools.download.file_index import FileIndex
+from tools.download.sources import Sources, sort_classes
+from tools.pixel_tables.pixel_table import PixelTable
+from tools.readings.ambiguity import question
+from tools.readings.array_rows import ArrayRows, rows_with_ids
+from tools.readings.box_readings import box_readings
+from tools.readings.class_folders import (
     ClassFolders,
     find_class_folders,
     folder_classes,
@@ -26,13 +32,7 @@ from tools.download.class_folders import (
     parse_label_pattern,
     without_masks,
 )
-from tools.download.collect import FilePart, collect_files
-from tools.download.file_index import FileIndex
-from tools.download.pixel_table import PixelTable
-from tools.download.sources import Sources, sort_classes
-from tools.readings.ambiguity import question
-from tools.readings.array_rows import ArrayRows, rows_with_ids
-from tools.readings.box_readings import box_readings
+from tools.readings.collect import FilePart, collect_files
 from tools.readings.dominance import drop_dominated
 from tools.readings.explain import explain
 from tools.readings.families import Family, join_tables

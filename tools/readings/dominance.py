@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tools.download.collect import FilePart
+from tools.readings.collect import FilePart
 from tools.readings.reading import Kind, Reading, common_count, common_share
 
 # A reading explains another one's images if it has this share of them.

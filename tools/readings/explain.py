@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pipeline.errors import DataError, MisuseError
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex
-from tools.download.image_names import find_ambiguous_cell
 from tools.download.name_index import name_of
 from tools.download.tables import Table
 from tools.download.unreadable_formats import describe_unreadable
+from tools.readings.image_names import find_ambiguous_cell
 from tools.readings.open_tables import OpenedTables
 from tools.text import join_names, plural
 

@@ -5,7 +5,9 @@ from collections.abc import Iterator, Sequence
 
 from pipeline.errors import MisuseError
 from tools.config import ShardConfig
-from tools.download.class_folders import (
+from tools.download.file_index import FileIndex, plain_path, under
+from tools.download.name_patterns import split_word
+from tools.readings.class_folders import (
     ClassFolders,
     NamePattern,
     common_folder,
@@ -13,8 +15,6 @@ from tools.download.class_folders import (
     find_label_pattern,
     folder_classes,
 )
-from tools.download.file_index import FileIndex, plain_path, under
-from tools.download.name_patterns import split_word
 from tools.readings.reading import Kind, Reading, order_parts, sorted_numbers
 from tools.text import join_names
 

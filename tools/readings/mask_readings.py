@@ -7,11 +7,11 @@ import numpy as np
 from pipeline.errors import MisuseError
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex
-from tools.download.mask_classes import read_mask_classes
-from tools.download.mask_pairs import MaskFiles, Pairs, find_mask_pairs, pairs_by_template
-from tools.download.split_columns import folders_differ
+from tools.readings.mask_classes import read_mask_classes
+from tools.readings.mask_pairs import MaskFiles, Pairs, find_mask_pairs, pairs_by_template
 from tools.readings.mask_survey import SURVEYED_MASKS, MaskMeaning, nearest_note, survey
 from tools.readings.reading import Integers, Kind, Reading
+from tools.readings.split_columns import folders_differ
 
 
 def mask_readings(index: FileIndex, config: ShardConfig) -> list[Reading]:

@@ -8,7 +8,9 @@ from functools import cached_property
 from pipeline.errors import MisuseError
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex
-from tools.download.image_names import (
+from tools.download.name_patterns import is_submission, split_word
+from tools.download.tables import Table
+from tools.readings.image_names import (
     ImageNames,
     by_column,
     by_template,
@@ -17,8 +19,6 @@ from tools.download.image_names import (
     require_other_column,
     resolve_folder,
 )
-from tools.download.name_patterns import is_submission, split_word
-from tools.download.tables import Table
 from tools.text import option_lines
 
 # Share of the ids in a column that must be ids of another table, and share of those that they are.

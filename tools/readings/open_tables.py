@@ -9,11 +9,11 @@ from pathlib import PurePosixPath
 from pipeline.errors import DataError
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex, folder_of
-from tools.download.image_names import names_file
 from tools.download.label_parsing import parse_number
 from tools.download.name_patterns import is_csv
-from tools.download.pixel_columns import is_wide, looks_like_pixels
 from tools.download.tables import Table, open_table
+from tools.pixel_tables.pixel_columns import is_wide, looks_like_pixels
+from tools.readings.image_names import names_file
 
 # From this many files on, texts that are called like images are notes about one image each.
 _MIN_NOTES = 10

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from tools.config import ShardConfig
-from tools.download.pixel_table import PixelTable, detect_pixel_table
 from tools.download.tables import Table
+from tools.pixel_tables.pixel_table import PixelTable, detect_pixel_table
 from tools.readings.reading import Kind, Reading, order_parts
 
 

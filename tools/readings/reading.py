@@ -8,8 +8,8 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.download.collect import FilePart
-from tools.download.pixel_table import PixelTable
+from tools.pixel_tables.pixel_table import PixelTable
+from tools.readings.collect import FilePart
 
 Part = FilePart | PixelTable
 Integers = NDArray[np.int64]

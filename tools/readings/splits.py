@@ -13,9 +13,9 @@ from tools.download.label_parsing import UnusableRowError
 from tools.download.name_index import name_of
 from tools.download.name_patterns import split_word
 from tools.download.sources import SPLITS
-from tools.download.split_columns import choose_split_column, split_columns
 from tools.readings.families import is_list
 from tools.readings.named_tables import NamedTable
+from tools.readings.split_columns import choose_split_column, split_columns
 
 UNKNOWN = -1
 

@@ -7,21 +7,15 @@ from typing import Any
 
 from pipeline.errors import MisuseError
 from tools.config import ShardConfig
-from tools.download.class_folders import class_folder
 from tools.download.file_index import FileIndex, folder_of
-from tools.download.image_tables import LabelTable, MaskTable, RunLengthTable
 from tools.download.label_parsing import LabelRule, parse_flag
 from tools.download.name_index import name_of
 from tools.download.name_patterns import class_of_folder, is_class_folder
 from tools.download.sources import sort_classes
-from tools.download.split_columns import (
-    choose_split_column,
-    folders_differ,
-    split_columns,
-    split_of_folder,
-)
+from tools.readings.class_folders import class_folder
 from tools.readings.columns import Column, Role
 from tools.readings.families import Family
+from tools.readings.image_tables import LabelTable, MaskTable, RunLengthTable
 from tools.readings.label_choice import (
     LabelChoice,
     LabelEvidence,
@@ -33,6 +27,12 @@ from tools.readings.label_rules import choose_rule, require_labels
 from tools.readings.mask_readings import mask_meaning
 from tools.readings.named_tables import NamedTable
 from tools.readings.reading import Kind, Reading, sorted_numbers
+from tools.readings.split_columns import (
+    choose_split_column,
+    folders_differ,
+    split_columns,
+    split_of_folder,
+)
 from tools.text import join_names
 
 # Options that name a column which the tables of the labels must have.

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.download.collect import FilePart, FileSources
 from tools.download.file_index import FileIndex, folder_of
 from tools.download.name_index import name_of
 from tools.download.name_patterns import is_mask_name
 from tools.download.sources import SPLITS
-from tools.download.split_columns import split_of_folder
+from tools.readings.collect import FilePart, FileSources
 from tools.readings.named_tables import NamedTable
+from tools.readings.split_columns import split_of_folder
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.errors import DataError
 from tests.helpers.partly_labeled import CLASSES, COUNT, partly_labeled
-from tools.download.class_names import ClassNames, name_classes
+from tools.readings.class_names import ClassNames, name_classes
 
 NAMES = ClassNames("names.csv", labels=("unicorn", "cat", "dog"), names=("Unicorn", "Cat", "Dog"))
 

@@ -9,7 +9,8 @@ from pipeline.errors import DataError, MisuseError
 from tools.config import ShardConfig
 from tools.download.label_parsing import parse_number
 from tools.download.name_patterns import split_word
-from tools.download.pixel_columns import (
+from tools.download.tables import Table
+from tools.pixel_tables.pixel_columns import (
     MIN_VALUES,
     columns_by_position,
     first_fraction,
@@ -22,8 +23,7 @@ from tools.download.pixel_columns import (
     split_columns,
     task_of,
 )
-from tools.download.pixel_rows import RowFormat
-from tools.download.tables import Table
+from tools.pixel_tables.pixel_rows import RowFormat
 from tools.text import join_names, option_lines, plural
 
 # Rows of the head that are kept, since all may take 50 MB.

@@ -8,7 +8,6 @@ from functools import lru_cache
 from itertools import takewhile
 
 from pipeline.errors import MisuseError
-from tools.download.collect import FilePart, FileSources
 from tools.download.file_index import FileIndex, folder_of, under
 from tools.download.name_index import name_of
 from tools.download.name_patterns import (
@@ -18,7 +17,8 @@ from tools.download.name_patterns import (
     is_mask_name,
     split_word,
 )
-from tools.download.split_columns import folders_differ, split_of_folder
+from tools.readings.collect import FilePart, FileSources
+from tools.readings.split_columns import folders_differ, split_of_folder
 
 # cat.0.jpg, "Apple (12).png": a word, then a number.
 _NUMBERED_WORD = re.compile(r"([^\W\d_][^\d/]*?)[\s._-]*\(?\d+\)?\.\w+")

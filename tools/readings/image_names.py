@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from pipeline.errors import MisuseError
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex, ancestors, folder_of, under
-from tools.download.file_name_templates import Template, parse_template, single_value
 from tools.download.name_index import IMAGE_SUFFIXES, name_of, suffix_of
 from tools.download.name_patterns import is_mask_name, is_submission, split_word
 from tools.download.tables import Table
+from tools.readings.file_name_templates import Template, parse_template, single_value
 from tools.text import option_lines
 
 # Numbers may match file names by chance, so half of a column must; of other texts two are enough,

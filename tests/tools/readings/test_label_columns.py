@@ -6,10 +6,10 @@ import pytest
 
 from pipeline.errors import DataError, MisuseError
 from tests.helpers.downloads import collect, download, labeled
-from tools.download.class_names import name_classes, parse_class_names, read_class_names
 from tools.download.file_index import index_files
-from tools.download.file_name_templates import parse_template
 from tools.download.sources import SPLITS, Sources
+from tools.readings.class_names import name_classes, parse_class_names, read_class_names
+from tools.readings.file_name_templates import parse_template
 
 FOUR = {f"train/{n}.png": "" for n in (1, 2, 3, 4)}
 

@@ -4,15 +4,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pipeline.errors import DataError
-from tools.download.collect import FilePart, FileSources
 from tools.download.file_index import FileIndex, folder_of
-from tools.download.image_names import ImageNames
 from tools.download.label_parsing import LabelRule, UnusableRowError, is_runs
 from tools.download.name_patterns import is_group_column
-from tools.download.split_columns import SplitColumn, split_of_folder
 from tools.download.tables import Table
-from tools.download.targets import MaskTargets, RunLengthTargets, Targets, label_targets
 from tools.images.masks import MaskColors
+from tools.readings.collect import FilePart, FileSources
+from tools.readings.image_names import ImageNames
+from tools.readings.split_columns import SplitColumn, split_of_folder
+from tools.readings.targets import MaskTargets, RunLengthTargets, Targets, label_targets
 from tools.text import join_names, plural
 
 

@@ -12,7 +12,7 @@ from pipeline.errors import DataError
 from tools.download.file_index import FileIndex
 from tools.download.name_index import Names
 from tools.download.sources import SPLITS, LabelCodes, RowNames, Sources
-from tools.download.targets import ClassTargets, Target, Targets
+from tools.readings.targets import ClassTargets, Target, Targets
 from tools.text import plural
 
 

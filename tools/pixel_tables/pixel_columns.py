@@ -15,8 +15,8 @@ from tools.download.name_patterns import (
     is_unnamed,
     split_of_cell,
 )
-from tools.download.pixel_rows import pixel_value
 from tools.download.tables import Table
+from tools.pixel_tables.pixel_rows import pixel_value
 
 # 4 x 4 pixels: a row of fewer numbers is a row of measurements.
 MIN_VALUES = 16

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import MisuseError
-from tools.download.collect import FilePart, FileSources
 from tools.download.file_index import FileIndex, folder_of
-from tools.download.file_name_templates import Template, parse_template
 from tools.download.name_patterns import is_mask_name, words_besides_masks
-from tools.download.split_columns import split_of_folder
-from tools.download.targets import MaskTargets, Targets
 from tools.images.masks import MaskColors
+from tools.readings.collect import FilePart, FileSources
+from tools.readings.file_name_templates import Template, parse_template
+from tools.readings.split_columns import split_of_folder
+from tools.readings.targets import MaskTargets, Targets
 from tools.text import option_lines
 
 # int64 (n, 2): numbers of image and mask.

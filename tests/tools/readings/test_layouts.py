@@ -18,10 +18,10 @@ from tests.helpers.downloads import download
 from tests.helpers.layout_parts import Layout
 from tools.cli import main
 from tools.config import ShardConfig
-from tools.download.class_names import name_classes, read_class_names
 from tools.download.file_index import index_files
-from tools.download.pixel_table import PixelTable
 from tools.download.sources import Sources
+from tools.pixel_tables.pixel_table import PixelTable
+from tools.readings.class_names import name_classes, read_class_names
 from tools.readings.detect import collect, detect
 
 LAYOUTS = TABLES | FOLDERS | TASKS
