@@ -13,7 +13,7 @@ from tools.images.encoding import Encoding
 from tools.images.pixel_range import given_range
 
 # Options that change where the shards go or how fast they are made, but not their bytes.
-_RUN_OPTIONS = ("src", "out", "workers", "engine", "max_rejected", "dry_run")
+_RUN_OPTIONS = ("src", "out", "workers", "engine", "max_rejected", "dry_run", "explain")
 COLUMN_OPTIONS = ("label_column", "image_column", "split_column", "group_column", "mask_column")
 
 
@@ -26,6 +26,9 @@ class ShardConfig(Options):
     )
     out: str = setting(None, "Folder or fsspec URL to write the shards to.", required=True)
     dry_run: bool = setting(False, "Print the plan and a few samples; write nothing.")
+    explain: bool = setting(
+        False, "Print what speaks for each way to read the labels, and what each column looks like."
+    )
     labels: tuple[str, ...] = setting(
         (),
         "Table with the labels, or folder that contains the class folders; relative to --src. "
@@ -70,7 +73,7 @@ class ShardConfig(Options):
     class_names: str | None = setting(
         None,
         "File under --src with the class names in order: a CSV of label and name, a JSON, or lines "
-        "like those of LOC_synset_mapping.txt.",
+        "like those of LOC_synset_mapping.txt; FILE:ID_COLUMN,NAME_COLUMN for other tables.",
         metavar="PATH",
     )
     task: str = setting(

@@ -72,6 +72,14 @@ def describe_parts(detection: Detection, index: FileIndex, config: ShardConfig) 
     return " ".join(sentences)
 
 
+def describe_evidence(detection: Detection, config: ShardConfig) -> Iterator[str]:
+    """How the labels may be read, and what each column looks like, as far as the options ask."""
+    if config.dry_run or config.explain:
+        yield from detection.evidence
+    if config.explain:
+        yield from detection.columns
+
+
 def describe_plan(sources: Sources, plan: Plan, config: ShardConfig) -> str:
     """The splits and the encoding, and warnings about what may not be intended."""
     encoding = _ENCODINGS[config.encode].format(quality=config.quality)

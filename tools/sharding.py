@@ -29,11 +29,19 @@ from tools.download.file_index import FileIndex, index_files
 from tools.download.sources import Sources
 from tools.images.encoding import Encoding
 from tools.images.encoding_costs import choose, costs_table
-from tools.messages import describe_index, describe_parts, describe_plan, describe_result, preview
+from tools.messages import (
+    describe_evidence,
+    describe_index,
+    describe_parts,
+    describe_plan,
+    describe_result,
+    preview,
+)
 from tools.pixel_tables.collect import collect_pixels
 from tools.pixel_tables.pixel_table import PixelTable
 from tools.readings.array_rows import with_images
-from tools.readings.class_names import name_classes, read_class_names
+from tools.readings.class_names import name_classes, read_class_names, with_found_names
+from tools.readings.class_tables import find_class_names
 from tools.readings.detect import Detection, collect, detect
 from tools.workers import Workers
 from tools.writing.block_encoding import prepare_worker
@@ -87,6 +95,8 @@ def _make_shards(config: ShardConfig, output: Output) -> Manifest | None:
         output.print(sentence)
     detection = detect(index, config)
     output.print(describe_parts(detection, index, config))
+    for line in describe_evidence(detection, config):
+        output.print(line)
     with (
         Workers(config.workers or available_cores(), prepare=prepare_worker) as workers,
         _working_folder(store, config) as folder,
@@ -154,9 +164,12 @@ def _collect_sources(
             sources = collect_pixels(tables, workers, folder / "pixels.spool", advance)
     else:
         sources = collect(index, detection)
-    if config.class_names is None:
+    if config.class_names is not None:
+        return name_classes(sources, read_class_names(index, config.class_names))
+    if sources.task != "classification" or sources.ordered:
         return sources
-    return name_classes(sources, read_class_names(index, config.class_names))
+    names = find_class_names(detection.tables, sources.classes)
+    return sources if names is None else with_found_names(sources, names)
 
 
 def _identity(index: FileIndex, detection: Detection, config: ShardConfig) -> str:

@@ -2,7 +2,9 @@
 
 import csv
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.errors import DataError, MisuseError
 from tools.download.file_index import FileIndex
 from tools.download.sources import Sources
-from tools.download.tables import find_delimiter
+from tools.download.tables import find_delimiter, open_table
 from tools.text import join_names
 
 # A larger file is not a list of class names.
@@ -31,9 +33,15 @@ class ClassNames:
 
 
 def read_class_names(index: FileIndex, path: str) -> ClassNames:
-    """Read the file of --class-names; raises ``MisuseError`` if it does not exist, ``DataError`` if
-    it has no class names."""
+    """Read the file of --class-names, FILE or FILE:ID_COLUMN,NAME_COLUMN.
+
+    Raises ``MisuseError`` if the file or a column does not exist, ``DataError`` if it has no class
+    names.
+    """
     file = index.table_named(path)
+    before, _, columns = path.rpartition(":")
+    if file is None and columns.count(",") == 1 and (named := index.table_named(before)):
+        return _read_columns(index, named, *columns.split(","))
     if file is None:
         files = join_names(index.tables, 10) or "no CSV, JSON or text file"
         raise MisuseError(f"--class-names {path}: no such file; the download has {files}.")
@@ -48,6 +56,16 @@ def read_class_names(index: FileIndex, path: str) -> ClassNames:
     return parse_class_names(file, text)
 
 
+def _read_columns(index: FileIndex, file: str, label: str, name: str) -> ClassNames:
+    """The names in two columns of a table."""
+    table = open_table(file, partial(index.open, file), is_header=lambda first, second: True)
+    if table is None:
+        raise DataError(f"{file} has no rows.")
+    places = [table.column(column, option="--class-names") for column in (label, name)]
+    rows = [cells for _, cells in table.rows() if len(cells) > max(places)]
+    return _class_names(file, [(cells[places[0]], cells[places[1]]) for cells in rows])
+
+
 def parse_class_names(file: str, text: str) -> ClassNames:
     """Parse by the extension of `file`: JSON, CSV of two columns, or lines of label and name."""
     if file.lower().endswith(".json"):
@@ -56,6 +74,18 @@ def parse_class_names(file: str, text: str) -> ClassNames:
         pairs = _parse_csv(file, text)
     else:
         pairs = [_parse_line(line) for line in text.splitlines() if line.strip()]
+    return _class_names(file, pairs)
+
+
+def unique_names(labels: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    """Names that differ, though two labels may have the same one, such as "crane"."""
+    return tuple(
+        name if name and names.count(name) == 1 else f"{name} ({label})" if name else label
+        for label, name in zip(labels, names, strict=True)
+    )
+
+
+def _class_names(file: str, pairs: Sequence[tuple[str, str]]) -> ClassNames:
     if not pairs:
         raise DataError(f"{file} has no class names.")
     labels = tuple(label.strip() for label, _ in pairs)
@@ -63,15 +93,7 @@ def parse_class_names(file: str, text: str) -> ClassNames:
         repeated = next(label for label in labels if labels.count(label) > 1)
         raise DataError(f"{file} has the label {repeated!r} twice.")
     names = [name.strip() for _, name in pairs]
-    # Names must be unique, and two labels may have the same name, such as "crane".
-    return ClassNames(
-        file,
-        labels,
-        tuple(
-            name if name and names.count(name) == 1 else f"{name} ({label})" if name else label
-            for label, name in zip(labels, names, strict=True)
-        ),
-    )
+    return ClassNames(file, labels, unique_names(labels, names))
 
 
 def name_classes(sources: Sources, classes: ClassNames) -> Sources:
@@ -115,6 +137,16 @@ def name_classes(sources: Sources, classes: ClassNames) -> Sources:
         rejected=(*kept.rejected, *rejected),
         **fields,
     )
+
+
+def with_found_names(sources: Sources, names: ClassNames) -> Sources:
+    """`sources` with the names of a table that was found, and a note that says so."""
+    label, name = names.labels[0], names.names[0]
+    note = (
+        f"{names.file} names the classes: {label!r} is {name!r}; --class-names picks another file."
+    )
+    named = name_classes(sources, names)
+    return replace(named, notes=(*named.notes, note))
 
 
 def _has_label(sources: Sources, code: int) -> NDArray[np.bool_]:

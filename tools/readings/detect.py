@@ -20,6 +20,7 @@ from tools.arrays.parts import ArrayPart
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex
 from tools.download.sources import Sources, sort_classes
+from tools.download.tables import Table
 from tools.pixel_tables.pixel_table import PixelTable
 from tools.readings.ambiguity import question
 from tools.readings.array_rows import ArrayRows, rows_with_ids
@@ -34,6 +35,7 @@ from tools.readings.class_folders import (
 )
 from tools.readings.collect import FilePart, collect_files
 from tools.readings.dominance import drop_dominated
+from tools.readings.evidence import describe_columns, describe_readings
 from tools.readings.explain import explain
 from tools.readings.families import Family, join_tables
 from tools.readings.folder_readings import folder_readings, name_readings, pattern_reading, trees_at
@@ -51,12 +53,16 @@ from tools.readings.unlabeled import UnlabeledImages
 @dataclass(frozen=True, kw_only=True)
 class Detection:
     """The parts of the download, train first, and what was assumed, a sentence each. `rows`: the
-    rows of arrays that stand for image files."""
+    rows of arrays that stand for image files. `tables`: those that may name the classes.
+    `evidence`: lines about each reading, `columns`: about each column of the tables."""
 
     parts: tuple[Part | ArrayPart, ...]
     splits: NDArray[np.int8] | None = None
     notes: tuple[str, ...] = ()
     rows: ArrayRows | None = None
+    tables: tuple[Table, ...] = ()
+    evidence: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,14 +88,18 @@ def detect(index: FileIndex, config: ShardConfig) -> Detection:
     readings, reasons = _readings(download)
     if not readings:
         if not index.images and (detection := _detect_arrays(index, config)) is not None:
-            return detection
+            return replace(detection, tables=detection.tables or download.opened.tables)
         if download.errors:
             raise download.errors[0]
         raise explain(index, download.opened, config, reasons)
     remaining = join_splits(drop_dominated(readings))
     if len(remaining) > 1:
         raise MisuseError(question(remaining, lambda reading: _outcome(download, reading)))
-    return _detection(download, remaining[0])
+    return replace(
+        _detection(download, remaining[0]),
+        evidence=tuple(describe_readings(readings, remaining[0])),
+        columns=tuple(describe_columns(download.families)),
+    )
 
 
 def _detect_arrays(index: FileIndex, config: ShardConfig) -> Detection | None:
@@ -194,8 +204,12 @@ def _detection(download: _Download, reading: Reading) -> Detection:
         notes.append(facts.describe())
     if not isinstance(parts[0], PixelTable):
         parts.append(_unlabeled(download, reading))
+    used = {part.name for part in parts if isinstance(part, FilePart)}
     return Detection(
-        parts=tuple(parts), splits=None if facts is None else facts.splits, notes=tuple(notes)
+        parts=tuple(parts),
+        splits=None if facts is None else facts.splits,
+        notes=tuple(notes),
+        tables=tuple(table for table in download.opened.tables if table.name not in used),
     )
 
 
