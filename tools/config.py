@@ -102,6 +102,11 @@ class ShardConfig(Options):
         "all R, all G, all B.",
         section="Tables of pixels",
     )
+    pixel_order: Literal["row", "column"] = setting(
+        "row",
+        "Order of the pixels in a row of a pixel CSV: row by row, or column by column, as EMNIST "
+        "has them.",
+    )
     pixel_size: tuple[int, int] | None = setting(
         None, "Height and width of the images in a pixel CSV.  [default: square]", COUNT
     )

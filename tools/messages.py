@@ -15,6 +15,7 @@ from tools.readings.detect import Detection
 from tools.readings.image_tables import MaskTable
 from tools.readings.mask_classes import find_colors_table
 from tools.readings.mask_pairs import MaskFiles
+from tools.readings.unlabeled import UnlabeledImages
 from tools.text import join_names, plural
 from tools.writing.dataset_stats import DatasetStats
 from tools.writing.plan import Plan
@@ -63,6 +64,9 @@ def describe_parts(detection: Detection, index: FileIndex, config: ShardConfig) 
         if colors is not None:
             sentences.append(f"{colors} gives the masks' classes and colors.")
             used.add(colors)
+    for part in parts:
+        if isinstance(part, UnlabeledImages):
+            used |= {named.table.name for named in part.tests}
     if unused := [table for table in index.tables if table not in used]:
         sentences.append(f"Not used: {join_names(unused)}.")
     if index.skipped:
@@ -104,10 +108,24 @@ def _warnings(sources: Sources, plan: Plan, config: ShardConfig) -> Iterator[str
     if sources.task == "regression" and resized:
         yield "Resizing does not change the targets: positions in pixels no longer fit the images."
     yield from similar_classes(plan.classes)
+    yield from _untrained_classes(sources, plan)
     numbers = all(name.replace(".", "", 1).isdecimal() for name in plan.classes)
     labeled = int(sources.has_label.sum())
     if sources.task == "classification" and numbers and 2 * len(plan.classes) > labeled > 20:
         yield "Nearly every label is a different number. To learn numbers, pass --task regression."
+
+
+def _untrained_classes(sources: Sources, plan: Plan) -> Iterator[str]:
+    """A sentence about classes that validation or test have, and training lacks."""
+    if sources.task != "classification" or "train" not in plan.bounds:
+        return
+    first, end = plan.bounds["train"]
+    trained = np.bincount(plan.labels[plan.order[first:end]], minlength=len(plan.classes))
+    everywhere = plan.labels[plan.labels >= 0]
+    counts = np.bincount(everywhere, minlength=len(plan.classes))
+    missing = [plan.classes[n] for n in np.flatnonzero((trained == 0) & (counts > 0)).tolist()]
+    if missing:
+        yield f"No training sample has {plural(len(missing), 'class')}: {join_names(missing)}."
 
 
 def similar_classes(classes: Sequence[str]) -> Iterator[str]:

@@ -90,7 +90,9 @@ class _CollectedRows:
             codes for kind, codes in zip(self._kinds, self._codes, strict=True) if kind == "group"
         ]
         sources = Sources(
-            images=SpooledPixels(spool, np.concatenate(self._slots), first.shape, first.planar),
+            images=SpooledPixels(
+                spool, np.concatenate(self._slots), first.shape, first.planar, first.by_column
+            ),
             names=names,
             ids=names,
             task=first.task,

@@ -41,6 +41,7 @@ class PixelTable:
         pixels: the columns of the values, or the one column with all values of an image.
         shape: (h, w), or (h, w, 3) for RGB.
         planar: whether RGB values are stored as all R, all G, all B.
+        by_column: whether the pixels stand column by column.
         split: the split of the whole table.
         split_column, group_column: columns with the split and the group of each row.
         problem: the error if the table can't be used, raised only if it is the one to use.
@@ -52,6 +53,7 @@ class PixelTable:
     pixels: tuple[int, ...]
     shape: tuple[int, ...]
     planar: bool = False
+    by_column: bool = False
     split: str | None = None
     split_column: int | None = None
     group_column: int | None = None
@@ -98,7 +100,8 @@ class PixelTable:
         layout = "planar" if self.planar else "interleaved"
         color = "gray" if len(self.shape) == 2 else f"RGB, {layout}"
         text = self.table.name + ("" if self.table.header else " (without a header)")
-        text += f": an image of {width} x {height} pixels ({color}) in each row"
+        order = ", column by column" if self.by_column else ""
+        text += f": an image of {width} x {height} pixels ({color}{order}) in each row"
         if len(self.pixels) == 1:
             text += f", in column {columns[self.pixels[0]]!r}"
         if not self.labels:
@@ -145,6 +148,7 @@ def detect_pixel_table(table: Table, config: ShardConfig) -> PixelTable | None:
         pixels=roles.pixels,
         shape=shape,
         planar=len(shape) == 3 and config.pixel_layout == "planar",
+        by_column=config.pixel_order == "column",
         split=split_word(table.name),
         split_column=roles.split,
         group_column=roles.group,

@@ -184,16 +184,16 @@ class Column:
         return Role.ID if ends_as_id or is_id else None
 
     def _role_by_cells(self) -> Role:
-        is_free_text = self._distinct_share > _MIN_FREE_TEXT and self._is_free_text()
+        is_various = self._distinct_share > _MIN_FREE_TEXT
+        names = sum("/" in value or suffix_of(value) in IMAGE_SUFFIXES for value in self.values)
         if self.is_fractional:
             return Role.NUMBER
-        if self.is_distinct and not is_free_text:
+        if is_various and (self._is_free_text() or 2 * names > len(self.values)):
+            return Role.TEXT
+        if self.is_distinct:
             return Role.NUMBER if self.numbers is not None else Role.ID
-        if all(_DATE.fullmatch(value) for value in self.values):
-            return Role.DATE
-        names = sum("/" in value or suffix_of(value) in IMAGE_SUFFIXES for value in self.values)
-        is_path = self._distinct_share > _MIN_FREE_TEXT and 2 * names > len(self.values)
-        return Role.TEXT if is_free_text or is_path else Role.LABEL
+        dates = all(_DATE.fullmatch(value) for value in self.values)
+        return Role.DATE if dates else Role.LABEL
 
     @property
     def _distinct_share(self) -> float:

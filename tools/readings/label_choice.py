@@ -151,7 +151,7 @@ def _without_equivalents(
         pattern = tuple(codes.setdefault(cell, len(codes)) for cell in column.cells)
         group = groups.setdefault(pattern, [])
         both_flags = bool(group) and group[0].is_flag and column.is_flag
-        if both_flags or column.role is Role.NUMBER:
+        if both_flags or column.role in (Role.NUMBER, Role.BOX):
             groups[(*pattern, column.index)] = [column]
         else:
             group.append(column)

@@ -2,7 +2,7 @@
 table gives to the images."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from pipeline.errors import MisuseError
@@ -77,8 +77,7 @@ def named_tables(
         else:
             named.append(result)
     for table in others:
-        if (joined := _join_by_id(index, table, named)) is not None:
-            named.append(joined)
+        named += _join_by_id(index, table, named)
     return named
 
 
@@ -105,7 +104,7 @@ def _sampled(
     names: ImageNames,
     masks: ImageNames | None,
     naming: frozenset[int],
-) -> NamedTable | None:
+) -> NamedTable:
     rows, images, unnamed = [], [], 0
     width = max(names.columns) + 1
     for row in table.sample:
@@ -181,24 +180,24 @@ def _names_same_images(index: FileIndex, table: Table, names: ImageNames, column
     )
 
 
-def _join_by_id(index: FileIndex, table: Table, named: Sequence[NamedTable]) -> NamedTable | None:
-    """The table with images by ids, if one of its columns has the ids of a table that names
-    images."""
+def _join_by_id(index: FileIndex, table: Table, named: list[NamedTable]) -> list[NamedTable]:
+    """The table with images by ids, if one of its columns has the ids of a table of `named`, whose
+    column of ids then names images, too; else nothing."""
     for column in range(len(table.columns)):
         cells = set(table.cells(column))
         if len(cells) < _MIN_IDS:
             continue
-        for other in named:
+        for place, other in enumerate(named):
             for id_column in _id_columns(other):
                 known = set(other.table.cells(id_column))
                 common = len(cells & known)
                 if common >= max(_MIN_KNOWN_IDS * len(cells), _MIN_JOINED_IDS * len(known)):
                     ids = dict(_ids(index, other, id_column))
-                    names = ImageNames(
-                        by_column(column, table).template, ids=ids, ids_of=other.table.name
-                    )
-                    return _sampled(index, table, names, None, frozenset([column]))
-    return None
+                    template = by_column(column, table).template
+                    names = ImageNames(template, ids=ids, ids_of=other.table.name)
+                    named[place] = replace(other, naming=other.naming | {id_column})
+                    return [_sampled(index, table, names, None, frozenset([column]))]
+    return []
 
 
 def _id_columns(named: NamedTable) -> list[int]:
