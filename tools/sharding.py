@@ -40,8 +40,7 @@ from tools.messages import (
 from tools.pixel_tables.collect import collect_pixels
 from tools.pixel_tables.pixel_table import PixelTable
 from tools.readings.array_rows import with_images
-from tools.readings.class_names import name_classes, read_class_names, with_found_names
-from tools.readings.class_tables import find_class_names
+from tools.readings.class_tables import name_sources
 from tools.readings.detect import Detection, collect, detect
 from tools.workers import Workers
 from tools.writing.block_encoding import prepare_worker
@@ -164,12 +163,7 @@ def _collect_sources(
             sources = collect_pixels(tables, workers, folder / "pixels.spool", advance)
     else:
         sources = collect(index, detection)
-    if config.class_names is not None:
-        return name_classes(sources, read_class_names(index, config.class_names))
-    if sources.task != "classification" or sources.ordered:
-        return sources
-    names = find_class_names(detection.tables, sources.classes)
-    return sources if names is None else with_found_names(sources, names)
+    return name_sources(sources, index, detection.tables, config)
 
 
 def _identity(index: FileIndex, detection: Detection, config: ShardConfig) -> str:

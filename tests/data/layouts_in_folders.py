@@ -71,9 +71,13 @@ FOLDERS: dict[str, Layout] = {
         },
         unlabeled=("test/images/test_0.JPEG",),
         targets={
-            **{f"train/{w}/images/{w}_{n}.JPEG": w for w in WNIDS for n in (0, 1)},
-            "val/images/val_0.JPEG": WNIDS[0],
-            "val/images/val_1.JPEG": WNIDS[1],
+            **{
+                f"train/{w}/images/{w}_{n}.JPEG": name
+                for w, name in zip(WNIDS, ("tench", "goldfish"), strict=True)
+                for n in (0, 1)
+            },
+            "val/images/val_0.JPEG": "tench",
+            "val/images/val_1.JPEG": "goldfish",
         },
         splits={"val/images/val_0.JPEG": "val", "train/n01440764/images/n01440764_0.JPEG": "train"},
     ),

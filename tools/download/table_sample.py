@@ -10,7 +10,7 @@ MAX_SAMPLE_ROWS = 20_000
 _MAX_SAMPLE_BYTES = 64 * 10**6
 # What Python takes for a short string besides its letters, and for its place in a row.
 _CELL_BYTES = 57
-_WHOLE_FLOAT = re.compile(r"([+-]?\d+)\.(?:0*|\d*e[+-]?\d+)", re.IGNORECASE)
+_WHOLE_FLOAT = re.compile(r"([+-]?\d+)\.(?:0+|\d*e[+-]?\d+)", re.IGNORECASE)
 _PLAIN = re.compile(r"[+-]?\d+(?:\.\d*)?(?:e[+-]?\d+)?", re.IGNORECASE)
 _WITH_COMMA = re.compile(r"[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+),\d+(?:e[+-]?\d+)?", re.IGNORECASE)
 # Thousands, or three decimals.

@@ -139,16 +139,6 @@ def name_classes(sources: Sources, classes: ClassNames) -> Sources:
     )
 
 
-def with_found_names(sources: Sources, names: ClassNames) -> Sources:
-    """`sources` with the names of a table that was found, and a note that says so."""
-    label, name = names.labels[0], names.names[0]
-    note = (
-        f"{names.file} names the classes: {label!r} is {name!r}; --class-names picks another file."
-    )
-    named = name_classes(sources, names)
-    return replace(named, notes=(*named.notes, note))
-
-
 def _has_label(sources: Sources, code: int) -> NDArray[np.bool_]:
     """A mask of the sources with the label."""
     if sources.targets is None:

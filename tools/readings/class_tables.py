@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
+from tools.config import ShardConfig
+from tools.download.file_index import FileIndex
 from tools.download.label_parsing import parse_number
 from tools.download.name_patterns import words_of
-from tools.download.sources import sort_classes
+from tools.download.sources import Sources, sort_classes
 from tools.download.tables import Table
-from tools.readings.class_names import ClassNames, unique_names
+from tools.readings.class_names import ClassNames, name_classes, read_class_names, unique_names
 from tools.readings.columns import Column, columns_of
 
 # Labels that are numbers or codes, such as "7", "c3" and "n01443537", need names.
@@ -18,6 +21,26 @@ _NAME_WORDS = frozenset(
 )
 # A table of more rows than this many times the classes is not about them.
 _MAX_ROWS = 200
+
+
+def name_sources(
+    sources: Sources, index: FileIndex, tables: Sequence[Table], config: ShardConfig
+) -> Sources:
+    """`sources` with the class names of --class-names, else with those that one of `tables` has for
+    labels that are numbers or codes, and a note that says so."""
+    if config.class_names is not None:
+        return name_classes(sources, read_class_names(index, config.class_names))
+    if sources.task != "classification" or sources.ordered:
+        return sources
+    names = find_class_names(tables, sources.classes)
+    if names is None:
+        return sources
+    note = (
+        f"{names.file} names the classes: {names.labels[0]!r} is {names.names[0]!r}; --class-names "
+        f"picks another file."
+    )
+    named = name_classes(sources, names)
+    return replace(named, notes=(*named.notes, note))
 
 
 def find_class_names(tables: Sequence[Table], labels: Sequence[str]) -> ClassNames | None:

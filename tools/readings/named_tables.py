@@ -30,7 +30,8 @@ _MIN_IDS = 2
 class NamedTable:
     """A table whose rows name images.
 
-    `naming` are the columns that name the image or a mask. `rows` are the sampled rows that name
+    `naming` are the columns that name the image or a mask, `ids` of these has the ids by which
+    other tables name them. `rows` are the sampled rows that name
     one image each, `images` their numbers; `unnamed` counts the sampled rows that name no image.
     """
 
@@ -38,6 +39,7 @@ class NamedTable:
     names: ImageNames
     masks: ImageNames | None
     naming: frozenset[int]
+    ids: int | None = None
     rows: tuple[Sequence[str], ...] = field(repr=False)
     images: tuple[int, ...] = field(repr=False)
     unnamed: int = 0
@@ -195,7 +197,7 @@ def _join_by_id(index: FileIndex, table: Table, named: list[NamedTable]) -> list
                     ids = dict(_ids(index, other, id_column))
                     template = by_column(column, table).template
                     names = ImageNames(template, ids=ids, ids_of=other.table.name)
-                    named[place] = replace(other, naming=other.naming | {id_column})
+                    named[place] = replace(other, naming=other.naming | {id_column}, ids=id_column)
                     return [_sampled(index, table, names, None, frozenset([column]))]
     return []
 
@@ -205,7 +207,7 @@ def _id_columns(named: NamedTable) -> list[int]:
     return [
         n
         for n in range(len(named.table.columns))
-        if n not in named.naming
+        if (n not in named.naming or n == named.ids)
         and len(cells := named.table.cells(n)) >= _MIN_IDS
         and len(set(cells)) == len(cells)
     ]

@@ -55,7 +55,7 @@ def test_what_is_printed(tmp_path: Path) -> None:
         "y_train (3 classes)" in result.output
     )
     assert "The pixels are float64 from 0 to 1: they are multiplied by 255." in result.output
-    assert "Left out 10 images without a label (first: a.npz x_test row 1)." in result.output
+    assert "10 test images without labels are stored without a target." in result.output
     assert "train: a.npz x_train row 1: 0" in result.output
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import DataError, MisuseError
-from tests.helpers.downloads import download, packed
+from tests.helpers.downloads import collect, download, packed
 from tools.download.file_index import index_files
 from tools.download.name_index import NameIndex, PathTable
 from tools.download.unreadable_formats import UNREADABLE_FORMATS, describe_unreadable
@@ -141,7 +141,7 @@ def test_a_download_that_does_not_exist(tmp_path: Path, name: str) -> None:
 def test_an_empty_folder(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="contains no images and no CSV"):
-        index_files(str(tmp_path))
+        collect(tmp_path)
 
 
 def test_urls() -> None:
@@ -242,7 +242,7 @@ def test_formats_that_are_not_read_are_counted_with_advice(tmp_path: Path) -> No
     assert any("1 .dcm file:" in sentence and "DICOM" in sentence for sentence in others)
     (tmp_path / "l.csv").unlink()
     with pytest.raises(DataError, match=r"no images and no CSV(.|\n)*does not read HEIC"):
-        index_files(str(tmp_path))
+        collect(tmp_path)
 
 
 def test_every_format_that_is_not_read_has_a_sentence() -> None:

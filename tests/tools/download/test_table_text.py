@@ -48,7 +48,7 @@ def test_cells_of_the_windows_code_page_come_back(rows: list[tuple[str, ...]]) -
         text = data.decode()
     except UnicodeDecodeError:
         text = data.decode("cp1252")
-        if not table.notes[0].startswith("labels.csv is not UTF-8: it is read as Windows-1252"):
+        if not table.notes[0].startswith("labels.csv is not UTF-8: it is read in code page 1252"):
             # Most of its bytes are valid UTF-8.
             assert "is UTF-8 but for some bytes" in table.notes[0]
             return

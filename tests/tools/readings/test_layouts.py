@@ -21,7 +21,7 @@ from tools.config import ShardConfig
 from tools.download.file_index import index_files
 from tools.download.sources import Sources
 from tools.pixel_tables.pixel_table import PixelTable
-from tools.readings.class_names import name_classes, read_class_names
+from tools.readings.class_tables import name_sources
 from tools.readings.detect import collect, detect
 
 LAYOUTS = TABLES | FOLDERS | TASKS
@@ -47,10 +47,7 @@ def collected(src: Path, options: tuple[str, ...]) -> Sources | None:
     detection = detect(index, config)
     if isinstance(detection.parts[0], PixelTable):
         return None
-    sources = collect(index, detection)
-    if config.class_names is None:
-        return sources
-    return name_classes(sources, read_class_names(index, config.class_names))
+    return name_sources(collect(index, detection), index, detection.tables, config)
 
 
 def target(sources: Sources, number: int) -> Any:
