@@ -7,6 +7,7 @@ from dataclasses import replace
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex
 from tools.download.label_parsing import parse_number
+from tools.download.name_index import IMAGE_SUFFIXES, suffix_of
 from tools.download.name_patterns import words_of
 from tools.download.sources import Sources, sort_classes
 from tools.download.tables import Table
@@ -86,5 +87,9 @@ def _named_columns(
 
 def _are_names(column: Column) -> bool:
     """Whether nearly every class has a text of its own."""
-    texts = [cell for cell in column.cells if cell and parse_number(cell) is None]
+    texts = [
+        cell
+        for cell in column.cells
+        if cell and parse_number(cell) is None and suffix_of(cell) not in IMAGE_SUFFIXES
+    ]
     return len(texts) == len(column.cells) and 10 * len({*texts}) >= 9 * len(texts)

@@ -10,6 +10,8 @@ from tools.readings.columns import Column, Role
 _MIN_AGREEMENT = 0.95
 # So many columns of marks are the labels, whatever else there is.
 _MIN_MARKED = 3
+# Roles that a column without a better one may have and be the label nevertheless.
+_MAY_BE_LABELS = (Role.ID, Role.GROUP, Role.TEXT)
 # So many columns of positions are keypoints, not a box.
 _MIN_POSITIONS = 4
 # From this likelihood on, a column is called like a label.
@@ -108,7 +110,8 @@ def _targets_pool(columns: Iterable[Column]) -> list[Column]:
     if pool or len(positions) > _MIN_POSITIONS:
         return pool or positions
     others = [column for column in columns if column.role is not Role.CONSTANT]
-    return others if len(others) == 1 and others[0].name else []
+    is_only = len(others) == 1 and others[0].name and others[0].role in _MAY_BE_LABELS
+    return others if is_only else []
 
 
 def _narrow(usable: Sequence[Column], evidence: LabelEvidence) -> tuple[list[Column], str]:

@@ -24,6 +24,8 @@ from tools.text import option_lines
 # Share of the ids in a column that must be ids of another table, and share of those that they are.
 _MIN_KNOWN_IDS, _MIN_JOINED_IDS = 0.9, 0.5
 _MIN_IDS = 2
+# Numbers that are names of images differ in at least this share of the rows.
+_MIN_DIFFERENT = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,14 +75,23 @@ def named_tables(
             if config.labels or len(tables) == 1:
                 raise
             problems[table.name] = error.message
-            continue
-        if result is None:
-            others.append(table)
+            result = None
+        if result is None or _is_weak(result):
+            others.append((table, result))
         else:
             named.append(result)
-    for table in others:
-        named += _join_by_id(index, table, named)
+    for table, weak in others:
+        if joined := _join_by_id(index, table, named) or ([weak] if weak is not None else []):
+            problems.pop(table.name, None)
+            named += joined
     return named
+
+
+def _is_weak(named: NamedTable) -> bool:
+    """Whether the names are few numbers, which match files by chance."""
+    names = [named.names.text(row) for row in named.rows]
+    few = len({*names}) < _MIN_DIFFERENT * len(names)
+    return few and all(name.isdecimal() for name in names)
 
 
 def _name_images(

@@ -14,7 +14,7 @@ from tools.readings.label_choice import LabelChoice, LabelEvidence, choose_label
 from tools.readings.label_readings import label_reading
 from tools.readings.mask_tables import mask_reading, run_reading
 from tools.readings.reading import Reading
-from tools.readings.split_columns import split_columns
+from tools.readings.split_columns import choose_split_column, split_columns
 from tools.text import join_names
 
 # Options that name a column which the tables of the labels must have.
@@ -35,7 +35,7 @@ def read_family(
 ) -> TableReadings:
     """The readings of `family`; `known` are classes that folders or other tables have.
 
-    Raises ``MisuseError`` for a --label-column that doesn't fit the tables.
+    Raises ``MisuseError`` for a --label-column or --split-column that doesn't fit the tables.
     """
     if family.first.masks is not None:
         return TableReadings(readings=(mask_reading(index, family, config),))
@@ -93,6 +93,8 @@ def _choose(family: Family, config: ShardConfig, evidence: LabelEvidence) -> Lab
         return LabelChoice(targets=(tuple(told),))
     excluded = set(family.naming) | {column.number for column in split_columns(table)}
     excluded |= set(table.option_columns(config, "split_column", "group_column"))
+    if config.split_column is not None:
+        choose_split_column(table, config)
     choice = choose_label(family.columns, excluded, evidence)
     if choice.targets or len(family.first.names.columns) < 2:
         return choice

@@ -240,7 +240,8 @@ def test_formats_that_are_not_read_are_counted_with_advice(tmp_path: Path) -> No
     first, *others = describe_unreadable(index.unreadable)
     assert first.startswith("Left out 2 .heic files") and "mogrify -format jpg *.heic" in first
     assert any("1 .dcm file:" in sentence and "DICOM" in sentence for sentence in others)
-    (tmp_path / "l.csv").unlink()
+    for name in ("l.csv", "b.npy", "c.npz", "d.h5", "f.parquet"):
+        (tmp_path / name).unlink()
     with pytest.raises(DataError, match=r"no images and no CSV(.|\n)*does not read HEIC"):
         collect(tmp_path)
 

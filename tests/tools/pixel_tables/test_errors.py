@@ -28,7 +28,11 @@ from tools.workers import Workers
         ({"task": "segmentation"}, MisuseError, "no masks"),
         ({"task": "multi-label"}, MisuseError, "of 0 and 1 for each label"),
         ({"label_column": ("label", "letter")}, MisuseError, "Pass one --label-column"),
-        ({"labels": ("train.csv",), "label_column": ("breed",)}, MisuseError, "no column 'breed'"),
+        (
+            {"labels": ("train.csv",), "label_column": ("breed",)},
+            MisuseError,
+            "No CSV has a column 'breed'",
+        ),
     ],
 )
 def test_misuse(
