@@ -45,16 +45,21 @@ class Copies:
 
 
 def find_copies(
-    paths: Sequence[str], sizes: Integers, among: range, read: Callable[[int], bytes | None]
+    paths: Sequence[str],
+    hashes: Integers,
+    sizes: Integers,
+    among: range,
+    read: Callable[[int], bytes | None],
 ) -> Copies:
     """Find the folders that are copies of others: images of the same name, size and contents, of
     those whose numbers are in `among`.
 
-    `read` gives the contents of an image, None if it can't be read; at most 16 images of each pair
-    of folders are read. Of two copies the one in a class folder is the original, else the one with
-    fewer folders above it.
+    `hashes`: int64 (n,), equal for equal names, and `sizes` in bytes of all `paths`. `read` gives
+    the contents of an image, None if it can't be read; at most 16 images of each pair of folders
+    are read. Of two copies the one in a class folder is the original, else the one with fewer
+    folders above it.
     """
-    twins = _twins(paths, sizes, among)
+    twins = _twins(paths, hashes, sizes, among)
     original, folders = np.arange(len(paths)), []
     counts: dict[str, int] = defaultdict(int)
     if twins:
@@ -75,13 +80,11 @@ def find_copies(
 
 
 def _twins(
-    paths: Sequence[str], sizes: Integers, among: range
+    paths: Sequence[str], hashes: Integers, sizes: Integers, among: range
 ) -> dict[tuple[str, str], list[tuple[int, int]]]:
     """(folder, folder of copies) -> pairs of images of the same name and size."""
-    hashes = (hash(name_of(paths[number])) for number in among)
-    keys = np.fromiter(hashes, np.int64, len(among)) ^ (
-        sizes[among.start : among.stop] * 0x9E3779B1
-    )
+    span = slice(among.start, among.stop)
+    keys = hashes[span] ^ (sizes[span] * 0x9E3779B1)
     _, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
     groups: dict[int, list[int]] = defaultdict(list)
     for place in np.flatnonzero(counts[inverse] > 1).tolist():

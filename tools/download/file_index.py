@@ -79,7 +79,7 @@ class FileIndex:
     def copies(self) -> Copies:
         """Which images are copies of others."""
         sizes = self.entries.rows["size_bytes"].astype(np.int64)
-        return find_copies(self.images, sizes, self.numbers, self._read_image)
+        return find_copies(self.images, self._names.hashes(), sizes, self.numbers, self._read_image)
 
     @cached_property
     def _original(self) -> memoryview:

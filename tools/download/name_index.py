@@ -66,6 +66,12 @@ class NameIndex:
         del hashes, order
         self._integers: tuple[array[int], array[int]] | None = None
 
+    def hashes(self) -> NDArray[np.int64]:
+        """A number for each path, equal for paths of the same name: int64 (n,)."""
+        hashes = np.empty(len(self._order), np.int64)
+        hashes[np.frombuffer(self._order, np.int64)] = np.frombuffer(self._hashes, np.int64)
+        return hashes
+
     def find(self, text: str, among: range) -> list[int]:
         """Numbers of the images in `among` that `text` may name.
 

@@ -113,9 +113,12 @@ class FileSources:
         """The number of sources that have a label."""
         return self._labeled.count(1)
 
-    def is_source(self, number: int) -> bool:
-        """Whether the image is a source, labeled or not."""
-        return bool(self._source[number])
+    def unused(self) -> list[int]:
+        """Numbers of the images that may be sources and are none yet, without copies."""
+        numbers = np.array(self.index.numbers)
+        is_original = self.index.copies.original[numbers] == numbers
+        is_free = np.asarray(self._source)[numbers] == 0
+        return list(map(int, numbers[is_original & is_free]))
 
     def finish(self, *, has_splits: bool, has_groups: bool) -> Sources:
         """All sources. Raises ``DataError`` if there are none, or if a table names most of its
@@ -172,7 +175,7 @@ class FileSources:
     def _notes(self, numbers: NDArray[np.int64]) -> list[str]:
         notes = []
         used = np.concatenate([numbers, self.targets.files()])
-        unused = np.setdiff1d(np.fromiter(self.index.sources(), np.int64), used)
+        unused = np.setdiff1d(self.unused(), used)
         if len(unused):
             first = self.index.images[int(unused[0])]
             images = plural(len(unused), "image")

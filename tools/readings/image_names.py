@@ -43,7 +43,12 @@ class ImageNames:
         """Numbers of the possible sources with this name."""
         if self.ids is not None:
             return [self.ids[text]] if text in self.ids else []
-        return self._filter(index, text, index.find(text))
+        numbers = self._filter(index, text, index.find(text))
+        if len(numbers) > 1:
+            # Tables name images more often than masks.
+            images = [n for n in numbers if not is_mask_name(name_of(folder_of(index.images[n])))]
+            return images if len(images) == 1 else numbers
+        return numbers
 
     def find_anywhere(self, index: FileIndex, text: str) -> list[int]:
         """Numbers of the images in any folder with this name."""

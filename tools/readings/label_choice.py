@@ -10,8 +10,8 @@ from tools.readings.columns import Column, Role
 _MIN_AGREEMENT = 0.95
 # So many columns of marks are the labels, whatever else there is.
 _MIN_MARKED = 3
-# Roles that a column without a better one may have and be the label nevertheless.
-_MAY_BE_LABELS = (Role.ID, Role.GROUP, Role.TEXT)
+# Roles that the only column besides the names can't have and be the label nevertheless.
+_NEVER_LABELS = (Role.CONSTANT, Role.FOLD, Role.RUNS, Role.DATE)
 # So many columns of positions are keypoints, not a box.
 _MIN_POSITIONS = 4
 # From this likelihood on, a column is called like a label.
@@ -109,9 +109,8 @@ def _targets_pool(columns: Iterable[Column]) -> list[Column]:
     positions = [column for column in columns if column.role is Role.BOX]
     if pool or len(positions) > _MIN_POSITIONS:
         return pool or positions
-    others = [column for column in columns if column.role is not Role.CONSTANT]
-    is_only = len(others) == 1 and others[0].name and others[0].role in _MAY_BE_LABELS
-    return others if is_only else []
+    named = [column for column in columns if column.name]
+    return named if len(named) == 1 and named[0].role not in _NEVER_LABELS else []
 
 
 def _narrow(usable: Sequence[Column], evidence: LabelEvidence) -> tuple[list[Column], str]:

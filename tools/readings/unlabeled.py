@@ -31,7 +31,7 @@ class UnlabeledImages(FilePart):
     def collect(self, index: FileIndex, sources: FileSources) -> None:
         masks = frozenset(sources.targets.files().tolist())
         named = frozenset(number for table in self.tests for number in _named(index, table))
-        for number in index.sources():
+        for number in sources.unused():
             is_test = number in named or self._is_test(number)
             if number not in masks and (is_test or self._lies_in_test(index.images[number])):
                 sources.add_unlabeled(number)

@@ -14,8 +14,9 @@ def copied(files: dict[str, str]) -> dict[str, str]:
     """copy -> original of files with these contents."""
     paths = sorted(files)
     sizes = np.array([len(files[path]) for path in paths], np.int64)
+    hashes = np.array([hash(path.rpartition("/")[2]) for path in paths], np.int64)
     found = find_copies(
-        paths, sizes, range(len(paths)), lambda number: files[paths[number]].encode()
+        paths, hashes, sizes, range(len(paths)), lambda number: files[paths[number]].encode()
     )
     return {paths[n]: paths[k] for n, k in enumerate(found.original.tolist()) if n != k}
 
