@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tools.download.name_index import name_of
 from tools.download.name_patterns import is_class_folder
-from tools.text import plural
+from tools.text import join_names, plural
 
 Integers = NDArray[np.int64]
 
@@ -28,13 +28,6 @@ class CopiedFolder:
     original: str
     images: int
 
-    def describe(self) -> str:
-        """A sentence for the user."""
-        return (
-            f"{plural(self.images, 'image')} in {self.folder or '.'}/ are copies of those in "
-            f"{self.original or '.'}/ and count once."
-        )
-
 
 @dataclass(frozen=True)
 class Copies:
@@ -42,6 +35,18 @@ class Copies:
 
     original: Integers
     folders: tuple[CopiedFolder, ...] = ()
+
+    def describe(self) -> list[str]:
+        """A sentence for the user, if there are copies."""
+        if not self.folders:
+            return []
+        images = plural(sum(folder.images for folder in self.folders), "image")
+        copies = join_names(list(dict.fromkeys(f"{one.folder}/" for one in self.folders)), 3)
+        first = self.folders[0]
+        return [
+            f"{images} in {copies} are copies and count once (first: {first.folder}/ has those "
+            f"of {first.original or '.'}/)."
+        ]
 
 
 def find_copies(

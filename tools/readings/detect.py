@@ -34,6 +34,7 @@ from tools.readings.class_folders import (
     without_masks,
 )
 from tools.readings.collect import FilePart, collect_files
+from tools.readings.contradictions import contradictions
 from tools.readings.dominance import drop_dominated
 from tools.readings.evidence import describe_columns, describe_readings
 from tools.readings.explain import explain
@@ -95,8 +96,10 @@ def detect(index: FileIndex, config: ShardConfig) -> Detection:
     remaining = join_splits(drop_dominated(readings))
     if len(remaining) > 1:
         raise MisuseError(question(remaining, lambda reading: _outcome(download, reading)))
+    detection = _detection(download, remaining[0])
     return replace(
-        _detection(download, remaining[0]),
+        detection,
+        notes=(*detection.notes, *contradictions(index, remaining[0], readings)),
         evidence=tuple(describe_readings(readings, remaining[0])),
         columns=tuple(describe_columns(download.families)),
     )
@@ -198,7 +201,7 @@ def _readings_without_tables(
 
 def _detection(download: _Download, reading: Reading) -> Detection:
     index, facts = download.index, download.split_facts
-    notes = [*reading.notes, *(folder.describe() for folder in index.copies.folders)]
+    notes = [*reading.notes, *index.copies.describe()]
     parts = list(reading.parts)
     if facts is not None:
         notes.append(facts.describe())
