@@ -165,7 +165,7 @@ def _yolo_names(index: FileIndex) -> dict[str, str]:
     for name in index.others:
         if suffix_of(name) in (".yaml", ".yml"):
             text = "\n".join(_lines(index, name))
-            if names := _yaml_names(text):
+            if names := yaml_names(text):
                 return names
     for name in index.tables:
         if name_of(name) in _CLASS_FILES:
@@ -173,7 +173,7 @@ def _yolo_names(index: FileIndex) -> dict[str, str]:
     return {}
 
 
-def _yaml_names(text: str) -> dict[str, str]:
+def yaml_names(text: str) -> dict[str, str]:
     """The list or the table `names` of a data.yaml."""
     if match := re.search(r"^names\s*:\s*\[(.*?)\]", text, re.MULTILINE | re.DOTALL):
         items = re.findall(r"'([^']*)'|\"([^\"]*)\"|([^,\s][^,]*)", match[1])

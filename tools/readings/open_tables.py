@@ -16,7 +16,7 @@ from tools.pixel_tables.pixel_columns import is_wide, looks_like_pixels
 from tools.readings.image_names import names_file
 
 # From this many files on, texts that are called like images are notes about one image each.
-_MIN_NOTES = 10
+_MIN_NOTES = 2
 # So many folders side by side with a table each hold details about their own images.
 _MIN_FOLDERS_WITH_TABLES = 50
 
