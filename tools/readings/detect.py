@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import MisuseError
+from pipeline.errors import DataError, MisuseError
 from tools.arrays.choice import choose_array_parts, left_out
 from tools.arrays.detect import find_array_parts
 from tools.arrays.parts import ArrayPart
@@ -76,7 +76,7 @@ class _Download:
     named: tuple[NamedTable, ...]
     families: tuple[Family, ...]
     split_facts: SplitFacts | None
-    errors: list[MisuseError] = field(default_factory=list)
+    errors: list[MisuseError | DataError] = field(default_factory=list)
 
 
 def detect(index: FileIndex, config: ShardConfig) -> Detection:
@@ -184,9 +184,8 @@ def _readings_without_tables(
 ) -> list[Reading]:
     """Readings of mask files, of class folders and, without any other, of file names."""
     index, config = download.index, download.config
-    masks: list[Reading] = []
-    if config.task in ("auto", "segmentation") and not any(reading.masks for reading in tables):
-        masks = mask_readings(index, config)
+    has_masks = any(reading.masks for reading in tables)
+    masks = [] if has_masks else _mask_readings(download)
     mask_files = {number for reading in (*tables, *masks) for number in reading.masks}
     trees = [
         without_masks(tree, mask_files)
@@ -197,6 +196,19 @@ def _readings_without_tables(
     if readings := [*masks, *folders]:
         return readings
     return [] if tables else box_readings(index, config) or name_readings(index, config)
+
+
+def _mask_readings(download: _Download) -> list[Reading]:
+    """The reading of mask files; masks that can't be told apart matter only without others."""
+    if download.config.task not in ("auto", "segmentation"):
+        return []
+    try:
+        return mask_readings(download.index, download.config)
+    except DataError as error:
+        if download.config.task == "segmentation":
+            raise
+        download.errors.append(error)
+        return []
 
 
 def _detection(download: _Download, reading: Reading) -> Detection:
