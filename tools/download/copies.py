@@ -16,8 +16,9 @@ Integers = NDArray[np.int64]
 
 # A folder is a copy if at least this share of its images has a twin in the other folder.
 _MIN_SHARE = 0.9
-# Images of a pair of folders whose contents are compared.
-_COMPARED = 16
+# Images of a pair of folders whose contents are compared; and in all, where several images have the
+# same name and size.
+_COMPARED, _MAX_COMPARED = 16, 5000
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def find_copies(
     are read. Of two copies the one in a class folder is the original, else the one with fewer
     folders above it.
     """
-    twins = _twins(paths, hashes, sizes, among)
+    twins = _twins(paths, hashes, sizes, among, _Contents(read))
     original, folders = np.arange(len(paths)), []
     counts: dict[str, int] = defaultdict(int)
     if twins:
@@ -84,8 +85,20 @@ def find_copies(
     return Copies(original, tuple(folders))
 
 
+class _Contents:
+    """Compares files of which several have the same name and size, up to a limit."""
+
+    def __init__(self, read: Callable[[int], bytes | None]) -> None:
+        self._read, self._left = read, _MAX_COMPARED
+
+    def equal(self, one: int, other: int) -> bool:
+        """Whether the files have the same contents, as far as the limit allows to read them."""
+        self._left -= 1
+        return self._left < 0 or self._read(one) == self._read(other) is not None
+
+
 def _twins(
-    paths: Sequence[str], hashes: Integers, sizes: Integers, among: range
+    paths: Sequence[str], hashes: Integers, sizes: Integers, among: range, contents: _Contents
 ) -> dict[tuple[str, str], list[tuple[int, int]]]:
     """(folder, folder of copies) -> pairs of images of the same name and size."""
     span = slice(among.start, among.stop)
@@ -99,8 +112,11 @@ def _twins(
     for group in groups.values():
         group.sort(key=lambda number: _preference(paths[number]))
         for place, other in enumerate(group[1:], 1):
-            first = max(group[:place], key=lambda number: _common(paths[number], paths[other]))
-            if name_of(paths[first]) == name_of(paths[other]):
+            same = [n for n in group[:place] if name_of(paths[n]) == name_of(paths[other])]
+            if len(same) > 1:
+                same = [number for number in same if contents.equal(number, other)]
+            if same:
+                first = max(same, key=lambda number: _common(paths[number], paths[other]))
                 folders = (paths[first].rpartition("/")[0], paths[other].rpartition("/")[0])
                 twins[folders].append((first, other))
     return twins

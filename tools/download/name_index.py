@@ -4,6 +4,7 @@ import unicodedata
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import dropwhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,11 +78,12 @@ class NameIndex:
 
         Of several images with the name, those with the most folders in common count, from the
         last folder up: "/home/me/train/1.png" names "data/train/1.png", not "data/test/1.png". A
-        path with ".." names nothing.
+        path may begin with "../"; one with ".." further on names nothing.
         """
         parts = [
             part for part in text.strip().replace("\\", "/").split("/") if part not in ("", ".")
         ]
+        parts = list(dropwhile(lambda part: part == "..", parts))
         if not parts or ".." in parts:
             return []
         *folders, name = parts

@@ -33,6 +33,7 @@ _IMAGE_WORDS = frozenset(
 _FILLING_WORDS = frozenset(
     {"set", "data", "dataset", "stage", "v", "split", "new", "final", "resized", "folder", "dir"}
 )
+_STATE_WORDS = frozenset({"labeled", "labelled", "unlabeled", "unlabelled", "annotated"})
 _PIXEL_NAME = re.compile(r"\D*\d+(x\d+)?", re.IGNORECASE)
 # "Tile 3", "images_part_1", "batch2", "patient_07": parts of a whole, not classes.
 _NUMBERED_PART = re.compile(
@@ -141,8 +142,8 @@ def is_class_folder(name: str) -> bool:
         return False
     words = set(words_of(class_of_folder(name)))
     splits = frozenset(_SPLIT_WORDS)
-    is_part = words & (_MASK_WORDS | splits) and words <= (
-        _MASK_WORDS | _IMAGE_WORDS | splits | _FILLING_WORDS
+    is_part = words & (_MASK_WORDS | splits | _STATE_WORDS) and words <= (
+        _MASK_WORDS | _IMAGE_WORDS | splits | _FILLING_WORDS | _STATE_WORDS
     )
     return not (is_image_folder(name) or is_part)
 

@@ -2,7 +2,7 @@
 
 import re
 from array import array
-from collections.abc import Container, Sequence
+from collections.abc import Container, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import takewhile
@@ -95,8 +95,15 @@ def find_class_folders(index: FileIndex, folder: str) -> list[ClassFolders]:
             option=f"--labels {above or '.'}", folder=above, images=numbers, split=split_word(above)
         )
         for above, numbers in sorted(images.items())
-        if len(classes[above]) > 1
+        if len(classes[above]) > 1 and not _are_splits(classes[above])
     ]
+
+
+def _are_splits(folders: Set[str]) -> bool:
+    """Whether all folders have a word for a split, and not all the same, as cars_train and
+    cars_test, or one says that the others have labels."""
+    splits = [split_word(name_of(folder)) for folder in folders]
+    return None not in splits and len(set(splits)) > 1
 
 
 def folder_classes(index: FileIndex, trees: Sequence[ClassFolders]) -> frozenset[str]:

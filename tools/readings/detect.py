@@ -131,13 +131,14 @@ def _choose_arrays(
 def _open(index: FileIndex, config: ShardConfig) -> _Download:
     opened = open_tables(index, config)
     named = named_tables(index, opened.tables, config, opened.problems)
+    families = tuple(join_tables(named, opened.tables))
     return _Download(
         index=index,
         config=config,
         opened=opened,
         named=tuple(named),
-        families=tuple(join_tables(named, opened.tables)),
-        split_facts=find_split_facts(index, named, config),
+        families=families,
+        split_facts=find_split_facts(index, named, families, config),
     )
 
 

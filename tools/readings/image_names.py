@@ -95,7 +95,8 @@ def name_columns(index: FileIndex, table: Table) -> list[int]:
     counts = {}
     columns = range(len(table.columns))
     # File names with extensions are certain; then labels that match a file by chance don't count.
-    for column in [n for n in columns if _holds_file_names(table, n)] or columns:
+    files = [n for n in columns if _holds_file_names(index, table, n)]
+    for column in files or columns:
         cells = set(table.cells(column))
         names = [cell for cell in cells if index.find(cell)]
         texts = sum(not name.isdecimal() for name in names)
@@ -104,9 +105,10 @@ def name_columns(index: FileIndex, table: Table) -> list[int]:
     return sorted(counts, key=lambda column: -counts[column])
 
 
-def _holds_file_names(table: Table, column: int) -> bool:
+def _holds_file_names(index: FileIndex, table: Table, column: int) -> bool:
     cells = table.cells(column)
-    return bool(cells) and all(suffix_of(cell) in IMAGE_SUFFIXES for cell in cells)
+    are_files = bool(cells) and all(suffix_of(cell) in IMAGE_SUFFIXES for cell in cells)
+    return are_files and any(index.find_anywhere(cell) for cell in cells)
 
 
 def names_file(index: FileIndex, cell: str) -> bool:
@@ -129,7 +131,7 @@ def is_mask_column(index: FileIndex, table: Table, column: int) -> bool:
 def resolve_folder(index: FileIndex, table: Table, names: ImageNames, *, masks: bool) -> ImageNames:
     """`names` with the folder in which each name of the head is one file.
 
-    Of several such folders it takes the one for the table's split, else the one whose files are not
+    Of several such folders it takes the one beside or below the table, the one for its split, else the one whose files are not
     in subfolders, else the one whose name speaks of masks exactly if `masks`. Raises
     ``MisuseError`` if several remain.
     """
@@ -149,9 +151,11 @@ def resolve_folder(index: FileIndex, table: Table, names: ImageNames, *, masks: 
     ]
     split = "test" if is_submission(table.name) else split_word(table.name)
     of_split = [folder for folder in widest if split is not None and split_word(folder) == split]
+    own_folder = folder_of(table.name)
+    own = [f for f in widest if own_folder and (f == own_folder or under(f, own_folder))]
     flat = [folder for folder in widest if all(_directly_in(paths, folder) for paths in hits)]
     of_kind = [folder for folder in widest if is_mask_name(name_of(folder)) == masks]
-    for choice in (widest, of_split, flat, of_kind):
+    for choice in (widest, own, of_split, flat, of_kind):
         if len(choice) == 1:
             return replace(names, folder=choice[0])
     if not widest:

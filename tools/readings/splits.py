@@ -13,7 +13,7 @@ from tools.download.label_parsing import UnusableRowError
 from tools.download.name_index import name_of
 from tools.download.name_patterns import split_word
 from tools.download.sources import SPLITS
-from tools.readings.families import is_list
+from tools.readings.families import Family, is_list
 from tools.readings.named_tables import NamedTable
 from tools.readings.split_columns import choose_split_column, split_columns
 
@@ -33,11 +33,12 @@ class SplitFacts:
 
 
 def find_split_facts(
-    index: FileIndex, named: Sequence[NamedTable], config: ShardConfig
+    index: FileIndex, named: Sequence[NamedTable], families: Sequence[Family], config: ShardConfig
 ) -> SplitFacts | None:
-    """The splits that lists of images, or tables with a column of splits, say; None without any."""
+    """The splits that lists of images, tables with a column of splits, or tables of the same
+    columns, one for each split, say; None without any."""
     splits, used = np.full(len(index.images), UNKNOWN, np.int8), []
-    for table in [*_split_lists(named), *_split_tables(named)]:
+    for table in [*_split_lists(named), *_split_tables(named), *_parts_of_splits(families)]:
         read = _split_reader(table, config)
         for number, split in _rows(index, table, read):
             splits[number] = SPLITS.index(split)
@@ -49,6 +50,16 @@ def _split_lists(named: Sequence[NamedTable]) -> list[NamedTable]:
     """Lists of the images of each split; a single list proves nothing."""
     lists = [table for table in named if _split_of_list(table) and is_list(table)]
     return lists if len({_split_of_list(table) for table in lists}) > 1 else []
+
+
+def _parts_of_splits(families: Sequence[Family]) -> list[NamedTable]:
+    """The tables of families in which each is called after another split."""
+    tables = []
+    for family in families:
+        splits = [_split_of_list(named) for named in family.tables]
+        if len(splits) > 1 and None not in splits and len(set(splits)) == len(splits):
+            tables += family.tables
+    return tables
 
 
 def _split_of_list(named: NamedTable) -> str | None:
@@ -66,8 +77,8 @@ def _split_tables(named: Sequence[NamedTable]) -> list[NamedTable]:
 
 
 def _split_reader(named: NamedTable, config: ShardConfig) -> Callable[[Sequence[str]], str | None]:
-    if is_list(named) and not split_columns(named.table):
-        split = _split_of_list(named)
+    split = _split_of_list(named)
+    if split is not None and not split_columns(named.table):
         return lambda cells: split
     try:
         column = choose_split_column(named.table, config)

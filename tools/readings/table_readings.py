@@ -47,7 +47,8 @@ def read_family(
     if any(family.first.table.find(name) is None for _, name in config.named_columns(*_ROLES)):
         return TableReadings(readings=(), reason="")
     folders = [_class_folder_of(index, number) for number in family.images]
-    if len(family.tables) == 1 and len({*folders}) == 1 and folders[0] in known:
+    if len({*folders}) == 1 and name_of(folder_of(family.first.table.name)) == folders[0]:
+        # Details of the images of one class, beside them.
         return TableReadings(readings=(), reason="")
     choice = _choose(
         family,
