@@ -44,6 +44,10 @@ class MaskColors:
     from_palette: bool = False
 
 
+# A gray mask without a pixel as bright as this looks black: its values are class numbers.
+_MIN_BRIGHTEST = 32
+
+
 def encode_mask(
     data: bytes,
     colors: MaskColors,
@@ -80,6 +84,13 @@ def _class_indices(
     gray = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
     if colors.numbers:
         return _check_numbers(np.asarray(gray, np.uint8), colors.numbers)
+    brightest = int(np.max(np.asarray(gray)))
+    if 0 < brightest < min(_MIN_BRIGHTEST, colors.threshold):
+        raise UnsoundImageError(
+            f"its brightest pixel is {brightest}, below --mask-threshold {colors.threshold}: "
+            f"if its values are class numbers, list them in a CSV with columns name,r,g,b and "
+            f"give it to --mask-colors"
+        )
     return (np.asarray(gray) >= colors.threshold).astype(np.uint8)
 
 

@@ -22,11 +22,17 @@ def question(
     lines = []
     for reading in ranked:
         images, classes = outcome_of(reading)
-        option = f"--task {reading.task}" if tasks[reading.task] == 1 else reading.option
+        is_task = tasks[reading.task] == 1 and not is_column(reading)
+        option = f"--task {reading.task}" if is_task else reading.option
         lines.append(f"\n  {option}: {_describe(reading, images, classes)}")
     hidden = len(readings) - len(ranked)
     more = f"\n{plural(hidden, 'further reading')} less likely." if hidden else ""
     return f"The labels can be read in {len(readings)} ways. Pick one:{''.join(lines)}{more}"
+
+
+def is_column(reading: Reading) -> bool:
+    """Whether the reading is one of several columns of a table."""
+    return reading.words[0] == "--label-column"
 
 
 def _rank(reading: Reading) -> tuple[int, ...]:

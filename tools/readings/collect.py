@@ -64,7 +64,8 @@ class FileSources:
         self._splits, self._groups, self._group_codes = bytearray(), array("i"), LabelCodes()
         # The source of each image, counting from 1.
         self._source = np.zeros(len(index.images), np.int32).data
-        self._repeated, self._conflicting, self._first_conflicting = 0, 0, ""
+        self._repeated, self._conflicting = 0, 0
+        self._first_conflicting = self._conflicting_table = ""
 
     def begin_part(self, name: str) -> None:
         """Begin the part that the next sources belong to."""
@@ -141,6 +142,9 @@ class FileSources:
             **self.targets.fields(self.index),
         )
 
+    def _row_of(self, source: int) -> str:
+        return f"{self._tables[self._parts[source]]} row {self._lines[source]}"
+
     def _row(self, line: int) -> str:
         return f"{self._tables[-1]} row {line}"
 
@@ -152,10 +156,10 @@ class FileSources:
             return
         path = self.index.images[number]
         self._conflicting += 1
-        self._first_conflicting = self._first_conflicting or path
-        first = f"{self._tables[self._parts[previous]]} row {self._lines[previous]}"
-        label = self.targets.show(previous)
-        self.reject(line, f"names {path} again, with another label than {first} ({label})")
+        if self._conflicting == 1:
+            first = f"{self._row_of(previous)}: {self.targets.show(previous)}"
+            self._conflicting_table = self._tables[-1]
+            self._first_conflicting = f"{path} in {self._row(line)}, after {first}"
 
     def _check(self) -> None:
         if not self.labeled_count:
@@ -163,13 +167,13 @@ class FileSources:
             raise DataError(
                 f"{self.index.storage.url}: no source has both an image and a label{first}."
             )
-        if self._conflicting > len(self._numbers):
+        if self._conflicting:
             raise DataError(
-                f"{self._tables[-1]} names {plural(len(self._numbers), 'image')}, and "
+                f"{self._conflicting_table} names {plural(self.labeled_count, 'image')}, and "
                 f"{self._conflicting:,} times one of them again with another label (first: "
-                f"{self._first_conflicting}): it has a row for each object or vote, not for each "
-                f"image. Pass --task multi-label to learn the set of labels of each image, or pass "
-                f"a table with one row for each image as --labels."
+                f"{self._first_conflicting}). If it has a row for each box, object or vote, pass "
+                f"--task multi-label to learn the set of labels of each image; else give a table "
+                f"with one label for each image as --labels."
             )
 
     def _notes(self, numbers: NDArray[np.int64]) -> list[str]:

@@ -41,6 +41,7 @@ _LIKELY_WORDS = frozenset(
     {"species", "breed", "diagnosis", "dx", "finding", "findings", "disease", "type", "kind"}
     | {"tag", "tags", "attribute", "genus", "family", "product", "grade", "level", "status"}
     | {"emotion", "sign", "y", "result", "severity", "quality", "defect", "score", "name"}
+    | {"price", "rating", "steering", "angle", "boneage", "popularity", "temperature", "value"}
     | {"classification", "ground", "truth", "gt", "individual", "character", "digit", "letter"}
 )
 # "n01440764 1 2 300 400 n01440764 ...": a label and a box, repeated.

@@ -40,11 +40,12 @@ from tools.readings.evidence import describe_columns, describe_readings
 from tools.readings.explain import explain
 from tools.readings.families import Family, join_tables
 from tools.readings.folder_readings import folder_readings, name_readings, pattern_reading, trees_at
+from tools.readings.image_names import names_files
 from tools.readings.joining import join_splits
 from tools.readings.mask_readings import mask_readings, template_reading
 from tools.readings.named_tables import NamedTable, named_tables
 from tools.readings.open_tables import OpenedTables, open_tables
-from tools.readings.pixel_readings import pixel_readings
+from tools.readings.pixel_readings import count_rows, pixel_readings, pixel_tables
 from tools.readings.reading import Kind, Part, Reading
 from tools.readings.splits import SplitFacts, find_split_facts
 from tools.readings.table_readings import read_family
@@ -73,6 +74,7 @@ class _Download:
     index: FileIndex
     config: ShardConfig
     opened: OpenedTables
+    pixels: tuple[PixelTable, ...]
     named: tuple[NamedTable, ...]
     families: tuple[Family, ...]
     split_facts: SplitFacts | None
@@ -130,12 +132,16 @@ def _choose_arrays(
 
 def _open(index: FileIndex, config: ShardConfig) -> _Download:
     opened = open_tables(index, config)
-    named = named_tables(index, opened.tables, config, opened.problems)
+    may_be_pixels = [table for table in opened.tables if not names_files(index, table)]
+    pixels = pixel_tables(may_be_pixels, config)
+    others = [table for table in opened.tables if table.name not in pixels]
+    named = named_tables(index, others, config, opened.problems)
     families = tuple(join_tables(named, opened.tables))
     return _Download(
         index=index,
         config=config,
         opened=opened,
+        pixels=tuple(pixels.values()),
         named=tuple(named),
         families=families,
         split_facts=find_split_facts(index, named, families, config),
@@ -175,9 +181,7 @@ def _table_readings(download: _Download, known: frozenset[str]) -> tuple[list[Re
         readings += result.readings
         reasons += [result.reason] if result.reason else []
         download.errors.extend([result.error] if result.error else [])
-    named = {table.table.name for table in download.named}
-    others = [table for table in download.opened.tables if table.name not in named]
-    return [*readings, *pixel_readings(others, config)], reasons
+    return [*readings, *pixel_readings(download.pixels)], reasons
 
 
 def _readings_without_tables(
@@ -236,7 +240,7 @@ def _unlabeled(download: _Download, reading: Reading) -> UnlabeledImages:
     return UnlabeledImages(
         option="",
         split="test",
-        tests=(*submissions, *tests),
+        tests=(*submissions, *tests, *reading.tests),
         splits=None if facts is None else facts.splits,
         task=reading.task,
     )
@@ -244,6 +248,8 @@ def _unlabeled(download: _Download, reading: Reading) -> UnlabeledImages:
 
 def _outcome(download: _Download, reading: Reading) -> tuple[int, tuple[str, ...]]:
     """The number of labeled images of a reading, and its classes."""
+    if reading.kind is Kind.PIXELS:
+        return count_rows(reading)
     sources = collect(download.index, _detection(download, reading))
     labeled = len(sources) if sources.labeled is None else int(sources.labeled.sum())
     classes = sources.classes if sources.ordered else sort_classes(sources.classes)

@@ -9,6 +9,8 @@ from tools.readings.reading import Kind, Reading, common_count, common_share
 _MIN_COMMON = 0.9
 # From this likelihood on, the name of a column speaks of a label.
 _LIKELY = 2
+# Folders and names that explain a smaller share of another reading's images are parts of them.
+_MIN_EXPLAINED = 0.5
 _MASKS = (Kind.MASK_FILES, Kind.RUN_LENGTHS)
 
 
@@ -23,12 +25,18 @@ def drop_dominated(readings: Sequence[Reading]) -> list[Reading]:
 
 def dominates(one: Reading, other: Reading) -> bool:
     """Whether `one` explains the images of `other`, and says the same or more."""
-    is_other = common_count(one, other) == 0 and other.names_classes and not one.names_classes
-    if is_other and other.classes <= one.classes:
+    if other.kind is Kind.PIXELS and one.kind is not Kind.PIXELS:
+        # The same images as files.
         return True
+    if other.names_classes and not one.names_classes and common_count(one, other) == 0:
+        # Examples of the classes, besides the images.
+        return other.classes <= one.classes or 2 * len(other.images) < len(one.images)
     if common_share(other, one) < _MIN_COMMON and common_share(one, other) < _MIN_COMMON:
         return False
     explains_all = common_share(other, one) >= _MIN_COMMON
+    explains_little = len(other.images) < _MIN_EXPLAINED * len(one.images)
+    if other.kind in (Kind.FOLDERS, Kind.FILE_NAMES) and explains_all and explains_little:
+        return True
     if one.kind in _MASKS and other.kind in _MASKS:
         # Mask files count more than run lengths, also if a submission asks for these.
         return one.kind < other.kind
@@ -41,7 +49,8 @@ def dominates(one: Reading, other: Reading) -> bool:
     if one.kind is Kind.MASK_FILES and other.kind is Kind.TABLE:
         return other.task == "regression" or other.likelihood < _LIKELY
     if one.kind is other.kind is Kind.TABLE and explains_all and _tables(one) != _tables(other):
-        return one.likelihood >= other.likelihood + _LIKELY
+        says_the_same = bool(other.pairs) and other.pairs <= one.pairs
+        return says_the_same or one.likelihood >= other.likelihood + _LIKELY
     return False
 
 
@@ -53,6 +62,10 @@ def _table_or_folders(one: Reading, other: Reading) -> bool:
     """Of a table and class folders with the same labels, the one that explains more images counts,
     the table if they are equal. A likely label of another kind counts more than folders."""
     table, folders = (one, other) if one.kind is Kind.TABLE else (other, one)
+    both = table.classes & folders.classes
+    contradicts = 2 * len(both) > len(table.classes) and not table.maps_to_folders
+    if contradicts and not table.agrees_with_folders:
+        return False
     numbers = all(name.isdecimal() for name in table.classes)
     if table.maps_to_folders and numbers and not table.agrees_with_folders:
         # Of a number and its name, the name counts.

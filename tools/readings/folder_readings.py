@@ -62,13 +62,16 @@ def pattern_reading(index: FileIndex, pattern: NamePattern) -> Reading:
 
 
 def _reading(index: FileIndex, trees: Sequence[ClassFolders]) -> Reading:
+    images = sorted_numbers(number for tree in trees for number in tree.images)
+    classes = folder_classes(index, trees)
     return Reading(
         kind=Kind.FOLDERS,
         parts=order_parts(trees),
         words=("--labels", common_folder(trees) or "."),
         task="classification",
-        images=sorted_numbers(number for tree in trees for number in tree.images),
-        classes=folder_classes(index, trees),
+        images=images,
+        classes=classes,
+        names_classes=len(classes) == len(images),
         agrees_with_folders=True,
     )
 

@@ -6,26 +6,32 @@ from dataclasses import dataclass, replace
 from pipeline.errors import MisuseError
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex, ancestors, folder_of, under
+from tools.download.label_parsing import UnusableRowError
 from tools.download.name_index import IMAGE_SUFFIXES, name_of, suffix_of
 from tools.download.name_patterns import is_mask_name, is_submission, split_word
 from tools.download.tables import Table
 from tools.readings.file_name_templates import Template, parse_template, single_value
+from tools.readings.split_columns import SplitColumn, split_columns, split_of_folder
 from tools.text import option_lines
 
 # Numbers may match file names by chance, so half of a column must; of other texts two are enough,
 # since only a part of the download may be there.
 _MIN_SHARE_OF_NUMBERS, _MIN_TEXTS = 0.5, 2
+# A table of more columns may be one of pixels.
+_NARROW = 16
 
 
 @dataclass(frozen=True)
 class ImageNames:
     """Rows name files in `folder` ("" is the root) by a template of their cells; or by `ids`, which
-    the table `ids_of` gives to images: id -> number."""
+    the table `ids_of` gives to images: id -> number. Of files in folders of several splits a row
+    names the one of its `split_column`."""
 
     template: Template
     folder: str = ""
     ids: Mapping[str, int] | None = None
     ids_of: str = ""
+    split_column: SplitColumn | None = None
 
     @property
     def columns(self) -> tuple[int, ...]:
@@ -49,6 +55,17 @@ class ImageNames:
             images = [n for n in numbers if not is_mask_name(name_of(folder_of(index.images[n])))]
             return images if len(images) == 1 else numbers
         return numbers
+
+    def find_in_row(self, index: FileIndex, cells: Sequence[str]) -> list[int]:
+        """Numbers of the possible sources that a row names."""
+        numbers = self.find(index, self.text(cells))
+        if self.split_column is None or len(numbers) < 2:
+            return numbers
+        try:
+            split = self.split_column.read(cells)
+        except (UnusableRowError, IndexError):
+            return numbers
+        return [n for n in numbers if split_of_folder(folder_of(index.images[n])) == split]
 
     def find_anywhere(self, index: FileIndex, text: str) -> list[int]:
         """Numbers of the images in any folder with this name."""
@@ -105,6 +122,14 @@ def name_columns(index: FileIndex, table: Table) -> list[int]:
     return sorted(counts, key=lambda column: -counts[column])
 
 
+def names_files(index: FileIndex, table: Table) -> bool:
+    """Whether a column names images by their files, or some column of a narrow table does so by any
+    name; the values of a wide table of pixels match names by chance."""
+    if len(table.columns) <= _NARROW:
+        return bool(name_columns(index, table))
+    return any(_holds_file_names(index, table, n) for n in range(len(table.columns)))
+
+
 def _holds_file_names(index: FileIndex, table: Table, column: int) -> bool:
     cells = table.cells(column)
     are_files = bool(cells) and all(suffix_of(cell) in IMAGE_SUFFIXES for cell in cells)
@@ -131,14 +156,19 @@ def is_mask_column(index: FileIndex, table: Table, column: int) -> bool:
 def resolve_folder(index: FileIndex, table: Table, names: ImageNames, *, masks: bool) -> ImageNames:
     """`names` with the folder in which each name of the head is one file.
 
-    Of several such folders it takes the one beside or below the table, the one for its split, else the one whose files are not
-    in subfolders, else the one whose name speaks of masks exactly if `masks`. Raises
-    ``MisuseError`` if several remain.
+    Of several such folders it takes the one beside or below the table, the one for its split, else
+    the one whose files are not in subfolders, else the one whose name speaks of masks exactly if
+    `masks`. Raises ``MisuseError`` if several remain.
     """
     hits = names.find_in_head(index, table, masks=masks)
     ambiguous = next((paths for paths in hits if len(paths) > 1), None)
     if ambiguous is None:
         return names
+    for column in split_columns(table):
+        by_split = replace(names, split_column=column)
+        rows = [row for row in table.head if len(row) > max(*names.columns, column.number)]
+        if not masks and all(len(by_split.find_in_row(index, row)) == 1 for row in rows):
+            return by_split
     folders = [
         folder
         for folder in dict.fromkeys(folder for path in ambiguous for folder in ancestors(path))

@@ -42,7 +42,7 @@ class ImageTable(FilePart):
                 continue
             name = self.images.text(cells)
             self._check_quotes(line, [name, *(cells[n] for n in columns)])
-            numbers = self.images.find(index, name)
+            numbers = self.images.find_in_row(index, cells)
             if len(numbers) == 1:
                 yield line, cells, numbers[0]
             elif name:

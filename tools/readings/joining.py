@@ -45,5 +45,6 @@ def _join(one: Reading, other: Reading) -> Reading:
         classes=one.classes | other.classes,
         is_asked_for=one.is_asked_for or other.is_asked_for,
         agrees_with_folders=one.agrees_with_folders and other.agrees_with_folders,
+        tests=(*one.tests, *other.tests),
         notes=(*one.notes, *other.notes),
     )

@@ -33,7 +33,9 @@ def label_reading(
     if not config.label_column and len(columns) == 1 and columns[0].role in (Role.TEXT, Role.ID):
         require_labels(first.name, columns[0])
     chosen = choose_rule(first.name, columns, config)
-    parts = tuple(_label_part(index, family, named, chosen.rule, config) for named in family.tables)
+    tests = [named for named in family.tables if _is_unlabeled(family, named, columns)]
+    labeled = [named for named in family.tables if named not in tests]
+    parts = tuple(_label_part(index, family, named, chosen.rule, config) for named in labeled)
     words = family_words(family) if len(choice.targets) == 1 else ()
     names = [word for column in columns for word in ("--label-column", column.name)]
     labels = columns[0] if len(columns) == 1 else _one_hot_labels(columns)
@@ -48,12 +50,26 @@ def label_reading(
         is_asked_for=is_asked_for(family, columns),
         agrees_with_folders=equals_folders(labels, folders),
         maps_to_folders=maps_to_folders(labels, folders),
+        tests=tuple(tests),
+        pairs=frozenset(zip(family.images, labels.cells, strict=True)),
         names_classes=_is_class_list(index, family, labels),
         notes=(
             *_notes(family, choice, columns, chosen.note),
             *family_notes(index, family, [column.index for column in columns]),
         ),
     )
+
+
+def _is_unlabeled(family: Family, named: NamedTable, columns: Sequence[Column]) -> bool:
+    """Whether a test table has the same mark in all rows, or none, which no other table has."""
+    if named.split != "test" or len(family.tables) < 2 or len(columns) != 1:
+        return False
+    values, others = set[str](), set[str]()
+    for table in family.tables:
+        place = family.column_of(table, columns[0].index)
+        cells = {row[place].strip() for row in table.rows if len(row) > place}
+        (values if table is named else others).update(cells)
+    return len(values) <= 1 and not values & (others - {""})
 
 
 def _label_part(

@@ -27,6 +27,8 @@ _SIGNS = (("-1", False), ("1", True))
 _MIN_NUMBERS = 10
 # Integers are measurements if there are so many, in so large a share of the rows.
 _MIN_INTEGERS, _MIN_INTEGER_SHARE = 20, 0.5
+# Integers in a column of this likelihood are classes, however many there are.
+_CALLED_A_CLASS = 3
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,8 @@ def is_measured(column: Column) -> bool:
         return False
     if column.is_fractional:
         return len(column.values) >= _MIN_NUMBERS
+    if column.likelihood >= _CALLED_A_CLASS:
+        return False
     various = len(column.values) >= _MIN_INTEGER_SHARE * column.filled
     return various and len(column.values) >= _MIN_INTEGERS
 

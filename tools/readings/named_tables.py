@@ -121,7 +121,7 @@ def _sampled(
     rows, images, unnamed = [], [], 0
     width = max(names.columns) + 1
     for row in table.sample:
-        numbers = names.find(index, names.text(row)) if len(row) >= width else []
+        numbers = names.find_in_row(index, row) if len(row) >= width else []
         if len(numbers) == 1:
             rows.append(row)
             images.append(numbers[0])

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tools.pixel_tables.pixel_table import PixelTable
 from tools.readings.collect import FilePart
+from tools.readings.named_tables import NamedTable
 
 Part = FilePart | PixelTable
 Integers = NDArray[np.int64]
@@ -35,7 +36,8 @@ class Reading:
     explains, of the sampled rows for a table: int64, sorted, different. `classes`: their classes,
     as far as they are known without reading all rows. `is_asked_for`: a sample submission or a
     test table asks for its target. `names_classes`: each row is a class. `maps_to_folders`: each
-    label belongs to one class folder. `notes`: what was assumed, a sentence each.
+    label belongs to one class folder. `tests`: tables of test images without labels. `pairs`: image
+    and label of the sampled rows. `notes`: what was assumed, a sentence each.
     """
 
     kind: Kind
@@ -50,6 +52,8 @@ class Reading:
     maps_to_folders: bool = False
     names_classes: bool = False
     masks: frozenset[int] = frozenset()
+    tests: tuple[NamedTable, ...] = ()
+    pairs: frozenset[tuple[int, str]] = field(default=frozenset(), repr=False)
     notes: tuple[str, ...] = ()
 
     @property

@@ -54,7 +54,7 @@ def _split_lists(named: Sequence[NamedTable]) -> list[NamedTable]:
 
 def _parts_of_splits(families: Sequence[Family]) -> list[NamedTable]:
     """The tables of families in which each is called after another split."""
-    tables = []
+    tables: list[NamedTable] = []
     for family in families:
         splits = [_split_of_list(named) for named in family.tables]
         if len(splits) > 1 and None not in splits and len(set(splits)) == len(splits):

@@ -44,17 +44,25 @@ def test_dotted_names(tmp_path: Path) -> None:
 
 
 def test_rows_that_are_not_sources_are_rejected(tmp_path: Path) -> None:
-    table = "id,label\n1,cat\n2,\n77,dog\n1,dog\n10"
-    sources = collect(download(tmp_path, {**IMAGES, "labels.csv": table}))
-    assert labeled(sources) == {"train/1.png": "cat"}
+    table = "id,label\n1,cat\n2,\n77,dog\n3,dog\n10"
+    files = {**IMAGES, "train/3.png": "", "labels.csv": table}
+    sources = collect(download(tmp_path, files))
+    assert labeled(sources) == {"train/1.png": "cat", "train/3.png": "dog"}
     assert dict(sources.rejected) == {
         "labels.csv row 3": "no label ('2')",
         "labels.csv row 4": "no image file is called '77'",
-        "labels.csv row 5": "names train/1.png again, with another label than labels.csv row 2 "
-        "('cat')",
         "labels.csv row 6": "the row has 1 cell, not 2",
     }
     assert sources.notes == ("Left out 2 images without a label (first: train/10.png).",)
+
+
+def test_an_image_with_two_labels_is_an_error_that_names_both_rows(tmp_path: Path) -> None:
+    table = "id,label\n1,cat\n2,dog\n10,cat\n1,dog\n"
+    folder = download(tmp_path, {**IMAGES, "labels.csv": table})
+    first = r"first: train/1\.png in labels\.csv row 5, after labels\.csv row 2: 'cat'"
+    with pytest.raises(DataError, match=first):
+        collect(folder)
+    assert collect(folder, task="multi-label").task == "multi-label"
 
 
 def test_an_unclosed_quote_is_an_error(tmp_path: Path) -> None:
@@ -126,15 +134,15 @@ def test_a_table_that_names_files_in_class_folders_wins(tmp_path: Path) -> None:
 
 def test_several_labels_are_an_error_with_the_options(tmp_path: Path) -> None:
     table = "id,label\n1,cat\n2,dog\n10,cat\n"
-    folders = {"folders/cat/7.png": "", "folders/dog/8.png": ""}
-    files = {**IMAGES, **folders, "a.csv": table, "b.csv": table}
+    folders = {f"folders/{k}/{n}.png": "" for k in ("cat", "dog") for n in (7, 8)}
+    files = {**IMAGES, **folders, "a.csv": table, "b.csv": table.replace("cat", "owl")}
     folder = download(tmp_path, files)
     with pytest.raises(MisuseError) as error:
         collect(folder)
     for option in ("--labels a.csv", "--labels b.csv", "--labels folders"):
         assert option in error.value.message
-    assert labeled(collect(folder, labels=("b.csv",))) == LABELS
-    assert len(collect(folder, labels=("folders",))) == 2
+    assert labeled(collect(folder, labels=("a.csv",))) == LABELS
+    assert len(collect(folder, labels=("folders",))) == 4
 
 
 def test_several_label_columns_are_an_error_with_the_options(tmp_path: Path) -> None:

@@ -176,7 +176,7 @@ def test_rows_of_boxes_are_a_set_or_an_error(tmp_path: Path) -> None:
     rows = [(f"{n // 3}.jpg", 1, 2, 3, 4, "abc"[n % 3]) for n in range(12)]
     files["t.csv"] = lines("file,xmin,ymin,xmax,ymax,class", *rows)
     folder = download(tmp_path, files)
-    with pytest.raises(DataError, match="Pass --task multi-label to learn the set of labels"):
+    with pytest.raises(DataError, match="pass --task multi-label to learn the set of labels"):
         collect(folder)
     sources = collect(folder, task="multi-label")
     assert sources.targets is not None and sources.targets.tolist() == [[1, 1, 1]] * 4

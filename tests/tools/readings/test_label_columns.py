@@ -103,7 +103,7 @@ def test_masks_as_run_lengths(tmp_path: Path) -> None:
 
 def test_a_table_of_objects_is_an_error(tmp_path: Path) -> None:
     lines = [f"{n % 2 + 1},{'abc'[n % 3]}" for n in range(40)]
-    with pytest.raises(DataError, match="a row for each object or vote, not for each image"):
+    with pytest.raises(DataError, match="a row for each box, object or vote"):
         table(tmp_path, "id,label\n" + "\n".join(lines))
 
 
