@@ -80,6 +80,9 @@ class ShardConfig(Options):
         "auto", "Task of the labels.", type=click.Choice(["auto", *TARGET_COMPONENTS])
     )
     mask_column: str | None = setting(None, "Column with the mask's file name.", section="Masks")
+    masks: str | None = setting(
+        None, "Name of the folders with the masks, if images have masks in several.", metavar="DIR"
+    )
     mask_template: str | None = setting(
         None,
         'Path of the mask, made from the image\'s path, as in "{folder}/{stem}_mask.png"; the '

@@ -36,8 +36,8 @@ def describe_index(index: FileIndex) -> Iterator[str]:
     yield from index.notes
     count, first = index.left_out
     if count:
-        left_out = plural(count, "file or folder of other programs")
-        yield f"Left out {left_out} (first: {first})."
+        left_out = plural(count, "file") if count > 1 else "1 file"
+        yield f"Left out {left_out} or folders of other programs (first: {first})."
     yield from describe_unreadable(index.unreadable)
 
 

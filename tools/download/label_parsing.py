@@ -139,9 +139,13 @@ class Numbers(LabelRule):
 
 
 def split_labels(cell: str, separator: str | None) -> list[str]:
-    """The labels of a cell, stripped, without empty ones; a blank `separator` is any space."""
+    """The labels of a cell, stripped, without empty ones; a blank `separator` is any space. The
+    brackets and quotes of a list such as "['a', 'b']" are left out."""
     separator = separator if separator is not None and separator.strip() else None
-    return [label for text in cell.split(separator) if (label := text.strip())]
+    quotes = ""
+    if cell.strip().startswith("[") and cell.strip().endswith("]"):
+        cell, quotes = cell.strip()[1:-1], "'\""
+    return [label for text in cell.split(separator) if (label := text.strip().strip(quotes))]
 
 
 def is_runs(cell: str) -> bool:

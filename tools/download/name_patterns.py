@@ -23,7 +23,8 @@ _GROUP_WORDS = frozenset(
 _ID_WORDS = frozenset({"id", "ids", "no", "nr", "number", "code", "name", "identifier"})
 _MASK_WORDS = frozenset(
     {"mask", "masks", "label", "labels", "gt", "groundtruth", "truth", "seg", "segmentation"}
-    | {"segmentations", "annotation", "annotations", "annot"}
+    | {"segmentations", "annotation", "annotations", "annot", "trimap", "trimaps", "matte"}
+    | {"manual", "groundtruths", "silhouettes", "silhouette"}
 )
 _IMAGE_WORDS = frozenset(
     {"image", "images", "img", "imgs", "sat", "satellite", "rgb", "photo", "photos", "picture"}

@@ -35,6 +35,7 @@ _TIFF_DAMAGE = re.compile(r"TIFF_Error|IO error")
 _ONE_SIZE = frozenset({"jpeg", "png", "gif", "bmp"})
 _ROOM_BYTES, _ROOM_BYTES_A_PIXEL = 2**28, 32
 _SPELLINGS = {"webp": "WebP", "sun raster": "Sun raster"}
+_MAX_UINT16 = 65535
 # Alpha is applied in stripes of this size, to bound the memory for 16-bit products.
 _STRIPE_PIXELS = 2**20
 
@@ -132,7 +133,7 @@ def normalized(
 def eight_bit(raw: NDArray[Any], pixel_range: PixelRange | None = None) -> Pixels:
     """Scale 16 bits to 8, so the end of the range, by default 65535, becomes 255; raises
     ``UnsoundImageError`` for other types and for values beyond a range that was measured."""
-    if raw.dtype == np.uint16 and pixel_range is not None:
+    if raw.dtype == np.uint16 and pixel_range is not None and pixel_range.high < _MAX_UINT16:
         if pixel_range.outside(raw[None]).any():
             raise UnsoundImageError(
                 f"its pixels have values up to {int(raw.max()):,}, beyond the range of "

@@ -194,7 +194,7 @@ def _find_voc(index: FileIndex) -> Boxes | None:
     missing = []
     for name in names:
         labels = _voc_labels(index, name)
-        numbers = index.find(PurePosixPath(name).stem)
+        numbers = _in_folder_of(index, name, index.find(PurePosixPath(name).stem))
         if labels is not None and len(numbers) == 1:
             objects.setdefault(numbers[0], []).extend(labels)
         elif labels is not None:

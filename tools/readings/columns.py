@@ -46,10 +46,16 @@ _LIKELY_WORDS = frozenset(
 )
 # "n01440764 1 2 300 400 n01440764 ...": a label and a box, repeated.
 _LABELED_BOXES = re.compile(r"(\S*[^\d.\s]\S*(\s+-?\d+(\.\d+)?){4}\s*)+")
+# The pattern takes long for longer texts.
+_MAX_BOX_CHARACTERS = 4000
+_TEXT_BOX_WORDS = frozenset({"bbox", "bboxes", "boxes", "boxesstring", "polygon", "polygons"})
+_FOUR_NUMBERS = re.compile(r"[\[({]?\s*-?\d+(\.\d+)?([,;\s]+-?\d+(\.\d+)?){3}\s*[\])}]?")
 _DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}.*|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}.*|\d+:\d\d:\d\d")
 _RUN_WORDS = frozenset({"rle", "encoded", "pixels", "mask", "runs", "segmentation"})
 # Run lengths are longer than any list of labels.
 _MIN_RUN_CHARACTERS = 40
+# Of long cells in a column that is called so, some may be marks or damaged.
+_MIN_RUN_SHARE = 0.5
 # A column with another cell in each of so many rows is an id.
 _MANY_ROWS = 20
 # Share of different cells from which texts of several words are free text.
@@ -159,7 +165,10 @@ class Column:
         """Whether the cells are run lengths of masks: long ones, or in a column called so."""
         is_named = bool({*self.words} & _RUN_WORDS)
         long = any(len(value) >= _MIN_RUN_CHARACTERS for value in self.values)
-        return (is_named or long) and bool(self.values) and all(map(is_runs, self.values))
+        runs = sum(map(is_runs, self.values))
+        if is_named and long:
+            return runs >= _MIN_RUN_SHARE * len(self.values)
+        return (is_named or long) and bool(self.values) and runs == len(self.values)
 
     def _role_by_name(self) -> Role | None:
         words = {*self.words}
@@ -169,6 +178,8 @@ class Column:
             return Role.FOLD
         if is_group_column(self.name) and not self.is_flag:
             return Role.GROUP
+        if words & _TEXT_BOX_WORDS and not words & {*_LABEL_WORDS}:
+            return Role.BOX
         if self.numbers is not None:
             if words & _SIZE_WORDS and not words & {*_LABEL_WORDS}:
                 return Role.SIZE
@@ -185,6 +196,8 @@ class Column:
         return Role.ID if ends_as_id or is_id else None
 
     def _role_by_cells(self) -> Role:
+        if self.numbers is None and all(_FOUR_NUMBERS.fullmatch(v[:200]) for v in self.values):
+            return Role.BOX
         is_various = self._distinct_share > _MIN_FREE_TEXT
         names = sum("/" in value or suffix_of(value) in IMAGE_SUFFIXES for value in self.values)
         if self.is_fractional:
@@ -215,7 +228,8 @@ def columns_of(table: Table, rows: Sequence[Sequence[str]]) -> list[Column]:
 
 
 def _column(index: int, name: str, cells: Sequence[str], hint: str) -> Column:
-    if any(cells) and all(_LABELED_BOXES.fullmatch(cell) for cell in cells if cell):
+    short = all(len(cell) <= _MAX_BOX_CHARACTERS for cell in cells)
+    if short and any(cells) and all(_LABELED_BOXES.fullmatch(cell) for cell in cells if cell):
         labels = [cell.partition(" ")[0] for cell in cells]
         return Column(index, name, labels, hint, has_boxes=True)
     return Column(index, name, cells, hint)

@@ -42,7 +42,7 @@ from tools.readings.families import Family, join_tables
 from tools.readings.folder_readings import folder_readings, name_readings, pattern_reading, trees_at
 from tools.readings.image_names import names_files
 from tools.readings.joining import join_splits
-from tools.readings.mask_readings import mask_readings, template_reading
+from tools.readings.mask_readings import mask_numbers, mask_readings, template_reading
 from tools.readings.named_tables import NamedTable, named_tables
 from tools.readings.open_tables import OpenedTables, open_tables
 from tools.readings.pixel_readings import count_rows, pixel_readings, pixel_tables
@@ -192,6 +192,8 @@ def _readings_without_tables(
     has_masks = any(reading.masks for reading in tables)
     masks = [] if has_masks else _mask_readings(download)
     mask_files = {number for reading in (*tables, *masks) for number in reading.masks}
+    if config.task == "classification":
+        mask_files |= mask_numbers(index, config)
     trees = [
         without_masks(tree, mask_files)
         for tree in trees

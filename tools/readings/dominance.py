@@ -46,7 +46,7 @@ def dominates(one: Reading, other: Reading) -> bool:
         return True
     if {one.kind, other.kind} == {Kind.TABLE, Kind.FOLDERS}:
         return _table_or_folders(one, other)
-    if one.kind is Kind.MASK_FILES and other.kind is Kind.TABLE:
+    if one.kind in _MASKS and other.kind is Kind.TABLE:
         return other.task == "regression" or other.likelihood < _LIKELY
     if one.kind is other.kind is Kind.TABLE and explains_all and _tables(one) != _tables(other):
         says_the_same = bool(other.pairs) and other.pairs <= one.pairs

@@ -179,6 +179,7 @@ class RunLengthTable(ImageTable):
         numbers = {name: number for number, name in enumerate(self.classes)}
         for line, cells, image in self.rows(index, sources, (self.runs,)):
             runs = cells[self.runs].strip()
+            runs = "" if runs == "-1" else runs
             try:
                 label = 1 if self.label is None else numbers.get(cells[self.label].strip(), 0)
                 if runs and (not label or not is_runs(runs)):

@@ -110,7 +110,9 @@ def _targets_pool(columns: Iterable[Column]) -> list[Column]:
     if pool or len(positions) > _MIN_POSITIONS:
         return pool or positions
     named = [column for column in columns if column.name]
-    return named if len(named) == 1 and named[0].role not in _NEVER_LABELS else []
+    if len(named) != 1 or named[0].role in _NEVER_LABELS:
+        return []
+    return [] if named[0].role is Role.BOX and named[0].numbers is None else named
 
 
 def _narrow(usable: Sequence[Column], evidence: LabelEvidence) -> tuple[list[Column], str]:

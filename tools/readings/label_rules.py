@@ -106,17 +106,15 @@ def _rule_of_column(column: Column, config: ShardConfig) -> RuleChoice:
         return RuleChoice(FirstLabel(indices, names))
     found = find_separator(cells)
     if task == "multi-label":
-        return RuleChoice(LabelList(indices, names, found or " "))
-    lists_of_integers = any(_INTEGERS.fullmatch(cell) for cell in cells) and all(
-        cell.replace(" ", "").isdecimal() for cell in cells
-    )
-    if task == "auto" and (found or lists_of_integers):
-        count = sum(len(split_labels(cell, found or " ")) > 1 for cell in cells)
+        return RuleChoice(LabelList(indices, names, found or _separator_of_numbers(cells) or "|"))
+    found = found or _separator_of_numbers(cells)
+    if task == "auto" and found:
+        count = sum(len(split_labels(cell, found)) > 1 for cell in cells)
         note = (
             f"{count:,} of the sampled cells have several labels; --task classification reads "
             f"each cell as one label, --label-separator sets what is between them."
         )
-        return RuleChoice(LabelList(indices, names, found or " "), note)
+        return RuleChoice(LabelList(indices, names, found), note)
     if task == "auto" and is_measured(column):
         note = ""
         if not column.is_fractional:
@@ -126,6 +124,12 @@ def _rule_of_column(column: Column, config: ShardConfig) -> RuleChoice:
             )
         return RuleChoice(Numbers(indices, names), note)
     return RuleChoice(WholeCell(indices, names))
+
+
+def _separator_of_numbers(cells: Sequence[str]) -> str | None:
+    """A space if the cells are integers, of which some have several."""
+    several = any(_INTEGERS.fullmatch(cell) for cell in cells)
+    return " " if several and all(cell.replace(" ", "").isdecimal() for cell in cells) else None
 
 
 def is_measured(column: Column) -> bool:
@@ -147,9 +151,16 @@ def find_separator(cells: Sequence[str]) -> str | None:
         lists = [labels for cell in cells if len(labels := split_labels(cell, separator)) > 1]
         if lists and all(label in whole for labels in lists for label in labels):
             return separator
-        # Names don't contain these, so repeated parts are enough.
         names = {label for labels in lists for label in labels}
+        # Names don't contain these, so repeated parts are enough.
         if separator in "|;" and len(lists) > 1 and len(names) < sum(map(len, lists)):
+            return separator
+        # Few labels make many combinations; names of several words have more words than names.
+        combinations = {cell for cell in cells if len(split_labels(cell, separator)) > 1}
+        if len(lists) > 1 and len(names) < len(combinations):
+            return separator
+        brackets = all(cell.startswith("[") and cell.endswith("]") for cell in cells)
+        if separator == "," and lists and brackets:
             return separator
     return None
 

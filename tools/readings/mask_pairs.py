@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from pipeline.errors import MisuseError
 from tools.download.file_index import FileIndex, folder_of
-from tools.download.name_patterns import is_mask_name, words_besides_masks
+from tools.download.name_index import name_of
+from tools.download.name_patterns import is_mask_name, split_word, words_besides_masks
 from tools.images.masks import MaskColors
 from tools.readings.collect import FilePart, FileSources
 from tools.readings.file_name_templates import Template, parse_template
@@ -31,6 +32,10 @@ _MIN_SHARE = 0.5
 _SEPARATORS = re.compile(r"[\s._-]+")
 # "mask" of "12_mask_1", "labelIds" of Cityscapes, "L" of CamVid.
 _MASK_WORD = re.compile(r"mask|label|seg|annotation|truth|(?:^|[\s._-])(?:gt|L)$", re.IGNORECASE)
+# Masks of instances, and masks to look at, beside those of classes.
+_SPECIAL = re.compile(
+    r"object|instance|inst|panoptic|colou?r|overlay|preview|visual", re.IGNORECASE
+)
 # Masks whose images show how the images' names end.
 _TRIED_MASKS = 20
 
@@ -83,18 +88,49 @@ def pairs_by_template(index: FileIndex, text: str) -> Pairs:
     return pairs[~np.isin(pairs[:, 0], pairs[:, 1])]
 
 
-def find_mask_pairs(index: FileIndex) -> Pairs:
+def find_mask_pairs(index: FileIndex, masks: str | None = None) -> dict[str, Pairs]:
     """Pairs in one folder, such as "1_sat.jpg" and "1_mask.png", or in parallel folders, such as
-    "images/1.png" and "masks/1.png"; raises ``MisuseError`` if the images of several folders have
-    masks in the same folder."""
+    "images/1.png" and "masks/1.png".
+
+    The name of the mask folder -> its pairs, under one name unless images have masks in several
+    folders; of these, folders of instances or colors are left out beside one of classes. `masks`:
+    the only name of mask folders to use. Raises ``MisuseError`` if the images of several folders
+    have masks in the same folder.
+    """
+    kinds: dict[str, set[tuple[int, int]]] = {}
+    for folder, pairs in _pairs_by_folder(index):
+        name = _kind_of(folder)
+        if pairs and (masks is None or masks in (name, folder, name_of(folder))):
+            kinds.setdefault(name, set()).update(pairs)
+    if _compete(kinds):
+        plain = {name: pairs for name, pairs in kinds.items() if not _SPECIAL.search(name)}
+        kinds = plain or kinds
+    if not _compete(kinds):
+        kinds = {"": {pair for pairs in kinds.values() for pair in pairs}} if kinds else {}
+    return {name: np.array(sorted(pairs), np.int64).reshape(-1, 2) for name, pairs in kinds.items()}
+
+
+def _compete(kinds: dict[str, set[tuple[int, int]]]) -> bool:
+    """Whether an image has masks of several kinds."""
+    images = [number for pairs in kinds.values() for number in {image for image, _ in pairs}]
+    return len(set(images)) < len(images)
+
+
+def _kind_of(folder: str) -> str:
+    """The part of the path that speaks of masks, without words for splits."""
+    part = next((part for part in reversed(folder.split("/")) if is_mask_name(part)), "")
+    return "".join(word for word in re.split(r"([\s._-])", part) if split_word(word) is None)
+
+
+def _pairs_by_folder(index: FileIndex) -> Iterator[tuple[str, list[tuple[int, int]]]]:
+    """Each folder and the pairs of the masks in it."""
     files = _by_folder(index, range(len(index.images)))
     sources = files if not index.within else _by_folder(index, index.sources())
-    pairs: set[tuple[int, int]] = set()
     for folder, numbers in files.items():
-        if folder in sources:
+        if folder in sources and not any(map(is_mask_name, folder.split("/"))):
             masks = {stem: n for stem, n in _stems(index, numbers) if _mask_ends(stem)}
             images = {stem: n for stem, n in _stems(index, sources[folder]) if stem not in masks}
-            pairs.update(_match_stems(images, masks) if masks else [])
+            yield folder, _match_stems(images, masks) if masks else []
         partners = {}
         for partner in _image_folders(folder, sources):
             images, masks = dict(_stems(index, sources[partner])), dict(_stems(index, numbers))
@@ -105,8 +141,8 @@ def find_mask_pairs(index: FileIndex) -> Pairs:
                 f"The images of several folders have masks in {folder}. Pick one:"
                 f"{option_lines('--images', partners)}"
             )
-        pairs.update(*partners.values())
-    return np.array(sorted(pairs), np.int64).reshape(-1, 2)
+        for matches in partners.values():
+            yield folder, matches
 
 
 def _mask_path(template: Template, path: str) -> str:
@@ -135,6 +171,13 @@ def _image_folders(mask_folder: str, folders: Iterable[str]) -> list[str]:
     such folder."""
     parts = mask_folder.split("/")
     parallel, similar = [], []
+    # "annotations/trimaps" beside "images".
+    for level in range(len(parts) - 1):
+        if all(map(is_mask_name, parts[level:])):
+            beside = (f for f in folders if folder_of(f) == "/".join(parts[:level]))
+            nested = [folder for folder in beside if not is_mask_name(name_of(folder))]
+            if len(nested) == 1:
+                return nested
     for level in (n for n, part in enumerate(parts) if is_mask_name(part)):
         for folder in folders:
             other = folder.split("/")

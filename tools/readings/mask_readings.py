@@ -15,13 +15,23 @@ from tools.readings.split_columns import folders_differ
 
 
 def mask_readings(index: FileIndex, config: ShardConfig) -> list[Reading]:
-    """The reading of masks in folders beside those of the images, or beside the images."""
-    pairs = find_mask_pairs(index)
-    if not len(pairs):
-        return []
-    first = f"{index.images[pairs[0, 0]]} and {index.images[pairs[0, 1]]}"
-    rule, words = f"their names (first: {first})", ("--task", "segmentation")
-    return [_reading(index, config, pairs, rule=rule, words=words)]
+    """The readings of masks in folders beside those of the images, or beside the images: one, or
+    one for each kind of mask folder."""
+    kinds = find_mask_pairs(index, config.masks)
+    readings = []
+    for kind, pairs in kinds.items():
+        first = f"{index.images[pairs[0, 0]]} and {index.images[pairs[0, 1]]}"
+        rule, words = f"their names (first: {first})", ("--task", "segmentation")
+        if len(kinds) > 1:
+            words = ("--masks", kind)
+        readings.append(_reading(index, config, pairs, rule=rule, words=words))
+    return readings
+
+
+def mask_numbers(index: FileIndex, config: ShardConfig) -> frozenset[int]:
+    """Numbers of the images that are masks of others."""
+    pairs = find_mask_pairs(index, config.masks).values()
+    return frozenset(number for kind in pairs for number in kind[:, 1].tolist())
 
 
 def template_reading(index: FileIndex, config: ShardConfig, template: str) -> Reading:

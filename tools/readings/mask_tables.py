@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from pipeline.errors import MisuseError
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex
 from tools.download.sources import sort_classes
@@ -59,6 +60,12 @@ def run_reading(index: FileIndex, family: Family, config: ShardConfig, runs: Col
         and column.index not in {runs.index, *family.naming}
     ]
     label = max(labels, key=lambda column: column.likelihood, default=None)
+    if "-1" in runs.values and config.uncertain is None:
+        count = list(runs.cells).count("-1")
+        raise MisuseError(
+            f"{family.first.table.name}: column {runs.name!r} has run lengths, and -1 in {count:,} "
+            f"rows. If it means that there is no object, pass --uncertain 0."
+        )
     names: tuple[str, ...] = ("foreground",)
     notes = family_notes(index, family, [runs.index])
     if label is not None:

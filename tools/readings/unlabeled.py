@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.download.file_index import FileIndex, folder_of
-from tools.download.name_index import name_of
 from tools.download.name_patterns import is_mask_name
 from tools.download.sources import SPLITS
 from tools.readings.collect import FilePart, FileSources
@@ -41,7 +40,7 @@ class UnlabeledImages(FilePart):
 
     def _lies_in_test(self, path: str) -> bool:
         folder = folder_of(path)
-        is_mask = self.task == "segmentation" and is_mask_name(name_of(folder))
+        is_mask = self.task == "segmentation" and any(map(is_mask_name, folder.split("/")))
         return split_of_folder(folder) in ("test", "val") and not is_mask
 
 

@@ -38,8 +38,8 @@ def sample_costs(images: Images, encoding: Encoding, workers: Workers) -> Costs:
 
 
 def sample_range(images: Images, encoding: Encoding, workers: Workers) -> PixelRange | None:
-    """The range of the pixels of those of `images` that have 16 bits, None if there are none or
-    they use all 16 bits. Raises ``UnknownRangeError`` if the values fit several ranges."""
+    """The range of the pixels of those of `images` that have 16 bits, None if there are none.
+    Raises ``UnknownRangeError`` if the values fit several ranges."""
     if encoding.pixel_range is not None:
         return encoding.pixel_range
 
@@ -53,7 +53,7 @@ def sample_range(images: Images, encoding: Encoding, workers: Workers) -> PixelR
         measured = measure_range(np.array(extremes, np.uint16))
     except UnknownRangeError as error:
         raise UnknownRangeError(f"Some images have 16-bit pixels: {error.message}") from error
-    return None if measured.high == np.iinfo(np.uint16).max else measured
+    return measured
 
 
 def _extremes(task: _Task) -> tuple[int, int] | None:
