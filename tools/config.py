@@ -92,7 +92,7 @@ class ShardConfig(Options):
     mask_colors: str | None = setting(
         None,
         "CSV with the columns name, r, g, b: the color of each class in the masks.  [default: "
-        "class_dict.csv if there is one, else two classes by --mask-threshold]",
+        "the table of name,r,g,b in the download, else two classes by --mask-threshold]",
         metavar="PATH",
         aliases={"--mask-colours": None},
     )

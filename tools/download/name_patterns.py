@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 
 _SPLIT_WORDS = {
-    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("train", "training", "trainval"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
     **dict.fromkeys(("test", "testing", "pred", "prediction", "predict"), "test"),
 }

@@ -92,8 +92,9 @@ def columns_by_position(
 ) -> tuple[list[int], list[int]]:
     """Pixels and labels of a table whose column names don't tell.
 
-    The label is the column that is not a number, else the first column, as in all such tables of
-    Kaggle. A running number before it is left out.
+    The label is the column that is not a number, else the last column if its numbers count classes
+    and those of the first column don't, else the first column. A running number before it is left
+    out.
     """
     columns = [n for n in range(len(table.columns)) if n not in excluded and n not in labels]
     missing = 0 if labels else 1
@@ -103,8 +104,19 @@ def columns_by_position(
         columns = columns[1:]
     if not labels:
         texts = [n for n in columns if parse_number(table.head[0][n]) is None]
-        labels = texts[:1] or columns[:1]
+        ends = [columns[0], columns[-1]]
+        counting = [n for n in ends if _counts_classes(table, n)]
+        labels = texts[:1] or counting[:1] or columns[:1]
     return [n for n in columns if n not in labels], list(labels)
+
+
+def _counts_classes(table: Table, column: int) -> bool:
+    """Whether the numbers of a column are 0, 1, 2 ... or 1, 2, 3 ..., each several times."""
+    values = [parse_number(cell) for cell in cells_of(table, column)]
+    numbers = sorted({value for value in values if value is not None})
+    first = numbers[0] if numbers else -1
+    counted = first in (0, 1) and numbers == [first + n for n in range(len(numbers))]
+    return counted and 1 < len(numbers) <= len(values) / 2
 
 
 def label_candidates(table: Table, others: Sequence[int]) -> list[int]:

@@ -47,7 +47,8 @@ def dominates(one: Reading, other: Reading) -> bool:
     if {one.kind, other.kind} == {Kind.TABLE, Kind.FOLDERS}:
         return _table_or_folders(one, other)
     if one.kind in _MASKS and other.kind is Kind.TABLE:
-        return other.task == "regression" or other.likelihood < _LIKELY
+        is_weak = other.has_header and other.likelihood < _LIKELY
+        return (explains_all and explains_little) or other.task == "regression" or is_weak
     if one.kind is other.kind is Kind.TABLE and explains_all and _tables(one) != _tables(other):
         says_the_same = bool(other.pairs) and other.pairs <= one.pairs
         return says_the_same or one.likelihood >= other.likelihood + _LIKELY
@@ -68,8 +69,9 @@ def _table_or_folders(one: Reading, other: Reading) -> bool:
         return False
     numbers = all(name.isdecimal() for name in table.classes)
     if table.maps_to_folders and numbers and not table.agrees_with_folders:
-        # Of a number and its name, the name counts.
-        prefers_table = False
+        # Of a number and its name, the name counts, unless the table has more images.
+        has_more = common_share(folders, table) >= _MIN_COMMON > common_share(table, folders)
+        prefers_table = has_more
     elif table.agrees_with_folders or table.maps_to_folders:
         prefers_table = common_share(folders, table) >= _MIN_COMMON
     elif table.likelihood >= _LIKELY:

@@ -49,6 +49,7 @@ def label_reading(
         likelihood=max(column.likelihood for column in columns),
         is_asked_for=is_asked_for(family, columns),
         agrees_with_folders=equals_folders(labels, folders),
+        has_header=first.header,
         maps_to_folders=maps_to_folders(labels, folders),
         tests=tuple(tests),
         pairs=frozenset(zip(family.images, labels.cells, strict=True)),

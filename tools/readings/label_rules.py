@@ -21,7 +21,8 @@ from tools.readings.columns import Column
 from tools.text import join_names
 
 _INTEGERS = re.compile(r"\d+( \d+)+")
-_SEPARATORS = (" ", ",", ";", "|")
+# A space is last: it may follow each of the others.
+_SEPARATORS = (",", ";", "|", " ")
 _SIGNS = (("-1", False), ("1", True))
 # Numbers with a fraction are measurements from this many different values on, else class names.
 _MIN_NUMBERS = 10

@@ -1,4 +1,4 @@
-"""The table of the classes of masks and their colors: class_dict.csv or --mask-colors."""
+"""The table of the classes of masks and their colors: that of the download or --mask-colors."""
 
 from functools import partial
 
@@ -6,12 +6,13 @@ from pipeline.errors import DataError, MisuseError
 from pipeline.storage.manifest import VOID
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex
-from tools.download.name_index import name_of
+from tools.download.name_index import IMAGE_SUFFIXES, suffix_of
 from tools.download.tables import Table, open_table
 from tools.images.masks import MaskColors
 from tools.text import option_lines
 
-CLASS_DICT_NAME = "class_dict.csv"
+# Names of the columns of a color.
+_CHANNELS = ({"r", "red"}, {"g", "green"}, {"b", "blue"})
 
 
 def read_mask_classes(
@@ -36,13 +37,29 @@ def find_colors_table(index: FileIndex, config: ShardConfig) -> str | None:
                 f"--mask-colors {config.mask_colors}: no such CSV in {index.storage.url}."
             )
         return name
-    names = [name for name in index.tables if name_of(name).lower() == CLASS_DICT_NAME]
+    names = [name for name in index.tables if _has_colors(index, name)]
     if len(names) > 1:
         raise MisuseError(
             f"Several files have the colors of masks. Pick one:"
             f"{option_lines('--mask-colors', names)}"
         )
     return names[0] if names else None
+
+
+def _has_colors(index: FileIndex, name: str) -> bool:
+    """Whether a table has columns for red, green and blue, and names no images."""
+    try:
+        table = open_table(name, partial(index.open, name), is_header=_is_header)
+    except (DataError, MisuseError):
+        return False
+    if (
+        table is None
+        or not table.header
+        or any(suffix_of(cell) in IMAGE_SUFFIXES for row in table.head[:1] for cell in row)
+    ):
+        return False
+    columns = {column.strip().lower() for column in table.columns}
+    return all(columns & names for names in _CHANNELS)
 
 
 def _read_colors(index: FileIndex, name: str) -> tuple[tuple[str, ...], MaskColors]:

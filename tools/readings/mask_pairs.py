@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import PurePosixPath
-from posixpath import normpath
+from posixpath import commonpath, normpath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,7 +85,10 @@ def pairs_by_template(index: FileIndex, text: str) -> Pairs:
             f"{', '.join('{' + field + '}' for field in MASK_FIELDS)}."
         )
     pairs = np.stack([images, masks], axis=1)
-    return pairs[~np.isin(pairs[:, 0], pairs[:, 1])]
+    pairs = pairs[~np.isin(pairs[:, 0], pairs[:, 1])]
+    # Masks of another kind may have the same names as the images.
+    is_mask = [any(map(is_mask_name, index.images[n].split("/")[:-1])) for n in pairs[:, 0]]
+    return pairs if all(is_mask) else pairs[~np.array(is_mask)]
 
 
 def find_mask_pairs(index: FileIndex, masks: str | None = None) -> dict[str, Pairs]:
@@ -125,9 +128,10 @@ def _kind_of(folder: str) -> str:
 def _pairs_by_folder(index: FileIndex) -> Iterator[tuple[str, list[tuple[int, int]]]]:
     """Each folder and the pairs of the masks in it."""
     files = _by_folder(index, range(len(index.images)))
+    above = len(commonpath(files).split("/")) if files and all(files) else 0
     sources = files if not index.within else _by_folder(index, index.sources())
     for folder, numbers in files.items():
-        if folder in sources and not any(map(is_mask_name, folder.split("/"))):
+        if folder in sources and not any(map(is_mask_name, folder.split("/")[above:])):
             masks = {stem: n for stem, n in _stems(index, numbers) if _mask_ends(stem)}
             images = {stem: n for stem, n in _stems(index, sources[folder]) if stem not in masks}
             yield folder, _match_stems(images, masks) if masks else []

@@ -36,8 +36,9 @@ class Reading:
     explains, of the sampled rows for a table: int64, sorted, different. `classes`: their classes,
     as far as they are known without reading all rows. `is_asked_for`: a sample submission or a
     test table asks for its target. `names_classes`: each row is a class. `maps_to_folders`: each
-    label belongs to one class folder. `tests`: tables of test images without labels. `pairs`: image
-    and label of the sampled rows. `notes`: what was assumed, a sentence each.
+    label belongs to one class folder. `has_header`: its columns have names. `tests`: tables of test
+    images without labels. `pairs`: image and label of the sampled rows. `notes`: what was assumed,
+    a sentence each.
     """
 
     kind: Kind
@@ -50,6 +51,7 @@ class Reading:
     is_asked_for: bool = False
     agrees_with_folders: bool = False
     maps_to_folders: bool = False
+    has_header: bool = True
     names_classes: bool = False
     masks: frozenset[int] = frozenset()
     tests: tuple[NamedTable, ...] = ()

@@ -38,7 +38,9 @@ def find_split_facts(
     """The splits that lists of images, tables with a column of splits, or tables of the same
     columns, one for each split, say; None without any."""
     splits, used = np.full(len(index.images), UNKNOWN, np.int8), []
-    for table in [*_split_lists(named), *_split_tables(named), *_parts_of_splits(families)]:
+    tables = [*_split_lists(named), *_split_tables(named)] or _parts_of_splits(families)
+    # A list of train and val together comes before that of val.
+    for table in sorted(tables, key=lambda table: _split_of_list(table) != "train"):
         read = _split_reader(table, config)
         for number, split in _rows(index, table, read):
             splits[number] = SPLITS.index(split)
@@ -53,12 +55,12 @@ def _split_lists(named: Sequence[NamedTable]) -> list[NamedTable]:
 
 
 def _parts_of_splits(families: Sequence[Family]) -> list[NamedTable]:
-    """The tables of families in which each is called after another split."""
+    """The tables of families that are called after different splits."""
     tables: list[NamedTable] = []
     for family in families:
-        splits = [_split_of_list(named) for named in family.tables]
-        if len(splits) > 1 and None not in splits and len(set(splits)) == len(splits):
-            tables += family.tables
+        parts = [named for named in family.tables if _split_of_list(named) is not None]
+        if 1 < len(parts) == len({_split_of_list(named) for named in parts}):
+            tables += parts
     return tables
 
 
