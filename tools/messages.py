@@ -29,6 +29,7 @@ _ENCODINGS = {
     "png": "; all images are converted to PNG",
 }
 _PREVIEWED_SOURCES = 3
+_SHOWN_PARTS = 8
 
 
 def describe_index(index: FileIndex) -> Iterator[str]:
@@ -45,7 +46,9 @@ def describe_parts(detection: Detection, index: FileIndex, config: ShardConfig) 
     """The parts of the download, the options that correct a guess, and the unused tables."""
     parts = detection.parts
     phrases = [phrase for part in parts if (phrase := part.describe())]
-    sentences = ["Found " + "; ".join(phrases) + ".", *detection.notes]
+    further = len(phrases) - _SHOWN_PARTS
+    shown = "; ".join(phrases[:_SHOWN_PARTS]) + (f" and {further:,} more" if further > 0 else "")
+    sentences = [f"Found {shown}.", *detection.notes]
     tables = [part for part in parts if isinstance(part, PixelTable)]
     if any(len(table.shape) == 3 for table in tables):
         orders = {"interleaved": "RGBRGB...", "planar": "all R, all G, all B"}

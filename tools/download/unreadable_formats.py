@@ -31,6 +31,11 @@ UNREADABLE_FORMATS = {
     ".jxl": ("JPEG XL", "Convert them with libjxl: djxl FILE.jxl FILE.png"),
     ".tga": ("Targa", _MAGICK.replace("{target}", "png")),
     ".ico": ("icons", "Convert them with ImageMagick: convert 'FILE.ico[0]' FILE.png"),
+    **dict.fromkeys(
+        (".tfrec", ".tfrecord", ".tfrecords"),
+        ("TFRecords", "Write their images as files with tfrecord (pip install tfrecord)"),
+    ),
+    ".mat": ("MATLAB files", "Save what they hold as CSV or NPZ with scipy.io.loadmat"),
     **dict.fromkeys((".svs", ".ndpi", ".mrxs"), _SLIDE),
     **dict.fromkeys((".nii", ".nrrd", ".mha"), _VOLUME),
 }  # fmt: skip

@@ -28,7 +28,8 @@ _MAX_WORDS = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class ClassFolders(FilePart):
-    """The class folders under `folder`; `images` are the numbers of the images in them."""
+    """The class folders under `folder`; `images` are the numbers of the images in them, which are a
+    group with `has_groups`."""
 
     folder: str
     images: "array[int]"
@@ -40,7 +41,8 @@ class ClassFolders(FilePart):
         for number in self.images:
             folder = class_folder(folder_of(index.images[number]))
             label = class_of_folder(name_of(folder))
-            sources.add(number, label, split=self.split)
+            group = self.folder if self.has_groups else ""
+            sources.add(number, label, split=self.split, group=group)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,9 +17,19 @@ _SHOWN_TABLES = 5
 
 def explain(
     index: FileIndex, opened: OpenedTables, config: ShardConfig, reasons: Sequence[str] = ()
-) -> Exception:
+) -> MisuseError | DataError:
     """``MisuseError`` if an option names what does not exist, else ``DataError``. `reasons`: why
     tables that name images have no labels, a sentence each."""
+    error = _explain(index, opened, config, reasons)
+    unreadable = describe_unreadable(index.unreadable)
+    if isinstance(error, MisuseError) or not unreadable:
+        return error
+    return DataError(" ".join([str(error), *unreadable]))
+
+
+def _explain(
+    index: FileIndex, opened: OpenedTables, config: ShardConfig, reasons: Sequence[str]
+) -> MisuseError | DataError:
     tables = opened.tables
     if not index.images and len(index.tables) == len(index.empty):
         return _nothing(index)
@@ -57,7 +67,6 @@ def _nothing(index: FileIndex) -> DataError:
         f"{index.storage.url} contains no images and no CSV "
         f"({plural(len(index.others), 'other file')}). Pass the folder of the download as --src."
         + (f" Skipped:{skipped}" if skipped else "")
-        + "".join(f"\n  {sentence}" for sentence in describe_unreadable(index.unreadable))
     )
 
 
@@ -82,7 +91,7 @@ def _example(index: FileIndex) -> str:
     return "" if first is None else f" The first image is {index.images[first]}."
 
 
-def _unmatched(index: FileIndex, tables: Sequence[Table], images: str) -> Exception:
+def _unmatched(index: FileIndex, tables: Sequence[Table], images: str) -> MisuseError | DataError:
     """The error for tables that name no images."""
     for table in tables:
         if ambiguous := find_ambiguous_cell(index, table):

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from pipeline.errors import MisuseError
 from tools.config import ShardConfig
-from tools.download.file_index import FileIndex, plain_path, under
+from tools.download.file_index import FileIndex, folder_of, plain_path, under
+from tools.download.name_index import name_of
 from tools.download.name_patterns import split_word
 from tools.readings.class_folders import (
     ClassFolders,
@@ -20,12 +22,18 @@ from tools.text import join_names
 
 # Two trees are splits of one whole if they share this share of the classes of the smaller one.
 _MIN_COMMON_CLASSES = 0.5
+# Share of the paths in numbered folders that must be different.
+_MIN_DIFFERENT = 0.9
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
 def folder_readings(index: FileIndex, trees: Sequence[ClassFolders]) -> list[Reading]:
     """A reading for each set of trees that are splits of one whole."""
-    return [_reading(index, group) for group in _group_trees(index, trees)]
+    numbered = _numbered_trees(index, trees)
+    taken = {tree.folder for tree in numbered}
+    others = [tree for tree in trees if tree.folder not in taken]
+    groups = [*([numbered] if numbered else []), *_group_trees(index, others)]
+    return [_reading(index, group) for group in groups]
 
 
 def trees_at(index: FileIndex, labels: str) -> list[ClassFolders]:
@@ -74,6 +82,19 @@ def _reading(index: FileIndex, trees: Sequence[ClassFolders]) -> Reading:
         names_classes=len(classes) == len(images),
         agrees_with_folders=True,
     )
+
+
+def _numbered_trees(index: FileIndex, trees: Sequence[ClassFolders]) -> list[ClassFolders]:
+    """Trees in folders beside each other that are called by numbers, such as those of patients, as
+    groups of images; none if there is only one, or if they have files of the same names, which may
+    be the same images in other sizes."""
+    numbered = [tree for tree in trees if name_of(tree.folder).isdecimal()]
+    if len(numbered) < 2 or len({folder_of(tree.folder) for tree in numbered}) > 1:
+        return []
+    names = [index.images[n].removeprefix(tree.folder) for tree in numbered for n in tree.images]
+    if len(set(names)) < _MIN_DIFFERENT * len(names):
+        return []
+    return [replace(tree, has_groups=True) for tree in numbered]
 
 
 def _group_trees(index: FileIndex, trees: Sequence[ClassFolders]) -> Iterator[list[ClassFolders]]:

@@ -128,7 +128,9 @@ def _kind_of(folder: str) -> str:
 def _pairs_by_folder(index: FileIndex) -> Iterator[tuple[str, list[tuple[int, int]]]]:
     """Each folder and the pairs of the masks in it."""
     files = _by_folder(index, range(len(index.images)))
-    above = len(commonpath(files).split("/")) if files and all(files) else 0
+    # What all folders have in common says nothing.
+    shared = commonpath(files) if files else ""
+    above = len(shared.split("/")) if shared else 0
     sources = files if not index.within else _by_folder(index, index.sources())
     for folder, numbers in files.items():
         if folder in sources and not any(map(is_mask_name, folder.split("/")[above:])):

@@ -9,7 +9,7 @@ from tools.config import ShardConfig
 from tools.download.file_index import FileIndex
 from tools.readings.mask_classes import read_mask_classes
 from tools.readings.mask_pairs import MaskFiles, Pairs, find_mask_pairs, pairs_by_template
-from tools.readings.mask_survey import SURVEYED_MASKS, MaskMeaning, nearest_note, survey
+from tools.readings.mask_survey import SURVEYED_MASKS, MaskMeaning, nearest_note, numbered, survey
 from tools.readings.reading import Integers, Kind, Reading
 from tools.readings.split_columns import folders_differ
 
@@ -52,11 +52,14 @@ def mask_meaning(index: FileIndex, config: ShardConfig, masks: Integers) -> Mask
     table = read_mask_classes(index, config)
     step = max(1, len(masks) // SURVEYED_MASKS)
     files = (data for _, data in index.take(masks[::step]).load(sys.maxsize))
-    readable = (data for data in files if isinstance(data, bytes))
+    readable = [data for data in files if isinstance(data, bytes)]
     if table is None:
         return survey(readable, config.mask_threshold)
     classes, colors = table
-    return MaskMeaning(classes, colors, nearest_note(readable, colors))
+    note = nearest_note(readable, colors)
+    if note and config.mask_colors is None:
+        return numbered(readable, classes) or MaskMeaning(classes, colors, note)
+    return MaskMeaning(classes, colors, note)
 
 
 def _reading(

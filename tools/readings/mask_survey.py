@@ -94,6 +94,20 @@ def nearest_note(files: Iterable[bytes], colors: MaskColors) -> str:
     return ""
 
 
+def numbered(files: Iterable[bytes], classes: Sequence[str]) -> MaskMeaning | None:
+    """The meaning of masks whose gray values are numbers of rows of the table of colors, from 0;
+    None if they are not."""
+    values = [value for data in files if (value := _values_of(data)) is not None]
+    numbers = {number for value in values for number in value.counts} - {VOID}
+    if any(value.source == "colors" for value in values) or not numbers <= {*range(len(classes))}:
+        return None
+    colors = MaskColors(
+        colors=None, numbers=len(classes), from_palette=values[0].source == "palette"
+    )
+    note = "Masks have the numbers of the rows in the table of colors, from 0."
+    return MaskMeaning(tuple(classes), colors, note)
+
+
 def _values_of(data: bytes) -> MaskValues | None:
     """The values of a mask; None if it can't be read, which the encoding reports."""
     try:
