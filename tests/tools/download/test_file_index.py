@@ -235,7 +235,7 @@ def test_formats_that_are_not_read_are_counted_with_advice(tmp_path: Path) -> No
     ]
     download(tmp_path, {**dict.fromkeys(names, b"x"), "f.parquet": b"x", "l.csv": b"a\n"})
     index = index_files(str(tmp_path))
-    assert index.unreadable == {".heic": 2, ".dcm": 1, ".nii": 1}
+    assert index.unreadable == {".heic": 2, ".dcm": 1, ".nii": 1, ".tfrec": 1, ".mat": 1}
     assert sorted(index.others) == sorted([*names, "f.parquet"]) and not index.skipped
     first, *others = describe_unreadable(index.unreadable)
     assert first.startswith("Left out 2 .heic files") and "mogrify -format jpg *.heic" in first
