@@ -167,8 +167,9 @@ def fabricate(folder: Path, samples: int) -> Path:
     manifest = Manifest(
         task="classification",
         classes=("one",),
+        labels=("one",),
         targets=(),
-        splits={"train": Split(shards=(shard,), class_counts=(samples,))},
+        splits={"train": Split(shards=(shard,), labeled=samples, class_counts=(samples,))},
         files={},
         image_components=("png",),
         mean=(0.5, 0.5, 0.5),

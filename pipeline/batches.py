@@ -40,8 +40,8 @@ class Batch:
             share one block of memory: it is freed when the last of them is.
         targets: the labels or targets, on the device. int64 (B,) for classification; float32
             (B, targets) for multi-label and regression; uint8 (B, H, W) for segmentation, the class
-            of each pixel, or 255 where the mask has no class. A bad sample of validation has no
-            target: -1, a row of NaN, or a mask of 255.
+            of each pixel, or 255 where the mask has no class. A sample without a label, and a bad
+            sample of validation, has no target: -1, a row of NaN, or a mask of 255.
         samples: int64 (B,), rows of the split's sample index, in host memory.
 
     Example:

@@ -12,7 +12,7 @@ from pipeline.storage.manifest import VOID
 
 def batch_targets(index: SplitIndex, planned: PlannedBatch) -> torch.Tensor:
     """Targets of B samples: int64 (B,) labels for classification, else float32 (B, targets); -1 or
-    a row of NaN for a sample that does not count."""
+    a row of NaN for a sample that has no label or does not count."""
     if index.task == "classification":
         labels = index.samples["label"][planned.samples]
         return torch.from_numpy(np.where(planned.counts, labels, -1).astype(np.int64))

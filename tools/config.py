@@ -8,10 +8,12 @@ import click
 from pipeline.errors import MisuseError
 from pipeline.options import COUNT, FRACTION, POSITIVE, Bounds, Options, setting
 from pipeline.storage.manifest import TARGET_COMPONENTS
+from tools.download.name_patterns import split_word
 from tools.images.encoding import Encoding
+from tools.images.pixel_range import given_range
 
 # Options that change where the shards go or how fast they are made, but not their bytes.
-_RUN_OPTIONS = ("src", "out", "workers", "engine", "max_rejected", "dry_run")
+_RUN_OPTIONS = ("src", "out", "workers", "engine", "max_rejected", "dry_run", "explain")
 COLUMN_OPTIONS = ("label_column", "image_column", "split_column", "group_column", "mask_column")
 
 
@@ -24,10 +26,14 @@ class ShardConfig(Options):
     )
     out: str = setting(None, "Folder or fsspec URL to write the shards to.", required=True)
     dry_run: bool = setting(False, "Print the plan and a few samples; write nothing.")
-    labels: str | None = setting(
-        None,
-        "CSV with the labels, or folder that contains the class folders; relative to --src.",
-        metavar="PATH",
+    explain: bool = setting(
+        False, "Print what speaks for each way to read the labels, and what each column looks like."
+    )
+    labels: tuple[str, ...] = setting(
+        (),
+        "Table with the labels, or folder that contains the class folders; relative to --src. "
+        "Repeat it for the tables of several splits: train=a.csv, test=b.csv.",
+        metavar="[SPLIT=]PATH",
         section="Labels and images",
     )
     images: str | None = setting(
@@ -58,16 +64,25 @@ class ShardConfig(Options):
         "Separator of multiple labels in a cell; classification uses the first.",
         metavar="TEXT",
     )
+    uncertain: Literal["0", "1"] | None = setting(
+        None, "Meaning of -1 in columns of 1, 0 and -1: whether the image has the label."
+    )
+    blank: Literal["0", "1"] | None = setting(
+        None, "Meaning of an empty cell in columns of 1 and 0: whether the image has the label."
+    )
     class_names: str | None = setting(
         None,
         "File under --src with the class names in order: a CSV of label and name, a JSON, or lines "
-        "like those of LOC_synset_mapping.txt.",
+        "like those of LOC_synset_mapping.txt; FILE:ID_COLUMN,NAME_COLUMN for other tables.",
         metavar="PATH",
     )
     task: str = setting(
         "auto", "Task of the labels.", type=click.Choice(["auto", *TARGET_COMPONENTS])
     )
     mask_column: str | None = setting(None, "Column with the mask's file name.", section="Masks")
+    masks: str | None = setting(
+        None, "Name of the folders with the masks, if images have masks in several.", metavar="DIR"
+    )
     mask_template: str | None = setting(
         None,
         'Path of the mask, made from the image\'s path, as in "{folder}/{stem}_mask.png"; the '
@@ -77,7 +92,7 @@ class ShardConfig(Options):
     mask_colors: str | None = setting(
         None,
         "CSV with the columns name, r, g, b: the color of each class in the masks.  [default: "
-        "class_dict.csv if there is one, else two classes by --mask-threshold]",
+        "the table of name,r,g,b in the download, else two classes by --mask-threshold]",
         metavar="PATH",
         aliases={"--mask-colours": None},
     )
@@ -90,8 +105,19 @@ class ShardConfig(Options):
         "all R, all G, all B.",
         section="Tables of pixels",
     )
+    pixel_order: Literal["row", "column"] = setting(
+        "row",
+        "Order of the pixels in a row of a pixel CSV: row by row, or column by column, as EMNIST "
+        "has them.",
+    )
     pixel_size: tuple[int, int] | None = setting(
         None, "Height and width of the images in a pixel CSV.  [default: square]", COUNT
+    )
+    pixel_range: tuple[float, float] | None = setting(
+        None,
+        "Values of black and of white in pixels that are not integers from 0 to 255.  "
+        "[default: measured]",
+        metavar="LOW HIGH",
     )
     split_column: str | None = setting(
         None,
@@ -106,10 +132,15 @@ class ShardConfig(Options):
     )
     val: float | None = setting(
         None,
-        "Fraction of the images for validation, 0 for none. It replaces the splits of the "
-        "download.  [default: the download's splits, else 0.1]",
+        "Fraction of the training images for validation, 0 for none. They are drawn from train and "
+        "val of the download together, not from test.  [default: the download's val, else 0.1]",
         FRACTION,
         metavar="FRACTION",
+    )
+    test: Literal["keep", "as-val"] = setting(
+        "keep",
+        "keep: a test split stays test. as-val: a labeled test split replaces a missing val, and "
+        "test images without labels are then left out.",
     )
     seed: int = setting(
         0, "Seed of the shuffle and of the validation split.", Bounds(low=0, high=2**63 - 1)
@@ -136,6 +167,12 @@ class ShardConfig(Options):
         "decode",
         "Check of images that are stored unchanged: decode each one, or read only its header.",
     )
+    zip_encoding: str | None = setting(
+        None,
+        "Encoding of names in zips that are not UTF-8, such as gb18030, cp932 or cp1251.  "
+        "[default: the one in which the tables have the names]",
+        metavar="NAME",
+    )
     follow_links: bool = setting(False, "Follow links that point out of --src.")
     workers: int | None = setting(
         None, "Number of encoding processes.  [default: one per core]", COUNT, section="Work"
@@ -156,8 +193,20 @@ class ShardConfig(Options):
         for name in ("src", "out"):
             if not getattr(self, name):
                 raise MisuseError(f"--{name} is empty: pass a folder or a URL.")
+        if self.pixel_range is not None and self.pixel_range[0] >= self.pixel_range[1]:
+            low, high = self.pixel_range
+            raise MisuseError(f"--pixel-range {low:g} {high:g}: the first must be the smaller one.")
         if self.val == 1:
             raise MisuseError("--val 1 leaves no image to train on: pass a fraction below 1.")
+
+        if self.zip_encoding is not None:
+            try:
+                "a".encode(self.zip_encoding)
+            except LookupError as error:
+                raise MisuseError(
+                    f"--zip-encoding {self.zip_encoding}: Python has no such encoding. Pass one "
+                    f"such as gb18030, cp932, cp949, big5, cp1251, cp1252 or cp437."
+                ) from error
 
     @property
     def encoding(self) -> Encoding:
@@ -171,12 +220,23 @@ class ShardConfig(Options):
             max_pixels=int(self.max_pixels * 1e6),
             max_bytes=int(self.max_bytes * 2**20),
             verify=self.verify,
+            pixel_range=None if self.pixel_range is None else given_range(*self.pixel_range),
         )
 
     @property
     def shaping(self) -> dict[str, Any]:
         """The options that change the bytes of the shards, as dataset.json records them."""
         return {name: value for name, value in vars(self).items() if name not in _RUN_OPTIONS}
+
+    @property
+    def label_places(self) -> tuple[tuple[str | None, str], ...]:
+        """(split, path) of each --labels; the split is None if the option doesn't say it."""
+        places = []
+        for text in self.labels:
+            word, sign, path = text.partition("=")
+            split = split_word(word) if sign and "/" not in word else None
+            places.append((split, path if split else text))
+        return tuple(places)
 
     def named_columns(self, *fields: str) -> list[tuple[str, str]]:
         """(option, column) for each column that the options `fields` name; all by default."""

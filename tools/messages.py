@@ -6,17 +6,20 @@ import numpy as np
 
 from pipeline.storage.manifest import REJECTED_NAME, Manifest
 from tools.config import ShardConfig
-from tools.download.detect import Part
 from tools.download.file_index import FileIndex
 from tools.download.image_files import ImageFiles
-from tools.download.image_tables import MaskTable
-from tools.download.mask_classes import find_colors_table
-from tools.download.mask_pairs import MaskFiles
-from tools.download.pixel_table import PixelTable
 from tools.download.sources import Sources
+from tools.download.unreadable_formats import describe_unreadable
+from tools.pixel_tables.pixel_table import PixelTable
+from tools.readings.detect import Detection
+from tools.readings.image_tables import MaskTable
+from tools.readings.mask_classes import find_colors_table
+from tools.readings.mask_pairs import MaskFiles
+from tools.readings.unlabeled import UnlabeledImages
 from tools.text import join_names, plural
 from tools.writing.dataset_stats import DatasetStats
 from tools.writing.plan import Plan
+from tools.writing.splits import LEFT_OUT
 
 _ENCODINGS = {
     # The reason for the choice of `auto` is printed with the costs.
@@ -26,11 +29,26 @@ _ENCODINGS = {
     "png": "; all images are converted to PNG",
 }
 _PREVIEWED_SOURCES = 3
+_SHOWN_PARTS = 8
 
 
-def describe_parts(parts: Sequence[Part], index: FileIndex, config: ShardConfig) -> str:
+def describe_index(index: FileIndex) -> Iterator[str]:
+    """Sentences about what the files' names were taken for, and what was left out."""
+    yield from index.notes
+    count, first = index.left_out
+    if count:
+        left_out = plural(count, "file") if count > 1 else "1 file"
+        yield f"Left out {left_out} or folders of other programs (first: {first})."
+    yield from describe_unreadable(index.unreadable)
+
+
+def describe_parts(detection: Detection, index: FileIndex, config: ShardConfig) -> str:
     """The parts of the download, the options that correct a guess, and the unused tables."""
-    sentences = ["Found " + "; ".join(part.describe() for part in parts) + "."]
+    parts = detection.parts
+    phrases = [phrase for part in parts if (phrase := part.describe())]
+    further = len(phrases) - _SHOWN_PARTS
+    shown = "; ".join(phrases[:_SHOWN_PARTS]) + (f" and {further:,} more" if further > 0 else "")
+    sentences = [f"Found {shown}.", *detection.notes]
     tables = [part for part in parts if isinstance(part, PixelTable)]
     if any(len(table.shape) == 3 for table in tables):
         orders = {"interleaved": "RGBRGB...", "planar": "all R, all G, all B"}
@@ -49,6 +67,9 @@ def describe_parts(parts: Sequence[Part], index: FileIndex, config: ShardConfig)
         if colors is not None:
             sentences.append(f"{colors} gives the masks' classes and colors.")
             used.add(colors)
+    for part in parts:
+        if isinstance(part, UnlabeledImages):
+            used |= {named.table.name for named in part.tests}
     if unused := [table for table in index.tables if table not in used]:
         sentences.append(f"Not used: {join_names(unused)}.")
     if index.skipped:
@@ -58,17 +79,25 @@ def describe_parts(parts: Sequence[Part], index: FileIndex, config: ShardConfig)
     return " ".join(sentences)
 
 
+def describe_evidence(detection: Detection, config: ShardConfig) -> Iterator[str]:
+    """How the labels may be read, and what each column looks like, as far as the options ask."""
+    if config.dry_run or config.explain:
+        yield from detection.evidence
+    if config.explain:
+        yield from detection.columns
+
+
 def describe_plan(sources: Sources, plan: Plan, config: ShardConfig) -> str:
     """The splits and the encoding, and warnings about what may not be intended."""
-    splits = " and ".join(f"{end - first:,} {name}" for name, (first, end) in plan.bounds.items())
     encoding = _ENCODINGS[config.encode].format(quality=config.quality)
     sentences = [
-        f"{_describe_sources(sources, plan)}: {splits} ({_describe_splits(sources, plan, config)}),"
-        f" shuffled with seed {config.seed}{encoding}."
+        f"{_describe_sources(sources, plan)}: {_describe_splits(sources, plan)}, shuffled "
+        f"with seed {config.seed}{encoding}."
     ]
-    if plan.singles and "val" in plan.bounds:
-        classes = plural(plan.singles, "class")
+    if plan.choice.singles and "val" in plan.bounds:
+        classes = plural(plan.choice.singles, "class")
         sentences.append(f"{classes} with a single image: it is in train, none is in val.")
+    sentences += _without_labels(sources, plan)
     sentences += _warnings(sources, plan, config)
     if sources.rejected:
         name, reason = sources.rejected[0]
@@ -81,36 +110,86 @@ def _warnings(sources: Sources, plan: Plan, config: ShardConfig) -> Iterator[str
     resized = config.longest_side is not None or config.shortest_side is not None
     if sources.task == "regression" and resized:
         yield "Resizing does not change the targets: positions in pixels no longer fit the images."
+    yield from similar_classes(plan.classes)
+    yield from _untrained_classes(sources, plan)
     numbers = all(name.replace(".", "", 1).isdecimal() for name in plan.classes)
-    if sources.task == "classification" and numbers and 2 * len(plan.classes) > len(sources) > 20:
+    labeled = int(sources.has_label.sum())
+    if sources.task == "classification" and numbers and 2 * len(plan.classes) > labeled > 20:
         yield "Nearly every label is a different number. To learn numbers, pass --task regression."
+
+
+def _untrained_classes(sources: Sources, plan: Plan) -> Iterator[str]:
+    """A sentence about classes that validation or test have, and training lacks."""
+    if sources.task != "classification" or "train" not in plan.bounds:
+        return
+    first, end = plan.bounds["train"]
+    trained = np.bincount(plan.labels[plan.order[first:end]], minlength=len(plan.classes))
+    everywhere = plan.labels[plan.labels >= 0]
+    counts = np.bincount(everywhere, minlength=len(plan.classes))
+    missing = [plan.classes[n] for n in np.flatnonzero((trained == 0) & (counts > 0)).tolist()]
+    if missing:
+        yield f"No training sample has {plural(len(missing), 'class')}: {join_names(missing)}."
+
+
+def similar_classes(classes: Sequence[str]) -> Iterator[str]:
+    """A sentence about classes whose names differ by case, blanks or punctuation only."""
+    groups: dict[str, list[str]] = {}
+    for name in classes:
+        key = "".join(letter for letter in name.casefold() if letter.isalnum())
+        groups.setdefault(key or name, []).append(name)
+    if pairs := [names for names in groups.values() if len(names) > 1]:
+        shown = "; ".join(" and ".join(map(repr, names[:3])) for names in pairs[:3])
+        yield (
+            f"Some classes differ by case, blanks or punctuation only: {shown}. If they are one "
+            f"class, correct the labels."
+        )
 
 
 def _describe_sources(sources: Sources, plan: Plan) -> str:
     """A phrase such as "40 labeled images of 2 classes ('cat', 'dog')"."""
+    count = int(sources.has_label.sum())
     if sources.task == "regression":
         targets = join_names(sources.target_names, quote=True)
-        return f"{plural(len(sources), 'image')} with {targets} (regression)"
+        return f"{plural(count, 'image')} with {targets} (regression)"
     classes = f"{plural(len(plan.classes), 'class')} ({join_names(plan.classes, quote=True)})"
     if sources.task == "classification":
-        return f"{plural(len(sources), 'labeled image')} of {classes}"
+        return f"{plural(count, 'labeled image')} of {classes}"
     labels = "masks" if sources.task == "segmentation" else "any"
-    return f"{plural(len(sources), 'image')} with {labels} of {classes} ({sources.task})"
+    return f"{plural(count, 'image')} with {labels} of {classes} ({sources.task})"
 
 
-def _describe_splits(sources: Sources, plan: Plan, config: ShardConfig) -> str:
-    if "val" not in plan.bounds and (sources.splits is None or config.val is not None):
-        return "no validation split"
-    by_class = sources.task in ("classification", "multi-label")
-    random = "random split" + (", stratified by class" if by_class else "")
-    random += "" if sources.groups is None else ", groups not divided"
-    if sources.splits is None:
-        return random
-    if config.val is not None:
-        return f"{random}, over all splits of the download because of --val"
-    if 2 in np.unique(sources.splits) and "test" not in plan.bounds:
-        return "the download's splits, with its labeled test as val"
-    return "the download's splits"
+def _without_labels(sources: Sources, plan: Plan) -> Iterator[str]:
+    """What happens to the images without labels."""
+    unlabeled = ~sources.has_label
+    left_out = int(np.sum(unlabeled & (plan.choice.splits == LEFT_OUT)))
+    if stored := int(unlabeled.sum()) - left_out:
+        are = "is" if stored == 1 else "are"
+        yield f"{plural(stored, 'test image')} without labels {are} stored without a target."
+    if left_out:
+        images = plural(left_out, "test image")
+        yield f"Left out {images} without labels, because --test as-val uses test as val."
+
+
+def _describe_splits(sources: Sources, plan: Plan) -> str:
+    """A phrase such as "52 train, 8 val (drawn from train, stratified by class) and 18 test"."""
+    counts = {name: f"{end - first:,} {name}" for name, (first, end) in plan.bounds.items()}
+    if "val" in counts:
+        counts["val"] += f" ({_describe_val(sources, plan)})"
+    *others, last = counts.values()
+    splits = f"{', '.join(others)} and {last}" if others else last
+    return splits if "val" in counts else f"{splits} (no validation split)"
+
+
+def _describe_val(sources: Sources, plan: Plan) -> str:
+    origin = " and ".join(plan.choice.val_from)
+    if not plan.choice.is_drawn:
+        return f"the download's {'labeled test' if origin == 'test' else origin}"
+    drawn = "random split" if sources.splits is None else f"drawn from {origin}"
+    if len(plan.choice.val_from) > 1:
+        drawn += " because of --val"
+    if sources.task in ("classification", "multi-label"):
+        drawn += ", stratified by class"
+    return drawn + ("" if sources.groups is None else ", groups not divided")
 
 
 def describe_result(
@@ -149,6 +228,8 @@ def preview(sources: Sources, plan: Plan) -> Iterator[str]:
 
 
 def _target(sources: Sources, plan: Plan, number: int) -> str:
+    if not sources.has_label[number]:
+        return "no label"
     if isinstance(sources.masks, ImageFiles):
         return sources.masks.paths[number]
     if sources.targets is None:

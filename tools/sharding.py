@@ -9,7 +9,7 @@ kill, with the same bytes.
 
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,25 +20,40 @@ import numpy as np
 from pipeline.errors import DataError
 from pipeline.machine_limits import available_cores
 from pipeline.storage.manifest import Manifest
+from tools.arrays.collect import arrays_identity, collect_arrays
+from tools.arrays.parts import ArrayPart
 from tools.commands import INTERRUPTED_EXIT_CODE
 from tools.config import ShardConfig
 from tools.console import Output
-from tools.download.class_names import name_classes, read_class_names
-from tools.download.collect import FilePart, collect_files
-from tools.download.detect import Part, find_parts
 from tools.download.file_index import FileIndex, index_files
-from tools.download.pixel_table import PixelTable
 from tools.download.sources import Sources
 from tools.images.encoding import Encoding
 from tools.images.encoding_costs import choose, costs_table
-from tools.messages import describe_parts, describe_plan, describe_result, preview
+from tools.messages import (
+    describe_evidence,
+    describe_index,
+    describe_parts,
+    describe_plan,
+    describe_result,
+    preview,
+)
 from tools.pixel_tables.collect import collect_pixels
+from tools.pixel_tables.pixel_table import PixelTable
+from tools.readings.array_rows import with_images
+from tools.readings.class_tables import name_sources
+from tools.readings.detect import Detection, collect, detect
 from tools.workers import Workers
 from tools.writing.block_encoding import prepare_worker
 from tools.writing.blocks import BlockSettings
 from tools.writing.output_folder import Store, is_full
 from tools.writing.plan import Plan, make_plan
-from tools.writing.sampling import SAMPLED_IMAGES, sample_bytes, sample_costs
+from tools.writing.sampling import (
+    RANGE_IMAGES,
+    SAMPLED_IMAGES,
+    sample_bytes,
+    sample_costs,
+    sample_range,
+)
 from tools.writing.shard_plan import ShardPlan, measured_every, plan_shards, spread
 from tools.writing.shard_run import ShardRun
 
@@ -69,28 +84,42 @@ def _make_shards(config: ShardConfig, output: Output) -> Manifest | None:
     store = Store(config.out)
     skip = [] if store.local is None else [store.local]
     index = index_files(
-        config.src, images=config.images, follow_links=config.follow_links, skip=skip
+        config.src,
+        images=config.images,
+        follow_links=config.follow_links,
+        skip=skip,
+        zip_encoding=config.zip_encoding,
     )
-    parts = find_parts(index, config)
-    output.print(describe_parts(parts, index, config))
+    for sentence in describe_index(index):
+        output.print(sentence)
+    detection = detect(index, config)
+    output.print(describe_parts(detection, index, config))
+    for line in describe_evidence(detection, config):
+        output.print(line)
     with (
         Workers(config.workers or available_cores(), prepare=prepare_worker) as workers,
         _working_folder(store, config) as folder,
     ):
-        sources = _collect_sources(parts, index, config, workers, folder, output)
-        plan = make_plan(sources, val=config.val, seed=config.seed)
+        sources = _collect_sources(detection, index, config, workers, folder, output)
+        plan = make_plan(sources, val=config.val, seed=config.seed, test=config.test)
         output.print(describe_plan(sources, plan, config))
         encoding = _choose_encoding(sources, plan, config, workers, output)
         shard_bytes = int(config.shard_size * 2**20)
         shard_plan = make_shard_plan(
-            index.identity, sources, plan, encoding, shard_bytes, workers, folder
+            _identity(index, detection, config),
+            sources,
+            plan,
+            encoding,
+            shard_bytes,
+            workers,
+            folder,
         )
         if config.dry_run:
             for line in preview(sources, plan):
                 output.print(line)
             return None
         run = ShardRun(shard_plan, config, store)
-        with output.progress("writing", len(sources), unit="images") as advance:
+        with output.progress("writing", len(plan.order), unit="images") as advance:
             manifest = run.write(workers, advance)
     seconds = time.monotonic() - began
     for line in describe_result(manifest, run.stats, out=config.out, seconds=seconds):
@@ -110,31 +139,51 @@ def _working_folder(store: Store, config: ShardConfig) -> Iterator[Path]:
 
 
 def _collect_sources(
-    parts: Sequence[Part],
+    detection: Detection,
     index: FileIndex,
     config: ShardConfig,
     workers: Workers,
     folder: Path,
     output: Output,
 ) -> Sources:
-    if tables := [part for part in parts if isinstance(part, PixelTable)]:
+    parts = detection.parts
+    arrays = [part for part in parts if isinstance(part, ArrayPart)]
+    if rows := detection.rows:
+        images = sum(part.images for part in rows.parts)
+        with output.progress("reading", images, unit="images") as advance:
+            pixels = collect_arrays(rows.parts, index, folder, advance)
+        sources = with_images(collect(rows.index, detection), rows, pixels)
+    elif arrays:
+        images = sum(part.images for part in arrays)
+        with output.progress("reading", images, unit="images") as advance:
+            sources = collect_arrays(arrays, index, folder, advance)
+    elif tables := [part for part in parts if isinstance(part, PixelTable)]:
         size_bytes = sum(index.size_bytes(part.table.name) for part in tables)
         with output.progress("reading", size_bytes, unit="MB", scale=10**6) as advance:
             sources = collect_pixels(tables, workers, folder / "pixels.spool", advance)
     else:
-        sources = collect_files([part for part in parts if isinstance(part, FilePart)], index)
-    if config.class_names is None:
-        return sources
-    return name_classes(sources, read_class_names(index, config.class_names))
+        sources = collect(index, detection)
+    return name_sources(sources, index, detection.tables, config)
+
+
+def _identity(index: FileIndex, detection: Detection, config: ShardConfig) -> str:
+    arrays = [part for part in detection.parts if isinstance(part, ArrayPart)]
+    arrays += detection.rows.parts if detection.rows else ()
+    return arrays_identity(index, arrays, config) if arrays else index.identity
 
 
 def _choose_encoding(
     sources: Sources, plan: Plan, config: ShardConfig, workers: Workers, output: Output
 ) -> Encoding:
     """Print the costs of each encoding and the choice of --encode auto."""
+    encoding = config.encoding
+    some = sources.images.take(spread(plan.order, RANGE_IMAGES))
+    if (pixel_range := sample_range(some, encoding, workers)) is not None:
+        encoding = replace(encoding, pixel_range=pixel_range)
+        output.print(f"Some images have 16-bit pixels. {pixel_range.text}")
     numbers = spread(plan.order, SAMPLED_IMAGES)
-    costs = sample_costs(sources.images.take(numbers), config.encoding, workers)
-    encoding, reason = choose(costs, config.encoding)
+    costs = sample_costs(sources.images.take(numbers), encoding, workers)
+    encoding, reason = choose(costs, encoding)
     output.table(costs_table(costs))
     if reason:
         output.print(reason)

@@ -21,7 +21,7 @@ def printable(text: str) -> str:
 
 def plural(count: int, noun: str) -> str:
     """Return "1 class", "2 classes" or "3,000 images"."""
-    many = noun if count == 1 else noun + ("es" if noun.endswith("s") else "s")
+    many = noun if count == 1 else noun + ("es" if noun.endswith(("s", "x")) else "s")
     return f"{count:,} {many}"
 
 

@@ -7,9 +7,12 @@ masks. All of it runs on the host, which decodes PNG anyway, so that a GPU gets 
 """
 
 import struct
+import zlib
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import nvidia.dali.fn as fn
 import nvidia.dali.types as types
 from nvidia.dali.data_node import DataNode
@@ -36,6 +39,23 @@ def mask_problem(data: Bytes, size_px: tuple[int, int]) -> str | None:
     if (height, width) != size_px:
         return f"its mask has {width}x{height} px, the image {size_px[1]}x{size_px[0]}"
     return None
+
+
+@lru_cache(maxsize=256)
+def void_mask(size_px: tuple[int, int]) -> Bytes:
+    """An encoded mask of `size_px` (height, width) whose pixels are VOID: uint8 (bytes,)."""
+    height, width = size_px
+    rows = (b"\0" + bytes([VOID]) * width) * height  # filter 0, then the pixels
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    ]
+    png = bytearray(_SIGNATURE)
+    for name, data in chunks:
+        png += struct.pack(">I", len(data)) + name + data
+        png += struct.pack(">I", zlib.crc32(name + data))
+    return np.frombuffer(png, np.uint8)
 
 
 def decode_masks(encoded: DataNode) -> tuple[DataNode, DataNode]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.arrays import Bytes, Integers
 from pipeline.dali.decode_for_cache import FullImageDecoder
-from pipeline.dali.masks import mask_problem
+from pipeline.dali.masks import mask_problem, void_mask
 from pipeline.feed.decoded_cache import DecodedCache
 from pipeline.storage.dataset import SplitIndex
 from pipeline.storage.reader import DAMAGED, ShardReader
@@ -70,7 +70,8 @@ class EncodedFetcher:
 
 
 class MaskedFetcher(EncodedFetcher):
-    """Fetches images and masks of `index` as they are stored; `reader` reads both."""
+    """Fetches images and masks of `index` as they are stored; `reader` reads both. The mask of a
+    sample without one is VOID."""
 
     def __init__(self, reader: ShardReader, index: SplitIndex) -> None:
         super().__init__(reader)
@@ -83,6 +84,9 @@ class MaskedFetcher(EncodedFetcher):
         rows = self._rows[samples]
         sizes = zip(rows["height"].tolist(), rows["width"].tolist(), strict=True)
         for i, (mask, size) in enumerate(zip(masks, sizes, strict=True)):
+            if not len(mask):
+                masks[i] = void_mask(size)
+                continue
             damage = both.bad.get(count + i)
             if problem := (damage and f"of its mask: {damage}") or mask_problem(mask, size):
                 bad.setdefault(i, problem)

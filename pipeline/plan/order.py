@@ -102,10 +102,12 @@ def _by_epoch(samples: int, shuffle: Callable[[Integers, int], Integers]) -> Ord
 def weighted_order(labels: NDArray[np.int32], weights: NDArray[np.float64], seed: int) -> Order:
     """Draw with replacement: a class by its weight, then one of its samples uniformly.
 
-    `labels` are int32 (samples,), `weights` float64 (classes,), of any sum.
+    `labels` are int32 (samples,), -1 for samples that are not drawn; `weights` float64 (classes,),
+    of any sum.
     """
-    by_class = np.argsort(labels, kind="stable")
-    counts = np.bincount(labels, minlength=len(weights))
+    labeled = np.flatnonzero(labels >= 0)
+    by_class = labeled[np.argsort(labels[labeled], kind="stable")]
+    counts = np.bincount(labels[labeled], minlength=len(weights))
     starts = np.cumsum(counts) - counts
     edges = np.cumsum(np.where(counts > 0, weights, 0))
     edges /= edges[-1]
@@ -132,5 +134,5 @@ def repeated(order: Order, times: int) -> Order:
 
 def inverse_frequency(labels: NDArray[np.int32], classes: int) -> NDArray[np.float64]:
     """Weights float64 (classes,) that give every class that has samples the same probability."""
-    counts = np.bincount(labels, minlength=classes)
+    counts = np.bincount(labels[labels >= 0], minlength=classes)
     return (counts > 0).astype(np.float64)

@@ -123,17 +123,19 @@ class SplitIndex:
 
     @cached_property
     def samples(self) -> np.ndarray:
-        """SAMPLE_DTYPE, shape (samples,), mapped read-only."""
+        """SAMPLE_DTYPE, shape (samples,), mapped read-only; label -1 for a sample without one."""
         return self._table(samples_name(self.name), SAMPLE_DTYPE)
 
     @cached_property
     def masks(self) -> np.ndarray:
-        """MASK_DTYPE, shape (samples,), mapped read-only; segmentation only."""
+        """MASK_DTYPE, shape (samples,), mapped read-only; zeros for a sample without a mask.
+        Segmentation only."""
         return self._table(masks_name(self.name), MASK_DTYPE)
 
     @cached_property
     def targets(self) -> np.ndarray:
-        """float32 (samples, targets), mapped read-only; multi-label and regression only."""
+        """float32 (samples, targets), mapped read-only; a row of NaN for a sample without a label.
+        Multi-label and regression only."""
         return self._table(targets_name(self.name), np.dtype(np.float32))
 
     def _table(self, name: str, dtype: np.dtype) -> np.ndarray:

@@ -3,12 +3,12 @@
 A shard directory has, for a split "train" (docs/format.md has the details):
 
     dataset.json            the manifest, written last: a directory without it is not complete
-    train-000000.tar        USTAR, members 000000000.cls and 000000000.jpg (or .png)
+    train-000000.tar        USTAR, members 000000000.cls, if labeled, and 000000000.jpg (or .png)
     train-000000.idx        DALI's index of that tar
     train.samples.npy       SAMPLE_DTYPE, one row per sample, in the order of the tars
     train.targets.npy       multi-label and regression: float32 (samples, targets)
     train.masks.npy         segmentation: MASK_DTYPE, one row per sample
-    train.sources.parquet   key, source: the file or row of the download of each sample
+    train.sources.parquet   key, source, id, group: the origin of each sample in the download
     rejected.csv            source, reason: of each rejected source
 
 Other tasks than classification have ``target.npy`` or ``mask.png`` instead of ``cls``.
@@ -23,7 +23,9 @@ import numpy as np
 
 from pipeline.errors import DataError
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+# Version 2 has no unlabeled samples; docs/format.md lists the other differences.
+READABLE_VERSIONS = (2, 3)
 MANIFEST_NAME = "dataset.json"
 REJECTED_NAME = "rejected.csv"
 IMAGE_COMPONENTS = ("jpg", "png")
@@ -43,7 +45,8 @@ TARGET_COMPONENTS = {
 # 36 bytes: a million samples are 36 MB, memory-mapped. A key is the sample's number in the planned
 # split; keys increase, and the key of a rejected source is missing. Offset and size of the image in
 # its tar are in bytes; the label is -1 unless the task is classification; height and width are of
-# the upright image in px; crc32 is zlib's.
+# the upright image in px; crc32 is zlib's. A sample without a label has the label -1, in
+# targets.npy a row of NaN, in masks.npy zeros.
 SAMPLE_DTYPE = np.dtype(
     [
         ("shard", "<u4"),
@@ -61,6 +64,10 @@ SAMPLE_DTYPE = np.dtype(
 MASK_DTYPE = np.dtype([("offset", "<u8"), ("size", "<u4"), ("crc32", "<u4")])
 
 
+# All are strings; only a group may be null. Version 2 has the first two.
+SOURCES_COLUMNS = ("key", "source", "id", "group")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Shard:
     """One tar: file name, number of samples, size in bytes, SHA-256 in hex."""
@@ -73,14 +80,20 @@ class Shard:
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """One split: its shards in order, and the number of samples of each class."""
+    """One split: its shards in order, the number of samples that have a label, and of those that
+    show each class."""
 
     shards: tuple[Shard, ...]
+    labeled: int
     class_counts: tuple[int, ...]
 
     @property
     def samples(self) -> int:
         return sum(shard.samples for shard in self.shards)
+
+    @property
+    def unlabeled(self) -> int:
+        return self.samples - self.labeled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +104,8 @@ class Manifest:
         task: a key of TARGET_COMPONENTS.
         classes: names in the order of the labels, of a multi-label target's columns, or of a mask's
             values.
+        labels: the label of each class as the download writes it; differs from `classes` if class
+            names were given.
         targets: names of a regression target's columns.
         splits: by name.
         files: SHA-256 in hex of all files except tars and ``dataset.json``, by name.
@@ -100,10 +115,12 @@ class Manifest:
         heights, widths: (minimum, median, maximum) in px over all splits.
         rejected: number of rejected sources.
         made_by: the tool's version, and the arguments that determine the bytes.
+        version: of the format, one of READABLE_VERSIONS.
     """
 
     task: str
     classes: tuple[str, ...]
+    labels: tuple[str, ...]
     targets: tuple[str, ...]
     splits: dict[str, Split]
     files: dict[str, str]
@@ -116,8 +133,18 @@ class Manifest:
     made_by: dict[str, Any]
     version: int = FORMAT_VERSION
 
+    @property
+    def label_digits(self) -> int:
+        """Width of ``KEY.cls``."""
+        return label_digits(len(self.classes), self.version)
+
     def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
+        fields = asdict(self)
+        if self.version == 2:
+            del fields["labels"]
+            for split in fields["splits"].values():
+                del split["labeled"]
+        return json.dumps(fields, indent=1, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str, *, origin: str | Path) -> "Manifest":
@@ -125,18 +152,16 @@ class Manifest:
         try:
             fields = json.loads(text)
             version = fields["version"]
-            if version != FORMAT_VERSION:
+            if version not in READABLE_VERSIONS:
                 raise DataError(
-                    f"{origin} has format version {version!r}, but this shardline reads version "
-                    f"{FORMAT_VERSION}: make the shards again with tools/shard, or install the "
-                    f"version of shardline that wrote them."
+                    f"{origin} has format version {version!r}, but this shardline reads versions "
+                    f"{' and '.join(map(str, READABLE_VERSIONS))}: make the shards again with "
+                    f"tools/shard, or install the version of shardline that wrote them."
                 )
+            if version == 2:
+                fields["labels"] = fields["classes"]
             splits = {
-                name: Split(
-                    shards=tuple(Shard(**shard) for shard in split["shards"]),
-                    class_counts=tuple(split["class_counts"]),
-                )
-                for name, split in fields.pop("splits").items()
+                name: _parse_split(split, version) for name, split in fields.pop("splits").items()
             }
             plain: dict[str, Any] = {
                 name: tuple(value) if isinstance(value, list) else value
@@ -147,6 +172,23 @@ class Manifest:
             raise DataError(
                 f"{origin} is not a manifest that tools/shard wrote: make the shards again."
             ) from error
+
+
+def _parse_split(fields: dict[str, Any], version: int) -> Split:
+    shards = tuple(Shard(**shard) for shard in fields["shards"])
+    samples = sum(shard.samples for shard in shards)
+    return Split(
+        shards=shards,
+        labeled=samples if version == 2 else fields["labeled"],
+        class_counts=tuple(fields["class_counts"]),
+    )
+
+
+def label_digits(classes: int, version: int = FORMAT_VERSION) -> int:
+    """Width of ``KEY.cls`` in ASCII digits: at least four from version 3 on, so that classes can be
+    added to a dataset."""
+    digits = len(str(max(classes - 1, 0)))
+    return digits if version == 2 else max(4, digits)
 
 
 def shard_name(split: str, number: int) -> str:

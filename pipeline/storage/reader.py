@@ -60,8 +60,9 @@ class ShardReader:
 
     def read(self, samples: Integers, spare: Bytes | None = None) -> tuple[list[Bytes], list[int]]:
         """Read `samples` (B,). Returns views of one buffer, the B images and then the B masks if
-        masks are read, and the indices of damaged ones. The buffer is `spare` if it is large
-        enough, because allocating memory takes as long as filling it.
+        masks are read, and the indices of damaged ones. The view of a mask that a sample lacks is
+        empty. The buffer is `spare` if it is large enough, because allocating memory takes as long
+        as filling it.
 
         Raises ``DataError`` with shard and sample if a tar is missing or shorter than its index
         says: it was changed during the run, and none of it can be trusted.
@@ -100,9 +101,12 @@ class ShardReader:
         return extents.reshape(-1)
 
     def _open_tars(self, extents: NDArray[np.void]) -> Iterator[tuple[int, int, int, int]]:
-        """Yield (descriptor of the tar, index, offset, size) of each of `extents`, in the order of
-        the tars. A descriptor is valid until the next one."""
+        """Yield (descriptor of the tar, index, offset, size) of each of `extents` that has bytes (a
+        sample may lack a mask), in the order of the tars. A descriptor is valid until the next
+        one."""
         order = np.lexsort((extents["offset"], extents["shard"]))
+        if self._masks:
+            order = order[extents["size"][order] > 0]
         columns = (order, *(extents[name][order] for name in ("shard", "offset", "size")))
         opened, descriptor = None, -1
         for i, shard, offset, size in zip(*(column.tolist() for column in columns), strict=True):

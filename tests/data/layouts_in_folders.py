@@ -6,12 +6,14 @@ from tests.helpers.layout_parts import WNIDS, Layout, pictures, rows
 FOLDERS: dict[str, Layout] = {
     "plant-seedlings": Layout(
         files=pictures("train/Black-grass/a.png", "train/Maize/b.png", "test/c.png"),
+        unlabeled=("test/c.png",),
         targets={"train/Black-grass/a.png": "Black-grass", "train/Maize/b.png": "Maize"},
     ),
     "dogs-vs-cats": Layout(
         files=pictures(
             *(f"train/{word}.{n}.jpg" for word in ("cat", "dog") for n in (0, 10)), "test1/1.jpg"
         ),
+        unlabeled=("test1/1.jpg",),
         targets={f"train/{word}.{n}.jpg": word for word in ("cat", "dog") for n in (0, 10)},
         output=("labels in file names",),
     ),
@@ -34,14 +36,15 @@ FOLDERS: dict[str, Layout] = {
             ),
             "seg_pred/seg_pred/3.jpg",
         ),
+        unlabeled=("seg_pred/seg_pred/3.jpg",),
         targets={
             f"seg_{s}/seg_{s}/{c}/{s}_{n}.jpg": c
             for s in ("train", "test")
             for c in ("sea", "street")
             for n in (1, 2)
         },
-        splits={"seg_test/seg_test/sea/test_1.jpg": "val"},
-        output=("Left out 1 image without a label (first: seg_pred/seg_pred/3.jpg)",),
+        splits={"seg_test/seg_test/sea/test_1.jpg": "test"},
+        output=("1 test image without labels is stored without a target",),
     ),
     "fruits-360": Layout(
         files=pictures(
@@ -50,7 +53,7 @@ FOLDERS: dict[str, Layout] = {
         targets={
             f"fruits/{s}/{c}/0_100.jpg": c for s in ("Training", "Test") for c in ("Fig 1", "Kiwi")
         },
-        splits={"fruits/Test/Kiwi/0_100.jpg": "val"},
+        splits={"fruits/Test/Kiwi/0_100.jpg": "test"},
     ),
     "tiny-imagenet": Layout(
         files={
@@ -66,10 +69,15 @@ FOLDERS: dict[str, Layout] = {
             "wnids.txt": rows(*WNIDS),
             "words.txt": rows(f"{WNIDS[0]}\ttench", f"{WNIDS[1]}\tgoldfish"),
         },
+        unlabeled=("test/images/test_0.JPEG",),
         targets={
-            **{f"train/{w}/images/{w}_{n}.JPEG": w for w in WNIDS for n in (0, 1)},
-            "val/images/val_0.JPEG": WNIDS[0],
-            "val/images/val_1.JPEG": WNIDS[1],
+            **{
+                f"train/{w}/images/{w}_{n}.JPEG": name
+                for w, name in zip(WNIDS, ("tench", "goldfish"), strict=True)
+                for n in (0, 1)
+            },
+            "val/images/val_0.JPEG": "tench",
+            "val/images/val_1.JPEG": "goldfish",
         },
         splits={"val/images/val_0.JPEG": "val", "train/n01440764/images/n01440764_0.JPEG": "train"},
     ),

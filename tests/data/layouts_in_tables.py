@@ -10,13 +10,14 @@ TABLES: dict[str, Layout] = {
             "trainLabels.csv": rows("id,label", "1,frog", "2,truck", "3,truck", "4,deer"),
             "sampleSubmission.csv": rows("id,label", "1,cat", "2,cat"),
         },
+        unlabeled=("test/1.png", "test/2.png"),
         targets={
             "train/1.png": "frog",
             "train/2.png": "truck",
             "train/3.png": "truck",
             "train/4.png": "deer",
         },
-        output=("2 images without a label",),
+        output=("2 test images without labels",),
     ),
     "imagenet": Layout(
         files={
@@ -75,6 +76,7 @@ TABLES: dict[str, Layout] = {
             **pictures("train/000bec180eb18c.jpg", "train/001513dfcb2ffa.jpg", "test/0003837.jpg"),
             "labels.csv": rows("id,breed", "000bec180eb18c,boston_bull", "001513dfcb2ffa,dingo"),
         },
+        unlabeled=("test/0003837.jpg",),
         targets={"train/000bec180eb18c.jpg": "boston_bull", "train/001513dfcb2ffa.jpg": "dingo"},
     ),
     "plant-pathology-2020": Layout(
@@ -84,6 +86,7 @@ TABLES: dict[str, Layout] = {
             "test.csv": rows("image_id", "Test_0"),
             "sample_submission.csv": rows("image_id,healthy,rust,scab", "Test_0,0.2,0.3,0.5"),
         },
+        unlabeled=("images/Test_0.jpg",),
         targets={"images/Train_0.jpg": "scab", "images/Train_1.jpg": "healthy"},
     ),
     "histopathologic-cancer": Layout(
@@ -99,6 +102,7 @@ TABLES: dict[str, Layout] = {
             "test.zip": packed(pictures("test/000940378.jpg")),
             "train.csv": rows("id,has_cactus", "0004be2c.jpg,1", "000c8a36.jpg,0"),
         },
+        unlabeled=("test.zip/test/000940378.jpg",),
         targets={"train.zip/train/0004be2c.jpg": "1", "train.zip/train/000c8a36.jpg": "0"},
     ),
     "diabetic-retinopathy": Layout(
@@ -135,6 +139,7 @@ TABLES: dict[str, Layout] = {
             ),
         },
         options=("--path-template", "{classname}/{img}", "--group-column", "subject"),
+        unlabeled=("imgs/test/img_1.jpg",),
         targets={"imgs/train/c0/img_44733.jpg": "c0", "imgs/train/c1/img_72999.jpg": "c1"},
     ),
     "siim-melanoma": Layout(
@@ -147,6 +152,7 @@ TABLES: dict[str, Layout] = {
             ),
         },
         options=("--label-column", "target", "--group-column", "patient_id"),
+        unlabeled=("jpeg/test/ISIC_3.jpg",),
         targets={"jpeg/train/ISIC_1.jpg": "0", "jpeg/train/ISIC_2.jpg": "1"},
     ),
     "paddy": Layout(
@@ -226,6 +232,7 @@ TABLES: dict[str, Layout] = {
             **pictures("data/train/1.png", "data/train/2.png", "data/test/1.png"),
             "list.csv": rows("file,y", "/home/me/train/1.png,a", "C:\\me\\train\\2.png,b"),
         },
+        unlabeled=("data/test/1.png",),
         targets={"data/train/1.png": "a", "data/train/2.png": "b"},
     ),
     "digit-recognizer": Layout(
@@ -238,6 +245,7 @@ TABLES: dict[str, Layout] = {
                 ",".join(f"pixel{n}" for n in range(16)), ",".join(map(str, range(16)))
             ),
         },
+        unlabeled=("test.csv row 2",),
         targets={"train.csv row 2": "1", "train.csv row 3": "0", "train.csv row 4": "1"},
     ),
 }

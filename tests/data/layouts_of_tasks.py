@@ -1,6 +1,6 @@
 """Downloads with several labels, numbers or a mask for each image."""
 
-from tests.helpers.layout_parts import ROADS, UIDS, UUIDS, Layout, pictures, rows
+from tests.helpers.layout_parts import ROADS, UIDS, UUIDS, Layout, image, pictures, rows
 
 TASKS: dict[str, Layout] = {
     "plant-pathology-2021": Layout(
@@ -49,6 +49,7 @@ TASKS: dict[str, Layout] = {
             "class_dict.csv": rows("name,r,g,b", "road,255,255,255", "background,0,0,0"),
         },
         task="segmentation",
+        unlabeled=("valid/100794_sat.jpg",),
         targets={f"train/{n}_sat.jpg": f"train/{n}_mask.png" for n in ROADS},
         classes=("road", "background"),
         output=(
@@ -57,11 +58,12 @@ TASKS: dict[str, Layout] = {
         ),
     ),
     "deepglobe-roads, no table": Layout(
-        files=pictures(
-            *(f"train/{n}_{kind}" for n in ROADS for kind in ("sat.jpg", "mask.png")),
-            "valid/100794_sat.jpg",
-        ),
+        files={
+            **pictures(*(f"train/{n}_sat.jpg" for n in ROADS), "valid/100794_sat.jpg"),
+            **{f"train/{n}_mask.png": image("mask.png", 255 * k) for k, n in enumerate(ROADS)},
+        },
         task="segmentation",
+        unlabeled=("valid/100794_sat.jpg",),
         targets={f"train/{n}_sat.jpg": f"train/{n}_mask.png" for n in ROADS},
         classes=("background", "foreground"),
     ),

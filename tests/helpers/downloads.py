@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from tools.config import ShardConfig
-from tools.download.collect import collect_files
-from tools.download.detect import find_parts
 from tools.download.file_index import index_files
 from tools.download.sources import Sources
+from tools.readings import detect
 
 
 def download(folder: Path, files: Mapping[str, str | bytes]) -> Path:
@@ -25,16 +24,16 @@ def download(folder: Path, files: Mapping[str, str | bytes]) -> Path:
 def collect(folder: Path, **arguments: Any) -> Sources:
     """The sources of the folder with these options."""
     config = ShardConfig(src=str(folder), out=str(folder / "out"), **arguments)
-    index = index_files(str(folder), images=config.images)
-    parts = find_parts(index, config)
-    return collect_files(parts, index)  # type: ignore[arg-type]
+    index = index_files(str(folder), images=config.images, zip_encoding=config.zip_encoding)
+    return detect.collect(index, detect.detect(index, config))
 
 
 def labeled(sources: Sources) -> dict[str, str]:
-    """The label of each file."""
+    """The label of each file that has one."""
     return {
         name: sources.classes[label]
         for name, label in zip(sources.names, sources.labels, strict=True)
+        if label >= 0
     }
 
 

@@ -7,7 +7,7 @@ import io
 import json
 import tarfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import cv2
@@ -50,14 +50,18 @@ def write_shards(
     samples: int = 24,
     shards: int = 2,
     rejected: Sequence[tuple[str, str]] = (),
+    split: str = "train",
+    unlabeled: Collection[int] = (),
+    version: int = 3,
 ) -> Path:
-    """One split "train"; every seventh key is missing. Images are JPEG and PNG in turn."""
+    """One split, in which the samples `unlabeled` have no target; every seventh key is missing.
+    Images are JPEG and PNG in turn."""
     out.mkdir(parents=True)
     keys = [key for key in range(2 * samples) if key % 7 != 3][:samples]
     rows, masks, floats, stated = [], [], [], []
     sizes = [(40 + key % 9, 60 - key % 5) for key in keys]
     for number, part in enumerate(np.array_split(np.arange(samples), shards)):
-        path = out / f"train-{number:06d}.tar"
+        path = out / f"{split}-{number:06d}.tar"
         with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
             lines = []
             for sample in part.tolist():
@@ -66,7 +70,8 @@ def write_shards(
                 component = ("jpg", "png")[sample % 2]
                 _, image = cv2.imencode(f".{component}", picture(key, height, width))
                 if task == "classification":
-                    target = str(label).zfill(len(str(len(classes) - 1))).encode()
+                    digits = len(str(len(classes) - 1)) if version == 2 else 4
+                    target = str(label).zfill(digits).encode()
                 elif task == "segmentation":
                     _, encoded = cv2.imencode(".png", mask(key, height, width, len(classes)))
                     target = encoded.tobytes()
@@ -74,17 +79,18 @@ def write_shards(
                     values = np.float32(
                         [_value(task, key, n) for n in range(len(targets or classes))]
                     )
-                    floats.append(values)
+                    floats.append(np.full_like(values, np.nan) if sample in unlabeled else values)
                     buffer = io.BytesIO()
                     np.save(buffer, values)
                     target = buffer.getvalue()
-                name = TARGET_COMPONENTS[task]
-                before = _add(tar, f"{key:09d}.{name}", target)
+                name, line = TARGET_COMPONENTS[task], ""
+                if sample in unlabeled:
+                    label, (before, target) = -1, (0, b"")
+                else:
+                    before = _add(tar, f"{key:09d}.{name}", target)
+                    line = f"{name} {before} {len(target)} {key:09d}.{name} "
                 offset = _add(tar, f"{key:09d}.{component}", image.tobytes())
-                lines.append(
-                    f"{name} {before} {len(target)} {key:09d}.{name} "
-                    f"{component} {offset} {len(image)} {key:09d}.{component}\n"
-                )
+                lines.append(f"{line}{component} {offset} {len(image)} {key:09d}.{component}\n")
                 masks.append((before, len(target), zlib.crc32(target)))
                 shown = label if task == "classification" else -1
                 crc = zlib.crc32(image.tobytes())
@@ -94,22 +100,32 @@ def write_shards(
         data = path.read_bytes()
         digest = hashlib.sha256(data).hexdigest()
         stated.append(Shard(name=path.name, samples=len(part), bytes=len(data), sha256=digest))
-    np.save(out / "train.samples.npy", np.array(rows, SAMPLE_DTYPE))
+    np.save(out / f"{split}.samples.npy", np.array(rows, SAMPLE_DTYPE))
     if task == "segmentation":
-        np.save(out / "train.masks.npy", np.array(masks, MASK_DTYPE))
+        np.save(out / f"{split}.masks.npy", np.array(masks, MASK_DTYPE))
     if floats:
-        np.save(out / "train.targets.npy", np.stack(floats))
-    names = {"key": [f"{key:09d}" for key in keys], "source": [f"photos/{key}.jpg" for key in keys]}
-    parquet.write_table(pa.table(names), out / "train.sources.parquet")
+        np.save(out / f"{split}.targets.npy", np.stack(floats))
+    names = {
+        "key": [f"{key:09d}" for key in keys],
+        "source": [f"photos/{key}.jpg" for key in keys],
+        "id": [str(key) for key in keys],
+        "group": [None if key % 5 else f"patient {key}" for key in keys],
+    }
+    if version == 2:
+        del names["id"], names["group"]
+    parquet.write_table(pa.table(names), out / f"{split}.sources.parquet")
     with (out / "rejected.csv").open("w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([("source", "reason"), *rejected])
-    counts = _class_counts(task, keys, len(classes), floats)
+    labeled = [key for sample, key in enumerate(keys) if sample not in unlabeled]
+    known = [row for row in floats if not np.isnan(row).any()]
+    counts = _class_counts(task, labeled, len(classes), known)
     heights, widths = (sorted(size) for size in zip(*sizes, strict=True))
     manifest = Manifest(
         task=task,
         classes=tuple(classes),
+        labels=tuple(classes),
         targets=tuple(targets),
-        splits={"train": Split(shards=tuple(stated), class_counts=counts)},
+        splits={split: Split(shards=tuple(stated), labeled=len(labeled), class_counts=counts)},
         image_components=("jpg", "png"),
         mean=(0.5, 0.5, 0.5),
         std=(0.25, 0.25, 0.25),
@@ -118,6 +134,7 @@ def write_shards(
         rejected=len(rejected),
         made_by={"tool": "by hand", "arguments": {"encode": "keep", "label_column": ["breed"]}},
         files=sums(out),
+        version=version,
     )
     (out / "dataset.json").write_text(manifest.to_json(), encoding="utf-8")
     return out

@@ -28,14 +28,15 @@ def rows(header: str, *lines: str) -> str:
 @dataclass(frozen=True, kw_only=True)
 class Layout:
     """`targets`: file (or row of a pixel table) -> label, labels, numbers or mask. `splits`: file
-    -> split, for downloads with splits. `rejected`: number of rejected sources. `output`: phrases
-    that a dry run prints."""
+    -> split, for downloads with splits. `unlabeled`: images of split test without a label.
+    `rejected`: number of rejected sources. `output`: phrases that a dry run prints."""
 
     files: Files
     targets: dict[str, Any]
     options: tuple[str, ...] = ()
     task: str = "classification"
     splits: dict[str, str] = field(default_factory=dict)
+    unlabeled: tuple[str, ...] = ()
     classes: tuple[str, ...] | None = None
     rejected: int = 0
     output: tuple[str, ...] = ()

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.config import ShardConfig
-from tools.download.detect import find_parts
 from tools.download.file_index import index_files
-from tools.download.pixel_table import PixelTable
 from tools.download.sources import Sources
 from tools.pixel_tables.collect import collect_pixels
+from tools.pixel_tables.pixel_table import PixelTable
+from tools.readings.detect import detect
 from tools.workers import Workers
 
 Unpack = Callable[[str], Path]
@@ -25,9 +25,9 @@ LABELS = [str(7 - n % 3) for n in range(ROWS)]
 
 def find(folder: Path, **arguments: Any) -> list[PixelTable]:
     config = ShardConfig(src=str(folder), out=str(folder / "out"), **arguments)
-    parts = find_parts(index_files(str(folder)), config)
+    parts = detect(index_files(str(folder)), config).parts
     assert all(isinstance(part, PixelTable) for part in parts)
-    return parts  # type: ignore[return-value]
+    return list(parts)  # type: ignore[arg-type]
 
 
 def collect(folder: Path, workers: Workers, **arguments: Any) -> Sources:

@@ -18,7 +18,7 @@ MASK = 2**64 - 1
 def samples(shards: Path, split: str) -> Iterator[tuple[int, int, bytes]]:
     """(key, label, the image's bytes) of each sample, in the order of the index."""
     manifest = json.loads((shards / "dataset.json").read_text(encoding="utf-8"))
-    assert manifest["version"] == 2
+    assert manifest["version"] == 3
     tars = [shards / shard["name"] for shard in manifest["splits"][split]["shards"]]
     for row in np.load(shards / f"{split}.samples.npy"):
         with tars[row["shard"]].open("rb") as tar:

@@ -13,8 +13,11 @@ import pytest
 from benchmarks.measuring.result_file import BY_STAGE, COMPUTE, read_bundle
 from benchmarks.predict.__main__ import main as predict
 from pipeline.settings_file import read_profile
+from pipeline.storage.dataset import Dataset
 from tests.helpers import tiny_trainer
+from tests.helpers.checking import TASKS, findings
 from tests.helpers.cli import invoke
+from tests.helpers.handmade import write_shards
 from tests.helpers.processes import lines
 from tools.checking.cli import main as check
 from tools.showing.cli import main as show
@@ -37,6 +40,30 @@ def test_shards_are_complete_and_shown(folder: Path) -> None:
     shown = invoke(show, folder / "shards", "--out", folder / "shards.png")
     assert shown.exit_code == 0, shown.output
     assert "24" in shown.output and (folder / "shards.png").exists()
+
+
+def test_shards_of_version_2_read_as_fully_labeled(folder: Path) -> None:
+    manifest = Dataset(folder / "shards").manifest
+    assert manifest.version == 2 and manifest.labels == manifest.classes == ("a", "b", "c")
+    assert {name: (split.samples, split.labeled) for name, split in manifest.splits.items()} == {
+        "train": (24, 24),
+        "val": (6, 6),
+    }
+    assert manifest.to_json() == (folder / "shards" / "dataset.json").read_text()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_of_version_2_is_checked_and_shown(task: str, tmp_path: Path) -> None:
+    shards = write_shards(tmp_path / "shards", task, version=2, **TASKS[task])  # type: ignore[arg-type]
+    assert "labeled" not in (shards / "dataset.json").read_text()
+    checked = invoke(check, shards, "--decode")
+    assert checked.exit_code == 0, checked.output
+    assert invoke(show, shards, "--out", tmp_path / "shards.png").exit_code == 0
+
+
+def test_version_2_has_no_samples_without_labels(tmp_path: Path) -> None:
+    shards = write_shards(tmp_path / "shards", version=2, split="test", unlabeled=[3])
+    assert any("it has no label in the index" in line for line in findings(shards))
 
 
 def test_a_run_is_evaluated_with_its_flips(folder: Path) -> None:

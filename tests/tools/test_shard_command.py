@@ -86,10 +86,30 @@ def test_a_class_of_one_goes_to_train(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "counts", "words"),
+    [
+        ([], {"train": 27, "val": 3, "test": 12}, "27 train, 3 val (drawn from train, stratified"),
+        (["--val", "0"], {"train": 30, "test": 12}, "30 train and 12 test (no validation split)"),
+        (["--test", "as-val"], {"train": 30, "val": 12}, "12 val (the download's labeled test)"),
+    ],
+)
+def test_a_labeled_test_split(
+    arguments: list[str], counts: dict[str, int], words: str, tmp_path: Path
+) -> None:
+    photographs(tmp_path / "src" / "train", count=30)
+    photographs(tmp_path / "src" / "test", count=12)
+    result = shard(tmp_path / "src", tmp_path / "shards", *arguments)
+    assert words in result.output, result.output
+    manifest = Dataset(tmp_path / "shards").manifest
+    assert {name: split.samples for name, split in manifest.splits.items()} == counts
+
+
+@pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
         (["--src", "nowhere"], 2, "--src nowhere is not a folder"),
         (["--val", "1.5"], 2, "--val must be from 0 to 1, not 1.5"),
+        (["--test", "drop"], 2, "drop"),
         (["--quality", "0"], 2, "--quality must be from 1 to 100, not 0"),
         (["--workers", "0"], 2, "--workers must be at least 1, not 0"),
         (["--shard-size", "0"], 2, "--shard-size must be above 0, not 0.0"),

@@ -82,7 +82,7 @@ class _Check:
     def __init__(self, dataset: Dataset, report: Report) -> None:
         self.manifest, self.tables = dataset.manifest, dict[str, Tables]()
         self._report, self._directory = report, dataset.directory
-        self._sources = SourceNames(dataset.directory)
+        self._sources = SourceNames(dataset.directory, self.manifest.version)
         self._flawed: dict[str, set[int]] = {}
 
     def files(self) -> None:
@@ -161,7 +161,7 @@ class _Check:
             rows=self.tables[split].take(rows),
             target=TARGET_COMPONENTS[self.manifest.task],
             image_components=self.manifest.image_components,
-            digits=len(str(max(len(self.manifest.classes) - 1, 0))),
+            digits=self.manifest.label_digits,
         )
 
     def _blocks(self, name: str, tables: Tables) -> Iterator[ImageBlock]:

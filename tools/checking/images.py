@@ -72,7 +72,7 @@ def check_images(block: ImageBlock) -> ImageResult:
         for index, row in enumerate(block.rows.samples):
             try:
                 size = _check_image(_decode(file.fileno(), row, stderr), row)
-                if block.rows.masks is not None:
+                if block.rows.masks is not None and block.rows.masks["size"][index]:
                     mask = _decode(file.fileno(), block.rows.masks[index], stderr)
                     class_counts += _present_classes(mask, size, block.classes)
             except UnsoundImageError as error:

@@ -30,11 +30,13 @@ def require_valid(manifest: Manifest, path: Path) -> None:
     is_valid = {
         "task": manifest.task in TARGET_COMPONENTS,
         "classes": _are(str, manifest.classes),
+        "labels": _are(str, manifest.labels, len(manifest.classes)),
         "targets": _are(str, manifest.targets),
         "splits": sum(len(split.shards) for split in splits) > 0
         and _are(str, [text for shard in shards for text in (shard.name, shard.sha256)])
         and _are_counts([count for shard in shards for count in (shard.samples, shard.bytes)])
-        and all(_are_counts(split.class_counts, len(manifest.classes)) for split in splits),
+        and all(_are_counts(split.class_counts, len(manifest.classes)) for split in splits)
+        and all(_are_counts([split.labeled, split.unlabeled]) for split in splits),
         "files": isinstance(manifest.files, dict) and _are(str, [*manifest.files.values()]),
         "image_components": manifest.image_components in _COMPONENTS,
         "mean": _are(float, manifest.mean, 3),

@@ -8,23 +8,24 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
-from pipeline.storage.manifest import sample_key, sources_name
+from pipeline.storage.manifest import SOURCES_COLUMNS, sample_key, sources_name
 from tools.checking.findings import Finding
 from tools.text import plural
 
 
 class SourceNames:
-    """The sources of those splits in `directory` that were opened."""
+    """The sources of those splits in `directory`, of format `version`, that were opened."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, version: int) -> None:
         self._directory = directory
+        self._columns = SOURCES_COLUMNS[:2] if version == 2 else SOURCES_COLUMNS
         self._tables: dict[str, pa.Table | str] = {}
 
     def open(self, split: str) -> None:
         """Read the sources of `split`."""
         try:
             table = parquet.read_table(self._directory / sources_name(split))
-            self._tables[split] = table.select(["key", "source"])
+            self._tables[split] = table.select(self._columns)
         except (OSError, pa.ArrowException, KeyError) as error:
             self._tables[split] = f"it can't be read ({error})"
 
@@ -44,6 +45,10 @@ class SourceNames:
             text = f"it has {plural(len(table), 'row')} for {plural(len(keys), 'sample')}"
             yield Finding(file=file, text=text)
         elif table is not None:
+            for column in table.column_names:
+                if column != "group" and table[column].null_count:
+                    yield Finding(file=file, text=f"its column {column} has rows without a value")
+                    return
             names = zip(table["key"].to_pylist(), map(sample_key, keys.tolist()), strict=True)
             for row, (name, key) in enumerate(names, start=1):
                 if name != key:

@@ -50,6 +50,15 @@ class Tables:
     def __len__(self) -> int:
         return len(self.samples)
 
+    @property
+    def labeled(self) -> NDArray[np.bool_]:
+        """Whether each sample has a label, targets or a mask: bool (n,)."""
+        if self.masks is not None:
+            return np.asarray(self.masks["size"] > 0)
+        if self.targets is not None:
+            return np.asarray(~np.isnan(self.targets).all(axis=1))
+        return np.asarray(self.samples["label"] >= 0)
+
     def take(self, rows: slice | NDArray[np.int64]) -> "Tables":
         return Tables(
             samples=self.samples[rows],
@@ -96,7 +105,9 @@ def check_tables(split: str, tables: Tables, manifest: Manifest) -> Iterator[Fin
         _shard_flaws(tables, manifest.splits[split]),
         _key_flaws(tables),
         _label_flaws(tables, classes),
+        _nan_flaws(tables),
         _mask_flaws(tables),
+        () if split == "test" and manifest.version > 2 else _missing_label_flaws(tables),
     ):
         yield from merge_findings(
             [Finding(file=file, text=text, row=row, key=int(keys[row])) for row, text in flaws],
@@ -105,7 +116,12 @@ def check_tables(split: str, tables: Tables, manifest: Manifest) -> Iterator[Fin
 
 
 def check_counts(split: str, tables: Tables, manifest: Manifest) -> Iterator[Finding]:
-    """Compare the manifest's class counts with the index, which doesn't have those of masks."""
+    """Compare the manifest's number of labeled samples and its class counts with the index, which
+    doesn't have those of masks."""
+    stated, labeled = manifest.splits[split].labeled, int(tables.labeled.sum())
+    if labeled != stated:
+        text = f"{split} has {plural(labeled, 'labeled sample')}, not {stated:,}"
+        yield Finding(file=MANIFEST_NAME, text=text)
     if tables.targets is not None and manifest.classes:
         counts = np.asarray((tables.targets > 0).sum(axis=0), np.int64)
     elif manifest.task == "classification":
@@ -154,16 +170,36 @@ def _key_flaws(tables: Tables) -> Iterator[Flaw]:
 
 
 def _label_flaws(tables: Tables, classes: int) -> Iterator[Flaw]:
+    """Whether a sample may lack a label is another question."""
     labels = tables.samples["label"]
-    wrong = (labels < 0) | (labels >= classes) if classes else labels != -1
+    wrong = (labels < -1) | (labels >= classes) if classes else labels != -1
     for row in np.flatnonzero(wrong).tolist():
         yield row, f"its label is {labels[row]}, but there are {plural(classes, 'class')}"
 
 
+def _missing_label_flaws(tables: Tables) -> Iterator[Flaw]:
+    what = "label" if tables.targets is None else "targets"
+    what = what if tables.masks is None else "mask"
+    for row in np.flatnonzero(~tables.labeled).tolist():
+        yield row, f"it has no {what} in the index, which only samples of test may lack"
+
+
+def _nan_flaws(tables: Tables) -> Iterator[Flaw]:
+    """A row of targets is without NaN, or NaN as a whole."""
+    if tables.targets is None:
+        return
+    for row in np.flatnonzero(np.isnan(tables.targets).any(axis=1) & tables.labeled).tolist():
+        yield row, "some of its targets are NaN, others are not"
+
+
 def _mask_flaws(tables: Tables) -> Iterator[Flaw]:
-    """A mask ends where the header of its image starts."""
+    """A mask ends where the header of its image starts; fields of no mask are 0."""
     if tables.masks is None:
         return
-    ends = tables.masks["offset"] + padded(tables.masks["size"].astype(np.int64)).astype(np.uint64)
-    for row in np.flatnonzero(ends + BLOCK_BYTES != tables.samples["offset"]).tolist():
+    offsets, has_mask = tables.masks["offset"], tables.labeled
+    ends = offsets + padded(tables.masks["size"].astype(np.int64)).astype(np.uint64)
+    apart = has_mask & (ends + BLOCK_BYTES != tables.samples["offset"])
+    for row in np.flatnonzero(apart).tolist():
         yield row, "the index doesn't place its mask directly before its image"
+    for row in np.flatnonzero(~has_mask & ((offsets > 0) | (tables.masks["crc32"] > 0))).tolist():
+        yield row, "its mask has the size 0 in the index, but not the offset 0 and the crc32 0"

@@ -45,8 +45,8 @@ class Contents(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class TarLayout:
-    """Position and contents of n samples: the component `target`, then the image, one of
-    `image_components`. `digits`: width of a label in ASCII."""
+    """Position and contents of n samples: the component `target`, which a sample without a label
+    lacks, then the image, one of `image_components`. `digits`: width of a label in ASCII."""
 
     rows: Tables
     target: str
@@ -67,7 +67,13 @@ class TarLayout:
         return Contents(self.rows.samples["size"].astype(np.int64), self.rows.samples["crc32"])
 
     @cached_property
+    def labeled(self) -> NDArray[np.bool_]:
+        """Whether each sample has a target: bool (n,)."""
+        return self.rows.labeled
+
+    @cached_property
     def targets(self) -> Contents:
+        """Size 0 stands for no target."""
         masks = self.rows.masks
         if masks is not None:
             return Contents(masks["size"].astype(np.int64), masks["crc32"])
@@ -76,26 +82,30 @@ class TarLayout:
         else:
             payloads = label_payloads(self.rows.samples["label"], self.digits)
         crcs = np.array([zlib.crc32(row) for row in payloads], np.uint32)
-        return Contents(np.full(*payloads.shape), crcs)
+        return Contents(self.labeled * payloads.shape[1], crcs)
 
     @property
     def starts(self) -> Integers:
         """First bytes of the samples, those of their first header."""
-        return self.offsets - 2 * BLOCK_BYTES - padded(self.targets.sizes)
+        before = self.labeled * BLOCK_BYTES + padded(self.targets.sizes)
+        return self.offsets - BLOCK_BYTES - before
 
     @property
     def ends(self) -> Integers:
         return self.offsets + padded(self.images.sizes)
 
-    def members(self) -> Iterator[tuple[Member, dict[str, Member]]]:
-        """For each sample the target, and the image under each of `image_components`."""
+    def members(self) -> Iterator[tuple[Member | None, dict[str, Member]]]:
+        """For each sample the target, if it has one, and the image under each of
+        `image_components`."""
         for start in range(0, len(self.rows), _CHUNK):
             part = slice(start, start + _CHUNK)
             images = {
                 name: self._members(part, self.images, name) for name in self.image_components
             }
-            for target in self._members(part, self.targets, self.target):
-                yield target, {name: next(members) for name, members in images.items()}
+            targets = self._members(part, self.targets, self.target)
+            for target, labeled in zip(targets, self.labeled[part].tolist(), strict=True):
+                members = {name: next(rest) for name, rest in images.items()}
+                yield target if labeled else None, members
 
     def index_text(self, components: list[str]) -> str:
         """The contents of the ``.idx``, given the component of each image."""

@@ -106,7 +106,8 @@ class _TarCheck:
             if start >= 0 and end <= self._size_bytes:
                 data = os.pread(self._file, end - start, start)
                 component = self._image_component(row, data, component)
-                flaw = _find_flaw(data, start, (target, images[component]))
+                image = images[component]
+                flaw = _find_flaw(data, start, (image,) if target is None else (target, image))
             elif not cut_off[row]:
                 flaw = f"the index places it at bytes {start:,} to {end:,}, outside of the tar"
             self._components.append(component)

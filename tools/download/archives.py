@@ -11,11 +11,12 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import IO, BinaryIO
 
-from tools.download.storage import SkippedFile
+from tools.download.storage import LeftOut, SkippedFile, find_left_out
+from tools.download.zip_names import member_names
 
 STORED, DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
 # Zips in zips in zips; some archives nest without end on purpose.
@@ -58,8 +59,9 @@ class Member:
     crc32: int
 
 
-def members(file: BinaryIO, path: str) -> Iterator[Member | SkippedFile]:
-    """The members of the zip at `path` and of zips in it; unreadable ones as ``SkippedFile``."""
+def members(file: BinaryIO, path: str) -> Iterator[Member | SkippedFile | LeftOut]:
+    """The members of the zip at `path` and of zips in it; unreadable ones as ``SkippedFile``. See
+    ``zip_names`` for names that are not UTF-8."""
     yield from _members(file, path, archive=path, base=0, depth=1)
 
 
@@ -97,27 +99,31 @@ def inflated(file: BinaryIO, start: int, stored_bytes: int, *, stored: bool) -> 
 
 def _members(
     file: BinaryIO, path: str, *, archive: str, base: int, depth: int
-) -> Iterator[Member | SkippedFile]:
+) -> Iterator[Member | SkippedFile | LeftOut]:
     """`file` begins at the byte `base` of the file `archive`."""
     try:
         contents = zipfile.ZipFile(file)
     except _UNREADABLE as error:
         yield SkippedFile(path, f"not a readable zip ({error}); is the download complete?")
         return
-    for info in contents.infolist():
-        inner = f"{path}/{info.filename.replace(chr(92), '/')}"
-        if info.is_dir() or "__MACOSX/" in inner or "/." in inner.replace("/..", ""):
+    infos = contents.infolist()
+    for info, name in zip(infos, member_names(infos), strict=True):
+        inner = f"{path}/{name}"
+        if info.is_dir():
+            continue
+        if (left_out := find_left_out(name)) is not None:
+            yield replace(left_out, path=f"{path}/{left_out.path}")
             continue
         is_zip = inner.lower().endswith(".zip")
-        if problem := _problem(info) or (_nesting_problem(info, depth) if is_zip else None):
+        if problem := _problem(info, name) or (_nesting_problem(info, depth) if is_zip else None):
             yield SkippedFile(inner, problem)
         elif is_zip:
             try:
-                stream, name, start = _open_nested(contents, info, file, archive, base)
+                stream, holder, start = _open_nested(contents, info, file, archive, base)
             except DamagedMemberError as error:
                 yield SkippedFile(inner, str(error))
             else:
-                yield from _members(stream, inner, archive=name, base=start, depth=depth + 1)
+                yield from _members(stream, inner, archive=holder, base=start, depth=depth + 1)
         else:
             yield Member(
                 path=inner,
@@ -151,9 +157,9 @@ def _open_nested(
     return stream, f"/proc/{os.getpid()}/fd/{descriptor}", 0
 
 
-def _problem(info: zipfile.ZipInfo) -> str | None:
+def _problem(info: zipfile.ZipInfo, name: str) -> str | None:
     """Why a member can't be read in place."""
-    name = info.filename.replace("\\", "/")
+    name = name.replace("\\", "/")
     if name.startswith("/") or ".." in PurePosixPath(name).parts or name[1:2] == ":":
         return "its name points out of the archive"
     if info.flag_bits & _ENCRYPTED:

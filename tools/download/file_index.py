@@ -5,8 +5,8 @@ Tables name images by text, which is looked up in the index and never reaches th
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError, MisuseError
-from tools.download.image_files import Entries, ImageFiles, open_file
+from tools.download.archives import DamagedMemberError
+from tools.download.copies import Copies, find_copies
+from tools.download.image_files import ENTRY_DTYPE, Entries, ImageFiles, open_file, read_file
 from tools.download.listing import Listing
 from tools.download.name_index import NameIndex, Names, PathTable, suffix_of
-from tools.download.storage import SkippedFile, Storage
-from tools.text import plural
+from tools.download.storage import LeftOut, SkippedFile, Storage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +30,13 @@ class FileIndex:
     Args:
         images: paths relative to `storage`, sorted; `entries` locate their bytes.
         tables: paths of CSV, TSV, text and JSON files, sorted; `table_entries` locate their bytes.
+        others: paths of all other files, sorted; `other_entries` locate their bytes.
         empty: tables of 0 bytes.
         skipped: files that are not read, and why.
+        left_out: the number of files and folders that a system or a viewer made, and the first.
+        unreadable: the number of files by the suffix of an image format that is not read, see
+            ``describe_unreadable``; they are also in `others`.
+        notes: sentences about what was guessed.
         within: folder that the sources are restricted to; "" for all folders.
     """
 
@@ -39,8 +45,13 @@ class FileIndex:
     entries: Entries
     tables: tuple[str, ...]
     table_entries: Entries
+    others: PathTable
+    other_entries: Entries
     empty: tuple[str, ...] = ()
     skipped: tuple[SkippedFile, ...] = ()
+    left_out: tuple[int, str] = (0, "")
+    unreadable: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     within: str = ""
 
     @cached_property
@@ -64,13 +75,39 @@ class FileIndex:
         # "0" follows "/" in ASCII.
         return range(*(bisect_left(self.images, self.within + end) for end in "/0"))
 
+    @cached_property
+    def copies(self) -> Copies:
+        """Which images are copies of others."""
+        sizes = self.entries.rows["size_bytes"].astype(np.int64)
+        return find_copies(self.images, self._names.hashes(), sizes, self.numbers, self._read_image)
+
+    @cached_property
+    def _original(self) -> memoryview:
+        # Memory views give Python's integers at a tenth of an array's cost.
+        return self.copies.original.data
+
+    def sources(self) -> Iterator[int]:
+        """Numbers of the images that may be sources, without copies."""
+        return (number for number in self.numbers if self._original[number] == number)
+
     def find(self, text: str) -> list[int]:
-        """Numbers of the possible sources that `text` may name; see ``NameIndex.find``."""
-        return self._names.find(text, self.numbers)
+        """Numbers of the possible sources that `text` may name; see ``NameIndex.find``. A copy
+        counts as its original."""
+        return self._without_copies(self._names.find(text, self.numbers))
 
     def find_anywhere(self, text: str) -> list[int]:
         """Numbers of the images in any folder that `text` may name."""
-        return self._names.find(text, range(len(self.images)))
+        return self._without_copies(self._names.find(text, range(len(self.images))))
+
+    def _without_copies(self, numbers: list[int]) -> list[int]:
+        return list(dict.fromkeys(self._original[number] for number in numbers))
+
+    def _read_image(self, number: int) -> bytes | None:
+        row = self.entries.rows[number]
+        try:
+            return read_file(self.storage, self.images[number], row, self.entries.archives)
+        except (DataError, DamagedMemberError):
+            return None
 
     def number_of(self, path: str) -> int | None:
         """The number of the image with exactly this path."""
@@ -88,18 +125,37 @@ class FileIndex:
         ending = [table for table in self.tables if table.endswith("/" + path)]
         return ending[0] if len(ending) == 1 else None
 
-    def open(self, table: str) -> IO[bytes]:
-        """One of `tables` as a stream; raises ``DataError`` if it can't be read."""
-        row = self.table_entries.rows[self.tables.index(table)]
-        return open_file(self.storage, table, row, self.table_entries.archives)
+    def open(self, path: str) -> IO[bytes]:
+        """One of `tables` or `others` as a stream; raises ``DataError`` if it can't be read."""
+        row, entries = self._entry(path)
+        return open_file(self.storage, path, row, entries.archives)
 
-    def size_bytes(self, table: str) -> int:
-        """The size of one of `tables`."""
-        return int(self.table_entries.rows["size_bytes"][self.tables.index(table)])
+    def size_bytes(self, path: str) -> int:
+        """The size of one of `tables` or `others`."""
+        return int(self._entry(path)[0]["size_bytes"])
+
+    def _entry(self, path: str) -> tuple[np.void, Entries]:
+        for paths, entries in (
+            (self.tables, self.table_entries),
+            (self.others, self.other_entries),
+        ):
+            number = bisect_left(paths, path)
+            if number < len(paths) and paths[number] == path:
+                return entries.rows[number], entries
+        raise KeyError(path)
 
     def take(self, numbers: NDArray[np.int64]) -> ImageFiles:
         """The images of these numbers."""
         return ImageFiles(self.storage, Names(self.images, numbers), self.entries.take(numbers))
+
+    def take_or_empty(self, numbers: NDArray[np.int64]) -> ImageFiles:
+        """The images of these numbers; -1 gives an entry of 0 bytes with the path ""."""
+        rows = np.zeros(len(numbers), ENTRY_DTYPE)
+        rows["archive"] = -1
+        present = numbers >= 0
+        rows[present] = self.entries.rows[numbers[present]]
+        paths = Names(self.images, numbers)
+        return ImageFiles(self.storage, paths, Entries(rows, self.entries.archives))
 
 
 def plain_path(path: str) -> str:
@@ -124,15 +180,22 @@ def ancestors(path: str) -> list[str]:
 
 
 def index_files(
-    src: str, *, images: str | None = None, follow_links: bool = False, skip: Collection[Path] = ()
+    src: str,
+    *,
+    images: str | None = None,
+    follow_links: bool = False,
+    skip: Collection[Path] = (),
+    zip_encoding: str | None = None,
 ) -> FileIndex:
     """Index the folder, zip or URL `src`.
 
     Ignores hidden files, ``__MACOSX``, shard directories and the folders `skip`. `images` is the
-    folder that the sources are restricted to. Raises ``DataError`` if there is no image and no
-    table or a file can't be read, ``MisuseError`` if `src` or `images` does not exist.
+    folder that the sources are restricted to, `zip_encoding` the encoding of names in zips that are
+    not UTF-8. Raises ``DataError`` if a file can't be read, ``MisuseError`` if `src` or `images`
+    does not exist or the encoding of names is not clear.
     """
     listing = Listing()
+    within = "" if images is None else plain_path(images)
     try:
         storage, files = _list_files(src, follow_links, skip)
         for file in files:
@@ -140,21 +203,18 @@ def index_files(
     except OSError as error:
         name = error.filename or src
         raise DataError(f"{name} can't be read: {error.strerror or error}.") from error
-    index = _make_index(storage, listing, "" if images is None else plain_path(images))
+    index = _make_index(storage, listing, within, listing.finish(storage, within, zip_encoding))
     if index.within and not index.numbers:
         raise MisuseError(f"--images {images}: {src} has no such folder with images.")
-    if not index.images and len(index.tables) == len(index.empty):
-        skipped = "".join(f"\n  {file.path}: {file.reason}" for file in index.skipped[:5])
-        raise DataError(
-            f"{src} contains no images and no CSV ({plural(listing.others, 'other file')}). Pass "
-            f"the folder of the download as --src." + (f" Skipped:{skipped}" if skipped else "")
-        )
     return index
 
 
-def _make_index(storage: Storage, listing: Listing, within: str) -> FileIndex:
+def _make_index(
+    storage: Storage, listing: Listing, within: str, notes: tuple[str, ...]
+) -> FileIndex:
     images, entries = listing.images.sorted(listing.archives)
     tables, table_entries = listing.tables.sorted(listing.archives)
+    others, other_entries = listing.others.sorted(listing.archives)
     empty = np.flatnonzero(table_entries.rows["size_bytes"] == 0)
     return FileIndex(
         storage=storage,
@@ -162,15 +222,20 @@ def _make_index(storage: Storage, listing: Listing, within: str) -> FileIndex:
         entries=entries,
         tables=tuple(tables),
         table_entries=table_entries,
+        others=others,
+        other_entries=other_entries,
         empty=tuple(tables[n] for n in empty.tolist()),
         skipped=tuple(listing.skipped),
+        left_out=(len(listing.left_out), next(iter(listing.left_out), "")),
+        unreadable=dict(listing.unreadable),
+        notes=notes,
         within=within,
     )
 
 
 def _list_files(
     src: str, follow_links: bool, skip: Collection[Path]
-) -> tuple[Storage, Iterable[tuple[str, int, int] | SkippedFile]]:
+) -> tuple[Storage, Iterable[tuple[str, int, int] | SkippedFile | LeftOut]]:
     """The storage of `src` and (path, size in bytes, version) of its files."""
     storage = Storage(src)
     if suffix_of(src) == ".zip" and not (storage.local and storage.local.is_dir()):

@@ -90,17 +90,24 @@ class FirstLabel(LabelList):
         return f"the first label of each cell in column {self.names[0]!r}"
 
 
+@dataclass(frozen=True)
 class MultiHot(LabelRule):
-    """Columns of 0 and 1, one for each label."""
+    """Columns of marks, one for each label: 1 and 0, unless `marks` gives the meaning of each."""
 
+    marks: tuple[tuple[str, bool], ...] = ()
     task = "multi-label"
 
     def read(self, cells: Sequence[str]) -> Value:
-        flags = self._parse_cells(cells, parse_flag, "0 or 1")
+        meaning = dict(self.marks)
+        parse = (lambda cell: meaning.get(cell.strip())) if meaning else parse_flag
+        expected = " or ".join(mark or "empty" for mark in meaning) or "0 or 1"
+        flags = self._parse_cells(cells, parse, expected)
         return tuple(name for name, flag in zip(self.names, flags, strict=True) if flag)
 
     def describe(self) -> str:
-        return f"several labels a row in the 0/1 columns {join_names(self.names, quote=True)}"
+        names = join_names(self.names, quote=True)
+        values = "/".join(mark or "empty" for mark, _ in self.marks) or "0/1"
+        return f"several labels a row in the {values} columns {names}"
 
 
 class OneHot(MultiHot):
@@ -132,9 +139,23 @@ class Numbers(LabelRule):
 
 
 def split_labels(cell: str, separator: str | None) -> list[str]:
-    """The labels of a cell, stripped, without empty ones; a blank `separator` is any space."""
+    """The labels of a cell, stripped, without empty ones; a blank `separator` is any space. The
+    brackets and quotes of a list such as "['a', 'b']" are left out."""
     separator = separator if separator is not None and separator.strip() else None
-    return [label for text in cell.split(separator) if (label := text.strip())]
+    quotes = ""
+    if cell.strip().startswith("[") and cell.strip().endswith("]"):
+        cell, quotes = cell.strip()[1:-1], "'\""
+    return [label for text in cell.split(separator) if (label := text.strip().strip(quotes))]
+
+
+def is_runs(cell: str) -> bool:
+    """Whether a cell has run lengths: pairs of start and length, each after the one before."""
+    numbers = cell.split()
+    if not numbers or len(numbers) % 2 or not all(map(str.isdecimal, numbers)):
+        return False
+    starts, lengths = list(map(int, numbers[::2])), list(map(int, numbers[1::2]))
+    ends = [start + length for start, length in zip(starts, lengths, strict=True)]
+    return min(lengths) > 0 and all(end <= start for end, start in zip(ends, starts[1:]))  # noqa: B905
 
 
 def parse_flag(cell: str) -> bool | None:

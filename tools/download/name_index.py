@@ -4,6 +4,7 @@ import unicodedata
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import dropwhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ class PathTable(Sequence[str]):
 
 
 class Names(Sequence[str]):
-    """The texts at `numbers` of `texts`, without a copy."""
+    """The texts at `numbers` of `texts`, without a copy; "" for -1."""
 
     def __init__(self, texts: Sequence[str], numbers: NDArray[np.int64]) -> None:
         # Python's array gives integers at a tenth of NumPy's cost.
@@ -44,7 +45,8 @@ class Names(Sequence[str]):
         return len(self._numbers)
 
     def __getitem__(self, index: int) -> str:  # type: ignore[override]
-        return self._texts[self._numbers[index]]
+        number = self._numbers[index]
+        return "" if number < 0 else self._texts[number]
 
 
 class NameIndex:
@@ -65,16 +67,23 @@ class NameIndex:
         del hashes, order
         self._integers: tuple[array[int], array[int]] | None = None
 
+    def hashes(self) -> NDArray[np.int64]:
+        """A number for each path, equal for paths of the same name: int64 (n,)."""
+        hashes = np.empty(len(self._order), np.int64)
+        hashes[np.frombuffer(self._order, np.int64)] = np.frombuffer(self._hashes, np.int64)
+        return hashes
+
     def find(self, text: str, among: range) -> list[int]:
         """Numbers of the images in `among` that `text` may name.
 
         Of several images with the name, those with the most folders in common count, from the
         last folder up: "/home/me/train/1.png" names "data/train/1.png", not "data/test/1.png". A
-        path with ".." names nothing.
+        path may begin with "../"; one with ".." further on names nothing.
         """
         parts = [
             part for part in text.strip().replace("\\", "/").split("/") if part not in ("", ".")
         ]
+        parts = list(dropwhile(lambda part: part == "..", parts))
         if not parts or ".." in parts:
             return []
         *folders, name = parts

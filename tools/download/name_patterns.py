@@ -4,9 +4,9 @@ import re
 from functools import lru_cache
 
 _SPLIT_WORDS = {
-    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("train", "training", "trainval"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
-    **dict.fromkeys(("test", "testing"), "test"),
+    **dict.fromkeys(("test", "testing", "pred", "prediction", "predict"), "test"),
 }
 # Words that a cell may add to the name of a split, as in "train_set".
 _SPLIT_SUFFIXES = frozenset({"set", "data", "split"})
@@ -23,13 +23,25 @@ _GROUP_WORDS = frozenset(
 _ID_WORDS = frozenset({"id", "ids", "no", "nr", "number", "code", "name", "identifier"})
 _MASK_WORDS = frozenset(
     {"mask", "masks", "label", "labels", "gt", "groundtruth", "truth", "seg", "segmentation"}
-    | {"segmentations", "annotation", "annotations", "annot"}
+    | {"segmentations", "annotation", "annotations", "annot", "trimap", "trimaps", "matte"}
+    | {"manual", "groundtruths", "silhouettes", "silhouette"}
 )
 _IMAGE_WORDS = frozenset(
     {"image", "images", "img", "imgs", "sat", "satellite", "rgb", "photo", "photos", "picture"}
     | {"pictures", "original", "originals", "jpeg", "input", "inputs", "frame", "frames"}
 )
+# Words that may stand beside that of a split or of masks: "stage1_train", "test_set".
+_FILLING_WORDS = frozenset(
+    {"set", "data", "dataset", "stage", "v", "split", "new", "final", "resized", "folder", "dir"}
+)
+_STATE_WORDS = frozenset({"labeled", "labelled", "unlabeled", "unlabelled", "annotated"})
 _PIXEL_NAME = re.compile(r"\D*\d+(x\d+)?", re.IGNORECASE)
+# "Tile 3", "images_part_1", "batch2", "patient_07": parts of a whole, not classes.
+_NUMBERED_PART = re.compile(
+    r"(?:^|[\s._-])(?:tile|part|batch|chunk|fold|folder|group|session|patient|subject|case|video"
+    r"|sequence|scene|slide|volume)[\s._-]*\d+$",
+    re.IGNORECASE,
+)
 # Folders that contain images and are not classes.
 _IMAGE_FOLDERS = frozenset({"images", "image", "img", "imgs", "data"})
 _ID_NAME = re.compile(r"(image|img|file|row|sample)?_?(id|idx|index|name)|filename", re.IGNORECASE)
@@ -54,6 +66,12 @@ def split_word(path: str) -> str | None:
 def is_split_column(name: str) -> bool:
     """Whether a column is called split, Usage, is_valid ...; its cells must agree."""
     return "".join(words_of(name)) in _SPLIT_COLUMNS or _split_in_question(name) is not None
+
+
+def has_split_name(path: str) -> bool:
+    """Whether a table is called train_test_split, partition ...: its values are splits."""
+    words = {*words_of(path.rpartition("/")[2].rpartition(".")[0])}
+    return bool(words & _SPLIT_COLUMNS) or len({_SPLIT_WORDS.get(w) for w in words} - {None}) > 1
 
 
 def split_of_cell(column: str, cell: str) -> str | None:
@@ -110,7 +128,7 @@ def is_csv(name: str) -> bool:
 
 def class_of_folder(name: str) -> str:
     """The class of a folder's name; the folder may be a zip."""
-    return name[:-4] if name.lower().endswith(".zip") else name
+    return (name[:-4] if name.lower().endswith(".zip") else name).strip()
 
 
 def is_image_folder(name: str) -> bool:
@@ -120,10 +138,15 @@ def is_image_folder(name: str) -> bool:
 
 @lru_cache(maxsize=2**16)
 def is_class_folder(name: str) -> bool:
-    """Whether a folder's name may be a class: not a split, images or masks."""
+    """Whether a folder's name may be a class: not a split, images, masks or a numbered part."""
+    if _NUMBERED_PART.search(name):
+        return False
     words = set(words_of(class_of_folder(name)))
-    is_masks = bool(words & _MASK_WORDS) and words <= _MASK_WORDS | _IMAGE_WORDS | set(_SPLIT_WORDS)
-    return not (is_image_folder(name) or (words and words <= set(_SPLIT_WORDS)) or is_masks)
+    splits = frozenset(_SPLIT_WORDS)
+    is_part = words & (_MASK_WORDS | splits | _STATE_WORDS) and words <= (
+        _MASK_WORDS | _IMAGE_WORDS | splits | _FILLING_WORDS | _STATE_WORDS
+    )
+    return not (is_image_folder(name) or is_part)
 
 
 def is_pixel_column(name: str) -> bool:

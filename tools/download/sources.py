@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,29 +16,41 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """Labeled sources, in the order of the download.
+    """Sources, in the order of the download. Only the split "test" may hold some without a label.
 
     Args:
         names: file of each source, or the row of a pixel table.
+        ids: the id of each source as the download writes it; None for the stems of `names`.
         origins: table and row that named each source; None if no table did.
         task: a key of TARGET_COMPONENTS.
-        labels: int32 (n,), indices into `classes`; -1 for tasks other than classification.
+        labeled: bool (n,), whether a source has a label, numbers or a mask; None if all have.
+            Sources without one are in the split "test".
+        labels: int32 (n,), indices into `classes`; -1 for tasks other than classification and for
+            sources without a label.
         classes: in order if `ordered`, else the plan sorts them.
+        class_labels: the label of each of `classes` as the download writes it; None if equal to
+            `classes`. Only with `ordered`.
         targets: float32 (n, classes) of 0 and 1 for multi-label, float32 (n, k) of the columns
-            `target_names` for regression.
-        masks: the mask files of a segmentation; `mask_colors` convert their pixels to classes.
+            `target_names` for regression; a row of NaN for a source without a label.
+        masks: n mask files of a segmentation; `mask_colors` convert their pixels to classes. The
+            file of a source without a mask has an empty path and 0 bytes and is never loaded.
         splits: int8 (n,), indices into SPLITS; None if the download has no splits.
         groups: int32 (n,), equal for sources that must stay in one split.
+        group_names: the text of each code in `groups` from 0 on. A source whose code is beyond them
+            is alone in its group, which has no text.
         rejected: (name, reason) of rows that are not sources.
         notes: sentences about what was left out.
     """
 
     images: Images
     names: Sequence[str]
+    ids: Sequence[str] | None = None
     origins: Sequence[str] | None = None
     task: str = "classification"
+    labeled: NDArray[np.bool_] | None = None
     labels: NDArray[np.int32]
     classes: tuple[str, ...] = ()
+    class_labels: tuple[str, ...] | None = None
     ordered: bool = False
     targets: NDArray[np.float32] | None = None
     target_names: tuple[str, ...] = ()
@@ -45,6 +58,7 @@ class Sources:
     mask_colors: MaskColors | None = None
     splits: NDArray[np.int8] | None
     groups: NDArray[np.int32] | None = None
+    group_names: Sequence[str] = ()
     rejected: tuple[tuple[str, str], ...]
     notes: tuple[str, ...] = ()
 
@@ -57,13 +71,29 @@ class Sources:
             self,
             images=self.images.take(numbers),
             names=Names(self.names, numbers),
+            ids=None if self.ids is None else Names(self.ids, numbers),
             origins=None if self.origins is None else Names(self.origins, numbers),
+            labeled=None if self.labeled is None else self.labeled[numbers],
             labels=self.labels[numbers],
             targets=None if self.targets is None else self.targets[numbers],
             masks=None if self.masks is None else self.masks.take(numbers),
             splits=None if self.splits is None else self.splits[numbers],
             groups=None if self.groups is None else self.groups[numbers],
         )
+
+    @property
+    def has_label(self) -> NDArray[np.bool_]:
+        """bool (n,): `labeled`, all True if that is None."""
+        return np.ones(len(self), np.bool_) if self.labeled is None else self.labeled
+
+    def id(self, number: int) -> str:
+        """The id of a source as the download writes it, else the stem of its file."""
+        return PurePosixPath(self.names[number]).stem if self.ids is None else self.ids[number]
+
+    def group_name(self, number: int) -> str | None:
+        """The text of the group of a source; None if it has none."""
+        code = -1 if self.groups is None else int(self.groups[number])
+        return self.group_names[code] or None if 0 <= code < len(self.group_names) else None
 
     def origin(self, number: int) -> str:
         """The table row that named a source, else the file itself."""

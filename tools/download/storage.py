@@ -3,8 +3,8 @@
 import os
 import zlib
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -18,6 +18,36 @@ class SkippedFile:
 
     path: str
     reason: str
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A file or folder that a system made; it is `counted` unless it is hidden."""
+
+    path: str
+    counted: bool
+
+
+# Folders and files of systems, in lower case; AppleDouble files hold what macOS knows of a file.
+_SYSTEM_NAMES = frozenset({"@eadir", "lost+found", "$recycle.bin", "thumbs.db", "desktop.ini"})
+_SYSTEM_PREFIXES = (".trash", "._")
+
+
+def find_left_out(path: str) -> LeftOut | None:
+    """The first folder or file in a path that is hidden, ``__MACOSX`` or made by a system."""
+    folder, _, name = path.rpartition("/")
+    if folder and (left_out := _find_folder(folder)) is not None:
+        return left_out
+    lower = name.lower()
+    if lower in _SYSTEM_NAMES or lower.startswith(_SYSTEM_PREFIXES):
+        return LeftOut(path, counted=True)
+    if name == "__MACOSX" or (name.startswith(".") and name not in (".", "..")):
+        return LeftOut(path, counted=False)
+    return None
+
+
+# The files of a folder come one after another.
+_find_folder = lru_cache(maxsize=1024)(find_left_out)
 
 
 @dataclass(frozen=True)
@@ -92,29 +122,30 @@ class Storage(Location):
 
     def walk(
         self, *, follow_links: bool, skip: Collection[Path] = ()
-    ) -> Iterator[tuple[str, int, int] | SkippedFile]:
+    ) -> "Iterator[tuple[str, int, int] | SkippedFile | LeftOut]":
         """(path, size in bytes, version) of each file, in any order; raises ``OSError``.
 
-        Ignores hidden files, ``__MACOSX``, shard directories and the local folders `skip`. Yields a
-        ``SkippedFile`` for a link out of the folder unless `follow_links` is true.
+        Ignores shard directories and the local folders `skip`. Yields ``LeftOut`` for hidden files
+        and those of systems, and ``SkippedFile`` for a link out of the folder unless `follow_links`
+        is true.
         """
         if self.local is not None:
             yield from _walk_local(self.local, follow_links, {path.resolve() for path in skip})
         else:
             yield from self._walk_remote()
 
-    def _walk_remote(self) -> Iterator[tuple[str, int, int]]:
+    def _walk_remote(self) -> Iterator[tuple[str, int, int] | LeftOut]:
         filesystem, root = self.remote
         files = filesystem.find(root, detail=True)
         shards = [path.rpartition("/")[0] for path in files if path.endswith("/" + MANIFEST_NAME)]
         for path, info in files.items():
             relative = path.removeprefix(root).lstrip("/")
-            if relative and not _is_hidden(relative) and path.rpartition("/")[0] not in shards:
+            if not relative or path.rpartition("/")[0] in shards:
+                continue
+            if (left_out := find_left_out(relative)) is not None:
+                yield left_out
+            else:
                 yield relative, *_remote_version(info)
-
-
-def _is_hidden(path: str) -> bool:
-    return any(name.startswith(".") or name == "__MACOSX" for name in path.split("/"))
 
 
 def _remote_version(info: dict[str, Any]) -> tuple[int, int]:
@@ -125,7 +156,7 @@ def _remote_version(info: dict[str, Any]) -> tuple[int, int]:
 
 def _walk_local(
     root: Path, follow_links: bool, skip: Collection[Path]
-) -> Iterator[tuple[str, int, int] | SkippedFile]:
+) -> Iterator[tuple[str, int, int] | SkippedFile | LeftOut]:
     inside = root.resolve()
     seen: set[tuple[int, int]] = set()
     # Links to folders come last, so that a file keeps the path without links, and a link to a
@@ -139,6 +170,9 @@ def _walk_local(
         seen.add((status.st_dev, status.st_ino))
         for entry in _entries(root / folder):
             path = f"{folder}/{entry.name}" if folder else entry.name
+            if (left_out := find_left_out(entry.name)) is not None:
+                yield replace(left_out, path=path)
+                continue
             if entry.is_symlink():
                 target = Path(os.path.realpath(entry.path))
                 if not follow_links and not target.is_relative_to(inside):
@@ -155,9 +189,7 @@ def _walk_local(
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """The entries of a folder, sorted, without hidden files; none if it is a shard directory."""
+    """The entries of a folder, sorted; none if it is a shard directory."""
     with os.scandir(folder) as scan:
         entries = sorted(scan, key=lambda entry: entry.name)
-    if any(entry.name == MANIFEST_NAME for entry in entries):
-        return []
-    return [entry for entry in entries if not _is_hidden(entry.name)]
+    return [] if any(entry.name == MANIFEST_NAME for entry in entries) else entries

@@ -1,41 +1,95 @@
-"""CSV tables, read as text, since type inference destroys "NA", "001" and "1e10"."""
+"""Tables of a download, read as text, since type inference destroys "NA", "001" and "1e10"."""
 
-import codecs
-import csv
-import io
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property
 from itertools import islice
-from typing import IO, TextIO
+from typing import IO
 
 from pipeline.errors import DataError, MisuseError
 from tools.config import ShardConfig
+from tools.download.json_tables import JSON_SUFFIXES, open_json
+from tools.download.name_index import suffix_of
+from tools.download.strangers import describe_stranger
+from tools.download.table_header import UNNAMED, IsHeader, find_header
+from tools.download.table_sample import Row
+from tools.download.table_scan import HEAD_ROWS, Source, TableScan
+from tools.download.table_text import Preamble, TextSource, find_preamble, split_lines
+from tools.download.table_text import find_delimiter as find_delimiter
+from tools.download.text_encoding import Open, TextEncoding
+from tools.download.workbooks import WORKBOOK_SUFFIXES, open_workbook
 from tools.text import join_names
 
-Open = Callable[[], IO[bytes]]
-# Rows that detection looks at.
-HEAD_ROWS = 1000
-# Part of the file that the delimiter is detected in.
-_SNIFFED_LINES, _SNIFFED_BYTES = 30, 2**20
-_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+# Part of the file that the encoding and the delimiter are found in.
+_SNIFFED_BYTES = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A CSV.
+    """A CSV, JSON or workbook, as rows of cells without blanks around them.
 
-    `name` is its path in the download and `open` gives its bytes as UTF-8. Without a header the
-    columns are called "1", "2", ... `head` are the first HEAD_ROWS data rows.
+    Without a header the columns are called "1", "2", ...; columns that the header leaves without
+    a name are called "Unnamed: 0" and so on, as pandas does. `head` are the first HEAD_ROWS data
+    rows. `header_lines` is the number of lines above the first data row in what `open` gives. The
+    numbers of the columns `plain` are read as they are written, see ``as_written``.
     """
 
-    name: str
-    open: Open
-    delimiter: str
+    scan: TableScan
     header: bool
     columns: tuple[str, ...]
-    head: tuple[tuple[str, ...], ...]
+    head: tuple[Row, ...]
+    header_lines: int
+    plain: frozenset[int] = frozenset()
+
+    @property
+    def name(self) -> str:
+        """Its path in the download."""
+        return self.scan.source.name
+
+    @property
+    def delimiter(self) -> str:
+        """What parts the cells of a line in what `open` gives; a blank stands for several."""
+        return self.scan.source.delimiter
+
+    def open(self) -> IO[bytes]:
+        """The bytes of the CSV as UTF-8; a JSON or workbook is made a CSV."""
+        return self.scan.source.open()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences about what was assumed to read the table; all that there are once the sample
+        or all rows were read."""
+        return tuple(self.scan.source.notes)
+
+    def notes_of(self, column: int) -> tuple[str, ...]:
+        """Sentences about what was assumed to read a column."""
+        note = "" if column in self.plain else self.scan.style_note(column)
+        return (f"{self.name}: column {self.columns[column]!r} {note}",) if note else ()
+
+    @cached_property
+    def sample(self) -> tuple[Row, ...]:
+        """Up to 20,000 data rows spread evenly over the table, the head of a wide table. Raises
+        ``DataError``."""
+        return self.scan.sample(self.plain) if self.scan.is_counted else self.head
+
+    def as_written(self, *columns: int) -> "Table":
+        """A copy that leaves the numbers of these columns as they are written: "1.0" stays "1.0",
+        as where another table of the download has 1.5 in this column."""
+        plain = self.plain | {*columns}
+        return replace(self, plain=plain, head=self.scan.head(plain)[: len(self.head)])
+
+    @property
+    def row_count(self) -> int | None:
+        """The number of data rows, None for a wide table; raises ``DataError``."""
+        return self.scan.row_count
+
+    @cached_property
+    def filled_columns(self) -> tuple[int, ...]:
+        """Indices of the columns that have a name or a cell that is not empty, in the sample."""
+        filled = {n for row in (*self.head, *self.sample) for n, cell in enumerate(row) if cell}
+        return tuple(
+            n for n, name in enumerate(self.columns) if n in filled or not name.startswith(UNNAMED)
+        )
 
     def column(self, name: str, *, option: str) -> int:
         """Index of the column with this name, or with this number from 1; raises ``MisuseError``
@@ -61,97 +115,64 @@ class Table:
         return next(iter(self.option_columns(config, field)), None)
 
     def cells(self, column: int) -> list[str]:
-        """The cells of a column in the head, stripped, without empty ones."""
-        cells = (row[column].strip() for row in self.head if len(row) > column)
-        return [cell for cell in cells if cell]
+        """The cells of a column in the head, without empty ones."""
+        return [row[column] for row in self.head if len(row) > column and row[column]]
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield (line of the file from 1, cells) of each data row that is not blank; raises
-        ``DataError``."""
-        # UTF-8 with or without a byte order mark.
-        with io.TextIOWrapper(self.open(), encoding="utf-8-sig", newline="") as file:
-            yield from islice(_numbered_rows(file, self), 1 if self.header else 0, None)
+        """Yield (line, cells) of each data row that is not blank; the line is that of the file from
+        1, the row of a sheet, or the number of an object of JSON. Raises ``DataError``."""
+        return self.scan.read_rows(self.plain)
 
 
-def open_table(
-    name: str, open: Open, *, is_header: Callable[[list[str], list[str]], bool]
-) -> Table | None:
-    """Read the head of a CSV; None if it has no rows.
+def open_table(name: str, open: Open, *, is_header: IsHeader) -> Table | None:
+    """Read the head of a table; None if it has no rows, or is a JSON of another shape.
 
-    ``is_header(first row, second row)`` decides whether the first row has the column names.
+    ``is_header(first row, second row)`` decides whether the first row has the column names. Raises
+    ``DataError`` for a file that is no table.
     """
-    with open() as raw:
-        start = raw.read(_SNIFFED_BYTES)
-    is_utf16 = start.startswith(_UTF16_MARKS)
-    lines = start.decode("utf-16" if is_utf16 else "utf-8-sig", "replace").splitlines()
-    delimiter = find_delimiter(lines[:_SNIFFED_LINES], spaces=name.lower().endswith(".txt"))
-    open_utf8 = partial(_recode, open, name) if is_utf16 else open
-    table = Table(name=name, open=open_utf8, delimiter=delimiter, header=False, columns=(), head=())
-    head = [cells for _, cells in islice(table.rows(), HEAD_ROWS + 1)]
-    if not head:
-        return None
-    header = is_header(head[0], head[1] if len(head) > 1 else [])
-    names = head[0] if header else [str(n + 1) for n in range(len(head[0]))]
-    return replace(
-        table,
-        header=header,
-        columns=tuple(column.strip() for column in names),
-        head=tuple(tuple(cells) for cells in head[1 if header else 0 :]),
-    )
-
-
-def find_delimiter(lines: list[str], *, spaces: bool = False) -> str:
-    """The delimiter that splits most lines into as many cells as the first line.
-
-    One of comma, tab, semicolon and bar, and with `spaces` also a space.
-    """
-    csv.field_size_limit(sys.maxsize)
-    best, most = ",", (0, 0)
-    for delimiter in ",\t;|" + (" " if spaces else ""):
-        rows = list(csv.reader(lines, delimiter=delimiter, skipinitialspace=True))
-        widths = [len(row) for row in rows if row]
-        if widths and widths[0] > 1:
-            score = (widths.count(widths[0]), widths[0])
-            if score > most:
-                best, most = delimiter, score
-    return best
-
-
-def _recode(open: Open, name: str) -> IO[bytes]:
-    """A UTF-16 table as UTF-8, in memory: such tables are small."""
-    with open() as file:
-        try:
-            return io.BytesIO(file.read().decode("utf-16").encode())
-        except UnicodeDecodeError as error:
-            raise DataError(f"{name} begins as UTF-16 and is not: save it as UTF-8.") from error
-
-
-def _first_non_utf8(open: Open) -> str:
-    """The line and the byte that are not UTF-8."""
-    with open() as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                line.decode("utf-8-sig")
-            except UnicodeDecodeError as error:
-                return f"line {number}, byte {error.object[error.start]:#x}"
-    return "a byte at its end"
-
-
-def _numbered_rows(file: TextIO, table: Table) -> Iterator[tuple[int, list[str]]]:
-    # The default limit of the csv module is 128 KiB a cell.
-    csv.field_size_limit(sys.maxsize)
-    reader = csv.reader(file, delimiter=table.delimiter, skipinitialspace=True)
-    line = 0
     try:
-        for cells in reader:
-            line = reader.line_num
-            if any(cell.strip() for cell in cells):
-                yield line, cells
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{table.name} is not UTF-8 ({_first_non_utf8(table.open)}): save it as UTF-8."
-        ) from error
-    except csv.Error as error:
-        raise DataError(f"{table.name} can't be read as CSV after line {line}: {error}.") from error
+        with open() as raw:
+            start = raw.read(_SNIFFED_BYTES)
     except OSError as error:
-        raise DataError(f"{table.name} can't be read: {error.strerror or error}.") from error
+        raise DataError(f"{name} can't be read: {error.strerror or error}.") from error
+    if start and (stranger := describe_stranger(name, start)) is not None:
+        raise DataError(f"{name} is {stranger}.")
+    if suffix_of(name) in WORKBOOK_SUFFIXES:
+        return _make_table(open_workbook(name, open), is_header, Preamble())
+    encoding = TextEncoding(name, start, whole=len(start) < _SNIFFED_BYTES)
+    text = encoding.decode_start(start)
+    if suffix_of(name) in JSON_SUFFIXES:
+        source = open_json(name, open, encoding, text)
+        if source is None:
+            return None
+        has_keys = source.keys is not None
+        return _make_table(source, lambda first, second: has_keys, Preamble())
+    lines = split_lines(text)
+    if len(start) == _SNIFFED_BYTES and len(lines) > 1:
+        # The last one is cut.
+        del lines[-1]
+    preamble = find_preamble(lines)
+    spaces = suffix_of(name) == ".txt"
+    delimiter = preamble.separator or find_delimiter(lines[preamble.lines :], spaces=spaces)
+    csv = TextSource(
+        name=name, file=open, encoding=encoding, delimiter=delimiter, skipped_lines=preamble.lines
+    )
+    return _make_table(csv, is_header, preamble)
+
+
+def _make_table(source: Source, is_header: IsHeader, preamble: Preamble) -> Table | None:
+    numbered = list(islice(source.rows(), HEAD_ROWS + 1))
+    rows = [tuple(cell.strip() for cell in cells) for _, cells in numbered]
+    if not rows:
+        return None
+    header = find_header(rows, is_header, preamble, source.delimiter)
+    scan = TableScan(
+        source, skipped_rows=header.rows, head=rows[header.rows :], width=len(header.columns)
+    )
+    return Table(
+        scan=scan,
+        header=header.stated,
+        columns=header.columns,
+        head=scan.head(),
+        header_lines=max(1, numbered[0][0]) if header.rows else preamble.lines,
+    )

@@ -64,7 +64,7 @@ def encode_file(
         raw = decode(data, header, stderr)
         if keeps:
             return keep_file(data, header, raw)
-        pixels = normalized(raw, header, encoding.alpha)
+        pixels = normalized(raw, header, encoding.alpha, encoding.pixel_range)
     except MemoryError as error:
         raise UnsoundImageError("decoding it takes more memory than its size needs") from error
     return encode_pixels(pixels, encoding, source_format=header.format)

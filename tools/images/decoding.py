@@ -16,6 +16,7 @@ from tools.images.formats import identify
 from tools.images.guards import StderrCapture, memory_bounded
 from tools.images.headers import JPEG_END, PNG_END, Header
 from tools.images.non_images import describe_non_image
+from tools.images.pixel_range import PixelRange
 
 Pixels = NDArray[np.uint8]
 
@@ -34,6 +35,7 @@ _TIFF_DAMAGE = re.compile(r"TIFF_Error|IO error")
 _ONE_SIZE = frozenset({"jpeg", "png", "gif", "bmp"})
 _ROOM_BYTES, _ROOM_BYTES_A_PIXEL = 2**28, 32
 _SPELLINGS = {"webp": "WebP", "sun raster": "Sun raster"}
+_MAX_UINT16 = 65535
 # Alpha is applied in stripes of this size, to bound the memory for 16-bit products.
 _STRIPE_PIXELS = 2**20
 
@@ -116,18 +118,28 @@ def _check_end(data: bytes, header: Header) -> None:
         raise UnsoundImageError(f"the {name} is cut off: its end marker is missing")
 
 
-def normalized(raw: NDArray[Any], header: Header, alpha: str) -> Pixels:
+def normalized(
+    raw: NDArray[Any], header: Header, alpha: str, pixel_range: PixelRange | None = None
+) -> Pixels:
     """Decoded pixels in the form that is stored: upright, uint8, (h, w) or BGR (h, w, 3). `alpha`
-    as in ``Encoding``."""
+    and `pixel_range` as in ``Encoding``."""
     clear = None if header.transparent is None else raw == header.transparent
-    pixels = eight_bit(raw)
+    pixels = eight_bit(raw, pixel_range)
     if clear is not None and pixels.ndim == 2 and alpha != "drop":
         pixels[clear] = _background(alpha)
     return upright(flatten(pixels, alpha, header.alpha), header.orientation)
 
 
-def eight_bit(raw: NDArray[Any]) -> Pixels:
-    """Scale 16 bits to 8, so 65535 becomes 255; raises ``UnsoundImageError`` for other types."""
+def eight_bit(raw: NDArray[Any], pixel_range: PixelRange | None = None) -> Pixels:
+    """Scale 16 bits to 8, so the end of the range, by default 65535, becomes 255; raises
+    ``UnsoundImageError`` for other types and for values beyond a range that was measured."""
+    if raw.dtype == np.uint16 and pixel_range is not None and pixel_range.high < _MAX_UINT16:
+        if pixel_range.outside(raw[None]).any():
+            raise UnsoundImageError(
+                f"its pixels have values up to {int(raw.max()):,}, beyond the range of "
+                f"{pixel_range.low:g} to {pixel_range.high:g}: pass --pixel-range LOW HIGH"
+            )
+        return pixel_range.to_uint8(raw)
     if raw.dtype == np.uint16:
         return np.asarray(cv2.convertScaleAbs(raw, alpha=1 / 257), np.uint8)
     if raw.dtype != np.uint8:

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from tools.images.headers import Header
+from tools.images.pixel_range import PixelRange
 
 # Below this shorter side, in pixels, `auto` stores PNG: a JPEG's 16 px chroma blocks would be a
 # quarter of the picture, and its tables (600 bytes) a large part of the file.
@@ -18,7 +19,7 @@ class Encoding:
     pixels. `alpha`: the background of transparent pixels, white or black, or drop for their own
     color. `max_pixels` of an image, `max_bytes` of a file. `verify`: by decode or header, for files
     stored as they are. `photographs`: the component that `auto` gives to large images other than
-    JPEG, "jpg" or "png".
+    JPEG, "jpg" or "png". `pixel_range` of images of 16 bits; None is 0 to 65535.
     """
 
     mode: str = "auto"
@@ -30,6 +31,7 @@ class Encoding:
     max_bytes: int = 2**28
     verify: str = "decode"
     photographs: str = "jpg"
+    pixel_range: PixelRange | None = None
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width within the limits, in the same proportion; never larger than before."""

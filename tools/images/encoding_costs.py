@@ -122,7 +122,7 @@ def _decode(image: bytes | Pixels, encoding: Encoding, stderr: StderrCapture) ->
         return _Picture(image)
     header = validate_header(image, encoding.max_pixels)
     raw = decode(image, header, stderr)
-    return _Picture(normalized(raw, header, encoding.alpha), image, header)
+    return _Picture(normalized(raw, header, encoding.alpha, encoding.pixel_range), image, header)
 
 
 def _is_large(pixels: Pixels, encoding: Encoding) -> bool:

@@ -1,6 +1,8 @@
 """Convert the pixels of mask files to class indices."""
 
+import io
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NoReturn
@@ -8,7 +10,9 @@ from typing import NoReturn
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
+from pipeline.storage.manifest import VOID
 from tools.images.codec import write_pixels
 from tools.images.decoding import (
     Pixels,
@@ -19,6 +23,7 @@ from tools.images.decoding import (
     validate_header,
 )
 from tools.images.guards import StderrCapture
+from tools.images.mask_files import decode_runs, is_run_lengths, unpack
 
 # Distances to all classes are computed for this many distinct colors at once, to bound the memory.
 _COLORS_AT_ONCE = 2**14
@@ -29,11 +34,14 @@ class MaskColors:
     """How the pixels of a mask file become class indices.
 
     `colors`: RGB of each class, at most 255 classes; a pixel gets the class of the nearest color,
-    the first of equally near ones. None: gray values from `threshold` on are class 1, others 0.
+    the first of equally near ones. `numbers`: gray values, or indices `from_palette`, below it are
+    classes, 255 is none. Without either, gray values from `threshold` on are class 1, others 0.
     """
 
     colors: tuple[tuple[int, int, int], ...] | None
     threshold: int = 128
+    numbers: int = 0
+    from_palette: bool = False
 
 
 # A gray mask without a pixel as bright as this looks black: its values are class numbers.
@@ -53,24 +61,68 @@ def encode_mask(
     The mask must have the `size` (h, w) of the upright image; it is shrunk to `stored_size`, that
     of the stored image, if given. Raises ``UnsoundImageError``.
     """
-    pixels = _read(data, size, stderr)
-    if colors.colors is None:
-        gray = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
-        brightest = int(np.max(np.asarray(gray)))
-        if 0 < brightest < min(_MIN_BRIGHTEST, colors.threshold):
-            raise UnsoundImageError(
-                f"its brightest pixel is {brightest}, below --mask-threshold {colors.threshold}: "
-                f"if its values are class numbers, list them in a CSV with columns name,r,g,b and "
-                f"give it to --mask-colors"
-            )
-        indices = (np.asarray(gray) >= colors.threshold).astype(np.uint8)
+    if is_run_lengths(data):
+        indices = decode_runs(data, size)
     else:
-        indices = nearest_classes(pixels, colors.colors)
+        indices = _union([_class_indices(file, colors, size, stderr) for file in unpack(data)])
     if stored_size is not None and stored_size != size:
         # Samples at pixel centers, as INTER_AREA does for images; INTER_NEAREST samples corners.
         shrunk = cv2.resize(indices, stored_size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
         indices = np.asarray(shrunk, np.uint8)
     return write_pixels(indices, "png", quality=0), indices
+
+
+def _class_indices(
+    data: bytes, colors: MaskColors, size: tuple[int, int], stderr: StderrCapture
+) -> Pixels:
+    """Class indices, uint8 (h, w), of one file."""
+    if colors.from_palette:
+        return _check_numbers(_palette_indices(data, size), colors.numbers)
+    pixels = _read(data, size, stderr)
+    if colors.colors is not None:
+        return nearest_classes(pixels, colors.colors)
+    gray = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
+    if colors.numbers:
+        return _check_numbers(np.asarray(gray, np.uint8), colors.numbers)
+    brightest = int(np.max(np.asarray(gray)))
+    if 0 < brightest < min(_MIN_BRIGHTEST, colors.threshold):
+        raise UnsoundImageError(
+            f"its brightest pixel is {brightest}, below --mask-threshold {colors.threshold}: "
+            f"if its values are class numbers, list them in a CSV with columns name,r,g,b and "
+            f"give it to --mask-colors"
+        )
+    return (np.asarray(gray) >= colors.threshold).astype(np.uint8)
+
+
+def _check_numbers(indices: Pixels, numbers: int) -> Pixels:
+    wrong = indices[(indices >= numbers) & (indices != VOID)]
+    if len(wrong):
+        raise UnsoundImageError(
+            f"a pixel has the value {int(wrong[0])}, and the classes are 0 to {numbers - 1}"
+        )
+    return indices
+
+
+def _palette_indices(data: bytes, size: tuple[int, int]) -> Pixels:
+    """The places in the palette, which OpenCV replaces by colors."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            if image.mode not in ("P", "L"):
+                raise UnsoundImageError(f"the mask has no palette: its mode is {image.mode}")
+            indices = np.array(image, np.uint8)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise UnsoundImageError(f"the mask can't be decoded: {error}") from error
+    if indices.shape != size:
+        _reject_size((indices.shape[0], indices.shape[1]), size)
+    return indices
+
+
+def _union(masks: Sequence[Pixels]) -> Pixels:
+    """One mask of several, each with an object: the later ones lie above the former."""
+    union = masks[0]
+    for mask in masks[1:]:
+        union = np.where(mask > 0, mask, union)
+    return union
 
 
 def _read(data: bytes, size: tuple[int, int], stderr: StderrCapture) -> Pixels:

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.download.name_patterns import split_of_cell
-from tools.download.pixel_rows import RowFormat
 from tools.download.sources import SPLITS, LabelCodes
 from tools.download.tables import Table
 from tools.pixel_tables.parsing import parse_lines
+from tools.pixel_tables.pixel_rows import RowFormat
 
 # Large enough that sending one costs little, small enough to hold several.
 CHUNK_BYTES = 2**21
@@ -69,7 +69,7 @@ def split_into_chunks(
                 name=table.name,
                 form=form,
                 data=data,
-                header_lines=int(table.header and offset == 0),
+                header_lines=table.header_lines if offset == 0 else 0,
                 spool=spool,
                 slot=slot + offset // (2 * form.values),
             )
@@ -80,7 +80,7 @@ def parse_chunk(chunk: Chunk) -> ParsedChunk:
     """Parse a chunk and write its pixels; called in a worker process."""
     data, form = chunk.data.removeprefix(_BOM), chunk.form
     line_count = chunk.header_lines
-    if line_count:
+    for _ in range(line_count):
         data = data.partition(b"\n")[2]
     lines, rejected, count = [], [], 0
     texts: list[list[str]] = [[] for _ in form.texts]

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
-from tools.download.pixel_table import PixelTable
 from tools.download.sources import SPLITS, LabelCodes, RowNames, Sources
 from tools.pixel_tables.chunks import Chunk, ParsedChunk, parse_chunk, split_into_chunks
+from tools.pixel_tables.pixel_table import PixelTable
 from tools.pixel_tables.spool import SpooledPixels
 from tools.workers import Workers
 
@@ -64,6 +64,10 @@ class _CollectedRows:
         self._rejected += [
             (f"{name} row {line + first_line}", reason) for line, reason in parsed.rejected
         ]
+        if not parsed.columns:
+            for arrays, kind in zip(self._columns, self._kinds, strict=True):
+                arrays.append(_missing(kind, len(parsed.lines)))
+            return
         for arrays, codes, column in zip(self._columns, self._codes, parsed.columns, strict=True):
             values = column.values
             if column.texts is not None:
@@ -81,15 +85,22 @@ class _CollectedRows:
         if not splits and len(parts) > 1:
             split_of_table = [SPLITS.index(part.split or SPLITS[0]) for part in parts]
             splits = [np.array(split_of_table, np.int8)[tables]]
+        names = RowNames([part.table.name for part in parts], tables, np.concatenate(self._lines))
+        group_codes = [
+            codes for kind, codes in zip(self._kinds, self._codes, strict=True) if kind == "group"
+        ]
         sources = Sources(
-            images=SpooledPixels(spool, np.concatenate(self._slots), first.shape, first.planar),
-            names=RowNames(
-                [part.table.name for part in parts], tables, np.concatenate(self._lines)
+            images=SpooledPixels(
+                spool, np.concatenate(self._slots), first.shape, first.planar, first.by_column
             ),
+            names=names,
+            ids=names,
             task=first.task,
+            labeled=_labeled(parts, tables),
             labels=np.full(len(tables), -1, np.int32),
             splits=next(iter(splits), None),
             groups=next(iter(self._columns_of("group")), None),
+            group_names=group_codes[0].texts if group_codes else (),
             rejected=tuple(self._rejected),
         )
         return self._with_targets(sources, first)
@@ -113,16 +124,31 @@ class _CollectedRows:
         return replace(sources, targets=targets, classes=names, ordered=True)
 
 
+def _missing(kind: str, count: int) -> NDArray[Any]:
+    """The column of a table without labels."""
+    if kind == "split":
+        return np.full(count, SPLITS.index("test"), np.int8)
+    if kind in ("label", "group"):
+        return np.full(count, -1, np.int32)
+    return np.full(count, np.nan, np.float32)
+
+
+def _labeled(parts: Sequence[PixelTable], tables: NDArray[np.int8]) -> NDArray[np.bool_] | None:
+    """Whether each row is of a table that has labels; None if all are."""
+    labeled = np.array([bool(part.labels) for part in parts])
+    return None if labeled.all() else labeled[tables]
+
+
 def _with_classes(
     sources: Sources, one_hot: NDArray[np.float32], classes: tuple[str, ...]
 ) -> Sources:
     """With the class of each row; rejects rows with no class or several."""
-    counts = one_hot.sum(axis=1)
+    counts = np.where(sources.has_label, one_hot.sum(axis=1), 1)
     rejected = [
         (sources.names[n], f"{int(counts[n])} of the one-hot columns are 1, not exactly one")
         for n in np.flatnonzero(counts != 1).tolist()
     ]
-    labels = one_hot.argmax(axis=1).astype(np.int32)
+    labels = np.where(sources.has_label, one_hot.argmax(axis=1), -1).astype(np.int32)
     kept = replace(sources, labels=labels).take(np.flatnonzero(counts == 1))
     return replace(kept, classes=classes, ordered=True, rejected=(*sources.rejected, *rejected))
 
@@ -132,7 +158,7 @@ def _require_same_form(parts: Sequence[PixelTable]) -> None:
     if len({part.shape for part in parts}) > 1:
         shapes = ", ".join(f"{part.table.name} {part.shape}" for part in parts)
         raise DataError(f"The pixel tables have images of different sizes: {shapes}.")
-    kinds = {tuple(kind for _, kind in part.row_format().texts) for part in parts}
+    kinds = {tuple(kind for _, kind in part.row_format().texts) for part in parts if part.labels}
     if len(kinds) > 1:
         lines = "".join(f"\n  {part.describe()}" for part in parts)
         raise DataError(

@@ -11,7 +11,14 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.download.pixel_rows import NEWLINE, SPACE, RowFormat, Rows, is_valid_text, parse_cells
+from tools.pixel_tables.pixel_rows import (
+    NEWLINE,
+    SPACE,
+    RowFormat,
+    Rows,
+    is_valid_text,
+    parse_cells,
+)
 
 # The arrays of such a block fit in a core's cache of 1 MiB; four times the size has a third of the
 # speed.

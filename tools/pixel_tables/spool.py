@@ -14,12 +14,13 @@ from tools.images.codec import Pixels
 @dataclass(frozen=True)
 class SpooledPixels:
     """Images at `rows` of the file `spool`; `shape` is (h, w), or (h, w, 3) for RGB, which the file
-    stores as (3, h, w) if `planar`."""
+    stores as (3, h, w) if `planar`. `by_column`: the pixels stand column by column."""
 
     spool: Path
     rows: NDArray[np.int64]
     shape: tuple[int, ...]
     planar: bool
+    by_column: bool = False
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -40,10 +41,7 @@ class SpooledPixels:
             raw = b"".join(
                 os.pread(file.fileno(), size_bytes, row * size_bytes) for row in self.rows.tolist()
             )
-        out = np.frombuffer(raw, np.uint8)
-        if self.planar:
-            return out.reshape(-1, 3, *self.shape[:2]).transpose(0, 2, 3, 1)
-        return out.reshape(-1, *self.shape)
+        return self._arrange(np.frombuffer(raw, np.uint8))
 
     def load(self, max_bytes: int) -> Iterator[tuple[int, Pixels]]:
         """Yield the size in bytes and the pixels, (h, w) or (h, w, 3) BGR, of each image."""
@@ -58,8 +56,15 @@ class SpooledPixels:
             os.close(file)
 
     def _to_image(self, raw: Pixels) -> Pixels:
-        if len(self.shape) == 2:
-            return raw.reshape(self.shape)
+        image = self._arrange(raw)[0]
+        return np.ascontiguousarray(image if image.ndim == 2 else image[:, :, ::-1])
+
+    def _arrange(self, raw: Pixels) -> Pixels:
+        """(n, h, w) or (n, h, w, 3) of the values of n images."""
+        height, width = self.shape[:2]
+        stored = (width, height) if self.by_column else (height, width)
+        planes = (3, *stored) if self.planar else (*stored, *self.shape[2:])
+        images = raw.reshape(-1, *planes)
         if self.planar:
-            raw = raw.reshape(3, *self.shape[:2]).transpose(1, 2, 0)
-        return np.ascontiguousarray(raw.reshape(self.shape)[:, :, ::-1])
+            images = images.transpose(0, 2, 3, 1)
+        return images.swapaxes(1, 2) if self.by_column else images

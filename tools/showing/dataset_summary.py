@@ -68,6 +68,11 @@ class DatasetSummary:
         suffix = f" of {plural(len(classes), 'class')}" if classes else ""
         return plural(self.samples, "sample") + suffix
 
+    @property
+    def labeled(self) -> int:
+        """Samples that have a label."""
+        return sum(split.labeled for split in self.manifest.splits.values())
+
     def column(self, name: str) -> NDArray[Any]:
         """A field of SAMPLE_DTYPE, of all splits."""
         return np.concatenate([tables.samples[name] for tables in self.splits.values()])
@@ -79,9 +84,9 @@ class DatasetSummary:
 
     @cached_property
     def targets(self) -> NDArray[np.float32]:
-        """float32 (samples, targets), of all splits; multi-label and regression only."""
-        targets = (tables.targets for tables in self.splits.values())
-        return np.concatenate([table for table in targets if table is not None])
+        """float32 (labeled samples, targets), of all splits; multi-label and regression only."""
+        labeled = [split.take(np.flatnonzero(split.labeled)) for split in self.splits.values()]
+        return np.concatenate([split.targets for split in labeled if split.targets is not None])
 
 
 def _damaged(dataset: Dataset, error: str) -> DataError:

@@ -35,14 +35,18 @@ class Sheet:
 
 
 def choose_samples(summary: DatasetSummary, split: str, *, seed: int) -> Sheet:
-    """Samples of `split`, equally many of each class as far as there are enough."""
+    """Samples of `split`, equally many of each class as far as there are enough. Samples without a
+    label are chosen only if none has one."""
     tables, manifest = summary.splits[split], summary.manifest
     names = class_labels(manifest.classes)
     order = np.argsort(random_words(seed, np.arange(len(tables))), kind="stable")
+    if not tables.labeled.any():
+        return Sheet(split=split, rows=order[:_TILES])
+    order = order[tables.labeled[order]]
     if manifest.task == "classification":
         labels = tables.samples["label"]
         rows = _take_equally_many(labels, order, seed)
-        if len(np.unique(labels)) <= _FEW_CLASSES:
+        if len(np.unique(labels[order])) <= _FEW_CLASSES:
             return Sheet(split=split, rows=rows, line_classes=labels[rows[::COLUMNS]].tolist())
         return Sheet(split=split, rows=rows, captions=[names[n] for n in labels[rows].tolist()])
     if tables.targets is None:
@@ -60,7 +64,7 @@ def choose_samples(summary: DatasetSummary, split: str, *, seed: int) -> Sheet:
 def _take_equally_many(labels: NDArray[np.int32], order: Integers, seed: int) -> Integers:
     """Whole lines of each class if there are few, else one or more tiles of as many classes as have
     room."""
-    present = np.unique(labels)
+    present = np.unique(labels[order])
     drawn = np.argsort(random_words(seed, np.arange(len(present))), kind="stable")[:_TILES]
     few = len(present) <= _FEW_CLASSES
     limit = COLUMNS * max(1, _FEW_LINES // len(drawn)) if few else _TILES // len(drawn)

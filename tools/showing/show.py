@@ -59,6 +59,7 @@ def describe(summary: DatasetSummary, *, all_classes: bool) -> Iterator[str | Ta
     images = " and ".join(manifest.image_components)
     yield f"{summary.dataset.directory}: {manifest.task}, {summary.contents}; images are {images}."
     yield _split_table(summary)
+    yield from _unlabeled(summary)
     unit, scale = byte_unit(sizes)
     columns = {f"{name}, px": summary.column(name) for name in ("height", "width")}
     yield _spread_table("images", columns | {f"size, {unit}": sizes / scale})
@@ -82,6 +83,13 @@ def _split_table(summary: DatasetSummary) -> Table:
     return table
 
 
+def _unlabeled(summary: DatasetSummary) -> Iterator[str]:
+    for name, split in summary.manifest.splits.items():
+        if split.unlabeled:
+            have = "has" if split.unlabeled == 1 else "have"
+            yield f"{split.unlabeled:,} of {split.samples:,} samples of {name} {have} no label."
+
+
 def _spread_table(title: str, columns: dict[str, NDArray[Any]]) -> Table:
     """A row for each of `columns`."""
     table = _table(title, "min", "median", "max")
@@ -98,7 +106,7 @@ def _class_table(summary: DatasetSummary, *, all_classes: bool) -> Table:
             table.add_row(f"... {len(totals) - SHOWN_CLASSES:,} more: --all-classes")
             continue
         cells = (f"{count:,}" for count in summary.class_counts[:, label].tolist())
-        share = totals[label] / summary.samples
+        share = totals[label] / max(1, summary.labeled)
         table.add_row(summary.manifest.classes[label], *cells, f"{share:.2%}")
     return table
 

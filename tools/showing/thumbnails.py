@@ -37,8 +37,14 @@ def draw_thumbnails(summary: DatasetSummary, split: str, rows: Sequence[int]) ->
     """Small pictures of `rows` of the split's index."""
     tables, shards = summary.splits[split], summary.manifest.splits[split].shards
     tars = [summary.dataset.directory / shards[n].name for n in tables.samples["shard"][rows]]
-    parts = [table[rows] for table in (tables.samples, tables.masks) if table is not None]
-    tasks = list(zip(tars, zip(*parts, strict=True), strict=True))
+    masks = tables.masks
+    parts = [
+        [tables.samples[row]]
+        if masks is None or not masks["size"][row]
+        else [tables.samples[row], masks[row]]
+        for row in rows
+    ]
+    tasks = list(zip(tars, parts, strict=True))
     with Workers(min(available_cores(), len(tasks)), prepare=prepare_worker) as pool:
         made = pool.ordered(make_thumbnail, tasks, rescue=partial(_make_alone, pool))
         return dict(zip(rows, made, strict=True))

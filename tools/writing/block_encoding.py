@@ -2,7 +2,6 @@
 
 import zlib
 from collections.abc import Iterator, Sequence
-from itertools import repeat
 
 import cv2
 import numpy as np
@@ -74,13 +73,20 @@ def _encode_small(block: Block) -> BlockResult:
     keys = block.first + np.arange(len(pixels))
     contents, pngs = payloads(block, keys), stored_pngs(pixels)
     targets = equal_members(keys, block.settings.target, contents)
-    segment = np.concatenate([targets, equal_members(keys, "png", pngs)], axis=1)
+    images = equal_members(keys, "png", pngs)
+    segment, labeled = np.concatenate([targets, images], axis=1), block.labeled
+    if not labeled.all():
+        stored = np.ones(segment.shape, np.bool_)
+        stored[~labeled, : targets.shape[1]] = False
+        segment = segment[stored]
+    target_bytes = labeled * targets.shape[1]
+    starts = np.cumsum(target_bytes + images.shape[1]) - target_bytes - images.shape[1]
     rows = np.zeros(len(keys), RESULT_DTYPE)
     rows["key"], rows["label"] = keys, block.labels
     rows["component"] = IMAGE_COMPONENTS.index("png")
-    rows["target_offset"] = np.arange(len(keys)) * segment.shape[1] + BLOCK_BYTES
-    rows["offset"] = rows["target_offset"] + targets.shape[1]
-    rows["target_size"], rows["size"] = contents.shape[1], pngs.shape[1]
+    rows["target_offset"] = labeled * (starts + BLOCK_BYTES)
+    rows["offset"] = starts + target_bytes + BLOCK_BYTES
+    rows["target_size"], rows["size"] = labeled * contents.shape[1], pngs.shape[1]
     rows["crc32"] = [zlib.crc32(png.data) for png in pngs]
     rows["source_bytes"], rows["psnr"] = pixels[0].nbytes, np.nan
     rows["height"], rows["width"] = pixels.shape[1:3]
@@ -117,11 +123,14 @@ def prepare_worker() -> None:
 
 
 def _load(block: Block) -> Iterator[tuple[int, int, bytes | Pixels | str, bytes | str | None]]:
-    """Key, size in bytes, image and mask of each source."""
+    """Key, size in bytes, image and mask of each source; None for one without a mask."""
     max_bytes = block.settings.encoding.max_bytes
-    masks = repeat((0, None)) if block.masks is None else block.masks.load(max_bytes)
-    pairs = zip(block.images.load(max_bytes), masks, strict=False)
-    for key, ((size_bytes, image), (_, mask)) in enumerate(pairs, start=block.first):
+    masks = iter(()) if block.masks is None else block.masks.load(max_bytes)
+    pairs = zip(block.images.load(max_bytes), block.labeled.tolist(), strict=True)
+    for key, ((size_bytes, image), labeled) in enumerate(pairs, start=block.first):
+        mask = None
+        if block.masks is not None and labeled:
+            _, mask = next(masks)
         assert not isinstance(mask, np.ndarray)
         yield key, size_bytes, image, mask
 
@@ -143,7 +152,7 @@ def _encode(
     else:
         encoded = encode_pixels(image, settings.encoding)
     facts = _facts(key, source_bytes, encoded, settings)
-    if settings.mask_colors is None:
+    if settings.mask_colors is None or mask is None:
         return Sample(key, encoded.component, encoded.data, facts)
     assert isinstance(image, bytes)
     size = upright_size(validate_header(image, settings.encoding.max_pixels))

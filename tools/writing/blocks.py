@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.storage.manifest import TARGET_COMPONENTS
+from pipeline.storage.manifest import TARGET_COMPONENTS, label_digits
 from tools.images.encoding import Encoding
 from tools.images.image_source import Images
 from tools.images.masks import MaskColors
 
-# One row per sample. Offsets are in bytes of the segment; `source_bytes` is the size of the source;
+# One row per sample. Offsets are in bytes of the segment; those of the target are 0 for a sample
+# without one, as its size and crc32; `source_bytes` is the size of the source;
 # `sums` and `squares` are exact sums over `counted` of the image's pixels for R, G, B (0 if not
 # measured); `psnr` is in decibel, NaN if not measured.
 RESULT_DTYPE = np.dtype(
@@ -52,7 +53,7 @@ class BlockSettings:
     @property
     def digits(self) -> int:
         """Width of a label in ASCII."""
-        return len(str(max(self.classes - 1, 0)))
+        return label_digits(self.classes)
 
     @property
     def target(self) -> str:
@@ -62,11 +63,18 @@ class BlockSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """Sources with the keys `first`, `first` + 1, ...: their images and, by task, `labels` int32
-    (n,), `targets` float32 (n, k) or `masks`. The segment is written into `folder`."""
+    """Sources with the keys `first`, `first` + 1, ..., whose segment is written into `folder`.
+
+    Args:
+        labeled: bool (n,), whether a source has a label.
+        labels: int32 (n,).
+        targets: float32 (n, k), by task.
+        masks: those of the labeled sources, by task.
+    """
 
     first: int
     images: Images
+    labeled: NDArray[np.bool_]
     labels: NDArray[np.int32]
     settings: BlockSettings
     folder: Path
@@ -82,10 +90,16 @@ class Block:
             self,
             first=self.first + int(numbers[0]),
             images=self.images.take(numbers),
+            labeled=self.labeled[numbers],
             labels=self.labels[numbers],
             targets=None if self.targets is None else self.targets[numbers],
-            masks=None if self.masks is None else self.masks.take(numbers),
+            masks=None if self.masks is None else self.masks.take(self._mask_numbers(numbers)),
         )
+
+    def _mask_numbers(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The indices in `masks` of those of the sources `numbers` that are labeled."""
+        places = np.cumsum(self.labeled) - 1
+        return places[numbers[self.labeled[numbers]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +121,7 @@ def merge_results(results: Sequence[BlockResult]) -> BlockResult:
     tables = [result.rows.copy() for result in results]
     for table, start in zip(tables, starts[:-1], strict=True):
         table["offset"] += start
-        table["target_offset"] += start
+        table["target_offset"][table["target_size"] > 0] += start
     return BlockResult(
         rows=np.concatenate(tables),
         parts=tuple(part for result in results for part in result.parts),

@@ -20,6 +20,7 @@ from pipeline.storage.manifest import (
     MASK_DTYPE,
     REJECTED_NAME,
     SAMPLE_DTYPE,
+    SOURCES_COLUMNS,
     Manifest,
     Split,
     index_name,
@@ -37,7 +38,7 @@ from tools.writing.shard_file import ShardRecord, read_rows
 from tools.writing.shard_plan import ShardPlan
 from tools.writing.tar import npy_header
 
-_SOURCES_SCHEMA = pa.schema([("key", pa.string()), ("source", pa.string())])
+_SOURCES_SCHEMA = pa.schema([(name, pa.string()) for name in SOURCES_COLUMNS])
 
 
 def publish(
@@ -61,8 +62,11 @@ def publish(
                 for path in _write_tables(shard_plan, name, kept, folder, store, stats):
                     digests[path.name] = _put(path, store)
                 counts = np.sum([record.class_counts for record in kept], axis=0).tolist()
-                shards = tuple(record.shard for record in kept)
-                splits[name] = Split(shards=shards, class_counts=tuple(counts))
+                splits[name] = Split(
+                    shards=tuple(record.shard for record in kept),
+                    labeled=sum(record.labeled for record in kept),
+                    class_counts=tuple(counts),
+                )
         if "train" not in splits:
             raise DataError(
                 f"{config.src}: no sample is left to train on; see the reasons in "
@@ -133,12 +137,17 @@ def _write_tables(
             elif sources.targets is not None:
                 numbers = shard_plan.numbers(split, rows["key"])
                 targets[0].write(sources.targets[numbers].tobytes())
-            keys = rows["key"].tolist()
-            names = [shard_plan.name(split, key) for key in keys]
-            table = pa.table([[sample_key(key) for key in keys], names], schema=_SOURCES_SCHEMA)
-            writer.write_table(table)
+            writer.write_table(_origins(shard_plan, split, rows["key"].tolist()))
             stats.add(rows, training=split == "train")
     return paths
+
+
+def _origins(shard_plan: ShardPlan, split: str, keys: Sequence[int]) -> pa.Table:
+    """Rows of ``sources.parquet``."""
+    names = [shard_plan.name(split, key) for key in keys]
+    origins = [shard_plan.origin(split, key) for key in keys]
+    columns = [[sample_key(key) for key in keys], names, *map(list, zip(*origins, strict=True))]
+    return pa.table(columns, schema=_SOURCES_SCHEMA)
 
 
 def _copy_fields(
@@ -164,6 +173,7 @@ def _manifest(
     return Manifest(
         task=shard_plan.sources.task,
         classes=tuple(map(printable, shard_plan.plan.classes)),
+        labels=tuple(map(printable, shard_plan.plan.class_labels)),
         targets=shard_plan.sources.target_names,
         splits=splits,
         files=dict(sorted(digests.items())),

@@ -7,14 +7,20 @@ from pathlib import Path
 import numpy as np
 
 from tools.images.codec import Pixels
+from tools.images.decoding import UnsoundImageError, decode, validate_header
 from tools.images.encoding import Encoding
 from tools.images.encoding_costs import Costs, measure_costs
+from tools.images.guards import StderrCapture
+from tools.images.headers import JPEG_START
 from tools.images.image_source import Images
+from tools.images.pixel_range import PixelRange, UnknownRangeError, measure_range
 from tools.workers import WorkerDiedError, Workers
 from tools.writing.engines import encode_blocks
 from tools.writing.shard_plan import ShardPlan
 
 SAMPLED_IMAGES = 24
+# Images whose range of values is measured.
+RANGE_IMAGES = 96
 
 _Task = tuple[Images, Encoding]
 
@@ -29,6 +35,42 @@ def sample_costs(images: Images, encoding: Encoding, workers: Workers) -> Costs:
 
     (costs,) = workers.ordered(_measure, [(images, encoding)], rescue=skip_killers)
     return costs
+
+
+def sample_range(images: Images, encoding: Encoding, workers: Workers) -> PixelRange | None:
+    """The range of the pixels of those of `images` that have 16 bits, None if there are none.
+    Raises ``UnknownRangeError`` if the values fit several ranges."""
+    if encoding.pixel_range is not None:
+        return encoding.pixel_range
+
+    def nothing(task: _Task) -> tuple[int, int] | None:
+        return None
+
+    (extremes,) = workers.ordered(_extremes, [(images, encoding)], rescue=nothing)
+    if extremes is None:
+        return None
+    try:
+        measured = measure_range(np.array(extremes, np.uint16))
+    except UnknownRangeError as error:
+        raise UnknownRangeError(f"Some images have 16-bit pixels: {error.message}") from error
+    return measured
+
+
+def _extremes(task: _Task) -> tuple[int, int] | None:
+    """The lowest and the highest pixel of 16 bits; None without any. Runs in a worker."""
+    images, encoding = task
+    found = []
+    with StderrCapture() as stderr:
+        for contents in _contents(images, encoding):
+            if isinstance(contents, bytes) and not contents.startswith(JPEG_START):
+                try:
+                    header = validate_header(contents, encoding.max_pixels)
+                    raw = decode(contents, header, stderr)
+                except UnsoundImageError:
+                    continue
+                if raw.dtype == np.uint16:
+                    found.append((int(raw.min()), int(raw.max())))
+    return (min(low for low, _ in found), max(high for _, high in found)) if found else None
 
 
 def sample_bytes(shard_plan: ShardPlan, workers: Workers, folder: Path) -> float:

@@ -19,12 +19,13 @@ from tools.writing.tar import END, index_text
 
 @dataclass(frozen=True, kw_only=True)
 class ShardRecord:
-    """Facts about a finished shard. `rejected`: keys and reasons; `class_counts`: samples that show
-    each class; `index_sha256`: of the .idx, in hex."""
+    """Facts about a finished shard. `labeled`: samples with a label; `rejected`: keys and reasons;
+    `class_counts`: samples that show each class; `index_sha256`: of the .idx, in hex."""
 
     split: str
     name: str
     samples: int
+    labeled: int
     bytes: int
     sha256: str
     index_sha256: str
@@ -59,6 +60,7 @@ def write_shard(
         split=shard.split,
         name=shard.name,
         samples=len(merged.rows),
+        labeled=int(np.count_nonzero(merged.rows["target_size"])),
         bytes=merged.size_bytes + len(END),
         sha256=digest.hexdigest(),
         index_sha256=hashlib.sha256(index).hexdigest(),

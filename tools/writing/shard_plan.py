@@ -53,8 +53,13 @@ class ShardPlan:
 
     def name(self, split: str, key: int) -> str:
         """The name of the source of a key, for people."""
-        number = int(self.plan.order[self.plan.bounds[split][0] + key])
-        return printable(self.sources.names[number])
+        return printable(self.sources.names[self._number(split, key)])
+
+    def origin(self, split: str, key: int) -> tuple[str, str | None]:
+        """The id of the source of a key, as the download writes it, and its group."""
+        number = self._number(split, key)
+        group = self.sources.group_name(number)
+        return printable(self.sources.id(number)), None if group is None else printable(group)
 
     def blocks(self, shard: PlannedShard, folder: Path) -> Iterator[Block]:
         """The blocks of a shard, whose segments are written into a subfolder of `folder`."""
@@ -78,21 +83,29 @@ class ShardPlan:
         """A hash of the download, the labels, the settings and the division into shards."""
         digest = hashlib.sha256(self.identity.encode())
         sources, plan, settings = self.sources, self.plan, asdict(self.settings)
-        for array in (plan.order, plan.labels, sources.targets, sources.groups):
+        arrays = (plan.order, plan.labels, sources.labeled, sources.targets, sources.groups)
+        for array in arrays:
             digest.update(b"" if array is None else np.ascontiguousarray(array).data)
-        digest.update(repr((plan.classes, plan.bounds, settings, self.shards)).encode())
+        digest.update(
+            repr((plan.classes, plan.class_labels, plan.bounds, settings, self.shards)).encode()
+        )
         return digest.hexdigest()
+
+    def _number(self, split: str, key: int) -> int:
+        return int(self.plan.order[self.plan.bounds[split][0] + key])
 
     def _block_of(self, numbers: NDArray[np.int64], first: int, folder: Path) -> Block:
         sources = self.sources
+        labeled = sources.has_label[numbers]
         return Block(
             first=first,
             images=sources.images.take(numbers),
+            labeled=labeled,
             labels=self.plan.labels[numbers],
             settings=self.settings,
             folder=folder,
             targets=None if sources.targets is None else sources.targets[numbers],
-            masks=None if sources.masks is None else sources.masks.take(numbers),
+            masks=None if sources.masks is None else sources.masks.take(numbers[labeled]),
         )
 
 

@@ -76,7 +76,7 @@ class ShardRun:
             self._limit_rejected()
 
     def _limit_rejected(self) -> None:
-        total = len(self._plan.sources) + len(self._plan.sources.rejected)
+        total = len(self._plan.plan.order) + len(self._plan.sources.rejected)
         if len(self._rejected) <= self._config.max_rejected * total:
             return
         with self._store.scratch() as folder:

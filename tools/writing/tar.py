@@ -2,8 +2,8 @@
 
 A sample is two members: its target, ``000000000.cls`` (the label, zero-padded ASCII of equal width
 in the whole dataset, as DALI requires), ``.target.npy`` or ``.mask.png``; then ``000000000.jpg`` or
-``.png``. Only key, target and image determine the bytes: mtime, uid and gid are 0, names empty, the
-mode is 0644.
+``.png``. A sample without a label has only the image. Only key, target and image determine the
+bytes: mtime, uid and gid are 0, names empty, the mode is 0644.
 """
 
 import io
@@ -83,7 +83,8 @@ def index_text(
     target: str, rows: NDArray[np.void] | dict[str, Integers], components: Sequence[str]
 ) -> str:
     """DALI's v1.2 index of a tar. `target`: the component of targets; `components`: of the images;
-    `rows`: with fields key, offset, size, target_offset and target_size, in bytes of the tar."""
+    `rows`: with fields key, offset, size, target_offset and target_size, in bytes of the tar; a
+    target_size of 0 stands for a sample without a target."""
     lines = [f"v1.2 {len(components)}\n"]
     fields = ("key", "target_offset", "target_size", "offset", "size")
     columns = (rows[name].tolist() for name in fields)
@@ -91,10 +92,8 @@ def index_text(
         *columns, components, strict=True
     ):
         key = sample_key(number)
-        lines.append(
-            f"{target} {target_offset} {target_size} {key}.{target} "
-            f"{image} {offset} {size} {key}.{image}\n"
-        )
+        before = f"{target} {target_offset} {target_size} {key}.{target} " if target_size else ""
+        lines.append(f"{before}{image} {offset} {size} {key}.{image}\n")
     return "".join(lines)
 
 

@@ -20,8 +20,9 @@ from tools.writing.tar import (
 
 
 class Sample(NamedTuple):
-    """The bytes of an image and its mask, the classes in the mask, and in `facts` the fields of
-    RESULT_DTYPE from source_bytes on. No pixels: those of a block would not fit the CPU's cache."""
+    """The bytes of an image and its mask (empty if it has none), the classes in the mask, and in
+    `facts` the fields of RESULT_DTYPE from source_bytes on. No pixels: those of a block would not
+    fit the CPU's cache."""
 
     key: int
     component: str
@@ -41,37 +42,40 @@ def build_segment(block: Block, samples: Sequence[Sample]) -> tuple[bytes, NDArr
     targets = _target_members(block, samples, keys)
     pieces: list[bytes | memoryview] = []
     rows, start = [], 0
+    labeled = block.labeled[keys - block.first]
     for sample, target, header in zip(samples, targets, headers, strict=True):
         members = (target, header.data, sample.data, padding(len(sample.data)))
         pieces += members
         offset = start + len(target) + BLOCK_BYTES
-        rows.append(_row(sample, start + BLOCK_BYTES, offset))
+        rows.append(_row(sample, start + BLOCK_BYTES if len(target) else 0, offset))
         start += sum(map(len, members))
     table = np.array(rows, RESULT_DTYPE)
     table["label"] = block.labels[keys - block.first]
     if block.masks is None:
-        table["target_size"] = payloads(block, keys).shape[1]
+        table["target_size"] = labeled * payloads(block, keys).shape[1]
     return b"".join(pieces), table
 
 
 def _target_members(
     block: Block, samples: Sequence[Sample], keys: NDArray[np.int64]
 ) -> Sequence[bytes | memoryview]:
-    """For each sample the whole member before its image."""
-    target = block.settings.target
+    """For each sample the whole member before its image, empty if it has no label."""
+    target, labeled = block.settings.target, block.labeled[keys - block.first].tolist()
     if block.masks is None:
-        return [row.data for row in equal_members(keys, target, payloads(block, keys))]
+        members = equal_members(keys, target, payloads(block, keys))
+        return [row.data if has else b"" for row, has in zip(members, labeled, strict=True)]
     masks = [sample.mask for sample in samples]
     sizes = np.array([len(mask) for mask in masks], np.int64)
     headers = member_headers(keys, sizes, [target] * len(masks))
     return [
-        header.tobytes() + mask + padding(len(mask))
+        header.tobytes() + mask + padding(len(mask)) if mask else b""
         for header, mask in zip(headers, masks, strict=True)
     ]
 
 
 def payloads(block: Block, keys: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """The contents of the targets of `keys`, except masks: uint8 (n, bytes)."""
+    """The contents of the targets of `keys`, except masks: uint8 (n, bytes); any bytes for a sample
+    without a label."""
     rows = keys - block.first
     if block.targets is not None:
         return npy_payloads(block.targets[rows])
@@ -88,7 +92,8 @@ def count_classes(
         indices = [index for some in mask_classes for index in some if index < classes]
         return np.bincount(np.array(indices, np.int64), minlength=classes)
     if block.targets is None:
-        return np.bincount(block.labels[rows], minlength=classes)
+        labels = block.labels[rows]
+        return np.bincount(labels[labels >= 0], minlength=classes)
     if classes:
         return np.asarray((block.targets[rows] > 0).sum(axis=0), np.int64)
     return np.zeros(0, np.int64)

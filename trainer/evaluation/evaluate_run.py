@@ -103,7 +103,7 @@ def evaluate_run(
 ) -> None:
     """Evaluate a checkpoint of the run, by default the newest; rank 0 prints the result.
 
-    Raises ``DataError`` and ``MisuseError``.
+    Samples without a label are left out. Raises ``DataError`` and ``MisuseError``.
     """
     with open_world(device) as world:
         with world.fail_together():
@@ -114,6 +114,7 @@ def evaluate_run(
             )
             dataset = open_dataset(pipeline)
             _require_same_labels(run, dataset)
+            _require_labels(dataset, split)
             model = run.load_model(path).to(world.device)
             precision = run.settings.machine.precision
             dtype = autocast_dtype(precision, world.device, model)
@@ -139,14 +140,27 @@ def evaluate_run(
             raise DataError(f"{dataset.location} has no sample in split {split!r}.")
         header = {"run": directory, "checkpoint": str(path), "shards": dataset.location}
         header |= {"split": split, "dtype": str(dtype or torch.float32).removeprefix("torch.")}
-        print_evaluation(evaluation, task, header=header, chart=run.directory / CONFUSION_NAME)
+        print_evaluation(
+            evaluation,
+            task,
+            header=header,
+            chart=run.directory / CONFUSION_NAME,
+            unlabeled=dataset.manifest.splits[split].unlabeled,
+        )
 
 
 def print_evaluation(
-    evaluation: Evaluation, task: Task, *, header: Mapping[str, str], chart: Path
+    evaluation: Evaluation,
+    task: Task,
+    *,
+    header: Mapping[str, str],
+    chart: Path,
+    unlabeled: int = 0,
 ) -> None:
-    """Print a table and a line of JSON, which begins with `header`; draw the confusion matrix."""
+    """Print a table and a line of JSON, which begins with `header`; draw the confusion matrix.
+    `unlabeled`: samples that were left out, because they have no label."""
     record: dict[str, Any] = {**header, **evaluation.as_record()}
+    record["unlabeled"] = unlabeled
     record["by_name"] = dict(evaluation.by_name)
     console = Console(soft_wrap=True, highlight=False)
     title = "{samples:,} samples of split {split}, in {dtype}".format(**record)
@@ -158,6 +172,9 @@ def print_evaluation(
     for name, value in worst_first[:LISTED_NAMES]:
         table.add_row(name, f"{value:.4f}")
     console.print(table, soft_wrap=False)
+    if unlabeled:
+        samples = "1 sample" if unlabeled == 1 else f"{unlabeled:,} samples"
+        console.print(f"Left out {samples} without a label.", markup=False)
     if len(worst_first) > LISTED_NAMES:
         console.print(
             f"The table lists the {LISTED_NAMES} lowest of {len(worst_first)} values; the JSON "
@@ -172,6 +189,17 @@ def print_evaluation(
         record["confusion"] = str(chart)
         console.print(f"Confusion matrix: {chart}", markup=False)
     print(json.dumps(record, ensure_ascii=False))
+
+
+def _require_labels(dataset: Dataset, split: str) -> None:
+    facts = dataset.manifest.splits.get(split)
+    if facts is not None and facts.samples and not facts.labeled:
+        labeled = [name for name, other in dataset.manifest.splits.items() if other.labeled]
+        raise MisuseError(
+            f"--split {split}: none of its {facts.samples:,} samples in {dataset.location} has a "
+            f"label, so there is nothing to compare predictions with. Evaluate "
+            f"{' or '.join(labeled)}."
+        )
 
 
 def _require_same_labels(run: TrainedRun, dataset: Dataset) -> None:

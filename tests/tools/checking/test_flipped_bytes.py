@@ -34,13 +34,27 @@ def test_every_flipped_byte_is_found_for_every_task(task: str, tmp_path: Path) -
     assert flips_found(shards, FLIPS // 4) > 10
 
 
-def flips_found(shards: Path, count: int) -> int:
-    """Flip bits of train's tars one at a time; returns how many were in images."""
+@pytest.mark.parametrize("task", TASKS)
+def test_every_flipped_byte_is_found_where_labels_are_missing(task: str, tmp_path: Path) -> None:
+    shards = write_shards(
+        tmp_path / "shards",
+        task,
+        **TASKS[task],  # type: ignore[arg-type]
+        samples=60,
+        shards=3,
+        split="test",
+        unlabeled=range(0, 60, 2),
+    )
+    assert flips_found(shards, FLIPS // 4, "test") > 10
+
+
+def flips_found(shards: Path, count: int, split: str = "train") -> int:
+    """Flip bits of the split's tars one at a time; returns how many were in images."""
     draw = np.random.default_rng(4)
-    index = Dataset(shards).split("train")
+    index = Dataset(shards).split(split)
     in_images = 0
     for number in draw.integers(0, len(index.split.shards), count).tolist():
-        task = tar_task(shards, number)
+        task = tar_task(shards, number, split)
         path = shards / task.shard.name
         whole = path.read_bytes()
         at = int(draw.integers(len(whole)))
@@ -59,27 +73,27 @@ def flips_found(shards: Path, count: int) -> int:
     return in_images
 
 
-def tar_task(shards: Path, number: int) -> TarTask:
-    """What the command hands to a worker: the shard `number` of train."""
+def tar_task(shards: Path, number: int, split: str) -> TarTask:
+    """What the command hands to a worker: the shard `number` of the split."""
     dataset = Dataset(shards)
-    manifest, index = dataset.manifest, dataset.split("train")
+    manifest, index = dataset.manifest, dataset.split(split)
     mine = index.samples["shard"] == number
     shard = index.split.shards[number]
     layout = TarLayout(
         rows=Tables(
             samples=index.samples[mine],
-            targets=index.targets[mine] if (shards / "train.targets.npy").exists() else None,
-            masks=index.masks[mine] if (shards / "train.masks.npy").exists() else None,
+            targets=index.targets[mine] if (shards / f"{split}.targets.npy").exists() else None,
+            masks=index.masks[mine] if (shards / f"{split}.masks.npy").exists() else None,
         ),
         target={"classification": "cls", "segmentation": "mask.png"}.get(
             manifest.task, "target.npy"
         ),
         image_components=manifest.image_components,
-        digits=1,
+        digits=manifest.label_digits,
     )
     return TarTask(
         directory=shards,
-        split="train",
+        split=split,
         shard=shard,
         first=int(np.argmax(mine)),
         layout=layout,
@@ -107,7 +121,7 @@ def test_the_sample_and_its_source_are_named(digits: Path) -> None:
 
 
 def source_of(shards: Path, row: int) -> str:
-    names = SourceNames(shards)
+    names = SourceNames(shards, version=3)
     names.open("train")
     source = names.find("train", row)
     assert source is not None and source.startswith("train/")

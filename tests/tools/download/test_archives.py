@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.errors import DataError
+from pipeline.errors import DataError, MisuseError
 from tests.helpers.downloads import packed
 from tools.download.file_index import FileIndex, index_files
 
@@ -117,5 +117,7 @@ def test_any_damage_gives_a_message(tmp_path: Path) -> None:
             for table in files.tables:
                 with files.open(table) as file:
                     file.read()
+        except MisuseError as error:
+            assert "--zip-encoding" in error.message
         except (DataError, OSError) as error:
             assert not isinstance(error, OSError) or "zip" in str(error.strerror), error

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import DataError, MisuseError
-from tests.helpers.downloads import packed
+from tests.helpers.downloads import collect, download, packed
 from tools.download.file_index import index_files
 from tools.download.name_index import NameIndex, PathTable
+from tools.download.unreadable_formats import UNREADABLE_FORMATS, describe_unreadable
 
 PATHS = [
     "data/test/1.png",
@@ -140,7 +141,7 @@ def test_a_download_that_does_not_exist(tmp_path: Path, name: str) -> None:
 def test_an_empty_folder(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="contains no images and no CSV"):
-        index_files(str(tmp_path))
+        collect(tmp_path)
 
 
 def test_urls() -> None:
@@ -168,3 +169,84 @@ def test_urls() -> None:
             list(index.take(np.array([1])).load(100))
     finally:
         filesystem.rm("/data", recursive=True)
+
+
+SYSTEM_FILES = (
+    *("@eaDir/1.png/SYNO.png", "a/Thumbs.db", "a/desktop.ini", "a/._1.png", "lost+found/2.png"),
+    *("$RECYCLE.BIN/3.png", ".Trash-1000/files/4.png", "a/thumbnails/1.png"),
+)
+
+
+def test_files_of_systems_are_left_out_and_counted(tmp_path: Path) -> None:
+    files = dict.fromkeys(["a/1.png", *SYSTEM_FILES, ".hidden/5.png", "__MACOSX/a/._1.png"], b"x")
+    download(tmp_path / "folder", files)
+    (tmp_path / "all.zip").write_bytes(packed(files))
+    filesystem = fsspec.filesystem("memory")
+    for path, data in files.items():
+        filesystem.pipe(f"/system/{path}", data)
+    try:
+        for src in (tmp_path / "folder", tmp_path / "all.zip", "memory://system"):
+            index = index_files(str(src))
+            assert [path.removeprefix("all.zip/") for path in index.images] == ["a/1.png"]
+            assert not index.skipped and not index.others
+            count, first = index.left_out
+            assert count == len(SYSTEM_FILES)
+            assert first.removeprefix("all.zip/") in {
+                prefix.rpartition("/")[0] or prefix for prefix in SYSTEM_FILES
+            } | set(SYSTEM_FILES) | {"@eaDir", ".Trash-1000"}
+    finally:
+        filesystem.rm("/system", recursive=True)
+
+
+def test_a_folder_that_can_not_be_read_and_does_not_matter(tmp_path: Path) -> None:
+    download(tmp_path, {"1.png": b"x", "lost+found/2.png": b"x"})
+    (tmp_path / "lost+found").chmod(0)
+    try:
+        assert index_files(str(tmp_path)).left_out == (1, "lost+found")
+    finally:
+        (tmp_path / "lost+found").chmod(0o700)
+
+
+def test_thumbnails_that_are_the_only_images_count(tmp_path: Path) -> None:
+    download(tmp_path, {"Thumbnails/cat/1.png": b"x", "videos.csv": b"id\n"})
+    index = index_files(str(tmp_path))
+    assert list(index.images) == ["Thumbnails/cat/1.png"] and index.left_out == (0, "")
+    download(tmp_path, {"2.png": b"x"})
+    assert index_files(str(tmp_path)).left_out == (1, "Thumbnails")
+    assert [*index_files(str(tmp_path), images="Thumbnails").numbers] == [1]
+    # More thumbnails than other images: those that have their names are copies in two sizes.
+    download(tmp_path, {"Thumbnails/64/2.png": b"x", "Thumbnails/32/2.png": b"x"})
+    assert list(index_files(str(tmp_path)).images) == ["2.png"]
+    (tmp_path / "2.png").rename(tmp_path / "cover.png")
+    assert len(index_files(str(tmp_path)).images) == 4
+
+
+def test_formats_that_are_not_read_are_counted_with_advice(tmp_path: Path) -> None:
+    names = [
+        "1.HEIC",
+        "2.heic",
+        "scan.dcm",
+        "v.nii.gz",
+        "a.tfrec",
+        "b.npy",
+        "c.npz",
+        "d.h5",
+        "e.mat",
+    ]
+    download(tmp_path, {**dict.fromkeys(names, b"x"), "f.parquet": b"x", "l.csv": b"a\n"})
+    index = index_files(str(tmp_path))
+    assert index.unreadable == {".heic": 2, ".dcm": 1, ".nii": 1, ".tfrec": 1, ".mat": 1}
+    assert sorted(index.others) == sorted([*names, "f.parquet"]) and not index.skipped
+    first, *others = describe_unreadable(index.unreadable)
+    assert first.startswith("Left out 2 .heic files") and "mogrify -format jpg *.heic" in first
+    assert any("1 .dcm file:" in sentence and "DICOM" in sentence for sentence in others)
+    for name in ("l.csv", "b.npy", "c.npz", "d.h5", "f.parquet"):
+        (tmp_path / name).unlink()
+    with pytest.raises(DataError, match=r"no images and no CSV(.|\n)*does not read HEIC"):
+        collect(tmp_path)
+
+
+def test_every_format_that_is_not_read_has_a_sentence() -> None:
+    counts = dict.fromkeys(UNREADABLE_FORMATS, 3)
+    for suffix, sentence in zip(counts, describe_unreadable(counts), strict=True):
+        assert f"3 {suffix} files" in sentence and "{" not in sentence

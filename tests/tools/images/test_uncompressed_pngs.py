@@ -27,6 +27,7 @@ def test_bytes_equal_those_of_opencv(shape: tuple[int, ...]) -> None:
         assert np.array_equal(cv2.imdecode(png, cv2.IMREAD_UNCHANGED), upside)
 
 
+@pytest.mark.parametrize("labeled_fraction", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("measured_every", [1, 3, 1000])
 @pytest.mark.parametrize(
     ("shape", "planar", "task"),
@@ -44,14 +45,17 @@ def test_a_small_block_equals_images_one_by_one(
     planar: bool,
     task: str,
     measured_every: int,
+    labeled_fraction: float,
 ) -> None:
     generator = np.random.default_rng(0)
+    labeled = generator.random(30) < labeled_fraction
     spool = tmp_path / "spool"
     spool.write_bytes(generator.integers(0, 256, (50, *shape), np.uint8).tobytes())
     block = Block(
         first=7,
         images=SpooledPixels(spool, generator.permutation(50)[:30], shape, planar),
-        labels=generator.integers(0, 12, 30).astype(np.int32),
+        labeled=labeled,
+        labels=np.where(labeled, generator.integers(0, 12, 30), -1).astype(np.int32),
         targets=generator.random((30, 4), np.float32) if task == "regression" else None,
         settings=BlockSettings(
             task=task,

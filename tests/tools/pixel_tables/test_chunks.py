@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.helpers.pixel_csvs import NAMED, find, write
-from tools.download.pixel_rows import RowFormat, parse_cells
 from tools.pixel_tables import parsing
 from tools.pixel_tables.chunks import parse_chunk, split_into_chunks
 from tools.pixel_tables.parsing import parse_block, parse_lines
+from tools.pixel_tables.pixel_rows import RowFormat, parse_cells
 
 
 def test_pieces_of_any_size_give_the_same_rows(

@@ -63,7 +63,7 @@ def test_images_that_are_not_square(tmp_path: Path, workers: Workers) -> None:
     rows = "\n".join(f"{n % 2},{','.join(['7'] * 18)}" for n in range(4))
     folder = write(tmp_path, f"{header}\n{rows}\n")
     with pytest.raises(MisuseError, match=r"18 values .* no square image.* --pixel-size"):
-        find(folder, labels="train.csv")
+        find(folder, labels=("train.csv",))
     assert images_of(collect(folder, workers, pixel_size=(3, 6))).shape == (4, 3, 6)
     assert images_of(collect(folder, workers, pixel_size=(2, 3))).shape == (4, 2, 3, 3)
 
@@ -118,17 +118,19 @@ def test_tables_of_different_forms_are_an_error(tmp_path: Path, workers: Workers
         collect(tmp_path, workers)
 
 
-def test_a_table_without_labels_is_ignored_or_an_error(tmp_path: Path) -> None:
+def test_a_table_without_labels_is_the_test_split_or_an_error(tmp_path: Path) -> None:
     write(tmp_path, FORMS["digit recognizer"])
     write(tmp_path, table(NAMED[1:], lambda n, v: v), "test.csv")
     write(tmp_path, table(["id", *NAMED[1:]], lambda n, v: [str(n), *v]), "test2.csv")
-    (part,) = find(tmp_path)
+    part, *tests = find(tmp_path)
     assert part.table.name == "train.csv" and part.describe() == (
         "train.csv: an image of 4 x 4 pixels (gray) in each row, labels in column 'label'"
     )
+    assert [test.table.name for test in tests] == ["test.csv", "test2.csv"]
+    assert all(test.describe().endswith("(gray) in each row, without labels") for test in tests)
     for name in ("test.csv", "test2.csv"):
         with pytest.raises(MisuseError, match=f"{name}: .* 4 x 4 pixels and no column of labels"):
-            find(tmp_path, labels=name)
+            find(tmp_path, labels=(name,))
 
 
 def test_several_columns_may_be_the_label(tmp_path: Path, workers: Workers) -> None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.storage.dataset import Dataset
 from tests.helpers.handmade import restated, write_shards
+from tests.helpers.partly_labeled import TESTS, write_partly_labeled
 from tools.showing import show as showing
 from tools.showing.cli import main
 from tools.showing.dataset_summary import DatasetSummary, command_line, group_reasons
@@ -133,6 +134,39 @@ def test_other_tasks(task: str, arguments: dict[str, tuple[str, ...]], tmp_path:
         assert ["beauty", "0", "1.929", "3.857"] in rows
     shown(shards, tmp_path / "b.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("task", "arguments"),
+    [("classification", {}), ("multi-label", {}), ("regression", REGRESSION), ("segmentation", {})],
+)
+def test_samples_without_labels_are_counted(
+    task: str, arguments: dict[str, tuple[str, ...]], tmp_path: Path
+) -> None:
+    shards = write_shards(
+        tmp_path / "shards",
+        task,
+        split="test",
+        unlabeled=range(6),
+        **arguments,  # type: ignore[arg-type]
+    )
+    output = shown(shards, tmp_path / "a.png")
+    assert "6 of 24 samples of test have no label." in output
+    assert "can't be shown" not in output and "nan" not in output
+    split = Dataset(shards).manifest.splits["test"]
+    for name, count in zip(("cat", "dog"), split.class_counts[:2], strict=False):
+        assert [name, str(count), f"{count / 18:.2%}"] in cells(output)
+    chosen = choose_samples(summarize(shards), "test", seed=1).rows
+    assert min(chosen[chosen >= 0]) >= 6
+
+
+@pytest.mark.parametrize("task", ["classification", "multi-label", "segmentation"])
+def test_a_split_without_labels_is_drawn(task: str, tmp_path: Path) -> None:
+    write_partly_labeled(tmp_path / "shards", task, unlabeled=TESTS)
+    output = shown(tmp_path / "shards", tmp_path / "a.png", "--split", "test")
+    assert f"{TESTS} of {TESTS} samples of test have no label." in output
+    assert len(choose_samples(summarize(tmp_path / "shards"), "test", seed=0).rows) == TESTS
+    assert "can't be shown" not in output
 
 
 def test_masks_are_drawn_over_images(tmp_path: Path, drawn: list[Figure]) -> None:

@@ -196,6 +196,7 @@ def test_halving_isolates_the_deadly_image(tmp_path: Path) -> None:
     block = Block(
         first=100,
         images=Squares(np.arange(9), frozenset({4})),
+        labeled=np.ones(9, np.bool_),
         labels=np.zeros(9, np.int32),
         settings=BlockSettings(task="classification", classes=1, encoding=Encoding()),
         folder=tmp_path,

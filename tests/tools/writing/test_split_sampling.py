@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tests.helpers.squares import Squares
 from tools.download.name_patterns import split_of_cell, split_word
-from tools.download.sources import SPLITS, Sources, sort_classes
+from tools.download.sources import Sources, sort_classes
 from tools.writing.plan import Plan, make_plan
 from tools.writing.split_sampling import strata_of, validation_quotas
 
@@ -81,17 +81,6 @@ def test_several_labels_are_spread_by_the_rarest() -> None:
     targets[::10, 2] = 1
     strata = strata_of(np.full(100, -1, np.int32), targets, "multi-label")
     assert len(set(strata[::10])) == 1 and strata[0] not in strata[1:10]
-
-
-def test_splits_of_the_download_are_used_unless_val_is_given() -> None:
-    labels = np.array([0, 1] * 10, np.int32)
-    plan = planned(labels, splits=np.array([0] * 14 + [2] * 6, np.int8))
-    assert plan.bounds == {"train": (0, 14), "val": (14, 20)}
-    assert sorted(plan.order[14:].tolist()) == list(range(14, 20))
-    two = np.array([0] * 14 + [2] * 6, np.int8)
-    assert planned(labels, splits=two, val=0.0).bounds == {"train": (0, 20)}
-    three = np.array([0] * 10 + [1] * 4 + [2] * 6, np.int8)
-    assert list(planned(labels, splits=three).bounds) == list(SPLITS)
 
 
 def test_regression_needs_no_classes() -> None:
