@@ -2,6 +2,7 @@
 
 import re
 from array import array
+from collections import Counter
 from collections.abc import Container, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -86,9 +87,11 @@ def find_class_folders(index: FileIndex, folder: str) -> list[ClassFolders]:
     """The folders under `folder` ("" is the root) that contain two or more class folders."""
     images: dict[str, array[int]] = {}
     classes: dict[str, set[str]] = {}
+    trains = _called_train(index)
     for number in index.sources():
         parent = class_folder(folder_of(index.images[number]))
-        if under(parent, folder) and parent != folder and is_class_folder(name_of(parent)):
+        may_be_class = is_class_folder(name_of(parent)) or parent in trains
+        if under(parent, folder) and parent != folder and may_be_class:
             above = folder_of(parent)
             images.setdefault(above, array("q")).append(number)
             classes.setdefault(above, set()).add(parent)
@@ -99,6 +102,19 @@ def find_class_folders(index: FileIndex, folder: str) -> list[ClassFolders]:
         for above, numbers in sorted(images.items())
         if len(classes[above]) > 1 and not _are_splits(classes[above])
     ]
+
+
+def _called_train(index: FileIndex) -> frozenset[str]:
+    """The folders that are called "train" and are a class nevertheless, a vehicle: the folders
+    beside them are classes, and have at least as many images together."""
+    counts = Counter(class_folder(folder_of(index.images[number])) for number in index.sources())
+    found = set()
+    for folder in (f for f in counts if name_of(f).casefold() == "train"):
+        beside = [f for f in counts if folder_of(f) == folder_of(folder) and f != folder]
+        are_classes = len(beside) > 1 and all(is_class_folder(name_of(f)) for f in beside)
+        if are_classes and counts[folder] <= sum(counts[f] for f in beside):
+            found.add(folder)
+    return frozenset(found)
 
 
 def _are_splits(folders: Set[str]) -> bool:

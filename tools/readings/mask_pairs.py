@@ -31,7 +31,9 @@ MASK_FIELDS = ("folder", "stem", "name", "suffix")
 _MIN_SHARE = 0.5
 _SEPARATORS = re.compile(r"[\s._-]+")
 # "mask" of "12_mask_1", "labelIds" of Cityscapes, "L" of CamVid.
-_MASK_WORD = re.compile(r"mask|label|seg|annotation|truth|(?:^|[\s._-])(?:gt|L)$", re.IGNORECASE)
+_MASK_WORD = re.compile(
+    r"mask|label|seg|annotation|truth|manual|(?:^|[\s._-])(?:gt|L)$", re.IGNORECASE
+)
 # Masks of instances, and masks to look at, beside those of classes.
 _SPECIAL = re.compile(
     r"object|instance|inst|panoptic|colou?r|overlay|preview|visual", re.IGNORECASE
