@@ -115,7 +115,7 @@ class ShardConfig(Options):
     )
     pixel_range: tuple[float, float] | None = setting(
         None,
-        "Values of black and of white in pixels that are not integers from 0 to 255.  "
+        "Values of black and of white in arrays, pixel CSVs and images of 16 bits.  "
         "[default: measured]",
         metavar="LOW HIGH",
     )

@@ -10,6 +10,7 @@ from tools.download.file_index import FileIndex
 from tools.download.image_files import ImageFiles
 from tools.download.sources import Sources
 from tools.download.unreadable_formats import describe_unreadable
+from tools.images.pixel_range import dark_text
 from tools.pixel_tables.pixel_table import PixelTable
 from tools.readings.detect import Detection
 from tools.readings.image_tables import MaskTable
@@ -58,6 +59,8 @@ def describe_parts(detection: Detection, index: FileIndex, config: ShardConfig) 
             f"Pixel values are read as {config.pixel_layout} ({order}); if colors look wrong, "
             f"pass --pixel-layout {other}."
         )
+    if tables and (text := _range_text(tables)):
+        sentences.append(text)
     used = {part.table.name if isinstance(part, PixelTable) else part.name for part in parts}
     used |= {
         index.table_named(path) or "" for path in (config.class_names, config.mask_colors) if path
@@ -77,6 +80,14 @@ def describe_parts(detection: Detection, index: FileIndex, config: ShardConfig) 
         files = plural(len(index.skipped), "file")
         sentences.append(f"Skipped {files} (first: {path}, {reason}).")
     return " ".join(sentences)
+
+
+def _range_text(tables: Sequence[PixelTable]) -> str:
+    """What becomes of the pixels of tables, "" if they stay and are not dark."""
+    if tables[0].pixel_range is not None:
+        return tables[0].pixel_range.text
+    brightest = max(table.brightest for table in tables)
+    return "" if brightest < 0 else dark_text(brightest)
 
 
 def describe_evidence(detection: Detection, config: ShardConfig) -> Iterator[str]:

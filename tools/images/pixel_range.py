@@ -97,7 +97,7 @@ def measure_range(values: NDArray[Any]) -> PixelRange:
     if kind == "f":
         return _float_range(low, high, values.dtype)
     if values.dtype == np.uint8:
-        return PixelRange(0, 255, _dark_text(high))
+        return PixelRange(0, 255, dark_text(high))
     return _integer_range(int(low), int(high), values.dtype)
 
 
@@ -161,7 +161,8 @@ def _up_to(high: int) -> int:
     return high if high & (high - 1) == 0 else 2 ** high.bit_length() - 1
 
 
-def _dark_text(high: float) -> str:
+def dark_text(high: float) -> str:
+    """A sentence if the largest value makes images of 8 bits nearly black, else ""."""
     if high >= _DARK:
         return ""
     return (

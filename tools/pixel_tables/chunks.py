@@ -87,7 +87,10 @@ def parse_chunk(chunk: Chunk) -> ParsedChunk:
     with chunk.spool.open("r+b") as file:
         file.seek(chunk.slot * form.values)
         for rows in parse_lines(data, form):
-            file.write(rows.pixels.data)
+            pixels = rows.pixels
+            if form.pixel_range is not None:
+                pixels = form.pixel_range.to_uint8(pixels)
+            file.write(pixels.data)
             lines.append(rows.lines + line_count)
             rejected += [(line + line_count, reason) for line, reason in rows.rejected]
             for cells, more in zip(texts, rows.texts, strict=True):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tools.download.label_parsing import parse_number
 from tools.download.name_patterns import split_of_cell
+from tools.images.pixel_range import PixelRange
 from tools.text import plural
 
 NEWLINE, SPACE = ord("\n"), ord(" ")
@@ -28,6 +29,7 @@ class RowFormat:
             with spaces between them.
         texts: (column, kind) of the other columns to read; the kind is "label", "group", "number",
             "one_hot" (0 or 1) or "split".
+        pixel_range: the values that become 0 to 255; None leaves them as they are.
     """
 
     delimiter: str
@@ -35,6 +37,7 @@ class RowFormat:
     pixels: tuple[int, ...]
     values: int
     texts: tuple[tuple[int, str], ...]
+    pixel_range: PixelRange | None = None
 
     @property
     def packed(self) -> bool:

@@ -10,6 +10,7 @@ from tools.config import ShardConfig
 from tools.download.label_parsing import parse_number
 from tools.download.name_patterns import split_word
 from tools.download.tables import Table
+from tools.images.pixel_range import PixelRange, given_range
 from tools.pixel_tables.pixel_columns import (
     MIN_VALUES,
     columns_by_position,
@@ -23,11 +24,13 @@ from tools.pixel_tables.pixel_columns import (
     split_columns,
     task_of,
 )
-from tools.pixel_tables.pixel_rows import RowFormat
+from tools.pixel_tables.pixel_rows import RowFormat, pixel_value
 from tools.text import join_names, option_lines, plural
 
 # Rows of the head that are kept, since all may take 50 MB.
 _KEPT_ROWS = 5
+# Rows whose brightest pixel is measured.
+_MEASURED_ROWS = 50
 # Task -> kind of the label columns, see RowFormat.
 _LABEL_KINDS = {"classification": "label", "regression": "number", "multi-label": "one_hot"}
 
@@ -44,6 +47,8 @@ class PixelTable:
         by_column: whether the pixels stand column by column.
         split: the split of the whole table.
         split_column, group_column: columns with the split and the group of each row.
+        pixel_range: the values that become 0 to 255; None leaves them as they are.
+        brightest: the largest value in the first rows, -1 without any.
         problem: the error if the table can't be used, raised only if it is the one to use.
     """
 
@@ -57,6 +62,8 @@ class PixelTable:
     split: str | None = None
     split_column: int | None = None
     group_column: int | None = None
+    pixel_range: PixelRange | None = None
+    brightest: int = -1
     problem: DataError | MisuseError | None = None
 
     @property
@@ -79,6 +86,7 @@ class PixelTable:
             pixels=self.pixels,
             values=prod(self.shape),
             texts=tuple(self._texts()),
+            pixel_range=self.pixel_range,
         )
 
     def _texts(self) -> Iterator[tuple[int, str]]:
@@ -152,8 +160,15 @@ def detect_pixel_table(table: Table, config: ShardConfig) -> PixelTable | None:
         split=split_word(table.name),
         split_column=roles.split,
         group_column=roles.group,
+        pixel_range=None if config.pixel_range is None else given_range(*config.pixel_range),
+        brightest=_brightest(table, roles.pixels),
         problem=_problem(table, roles, task, fraction) if has_labels else None,
     )
+
+
+def _brightest(table: Table, columns: Sequence[int]) -> int:
+    cells = (row[n] for row in table.head[:_MEASURED_ROWS] for n in columns if len(row) > n)
+    return max((pixel_value(value) for cell in cells for value in cell.split()), default=-1)
 
 
 def _problem(

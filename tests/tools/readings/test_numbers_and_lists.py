@@ -1,6 +1,7 @@
 """Numbered folders, a class called train, lists of parts, labels at the end of pixel rows, cells
 with several labels, and tables beside masks."""
 
+from hashlib import md5
 from pathlib import Path
 
 import cv2
@@ -8,7 +9,9 @@ import numpy as np
 import pytest
 
 from pipeline.errors import MisuseError
+from pipeline.storage.dataset import Dataset
 from tests.helpers.downloads import collect, download
+from tests.helpers.shard_runs import samples, shard
 from tests.helpers.small_downloads import lines, pictures
 from tools.config import ShardConfig
 from tools.download.file_index import index_files
@@ -102,3 +105,21 @@ def test_a_list_of_labels_without_a_header_beside_masks_is_a_question(tmp_path: 
     with pytest.raises(MisuseError, match="2 ways") as error:
         collect(download(tmp_path, files))
     assert "--task classification: 12 images" in str(error.value)
+
+
+@pytest.mark.parametrize("options", [(), ("--pixel-range", "0", "15")])
+def test_dark_pixels_of_a_table_are_said_and_scaled_if_asked(
+    options: tuple[str, ...], tmp_path: Path
+) -> None:
+    pixels = np.random.default_rng(3).integers(0, 16, (40, 25))
+    pixels[0, :2] = 0, 15
+    rows = [[n % 4, *row] for n, row in enumerate(pixels.tolist())]
+    header = ["label", *(f"pixel{n}" for n in range(25))]
+    download(tmp_path / "a", {"digits.csv": lines(header, *rows)})
+    arguments = ("--encode", "png", "--val", "0", *options)
+    result = shard(tmp_path / "a", tmp_path / "out", *arguments)
+    said = "at most 15 of 255" if not options else "from 0 to 15 become 0 to 255"
+    assert result.exit_code == 0 and said in " ".join(result.output.split())
+    factor = 17 if options else 1
+    stored = {md5((row * factor).astype(np.uint8).tobytes()).hexdigest() for row in pixels}
+    assert {digest for _, digest in samples(Dataset(tmp_path / "out"))} == stored
