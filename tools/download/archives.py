@@ -59,10 +59,13 @@ class Member:
     crc32: int
 
 
-def members(file: BinaryIO, path: str) -> Iterator[Member | SkippedFile | LeftOut]:
-    """The members of the zip at `path` and of zips in it; unreadable ones as ``SkippedFile``. See
-    ``zip_names`` for names that are not UTF-8."""
-    yield from _members(file, path, archive=path, base=0, depth=1)
+def members(
+    file: BinaryIO, path: str, *, archive: str | None = None
+) -> Iterator[Member | SkippedFile | LeftOut]:
+    """The members of the zip at `path` and of zips in it; unreadable ones as ``SkippedFile``.
+    `archive`: the file that holds its bytes, if that is another one. See ``zip_names`` for names
+    that are not UTF-8."""
+    yield from _members(file, path, archive=archive or path, base=0, depth=1)
 
 
 def unpack(stored: bytes, method: int, size_bytes: int, crc32: int) -> bytes:

@@ -18,7 +18,7 @@ from pipeline.errors import DataError, MisuseError
 from tools.download.archives import DamagedMemberError
 from tools.download.copies import Copies, find_copies
 from tools.download.image_files import ENTRY_DTYPE, Entries, ImageFiles, open_file, read_file
-from tools.download.listing import Listing
+from tools.download.listing import ARCHIVE_SUFFIXES, Listing
 from tools.download.name_index import NameIndex, Names, PathTable, suffix_of
 from tools.download.storage import LeftOut, SkippedFile, Storage
 
@@ -187,7 +187,7 @@ def index_files(
     skip: Collection[Path] = (),
     zip_encoding: str | None = None,
 ) -> FileIndex:
-    """Index the folder, zip or URL `src`.
+    """Index the folder, archive or URL `src`.
 
     Ignores hidden files, ``__MACOSX``, shard directories and the folders `skip`. `images` is the
     folder that the sources are restricted to, `zip_encoding` the encoding of names in zips that are
@@ -238,7 +238,7 @@ def _list_files(
 ) -> tuple[Storage, Iterable[tuple[str, int, int] | SkippedFile | LeftOut]]:
     """The storage of `src` and (path, size in bytes, version) of its files."""
     storage = Storage(src)
-    if suffix_of(src) == ".zip" and not (storage.local and storage.local.is_dir()):
+    if suffix_of(src) in ARCHIVE_SUFFIXES and not (storage.local and storage.local.is_dir()):
         protocol, separator, path = src.rpartition("://")
         above, _, name = path.rpartition("/")
         root = "/" if path.startswith("/") else "" if protocol else "."

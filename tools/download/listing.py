@@ -3,14 +3,16 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePosixPath
+from typing import BinaryIO
 
 import numpy as np
 
 from pipeline.errors import DataError
-from tools.download.archives import Member, members
+from tools.download.archives import DamagedMemberError, Member, members
 from tools.download.image_files import ENTRY_DTYPE, Entries, open_file
 from tools.download.json_tables import JSON_SUFFIXES
 from tools.download.name_index import IMAGE_SUFFIXES, Names, PathTable, name_of, suffix_of
+from tools.download.seven_zip import repack
 from tools.download.storage import LeftOut, SkippedFile, Storage
 from tools.download.strangers import describe_stranger
 from tools.download.text_encoding import TextEncoding
@@ -24,6 +26,7 @@ from tools.download.zip_names import (
     undecoded_parts,
 )
 
+ARCHIVE_SUFFIXES = frozenset({".zip", ".7z"})
 TABLE_SUFFIXES = (
     frozenset({".csv", ".tsv", ".txt", *OTHER_SPREADSHEETS}) | JSON_SUFFIXES | WORKBOOK_SUFFIXES
 )
@@ -89,17 +92,17 @@ class Listing:
         self._undecoded: dict[str, None] = {}
 
     def add(self, storage: Storage, file: tuple[str, int, int] | SkippedFile | LeftOut) -> None:
-        """Add (path, size in bytes, version), for a zip all its members. Raises ``OSError`` where
-        a zip can't be opened; damaged zips and members are skipped."""
+        """Add (path, size in bytes, version), for an archive all its members. Raises ``OSError``
+        where one can't be opened; damaged zips and members are skipped."""
         if isinstance(file, SkippedFile | LeftOut):
             self._add_unread(file)
             return
         path, size_bytes, version = file
-        if suffix_of(path) != ".zip":
+        if suffix_of(path) not in ARCHIVE_SUFFIXES:
             self._add_file(path, (-1, 0, 0, size_bytes, size_bytes, version, 0))
             return
         with storage.open(path) as stream:
-            for member in members(stream, path):
+            for member in _members(stream, path):
                 if not member.path.isascii() and is_undecoded(member.path[len(path) :]):
                     self._undecoded[path] = None
                 if isinstance(member, SkippedFile | LeftOut):
@@ -218,6 +221,19 @@ class Listing:
             version,
             member.crc32,
         )
+
+
+def _members(file: BinaryIO, path: str) -> Iterator[Member | SkippedFile | LeftOut]:
+    """The members of a zip or a 7z."""
+    if suffix_of(path) == ".zip":
+        yield from members(file, path)
+        return
+    try:
+        repacked, archive = repack(file, path)
+    except DamagedMemberError as error:
+        yield SkippedFile(path, str(error))
+    else:
+        yield from members(repacked, path, archive=archive)
 
 
 def _is_image(path: str) -> bool:
