@@ -19,6 +19,8 @@ _MIN_SHARE = 0.9
 # Images of a pair of folders whose contents are compared; and in all, where several images have the
 # same name and size.
 _COMPARED, _MAX_COMPARED = 16, 5000
+# Pairs of class folders, and images of each, that are searched for the same picture.
+_CLASS_PAIRS, _SEARCHED = 500, 4
 
 
 @dataclass(frozen=True)
@@ -32,13 +34,24 @@ class CopiedFolder:
 
 @dataclass(frozen=True)
 class Copies:
-    """`original`: int64 (n,), for each image the number of the one it is a copy of, or its own."""
+    """`original`: int64 (n,), for each image the number of the one it is a copy of, or its own.
+    `in_two_classes`: paths of the same picture in two class folders, a pair for some of them."""
 
     original: Integers
     folders: tuple[CopiedFolder, ...] = ()
+    in_two_classes: tuple[tuple[str, str], ...] = ()
 
     def describe(self) -> list[str]:
-        """A sentence for the user, if there are copies."""
+        """Sentences for the user, if there are copies."""
+        sentences = self._describe_folders()
+        if self.in_two_classes:
+            one, other = self.in_two_classes[0]
+            sentences.append(
+                f"{one} and {other} are the same picture: it has two labels. Delete one of them."
+            )
+        return sentences
+
+    def _describe_folders(self) -> list[str]:
         if not self.folders:
             return []
         images = plural(sum(folder.images for folder in self.folders), "image")
@@ -66,7 +79,8 @@ def find_copies(
     folders above it.
     """
     twins = _twins(paths, hashes, sizes, among, _Contents(read))
-    original, folders = np.arange(len(paths)), []
+    original, folders = np.arange(len(paths)), list[CopiedFolder]()
+    shared, looked_at = list[tuple[int, int]](), 0
     counts: dict[str, int] = defaultdict(int)
     if twins:
         for number in among:
@@ -75,14 +89,20 @@ def find_copies(
     for (_, second), pairs in twins.items():
         copied_images[second] += len(pairs)
     for (first, second), pairs in twins.items():
-        if copied_images[second] < _MIN_SHARE * counts[second] or _are_two_classes(first, second):
+        if _are_two_classes(first, second):
+            looked_at += 1
+            if looked_at <= _CLASS_PAIRS and (pair := _equal_pair(pairs, read)):
+                shared.append(pair)
+            continue
+        if copied_images[second] < _MIN_SHARE * counts[second]:
             continue
         if not _same_contents(pairs, read):
             continue
         for kept, copied in pairs:
             original[copied] = original[kept]
         folders.append(CopiedFolder(second, first, len(pairs)))
-    return Copies(original, tuple(folders))
+    names = tuple((paths[one], paths[other]) for one, other in shared)
+    return Copies(original, tuple(folders), names)
 
 
 class _Contents:
@@ -127,6 +147,16 @@ def _are_two_classes(first: str, second: str) -> bool:
     names = {name_of(first), name_of(second)}
     beside = first.count("/") == second.count("/")
     return beside and len(names) == 2 and all(map(is_class_folder, names))
+
+
+def _equal_pair(
+    pairs: Sequence[tuple[int, int]], read: Callable[[int], bytes | None]
+) -> tuple[int, int] | None:
+    """The first of a few pairs that has the same contents twice."""
+    for first, second in pairs[:_SEARCHED]:
+        if (contents := read(first)) is not None and contents == read(second):
+            return first, second
+    return None
 
 
 def _common(one: str, other: str) -> int:

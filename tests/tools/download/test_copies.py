@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.helpers.downloads import download
+from tests.helpers.downloads import collect, download
+from tests.helpers.small_downloads import pictures
 from tools.download.copies import find_copies
 from tools.download.file_index import index_files
 
@@ -60,3 +61,14 @@ def test_names_find_the_original(tmp_path: Path) -> None:
     assert [index.images[n] for n in index.find("a/a/1.png")] == ["a/1.png"]
     inside = index_files(str(tmp_path), images="a/a")
     assert [inside.images[n] for n in inside.sources()] == ["a/a/0.png", "a/a/1.png"]
+
+
+def test_the_same_picture_in_two_classes_is_said(tmp_path: Path) -> None:
+    files = pictures(*(f"set/{'pq'[n % 2]}/{n}.png" for n in range(12)))
+    files["set/q/4.png"] = files["set/p/4.png"]
+    sources = collect(download(tmp_path, files))
+    assert len(sources) == 13
+    index = index_files(str(tmp_path))
+    (sentence,) = index.copies.describe()
+    assert "set/p/4.png" in sentence and "set/q/4.png" in sentence
+    assert "two labels" in sentence
