@@ -1,6 +1,6 @@
 """All arrays of a download, and the files and arrays that can't be read."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from pipeline.errors import DataError
@@ -47,11 +47,6 @@ def array_paths(index: FileIndex, suffixes: frozenset[str]) -> list[str]:
     return [
         path for path in index.others if suffix_of(path) in suffixes and under(path, index.within)
     ]
-
-
-def has_arrays(paths: Iterable[str]) -> bool:
-    """Whether a file has the suffix of arrays or of parquet."""
-    return any(suffix_of(path) in _READERS or suffix_of(path) in PARQUET_SUFFIXES for path in paths)
 
 
 def file_named(index: FileIndex, path: str) -> str | None:

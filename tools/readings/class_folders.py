@@ -2,8 +2,7 @@
 
 import re
 from array import array
-from collections import Counter
-from collections.abc import Container, Sequence, Set
+from collections.abc import Container, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import takewhile
@@ -85,29 +84,35 @@ def class_folder(folder: str) -> str:
 
 def find_class_folders(index: FileIndex, folder: str) -> list[ClassFolders]:
     """The folders under `folder` ("" is the root) that contain two or more class folders."""
-    images: dict[str, array[int]] = {}
-    classes: dict[str, set[str]] = {}
-    trains = _called_train(index)
+    within: dict[str, array[int]] = {}
     for number in index.sources():
         parent = class_folder(folder_of(index.images[number]))
+        within.setdefault(parent, array("q")).append(number)
+    trains = _called_train({parent: len(numbers) for parent, numbers in within.items()})
+    images: dict[str, array[int]] = {}
+    classes: dict[str, set[str]] = {}
+    for parent, numbers in within.items():
         may_be_class = is_class_folder(name_of(parent)) or parent in trains
         if under(parent, folder) and parent != folder and may_be_class:
             above = folder_of(parent)
-            images.setdefault(above, array("q")).append(number)
+            images.setdefault(above, array("q")).extend(numbers)
             classes.setdefault(above, set()).add(parent)
     return [
         ClassFolders(
-            option=f"--labels {above or '.'}", folder=above, images=numbers, split=split_word(above)
+            option=f"--labels {above or '.'}",
+            folder=above,
+            images=array("q", sorted(numbers)),
+            split=split_word(above),
         )
         for above, numbers in sorted(images.items())
         if len(classes[above]) > 1 and not _are_splits(classes[above])
     ]
 
 
-def _called_train(index: FileIndex) -> frozenset[str]:
-    """The folders that are called "train" and are a class nevertheless, a vehicle: the folders
-    beside them are classes, and have at least as many images together."""
-    counts = Counter(class_folder(folder_of(index.images[number])) for number in index.sources())
+def _called_train(counts: Mapping[str, int]) -> frozenset[str]:
+    """Of folders and the numbers of their images, those that are called "train" and are a class
+    nevertheless, a vehicle: the folders beside them are classes, and have at least as many images
+    together."""
     found = set()
     for folder in (f for f in counts if name_of(f).casefold() == "train"):
         beside = [f for f in counts if folder_of(f) == folder_of(folder) and f != folder]

@@ -70,8 +70,7 @@ def _table_or_folders(one: Reading, other: Reading) -> bool:
     numbers = all(name.isdecimal() for name in table.classes)
     if table.maps_to_folders and numbers and not table.agrees_with_folders:
         # Of a number and its name, the name counts, unless the table has more images.
-        has_more = common_share(folders, table) >= _MIN_COMMON > common_share(table, folders)
-        prefers_table = has_more
+        prefers_table = common_share(folders, table) >= _MIN_COMMON > common_share(table, folders)
     elif table.agrees_with_folders or table.maps_to_folders:
         prefers_table = common_share(folders, table) >= _MIN_COMMON
     elif table.likelihood >= _LIKELY:
