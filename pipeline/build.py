@@ -18,6 +18,7 @@ from pipeline.loader import Loader
 from pipeline.plan.decode_groups import max_group_size, prefetch_groups
 from pipeline.plan.plan import Plan, train_plan, val_plan
 from pipeline.plan.ranks import per_rank_batch_size, validation_samples
+from pipeline.plan.tiles import tile_plan
 from pipeline.storage.cache_eviction import GIB
 from pipeline.storage.dataset import Dataset, SplitIndex
 from pipeline.storage.manifest import TARGET_COMPONENTS
@@ -140,6 +141,8 @@ def val_loader(
     rank: int = 0,
     world_size: int = 1,
     split: str = "val",
+    whole_batches: bool = False,
+    tiles: bool = False,
 ) -> Loader:
     """Build a loader of validation batches: each iteration yields every sample of the split exactly
     once over all ranks, in the order of the index, without random augmentation.
@@ -150,6 +153,10 @@ def val_loader(
     Args:
         batch_size: samples of a batch on this rank. The last batch may be smaller; ranks may have
             different numbers of batches.
+        whole_batches: whether a batch has the same samples at any number of ranks: the next
+            `batch_size` in the order of the index. Only the last one of the split may be smaller.
+        tiles: whether batches hold, instead of one central square of each image, the squares of
+            ``tile_windows`` that cover it, one after the other.
         dataset, config, device, rank, world_size, split: see ``train_loader``.
 
     Raises:
@@ -161,12 +168,20 @@ def val_loader(
         >>> correct = sum((model(b.images).argmax(1) == b.labels).sum() for b in loader)
     """
     index = _open_split(dataset, config, split)
-    samples = validation_samples(samples=len(index), rank=rank, world_size=world_size)
+    samples = validation_samples(
+        samples=len(index),
+        rank=rank,
+        world_size=world_size,
+        multiple=batch_size if whole_batches else 1,
+    )
     context = _build_context(
         dataset, config, index, samples, device, batch_size, rank, training=False
     )
     sizes = resolve_sizes(config, dataset.manifest)
-    plan = val_plan(index, sizes, batch_size=batch_size, rank=rank, world_size=world_size)
+    if tiles:
+        plan = tile_plan(index, sizes.image_size_px, samples, batch_size=batch_size)
+    else:
+        plan = val_plan(index, sizes, samples, batch_size=batch_size)
     return Loader(
         lambda _: decoded_batches(context, plan),
         steps=lambda _: plan.steps,

@@ -26,6 +26,7 @@ class TrainingData:
         samples: number of samples in the training split.
         classes: number of classes; 0 for regression.
         image_size_px: side of the images that the model gets.
+        val_resize_px: shorter side that validation resizes to; None for synthetic batches.
         mean, std: per RGB channel, in fractions of 255.
         fingerprint: of the shards, for checkpoints.
     """
@@ -37,6 +38,7 @@ class TrainingData:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     fingerprint: str
+    val_resize_px: int | None = None
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -69,11 +71,13 @@ def open_data(pipeline: PipelineConfig, *, synthetic: bool) -> TrainingData:
     dataset.require(*TASKS)
     check_task_support(pipeline, dataset.manifest.task)
     manifest = dataset.manifest
+    sizes = resolve_sizes(pipeline, manifest)
     return TrainingData(
         dataset=dataset,
         samples=len(dataset.split("train")),
         classes=len(manifest.classes),
-        image_size_px=resolve_sizes(pipeline, manifest).image_size_px,
+        image_size_px=sizes.image_size_px,
+        val_resize_px=sizes.resize_px,
         mean=manifest.mean,
         std=manifest.std,
         fingerprint=dataset.fingerprint,

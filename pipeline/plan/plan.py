@@ -20,7 +20,7 @@ from pipeline.plan.order import (
     weighted_order,
     window_order,
 )
-from pipeline.plan.ranks import step_positions, validation_samples
+from pipeline.plan.ranks import step_positions
 from pipeline.progressive_resize import ImageSize
 from pipeline.storage.dataset import SplitIndex
 
@@ -136,18 +136,16 @@ def train_plan(
     )
 
 
-def val_plan(
-    index: SplitIndex, sizes: Sizes, *, batch_size: int, rank: int, world_size: int
-) -> Plan:
-    """Plan the rank's share of the split; the last batch may be smaller, a share may be empty."""
-    share = validation_samples(samples=len(index), rank=rank, world_size=world_size)
+def val_plan(index: SplitIndex, sizes: Sizes, share: Integers, *, batch_size: int) -> Plan:
+    """Plan the batches of `share`, rows of the split; the last may be smaller, a share may be
+    empty."""
 
     def visit(steps: range) -> tuple[Integers, Integers]:
         samples = share[steps.start * batch_size : steps.stop * batch_size]
         return np.zeros(len(samples), np.int64), samples
 
     def draw_parameters(visits: Integers, samples: Integers, image_size_px: int) -> Parameters:
-        sizes_px = _image_sizes_px(index, samples)
+        sizes_px = image_sizes_px(index, samples)
         return val_parameters(*sizes_px, resize_px=sizes.resize_px, image_size_px=image_size_px)
 
     return Plan(
@@ -190,7 +188,7 @@ def draw_train_parameters(
     image_size_px: int,
 ) -> Parameters:
     """The augmentation of `samples` (B,) at `visits` (B,), see ``train_parameters``."""
-    heights, widths = _image_sizes_px(index, samples)
+    heights, widths = image_sizes_px(index, samples)
     return train_parameters(
         config,
         visits=visits,
@@ -201,7 +199,7 @@ def draw_train_parameters(
     )
 
 
-def _image_sizes_px(index: SplitIndex, samples: Integers) -> tuple[Integers, Integers]:
-    """(heights, widths), int64 (B,)."""
+def image_sizes_px(index: SplitIndex, samples: Integers) -> tuple[Integers, Integers]:
+    """(heights, widths) of the images of `samples`, in px, int64 (B,) each."""
     rows = index.samples[samples]
     return rows["height"].astype(np.int64), rows["width"].astype(np.int64)

@@ -27,6 +27,9 @@ def step_positions(
     return np.arange(first, first + batch_size, dtype=np.int64)
 
 
-def validation_samples(*, samples: int, rank: int, world_size: int) -> Integers:
-    """The samples that `rank` evaluates: each sample exactly once over all ranks."""
-    return np.arange(rank * samples // world_size, (rank + 1) * samples // world_size)
+def validation_samples(*, samples: int, rank: int, world_size: int, multiple: int = 1) -> Integers:
+    """The samples that `rank` evaluates: each sample exactly once over all ranks. A rank's first
+    sample is a multiple of `multiple`."""
+    chunks = -(-samples // multiple)
+    first, end = (part * chunks // world_size * multiple for part in (rank, rank + 1))
+    return np.arange(first, min(end, samples))

@@ -152,6 +152,10 @@ class SplitIndex:
             )
         return table
 
+    def lists(self, name: str) -> bool:
+        """Whether the manifest lists a file of this name."""
+        return name in self._files
+
     def file(self, name: str) -> Path:
         """The path of a file of the split other than a tar, such as ``sources_name(split)``;
         fetched from a URL."""

@@ -215,6 +215,10 @@ def sources_name(split: str) -> str:
     return f"{split}.sources.parquet"
 
 
+def submission_name(split: str) -> str:
+    return f"{split}.submission.parquet"
+
+
 def sample_key(number: int) -> str:
     """A key as text: digits only, because WebDataset ends a key at its first dot."""
     return f"{number:09d}"

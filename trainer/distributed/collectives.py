@@ -67,6 +67,14 @@ class World:
         dist.all_gather_object(gathered, list(rows), group=self.group)
         return [row for rank_rows in gathered for row in rank_rows]
 
+    def gather_objects(self, rows: Sequence[Row]) -> list[Row]:
+        """The rows of all ranks, in rank order, on rank 0; empty on the others."""
+        if self.world_size == 1:
+            return list(rows)
+        gathered: list[Any] | None = [None] * self.world_size if self.rank == 0 else None
+        dist.gather_object(list(rows), gathered, dst=0, group=self.group)
+        return [row for rank_rows in gathered or () for row in rank_rows]
+
     def all_reduce_max(self, values: Sequence[float]) -> list[float]:
         """The maximum of each value over the ranks."""
         return [max(column) for column in zip(*self.all_gather(values), strict=True)]

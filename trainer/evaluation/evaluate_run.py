@@ -2,8 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +11,17 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.build import val_loader
-from pipeline.config import PipelineConfig, open_dataset
+from pipeline.config import open_dataset
 from pipeline.errors import DataError, MisuseError
 from pipeline.storage.dataset import Dataset
-from trainer.checkpoints.checkpoint_file import CHECKPOINT_NAME, load_checkpoint
-from trainer.config import Settings
-from trainer.data import TrainingData
 from trainer.distributed.process_group import open_world
 from trainer.evaluation.confusion import ClassificationWithConfusion, Confusion, draw_confusion
 from trainer.evaluation.loop import evaluate
-from trainer.model.build import Classifier
-from trainer.model.precision import autocast_dtype, set_float32
-from trainer.run.run_dir import CONFIG_NAME, CONFUSION_NAME
-from trainer.setup import model_for, run_identity
+from trainer.run.run_dir import CONFUSION_NAME
 from trainer.tasks.scores import Evaluation, metric_rows
 from trainer.tasks.segmentation import Segmentation
-from trainer.tasks.tasks import Classification, Task, task_from_record, task_record
+from trainer.tasks.tasks import Classification, Task
+from trainer.trained_run import open_run
 
 # Classes or targets in the table; the JSON line has all.
 LISTED_NAMES = 20
@@ -35,90 +29,29 @@ LISTED_NAMES = 20
 BATCH_SIZE = 64
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainedRun:
-    """A run as described by its config.json; `data` are the facts of its training split."""
-
-    directory: Path
-    settings: Settings
-    data: TrainingData
-    task: Task
-
-    @property
-    def pipeline(self) -> PipelineConfig:
-        """Options of the run's validation, with its image size."""
-        return dataclasses.replace(
-            self.settings.pipeline,
-            image_size=self.data.image_size_px,
-            progressive_resize=None,
-            threads=None,
-        )
-
-    @property
-    def newest_checkpoint(self) -> Path:
-        return self.directory / CHECKPOINT_NAME
-
-    def load_model(self, path: Path) -> Classifier:
-        """The model with the weights of checkpoint `path`, averaged ones if the run has them."""
-        settings = dataclasses.replace(self.settings, pipeline=self.pipeline)
-        checkpoint = load_checkpoint(path, run_identity(settings, self.data))
-        model = model_for(settings, self.data, self.task)
-        model.network.load_state_dict(checkpoint.ema or checkpoint.network)
-        return model
-
-
-def open_run(directory: Path) -> TrainedRun:
-    """Read the config.json of a run.
-
-    Raises ``DataError`` if there is no valid one, ``MisuseError`` for a run on synthetic batches.
-    """
-    path = directory / CONFIG_NAME
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        resolved = values["resolved"]
-        names = {field.name for field in dataclasses.fields(TrainingData)} - {"dataset"}
-        run = TrainedRun(
-            directory=directory,
-            settings=Settings.from_options(**values),
-            data=TrainingData(dataset=None, **{name: resolved[name] for name in names}),
-            task=task_from_record(resolved["task"]),
-        )
-    except OSError as error:
-        raise DataError(
-            f"{directory} holds no run ({CONFIG_NAME}: {error.strerror}): give the directory of a "
-            f"run, --out of the trainer."
-        ) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{path} is not a config of this trainer: resume the run with python -m trainer "
-            f"--out {directory}, which writes a new one."
-        ) from error
-    if run.settings.machine.synthetic:
-        raise MisuseError(f"{directory} was trained on synthetic batches, which have no labels.")
-    return run
-
-
 def evaluate_run(
-    directory: str, *, checkpoint: str | None, shards: str | None, split: str, device: str
+    directories: Sequence[Path],
+    *,
+    checkpoint: str | None,
+    shards: str | None,
+    split: str,
+    device: str,
 ) -> None:
-    """Evaluate a checkpoint of the run, by default the newest; rank 0 prints the result.
+    """Evaluate a checkpoint of the run, by default the best; rank 0 prints the result.
 
     Samples without a label are left out. Raises ``DataError`` and ``MisuseError``.
     """
     with open_world(device) as world:
         with world.fail_together():
-            run = open_run(Path(directory))
-            path = Path(checkpoint) if checkpoint else run.newest_checkpoint
+            run = open_run(directories[0])
+            path = run.checkpoint(checkpoint)
             pipeline = dataclasses.replace(
                 run.pipeline, threads=world.threads, shards=shards or run.pipeline.shards
             )
             dataset = open_dataset(pipeline)
-            _require_same_labels(run, dataset)
+            run.require_same_labels(dataset)
             _require_labels(dataset, split)
-            model = run.load_model(path).to(world.device)
-            precision = run.settings.machine.precision
-            dtype = autocast_dtype(precision, world.device, model)
-            set_float32(precision)
+            model, dtype = run.load_for_inference(path, world.device)
             batches = val_loader(
                 dataset,
                 pipeline,
@@ -138,7 +71,7 @@ def evaluate_run(
             return
         if evaluation is None:
             raise DataError(f"{dataset.location} has no sample in split {split!r}.")
-        header = {"run": directory, "checkpoint": str(path), "shards": dataset.location}
+        header = {"run": str(run.directory), "checkpoint": str(path), "shards": dataset.location}
         header |= {"split": split, "dtype": str(dtype or torch.float32).removeprefix("torch.")}
         print_evaluation(
             evaluation,
@@ -199,16 +132,4 @@ def _require_labels(dataset: Dataset, split: str) -> None:
             f"--split {split}: none of its {facts.samples:,} samples in {dataset.location} has a "
             f"label, so there is nothing to compare predictions with. Evaluate "
             f"{' or '.join(labeled)}."
-        )
-
-
-def _require_same_labels(run: TrainedRun, dataset: Dataset) -> None:
-    saved, manifest = task_record(run.task), dataset.manifest
-    names = manifest.targets if manifest.task == "regression" else manifest.classes
-    trained = tuple(saved.get("classes") or saved.get("targets") or ())
-    if (manifest.task, names) != (saved["task"], trained):
-        raise DataError(
-            f"{dataset.location} is stored for {manifest.task} with {len(names)} names, but the "
-            f"run was trained for {saved['task']} with {len(trained)}, or their names or order "
-            f"differ: give --shards with the same labels."
         )

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pipeline.config import PipelineConfig, Sizes
 from pipeline.plan.augment import Parameters
 from pipeline.plan.plan import PlannedBatch, train_plan, val_plan
+from pipeline.plan.ranks import validation_samples
 from pipeline.progressive_resize import progressive_size
 from pipeline.storage.dataset import Dataset
 
@@ -98,7 +99,8 @@ def test_a_plan_ends_with_the_step_that_reaches_its_end(digits_shards: Path) -> 
 def test_validation_batches_cover_the_ranks_share(digits_shards: Path) -> None:
     index = Dataset(digits_shards).split("val")
     sizes = Sizes(image_size_px=32, resize_px=36)
-    plan = val_plan(index, sizes, batch_size=50, rank=1, world_size=2)
+    share = validation_samples(samples=len(index), rank=1, world_size=2)
+    plan = val_plan(index, sizes, share, batch_size=50)
     assert plan.steps is not None
     seen = np.concatenate([plan.batch_at(step).samples for step in range(plan.steps)])
     assert np.array_equal(seen, np.arange(len(index) // 2, len(index)))

@@ -1,0 +1,34 @@
+"""``python -m trainer.predict --run runs/x``: predict the samples of a split, or image files.
+
+Under torchrun the ranks share the samples and write the same file as one rank:
+``torchrun --nproc_per_node 4 -m trainer.predict runs/x``.
+"""
+
+from typing import Any
+
+import click
+
+from pipeline.options import options, pick_fields
+from trainer.distributed.exit import entry
+from trainer.prediction.config import PredictConfig
+from trainer.run.run_choice import run_arguments, with_arguments
+
+
+@click.command()
+@run_arguments
+@options(PredictConfig)
+def main(runs: tuple[str, ...], **values: Any) -> None:
+    """Predict the samples of a split with a checkpoint of a run, every sample once. Several runs
+    with the same classes are averaged. Prints where the predictions are, and facts as JSON in the
+    last line."""
+    config = pick_fields(PredictConfig, with_arguments(runs, values))
+    _ = config.directories
+
+    # torch and DALI take seconds to import: neither --help nor a misspelt option waits for them.
+    from trainer.prediction.predict_runs import predict_runs
+
+    predict_runs(config)
+
+
+if __name__ == "__main__":
+    entry(main)

@@ -1,0 +1,57 @@
+"""Files of predictions. Each is written under another name first, then renamed."""
+
+import csv
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import DataError
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """A new empty file beside `path` that replaces it after the block, unless the block raises.
+
+    Raises ``DataError`` if the file can't be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(descriptor)
+        partial = Path(name)
+        try:
+            yield partial
+            partial.chmod(0o666 & ~_umask())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"Cannot write {path} ({error.strerror}): free disk space or give another --out."
+        ) from error
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a CSV in UTF-8 with lines that end in a newline."""
+    with replaced(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def write_npz(path: Path, ids: Sequence[str], **arrays: NDArray[np.generic]) -> None:
+    """Write an npz of `ids`, a string array (n,), and `arrays`; the same bytes for the same
+    content."""
+    with replaced(path) as partial, partial.open("wb") as file:
+        np.savez(file, ids=np.array(ids, np.str_), allow_pickle=False, **arrays)

@@ -1,0 +1,63 @@
+"""Image files as shards, for a prediction: tools/shard stores them in a temporary folder."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import fsspec
+
+from pipeline.errors import DataError, MisuseError
+from trainer.distributed.collectives import World
+from trainer.prediction.config import PredictConfig
+from trainer.trained_run import open_run
+
+
+@contextmanager
+def stored_images(config: PredictConfig, world: World) -> Iterator[str | None]:
+    """Store the images of --src as those of the run's shards are stored: the directory of the new
+    shards, which exists as long as the context; without --src --shards. All ranks must call this.
+
+    Raises ``MisuseError`` if --src names no file, ``DataError`` if tools/shard fails.
+    """
+    if config.src is None:
+        yield config.shards
+        return
+    if world.local_world_size < world.world_size:
+        raise MisuseError("--src works on one machine only: make shards with tools/shard --like.")
+    with tempfile.TemporaryDirectory(prefix="shardline-predict-") as name:
+        out = Path(name) / "shards"
+        with world.fail_together():
+            if world.rank == 0:
+                like = config.shards or open_run(config.directories[0]).pipeline.shards
+                _store(_folder(config.src, Path(name) / "images"), out, like)
+        yield world.broadcast(str(out))
+        world.barrier()
+
+
+def _folder(src: str, links: Path) -> Path:
+    """The folder `src`, or a new folder `links` with a link to each file that the pattern matches,
+    in the same subfolders."""
+    if Path(src).is_dir():
+        return Path(src)
+    files = [Path(name) for name in fsspec.filesystem("file").glob(src) if Path(name).is_file()]
+    if not files:
+        raise MisuseError(f"--src {src}: no file matches.")
+    root = os.path.commonpath([file.parent for file in files])
+    for file in files:
+        link = links / file.relative_to(root)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(file)
+    return links
+
+
+def _store(src: Path, out: Path, like: str) -> None:
+    command = [sys.executable, "-P", "-m", "tools.cli", "--src", str(src), "--out", str(out)]
+    command += ["--like", like, "--follow-links"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        reason = result.stderr.strip().removeprefix("Error: ") or result.stdout.strip()
+        raise DataError(f"tools/shard can't store the images of {src}: {reason}")

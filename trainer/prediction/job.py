@@ -1,0 +1,159 @@
+"""What a command predicts, with what, and in which form; checked before anything is predicted."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.config import PipelineConfig, open_dataset
+from pipeline.errors import DataError, MisuseError
+from pipeline.storage.dataset import Dataset, SplitIndex
+from trainer.distributed.collectives import World
+from trainer.prediction.config import PredictConfig
+from trainer.prediction.mask_forms import MaskForm, fit_mask_form, require_full_size
+from trainer.prediction.sample_submission import (
+    SampleSubmission,
+    read_ids,
+    read_sample_submission,
+    require_samples,
+)
+from trainer.prediction.submission_form import Form, Names, fit_form
+from trainer.tasks.segmentation import Segmentation
+from trainer.tasks.tasks import MultiLabel, Regression, Task
+from trainer.trained_run import TrainedRun, open_run
+
+DEFAULT_OUT = {
+    "submission": "submission.csv",
+    "labels": "predictions.csv",
+    "probabilities": "predictions.csv",
+    "npz": "predictions.npz",
+    "masks": "masks",
+    "rle": "predictions.csv",
+}
+MASK_FORMATS = ("submission", "masks", "rle")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """Attributes:
+    runs: the runs, and the checkpoint of each.
+    dataset, index: the shards, and their split.
+    ids: the id of each sample of the split.
+    sample: the sample submission; None if the shards have none.
+    format: one of DEFAULT_OUT.
+    form: of a submission of predictions per image; `mask_form` of one of masks.
+    """
+
+    config: PredictConfig
+    runs: tuple[tuple[TrainedRun, Path], ...]
+    dataset: Dataset
+    index: SplitIndex
+    ids: list[str]
+    sample: SampleSubmission | None
+    names: Names
+    format: str
+    form: Form | None = None
+    mask_form: MaskForm | None = None
+    out: Path
+
+    @property
+    def task(self) -> Task:
+        return self.runs[0][0].task
+
+    def describe(self) -> list[str]:
+        """What is predicted, with what, and in which form, a sentence each."""
+        paths = ", ".join(str(path) for _, path in self.runs)
+        average = ", averaged" if len(self.runs) > 1 else ""
+        lines = [
+            f"Predicting {len(self.index):,} samples of split {self.index.name} of "
+            f"{self.dataset.location} with {paths}{average}."
+        ]
+        if self.form is not None and self.sample is not None:
+            lines.append(f"{self.sample.table} asks for {self.form.note}.")
+        return lines
+
+    def pipeline(self, run: TrainedRun, world: World) -> PipelineConfig:
+        """Options of a loader of the split for `run`; a damaged sample is an error."""
+        return dataclasses.replace(
+            run.pipeline, threads=world.threads, shards=self.dataset.location, max_bad=0.0
+        )
+
+
+def prepare(config: PredictConfig, shards: str | None) -> Job:
+    """Open runs and shards, `shards` or those of the first run, and choose the format.
+
+    Raises ``DataError`` and ``MisuseError``.
+    """
+    runs = [open_run(directory) for directory in config.directories]
+    first = runs[0]
+    dataset = open_dataset(
+        dataclasses.replace(first.pipeline, shards=shards or first.pipeline.shards)
+    )
+    for run in runs:
+        run.require_same_labels(dataset)
+    index = dataset.split(config.split)
+    if not len(index):
+        raise DataError(f"{dataset.location} has no sample in split {config.split!r}.")
+    sample = read_sample_submission(index)
+    form_name = _format(config, first.task, dataset, sample)
+    names = _names(config, first.task, dataset)
+    pixelwise, form, mask_form = isinstance(first.task, Segmentation), None, None
+    if form_name == "submission" and sample is not None:
+        require_samples(sample, keep_missing=config.missing == "keep")
+        if pixelwise:
+            mask_form = fit_mask_form(sample, names)
+        else:
+            form = fit_form(sample, first.task, names)
+    if pixelwise and form_name != "masks":
+        require_full_size(dataset.manifest.made_by)
+    return Job(
+        config=config,
+        runs=tuple((run, run.checkpoint(config.checkpoint)) for run in runs),
+        dataset=dataset,
+        index=index,
+        ids=read_ids(index),
+        sample=sample,
+        names=names,
+        format=form_name,
+        form=form,
+        mask_form=mask_form,
+        out=Path(config.out or DEFAULT_OUT[form_name]),
+    )
+
+
+def _names(config: PredictConfig, task: Task, dataset: Dataset) -> Names:
+    manifest = dataset.manifest
+    if isinstance(task, Regression):
+        names = Names(classes=manifest.targets, labels=manifest.targets)
+    else:
+        names = Names(
+            classes=manifest.classes, labels=manifest.labels, positive=config.positive_class
+        )
+        _ = names.positive_index()
+    if config.threshold is None:
+        return names
+    if not isinstance(task, MultiLabel):
+        raise MisuseError(f"--threshold is for multi-label runs, not {dataset.manifest.task}.")
+    return dataclasses.replace(names, threshold=config.threshold)
+
+
+def _format(
+    config: PredictConfig, task: Task, dataset: Dataset, sample: SampleSubmission | None
+) -> str:
+    """The format of --format, or the one that the task and the sample submission suggest."""
+    pixelwise, name = isinstance(task, Segmentation), config.format
+    if name == "auto":
+        return "submission" if sample is not None else "masks" if pixelwise else "labels"
+    if name == "submission" and sample is None:
+        raise MisuseError(
+            f"--format submission: {dataset.location} has no sample submission for split "
+            f"{config.split}. Make the shards again from a download that has one, or pass another "
+            f"--format."
+        )
+    if (pixelwise and name not in MASK_FORMATS) or (not pixelwise and name in ("masks", "rle")):
+        others = MASK_FORMATS if pixelwise else ("submission", "labels", "probabilities", "npz")
+        raise MisuseError(
+            f"--format {name} does not fit {dataset.manifest.task}: pass {', '.join(others)}."
+        )
+    if name == "probabilities" and isinstance(task, Regression):
+        raise MisuseError("--format probabilities does not fit regression: pass labels or npz.")
+    return name

@@ -1,0 +1,128 @@
+"""Predict the samples of a split with trained runs, and write the predictions."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from torch import nn
+
+from pipeline.build import val_loader
+from pipeline.loader import Loader
+from trainer.distributed.collectives import World
+from trainer.distributed.process_group import open_world
+from trainer.prediction.config import PredictConfig
+from trainer.prediction.image_files import stored_images
+from trainer.prediction.job import Job, prepare
+from trainer.prediction.mask_files import predict_and_write_masks
+from trainer.prediction.masks import PixelModel
+from trainer.prediction.outputs import predict_outputs
+from trainer.prediction.writing import write_predictions
+from trainer.tasks.segmentation import Segmentation
+from trainer.trained_run import TrainedRun
+
+# Models, and the autocast type of each.
+Models = Sequence[tuple[nn.Module, torch.dtype | None]]
+
+
+def predict_runs(config: PredictConfig) -> None:
+    """Predict and write; rank 0 prints the result. Raises ``DataError`` and ``MisuseError``."""
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    with open_world(config.device) as world, stored_images(config, world) as shards:
+        with world.fail_together():
+            job = prepare(config, shards)
+            models = [run.load_for_inference(path, world.device) for run, path in job.runs]
+        if world.rank == 0:
+            console.print("\n".join(job.describe()))
+        began = time.perf_counter()
+        with _progress(console, job, world) as advance:
+            predict = _predict_masks if isinstance(job.task, Segmentation) else _predict_values
+            predict(job, models, world, advance)
+        if world.rank == 0:
+            rate = len(job.index) / (time.perf_counter() - began)
+            console.print(f"Wrote {job.out}: {len(job.index):,} samples, {rate:,.1f} images/s.")
+            console.print(json.dumps(_record(job, models, rate), ensure_ascii=False))
+
+
+def _predict_values(job: Job, models: Models, world: World, advance: Callable[[int], None]) -> None:
+    outputs = []
+    for (run, _), (model, dtype) in zip(job.runs, models, strict=True):
+        with _loader(job, run, world, tiles=False) as batches:
+            values = predict_outputs(
+                batches,
+                model,
+                world,
+                batch_size=job.config.batch_size,
+                dtype=dtype,
+                flips=job.config.tta == "flip",
+                advance=advance,
+            )
+        outputs += [] if values is None else [values]
+    if world.rank == 0:
+        write_predictions(job, outputs)
+
+
+def _predict_masks(job: Job, models: Models, world: World, advance: Callable[[int], None]) -> None:
+    flips = job.config.tta == "flip"
+    with ExitStack() as stack:
+        loaders = [stack.enter_context(_loader(job, run, world, tiles=True)) for run, _ in job.runs]
+        pixel_models = [
+            PixelModel(model=model, dtype=dtype, flips=flips) for model, dtype in models
+        ]
+        predict_and_write_masks(job, loaders, pixel_models, world, advance)
+
+
+def _loader(job: Job, run: TrainedRun, world: World, *, tiles: bool) -> Loader:
+    return val_loader(
+        job.dataset,
+        job.pipeline(run, world),
+        batch_size=job.config.batch_size,
+        rank=world.rank,
+        world_size=world.world_size,
+        device=world.device,
+        split=job.index.name,
+        whole_batches=not tiles,
+        tiles=tiles,
+    )
+
+
+@contextmanager
+def _progress(console: Console, job: Job, world: World) -> Iterator[Callable[[int], None]]:
+    """A progress bar on rank 0, if this is a terminal; the other ranks are as fast as it."""
+    passes = 1 if isinstance(job.task, Segmentation) else len(job.runs)
+    bar = Progress(
+        TextColumn("predicting"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=world.rank > 0 or not console.is_terminal,
+    )
+    began = time.perf_counter()
+    with bar:
+        task = bar.add_task("", total=passes * len(job.index) / world.world_size, rate="")
+
+        def advance(count: int) -> None:
+            done = (bar.tasks[0].completed + count) * world.world_size
+            rate = done / (time.perf_counter() - began)
+            bar.update(task, advance=count, rate=f"{rate:,.0f} images/s")
+
+        yield advance
+
+
+def _record(job: Job, models: Models, rate: float) -> dict[str, object]:
+    return {
+        "runs": [str(run.directory) for run, _ in job.runs],
+        "checkpoints": [str(path) for _, path in job.runs],
+        "shards": job.dataset.location,
+        "split": job.index.name,
+        "samples": len(job.index),
+        "format": job.format,
+        "out": str(job.out),
+        "images_per_second": rate,
+        "dtype": str(models[0][1] or torch.float32).removeprefix("torch."),
+    }

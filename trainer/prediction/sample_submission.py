@@ -1,0 +1,100 @@
+"""The rows of the download's sample submission, which tools/shard keeps beside the shards."""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as parquet
+
+from pipeline.errors import DataError
+from pipeline.storage.dataset import SplitIndex
+from pipeline.storage.manifest import sources_name, submission_name
+
+# Ids that an error names.
+_NAMED = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleSubmission:
+    """A sample submission (docs/format.md).
+
+    Attributes:
+        table: its name in the download.
+        columns: its columns.
+        cells: the text of each cell, column by column.
+        id_column: number of the column with the ids, from 0.
+        samples: for each row the sample that it asks for, a row of the split; None if no sample of
+            the split has its id.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    cells: tuple[tuple[str, ...], ...]
+    id_column: int
+    samples: tuple[int | None, ...]
+
+    @property
+    def value_columns(self) -> tuple[int, ...]:
+        """Numbers of the columns besides that of the ids."""
+        return tuple(n for n in range(len(self.columns)) if n != self.id_column)
+
+    @property
+    def missing_ids(self) -> list[str]:
+        """The ids that no sample has, in the order of the rows."""
+        ids = self.cells[self.id_column]
+        return [name for name, sample in zip(ids, self.samples, strict=True) if sample is None]
+
+
+def read_ids(index: SplitIndex) -> list[str]:
+    """The id of each sample of the split, as the download writes it.
+
+    Raises ``DataError`` for shards of format version 2, which have no ids.
+    """
+    path = index.file(sources_name(index.name))
+    try:
+        return list(parquet.read_table(path, columns=["id"])["id"].to_pylist())
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise DataError(
+            f"{path} has no ids of the samples ({error}): make the shards again with tools/shard."
+        ) from error
+
+
+def read_sample_submission(index: SplitIndex) -> SampleSubmission | None:
+    """The sample submission of the split; None if its shards have none.
+
+    Raises ``DataError`` if it is damaged.
+    """
+    name = submission_name(index.name)
+    if not index.lists(name):
+        return None
+    path = index.file(name)
+    try:
+        table = parquet.read_table(path)
+        facts = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
+        keys = table.column(0).to_pylist()
+        rows = {int(key): row for row, key in enumerate(index.samples["key"].tolist())}
+        return SampleSubmission(
+            table=facts["table"],
+            columns=tuple(table.column_names[1:]),
+            cells=tuple(tuple(column.to_pylist()) for column in table.columns[1:]),
+            id_column=int(facts["id_column"]),
+            samples=tuple(None if key is None else rows[int(key)] for key in keys),
+        )
+    except (OSError, pa.ArrowException, KeyError, ValueError, AttributeError) as error:
+        raise DataError(
+            f"{path} can't be read ({error}): run tools/check, then copy the shards again or make "
+            f"new ones."
+        ) from error
+
+
+def require_samples(sample: SampleSubmission, *, keep_missing: bool) -> None:
+    """Raise ``DataError`` if rows of the sample submission ask for ids that no sample has, unless
+    `keep_missing`."""
+    missing = sample.missing_ids
+    if missing and not keep_missing:
+        names = ", ".join(map(repr, missing[:_NAMED]))
+        more = f" and {len(missing) - _NAMED:,} more" if len(missing) > _NAMED else ""
+        raise DataError(
+            f"{sample.table} asks for {len(missing):,} of {len(sample.samples):,} ids that no "
+            f"sample has: {names}{more}. Give --shards with all test images, or --missing keep, "
+            f"which leaves these rows as {sample.table} has them."
+        )

@@ -1,0 +1,50 @@
+"""Options that choose runs, a checkpoint of each, and a device. Needs no torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from pipeline.errors import MisuseError
+from pipeline.options import Options, setting
+
+# torchrun takes --run for an option of its own, so runs may also be given as arguments.
+run_arguments = click.argument("runs", nargs=-1, metavar="[RUN]...")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunChoice(Options):
+    """Which checkpoint of which runs is used, and where."""
+
+    run: tuple[str, ...] = setting(
+        (), "Directory of a run: --out of the trainer. Also without --run.", metavar="DIR"
+    )
+    checkpoint: str | None = setting(
+        None,
+        "Checkpoint: the name of a file in the run, or a path, which also gives the run.  "
+        "[default: best.pt, or the newest without one]",
+        metavar="NAME_OR_PATH",
+    )
+    device: Literal["auto", "cpu", "cuda"] = setting(
+        "auto", "auto: one GPU per rank if CUDA is available, else the CPU."
+    )
+
+    @property
+    def directories(self) -> list[Path]:
+        """The directory of each run; raises ``MisuseError`` without any."""
+        path = Path(self.checkpoint or "")
+        names, is_path = list(dict.fromkeys(self.run)), path.name != str(path)
+        if not names and not is_path:
+            raise MisuseError("Give the directory of a run, as in --run runs/x.")
+        if len(names) > 1 and is_path:
+            raise MisuseError(
+                f"--checkpoint {path} is one file, but {len(names)} runs are given: give the name "
+                f"of a file that each of them has, such as best.pt."
+            )
+        return [Path(name) for name in names] or [path.parent]
+
+
+def with_arguments(runs: tuple[str, ...], values: dict[str, Any]) -> dict[str, Any]:
+    """The options' `values`, with the arguments added to --run."""
+    return {**values, "run": (*runs, *values["run"])}
