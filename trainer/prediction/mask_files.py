@@ -15,7 +15,7 @@ from trainer.prediction.job import Job
 from trainer.prediction.mask_forms import MaskForm
 from trainer.prediction.masks import PixelModel, predict_masks
 from trainer.prediction.run_lengths import run_lengths
-from trainer.prediction.sample_submission import SampleSubmission
+from trainer.prediction.sample_submission import SampleSubmission, order_by_id
 from trainer.prediction.submission_form import Names
 from trainer.prediction.tables import PredictionTable
 
@@ -111,7 +111,8 @@ def run_length_table(
     """id and run lengths of one class, or a row for each of several `classes` of each sample."""
     several = len(classes) > 1
     rows = (
-        (ids[sample], *([names.classes[number]] if several else []), text)
-        for (sample, number), text in sorted(lengths.items())
+        (ids[sample], *([names.classes[number]] if several else []), lengths[sample, number])
+        for sample in order_by_id(ids).tolist()
+        for number in classes
     )
     return PredictionTable(header=("id", "class", "rle") if several else ("id", "rle"), rows=rows)

@@ -1,9 +1,13 @@
 """The rows of the download's sample submission, which tools/shard keeps beside the shards."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as parquet
+from numpy.typing import NDArray
 
 from pipeline.errors import DataError
 from pipeline.storage.dataset import SplitIndex
@@ -11,6 +15,7 @@ from pipeline.storage.manifest import sources_name, submission_name
 
 # Ids that an error names.
 _NAMED = 3
+_DIGITS = re.compile("([0-9]+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +61,15 @@ def read_ids(index: SplitIndex) -> list[str]:
         raise DataError(
             f"{path} has no ids of the samples ({error}): make the shards again with tools/shard."
         ) from error
+
+
+def order_by_id(ids: Sequence[str]) -> NDArray[np.int64]:
+    """The samples sorted by id, int64 (n,), with numbers in ids compared as numbers."""
+    keys = [
+        [int(part) if number % 2 else part for number, part in enumerate(_DIGITS.split(text))]
+        for text in ids
+    ]
+    return np.array(sorted(range(len(ids)), key=keys.__getitem__), np.int64)
 
 
 def read_sample_submission(index: SplitIndex) -> SampleSubmission | None:

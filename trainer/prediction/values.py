@@ -24,13 +24,13 @@ def values_of(task: Task, outputs: NDArray[np.float32]) -> Floats:
         numbers = numbers * torch.tensor(task.stds).double() + torch.tensor(task.means).double()
     else:
         raise TypeError(f"{type(task).__name__} has no values per image")
-    values: Floats = numbers.numpy()
-    return values
+    return numbers.numpy()
 
 
 def average(values: Sequence[Floats]) -> Floats:
     """The mean over models, float64 (n, K)."""
-    return np.mean(np.stack(values), axis=0)
+    mean: Floats = np.mean(np.stack(values), axis=0)
+    return mean
 
 
 def logits_of(task: Task, values: Floats) -> NDArray[np.float32]:
