@@ -33,11 +33,13 @@ class RunChoice(Options):
     @property
     def directories(self) -> list[Path]:
         """The directory of each run; raises ``MisuseError`` without any."""
-        path = Path(self.checkpoint or "")
-        names, is_path = list(dict.fromkeys(self.run)), path.name != str(path)
-        if not names and not is_path:
-            raise MisuseError("Give the directory of a run, as in --run runs/x.")
-        if len(names) > 1 and is_path:
+        names = list(dict.fromkeys(self.run))
+        path = self.checkpoint and Path(self.checkpoint)
+        if not path or path.name == self.checkpoint:
+            if not names:
+                raise MisuseError("Give the directory of a run, as in --run runs/x.")
+            return [Path(name) for name in names]
+        if len(names) > 1:
             raise MisuseError(
                 f"--checkpoint {path} is one file, but {len(names)} runs are given: give the name "
                 f"of a file that each of them has, such as best.pt."
