@@ -66,6 +66,15 @@ def stop_message(run: TrainingRun, signal_number: int) -> str:
     )
 
 
+def ended_by(run: TrainingRun) -> str:
+    """The option, by its name in config.json, that ended the run."""
+    if run.reached_target:
+        return "target_top1"
+    if run.is_out_of_patience and not run.time_budget.ended:
+        return "patience"
+    return "max_minutes" if run.time_budget.is_timed else "epochs"
+
+
 def end_message(run: TrainingRun) -> str | None:
     """Why the run ended before its planned end; None if it did not."""
     settings, progress = run.settings.run, run.progress
@@ -74,7 +83,7 @@ def end_message(run: TrainingRun) -> str | None:
             f"Top-1 accuracy reached --target-top1 {settings.target_top1:g} at epoch "
             f"{run.epoch:.2f}."
         )
-    if run.ended_by != "patience" or progress.best_position is None:
+    if ended_by(run) != "patience" or progress.best_position is None:
         return None
     name, value = metric_text(run.task.primary_metric, progress.best[run.task.primary_metric])
     return (

@@ -111,15 +111,6 @@ class TrainingRun:
         return self.time_budget.ended or self.reached_target or self.is_out_of_patience
 
     @property
-    def ended_by(self) -> str:
-        """The option, as a name in config.json, that ended the run."""
-        if self.reached_target:
-            return "target_top1"
-        if self.is_out_of_patience and not self.time_budget.ended:
-            return "patience"
-        return "max_minutes" if self.time_budget.is_timed else "epochs"
-
-    @property
     def epoch(self) -> float:
         """Passes over the training split so far."""
         return self.progress.position / self.data.samples

@@ -1,7 +1,6 @@
 """Formulas of the metrics, in NumPy: one thread, so that equal arrays give equal bits.
 
-scikit-learn, which the tests compare with, would also need all classes to occur, and takes the
-AUC of a class twenty times as long.
+scikit-learn, which the tests compare with, defines several of them only if all classes occur.
 """
 
 from collections.abc import Iterable, Sequence
