@@ -72,5 +72,7 @@ def main_rows(
         return []
     first = primary if primary in names else names[0]
     others = [name for name in names if name not in (first, "loss")]
-    chosen = dict.fromkeys((first, first + FLIPS, *others[: LINE_METRICS - 1], "loss"))
+    # The loss and the log loss of a classification are the same.
+    last = () if first == "log_loss" else ("loss",)
+    chosen = dict.fromkeys((first, first + FLIPS, *others[: LINE_METRICS - 1], *last))
     return [metric_text(n, record[prefix + n]) for n in chosen if prefix + n in record]

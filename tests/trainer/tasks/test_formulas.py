@@ -180,6 +180,6 @@ def test_what_is_better_and_what_a_line_shows() -> None:
     assert is_gain("mae", 9, None) and is_gain("mae", 9, np.nan) and not is_gain("mae", np.nan, 9)
     task = Classification(classes=("1", "2", "3"))
     record = evaluation_of(task, torch.randn(9, 3), torch.arange(9) % 3).as_record()
-    assert [name for name, _ in main_rows(record, "log_loss")] == [
-        *("log loss", "top-1", "top-5", "loss")
-    ]
+    shown = {name: [row[0] for row in main_rows(record, name)] for name in ("log_loss", "macro_f1")}
+    assert shown["log_loss"] == ["log loss", "top-1", "top-5"]
+    assert shown["macro_f1"] == ["macro F1", "top-1", "top-5", "loss"]
