@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pipeline.config import PipelineConfig
 from pipeline.errors import MisuseError
 from pipeline.options import COUNT, NOT_NEGATIVE, POSITIVE, Bounds, Options, pick_fields, setting
+from trainer.tasks.metric_names import TASK_METRICS
 
 # Batch size that `learning_rate` refers to; other sizes scale it linearly (Goyal et al. 2017,
 # arXiv:1706.02677).
@@ -49,6 +50,12 @@ class RecipeConfig(Options):
     weight_decay: float = setting(1e-4, "Weight decay; norms and biases have none.", NOT_NEGATIVE)
     label_smoothing: float = setting(
         0.1, "Fraction of a class label spread evenly over all classes.", Bounds(low=0, below=1)
+    )
+    class_weights: str | None = setting(
+        None,
+        "Weights of the classes in the loss. inverse-frequency: a class with half the samples has "
+        "twice the weight; FILE: a CSV with rows class,weight.  [default: 1 for each class]",
+        metavar="inverse-frequency|FILE",
     )
     warmup_epochs: float | None = setting(
         None, "Epochs of linear warm-up.  [default: 5, at most a tenth of the run]", NOT_NEGATIVE
@@ -96,6 +103,12 @@ class RecipeConfig(Options):
         return self.learning_rate * self.global_batch_size / REFERENCE_BATCH_SIZE
 
 
+def _list_metrics() -> str:
+    """The names for ``--monitor`` of each task."""
+    lists = (f"{task}: {', '.join(names)}" for task, names in TASK_METRICS.items())
+    return "; ".join(lists) + "."
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunConfig(Options):
     """Length, evaluations and checkpoints of a run."""
@@ -110,6 +123,17 @@ class RunConfig(Options):
     )
     target_top1: float | None = setting(
         None, "Stop at the first evaluation with this top-1 accuracy.", Bounds(above=0, high=1)
+    )
+    monitor: str | None = setting(
+        None,
+        f"Metric that selects the best checkpoint. {_list_metrics()}  [default: the task's first]",
+        metavar="NAME",
+    )
+    patience: int | None = setting(
+        None,
+        "Stop after this many evaluations in a row without a better --monitor than before.  "
+        "[default: no limit]",
+        COUNT,
     )
     val_every: float = setting(1.0, "Epochs between evaluations; 0: only at the end.", NOT_NEGATIVE)
     checkpoint_every: float = setting(
@@ -137,6 +161,14 @@ class RunConfig(Options):
         "PATH: resume from this checkpoint.",
         metavar="auto|never|PATH",
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.patience is not None and not self.val_every:
+            raise MisuseError(
+                f"--patience {self.patience} counts evaluations, but --val-every 0 has one, at the "
+                f"end: raise --val-every."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,9 @@ from pipeline.storage.dataset import Dataset
 from pipeline.synthetic import SYNTHETIC_FINGERPRINT, SYNTHETIC_SAMPLES, synthetic_loader
 from pipeline.targets import check_task_support
 from trainer.distributed.collectives import World
-from trainer.tasks.tasks import TASKS, Classification, Regression, Task
+from trainer.tasks.classification import Classification
+from trainer.tasks.regression import Regression
+from trainer.tasks.tasks import TASKS, Task
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,10 @@ from typing import Any
 import click
 
 from pipeline.errors import DataError
-from trainer.checkpoints.retention import recovery_advice
+from trainer.checkpoints.retention import BEST_NAME, recovery_advice
 from trainer.run.run_dir import NONFINITE_NAME, write_rows
 from trainer.setup import TrainingRun
+from trainer.tasks.metric_names import metric_text
 
 # Settings whose change the startup message of a resumed run does not list.
 UNCHECKED_SETTINGS = {
@@ -62,6 +63,33 @@ def stop_message(run: TrainingRun, signal_number: int) -> str:
     return (
         f"Stopped by {signal.Signals(signal_number).name} at epoch {run.epoch:.2f}, saved to "
         f"{run.run_dir.checkpoint}. Repeat the command with --out {run.run_dir.path} to resume."
+    )
+
+
+def ended_by(run: TrainingRun) -> str:
+    """The option, by its name in config.json, that ended the run."""
+    if run.reached_target:
+        return "target_top1"
+    if run.is_out_of_patience and not run.time_budget.ended:
+        return "patience"
+    return "max_minutes" if run.time_budget.is_timed else "epochs"
+
+
+def end_message(run: TrainingRun) -> str | None:
+    """Why the run ended before its planned end; None if it did not."""
+    settings, progress = run.settings.run, run.progress
+    if run.reached_target:
+        return (
+            f"Top-1 accuracy reached --target-top1 {settings.target_top1:g} at epoch "
+            f"{run.epoch:.2f}."
+        )
+    if ended_by(run) != "patience" or progress.best_position is None:
+        return None
+    name, value = metric_text(run.task.primary_metric, progress.best[run.task.primary_metric])
+    return (
+        f"Ended by --patience {settings.patience} at epoch {run.epoch:.2f}: no evaluation has a "
+        f"better {name} than {value} at epoch {progress.best_position / run.data.samples:.2f}, "
+        f"saved to {run.run_dir.path / BEST_NAME}. Raise --patience to continue training."
     )
 
 

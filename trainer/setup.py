@@ -14,7 +14,7 @@ from pipeline.plan.ranks import per_rank_batch_size
 from trainer.checkpoints.checkpoint_file import Checkpoint, Identity, Progress, load_checkpoint
 from trainer.checkpoints.pretrained import load_pretrained
 from trainer.config import Settings
-from trainer.data import TrainingData, end_position, open_data, task_of, train_batches
+from trainer.data import TrainingData, end_position, open_data, train_batches
 from trainer.distributed.collectives import World
 from trainer.distributed.ddp import convert_sync_batchnorm, wrap_ddp
 from trainer.model.build import Classifier, build_model, check_single_images
@@ -25,6 +25,7 @@ from trainer.optim.schedule import Schedule
 from trainer.recipes import recipe_lines
 from trainer.run.run_dir import RunDir, launch_id, resolve_run_dir
 from trainer.stopping import TimeBudget
+from trainer.task_options import task_of_run
 from trainer.tasks.segmentation import Segmentation
 from trainer.tasks.tasks import Task, task_record
 from trainer.train_step import TrainStep
@@ -99,9 +100,15 @@ class TrainingRun:
         return target is not None and self.progress.best.get("top1", 0.0) >= target
 
     @property
+    def is_out_of_patience(self) -> bool:
+        """Whether the last ``--patience`` evaluations were not better than one before them."""
+        patience = self.settings.run.patience
+        return patience is not None and self.progress.evaluations_without_gain >= patience
+
+    @property
     def is_over(self) -> bool:
-        """Whether the run has reached its end or its target."""
-        return self.time_budget.ended or self.reached_target
+        """Whether the run has reached its end or its target, or is out of patience."""
+        return self.time_budget.ended or self.reached_target or self.is_out_of_patience
 
     @property
     def epoch(self) -> float:
@@ -132,9 +139,7 @@ def build_run(settings: Settings, world: World) -> TrainingRun:
         batch_size = per_rank_batch_size(recipe.global_batch_size, world.world_size)
         _check_accumulation(settings, batch_size)
         data = open_data(pipeline, synthetic=settings.machine.synthetic)
-        task = task_of(data, label_smoothing=recipe.label_smoothing)
-        if settings.run.target_top1 is not None and task.primary_metric != "top1":
-            raise MisuseError("--target-top1 needs a classification, which these shards are not.")
+        task = task_of_run(data, settings)
         mix = mixing(pipeline, classes=data.classes, batch_size=batch_size, rank=world.rank)
         model = _build_model(settings, data, task, world, batch_size)
     run_dir = _agree_on_run_dir(settings, world)

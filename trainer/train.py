@@ -15,12 +15,14 @@ from trainer.distributed.determinism import deterministic
 from trainer.distributed.process_group import open_world
 from trainer.evaluation.loop import evaluate
 from trainer.loop import StepRecord, train_steps
-from trainer.messages import nonfinite_loss_error, startup_message, stop_message
+from trainer.messages import end_message, nonfinite_loss_error, startup_message, stop_message
 from trainer.meter import Meter, NonFiniteLossError
 from trainer.profiler import TRACE_NAME, trace_steps
 from trainer.run.run_logger import RunLogger
 from trainer.setup import TrainingRun, build_run, run_identity
 from trainer.stopping import StopSignal
+from trainer.task_options import monitored
+from trainer.tasks.metric_names import is_gain
 
 
 def run(
@@ -49,11 +51,8 @@ def run(
             if stopped_by := stop.received_by_any(world):
                 logger.print(stop_message(training, stopped_by))
                 raise SystemExit(128 + stopped_by)
-            if training.reached_target:
-                logger.print(
-                    f"Top-1 accuracy reached --target-top1 {settings.run.target_top1:g} at epoch "
-                    f"{training.epoch:.2f}."
-                )
+            if message := end_message(training):
+                logger.print(message)
             logger.write_summary()
 
 
@@ -202,10 +201,9 @@ class Trainer:
         budget.evaluation_seconds = elapsed - started
         budget.advance(progress.position, elapsed)
         self.logger.write("evaluation", **evaluation.as_record())
-        progress.evaluated_position = progress.position
-        name, metrics = run.task.primary_metric, dict(evaluation.metrics)
-        if not progress.best or metrics[name] > progress.best[name]:
-            progress.best, progress.best_position = metrics, progress.position
+        metrics, name = {"loss": evaluation.loss, **evaluation.metrics}, run.task.primary_metric
+        value, best = monitored(metrics, name), progress.best.get(name)
+        progress.add_evaluation(metrics, is_gain=is_gain(name, value, best))
         return True
 
     def _save(self) -> None:

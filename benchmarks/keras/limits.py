@@ -24,6 +24,7 @@ def check_settings(settings: Settings, *, task: str) -> None:
         "--accumulate-steps": recipe.accumulate_steps > 1,
         "--ema-decay": recipe.ema_decay is not None,
         "--blurpool": recipe.blurpool,
+        "--class-weights": recipe.class_weights is not None,
         "--sync-bn": recipe.sync_bn,
         "--mixup-alpha": pipeline.mixup_alpha > 0,
         "--cutmix-alpha": pipeline.cutmix_alpha > 0,

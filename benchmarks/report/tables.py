@@ -9,7 +9,7 @@ from benchmarks.report.inputs import Result
 from benchmarks.report.page import Table, build_table
 from benchmarks.report.prediction import predicted_sizes
 from trainer.run.duration_text import clock
-from trainer.tasks.scores import METRIC_NAMES
+from trainer.tasks.metric_names import METRIC_NAMES
 
 # Facts of a result, not of the machine.
 _OF_RESULT = ("command", "time", "commit", "dirty", "load_before")

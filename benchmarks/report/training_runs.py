@@ -11,7 +11,7 @@ from pipeline.chart_style import BLUE, ORANGE, PURPLE
 from trainer.plotting.curves import Run, first_score, headline, wait_finding
 from trainer.plotting.figure import curve_style, scale_score, time_unit
 from trainer.run.duration_text import clock
-from trainer.tasks.scores import METRIC_NAMES
+from trainer.tasks.metric_names import METRIC_NAMES
 
 TIME_COLORS = {"waiting for data": BLUE, "compute": ORANGE, "evaluation and checkpoints": PURPLE}
 

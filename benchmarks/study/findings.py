@@ -12,7 +12,7 @@ from benchmarks.scaling.record import STRONG, Point
 from benchmarks.study.configurations import extremes, speed_up
 from trainer.config import RunConfig
 from trainer.run.duration_text import clock
-from trainer.tasks.scores import METRIC_NAMES
+from trainer.tasks.metric_names import METRIC_NAMES
 
 # A lower efficiency means that the speed-up flattens.
 FLAT_BELOW = 0.9

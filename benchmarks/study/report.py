@@ -16,7 +16,7 @@ from benchmarks.study.findings import answer_questions, find_speed_up
 from benchmarks.study.trials import Trial
 from trainer.config import Settings
 from trainer.run.duration_text import clock
-from trainer.tasks.scores import METRIC_NAMES
+from trainer.tasks.metric_names import METRIC_NAMES
 
 
 def report_study(

@@ -13,7 +13,7 @@ from pipeline.mixup import Mixing
 from trainer.distributed.collectives import World
 from trainer.evaluation.loop import evaluate
 from trainer.loop import train_steps
-from trainer.tasks.tasks import Classification
+from trainer.tasks.classification import Classification
 from trainer.train_step import TrainStep
 
 CHANNELS = Classification(classes=("red", "green", "blue"))
@@ -124,8 +124,9 @@ def test_flips_add_a_metric() -> None:
     with_flips = evaluate(toy_batches(5), model, ONE_RANK, CHANNELS, flips=True)
     assert plain is not None
     assert with_flips is not None
-    metrics = dict(with_flips.metrics)
-    flipped = metrics.pop("top1_with_flips")
+    metrics = {name: with_flips.metrics[name] for name in plain.metrics}
+    flipped = with_flips.metrics["top1_with_flips"]
+    assert with_flips.metrics.keys() - metrics.keys() == {f"{name}_with_flips" for name in metrics}
     assert (metrics, with_flips.counts, with_flips.loss) == (
         plain.metrics,
         plain.counts,

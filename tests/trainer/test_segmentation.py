@@ -25,9 +25,10 @@ from trainer.__main__ import main
 from trainer.distributed.process_group import open_world
 from trainer.evaluate import main as evaluate
 from trainer.evaluation.evaluate_run import open_run
-from trainer.evaluation.loop import reduce_over_ranks, with_tta
+from trainer.evaluation.loop import collect, with_tta
 from trainer.model.build import Segmenter, build_model
 from trainer.plot import main as plot
+from trainer.tasks.scores import merge
 
 SETTINGS: dict[str, Any] = {
     "model": tiny_trainer.tiny_pixelwise.__name__,
@@ -108,7 +109,7 @@ def test_any_number_of_ranks_gives_the_same_evaluation(trained: Path) -> None:
     predict, statistics = with_tta(model, run.task, flips=False)
     with open_world("cpu") as world:
         for world_size in (1, 2, 3):
-            totals = []
+            parts = []
             for rank in range(world_size):
                 batches = val_loader(
                     open_dataset(run.pipeline),
@@ -118,8 +119,10 @@ def test_any_number_of_ranks_gives_the_same_evaluation(trained: Path) -> None:
                     rank=rank,
                     world_size=world_size,
                 )
-                totals.append(reduce_over_ranks(batches, predict, world, statistics) or [])
-            evaluation = run.task.compute([sum(column) for column in zip(*totals, strict=True)])
+                own = collect(batches, predict, world, statistics)
+                assert own is not None
+                parts.append(own)
+            evaluation = run.task.compute(merge(parts))
             evaluations.append((evaluation.counts, evaluation.metrics, evaluation.by_name))
     assert evaluations[0] == evaluations[1] == evaluations[2]
 

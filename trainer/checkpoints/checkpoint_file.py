@@ -31,8 +31,10 @@ class Progress:
     Attributes:
         position: samples seen by all ranks.
         evaluated_position: position of the last evaluation.
-        best: metrics of the best evaluation by name, empty before the first evaluation.
+        best: metrics of the best evaluation by name, with the loss, empty before the first
+            evaluation.
         best_position: position of the best evaluation.
+        evaluations_without_gain: number of evaluations after the best one.
         spent_seconds: time used of ``--max-minutes``; 0 without it.
     """
 
@@ -40,7 +42,15 @@ class Progress:
     evaluated_position: int = 0
     best: dict[str, float] = field(default_factory=dict)
     best_position: int | None = None
+    evaluations_without_gain: int = 0
     spent_seconds: float = 0.0
+
+    def add_evaluation(self, metrics: Mapping[str, float], *, is_gain: bool) -> None:
+        """Record the `metrics` of an evaluation at the position, the best so far if `is_gain`."""
+        self.evaluated_position = self.position
+        self.evaluations_without_gain = 0 if is_gain else self.evaluations_without_gain + 1
+        if is_gain:
+            self.best, self.best_position = dict(metrics), self.position
 
 
 @dataclass(frozen=True, kw_only=True)

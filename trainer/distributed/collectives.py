@@ -67,13 +67,18 @@ class World:
         dist.all_gather_object(gathered, list(rows), group=self.group)
         return [row for rank_rows in gathered for row in rank_rows]
 
-    def gather_objects(self, rows: Sequence[Row]) -> list[Row]:
-        """The rows of all ranks, in rank order, on rank 0; empty on the others."""
+    def gather_rows(self, rows: torch.Tensor) -> list[torch.Tensor]:
+        """On rank 0 the `rows` (N, V) of each rank, on the host; N may differ, and V may be 0 for a
+        rank without rows. On the other ranks nothing."""
         if self.world_size == 1:
-            return list(rows)
-        gathered: list[Any] | None = [None] * self.world_size if self.rank == 0 else None
-        dist.gather_object(list(rows), gathered, dst=0, group=self.group)
-        return [row for rank_rows in gathered or () for row in rank_rows]
+            return [rows]
+        sizes = self.all_gather(rows.shape)
+        padded = rows.new_zeros([int(max(column)) for column in zip(*sizes, strict=True)])
+        padded[: rows.shape[0], : rows.shape[1]] = rows
+        parts = [torch.empty_like(padded) for _ in sizes] if self.rank == 0 else []
+        if padded.numel():
+            dist.gather(padded, parts or None, dst=0, group=self.group)
+        return [part[: int(size)] for part, (size, _) in zip(parts, sizes, strict=False)]
 
     def all_reduce_max(self, values: Sequence[float]) -> list[float]:
         """The maximum of each value over the ranks."""

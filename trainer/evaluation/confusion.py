@@ -1,18 +1,14 @@
 """Confusion matrix: counts, and a chart of them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from pipeline.chart_style import BLUE, STYLE
 from trainer.checkpoints.checkpoint_file import PARTIAL_SUFFIX
-from trainer.tasks.scores import Evaluation
-from trainer.tasks.tasks import Classification
 
 # Largest matrix that the chart shows; of more classes it shows the most frequent confusions.
 MATRIX_CLASSES = 40
@@ -30,12 +26,6 @@ class Confusion:
     counts: NDArray[np.int64]
     unit: str = "samples"
 
-    def accuracies(self) -> dict[str, float]:
-        """Class -> fraction of its samples that were classified correctly; without classes that do
-        not occur."""
-        rows = zip(self.classes, self.counts.diagonal().tolist(), self.counts.sum(1), strict=True)
-        return {name: correct / int(samples) for name, correct, samples in rows if samples}
-
     def pairs(self, limit: int) -> list[tuple[str, str, int, float]]:
         """(class, predicted class, count, fraction of the class), the most frequent first."""
         errors = self.counts.copy()
@@ -48,25 +38,6 @@ class Confusion:
             for row, column in zip(rows.tolist(), columns.tolist(), strict=True)
             if (count := int(errors[row, column]))
         ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassificationWithConfusion(Classification):
-    """A classification that also counts the confusion matrix and the accuracy of each class."""
-
-    def batch_statistics(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Those of a classification, then the confusion matrix, (classes * classes)."""
-        labeled = targets >= 0
-        cells = targets[labeled] * self.outputs + outputs[labeled].argmax(1)
-        counts = torch.bincount(cells, minlength=self.outputs**2).double()
-        return torch.cat([super().batch_statistics(outputs, targets), counts])
-
-    def compute(self, totals: Sequence[float]) -> Evaluation:
-        cells = self.outputs**2
-        counts = np.array(totals[-cells:], np.int64).reshape(self.outputs, self.outputs)
-        accuracies = Confusion(classes=self.classes, counts=counts).accuracies()
-        plain = super().compute(totals[:-cells])
-        return replace(plain, by_name=accuracies, confusion=counts)
 
 
 def draw_confusion(confusion: Confusion, path: Path) -> None:

@@ -15,12 +15,14 @@ from pipeline.config import open_dataset
 from pipeline.errors import DataError, MisuseError
 from pipeline.storage.dataset import Dataset
 from trainer.distributed.process_group import open_world
-from trainer.evaluation.confusion import ClassificationWithConfusion, Confusion, draw_confusion
+from trainer.evaluation.confusion import Confusion, draw_confusion
 from trainer.evaluation.loop import evaluate
 from trainer.run.run_dir import CONFUSION_NAME
-from trainer.tasks.scores import Evaluation, metric_rows
+from trainer.tasks.classification import Classification
+from trainer.tasks.metric_names import METRIC_NAMES, metric_rows
+from trainer.tasks.scores import Evaluation
 from trainer.tasks.segmentation import Segmentation
-from trainer.tasks.tasks import Classification, Task
+from trainer.tasks.tasks import Task
 from trainer.trained_run import open_run
 
 # Classes or targets in the table; the JSON line has all.
@@ -62,8 +64,6 @@ def evaluate_run(
                 split=split,
             )
         task = run.task
-        if isinstance(task, Classification):
-            task = ClassificationWithConfusion(classes=task.classes)
         with batches:
             flips = run.settings.run.tta == "flip"
             evaluation = evaluate(batches, model, world, task, dtype=dtype, flips=flips)
@@ -94,16 +94,19 @@ def print_evaluation(
     `unlabeled`: samples that were left out, because they have no label."""
     record: dict[str, Any] = {**header, **evaluation.as_record()}
     record["unlabeled"] = unlabeled
-    record["by_name"] = dict(evaluation.by_name)
+    record |= evaluation.tables()
     console = Console(soft_wrap=True, highlight=False)
     title = "{samples:,} samples of split {split}, in {dtype}".format(**record)
-    table = Table("", "value", title=title, min_width=len(title))
-    for row in (*metric_rows(evaluation.metrics), ("loss", f"{evaluation.loss:.4f}")):
+    more = evaluation.more_by_name
+    table = Table("", "value", *map(_column_title, more), title=title, min_width=len(title))
+    for row in metric_rows(record):
         table.add_row(*row)
     table.add_section()
     worst_first = sorted(evaluation.by_name.items(), key=lambda item: item[1])
     for name, value in worst_first[:LISTED_NAMES]:
-        table.add_row(name, f"{value:.4f}")
+        others = (values.get(name) for values in more.values())
+        cells = ("" if other is None else f"{other:.4f}" for other in others)
+        table.add_row(name, f"{value:.4f}", *cells)
     console.print(table, soft_wrap=False)
     if unlabeled:
         samples = "1 sample" if unlabeled == 1 else f"{unlabeled:,} samples"
@@ -122,6 +125,11 @@ def print_evaluation(
         record["confusion"] = str(chart)
         console.print(f"Confusion matrix: {chart}", markup=False)
     print(json.dumps(record, ensure_ascii=False))
+
+
+def _column_title(name: str) -> str:
+    """The text for a metric of each class or target."""
+    return METRIC_NAMES[name][0] if name in METRIC_NAMES else name.capitalize()
 
 
 def _require_labels(dataset: Dataset, split: str) -> None:

@@ -4,19 +4,22 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from functools import partial
 
+import numpy as np
 import torch
 from torch import nn
 
+from pipeline.arrays import Integers
 from pipeline.batches import Batch
 from trainer.distributed.collectives import World
-from trainer.tasks.scores import Evaluation
+from trainer.tasks.metric_names import FLIPS
+from trainer.tasks.scores import Evaluation, Statistics, merge
 from trainer.tasks.segmentation import Segmentation
-from trainer.tasks.tasks import Task
+from trainer.tasks.tasks import Task, is_labeled
 
 # Images of a batch -> outputs of the model.
 Predict = Callable[[torch.Tensor], torch.Tensor]
-# Outputs and targets of a batch -> float64 (K,).
-BatchStatistics = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+# ``Task.batch_statistics``.
+BatchStatistics = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
 def evaluate(
@@ -34,24 +37,31 @@ def evaluate(
     Args:
         model: the model, without DDP.
         dtype: autocast type; None for float32.
-        flips: whether to add the primary metric of predictions averaged over each image and its
-            horizontal flip, as "<metric>_with_flips".
+        flips: whether to add the metrics of predictions averaged over each image and its horizontal
+            flip, as "<metric>_with_flips".
         stopped: called before each batch; if True on any rank, all ranks return None.
 
     Returns None also if there is no labeled sample.
     """
     predict, statistics = with_tta(model, task, flips=flips)
     model.eval()
-    totals = reduce_over_ranks(batches, predict, world, statistics, dtype=dtype, stopped=stopped)
+    own = collect(batches, predict, world, statistics, dtype=dtype, stopped=stopped)
     model.train()
-    if not totals or not totals[0]:
+    if own is None:
         return None
+    everything, evaluation = gather(own, world), None
+    if everything is not None and len(everything.samples):
+        evaluation = compute(task, everything, flips=flips)
+    return world.broadcast(evaluation)
+
+
+def compute(task: Task, statistics: Statistics, *, flips: bool = False) -> Evaluation:
+    """The evaluation of statistics of ``with_tta``, which may be ``merge``d from several runs."""
     if not flips:
-        return task.compute(totals)
-    half, name = len(totals) // 2, task.primary_metric
-    plain, flipped = task.compute(totals[:half]), task.compute(totals[half:])
-    metrics = {**plain.metrics, f"{name}_with_flips": flipped.metrics[name]}
-    return dataclasses.replace(plain, metrics=metrics)
+        return task.compute(statistics)
+    plain, flipped = map(task.compute, statistics.halves())
+    with_flips = {name + FLIPS: value for name, value in flipped.metrics.items()}
+    return dataclasses.replace(plain, metrics={**plain.metrics, **with_flips})
 
 
 def with_tta(model: nn.Module, task: Task, *, flips: bool) -> tuple[Predict, BatchStatistics]:
@@ -85,12 +95,13 @@ def _with_flip(predict: Predict, images: torch.Tensor) -> torch.Tensor:
 
 def _both_halves(
     statistics: BatchStatistics, outputs: torch.Tensor, targets: torch.Tensor
-) -> torch.Tensor:
+) -> tuple[torch.Tensor, torch.Tensor]:
     """The statistics of both halves of the outputs of ``_with_flip``."""
-    return torch.cat([statistics(half, targets) for half in outputs.chunk(2, dim=1)])
+    first, second = (statistics(half, targets) for half in outputs.chunk(2, dim=1))
+    return torch.cat([first[0], second[0]], dim=1), torch.cat([first[1], second[1]])
 
 
-def reduce_over_ranks(
+def collect(
     batches: Iterable[Batch],
     predict: Predict,
     world: World,
@@ -98,28 +109,52 @@ def reduce_over_ranks(
     *,
     dtype: torch.dtype | None = None,
     stopped: Callable[[], bool] = lambda: False,
-) -> list[float] | None:
-    """Sum `statistics` over all batches of all ranks; arguments are those of ``evaluate``.
+) -> Statistics | None:
+    """The statistics of this rank's labeled samples; arguments are those of ``evaluate``. They stay
+    on the device until the end, so that no batch waits for it.
 
-    Returns None if there was no batch, or a rank was stopped.
+    All ranks must call this. Returns None if a rank was stopped.
     """
-    totals: torch.Tensor | None = None
+    samples: list[Integers] = []
+    labeled: list[torch.Tensor] = []
+    values: list[torch.Tensor] = []
+    counts: torch.Tensor | None = None
     iterator = iter(batches)
     with torch.inference_mode():
         while True:
             batch = next(iterator, None)
             # Ranks without a further batch keep calling this, so that all of them see a stop.
             interrupted, has_batch = world.all_reduce_max([stopped(), batch is not None])
-            if interrupted or not has_batch:
+            if interrupted:
+                return None
+            if not has_batch:
                 break
             if batch is None:
                 continue
             with torch.autocast(world.device.type, dtype, enabled=dtype is not None):
                 outputs = predict(batch.images)
-            batch_totals = statistics(outputs.float(), batch.targets)
-            totals = batch_totals if totals is None else totals + batch_totals
-    # Objects, since a rank without a batch does not know the number of totals.
-    rows = world.all_gather_objects([] if totals is None else [totals.tolist()])
-    if interrupted or not rows:
-        return None
-    return [sum(column) for column in zip(*rows, strict=True)]
+            batch_values, batch_counts = statistics(outputs.float(), batch.targets)
+            counts = batch_counts if counts is None else counts + batch_counts
+            samples.append(batch.samples)
+            labeled.append(is_labeled(batch.targets))
+            values.append(batch_values)
+    if counts is None:
+        empty = np.zeros(0, np.int64)
+        return Statistics(samples=empty, values=np.zeros((0, 0), np.float32), counts=empty)
+    kept = torch.cat(labeled).cpu().numpy()
+    return Statistics(
+        samples=np.concatenate(samples)[kept],
+        values=torch.cat(values).cpu().numpy()[kept],
+        counts=counts.cpu().numpy(),
+    )
+
+
+def gather(own: Statistics, world: World) -> Statistics | None:
+    """The statistics of all ranks on rank 0, None on the others."""
+    fields = (own.samples[:, None], own.values, own.counts[None])
+    gathered = [world.gather_rows(torch.from_numpy(rows)) for rows in fields]
+    parts = [
+        Statistics(samples=samples[:, 0].numpy(), values=values.numpy(), counts=counts[0].numpy())
+        for samples, values, counts in zip(*gathered, strict=True)
+    ]
+    return merge(parts) if parts else None

@@ -8,7 +8,7 @@ from pipeline.errors import MisuseError
 from trainer.run.duration_text import clock
 from trainer.run.metrics_reader import Record, read_records
 from trainer.run.summary import Summary, Throughput, summarize, throughput
-from trainer.tasks.scores import METRIC_NAMES
+from trainer.tasks.metric_names import METRIC_NAMES
 
 # Longest curve; of a longer one neighbors are averaged.
 POINTS = 120

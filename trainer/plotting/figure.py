@@ -21,7 +21,7 @@ from pipeline.errors import DataError
 from trainer.plotting import curves
 from trainer.plotting.curves import Run, learning_rate_finding
 from trainer.run.metrics_reader import Record
-from trainer.tasks.scores import METRIC_NAMES
+from trainer.tasks.metric_names import METRIC_NAMES
 
 LINE_STYLES = ("-", "--", ":", "-.")  # the next one each time that the colors repeat
 DOT_STYLE: Any = {"marker": "o", "markersize": 4, "linewidth": 0.6}

@@ -17,8 +17,10 @@ from trainer.prediction.sample_submission import (
     require_samples,
 )
 from trainer.prediction.submission_form import Form, Names, fit_form
+from trainer.tasks.multi_label import MultiLabel
+from trainer.tasks.regression import Regression
 from trainer.tasks.segmentation import Segmentation
-from trainer.tasks.tasks import MultiLabel, Regression, Task
+from trainer.tasks.tasks import Task
 from trainer.trained_run import TrainedRun, open_run
 
 DEFAULT_OUT = {

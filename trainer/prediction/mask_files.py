@@ -66,7 +66,7 @@ def predict_and_write_masks(
     classes = list(range(len(job.names.classes))) if several else positive
     if job.mask_form is not None:
         classes = job.mask_form.classes(job.names)
-    lengths = dict(world.gather_objects([*class_run_lengths(masks, classes)]))
+    lengths = dict(world.all_gather_objects([*class_run_lengths(masks, classes)]))
     if world.rank > 0:
         return
     if job.sample is not None and job.mask_form is not None:

@@ -41,7 +41,8 @@ def predict_outputs(
         flips: whether to average the outputs over each image and its horizontal flip.
         advance: called with the number of images of each batch of this rank.
     """
-    rows: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
+    samples: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
+    values: list[torch.Tensor] = []
     with torch.inference_mode():
         for batch in batches:
             images = _pad(batch.images, batch_size)
@@ -50,13 +51,17 @@ def predict_outputs(
                 if flips:
                     outputs = (outputs + model(images.flip(3))) / 2
             count = len(batch.samples)
-            rows.append((batch.samples, outputs[:count].float().cpu().numpy()))
+            samples.append(batch.samples)
+            values.append(outputs[:count].float().cpu())
             advance(count)
-    gathered = world.gather_objects(rows)
-    if not gathered:
+    own = torch.cat(values) if values else torch.zeros(0, 0)
+    rows = world.gather_rows(torch.from_numpy(np.concatenate(samples))[:, None])
+    outputs_of_ranks = world.gather_rows(own)
+    if not rows:
         return None
-    samples, values = (np.concatenate(parts) for parts in zip(*gathered, strict=True))
-    return Outputs(samples=samples, values=values)
+    return Outputs(
+        samples=torch.cat(rows)[:, 0].numpy(), values=torch.cat(outputs_of_ranks).numpy()
+    )
 
 
 def _pad(images: torch.Tensor, batch_size: int) -> torch.Tensor:

@@ -12,7 +12,9 @@ from trainer.prediction.cells import (
     top_label_cells,
 )
 from trainer.prediction.sample_submission import SampleSubmission
-from trainer.tasks.tasks import MultiLabel, Regression, Task
+from trainer.tasks.multi_label import MultiLabel
+from trainer.tasks.regression import Regression
+from trainer.tasks.tasks import Task
 
 SEPARATORS = (" ", ",", ";", "|", ", ", "; ")
 # Values that a question shows.

@@ -9,7 +9,9 @@ from trainer.prediction.cells import label_cells, number_cells, several_label_ce
 from trainer.prediction.sample_submission import SampleSubmission
 from trainer.prediction.submission_form import Form, Names
 from trainer.prediction.values import Floats
-from trainer.tasks.tasks import MultiLabel, Regression, Task
+from trainer.tasks.multi_label import MultiLabel
+from trainer.tasks.regression import Regression
+from trainer.tasks.tasks import Task
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from trainer.tasks.tasks import Classification, MultiLabel, Regression, Task
+from trainer.tasks.classification import Classification
+from trainer.tasks.multi_label import MultiLabel
+from trainer.tasks.regression import Regression
+from trainer.tasks.tasks import Task
 
 Floats = NDArray[np.float64]
 

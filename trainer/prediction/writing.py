@@ -8,7 +8,7 @@ from trainer.prediction.outputs import Outputs
 from trainer.prediction.sample_submission import order_by_id
 from trainer.prediction.tables import label_table, probability_table, submission_table
 from trainer.prediction.values import average, logits_of, values_of
-from trainer.tasks.tasks import Regression
+from trainer.tasks.regression import Regression
 
 
 def write_predictions(job: Job, outputs: Sequence[Outputs]) -> None:

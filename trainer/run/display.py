@@ -9,7 +9,10 @@ from rich.table import Table
 from trainer.run.duration_text import clock
 from trainer.run.metrics_reader import Record
 from trainer.setup import TrainingRun
-from trainer.tasks.scores import metric_rows
+from trainer.tasks.metric_names import main_rows
+
+# What ended a run before its planned end -> the option.
+ENDS = {"patience": "--patience", "target_top1": "--target-top1"}
 
 
 class Display:
@@ -43,10 +46,10 @@ class Display:
         if record["kind"] == "summary":
             self._print_table(record)
         elif record["kind"] == "evaluation":
-            metrics = "  ".join(map(" ".join, metric_rows(record)))
+            rows = main_rows(record, self._run.task.primary_metric)
             self.print(
                 f"epoch {record['epoch']:.2f}  validation on {record['samples']:,} samples:  "
-                f"{metrics}  loss {record['loss']:.4f}"
+                f"{'  '.join(map(' '.join, rows))}"
             )
         else:
             samples, end_position = self._run.data.samples, self._run.time_budget.end_position
@@ -94,9 +97,11 @@ def summary_rows(record: Record) -> Iterator[tuple[str, str]]:
     for milestone in record["milestones"]:
         time_and_epoch = f"{clock(milestone['elapsed_seconds'])}, epoch {milestone['epoch']:.2f}"
         yield f"time to {milestone['top1']:.0%} top-1", time_and_epoch
-    best_rows = metric_rows(record, prefix="best_")
+    best_rows = main_rows(record, record.get("monitor"), prefix="best_")
     for number, (name, value) in enumerate(best_rows):
         yield f"{name} at best {best_rows[0][0]}" if number else f"best {name}", value
+    if option := ENDS.get(record.get("ended_by", "")):
+        yield "ended by", f"{option} at epoch {record['epoch']:.2f}"
     processes = f" in {record['process'] + 1} processes" if record["process"] else ""
     yield "time, including evaluations", clock(record["elapsed_seconds"]) + processes
     yield "peak memory per rank", f"{record['memory_bytes'] / 2**20:,.0f} MiB"

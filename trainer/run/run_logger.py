@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Self
 
+from trainer.messages import ended_by
 from trainer.meter import Interval
 from trainer.run.display import Display
 from trainer.run.metrics_writer import MetricsFile, TensorBoard
@@ -66,5 +67,8 @@ class RunLogger:
         """Write the final record, over all processes of the run."""
         if self._sinks and self._metrics.records:
             summary = summarize(self._metrics.records, samples=self._run.data.samples)
+            ending = {"ended_by": ended_by(self._run), "monitor": self._run.task.primary_metric}
             best = {f"best_{name}": value for name, value in self._run.progress.best.items()}
-            self.write("summary", **summary.as_record(), **best)
+            if (position := self._run.progress.best_position) is not None:
+                best["best_epoch"] = position / self._run.data.samples
+            self.write("summary", **summary.as_record(), **ending, **best)

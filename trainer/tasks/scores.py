@@ -1,25 +1,47 @@
-"""Metrics of an evaluation: their names and how they are printed."""
+"""What an evaluation collects of the samples, and its results."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-# Name in files -> (name in text, format).
-METRIC_NAMES = {
-    "top1": ("top-1", ".2%"),
-    "top5": ("top-5", ".2%"),
-    "mean_average_precision": ("mAP", ".2%"),
-    "r2": ("R2", ".4f"),
-    "mean_iou": ("mIoU", ".2%"),
-    "pixel_accuracy": ("pixel accuracy", ".2%"),
-    "top1_with_flips": ("top-1 with flips", ".2%"),
-    "mean_average_precision_with_flips": ("mAP with flips", ".2%"),
-    "r2_with_flips": ("R2 with flips", ".4f"),
-    "mean_iou_with_flips": ("mIoU with flips", ".2%"),
-}
+
+@dataclass(frozen=True, kw_only=True)
+class Statistics:
+    """What the metrics of a task need of N labeled samples.
+
+    Attributes:
+        samples: int64 (N,), rows of the split's sample index.
+        values: float32 (N, V), of each sample.
+        counts: int64 (C,), summed over the samples.
+    """
+
+    samples: NDArray[np.int64]
+    values: NDArray[np.float32]
+    counts: NDArray[np.int64]
+
+    def halves(self) -> tuple["Statistics", "Statistics"]:
+        """The first and the second half of the values and of the counts."""
+        values, counts = np.split(self.values, 2, axis=1), np.split(self.counts, 2)
+        first, second = (
+            Statistics(samples=self.samples, values=np.ascontiguousarray(half), counts=numbers)
+            for half, numbers in zip(values, counts, strict=True)
+        )
+        return first, second
+
+
+def merge(parts: Sequence[Statistics]) -> Statistics:
+    """The statistics of all samples of `parts`, in the order of the samples: the same for any
+    division into parts, such as ranks or folds, each of which has other samples."""
+    samples = np.concatenate([part.samples for part in parts])
+    order = np.argsort(samples, kind="stable")
+    return Statistics(
+        samples=samples[order],
+        values=np.concatenate([part.values for part in parts])[order],
+        counts=np.sum([part.counts for part in parts], axis=0),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +49,11 @@ class Evaluation:
     """Results over all ranks, with each sample counted once.
 
     Attributes:
-        loss: mean over the samples, without label smoothing.
-        metrics: name from METRIC_NAMES -> value; the task names the `primary_metric`.
+        loss: mean over the samples, without label smoothing and class weights.
+        metrics: name from METRIC_NAMES, but "loss" -> value; the task names the `primary_metric`.
         counts: integer counts behind the metrics, if there are any.
         by_name: metric of each class or target, if the task has one.
+        more_by_name: further metrics of each class or target, by the metric's name.
         confusion: int64 (classes, classes), the number of samples or pixels of the row's class that
             were predicted as the column's; None if not counted.
     """
@@ -40,17 +63,14 @@ class Evaluation:
     metrics: Mapping[str, float]
     counts: Mapping[str, int] = field(default_factory=dict)
     by_name: Mapping[str, float] = field(default_factory=dict)
+    more_by_name: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     confusion: NDArray[np.int64] | None = None
 
     def as_record(self) -> dict[str, Any]:
         """Fields of a record of metrics.jsonl."""
         return {"samples": self.samples, **self.counts, "loss": self.loss, **self.metrics}
 
-
-def metric_rows(record: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """(name, value) as text of each metric in `record`, whose keys begin with `prefix`."""
-    return [
-        (name, format(record[prefix + key], spec))
-        for key, (name, spec) in METRIC_NAMES.items()
-        if prefix + key in record
-    ]
+    def tables(self) -> dict[str, dict[str, float]]:
+        """The metrics of each class or target: "by_name", then "<metric>_by_name"."""
+        more = {f"{name}_by_name": dict(rows) for name, rows in self.more_by_name.items()}
+        return {"by_name": dict(self.by_name), **more}

@@ -1,6 +1,5 @@
 """Semantic segmentation: one class per pixel."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +7,9 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from pipeline.storage.manifest import VOID
-from trainer.tasks.scores import Evaluation
+from trainer.tasks.formulas import f1_scores, mean_of_defined, named
+from trainer.tasks.metric_names import TASK_METRICS
+from trainer.tasks.scores import Evaluation, Statistics
 
 # Weight of the auxiliary head's loss, from torchvision's references/segmentation/train.py
 # (criterion).
@@ -18,53 +19,67 @@ AUXILIARY_WEIGHT = 0.5
 @dataclass(frozen=True, kw_only=True)
 class Segmentation:
     """Targets: uint8 (B, H, W), classes; VOID pixels do not count. Outputs: float32 (B, classes, H,
-    W); in training of a model with an auxiliary head (B, 2, classes, H, W), its outputs second."""
+    W); in training of a model with an auxiliary head (B, 2, classes, H, W), its outputs second.
+
+    Attributes:
+        class_weights: factor of each class in the training loss of its pixels; None for 1.
+    """
 
     classes: tuple[str, ...]
     primary_metric: str = "mean_iou"
+    class_weights: tuple[float, ...] | None = None
 
     @property
     def outputs(self) -> int:
         return len(self.classes)
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return TASK_METRICS["segmentation"]
+
     def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """The mean over the images of ``image_losses``, so that an image has the same weight in
         any rank's batch."""
+        weights = None
+        if self.class_weights is not None:
+            weights = torch.tensor(self.class_weights, device=outputs.device)
         if outputs.ndim == 4:
-            return image_losses(outputs, targets).mean()
-        head, auxiliary = (image_losses(logits, targets).mean() for logits in outputs.unbind(1))
+            return image_losses(outputs, targets, weights).mean()
+        head, auxiliary = (
+            image_losses(logits, targets, weights).mean() for logits in outputs.unbind(1)
+        )
         return head + AUXILIARY_WEIGHT * auxiliary
 
-    def batch_statistics(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Images with labeled pixels, their summed loss, and the confusion matrix of the pixels,
-        (classes * classes)."""
+    def batch_statistics(
+        self, outputs: torch.Tensor, targets: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Value: the loss. Counts: the confusion matrix of the pixels, (classes * classes)."""
         truth, labeled = targets.long(), targets != VOID
         cells = truth[labeled] * self.outputs + outputs.argmax(1)[labeled]
-        counts = torch.bincount(cells, minlength=self.outputs**2).double()
-        # An image without labeled pixels has a loss of 0.
-        loss = image_losses(outputs, targets).double().sum()
-        return torch.cat([torch.stack([labeled.flatten(1).any(1).sum(), loss]), counts])
+        counts = torch.bincount(cells, minlength=self.outputs**2)
+        return image_losses(outputs, targets)[:, None], counts
 
-    def compute(self, totals: Sequence[float]) -> Evaluation:
+    def compute(self, statistics: Statistics) -> Evaluation:
         """Intersection over union of each class over the pixels of all images, as in PASCAL VOC
-        (Everingham et al. 2010, section 4.4, doi:10.1007/s11263-009-0275-4), and its mean over the
-        classes that occur in masks or outputs."""
-        samples = totals[0]
-        counts = np.array(totals[2:], np.int64).reshape(self.outputs, self.outputs)
-        correct = counts.diagonal()
-        union = counts.sum(0) + counts.sum(1) - correct
-        rows = zip(self.classes, correct.tolist(), union.tolist(), strict=True)
-        by_name = {name: intersection / size for name, intersection, size in rows if size}
+        (Everingham et al. 2010, section 4.4, doi:10.1007/s11263-009-0275-4), its Dice coefficient
+        over the same pixels, and their means over the classes that occur in masks or outputs."""
+        counts = statistics.counts.reshape(self.outputs, self.outputs)
+        correct, true, predicted = counts.diagonal(), counts.sum(1), counts.sum(0)
+        union = true + predicted - correct
+        iou = np.where(union > 0, correct / np.maximum(union, 1), np.nan)
+        dice = f1_scores(correct, true, predicted)
         pixels, pixels_correct = int(counts.sum()), int(correct.sum())
         return Evaluation(
-            samples=int(samples),
-            loss=totals[1] / samples,
+            samples=len(statistics.samples),
+            loss=float(statistics.values.mean(dtype=np.float64)),
             metrics={
-                "mean_iou": sum(by_name.values()) / len(by_name),
+                "mean_iou": mean_of_defined(iou),
+                "mean_dice": mean_of_defined(dice),
                 "pixel_accuracy": pixels_correct / pixels,
             },
             counts={"pixels": pixels, "pixels_correct": pixels_correct},
-            by_name=by_name,
+            by_name=named(self.classes, iou),
+            more_by_name={"dice": named(self.classes, dice)},
             confusion=counts,
         )
 
@@ -72,7 +87,10 @@ class Segmentation:
         return f"{len(self.classes)} classes per pixel"
 
 
-def image_losses(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """float32 (B,): the mean cross entropy over an image's pixels, 0 if all are VOID."""
-    losses = cross_entropy(outputs, targets.long(), ignore_index=VOID, reduction="none")
+def image_losses(
+    outputs: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None = None
+) -> torch.Tensor:
+    """float32 (B,): the mean cross entropy over an image's pixels, each times the weight of its
+    class; 0 if all are VOID."""
+    losses = cross_entropy(outputs, targets.long(), weights, ignore_index=VOID, reduction="none")
     return losses.flatten(1).sum(1) / (targets != VOID).flatten(1).sum(1).clamp(min=1)

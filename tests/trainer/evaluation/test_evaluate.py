@@ -13,9 +13,11 @@ from click.testing import CliRunner
 
 from tests.helpers.processes import Torchrun, lines
 from tests.helpers.runs import train
+from tests.helpers.task_statistics import evaluation_of
 from trainer import evaluate
 from trainer.evaluate import main
-from trainer.evaluation.confusion import ClassificationWithConfusion, Confusion, draw_confusion
+from trainer.evaluation.confusion import Confusion, draw_confusion
+from trainer.tasks.classification import Classification
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +79,7 @@ def test_counts_and_draws_the_confusion_matrix(classes: int, tmp_path: Path) -> 
         if label >= 0:
             counts[label, int(row.argmax())] += 1
     names = tuple(f"class {number}" for number in range(classes))
-    task = ClassificationWithConfusion(classes=names)
-    evaluation = task.compute(task.batch_statistics(outputs, labels).tolist())
+    evaluation = evaluation_of(Classification(classes=names), outputs, labels)
     np.testing.assert_array_equal(evaluation.confusion, counts)
     assert evaluation.counts["top1_correct"] == counts.trace()
     assert names[-1] not in evaluation.by_name

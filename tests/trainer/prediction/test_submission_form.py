@@ -7,7 +7,9 @@ from pipeline.errors import MisuseError
 from trainer.prediction.sample_submission import SampleSubmission
 from trainer.prediction.submission_form import Names, fit_form
 from trainer.prediction.tables import submission_table
-from trainer.tasks.tasks import Classification, MultiLabel, Regression
+from trainer.tasks.classification import Classification
+from trainer.tasks.multi_label import MultiLabel
+from trainer.tasks.regression import Regression
 
 TWO = Names(classes=("benign", "malignant"), labels=("0", "1"))
 THREE = Names(classes=("cat", "dog", "unicorn"), labels=("n01", "n02", "n03"))

@@ -14,7 +14,7 @@ from trainer.run.display import summary_rows
 from trainer.run.metrics_reader import KEYS, NUMBERS, Record, read_records
 from trainer.run.metrics_writer import MetricsFile
 from trainer.run.summary import Summary, summarize
-from trainer.tasks.scores import METRIC_NAMES
+from trainer.tasks.metric_names import METRIC_NAMES
 
 INTERVAL = {"images": 8, "seconds": 2.0, "data_seconds_max": 0.5, "memory_bytes": 2**20}
 INTERVAL |= {"loss": 1.0, "learning_rate": 0.1, "bad_samples": 0}

@@ -1,7 +1,5 @@
 """Metrics of each task equal their definition or scikit-learn's, in batches of any size."""
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 import torch
@@ -15,22 +13,14 @@ from sklearn.metrics import (
 from torch.nn.functional import cross_entropy
 
 from pipeline.storage.manifest import VOID
-from trainer.tasks.scores import Evaluation
+from tests.helpers.task_statistics import evaluation_of
+from trainer.tasks.classification import Classification
+from trainer.tasks.multi_label import MultiLabel
+from trainer.tasks.regression import Regression
 from trainer.tasks.segmentation import Segmentation
-from trainer.tasks.tasks import Classification, MultiLabel, Regression, Task
+from trainer.tasks.tasks import Task
 
 NAMES = ("a", "b", "c")
-
-
-def evaluate_in_batches(
-    task: Task, outputs: torch.Tensor, targets: torch.Tensor, *cuts: int
-) -> Evaluation:
-    """The evaluation of the samples in batches that end at `cuts`."""
-    statistics = [
-        task.batch_statistics(outputs[first:end], targets[first:end])
-        for first, end in pairwise((0, *cuts, len(outputs)))
-    ]
-    return task.compute(torch.stack(statistics).sum(0).tolist())
 
 
 @pytest.mark.parametrize("classes", [2, 3, 5, 11])
@@ -43,7 +33,7 @@ def test_top1_and_top5_equal_those_of_sorted_logits(classes: int) -> None:
         for row, label in zip(logits, labels.tolist(), strict=True)
     ]
     task = Classification(classes=tuple(map(str, range(classes))), label_smoothing=0.3)
-    evaluation = evaluate_in_batches(task, logits, labels, 7, 31)
+    evaluation = evaluation_of(task, logits, labels, 7, 31)
     assert evaluation.counts == {
         "top1_correct": sum(rank == 0 for rank in ranks),
         "top5_correct": sum(rank < 5 for rank in ranks),
@@ -53,11 +43,11 @@ def test_top1_and_top5_equal_those_of_sorted_logits(classes: int) -> None:
 
 def test_average_precision_equals_scikit_learn() -> None:
     generator = torch.Generator().manual_seed(0)
-    # Multiples of the thresholds' distance, many of them ties: nothing is lost to the thresholds.
+    # Many of them are ties.
     outputs = torch.randint(-64, 64, (300, 3), generator=generator) / 32
     targets = (torch.rand(300, 3, generator=generator) < (outputs + 3) / 6).float()
     targets[:, 2] = 0
-    evaluation = evaluate_in_batches(MultiLabel(classes=NAMES), outputs, targets, 100, 101)
+    evaluation = evaluation_of(MultiLabel(classes=NAMES), outputs, targets, 100, 101)
     assert evaluation.by_name == {
         name: pytest.approx(average_precision_score(targets[:, column], outputs[:, column]))
         for column, name in enumerate(NAMES[:2])
@@ -76,7 +66,7 @@ def test_r2_equals_scikit_learn_in_any_unit() -> None:
     outputs = (targets - task.means) / task.stds + generator.normal(0, 0.4, (50, 3))
     expected = r2_score(targets, outputs * task.stds + task.means, multioutput="raw_values")
     split = [torch.from_numpy(array).float() for array in (outputs, targets)]
-    evaluation = evaluate_in_batches(task, *split, 20)
+    evaluation = evaluation_of(task, *split, 20)
     assert list(evaluation.by_name.values()) == pytest.approx(expected.tolist(), rel=1e-4)
     assert evaluation.metrics["r2"] == pytest.approx(expected.mean(), rel=1e-4)
     assert evaluation.loss == pytest.approx(float(task.loss(*split)), rel=1e-5)
@@ -98,7 +88,7 @@ def test_iou_equals_scikit_learn_exactly_in_any_batches() -> None:
     labeled = targets != VOID
     truth, predicted = targets[labeled].numpy(), outputs.argmax(1)[labeled].numpy()
     task = Segmentation(classes=(*NAMES, "d"))
-    evaluation = evaluate_in_batches(task, outputs, targets)
+    evaluation = evaluation_of(task, outputs, targets)
     expected = jaccard_score(truth, predicted, average=None, labels=range(3))
     assert list(evaluation.by_name.items()) == list(zip(NAMES, expected.tolist(), strict=True))
     assert evaluation.metrics["mean_iou"] == pytest.approx(expected.mean())
@@ -107,7 +97,7 @@ def test_iou_equals_scikit_learn_exactly_in_any_batches() -> None:
     assert evaluation.confusion is not None
     expected_counts = confusion_matrix(truth, predicted, labels=range(4))
     np.testing.assert_array_equal(evaluation.confusion, expected_counts)
-    in_batches = evaluate_in_batches(task, outputs, targets, 1, 5, 6)
+    in_batches = evaluation_of(task, outputs, targets, 1, 5, 6)
     assert (in_batches.metrics, in_batches.by_name) == (evaluation.metrics, evaluation.by_name)
 
 
@@ -118,7 +108,7 @@ def test_void_pixels_and_the_batch_size_do_not_change_the_loss() -> None:
         for out, target in zip(outputs, targets, strict=True)
     ]
     assert float(task.loss(outputs, targets)) == pytest.approx(np.mean(image_losses))
-    assert evaluate_in_batches(task, outputs, targets).loss == pytest.approx(np.mean(image_losses))
+    assert evaluation_of(task, outputs, targets).loss == pytest.approx(np.mean(image_losses))
     both = torch.stack([outputs, outputs / 2], dim=1)
     expected = task.loss(outputs, targets) + 0.5 * task.loss(outputs / 2, targets)
     assert float(task.loss(both, targets)) == pytest.approx(float(expected))
@@ -145,9 +135,9 @@ def test_samples_without_a_label_do_not_count(task: Task) -> None:
         targets, missing = torch.arange(10) % 3, torch.tensor(-1)
     else:
         targets, missing = (torch.arange(30) % 4 == 0).float().view(10, 3), torch.tensor(torch.nan)
-    expected = evaluate_in_batches(task, outputs[:7], targets[:7])
+    expected = evaluation_of(task, outputs[:7], targets[:7])
     targets[7:] = missing
-    assert evaluate_in_batches(task, outputs, targets, 4).as_record() == pytest.approx(
+    assert evaluation_of(task, outputs, targets, 4).as_record() == pytest.approx(
         expected.as_record()
     )
     assert expected.samples == 7

@@ -1,0 +1,72 @@
+"""Regression: numbers per image."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn.functional import mse_loss
+
+from trainer.tasks.formulas import named
+from trainer.tasks.metric_names import TASK_METRICS
+from trainer.tasks.scores import Evaluation, Statistics
+
+
+@dataclass(frozen=True, kw_only=True)
+class Regression:
+    """Numbers per image. Targets: float32 (B, targets); a row of NaN does not count.
+
+    Attributes:
+        means, stds: mean and standard deviation of each target over the training split. Outputs
+            and loss are of standardized targets, so that targets of any unit have equal weight.
+    """
+
+    targets: tuple[str, ...]
+    means: tuple[float, ...]
+    stds: tuple[float, ...]
+    primary_metric: str = "r2"
+
+    @property
+    def outputs(self) -> int:
+        return len(self.targets)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return TASK_METRICS["regression"]
+
+    def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        means, stds = (
+            torch.tensor(values, device=targets.device) for values in (self.means, self.stds)
+        )
+        return mse_loss(outputs, (targets - means) / stds)
+
+    def batch_statistics(
+        self, outputs: torch.Tensor, targets: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Values: the outputs, then the targets."""
+        return torch.cat([outputs, targets], dim=1), outputs.new_zeros(0, dtype=torch.int64)
+
+    def compute(self, statistics: Statistics) -> Evaluation:
+        """R2: 1 - squared errors / squared distances from the mean of the evaluated split; 0 for a
+        constant target. RMSE and MAE in the targets' units. Each is averaged over the targets."""
+        outputs, truth = np.split(statistics.values.astype(np.float64), 2, axis=1)
+        means, stds = np.array(self.means), np.array(self.stds)
+        errors = outputs * stds + means - truth
+        squares = np.square(errors).mean(axis=0)
+        spread = np.square(truth - truth.mean(axis=0)).mean(axis=0)
+        is_constant = spread <= 1e-12 * stds**2
+        values = {
+            "r2": np.where(is_constant, 0.0, 1 - squares / np.where(is_constant, 1.0, spread)),
+            "rmse": np.sqrt(squares),
+            "mae": np.abs(errors).mean(axis=0),
+        }
+        by_name = {name: named(self.targets, column) for name, column in values.items()}
+        return Evaluation(
+            samples=len(errors),
+            loss=float((squares / stds**2).mean()),
+            metrics={name: float(column.mean()) for name, column in values.items()},
+            by_name=by_name.pop("r2"),
+            more_by_name=by_name,
+        )
+
+    def describe(self) -> str:
+        return f"{len(self.targets)} numbers per image"
