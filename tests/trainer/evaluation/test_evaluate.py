@@ -95,10 +95,10 @@ def test_counts_and_draws_the_confusion_matrix(classes: int, tmp_path: Path) -> 
 def test_rejects_what_it_cannot_evaluate(trained: Path, photographs: Path, tmp_path: Path) -> None:
     for arguments, code, message in (
         (("--run", str(tmp_path)), 1, "holds no run"),
-        ((), 2, "Give the directory of one run"),
+        ((), 2, "Give the directory of a run"),
         (("--run", str(trained), "--checkpoint", str(tmp_path / "x.pt")), 1, "x.pt (No such file"),
         (("--run", str(trained), "--split", "tset"), 1, "no split 'tset'"),
-        (("--run", str(trained), "--shards", str(photographs)), 1, "the run was trained for"),
+        (("--run", str(trained), "--shards", str(photographs)), 1, "was trained for"),
     ):
         result = CliRunner().invoke(main, arguments)
         assert (result.exit_code, message in result.output) == (code, True), result.output
