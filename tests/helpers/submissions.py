@@ -5,10 +5,19 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as parquet
 
 from pipeline.storage.manifest import sources_name, submission_name
+from tools.config import ShardConfig
+from tools.download.file_index import index_files
+from tools.download.sources import Sources
+from tools.download.submission_rows import SubmissionRows
+from tools.readings.asked_rows import match_tests
+from tools.readings.detect import collect, detect
+from tools.writing.plan import make_plan
+from tools.writing.splits import TEST
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,21 @@ def csv_text(*rows: Sequence[object]) -> str:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
+
+
+def asked(src: Path, **options: Any) -> tuple[Sources, SubmissionRows | None]:
+    """What a run would store for a download of image files."""
+    config = ShardConfig(src=str(src), out=str(src / "out"), **options)
+    index = index_files(str(src))
+    detection = detect(index, config)
+    sources = collect(index, detection)
+    plan = make_plan(sources, val=None, seed=0, unlabeled=config.unlabeled)
+    return match_tests(detection, index, sources, plan.choice.splits == TEST, config)
+
+
+def names_of(sources: Sources, rows: SubmissionRows) -> list[str | None]:
+    """The source that each row asks for; None without one."""
+    return [None if number < 0 else sources.names[number] for number in rows.sources.tolist()]
 
 
 def read_submission(shards: Path) -> Stored:

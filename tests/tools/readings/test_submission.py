@@ -6,14 +6,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.errors import MisuseError
 from tests.helpers.array_downloads import write_arrays
+from tests.helpers.checking import check
 from tests.helpers.downloads import download, packed
 from tests.helpers.shard_runs import contents, made, shard
 from tests.helpers.small_downloads import Files, lines, pictures
-from tests.helpers.submissions import Stored, csv_text, read_submission
+from tests.helpers.submissions import Stored, asked, csv_text, names_of, read_submission
 
 TRAIN = {"train.csv": lines("id,label", *((n, "ab"[n % 2]) for n in range(8)))}
 
@@ -36,11 +38,11 @@ def stored(folder: Path, files: Files, *options: str) -> tuple[Stored, str]:
 
 
 def test_train_and_test_in_one_folder(tmp_path: Path) -> None:
-    files = leaf() | {"sample_submission.csv": lines("id,a,b", *((n, 0.5, 0.5) for n in (11, 8)))}
+    files = leaf() | {"sample_submission.csv": lines("id,key,b", *((n, 0.5, 0.5) for n in (11, 8)))}
     files["sample_submission.csv"] += "010,0.5,1e-1\n77,1,1\n"  # type: ignore[operator]
     rows, output = stored(tmp_path, files)
     assert rows.sources == ["images/11.png", "images/8.png", "images/10.png", None]
-    assert rows.columns == ["id", "a", "b"] and rows.table == "sample_submission.csv"
+    assert rows.columns == ["id", "key", "b"] and rows.table == "sample_submission.csv"
     assert rows.id_column == 0 and rows.csv == files["sample_submission.csv"]
     assert rows.ids == {
         "images/8.png": "8",
@@ -50,6 +52,7 @@ def test_train_and_test_in_one_folder(tmp_path: Path) -> None:
     }
     assert "3 of 4 rows of sample_submission.csv ask for a test image, by column 'id'" in output
     assert "first ids without a test image: '77'." in output and "Not used" not in output
+    assert check(tmp_path / "out").exit_code == 0
 
 
 def test_ids_of_a_test_table_without_a_submission(tmp_path: Path) -> None:
@@ -65,7 +68,7 @@ TEXT = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=6)
 CELLS = TEXT.map(lambda text: text.lstrip()) | st.sampled_from(['"', 'a,"b"', "007", "", "NA", "é"])
 
 
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 @given(
     order=st.permutations(range(8, 14)),
     cells=st.lists(CELLS, min_size=6, max_size=6),
@@ -74,14 +77,17 @@ CELLS = TEXT.map(lambda text: text.lstrip()) | st.sampled_from(['"', 'a,"b"', "0
 def test_any_order_and_any_cells_come_back(
     tmp_path_factory: pytest.TempPathFactory, order: list[int], cells: list[str], form: str
 ) -> None:
-    folder = tmp_path_factory.mktemp("any")
     files = {**TRAIN, **pictures(*(f"images/{n}.png" for n in range(14)))}
-    rows = [(form.format(n), cell, '"q"') for n, cell in zip(order, cells, strict=True)]
-    files["sample_submission.csv"] = csv_text(("ID", 'a "label"', "ünï"), *rows)
-    read, _ = stored(folder, files)
-    assert read.csv == files["sample_submission.csv"]
-    assert read.sources == [f"images/{n}.png" for n in order]
-    assert read.ids == {f"images/{n}.png": form.format(n) for n in range(8, 14)}
+    texts = [(form.format(n), cell, '"q"') for n, cell in zip(order, cells, strict=True)]
+    header = ("ID", 'a "label"', "ünï")
+    files["sample_submission.csv"] = csv_text(header, *texts)
+    sources, rows = asked(download(tmp_path_factory.mktemp("any"), files))
+    assert rows is not None and rows.table == "sample_submission.csv" and rows.id_column == 0
+    assert rows.cells.column_names == list(header)
+    assert list(zip(*rows.cells.to_pydict().values(), strict=True)) == texts
+    assert names_of(sources, rows) == [f"images/{n}.png" for n in order]
+    ids = {sources.names[n]: sources.id(n) for n in rows.sources.tolist()}
+    assert ids == {f"images/{n}.png": form.format(n) for n in range(8, 14)}
 
 
 def test_workers_and_a_zip_do_not_change_the_table(tmp_path: Path) -> None:
@@ -109,29 +115,37 @@ def test_the_submission_with_the_most_rows_that_match_is_taken(tmp_path: Path) -
         "stage2_sample_submission.csv": lines("id,a", (9, 0), (8, 0), (10, 0)),
         "wanted.csv": lines("id,a", (10, 5)),
     }
-    read, output = stored(tmp_path / "most", files)
-    assert read.table == "stage2_sample_submission.csv"
-    assert "--submission stage1_sample_submission.csv picks it" in output
-    read, _ = stored(tmp_path / "told", files, "--submission", "wanted.csv")
-    assert read.table == "wanted.csv" and read.rows == [["10", "5"]]
-    # Without it, wanted.csv would be a table of labels.
-    src = tmp_path / "told" / "src"
-    result = shard(src, tmp_path / "none", "--submission", "mine.csv")
-    assert result.exit_code == 2 and "--submission mine.csv: the download has no" in result.output
+    src = download(tmp_path, files)
+    sources, rows = asked(src)
+    assert rows is not None and rows.table == "stage2_sample_submission.csv"
+    assert (
+        "stage1_sample_submission.csv is not used: 2 of 2 rows match. --submission "
+        "stage1_sample_submission.csv picks it."
+    ) in sources.notes
+    # Without the option, it would be a table of labels.
+    _, rows = asked(src, submission="wanted.csv")
+    assert rows is not None and rows.table == "wanted.csv"
+    assert rows.cells.to_pylist() == [{"id": "10", "a": "5"}]
+    with pytest.raises(MisuseError, match=r"--submission mine\.csv: the download has no such"):
+        asked(src, submission="mine.csv")
 
 
 def test_labels_do_not_hide_the_submission(tmp_path: Path) -> None:
     files = leaf() | {"sample_submission.csv": lines("id,a", *((n, 0) for n in (9, 8, 10, 11)))}
-    read, _ = stored(tmp_path, files, "--labels", "train.csv", "--label-column", "species")
-    assert [row[0] for row in read.rows] == ["9", "8", "10", "11"]
-    assert None not in read.sources
+    sources, rows = asked(
+        download(tmp_path, files), labels=("train.csv",), label_column=("species",)
+    )
+    assert rows is not None
+    assert names_of(sources, rows) == [f"images/{n}.png" for n in (9, 8, 10, 11)]
 
 
 def test_the_same_names_in_train_and_test(tmp_path: Path) -> None:
     files = pictures(*(f"train/{c}.{n}.jpg" for c in ("cat", "dog") for n in (1, 2, 3)))
     files |= pictures(*(f"test1/{n}.jpg" for n in (1, 2, 3)))
     files["sampleSubmission.csv"] = lines("id,label", (3, 0), (1, 0), (2, 0))
-    assert stored(tmp_path, files)[0].sources == ["test1/3.jpg", "test1/1.jpg", "test1/2.jpg"]
+    sources, rows = asked(download(tmp_path, files))
+    assert rows is not None
+    assert names_of(sources, rows) == ["test1/3.jpg", "test1/1.jpg", "test1/2.jpg"]
 
 
 def test_rows_that_name_no_image_are_said(tmp_path: Path) -> None:
@@ -149,12 +163,10 @@ def test_rows_that_name_no_image_are_said(tmp_path: Path) -> None:
 def test_few_numbers_that_match_are_chance(tmp_path: Path) -> None:
     rows = [(n, 0) for n in range(9, 60)]
     files = leaf() | {"sample_submission.csv": lines("RowId,Location", *rows)}
-    src = download(tmp_path / "src", files)
-    result = shard(src, tmp_path / "out", "--workers", "1")
-    assert "3 of 51 rows of sample_submission.csv match a test image, all by num" in result.output
-    assert not (tmp_path / "out" / "test.submission.parquet").exists()
-    told = made(src, tmp_path / "told", "--submission", "sample_submission.csv")
-    assert "test.submission.parquet" in told.manifest.files
+    sources, none = asked(download(tmp_path, files))
+    assert none is None and any("3 of 51 rows of sample_sub" in note for note in sources.notes)
+    _, told = asked(tmp_path, submission="sample_submission.csv")
+    assert told is not None and np.count_nonzero(told.sources >= 0) == 3
 
 
 def test_images_without_labels_can_be_left_out(tmp_path: Path) -> None:
