@@ -142,6 +142,16 @@ class ShardConfig(Options):
         "keep: a test split stays test. as-val: a labeled test split replaces a missing val, and "
         "test images without labels are then left out.",
     )
+    unlabeled: Literal["keep", "drop"] = setting(
+        "keep",
+        "keep: test images without labels are stored without a target. drop: they are left out.",
+    )
+    submission: str | None = setting(
+        None,
+        "Table that shows the form of a submission. Its rows and their order are stored with the "
+        "test images.  [default: the table with submission in its name]",
+        metavar="PATH",
+    )
     seed: int = setting(
         0, "Seed of the shuffle and of the validation split.", Bounds(low=0, high=2**63 - 1)
     )

@@ -70,6 +70,7 @@ def describe_parts(detection: Detection, index: FileIndex, config: ShardConfig) 
         if colors is not None:
             sentences.append(f"{colors} gives the masks' classes and colors.")
             used.add(colors)
+    used |= {submission.table.name for submission in detection.submissions}
     for part in parts:
         if isinstance(part, UnlabeledImages):
             used |= {named.table.name for named in part.tests}
@@ -108,7 +109,7 @@ def describe_plan(sources: Sources, plan: Plan, config: ShardConfig) -> str:
     if plan.choice.singles and "val" in plan.bounds:
         classes = plural(plan.choice.singles, "class")
         sentences.append(f"{classes} with a single image: it is in train, none is in val.")
-    sentences += _without_labels(sources, plan)
+    sentences += _without_labels(sources, plan, config)
     sentences += _warnings(sources, plan, config)
     if sources.rejected:
         name, reason = sources.rejected[0]
@@ -169,7 +170,7 @@ def _describe_sources(sources: Sources, plan: Plan) -> str:
     return f"{plural(count, 'image')} with {labels} of {classes} ({sources.task})"
 
 
-def _without_labels(sources: Sources, plan: Plan) -> Iterator[str]:
+def _without_labels(sources: Sources, plan: Plan, config: ShardConfig) -> Iterator[str]:
     """What happens to the images without labels."""
     unlabeled = ~sources.has_label
     left_out = int(np.sum(unlabeled & (plan.choice.splits == LEFT_OUT)))
@@ -178,7 +179,9 @@ def _without_labels(sources: Sources, plan: Plan) -> Iterator[str]:
         yield f"{plural(stored, 'test image')} without labels {are} stored without a target."
     if left_out:
         images = plural(left_out, "test image")
-        yield f"Left out {images} without labels, because --test as-val uses test as val."
+        drop = config.unlabeled == "drop"
+        reason = "of --unlabeled drop" if drop else "--test as-val uses test as val"
+        yield f"Left out {images} without labels, because {reason}."
 
 
 def _describe_splits(sources: Sources, plan: Plan) -> str:

@@ -27,6 +27,7 @@ from tools.config import ShardConfig
 from tools.console import Output
 from tools.download.file_index import FileIndex, index_files
 from tools.download.sources import Sources
+from tools.download.submission_rows import SubmissionRows
 from tools.images.encoding import Encoding
 from tools.images.encoding_costs import choose, costs_table
 from tools.messages import (
@@ -40,6 +41,7 @@ from tools.messages import (
 from tools.pixel_tables.collect import collect_pixels
 from tools.pixel_tables.pixel_table import PixelTable
 from tools.readings.array_rows import with_images
+from tools.readings.asked_rows import match_tests
 from tools.readings.class_tables import name_sources
 from tools.readings.detect import Detection, collect, detect
 from tools.workers import Workers
@@ -56,6 +58,7 @@ from tools.writing.sampling import (
 )
 from tools.writing.shard_plan import ShardPlan, measured_every, plan_shards, spread
 from tools.writing.shard_run import ShardRun
+from tools.writing.splits import TEST
 
 
 def make_shards(config: ShardConfig) -> Manifest | None:
@@ -101,7 +104,11 @@ def _make_shards(config: ShardConfig, output: Output) -> Manifest | None:
         _working_folder(store, config) as folder,
     ):
         sources = _collect_sources(detection, index, config, workers, folder, output)
-        plan = make_plan(sources, val=config.val, seed=config.seed, test=config.test)
+        plan = make_plan(
+            sources, val=config.val, seed=config.seed, test=config.test, unlabeled=config.unlabeled
+        )
+        in_test = plan.choice.splits == TEST
+        sources, submission = match_tests(detection, index, sources, in_test, config)
         output.print(describe_plan(sources, plan, config))
         encoding = _choose_encoding(sources, plan, config, workers, output)
         shard_bytes = int(config.shard_size * 2**20)
@@ -113,6 +120,7 @@ def _make_shards(config: ShardConfig, output: Output) -> Manifest | None:
             shard_bytes,
             workers,
             folder,
+            submission,
         )
         if config.dry_run:
             for line in preview(sources, plan):
@@ -198,6 +206,7 @@ def make_shard_plan(
     shard_bytes: int,
     workers: Workers,
     folder: Path,
+    submission: SubmissionRows | None = None,
 ) -> ShardPlan:
     """Fix the contents of each shard, about `shard_bytes` large. A few images are encoded in
     `folder` to estimate the size of a sample."""
@@ -209,6 +218,13 @@ def make_shard_plan(
         measured_every=measured_every(training),
         mask_colors=sources.mask_colors,
     )
-    draft = ShardPlan(identity=identity, sources=sources, plan=plan, settings=settings, shards=())
+    draft = ShardPlan(
+        identity=identity,
+        sources=sources,
+        plan=plan,
+        settings=settings,
+        shards=(),
+        submission=submission,
+    )
     shards = plan_shards(plan.bounds, sample_bytes(draft, workers, folder), shard_bytes)
     return replace(draft, shards=shards)

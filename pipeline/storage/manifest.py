@@ -9,6 +9,8 @@ A shard directory has, for a split "train" (docs/format.md has the details):
     train.targets.npy       multi-label and regression: float32 (samples, targets)
     train.masks.npy         segmentation: MASK_DTYPE, one row per sample
     train.sources.parquet   key, source, id, group: the origin of each sample in the download
+    test.submission.parquet  the rows of the sample submission, with the key that each asks for;
+                            optional
     rejected.csv            source, reason: of each rejected source
 
 Other tasks than classification have ``target.npy`` or ``mask.png`` instead of ``cls``.

@@ -18,7 +18,8 @@ from tools.arrays.parts import ArrayPart
 from tools.arrays.row_labels import RowLabels, join_labels
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex
-from tools.download.sources import SPLITS, RowNames, Sources
+from tools.download.name_index import PathTable
+from tools.download.sources import SPLITS, RowNames, Sources, WrittenIds
 from tools.images.image_source import Images
 from tools.images.pixel_range import PixelRange, common_range
 from tools.pixel_tables.spool import SpooledPixels
@@ -135,7 +136,7 @@ def _sources(
         targets=labels.targets,
         target_names=labels.target_names,
         labeled=None if labeled.all() else labeled,
-        ids=names,
+        ids=_ids_of(parts, names),
         splits=splits if len(np.unique(splits)) > 1 or in_test.any() else None,
         rejected=tuple((names[n], unusable[n]) for n in sorted(unusable)),
         notes=tuple(dict.fromkeys(notes)),
@@ -199,6 +200,15 @@ def _names_of(parts: Sequence[ArrayPart]) -> RowNames:
     lines = np.concatenate([np.arange(1, row.count + 1) for row in rows])
     # There may be more files than int8 counts, and RowNames takes integers of any size.
     return RowNames([row.name for row in rows], tables, lines)  # type: ignore[arg-type]
+
+
+def _ids_of(parts: Sequence[ArrayPart], names: RowNames) -> Sequence[str]:
+    """The ids that the arrays have, else the names of the rows."""
+    if all(part.ids is None for part in parts):
+        return names
+    texts = PathTable(text for part in parts if part.ids is not None for text in part.ids())
+    has_id = np.concatenate([np.full(part.images, part.ids is not None) for part in parts])
+    return WrittenIds(texts, np.where(has_id, np.cumsum(has_id) - 1, -1), names)
 
 
 def _require_one_shape(rows: Sequence[PixelRows], count: int) -> None:

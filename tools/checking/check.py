@@ -15,12 +15,14 @@ from pipeline.storage.manifest import (
     index_name,
     samples_name,
     sources_name,
+    submission_name,
 )
 from tools.checking.files import check_hashes, check_manifest_text, check_names, check_rejected
 from tools.checking.findings import Finding, Report
 from tools.checking.images import ImageBlock, check_images, check_in_halves, image_blocks
 from tools.checking.opening import open_shards
 from tools.checking.source_names import SourceNames
+from tools.checking.submission import check_submission
 from tools.checking.tables import (
     Tables,
     UnusableTableError,
@@ -137,6 +139,9 @@ class _Check:
         self.tables[split] = tables
         self._add(check_tables(split, tables, self.manifest), split)
         self._add(self._sources.check(split, tables.samples["key"]), split)
+        name = submission_name(split)
+        if name in self.manifest.files and name not in self._report.files:
+            self._add(check_submission(self._directory, split, tables.samples["key"]))
 
     def _add(self, findings: Iterable[Finding], split: str = "") -> None:
         for finding in findings:

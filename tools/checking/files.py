@@ -16,6 +16,7 @@ from pipeline.storage.manifest import (
     samples_name,
     shard_name,
     sources_name,
+    submission_name,
     targets_name,
 )
 from tools.checking.findings import Finding
@@ -33,6 +34,8 @@ def table_names(split: str, manifest: Manifest) -> list[str]:
         names.append(targets_name(split))
     if manifest.task == "segmentation":
         names.append(masks_name(split))
+    if submission_name(split) in manifest.files:
+        names.append(submission_name(split))
     return names
 
 

@@ -44,6 +44,11 @@ class Names(Sequence[str]):
     def __len__(self) -> int:
         return len(self._numbers)
 
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """The index of each in the texts: int64 (n,)."""
+        return np.frombuffer(self._numbers, np.int64)
+
     def __getitem__(self, index: int) -> str:  # type: ignore[override]
         number = self._numbers[index]
         return "" if number < 0 else self._texts[number]

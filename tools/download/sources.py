@@ -124,6 +124,25 @@ class RowNames(Sequence[str]):
         return f"{self._tables[self._table[number]]} row {self._line[number]}"
 
 
+class WrittenIds(Sequence[str]):
+    """Ids as a table writes them: for each source the text at `rows` of `texts`, or at -1 the id
+    that it has in `sources`."""
+
+    def __init__(
+        self, texts: Sequence[str], rows: NDArray[np.int64], sources: "Sources | Sequence[str]"
+    ) -> None:
+        self._texts, self._rows, self._sources = texts, memoryview(rows.data), sources
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, number: int) -> str:  # type: ignore[override]
+        if (row := self._rows[number]) >= 0:
+            return self._texts[row]
+        sources = self._sources
+        return sources.id(number) if isinstance(sources, Sources) else sources[number]
+
+
 class LabelCodes(dict[str, int]):
     """Numbers label texts in the order of their first use."""
 

@@ -71,7 +71,7 @@ class TableScan:
         """Yield (line, cells) of each data row as it is read, the columns `plain` as they are
         written."""
         styles = self._head_styles
-        for number, (line, cells) in enumerate(self._data_rows()):
+        for number, (line, cells) in enumerate(self.data_rows()):
             if number == HEAD_ROWS:
                 styles = self._styles
             row = [cell.strip() for cell in cells]
@@ -79,6 +79,16 @@ class TableScan:
                 if column < len(row) and column not in plain:
                     row[column] = style.read(row[column])
             yield line, row
+
+    def data_rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield (line, cells) of each data row as the source gives it."""
+        return islice(self.source.rows(), self._skipped_rows, None)
+
+    def header(self) -> tuple[str, ...]:
+        """The cells of the header's row as the source gives them; () without one."""
+        _, first = next(iter(self.source.rows()), (0, []))
+        names = ["", *first] if len(first) == self._width - 1 else first
+        return tuple(names) if self._skipped_rows else ()
 
     def style_note(self, column: int) -> str:
         """How the numbers of a column are written and read; "" if as usual."""
@@ -93,7 +103,7 @@ class TableScan:
     def _counted(self) -> Sample:
         if not self.is_counted:
             return Sample(tuple(self._head), None)
-        return spread_rows(cells for _, cells in self._data_rows())
+        return spread_rows(cells for _, cells in self.data_rows())
 
     @cached_property
     def _head_styles(self) -> dict[int, NumberStyle]:
@@ -114,9 +124,6 @@ class TableScan:
         return filter(
             None, chain(_cells_of(self._head, column), _cells_of(self._counted.rows, column))
         )
-
-    def _data_rows(self) -> Iterator[tuple[int, list[str]]]:
-        return islice(self.source.rows(), self._skipped_rows, None)
 
 
 def _read(

@@ -32,6 +32,7 @@ class Table:
     a name are called "Unnamed: 0" and so on, as pandas does. `head` are the first HEAD_ROWS data
     rows. `header_lines` is the number of lines above the first data row in what `open` gives. The
     numbers of the columns `plain` are read as they are written, see ``as_written``.
+    `is_submission`: whether it shows the form of a submission.
     """
 
     scan: TableScan
@@ -40,6 +41,7 @@ class Table:
     head: tuple[Row, ...]
     header_lines: int
     plain: frozenset[int] = frozenset()
+    is_submission: bool = False
 
     @property
     def name(self) -> str:
@@ -122,6 +124,15 @@ class Table:
         """Yield (line, cells) of each data row that is not blank; the line is that of the file from
         1, the row of a sheet, or the number of an object of JSON. Raises ``DataError``."""
         return self.scan.read_rows(self.plain)
+
+    def written_columns(self) -> tuple[str, ...]:
+        """The names of the columns as the first row writes them; `columns` if it has none. Raises
+        ``DataError``."""
+        return self.scan.header() or self.columns
+
+    def written_rows(self) -> Iterator[list[str]]:
+        """Yield the cells of each row of ``rows`` as they are written. Raises ``DataError``."""
+        return (cells for _, cells in self.scan.data_rows())
 
 
 def open_table(name: str, open: Open, *, is_header: IsHeader) -> Table | None:

@@ -1,6 +1,6 @@
 """Tables with an image in each row, detected by their width or by a cell with a whole image."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from pipeline.errors import DataError, MisuseError
 from tools.config import ShardConfig
 from tools.download.label_parsing import parse_number
-from tools.download.name_patterns import split_word
+from tools.download.name_patterns import is_id_column, split_word
 from tools.download.tables import Table
 from tools.images.pixel_range import PixelRange, given_range
 from tools.pixel_tables.pixel_columns import (
@@ -72,6 +72,13 @@ class PixelTable:
         return f"--labels {self.table.name}"
 
     @property
+    def id_column(self) -> int | None:
+        """The only column besides pixels and labels that is called an id; None without one."""
+        others = {*range(len(self.table.columns))} - {*self.pixels, *self.labels}
+        ids = [n for n in others if self.table.header and is_id_column(self.table.columns[n])]
+        return ids[0] if len(ids) == 1 else None
+
+    @property
     def one_hot(self) -> bool:
         """Whether the class is the column that is 1."""
         return self.task == "classification" and len(self.labels) > 1
@@ -123,8 +130,12 @@ class PixelTable:
         return text
 
 
-def detect_pixel_table(table: Table, config: ShardConfig) -> PixelTable | None:
-    """The table as images, without `labels` if it has none; None if it has no images.
+def detect_pixel_table(
+    table: Table, config: ShardConfig, values_of_others: Collection[int] = ()
+) -> PixelTable | None:
+    """The table as images, without `labels` if it has none; None if it has no images. Without names
+    of columns that say pixels, a table without labels has images if it has as many values as
+    another one, see `values_of_others`.
 
     `problem` is set if the labels don't fit the task or a pixel is a fraction. Raises
     ``MisuseError`` for options that name no column, and, if --labels names the table, for columns
@@ -137,7 +148,9 @@ def detect_pixel_table(table: Table, config: ShardConfig) -> PixelTable | None:
     values = packed[1] if packed else len(roles.pixels)
     shape = image_shape(values, config.pixel_size)
     has_labels = bool(roles.labels or roles.candidates)
-    is_certain = packed is not None or len(named_pixels(table)) >= values
+    is_certain = (
+        packed is not None or len(named_pixels(table)) >= values or values in values_of_others
+    )
     if shape is None or not (has_labels or is_certain):
         if config.labels:
             raise MisuseError(f"{table.name}: {_missing(values, shape)}.")

@@ -41,4 +41,6 @@ def with_images(labeled: Sources, rows: ArrayRows, images: Sources) -> Sources:
     """`labeled`, whose names are paths of ``ArrayRows``, with the images of the rows."""
     numbers = np.array([rows.rows[name] for name in labeled.names], np.int64)
     taken = images.take(numbers)
-    return replace(labeled, images=taken.images, names=taken.names, ids=labeled.ids or taken.ids)
+    # Without the split before the id.
+    ids = PathTable(path.partition("/")[2] for path in labeled.names)
+    return replace(labeled, images=taken.images, names=taken.names, ids=ids)

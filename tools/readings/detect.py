@@ -48,6 +48,7 @@ from tools.readings.open_tables import OpenedTables, open_tables
 from tools.readings.pixel_readings import count_rows, pixel_readings, pixel_tables
 from tools.readings.reading import Kind, Part, Reading
 from tools.readings.splits import SplitFacts, find_split_facts
+from tools.readings.submission import Submission, find_submissions
 from tools.readings.table_readings import read_family
 from tools.readings.unlabeled import UnlabeledImages
 
@@ -63,6 +64,7 @@ class Detection:
     notes: tuple[str, ...] = ()
     rows: ArrayRows | None = None
     tables: tuple[Table, ...] = ()
+    submissions: tuple[Submission, ...] = ()
     evidence: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
 
@@ -77,6 +79,7 @@ class _Download:
     pixels: tuple[PixelTable, ...]
     named: tuple[NamedTable, ...]
     families: tuple[Family, ...]
+    submissions: tuple[Submission, ...]
     split_facts: SplitFacts | None
     errors: list[MisuseError | DataError] = field(default_factory=list)
 
@@ -91,7 +94,11 @@ def detect(index: FileIndex, config: ShardConfig) -> Detection:
     readings, reasons = _readings(download)
     if not readings:
         if not index.images and (detection := _detect_arrays(index, config)) is not None:
-            return replace(detection, tables=detection.tables or download.opened.tables)
+            return replace(
+                detection,
+                tables=detection.tables or download.opened.tables,
+                submissions=download.submissions,
+            )
         if download.errors:
             raise download.errors[0]
         raise explain(index, download.opened, config, reasons)
@@ -132,7 +139,9 @@ def _choose_arrays(
 
 def _open(index: FileIndex, config: ShardConfig) -> _Download:
     opened = open_tables(index, config)
-    may_be_pixels = [table for table in opened.tables if not names_files(index, table)]
+    may_be_pixels = [
+        table for table in opened.tables if not (table.is_submission or names_files(index, table))
+    ]
     pixels = pixel_tables(may_be_pixels, config)
     others = [table for table in opened.tables if table.name not in pixels]
     named = named_tables(index, others, config, opened.problems)
@@ -144,6 +153,7 @@ def _open(index: FileIndex, config: ShardConfig) -> _Download:
         pixels=tuple(pixels.values()),
         named=tuple(named),
         families=families,
+        submissions=find_submissions(index, opened.tables, named, config),
         split_facts=find_split_facts(index, named, families, config),
     )
 
@@ -232,12 +242,13 @@ def _detection(download: _Download, reading: Reading) -> Detection:
         splits=None if facts is None else facts.splits,
         notes=tuple(notes),
         tables=tuple(table for table in download.opened.tables if table.name not in used),
+        submissions=download.submissions,
     )
 
 
 def _unlabeled(download: _Download, reading: Reading) -> UnlabeledImages:
     facts = download.split_facts
-    submissions = [table for table in download.named if table.is_submission]
+    submissions = [one.named for one in download.submissions if one.named is not None]
     tests = [table for family in download.families for table in family.tests]
     return UnlabeledImages(
         option="",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from tools.download.name_index import name_of
-from tools.download.name_patterns import is_submission, is_unnamed
+from tools.download.name_patterns import is_unnamed
 from tools.download.tables import Table
 from tools.readings.columns import Column, Role, columns_of
 from tools.readings.named_tables import NamedTable
@@ -76,7 +76,7 @@ def is_list(named: NamedTable) -> bool:
 def join_tables(named: Sequence[NamedTable], tables: Sequence[Table]) -> list[Family]:
     """Families of the tables that name images, the largest first; `tables` are all tables, among
     which sample submissions show what is asked for."""
-    submissions = [table for table in tables if is_submission(table.name) and table.header]
+    submissions = [table for table in tables if table.is_submission and table.header]
     naming = {id(named_table.table): named_table.naming for named_table in named}
     groups: dict[object, list[list[NamedTable]]] = {}
     for table in sorted(

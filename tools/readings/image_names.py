@@ -8,7 +8,7 @@ from tools.config import ShardConfig
 from tools.download.file_index import FileIndex, ancestors, folder_of, under
 from tools.download.label_parsing import UnusableRowError
 from tools.download.name_index import IMAGE_SUFFIXES, name_of, suffix_of
-from tools.download.name_patterns import is_mask_name, is_submission, split_word
+from tools.download.name_patterns import is_mask_name, split_word
 from tools.download.tables import Table
 from tools.readings.file_name_templates import Template, parse_template, single_value
 from tools.readings.split_columns import SplitColumn, split_columns, split_of_folder
@@ -179,7 +179,7 @@ def resolve_folder(index: FileIndex, table: Table, names: ImageNames, *, masks: 
         for folder in folders
         if not any(other != folder and under(folder, other) for other in folders)
     ]
-    split = "test" if is_submission(table.name) else split_word(table.name)
+    split = "test" if table.is_submission else split_word(table.name)
     of_split = [folder for folder in widest if split is not None and split_word(folder) == split]
     own_folder = folder_of(table.name)
     own = [f for f in widest if own_folder and (f == own_folder or under(f, own_folder))]

@@ -8,7 +8,7 @@ from functools import cached_property
 from pipeline.errors import MisuseError
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex
-from tools.download.name_patterns import is_submission, split_word
+from tools.download.name_patterns import split_word
 from tools.download.tables import Table
 from tools.readings.image_names import (
     ImageNames,
@@ -54,7 +54,7 @@ class NamedTable:
     @property
     def is_submission(self) -> bool:
         """Whether it shows the form of a submission."""
-        return is_submission(self.table.name)
+        return self.table.is_submission
 
     @cached_property
     def image_set(self) -> frozenset[int]:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import PurePosixPath
 
@@ -10,7 +10,7 @@ from pipeline.errors import DataError
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex, folder_of
 from tools.download.label_parsing import parse_number
-from tools.download.name_patterns import is_csv
+from tools.download.name_patterns import is_csv, is_submission
 from tools.download.tables import Table, open_table
 from tools.pixel_tables.pixel_columns import is_wide, looks_like_pixels
 from tools.readings.image_names import names_file
@@ -40,7 +40,7 @@ def open_tables(index: FileIndex, config: ShardConfig) -> OpenedTables:
     tables, problems = [], {}
     for name in named or _candidates(index):
         try:
-            table = _open(index, name, config)
+            table = open_one(index, name, config)
         except DataError as error:
             if named:
                 raise
@@ -78,13 +78,19 @@ def _folders_with_similar_tables(index: FileIndex) -> frozenset[str]:
     )
 
 
-def _open(index: FileIndex, name: str, config: ShardConfig) -> Table | None:
+def open_one(index: FileIndex, name: str, config: ShardConfig) -> Table | None:
+    """The table of this name; None if it has no rows. Raises ``DataError``."""
+    told = config.submission is not None and index.table_named(config.submission) == name
+    shows_submission = told or is_submission(name)
+
     def is_header(first: list[str], second: list[str]) -> bool:
-        if config.header is not None:
+        # --header is about the labels.
+        if config.header is not None and not shows_submission:
             return config.header
         if is_wide(first):
             return not looks_like_pixels(first)
         are_numbers = all(parse_number(cell) is not None for cell in first)
         return not (are_numbers or any(names_file(index, cell) for cell in first))
 
-    return open_table(name, partial(index.open, name), is_header=is_header)
+    table = open_table(name, partial(index.open, name), is_header=is_header)
+    return None if table is None else replace(table, is_submission=shows_submission)

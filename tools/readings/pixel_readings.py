@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 
@@ -18,15 +19,23 @@ def pixel_tables(tables: Sequence[Table], config: ShardConfig) -> dict[str, Pixe
 
     Raises ``MisuseError`` for options that don't fit the tables.
     """
+    usable = [
+        table
+        for table in tables
+        if all(table.find(name) is not None for _, name in config.named_columns())
+    ]
+    found = {table.name: detect_pixel_table(table, config) for table in usable}
+    values = {prod(part.shape) for part in found.values() if part is not None and part.labels}
     parts: dict[str, PixelTable] = {}
     seen = set()
-    for table in tables:
-        if all(table.find(name) is not None for _, name in config.named_columns()):
-            part = detect_pixel_table(table, config)
-            form = (name_of(table.name), table.columns, table.head)
-            if part is not None and form not in seen:
-                seen.add(form)
-                parts[table.name] = part
+    for table in usable:
+        part = found[table.name]
+        if part is None and values and not table.header:
+            part = detect_pixel_table(table, config, values)
+        form = (name_of(table.name), table.columns, table.head)
+        if part is not None and form not in seen:
+            seen.add(form)
+            parts[table.name] = part
     return parts
 
 

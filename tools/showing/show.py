@@ -16,6 +16,7 @@ from tools.console import Output
 from tools.showing.contact_sheet import draw
 from tools.showing.dataset_summary import DatasetSummary, byte_unit, command_line, group_reasons
 from tools.showing.sample_choice import Sheet, choose_samples
+from tools.showing.submissions import describe_submissions
 from tools.showing.thumbnails import Tiles, draw_thumbnails
 from tools.text import plural
 
@@ -60,6 +61,7 @@ def describe(summary: DatasetSummary, *, all_classes: bool) -> Iterator[str | Ta
     yield f"{summary.dataset.directory}: {manifest.task}, {summary.contents}; images are {images}."
     yield _split_table(summary)
     yield from _unlabeled(summary)
+    yield from describe_submissions(summary.dataset)
     unit, scale = byte_unit(sizes)
     columns = {f"{name}, px": summary.column(name) for name in ("height", "width")}
     yield _spread_table("images", columns | {f"size, {unit}": sizes / scale})

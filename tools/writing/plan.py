@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from pipeline.plan.rng import random_words
 from tools.download.sources import SPLITS, Sources, sort_classes
-from tools.writing.splits import SplitChoice, TestUse, choose_splits
+from tools.writing.splits import SplitChoice, TestUse, UnlabeledUse, choose_splits
 
 Integers = NDArray[np.int64]
 
@@ -27,8 +27,15 @@ class Plan:
     choice: SplitChoice
 
 
-def make_plan(sources: Sources, *, val: float | None, seed: int, test: TestUse = "keep") -> Plan:
-    """Split and shuffle the sources; see ``choose_splits`` for `val` and `test`."""
+def make_plan(
+    sources: Sources,
+    *,
+    val: float | None,
+    seed: int,
+    test: TestUse = "keep",
+    unlabeled: UnlabeledUse = "keep",
+) -> Plan:
+    """Split and shuffle the sources; see ``choose_splits`` for the options."""
     classes = sources.classes if sources.ordered else sort_classes(sources.classes)
     labels = sources.labels
     if sources.task == "classification":
@@ -37,7 +44,7 @@ def make_plan(sources: Sources, *, val: float | None, seed: int, test: TestUse =
         codes = np.array([*(rank[text] for text in sources.classes), -1], np.int32)
         labels = codes[labels]
     shuffled = np.argsort(random_words(seed, np.arange(len(labels))), kind="stable")
-    choice = choose_splits(sources, labels, shuffled, val=val, test=test)
+    choice = choose_splits(sources, labels, shuffled, val=val, test=test, unlabeled=unlabeled)
     stored = shuffled[choice.splits[shuffled] >= 0]
     splits = choice.splits[stored]
     order = stored[np.argsort(splits, kind="stable")]

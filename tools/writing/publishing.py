@@ -36,6 +36,7 @@ from tools.writing.dataset_stats import DatasetStats, min_median_max
 from tools.writing.output_folder import Store
 from tools.writing.shard_file import ShardRecord, read_rows
 from tools.writing.shard_plan import ShardPlan
+from tools.writing.submission_table import write_submission
 from tools.writing.tar import npy_header
 
 _SOURCES_SCHEMA = pa.schema([(name, pa.string()) for name in SOURCES_COLUMNS])
@@ -67,6 +68,9 @@ def publish(
                     labeled=sum(record.labeled for record in kept),
                     class_counts=tuple(counts),
                 )
+                if name == "test" and shard_plan.submission is not None:
+                    path = write_submission(folder, shard_plan, kept, store)
+                    digests[path.name] = _put(path, store)
         if "train" not in splits:
             raise DataError(
                 f"{config.src}: no sample is left to train on; see the reasons in "

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.storage.manifest import shard_name
 from tools.download.sources import Sources
+from tools.download.submission_rows import SubmissionRows
 from tools.images.image_source import Images
 from tools.text import printable
 from tools.writing.blocks import Block, BlockSettings
@@ -39,13 +40,15 @@ class PlannedShard:
 
 @dataclass(frozen=True, kw_only=True)
 class ShardPlan:
-    """`identity`: a hash of the download's files, from when they were indexed."""
+    """`identity`: a hash of the download's files, from when they were indexed. `submission`: the
+    rows of the sample submission that ask for sources of split test; None without one."""
 
     identity: str
     sources: Sources
     plan: Plan
     settings: BlockSettings
     shards: tuple[PlannedShard, ...]
+    submission: SubmissionRows | None = None
 
     def numbers(self, split: str, keys: NDArray[np.int64]) -> NDArray[np.int64]:
         """The sources of the keys of a split."""
@@ -86,6 +89,7 @@ class ShardPlan:
         arrays = (plan.order, plan.labels, sources.labeled, sources.targets, sources.groups)
         for array in arrays:
             digest.update(b"" if array is None else np.ascontiguousarray(array).data)
+        digest.update(b"" if self.submission is None else self.submission.digest())
         digest.update(
             repr((plan.classes, plan.class_labels, plan.bounds, settings, self.shards)).encode()
         )

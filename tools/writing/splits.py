@@ -11,6 +11,7 @@ from tools.writing.split_sampling import TRAIN, VAL, draw, draw_groups, strata_o
 
 Integers = NDArray[np.int64]
 TestUse = Literal["keep", "as-val"]
+UnlabeledUse = Literal["keep", "drop"]
 TEST = SPLITS.index("test")
 LEFT_OUT = -1
 VAL_FRACTION = 0.1
@@ -39,20 +40,22 @@ def choose_splits(
     *,
     val: float | None,
     test: TestUse,
+    unlabeled: UnlabeledUse = "keep",
 ) -> SplitChoice:
     """The split of each source.
 
-    A source without a label is never in train or val. With `test` "as-val" the labeled sources of
-    test replace a missing validation split, and those without a label are left out. Validation is
-    drawn from train if the download has none; from train and val together if `val` is given, the
-    fraction. A drawn split has the same share of every class and divides no group.
+    A source without a label is in test, or left out if `unlabeled` is "drop". With `test` "as-val"
+    the labeled sources of test replace a missing validation split, and those without a label are
+    left out. Validation is drawn from train if the download has none; from train and val together
+    if `val` is given, the fraction. A drawn split has the same share of every class and divides no
+    group.
 
     Args:
         labels: int32 (n,), the class of each source, -1 for none.
         shuffled: int64 (n,), a permutation, from which sources are drawn.
     """
     splits = np.zeros(len(labels), np.int8) if sources.splits is None else sources.splits.copy()
-    splits[~sources.has_label] = TEST
+    splits[~sources.has_label] = TEST if unlabeled == "keep" else LEFT_OUT
     own: tuple[str, ...] = ("val",) if np.any(splits == VAL) else ()
     if test == "as-val" and not own:
         own = _replace_val_by_test(splits, sources.has_label)

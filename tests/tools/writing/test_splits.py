@@ -14,7 +14,7 @@ from tools.download.sources import SPLITS, Sources
 from tools.messages import describe_plan
 from tools.writing.plan import Plan, make_plan
 from tools.writing.split_sampling import draw
-from tools.writing.splits import TestUse
+from tools.writing.splits import TestUse, UnlabeledUse
 
 TRAIN, VAL, TEST = range(3)
 
@@ -64,26 +64,28 @@ def downloads(draw_from: st.DrawFn) -> Sources:
     sources=downloads(),
     val=st.one_of(st.none(), st.floats(0, 0.95)),
     test=st.sampled_from(["keep", "as-val"]),
+    unlabeled=st.sampled_from(["keep", "drop"]),
     seed=st.integers(0, 2**32),
 )
 def test_the_splits_of_any_download(
-    sources: Sources, val: float | None, test: TestUse, seed: int
+    sources: Sources, val: float | None, test: TestUse, unlabeled: UnlabeledUse, seed: int
 ) -> None:
-    plan = make_plan(sources, val=val, seed=seed, test=test)
+    plan = make_plan(sources, val=val, seed=seed, test=test, unlabeled=unlabeled)
     assert sources.splits is not None
     chosen = {name: members(plan, name) for name in SPLITS}
     own = {name: np.flatnonzero(sources.splits == n) for n, name in enumerate(SPLITS)}
-    unlabeled = np.flatnonzero(~sources.has_label)
+    without = np.flatnonzero(~sources.has_label)
     # A sample without a label is in test or left out.
-    assert not np.isin(unlabeled, [*chosen["train"], *chosen["val"]]).any()
+    assert not np.isin(without, [*chosen["train"], *chosen["val"]]).any()
     assert len(set(plan.order.tolist())) == len(plan.order)
     replaced = test == "as-val" and not len(own["val"]) and sources.has_label[own["test"]].any()
     left_out = np.setdiff1d(np.arange(len(sources)), plan.order)
-    assert left_out.tolist() == (unlabeled.tolist() if replaced else [])
+    assert left_out.tolist() == (without.tolist() if replaced or unlabeled == "drop" else [])
     if replaced:
         assert not len(chosen["test"])
     else:
-        assert sorted(chosen["test"]) == sorted(own["test"])
+        kept = own["test"] if unlabeled == "keep" else np.setdiff1d(own["test"], without)
+        assert sorted(chosen["test"]) == sorted(kept)
         # Validation is from train, or from the download's validation.
         assert set(chosen["val"]) <= {*own["train"], *own["val"]}
     if val is None and len(own["val"]):
@@ -93,7 +95,7 @@ def test_the_splits_of_any_download(
     elif plan.choice.is_drawn:
         groups = sources.groups
         assert not set(groups[chosen["train"]]) & set(groups[chosen["val"]])
-    again = make_plan(sources, val=val, seed=seed, test=test)
+    again = make_plan(sources, val=val, seed=seed, test=test, unlabeled=unlabeled)
     np.testing.assert_array_equal(again.order, plan.order)
 
 
@@ -128,6 +130,8 @@ STORED = "test images without labels are stored without a target."
         ([14, 0, 6], 1, {}, "1 test image without labels is stored without a target."),
         ([14, 0, 6], 3, {"test": "as-val"}, "14 train and 3 val (the download's labeled test), "),
         ([14, 0, 6], 3, {"test": "as-val"}, "Left out 3 test images without labels, because"),
+        ([14, 0, 6], 3, {"unlabeled": "drop"}, f": 13 train, 1 val ({DRAWN}) and 3 test, "),
+        ([14, 0, 6], 3, {"unlabeled": "drop"}, "without labels, because of --unlabeled drop."),
         ([14, 0, 6], 6, {"test": "as-val"}, f": 13 train, 1 val ({DRAWN}) and 6 test"),
         ([14, 0, 6], 6, {"test": "as-val"}, f"6 {STORED}"),
         ([14, 0, 6], 0, {"test": "as-val", "val": 0.5}, "(drawn from train and test because of "),
@@ -150,5 +154,7 @@ def test_sentences(
     column = None if splits is None else np.repeat(np.arange(3), splits).astype(np.int8)
     sources = sources_of(labels, column)
     config = ShardConfig(src="src", out="out", **options)
-    plan = make_plan(sources, val=config.val, seed=config.seed, test=config.test)
+    plan = make_plan(
+        sources, val=config.val, seed=config.seed, test=config.test, unlabeled=config.unlabeled
+    )
     assert sentence in describe_plan(sources, plan, config)

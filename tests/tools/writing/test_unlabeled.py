@@ -2,9 +2,11 @@
 
 import io
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
@@ -13,6 +15,11 @@ from pipeline.storage.manifest import TARGET_COMPONENTS
 from tests.helpers.checking import check
 from tests.helpers.partly_labeled import COUNT, TESTS, partly_labeled, write_partly_labeled
 from tests.helpers.shard_runs import contents
+from tools.download.submission_rows import SubmissionRows
+from tools.images.encoding import Encoding
+from tools.writing.blocks import BlockSettings
+from tools.writing.plan import make_plan
+from tools.writing.shard_plan import ShardPlan
 
 UNLABELED = 9
 
@@ -120,6 +127,35 @@ def test_the_bytes_are_the_same_again(task: str, shards: Path, tmp_path: Path) -
     first, again = contents(shards), contents(tmp_path / "shards")
     assert len(list(shards.glob("test-*.tar"))) > 1
     assert first == again
+
+
+def test_the_rows_of_a_submission_belong_to_the_plan() -> None:
+    sources = partly_labeled("classification", UNLABELED)
+    rows = SubmissionRows(
+        table="sample_submission.csv",
+        id_column=0,
+        cells=pa.table({"id": ["44", "45"], "label": ["", ""]}),
+        sources=np.array([44, 45]),
+    )
+    plans = [
+        ShardPlan(
+            identity="",
+            sources=sources,
+            plan=make_plan(sources, val=None, seed=0),
+            settings=BlockSettings(task="classification", classes=3, encoding=Encoding()),
+            shards=(),
+            submission=submission,
+        )
+        for submission in (
+            None,
+            rows,
+            replace(rows, sources=np.array([45, 44])),
+            replace(rows, id_column=1),
+            replace(rows, cells=rows.cells.take(pa.array([1, 0]))),
+        )
+    ]
+    assert len({plan.fingerprint() for plan in plans}) == len(plans)
+    assert plans[1].fingerprint() == replace(plans[1], submission=replace(rows)).fingerprint()
 
 
 def test_the_index_equals_that_of_wds2idx(shards: Path, tmp_path: Path) -> None:

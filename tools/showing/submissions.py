@@ -1,0 +1,23 @@
+"""A sentence about the rows of the sample submission that shards have."""
+
+from collections.abc import Iterator
+
+from pipeline.storage.dataset import Dataset
+from pipeline.storage.manifest import submission_name
+from tools.checking.submission import read_submission
+from tools.text import plural
+
+
+def describe_submissions(dataset: Dataset) -> Iterator[str]:
+    """The number of rows, and of those that ask for no stored sample."""
+    for split in dataset.manifest.splits:
+        if submission_name(split) not in dataset.manifest.files:
+            continue
+        table = read_submission(dataset.directory, split)
+        if isinstance(table, str):
+            yield f"{submission_name(split)}: {table}."
+            continue
+        name = (table.schema.metadata or {}).get(b"table", b"a sample submission").decode()
+        missing = table.column(0).null_count if table.num_columns else 0
+        without = f", {missing:,} of them without a sample" if missing else ""
+        yield f"Submission: {plural(len(table), 'row')} of {name}{without}."
