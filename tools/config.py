@@ -13,7 +13,7 @@ from tools.images.encoding import Encoding
 from tools.images.pixel_range import given_range
 
 # Options that change where the shards go or how fast they are made, but not their bytes.
-_RUN_OPTIONS = ("src", "out", "workers", "engine", "max_rejected", "dry_run", "explain")
+_RUN_OPTIONS = ("src", "out", "like", "workers", "engine", "max_rejected", "dry_run", "explain")
 COLUMN_OPTIONS = ("label_column", "image_column", "split_column", "group_column", "mask_column")
 
 
@@ -151,6 +151,12 @@ class ShardConfig(Options):
         "Table that shows the form of a submission. Its rows and their order are stored with the "
         "test images.  [default: the table with submission in its name]",
         metavar="PATH",
+    )
+    like: str | None = setting(
+        None,
+        "Finished shards. All images of --src are stored as theirs are, without labels, in split "
+        "test, with their classes: new images for a trained model.",
+        metavar="SHARDS",
     )
     seed: int = setting(
         0, "Seed of the shuffle and of the validation split.", Bounds(low=0, high=2**63 - 1)

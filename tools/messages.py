@@ -160,6 +160,8 @@ def similar_classes(classes: Sequence[str]) -> Iterator[str]:
 def _describe_sources(sources: Sources, plan: Plan) -> str:
     """A phrase such as "40 labeled images of 2 classes ('cat', 'dog')"."""
     count = int(sources.has_label.sum())
+    if not count:
+        return f"{plural(len(sources), 'image')} without labels"
     if sources.task == "regression":
         targets = join_names(sources.target_names, quote=True)
         return f"{plural(count, 'image')} with {targets} (regression)"
@@ -191,7 +193,8 @@ def _describe_splits(sources: Sources, plan: Plan) -> str:
         counts["val"] += f" ({_describe_val(sources, plan)})"
     *others, last = counts.values()
     splits = f"{', '.join(others)} and {last}" if others else last
-    return splits if "val" in counts else f"{splits} (no validation split)"
+    has_none = "train" in counts and "val" not in counts
+    return f"{splits} (no validation split)" if has_none else splits
 
 
 def _describe_val(sources: Sources, plan: Plan) -> str:

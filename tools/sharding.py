@@ -30,6 +30,7 @@ from tools.download.sources import Sources
 from tools.download.submission_rows import SubmissionRows
 from tools.images.encoding import Encoding
 from tools.images.encoding_costs import choose, costs_table
+from tools.like import Like, open_like
 from tools.messages import (
     describe_evidence,
     describe_index,
@@ -85,6 +86,8 @@ def make_shards(config: ShardConfig) -> Manifest | None:
 def _make_shards(config: ShardConfig, output: Output) -> Manifest | None:
     began = time.monotonic()
     store = Store(config.out)
+    if (like := open_like(config)) is not None:
+        config = like.settings(config)
     skip = [] if store.local is None else [store.local]
     index = index_files(
         config.src,
@@ -95,32 +98,36 @@ def _make_shards(config: ShardConfig, output: Output) -> Manifest | None:
     )
     for sentence in describe_index(index):
         output.print(sentence)
-    detection = detect(index, config)
-    output.print(describe_parts(detection, index, config))
-    for line in describe_evidence(detection, config):
-        output.print(line)
+    detection = detect(index, config) if like is None else Detection(parts=())
+    if like is None:
+        output.print(describe_parts(detection, index, config))
+        for line in describe_evidence(detection, config):
+            output.print(line)
     with (
         Workers(config.workers or available_cores(), prepare=prepare_worker) as workers,
         _working_folder(store, config) as folder,
     ):
-        sources = _collect_sources(detection, index, config, workers, folder, output)
+        if like is not None:
+            sources = like.sources(index)
+        else:
+            sources = _collect_sources(detection, index, config, workers, folder, output)
         plan = make_plan(
             sources, val=config.val, seed=config.seed, test=config.test, unlabeled=config.unlabeled
         )
         in_test = plan.choice.splits == TEST
         sources, submission = match_tests(detection, index, sources, in_test, config)
         output.print(describe_plan(sources, plan, config))
-        encoding = _choose_encoding(sources, plan, config, workers, output)
-        shard_bytes = int(config.shard_size * 2**20)
+        encoding = like.encoding(config.encoding) if like else None
         shard_plan = make_shard_plan(
             _identity(index, detection, config),
             sources,
             plan,
-            encoding,
-            shard_bytes,
+            encoding or _choose_encoding(sources, plan, config, workers, output),
+            int(config.shard_size * 2**20),
             workers,
             folder,
             submission,
+            like,
         )
         if config.dry_run:
             for line in preview(sources, plan):
@@ -207,6 +214,7 @@ def make_shard_plan(
     workers: Workers,
     folder: Path,
     submission: SubmissionRows | None = None,
+    like: Like | None = None,
 ) -> ShardPlan:
     """Fix the contents of each shard, about `shard_bytes` large. A few images are encoded in
     `folder` to estimate the size of a sample."""
@@ -225,6 +233,7 @@ def make_shard_plan(
         settings=settings,
         shards=(),
         submission=submission,
+        like=like,
     )
     shards = plan_shards(plan.bounds, sample_bytes(draft, workers, folder), shard_bytes)
     return replace(draft, shards=shards)

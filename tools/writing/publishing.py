@@ -31,6 +31,7 @@ from pipeline.storage.manifest import (
     targets_name,
 )
 from tools.config import ShardConfig
+from tools.like import measured
 from tools.text import natural_key, printable
 from tools.writing.dataset_stats import DatasetStats, min_median_max
 from tools.writing.output_folder import Store
@@ -71,9 +72,10 @@ def publish(
                 if name == "test" and shard_plan.submission is not None:
                     path = write_submission(folder, shard_plan, kept, store)
                     digests[path.name] = _put(path, store)
-        if "train" not in splits:
+        if ("train" if shard_plan.like is None else "test") not in splits:
+            purpose = "train on" if shard_plan.like is None else "predict"
             raise DataError(
-                f"{config.src}: no sample is left to train on; see the reasons in "
+                f"{config.src}: no sample is left to {purpose}; see the reasons in "
                 f"{config.out}/{REJECTED_NAME}."
             )
         manifest = _manifest(shard_plan, config, splits, digests, stats, rejected=len(rejected))
@@ -173,7 +175,8 @@ def _manifest(
     *,
     rejected: int,
 ) -> Manifest:
-    mean, std = stats.mean_and_std()
+    like = shard_plan.like and shard_plan.like.manifest
+    mean, std = (like.mean, like.std) if like else stats.mean_and_std()
     return Manifest(
         task=shard_plan.sources.task,
         classes=tuple(map(printable, shard_plan.plan.classes)),
@@ -187,7 +190,11 @@ def _manifest(
         heights=min_median_max(stats.heights),
         widths=min_median_max(stats.widths),
         rejected=rejected,
-        made_by={"tool": tool_version(), "arguments": config.shaping},
+        made_by={
+            "tool": tool_version(),
+            "arguments": config.shaping,
+            "measured": measured(shard_plan.settings.encoding),
+        },
     )
 
 

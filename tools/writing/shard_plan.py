@@ -12,6 +12,7 @@ from pipeline.storage.manifest import shard_name
 from tools.download.sources import Sources
 from tools.download.submission_rows import SubmissionRows
 from tools.images.image_source import Images
+from tools.like import Like
 from tools.text import printable
 from tools.writing.blocks import Block, BlockSettings
 from tools.writing.plan import Plan
@@ -41,7 +42,8 @@ class PlannedShard:
 @dataclass(frozen=True, kw_only=True)
 class ShardPlan:
     """`identity`: a hash of the download's files, from when they were indexed. `submission`: the
-    rows of the sample submission that ask for sources of split test; None without one."""
+    rows of the sample submission that ask for sources of split test; None without one. `like`: the
+    shards whose classes and normalization these have; None for a dataset of its own."""
 
     identity: str
     sources: Sources
@@ -49,6 +51,7 @@ class ShardPlan:
     settings: BlockSettings
     shards: tuple[PlannedShard, ...]
     submission: SubmissionRows | None = None
+    like: Like | None = None
 
     def numbers(self, split: str, keys: NDArray[np.int64]) -> NDArray[np.int64]:
         """The sources of the keys of a split."""

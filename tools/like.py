@@ -1,0 +1,103 @@
+"""Images without labels, stored as those of finished shards are: ``tools/shard --like``."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from pipeline.errors import DataError
+from pipeline.storage.dataset import Dataset
+from pipeline.storage.manifest import Manifest
+from tools.config import ShardConfig
+from tools.download.file_index import FileIndex
+from tools.download.name_index import Names
+from tools.download.sources import Sources
+from tools.images.encoding import Encoding
+from tools.images.masks import MaskColors
+from tools.images.pixel_range import PixelRange
+
+# Options that say how images are stored.
+_IMAGE_OPTIONS = (
+    *("encode", "quality", "longest_side", "shortest_side", "alpha", "max_pixels", "max_bytes"),
+    *("verify", "pixel_range"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Like:
+    """The finished shards at `location`, with their manifest."""
+
+    location: str
+    manifest: Manifest
+
+    def settings(self, config: ShardConfig) -> ShardConfig:
+        """`config` with the image options of the shards, as far as it has the defaults."""
+        arguments = self.manifest.made_by.get("arguments", {})
+        defaults = {field.name: field.default for field in fields(ShardConfig)}
+        stored = {name: arguments.get(name) for name in _IMAGE_OPTIONS}
+        taken: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in stored.items()
+            if value is not None and getattr(config, name) == defaults[name]
+        }
+        return replace(config, **taken)
+
+    def encoding(self, encoding: Encoding) -> Encoding | None:
+        """`encoding` with what was measured for the shards; None if they don't record it."""
+        measured = self.manifest.made_by.get("measured")
+        if measured is None:
+            return None
+        pixels = measured["pixel_range"]
+        return replace(
+            encoding,
+            photographs=measured["photographs"],
+            pixel_range=encoding.pixel_range or (PixelRange(*pixels) if pixels else None),
+        )
+
+    def sources(self, index: FileIndex) -> Sources:
+        """All images of the index, without labels, with the classes or targets of the shards.
+
+        Raises ``DataError`` if there are none.
+        """
+        numbers = np.array(index.numbers, np.int64)
+        if not len(numbers):
+            raise DataError(f"{index.storage.url} holds no images.")
+        task, columns = self.manifest.task, max(len(self.manifest.classes), 1)
+        special: dict[str, Any] = {}
+        if task == "segmentation":
+            gray = tuple((shade, shade, shade) for shade in range(columns))
+            special["masks"] = index.take_or_empty(np.full(len(numbers), -1, np.int64))
+            special["mask_colors"] = MaskColors(colors=gray)
+        elif task != "classification":
+            columns = len(self.manifest.targets) or columns
+            special["targets"] = np.full((len(numbers), columns), np.nan, np.float32)
+        return Sources(
+            images=index.take(numbers),
+            names=Names(index.images, numbers),
+            task=task,
+            labeled=np.zeros(len(numbers), np.bool_),
+            labels=np.full(len(numbers), -1, np.int32),
+            classes=self.manifest.classes,
+            class_labels=self.manifest.labels,
+            ordered=True,
+            target_names=self.manifest.targets,
+            splits=None,
+            rejected=(),
+            **special,
+        )
+
+
+def open_like(config: ShardConfig) -> Like | None:
+    """The shards of --like; None without it. Raises ``DataError`` if they can't be opened."""
+    if config.like is None:
+        return None
+    return Like(location=config.like, manifest=Dataset(config.like).manifest)
+
+
+def measured(encoding: Encoding) -> dict[str, Any]:
+    """The part of `encoding` that was measured on the images, for the manifest."""
+    pixels = encoding.pixel_range
+    return {
+        "photographs": encoding.photographs,
+        "pixel_range": None if pixels is None else [pixels.low, pixels.high],
+    }
