@@ -82,7 +82,8 @@ def read_sample_submission(index: SplitIndex) -> SampleSubmission | None:
         return None
     path = index.file(name)
     try:
-        table = parquet.read_table(path)
+        # read_table refuses columns of the same name.
+        table = parquet.ParquetFile(path).read()
         facts = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
         keys = table.column(0).to_pylist()
         rows = {int(key): row for row, key in enumerate(index.samples["key"].tolist())}
