@@ -16,12 +16,15 @@ import pytest
 import torch
 from hypothesis import settings
 
+from tests.helpers.amounts import LONG, full_or_tenth
 from tests.helpers.data import archive_of, make_shards
 from tools.workers import Workers
 from tools.writing.block_encoding import prepare_worker
 
 # Examples are not timed: machines that run tests are busy.
-settings.register_profile("shardline", deadline=None)
+settings.register_profile(
+    "shardline", deadline=None, max_examples=full_or_tenth(1000), derandomize=not LONG
+)
 settings.load_profile("shardline")
 
 

@@ -1,9 +1,5 @@
-"""A run that is killed at random times and restarted equals an uninterrupted one, bit by bit.
+"""A run that is killed at random times and restarted equals an uninterrupted one, bit by bit."""
 
-SHARDLINE_KILLS sets the number of kills.
-"""
-
-import os
 import random
 import time
 from multiprocessing.context import ForkServerContext
@@ -12,9 +8,10 @@ from typing import Any
 
 import torch
 
+from tests.helpers.amounts import full_or_tenth
 from tests.helpers.processes import lines, start_ranks
 
-KILLS = int(os.environ.get("SHARDLINE_KILLS", "3"))
+KILLS = full_or_tenth(30)
 STEPS = 80 * KILLS
 GLOBAL_BATCH_SIZE = 64
 

@@ -1,7 +1,4 @@
-"""A run that was killed and resumed makes the same bytes as an undisturbed run.
-
-SHARDLINE_KILLS sets the number of kills.
-"""
+"""A run that was killed and resumed makes the same bytes as an undisturbed run."""
 
 import json
 import os
@@ -21,11 +18,12 @@ from click.testing import CliRunner, Result
 
 from pipeline.errors import DataError
 from pipeline.storage.dataset import Dataset
+from tests.helpers.amounts import full_or_tenth
 from tools.cli import main
 from tools.download.file_index import index_files
 
 ROOT = Path(__file__).parents[2]
-KILLS = int(os.environ.get("SHARDLINE_KILLS", "8"))
+KILLS = full_or_tenth(80)
 # Many shards, with some work in each.
 ARGUMENTS = ("--encode", "jpeg", "--shard-size", "0.1", "--max-rejected", "0.1")
 

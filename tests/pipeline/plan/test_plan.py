@@ -13,6 +13,7 @@ from pipeline.plan.plan import PlannedBatch, train_plan, val_plan
 from pipeline.plan.ranks import validation_samples
 from pipeline.progressive_resize import progressive_size
 from pipeline.storage.dataset import Dataset
+from tests.helpers.amounts import full_or_tenth
 
 CONFIG = PipelineConfig(
     seed=11, color_jitter=0.4, hue_jitter=20.0, auto_augment="rand", erase_probability=0.5
@@ -48,7 +49,7 @@ def concatenate(batches: list[PlannedBatch]) -> dict[str, np.ndarray]:
     return columns | {"samples": np.concatenate([batch.samples for batch in batches])}
 
 
-@settings(max_examples=50)
+@settings(max_examples=full_or_tenth(500))
 @given(data=st.data(), world_size=st.sampled_from([1, 2, 3, 4, 6, 12]))
 def test_a_resumed_plan_is_the_same_at_any_world_size(
     digits_shards: Path, data: st.DataObject, world_size: int

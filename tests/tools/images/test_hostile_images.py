@@ -16,6 +16,7 @@ import pytest
 from nvidia.dali import fn, pipeline_def, types
 from sklearn.datasets import load_digits
 
+from tests.helpers.amounts import all_or_tenth
 from tests.helpers.outcomes import (
     in_workers,
     outcome,
@@ -155,16 +156,18 @@ def mutations(data: bytes, count: int, rng: np.random.Generator) -> Iterator[byt
 
 @pytest.mark.parametrize("mode", ["keep", "auto"])
 def test_fuzz(mode: str, shared_data: Callable[[str], Path]) -> None:
-    """2,000 damaged images in the two modes together: each gives a sample or a reason."""
+    """2,000 damaged images in the two modes together, or a tenth of them: each gives a sample or a
+    reason."""
     rng = np.random.default_rng(20 if mode == "keep" else 21)
     seeds = seeds_of_fuzz(shared_data)
     assert len(seeds) >= 140
     count = 1000 // len(seeds) + 1
-    files = [changed for data in seeds for changed in mutations(data, count, rng)]
+    everything = [changed for data in seeds for changed in mutations(data, count, rng)]
+    files = all_or_tenth(everything)
     results = in_workers(partial(outcomes_without_pixels, encoding=Encoding(mode=mode)), files)
-    assert len(results) == len(files) >= 1000
+    assert len(everything) >= 1000 and len(results) == len(files)
     kinds = Counter("stored" if isinstance(one, Encoded) else "refused" for one in results)
-    assert min(kinds["stored"], kinds["refused"]) > 100
+    assert min(kinds["stored"], kinds["refused"]) > len(files) / 10
     for one in results:
         if isinstance(one, Encoded):
             header_size = cv2.imdecode(np.frombuffer(one.data, np.uint8), 1).shape[:2]
@@ -184,7 +187,7 @@ def test_verification_without_pixels_finds_the_same_damage(
     ]
     texts = []
     with StderrCapture() as stderr:
-        for data in (changed for seed in seeds for changed in mutations(seed, 30, rng)):
+        for data in all_or_tenth([c for seed in seeds for c in mutations(seed, 30, rng)]):
             pair = []
             for in_full in (True, False):
                 try:
@@ -194,7 +197,7 @@ def test_verification_without_pixels_finds_the_same_damage(
                     pair.append(str(error))
             assert pair[0] == pair[1]
             texts.append(pair[0])
-    assert min(texts.count(""), len(texts) - texts.count("")) >= 100
+    assert min(texts.count(""), len(texts) - texts.count("")) >= len(texts) / 10
 
 
 def synthetic() -> list[Pixels]:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import MisuseError
+from tests.helpers.amounts import full_or_tenth
 from tests.helpers.array_downloads import write_arrays
 from tests.helpers.checking import check
 from tests.helpers.downloads import download, packed
@@ -68,7 +69,7 @@ TEXT = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=6)
 CELLS = TEXT.map(lambda text: text.lstrip()) | st.sampled_from(['"', 'a,"b"', "007", "", "NA", "é"])
 
 
-@settings(max_examples=40)
+@settings(max_examples=full_or_tenth(300))
 @given(
     order=st.permutations(range(8, 14)),
     cells=st.lists(CELLS, min_size=6, max_size=6),
