@@ -8,13 +8,18 @@ import numpy as np
 
 from pipeline.build import train_loader, val_loader
 from pipeline.config import PipelineConfig, open_dataset, resolve_sizes
+from pipeline.fold_index import open_index
 from pipeline.loader import Loader
 from pipeline.plan.ranks import per_rank_batch_size
-from pipeline.storage.dataset import Dataset
+from pipeline.storage.dataset import Dataset, SplitIndex
 from pipeline.synthetic import SYNTHETIC_FINGERPRINT, SYNTHETIC_SAMPLES, synthetic_loader
 from pipeline.targets import check_task_support
 from trainer.distributed.collectives import World
 from trainer.tasks.tasks import TASKS, Classification, Regression, Task
+
+
+# Fields of ``TrainingData`` that are no plain data.
+OPENED = ("dataset", "train", "val")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,8 +27,10 @@ class TrainingData:
     """Facts of the data.
 
     Attributes:
-        dataset: None for synthetic batches.
-        samples: number of samples in the training split.
+        dataset, train: the shards, and the samples to train on; None for synthetic batches.
+        val: the samples to evaluate; None without a validation split. With ``--fold`` the held-out
+            fold.
+        samples: number of samples to train on.
         classes: number of classes; 0 for regression.
         image_size_px: side of the images that the model gets.
         mean, std: per RGB channel, in fractions of 255.
@@ -37,17 +44,18 @@ class TrainingData:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     fingerprint: str
+    train: SplitIndex | None = None
+    val: SplitIndex | None = None
 
     @property
     def facts(self) -> dict[str, Any]:
-        """All fields but `dataset`, as plain data."""
-        return {name: value for name, value in vars(self).items() if name != "dataset"}
+        """All fields but the opened shards, as plain data."""
+        return {name: value for name, value in vars(self).items() if name not in OPENED}
 
     @property
     def has_val(self) -> bool:
-        """Whether there is a validation split with samples."""
-        split = self.dataset and self.dataset.manifest.splits.get("val")
-        return bool(split and split.samples)
+        """Whether there are samples to evaluate."""
+        return bool(self.val)
 
 
 def open_data(pipeline: PipelineConfig, *, synthetic: bool) -> TrainingData:
@@ -69,9 +77,13 @@ def open_data(pipeline: PipelineConfig, *, synthetic: bool) -> TrainingData:
     dataset.require(*TASKS)
     check_task_support(pipeline, dataset.manifest.task)
     manifest = dataset.manifest
+    train = open_index(dataset, pipeline, "train")
+    has_val = pipeline.fold is not None or "val" in manifest.splits
     return TrainingData(
         dataset=dataset,
-        samples=len(dataset.split("train")),
+        train=train,
+        val=open_index(dataset, pipeline, "val") if has_val else None,
+        samples=len(train),
         classes=len(manifest.classes),
         image_size_px=resolve_sizes(pipeline, manifest).image_size_px,
         mean=manifest.mean,
@@ -82,14 +94,14 @@ def open_data(pipeline: PipelineConfig, *, synthetic: bool) -> TrainingData:
 
 def task_of(data: TrainingData, *, label_smoothing: float) -> Task:
     """The task of the shards; classification for synthetic batches."""
-    if data.dataset is None:
+    if data.dataset is None or data.train is None:
         classes = tuple(map(str, range(data.classes)))
         return Classification(classes=classes, label_smoothing=label_smoothing)
     manifest = data.dataset.manifest
     if manifest.task == "classification":
         return Classification(classes=manifest.classes, label_smoothing=label_smoothing)
     if manifest.task == "regression":
-        targets = np.asarray(data.dataset.split("train").targets, np.float64)
+        targets = np.asarray(data.train.targets[data.train.rows()], np.float64)
         stds = targets.std(axis=0)
         return Regression(
             targets=manifest.targets,
@@ -142,7 +154,7 @@ def train_batches(
 def val_batches(
     data: TrainingData, pipeline: PipelineConfig, world: World, *, global_batch_size: int
 ) -> Loader | None:
-    """This rank's batches of the validation split; None without one."""
+    """This rank's batches of the samples to evaluate; None without any."""
     if data.dataset is None or not data.has_val:
         return None
     return val_loader(

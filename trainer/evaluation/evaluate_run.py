@@ -17,7 +17,7 @@ from pipeline.errors import DataError, MisuseError
 from pipeline.storage.dataset import Dataset
 from trainer.checkpoints.checkpoint_file import CHECKPOINT_NAME, load_checkpoint
 from trainer.config import Settings
-from trainer.data import TrainingData
+from trainer.data import OPENED, TrainingData
 from trainer.distributed.process_group import open_world
 from trainer.evaluation.confusion import ClassificationWithConfusion, Confusion, draw_confusion
 from trainer.evaluation.loop import evaluate
@@ -54,6 +54,11 @@ class TrainedRun:
             threads=None,
         )
 
+    def fold_of(self, dataset: Dataset) -> str | None:
+        """The run's --fold if `dataset` is what it was trained on, else None."""
+        is_own = dataset.fingerprint == self.data.fingerprint
+        return self.settings.pipeline.fold if is_own else None
+
     @property
     def newest_checkpoint(self) -> Path:
         return self.directory / CHECKPOINT_NAME
@@ -76,7 +81,7 @@ def open_run(directory: Path) -> TrainedRun:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         resolved = values["resolved"]
-        names = {field.name for field in dataclasses.fields(TrainingData)} - {"dataset"}
+        names = {field.name for field in dataclasses.fields(TrainingData)} - {*OPENED}
         run = TrainedRun(
             directory=directory,
             settings=Settings.from_options(**values),
@@ -113,6 +118,7 @@ def evaluate_run(
                 run.pipeline, threads=world.threads, shards=shards or run.pipeline.shards
             )
             dataset = open_dataset(pipeline)
+            pipeline = dataclasses.replace(pipeline, fold=run.fold_of(dataset))
             _require_same_labels(run, dataset)
             _require_labels(dataset, split)
             model = run.load_model(path).to(world.device)
@@ -140,12 +146,14 @@ def evaluate_run(
             raise DataError(f"{dataset.location} has no sample in split {split!r}.")
         header = {"run": directory, "checkpoint": str(path), "shards": dataset.location}
         header |= {"split": split, "dtype": str(dtype or torch.float32).removeprefix("torch.")}
+        header |= {"fold": pipeline.fold} if pipeline.fold else {}
+        facts = dataset.manifest.splits.get(split)
         print_evaluation(
             evaluation,
             task,
             header=header,
             chart=run.directory / CONFUSION_NAME,
-            unlabeled=dataset.manifest.splits[split].unlabeled,
+            unlabeled=facts.unlabeled if facts else 0,
         )
 
 
@@ -163,7 +171,8 @@ def print_evaluation(
     record["unlabeled"] = unlabeled
     record["by_name"] = dict(evaluation.by_name)
     console = Console(soft_wrap=True, highlight=False)
-    title = "{samples:,} samples of split {split}, in {dtype}".format(**record)
+    held_out = f" with fold {record['fold']} held out" if "fold" in record else ""
+    title = f"{{samples:,}} samples of split {{split}}{held_out}, in {{dtype}}".format(**record)
     table = Table("", "value", title=title, min_width=len(title))
     for row in (*metric_rows(evaluation.metrics), ("loss", f"{evaluation.loss:.4f}")):
         table.add_row(*row)
