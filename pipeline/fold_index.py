@@ -111,9 +111,9 @@ def open_folds(dataset: Dataset, fold: str, seed: int) -> Folds:
     if available < folds:
         unit = "samples" if available == len(groups) else "groups, which are not divided,"
         raise MisuseError(
-            f"--fold {fold}: {index.name} of {dataset.location} have {available} {unit} for "
+            f"--fold {fold}: {index.name} of {dataset.location} have {available:,} {unit} for "
             f"{folds} folds: "
-            + (f"use at most {available}." if available > 1 else "train without --fold.")
+            + (f"use at most {available:,}." if available > 1 else "train without --fold.")
         )
     ranks = rarity_ranks(index)
     return Folds(

@@ -17,7 +17,6 @@ from pipeline.targets import check_task_support
 from trainer.distributed.collectives import World
 from trainer.tasks.tasks import TASKS, Classification, Regression, Task
 
-
 # Fields of ``TrainingData`` that are no plain data.
 OPENED = ("dataset", "train", "val")
 

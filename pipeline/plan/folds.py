@@ -1,6 +1,7 @@
 """Which fold holds each sample, as a pure function of seed and shards: docs/order.md defines it."""
 
 import re
+from collections.abc import Callable
 
 import numpy as np
 
@@ -60,21 +61,16 @@ def draw_folds(seed: int, folds: int, *, ranks: Integers, groups: Integers) -> I
     np.minimum.at(rank, members, ranks)
     of_rank = np.bincount(members[ranks == rank[members]], minlength=len(firsts))
     order = np.lexsort((random_words(seed, FOLD_KEY, firsts), -sizes, -of_rank, rank))
-    # The samples that each group of several has of each rank. Lists, because a single element of
-    # an array takes longer.
-    width = int(ranks.max()) + 1
-    several = sizes[members] > 1
-    pairs, counts = np.unique(members[several] * width + ranks[several], return_counts=True)
-    starts = np.searchsorted(pairs, np.arange(len(firsts) + 1) * width).tolist()
-    contents = [*zip((pairs % width).tolist(), counts.tolist(), strict=True)]
-    held, totals = [[0] * folds for _ in range(width)], [0] * folds
 
+    content = _contents(members, ranks, sizes)
+    # Lists, because a single element of an array takes longer.
+    held, totals = [[0] * folds for _ in range(int(ranks.max()) + 1)], [0] * folds
     fold_of = np.empty(len(firsts), np.int64)
     for same_rank in np.split(order, np.flatnonzero(np.diff(rank[order])) + 1):
         held_of_rank = held[rank[same_rank[0]]]
         for group in same_rank[sizes[same_rank] > 1].tolist():
             fold = min(range(folds), key=lambda fold: (held_of_rank[fold], totals[fold]))
-            for other_rank, count in contents[starts[group] : starts[group + 1]]:
+            for other_rank, count in content(group):
                 held[other_rank][fold] += count
                 totals[fold] += count
             fold_of[group] = fold
@@ -84,6 +80,19 @@ def draw_folds(seed: int, folds: int, *, ranks: Integers, groups: Integers) -> I
             held_of_rank[fold] += count
             totals[fold] += count
     return 1 + fold_of[members]
+
+
+def _contents(
+    members: Integers, ranks: Integers, sizes: Integers
+) -> Callable[[int], list[tuple[int, int]]]:
+    """The function from a group of several samples to the (rank, number) of these; `members` (n,)
+    is the group of each sample, `sizes` (groups,) the number of its samples."""
+    width = int(ranks.max()) + 1
+    several = sizes[members] > 1
+    pairs, counts = np.unique(members[several] * width + ranks[several], return_counts=True)
+    starts = np.searchsorted(pairs, np.arange(len(sizes) + 1) * width).tolist()
+    contents = [*zip((pairs % width).tolist(), counts.tolist(), strict=True)]
+    return lambda group: contents[starts[group] : starts[group + 1]]
 
 
 def _deal_samples(count: int, held: Integers, totals: Integers) -> Integers:

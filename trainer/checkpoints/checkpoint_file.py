@@ -198,10 +198,10 @@ def _require_identity(path: Path, saved: Mapping[str, Any], identity: Identity) 
         "seed": f"with another seed: give --seed {saved['seed']}",
         "model": f"with another model: give --model {saved['model']}",
         "classes": shards,
-        "fold": "without a fold: omit --fold",
+        "fold": "without a fold held out: omit --fold",
     }
     if saved["fold"]:
-        difference["fold"] = f"with another fold held out: give --fold {saved['fold']}"
+        difference["fold"] = f"with fold {saved['fold']} held out: give --fold {saved['fold']}"
     for name, value in asdict(identity).items():
         if saved[name] != value:
             raise DataError(
