@@ -27,19 +27,20 @@ def read_source_column(index: SplitIndex, column: str) -> "pa.ChunkedArray":
     for name, split in index.splits.items():
         path = index.file(sources_name(name))
         try:
-            table = parquet.read_table(path, columns=[column])
+            with path.open("rb") as file, parquet.ParquetFile(file) as sources:
+                rows, has_column = sources.metadata.num_rows, column in sources.schema_arrow.names
+                table = sources.read([column] if has_column else [])
         except (OSError, pa.ArrowException) as error:
             reason = getattr(error, "strerror", None) or "damaged or cut off"
             raise DataError(f"{path} can't be read ({reason}): make the shards again.") from error
-        if not table.column_names:
-            chunks.append(pa.nulls(split.samples, pa.string()))
-            continue
-        if len(table) != split.samples:
+        if rows != split.samples:
             raise DataError(
                 f"{path} does not fit the {split.samples} samples that {MANIFEST_NAME} states: "
                 f"make the shards again."
             )
-        chunks += table[column].cast(pa.string()).chunks
+        chunks += (
+            table[column].cast(pa.string()).chunks if has_column else [pa.nulls(rows, pa.string())]
+        )
     return pa.chunked_array(chunks, pa.string())
 
 
