@@ -82,13 +82,13 @@ class Folds:
         drawn = {
             "classification": "stratified by class",
             "multi-label": "stratified by the rarest class of an image",
-        }.get(self.index.task, "at random")
-        groups = len(np.unique(self.groups))
-        if groups < len(self.groups):
-            drawn += f", without dividing any of {groups:,} groups"
+        }.get(self.index.task, "drawn at random")
+        groups = np.count_nonzero(np.bincount(self.groups) > 1)
+        if groups:
+            drawn += f", without dividing {groups:,} groups"
         text = (
             f"Fold {self.number}/{self.folds} of {self.index.name}: {len(self.training):,} samples "
-            f"to train on, {len(self.held_out):,} held out for evaluation; drawn {drawn}."
+            f"to train on, {len(self.held_out):,} held out for evaluation, {drawn}."
         )
         lacking = [fold for fold in range(1, self.folds + 1) if self.lacking(fold).any()]
         if lacking:
@@ -110,10 +110,10 @@ def open_folds(dataset: Dataset, fold: str, seed: int) -> Folds:
     available = len(np.unique(groups))
     if available < folds:
         unit = "samples" if available == len(groups) else "groups, which are not divided,"
+        advice = f"use at most {available:,} folds" if available > 1 else "train without --fold"
         raise MisuseError(
-            f"--fold {fold}: {index.name} of {dataset.location} have {available:,} {unit} for "
-            f"{folds} folds: "
-            + (f"use at most {available:,}." if available > 1 else "train without --fold.")
+            f"--fold {fold} needs at least {folds:,} {unit} in {index.name} of {dataset.location}, "
+            f"which has {available:,}: {advice}."
         )
     ranks = rarity_ranks(index)
     return Folds(

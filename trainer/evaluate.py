@@ -28,7 +28,9 @@ class EvaluateConfig:
     shards: str | None = setting(
         None, "Other shards with the same classes or targets.  [default: those of the run]"
     )
-    split: str = setting("val", "Split to evaluate.")
+    split: str = setting(
+        "val", "Split to evaluate; val of a run with --fold is the fold that is held out."
+    )
     device: Literal["auto", "cpu", "cuda"] = setting(
         "auto", "auto: one GPU per rank if CUDA is available, else the CPU."
     )

@@ -82,7 +82,7 @@ def test_folds_are_those_of_the_page(task: str, tmp_path: Path) -> None:
         ranks_of_the_page(folds.index),
         [name or f"row {row}" for row, name in enumerate([*names["train"], *names["val"]])],
     )
-    assert "without dividing any of" in folds.describe()
+    assert "without dividing 9 groups" in folds.describe()
 
 
 def ranks_of_the_page(index: SplitIndex) -> list[int]:
@@ -101,8 +101,7 @@ def test_shards_without_val_and_of_version_2_have_folds(tmp_path: Path) -> None:
     folds = opened(shards, "2/3")
     assert (len(folds.training), len(folds.held_out)) == (16, 8)
     assert folds.describe() == (
-        "Fold 2/3 of train: 16 samples to train on, 8 held out for evaluation; drawn stratified by "
-        "class."
+        "Fold 2/3 of train: 16 samples to train on, 8 held out for evaluation, stratified by class."
     )
 
 
@@ -118,17 +117,16 @@ def test_shards_at_a_url_have_the_same_folds(tmp_path: Path) -> None:
 
 def test_more_folds_than_samples_or_groups_are_refused(tmp_path: Path) -> None:
     shards = write_shards(tmp_path / "shards", samples=24)
-    assert f"train of {shards} have 24 samples for 25 folds: use at most 24." in refusal(
-        shards, "1/25"
+    assert refusal(shards, "1/25") == (
+        f"--fold 1/25 needs at least 25 samples in train of {shards}, which has 24: use at most 24 "
+        f"folds."
     )
     regroup(shards, "train", ["a", "b", "c"] * 8)
-    assert "have 3 groups, which are not divided, for 4 folds: use at most 3." in refusal(
-        shards, "1/4"
-    )
+    text = refusal(shards, "1/4")
+    assert "at least 4 groups, which are not divided, in" in text
+    assert "which has 3: use at most 3 folds." in text
     regroup(shards, "train", ["a"] * 24)
-    assert "have 1 groups, which are not divided, for 2 folds: train without" in refusal(
-        shards, "1/2"
-    )
+    assert "which has 1: train without --fold." in refusal(shards, "1/2")
 
 
 def test_a_fold_with_all_images_of_a_class_is_refused(tmp_path: Path) -> None:
