@@ -42,7 +42,8 @@ class Batch:
             (B, targets) for multi-label and regression; uint8 (B, H, W) for segmentation, the class
             of each pixel, or 255 where the mask has no class. A sample without a label, and a bad
             sample of validation, has no target: -1, a row of NaN, or a mask of 255.
-        samples: int64 (B,), rows of the split's sample index, in host memory.
+        samples: int64 (B,), rows of the split's sample index, in host memory; with a fold those of
+            train and then val as one table.
 
     Example:
         >>> batch = next(iter(loader))

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
 import torch
 
 from pipeline.arrays import Integers
@@ -14,6 +13,7 @@ from pipeline.batches import BatchContext, decoded_batches, graph_config
 from pipeline.config import PipelineConfig, image_size, resolve_sizes
 from pipeline.feed.bad_samples import BadSamples
 from pipeline.feed.decoded_cache import open_decoded_cache
+from pipeline.fold_index import open_index
 from pipeline.loader import Loader
 from pipeline.plan.decode_groups import max_group_size, prefetch_groups
 from pipeline.plan.plan import Plan, train_plan, val_plan
@@ -50,11 +50,12 @@ def train_loader(
             every global batch.
         position: where the first iteration starts, in samples from the beginning of the stream.
         end_position: the last step is the one that reaches it; None for an endless stream.
-        split: a split of the dataset.
+        split: a split of the dataset. With ``config.fold`` "train" is all folds but the one that
+            is held out, which is "val".
 
     Raises:
         MisuseError: the ranks can't share a global batch equally, or `config` has an option that
-            the dataset's task does not support.
+            the dataset's task does not support, or a fold that the dataset can't have.
         DataError: the split is missing or damaged. While iterating: a shard is damaged or missing,
             too many samples are bad, or no batch arrived within ``config.stall_timeout`` seconds.
 
@@ -103,7 +104,7 @@ class TrainStream:
         if rank == 0 and config.shuffle == "global":
             _warn_of_thrashing(index)
         self.context = _build_context(
-            dataset, config, index, np.arange(len(index)), device, batch_size, rank, training=True
+            dataset, config, index, index.rows(), device, batch_size, rank, training=True
         )
         self.samples = len(index) * config.repeats
         self._fingerprint, self._global_batch_size = dataset.fingerprint, global_batch_size
@@ -128,6 +129,7 @@ class TrainStream:
             samples=self.samples,
             seed=self.context.config.seed,
             fingerprint=self._fingerprint,
+            fold=self.context.config.fold,
             position=position,
         )
 
@@ -168,20 +170,21 @@ def val_loader(
         >>> correct = sum((model(b.images).argmax(1) == b.labels).sum() for b in loader)
     """
     index = _open_split(dataset, config, split)
-    samples = validation_samples(
+    numbers = validation_samples(
         samples=len(index),
         rank=rank,
         world_size=world_size,
         multiple=batch_size if whole_batches else 1,
     )
+    share = index.rows(numbers)
     context = _build_context(
-        dataset, config, index, samples, device, batch_size, rank, training=False
+        dataset, config, index, share, device, batch_size, rank, training=False
     )
     sizes = resolve_sizes(config, dataset.manifest)
     if tiles:
-        plan = tile_plan(index, sizes.image_size_px, samples, batch_size=batch_size)
+        plan = tile_plan(index, sizes.image_size_px, share, batch_size=batch_size)
     else:
-        plan = val_plan(index, sizes, samples, batch_size=batch_size)
+        plan = val_plan(index, sizes, share, batch_size=batch_size)
     return Loader(
         lambda _: decoded_batches(context, plan),
         steps=lambda _: plan.steps,
@@ -190,13 +193,14 @@ def val_loader(
         samples=len(index),
         seed=config.seed,
         fingerprint=dataset.fingerprint,
+        fold=config.fold,
     )
 
 
 def _open_split(dataset: Dataset, config: PipelineConfig, split: str) -> SplitIndex:
     dataset.require(*TARGET_COMPONENTS)
     check_task_support(config, dataset.manifest.task)
-    index = dataset.split(split)
+    index = open_index(dataset, config, split)
     # Fetched and checked now, before anyone waits for the first batch.
     _ = index.samples
     if index.task == "segmentation":

@@ -16,6 +16,7 @@ from pipeline.options import (
     flag_of,
     setting,
 )
+from pipeline.plan.folds import parse_fold
 from pipeline.progressive_resize import STEP_PX, ImageSize, parse_start_end, progressive_size
 from pipeline.storage.dataset import Dataset
 from pipeline.storage.manifest import Manifest
@@ -70,6 +71,13 @@ class PipelineConfig(Options):
     )
     repeats: int = setting(
         1, "Repeated augmentation: consecutive, differently augmented copies of a sample.", COUNT
+    )
+    fold: str | None = setting(
+        None,
+        "Cross-validation: divide train and val together into K folds by --seed, hold out fold I "
+        "for evaluation and train on the others. Folds have the same share of each class and "
+        "divide no group.",
+        metavar="I/K",
     )
     image_size: int | None = setting(
         None,
@@ -178,6 +186,8 @@ class PipelineConfig(Options):
                 raise MisuseError(
                     f"{flag_of(name)} must be two numbers in ascending order, not {low} {high}."
                 )
+        if self.fold is not None:
+            parse_fold(self.fold)
         if self.image_size and self.val_resize and self.val_resize < self.image_size:
             raise MisuseError(
                 f"--val-resize {self.val_resize} is smaller than --image-size {self.image_size}."

@@ -24,7 +24,7 @@ class Loader:
         advance: positions that a batch takes, summed over all ranks; 0 for a loader that starts
             over at each iteration.
         samples: positions of an epoch.
-        seed, fingerprint: of the order and of the dataset; a saved state must match both.
+        seed, fingerprint, fold: of the order and of the dataset; a saved state must match them.
         position: where the first iteration starts.
         context: holds the bad samples and the decoded images; None if the batches have neither.
 
@@ -46,12 +46,14 @@ class Loader:
         samples: int,
         seed: int,
         fingerprint: str,
+        fold: str | None = None,
         position: int = 0,
         context: BatchContext | None = None,
     ) -> None:
         self._batches, self._steps, self._context = batches, steps, context
         self._advance, self._samples = advance, samples
-        self._seed, self._fingerprint, self._position = seed, fingerprint, position
+        self._identity = {"fingerprint": fingerprint, "seed": seed, "fold": fold}
+        self._position = position
         self._running: Generator[Batch] | None = None
 
     @property
@@ -85,19 +87,22 @@ class Loader:
         return [] if self._context is None else self._context.bad.describe()
 
     def state_dict(self) -> dict[str, Any]:
-        """The state after the last batch: "seed", "position" and "fingerprint" of the dataset."""
-        return {"seed": self._seed, "position": self._position, "fingerprint": self._fingerprint}
+        """The state after the last batch: "seed", "position", "fingerprint" of the dataset, and
+        "fold", None without one."""
+        return {"position": self._position, **self._identity}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a ``state_dict`` that was saved at any world size.
 
-        Raises ``DataError`` if it was saved with another dataset or seed.
+        Raises ``DataError`` if it was saved with another dataset, seed or fold.
         """
-        for name, expected in (("fingerprint", self._fingerprint), ("seed", self._seed)):
+        # States of earlier versions have no fold.
+        state = {"fold": None, **state}
+        for name, expected in self._identity.items():
             if state[name] != expected:
                 raise DataError(
                     f"The saved position belongs to {name} {state[name]}, but this loader has "
-                    f"{name} {expected}: resume with the same shards and --seed."
+                    f"{name} {expected}: resume with the same shards, --seed and --fold."
                 )
         self._stop()
         self._position = state["position"]

@@ -8,9 +8,10 @@ import numpy as np
 
 from pipeline.build import train_loader, val_loader
 from pipeline.config import PipelineConfig, open_dataset, resolve_sizes
+from pipeline.fold_index import open_index
 from pipeline.loader import Loader
 from pipeline.plan.ranks import per_rank_batch_size
-from pipeline.storage.dataset import Dataset
+from pipeline.storage.dataset import Dataset, SplitIndex
 from pipeline.synthetic import SYNTHETIC_FINGERPRINT, SYNTHETIC_SAMPLES, synthetic_loader
 from pipeline.targets import check_task_support
 from trainer.distributed.collectives import World
@@ -18,14 +19,19 @@ from trainer.tasks.classification import Classification
 from trainer.tasks.regression import Regression
 from trainer.tasks.tasks import TASKS, Task
 
+# Fields of ``TrainingData`` that are no plain data.
+OPENED = ("dataset", "train", "val")
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingData:
     """Facts of the data.
 
     Attributes:
-        dataset: None for synthetic batches.
-        samples: number of samples in the training split.
+        dataset, train: the shards, and the samples to train on; None for synthetic batches.
+        val: the samples to evaluate; None without a validation split. With ``--fold`` the held-out
+            fold.
+        samples: number of samples to train on.
         classes: number of classes; 0 for regression.
         image_size_px: side of the images that the model gets.
         val_resize_px: shorter side that validation resizes to; None for synthetic batches.
@@ -41,17 +47,18 @@ class TrainingData:
     std: tuple[float, float, float]
     fingerprint: str
     val_resize_px: int | None = None
+    train: SplitIndex | None = None
+    val: SplitIndex | None = None
 
     @property
     def facts(self) -> dict[str, Any]:
-        """All fields but `dataset`, as plain data."""
-        return {name: value for name, value in vars(self).items() if name != "dataset"}
+        """All fields but the opened shards, as plain data."""
+        return {name: value for name, value in vars(self).items() if name not in OPENED}
 
     @property
     def has_val(self) -> bool:
-        """Whether there is a validation split with samples."""
-        split = self.dataset and self.dataset.manifest.splits.get("val")
-        return bool(split and split.samples)
+        """Whether there are samples to evaluate."""
+        return bool(self.val)
 
 
 def open_data(pipeline: PipelineConfig, *, synthetic: bool) -> TrainingData:
@@ -74,9 +81,13 @@ def open_data(pipeline: PipelineConfig, *, synthetic: bool) -> TrainingData:
     check_task_support(pipeline, dataset.manifest.task)
     manifest = dataset.manifest
     sizes = resolve_sizes(pipeline, manifest)
+    train = open_index(dataset, pipeline, "train")
+    has_val = pipeline.fold is not None or "val" in manifest.splits
     return TrainingData(
         dataset=dataset,
-        samples=len(dataset.split("train")),
+        train=train,
+        val=open_index(dataset, pipeline, "val") if has_val else None,
+        samples=len(train),
         classes=len(manifest.classes),
         image_size_px=sizes.image_size_px,
         val_resize_px=sizes.resize_px,
@@ -88,14 +99,14 @@ def open_data(pipeline: PipelineConfig, *, synthetic: bool) -> TrainingData:
 
 def task_of(data: TrainingData, *, label_smoothing: float) -> Task:
     """The task of the shards; classification for synthetic batches."""
-    if data.dataset is None:
+    if data.dataset is None or data.train is None:
         classes = tuple(map(str, range(data.classes)))
         return Classification(classes=classes, label_smoothing=label_smoothing)
     manifest = data.dataset.manifest
     if manifest.task == "classification":
         return Classification(classes=manifest.classes, label_smoothing=label_smoothing)
     if manifest.task == "regression":
-        targets = np.asarray(data.dataset.split("train").targets, np.float64)
+        targets = np.asarray(data.train.targets[data.train.rows()], np.float64)
         stds = targets.std(axis=0)
         return Regression(
             targets=manifest.targets,
@@ -148,7 +159,7 @@ def train_batches(
 def val_batches(
     data: TrainingData, pipeline: PipelineConfig, world: World, *, global_batch_size: int
 ) -> Loader | None:
-    """This rank's batches of the validation split; None without one."""
+    """This rank's batches of the samples to evaluate; None without any."""
     if data.dataset is None or not data.has_val:
         return None
     return val_loader(

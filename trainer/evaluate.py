@@ -21,23 +21,26 @@ class EvaluateConfig(RunChoice):
     shards: str | None = setting(
         None, "Other shards with the same classes or targets.  [default: those of the run]"
     )
-    split: str = setting("val", "Split to evaluate.")
+    split: str = setting(
+        "val", "Split to evaluate; val of a run with --fold is the fold that is held out."
+    )
 
 
 @click.command()
 @run_arguments
 @options(EvaluateConfig)
 def main(runs: tuple[str, ...], **values: Any) -> None:
-    """Evaluate a checkpoint of a run on a split, with the run's --precision and --tta. Prints a
-    table, and all results as JSON in the last line; draws a confusion matrix to confusion.png in
-    the run's directory if there are classes."""
+    """Evaluate a checkpoint of a run on a split, with the run's --precision and --tta. Several runs
+    with --fold are evaluated together, each on the fold that it holds out. Prints a table, and all
+    results as JSON in the last line; draws a confusion matrix to confusion.png in the directory of
+    the first run if there are classes."""
     config = pick_fields(EvaluateConfig, with_arguments(runs, values))
     directories = config.directories
 
     # torch and DALI take seconds to import: neither --help nor a misspelt option waits for them.
-    from trainer.evaluation.evaluate_run import evaluate_run
+    from trainer.evaluation.evaluate_run import evaluate_runs
 
-    evaluate_run(
+    evaluate_runs(
         directories,
         checkpoint=config.checkpoint,
         shards=config.shards,

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from pipeline.errors import DataError
+from pipeline.fold_index import open_folds
 from trainer.checkpoints.retention import BEST_NAME, recovery_advice
 from trainer.run.run_dir import NONFINITE_NAME, write_rows
 from trainer.setup import TrainingRun
@@ -31,6 +32,9 @@ def startup_message(run: TrainingRun) -> str:
         f"{run.resolved['dtype'].removeprefix('torch.')}; run directory {run.run_dir.path}.",
         *run.notes,
     ]
+    if data.dataset is not None and run.settings.pipeline.fold:
+        pipeline = run.settings.pipeline
+        lines.append(open_folds(data.dataset, pipeline.fold, pipeline.seed).describe())
     if not data.has_val:
         lines.append("The shards have no validation split: there will be no evaluation.")
     if run.checkpoint:
@@ -117,10 +121,10 @@ def nonfinite_loss_error(run: TrainingRun, position: int) -> click.ClickExceptio
 
 def _describe_samples(run: TrainingRun, position: int, end_position: int) -> list[str]:
     """Shard and key of the samples of one step, over all ranks."""
-    if run.data.dataset is None:
+    index = run.data.train
+    if index is None:
         return []
     batches = run.batches(position, end_position)
-    index = run.data.dataset.split("train")
     with batches:
         samples = [index.describe(int(sample)) for batch in batches for sample in batch.samples]
     return run.world.all_gather_objects(samples)

@@ -270,4 +270,5 @@ def run_identity(settings: Settings, data: TrainingData) -> Identity:
         seed=settings.pipeline.seed,
         model=settings.recipe.model,
         classes=data.classes,
+        fold=settings.pipeline.fold,
     )

@@ -27,7 +27,8 @@ def task_of_run(data: TrainingData, settings: Settings) -> Task:
     """
     task: Any = task_of(data, label_smoothing=settings.recipe.label_smoothing)
     if settings.recipe.class_weights is not None:
-        weights = class_weights(settings.recipe.class_weights, data.dataset, settings.pipeline)
+        option = settings.recipe.class_weights
+        weights = class_weights(option, data.dataset, data.train, settings.pipeline)
         task = replace(task, class_weights=weights)
     monitor = settings.run.monitor or task.primary_metric
     _check_monitor(monitor, task)

@@ -13,7 +13,7 @@ from pipeline.storage.dataset import Dataset
 from trainer.checkpoints.checkpoint_file import CHECKPOINT_NAME, load_checkpoint
 from trainer.checkpoints.retention import BEST_NAME
 from trainer.config import Settings
-from trainer.data import TrainingData
+from trainer.data import OPENED, TrainingData
 from trainer.model.build import Classifier
 from trainer.model.precision import autocast_dtype, set_float32
 from trainer.run.run_dir import CONFIG_NAME
@@ -40,6 +40,11 @@ class TrainedRun:
             progressive_resize=None,
             threads=None,
         )
+
+    def fold_of(self, dataset: Dataset) -> str | None:
+        """The run's --fold if `dataset` is what it was trained on, else None."""
+        is_own = dataset.fingerprint == self.data.fingerprint
+        return self.settings.pipeline.fold if is_own else None
 
     def checkpoint(self, name: str | None = None) -> Path:
         """The checkpoint `name`: a file, or a file's name in the run; by default that of the best
@@ -90,7 +95,7 @@ def open_run(directory: Path) -> TrainedRun:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         resolved = values["resolved"]
-        names = {field.name for field in dataclasses.fields(TrainingData)} & {*resolved}
+        names = {field.name for field in dataclasses.fields(TrainingData)} & {*resolved} - {*OPENED}
         run = TrainedRun(
             directory=directory,
             settings=Settings.from_options(**values),

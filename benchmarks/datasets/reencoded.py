@@ -23,7 +23,7 @@ COLUMNS = ("--labels", "train.csv", "--image-column", "id", "--label-column", "l
 @contextmanager
 def shards_by_format(index: SplitIndex, image_size_px: int) -> Iterator[Mapping[str, Path]]:
     """format -> temporary folder of shards with the first IMAGES samples of a split."""
-    samples = np.arange(min(IMAGES, len(index)))
+    samples = index.rows(np.arange(min(IMAGES, len(index))))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _export(index, samples, folder / "download")

@@ -51,9 +51,9 @@ def check_data(index: SplitIndex, config: PipelineConfig, image_size_px: int) ->
     """Findings about formats, sizes and order of the images."""
     generator = np.random.default_rng(0)
     samples = generator.choice(len(index), min(HEADERS, len(index)), replace=False)
-    shorter = np.minimum(index.samples["height"], index.samples["width"])
+    shorter = np.minimum(index.samples["height"], index.samples["width"])[index.rows()]
     findings = [
-        *check_formats(stored_images(index, np.sort(samples))),
+        *check_formats(stored_images(index, index.rows(np.sort(samples)))),
         check_size(float(np.median(shorter)), image_size_px),
     ]
     if index.samples["label"].min() >= 0:  # only classification has classes

@@ -18,6 +18,7 @@ from benchmarks.measuring.alternate import Measurement
 from benchmarks.measuring.table import ColumnFormats, figure_columns, report
 from pipeline.build import group_steps, train_loader
 from pipeline.config import PipelineConfig, open_dataset, resolve_sizes
+from pipeline.fold_index import open_index
 from pipeline.loader import Loader
 from pipeline.machine_limits import available_bytes
 from pipeline.plan.decode_groups import max_lookahead
@@ -154,7 +155,7 @@ def open_setup(benchmark: LoaderBenchmark, config: PipelineConfig) -> Iterator[S
     uuid = None
     if device.type == "cuda":
         uuid = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
-    index = dataset.split(benchmark.split)
+    index = open_index(dataset, config, benchmark.split)
     with DecoderUtilization(uuid) as utilization:
         yield Setup(
             benchmark=benchmark,

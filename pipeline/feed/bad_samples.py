@@ -55,6 +55,7 @@ class BadSamples:
 
 
 def substitute(seed: int, visit: int, sample: int, attempt: int, *, samples: int) -> int:
-    """The sample to try as the `attempt`-th replacement of `sample`, uniform over all `samples`."""
+    """The number of the sample to try as the `attempt`-th replacement of `sample`, uniform over
+    all `samples`."""
     (word,) = random_words(seed, visit, sample, attempt, samples)
     return int(word % np.uint64(samples))

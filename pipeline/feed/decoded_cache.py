@@ -31,11 +31,11 @@ class DecodedCache:
     """
 
     def __init__(self, index: SplitIndex, samples: Integers, device: torch.device) -> None:
-        sizes = np.zeros(len(index), np.int64)
+        sizes = np.zeros(len(index.samples), np.int64)
         sizes[samples] = image_bytes(index, samples)
         ends = np.cumsum(sizes)
         self._rows, self._starts, self._has_space = index.samples, ends - sizes, sizes > 0
-        self._stored = np.zeros(len(index), bool)
+        self._stored = np.zeros(len(sizes), bool)
         self._device, self._bytes = device, int(ends[-1])
         self._pixels = self._allocate()
 

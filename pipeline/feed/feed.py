@@ -162,9 +162,10 @@ class Feed:
     def _find_good(self, visit: int, sample: int) -> tuple[int, Fetched]:
         """The first good replacement of `sample`, and its data."""
         for attempt in range(ATTEMPTS):
-            replacement = substitute(
+            number = substitute(
                 self._plan.seed, visit, sample, attempt, samples=len(self._bad.index)
             )
+            replacement = int(self._bad.index.rows(np.array([number]))[0])
             if replacement in self._bad.reasons:
                 continue
             samples = np.array([replacement])

@@ -12,8 +12,9 @@ from rich.table import Table
 from pipeline.arrays import Integers
 from pipeline.config import PipelineConfig, open_dataset
 from pipeline.errors import DataError
+from pipeline.fold_index import open_index
 from pipeline.options import Command, options, pick_fields, setting
-from pipeline.plan.order import Order
+from pipeline.plan.order import Order, renumbered
 from pipeline.plan.plan import order_of
 from pipeline.plan.ranks import step_positions
 from pipeline.storage.dataset import SplitIndex
@@ -63,12 +64,13 @@ def measure_quality(order: Order, index: SplitIndex, global_batch_size: int) -> 
     """Measure the first epoch, and its correlation with the second."""
     count = len(index)
     first, second = (order(np.arange(count) + epoch * count)[1] for epoch in (0, 1))
+    numbers = np.searchsorted(index.rows(), [first, second])
     # Labels are -1 unless the task is classification; bincount needs them from 0.
     labels, shards = index.samples["label"][first] + 1, index.samples["shard"][first]
     fractions = np.bincount(labels) / count
     run_length = count / (1 + np.count_nonzero(np.diff(labels)))
     ideal = 1 / (1 - (fractions**2).sum()) if fractions.max() < 1 else count
-    correlation = np.corrcoef(_epoch_indices(first), _epoch_indices(second))[0, 1]
+    correlation = np.corrcoef([_epoch_indices(samples) for samples in numbers])[0, 1]
     return Quality(
         run_length=(run_length, ideal),
         correlation=(float(correlation), 0.0),
@@ -97,13 +99,17 @@ def main(**values: Any) -> None:
     """Check that each epoch has each sample exactly once, for each of 1 to 8 ranks that divide the
     global batch size, and measure the shuffle."""
     settings, config = pick_fields(AuditConfig, values), pick_fields(PipelineConfig, values)
-    index = open_dataset(config).split(settings.split)
+    index = open_index(open_dataset(config), config, settings.split)
     order = order_of(index, config)
     console = Console()
     if config.sample_weights == "none" and config.repeats == 1:
         world_sizes = [size for size in range(1, 9) if settings.global_batch_size % size == 0]
         sizes = {"global_batch_size": settings.global_batch_size, "epochs": settings.epochs}
-        counts = {size: audit(order, len(index), world_size=size, **sizes) for size in world_sizes}
+        rows = index.rows()
+        numbered = renumbered(order, lambda samples: np.searchsorted(rows, samples))
+        counts = {
+            size: audit(numbered, len(index), world_size=size, **sizes) for size in world_sizes
+        }
         if wrong := {size: epochs for size, epochs in counts.items() if any(epochs)}:
             raise DataError(f"Samples that an epoch does not have once, by world size: {wrong}.")
         console.print(

@@ -132,6 +132,17 @@ def repeated(order: Order, times: int) -> Order:
     return at
 
 
+def renumbered(order: Order, numbers: Callable[[Integers], Integers]) -> Order:
+    """The same order of the same samples; `numbers` maps those of `order` to those of the
+    result."""
+
+    def at(positions: Integers) -> tuple[Integers, Integers]:
+        visits, samples = order(positions)
+        return visits, numbers(samples)
+
+    return at
+
+
 def inverse_frequency(labels: NDArray[np.int32], classes: int) -> NDArray[np.float64]:
     """Weights float64 (classes,) that give every class that has samples the same probability."""
     counts = np.bincount(labels[labels >= 0], minlength=classes)

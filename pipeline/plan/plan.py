@@ -16,6 +16,7 @@ from pipeline.plan.order import (
     fixed_order,
     global_order,
     inverse_frequency,
+    renumbered,
     repeated,
     weighted_order,
     window_order,
@@ -30,7 +31,7 @@ class PlannedBatch:
     """The B samples of one step or of consecutive steps.
 
     Attributes:
-        samples: int64 (B,), rows of the split's index.
+        samples: int64 (B,), rows of the index's tables.
         visits: int64 (B,), the visit to each, see ``order.py``.
         parameters: the augmentation of the B images.
         counts: bool (B,), whether the target is used.
@@ -137,7 +138,7 @@ def train_plan(
 
 
 def val_plan(index: SplitIndex, sizes: Sizes, share: Integers, *, batch_size: int) -> Plan:
-    """Plan the batches of `share`, rows of the split; the last may be smaller, a share may be
+    """Plan the batches of `share`, rows of the index; the last may be smaller, a share may be
     empty."""
 
     def visit(steps: range) -> tuple[Integers, Integers]:
@@ -159,24 +160,26 @@ def val_plan(index: SplitIndex, sizes: Sizes, share: Integers, *, batch_size: in
 
 
 def order_of(index: SplitIndex, config: PipelineConfig) -> Order:
-    """The order that `config` selects for a split; ``MisuseError`` if its task has no classes to
-    weight."""
+    """The order of an index's rows that `config` selects; ``MisuseError`` if its task has no
+    classes to weight."""
     if config.sample_weights == "inverse-frequency":
         if index.task != "classification":
             raise MisuseError(
                 f"--sample-weights inverse-frequency needs one class per image, but these shards "
                 f"are stored for {index.task}: remove it."
             )
-        labels = np.asarray(index.samples["label"])
-        weights = inverse_frequency(labels, len(index.split.class_counts))
+        labels = np.asarray(index.samples["label"][index.rows()])
+        weights = inverse_frequency(labels, index.classes)
         order = weighted_order(labels, weights, config.seed)
     elif config.shuffle == "window":
-        sizes = np.array([shard.samples for shard in index.split.shards])
+        shards = index.samples["shard"][index.rows()]
+        sizes = np.bincount(shards, minlength=len(index.split.shards))
         order = window_order(sizes, config.shuffle_window, config.seed)
     elif config.shuffle == "off":
         order = fixed_order(len(index))
     else:
         order = global_order(len(index), config.seed)
+    order = renumbered(order, index.rows)
     return order if config.repeats == 1 else repeated(order, config.repeats)
 
 

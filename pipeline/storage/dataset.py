@@ -1,12 +1,15 @@
 """An opened shard directory: the manifest and the sample index of each split."""
 
+import copy
 import hashlib
 import tokenize
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from pipeline.arrays import Integers
 from pipeline.errors import DataError
 from pipeline.storage.cache import FileCache, RemoteFile
 from pipeline.storage.cache_eviction import GIB, cache_root, default_limit_bytes
@@ -16,6 +19,7 @@ from pipeline.storage.manifest import (
     SAMPLE_DTYPE,
     Manifest,
     Shard,
+    joined,
     masks_name,
     sample_key,
     samples_name,
@@ -87,20 +91,27 @@ class Dataset:
                 f"{' or '.join(tasks)}."
             )
 
-    def split(self, name: str) -> "SplitIndex":
-        """Open a split: "train", "val" or "test", as far as the dataset has it."""
-        if name not in self.manifest.splits:
-            raise DataError(
-                f"{self.location} has no split {name!r}, only: {', '.join(self.manifest.splits)}."
-            )
-        return SplitIndex(self, name)
+    def split(self, *names: str) -> "SplitIndex":
+        """Open a split: "train", "val" or "test", as far as the dataset has it; or several as one,
+        whose tables and shards have those of the first split first."""
+        for name in names:
+            if name not in self.manifest.splits:
+                raise DataError(
+                    f"{self.location} has no split {name!r}, only: "
+                    f"{', '.join(self.manifest.splits)}."
+                )
+        return SplitIndex(self, names)
 
 
 class SplitIndex:
-    """The sample index of one split; ``len`` is its number of samples.
+    """The samples of a split, of several splits or of a part of them; ``len`` is their number.
+
+    The tables have a row for each sample of the splits. ``rows`` gives the rows of the samples that
+    this index has: all, except in a ``part``.
 
     Attributes:
-        name, split: of the manifest.
+        name: for messages.
+        splits, split: the manifest's facts about each whole split by name, and about all together.
         task, classes: the manifest's task, and the number of its classes.
         directory: the folder that has the files, or that they are fetched to.
         cache: fetches the files of a URL; None for a folder.
@@ -109,45 +120,81 @@ class SplitIndex:
         DataError: see ``Dataset``; also if a table is damaged or does not fit the split.
     """
 
-    def __init__(self, dataset: Dataset, name: str) -> None:
-        self.name, self.split = name, dataset.manifest.splits[name]
+    def __init__(self, dataset: Dataset, names: tuple[str, ...]) -> None:
+        self.splits = {name: dataset.manifest.splits[name] for name in names}
+        self.name, self.split = " and ".join(names), joined(self.splits.values())
         self.task, self.classes = dataset.manifest.task, len(dataset.manifest.classes)
         self.directory, self.cache = dataset.directory, dataset.cache
         self._location, self._files = dataset.location.rstrip("/"), dataset.manifest.files
+        self._part: Integers | None = None
         if self.cache is None:
             for shard in self.split.shards:
                 check_shard(dataset.directory, shard)
 
     def __len__(self) -> int:
-        return self.split.samples
+        return self.split.samples if self._part is None else len(self._part)
+
+    def part(self, rows: Integers, name: str) -> "SplitIndex":
+        """The samples at `rows` (B,), in ascending order, with the same tables and shards."""
+        part = copy.copy(self)
+        part._part, part.name = rows, name
+        return part
+
+    def rows(self, numbers: Integers | None = None) -> Integers:
+        """Rows in the tables, int64 (B,), of the samples `numbers` (B,), counted from 0; of all by
+        default."""
+        numbers = np.arange(len(self)) if numbers is None else numbers
+        return numbers if self._part is None else self._part[numbers]
 
     @cached_property
     def samples(self) -> np.ndarray:
-        """SAMPLE_DTYPE, shape (samples,), mapped read-only; label -1 for a sample without one."""
-        return self._table(samples_name(self.name), SAMPLE_DTYPE)
+        """SAMPLE_DTYPE, shape (samples,), read-only; label -1 for a sample without one."""
+        tables = self._tables(samples_name, SAMPLE_DTYPE)
+        if len(tables) == 1:
+            return tables[0]
+        shards = [len(split.shards) for split in self.splits.values()]
+        samples = np.concatenate(tables)
+        samples["shard"] += np.repeat(np.cumsum(shards) - shards, [*map(len, tables)]).astype("<u4")
+        samples.flags.writeable = False
+        return samples
 
     @cached_property
     def masks(self) -> np.ndarray:
-        """MASK_DTYPE, shape (samples,), mapped read-only; zeros for a sample without a mask.
-        Segmentation only."""
-        return self._table(masks_name(self.name), MASK_DTYPE)
+        """MASK_DTYPE, shape (samples,), read-only; zeros for a sample without a mask. Segmentation
+        only."""
+        return concatenated(self._tables(masks_name, MASK_DTYPE))
 
     @cached_property
     def targets(self) -> np.ndarray:
-        """float32 (samples, targets), mapped read-only; a row of NaN for a sample without a label.
+        """float32 (samples, targets), read-only; a row of NaN for a sample without a label.
         Multi-label and regression only."""
-        return self._table(targets_name(self.name), np.dtype(np.float32))
+        return concatenated(self._tables(targets_name, np.dtype(np.float32)))
 
-    def _table(self, name: str, dtype: np.dtype) -> np.ndarray:
+    @property
+    def class_counts(self) -> Integers:
+        """Number of this index's samples that show each class, int64 (classes,). Classification and
+        multi-label only."""
+        if self.task == "multi-label":
+            return np.asarray(np.count_nonzero(self.targets[self.rows()] > 0, axis=0))
+        labels = self.samples["label"][self.rows()]
+        return np.bincount(labels[labels >= 0], minlength=self.classes)
+
+    def _tables(self, name_of: Callable[[str], str], dtype: np.dtype) -> list[np.ndarray]:
+        """The table of each split, mapped read-only."""
+        return [
+            self._table(name_of(name), dtype, split.samples) for name, split in self.splits.items()
+        ]
+
+    def _table(self, name: str, dtype: np.dtype, samples: int) -> np.ndarray:
         path = self.file(name)
         try:
             table: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError, SyntaxError, tokenize.TokenError) as error:
             reason = error.strerror if isinstance(error, OSError) else "damaged or cut off"
             raise DataError(f"{path} can't be read ({reason}): make the shards again.") from error
-        if table.dtype != dtype or len(table) != len(self):
+        if table.dtype != dtype or len(table) != samples:
             raise DataError(
-                f"{path} does not fit the {len(self)} samples that {MANIFEST_NAME} states: "
+                f"{path} does not fit the {samples} samples that {MANIFEST_NAME} states: "
                 f"make the shards again."
             )
         return table
@@ -169,9 +216,14 @@ class SplitIndex:
         return f"{self._location}/{self.split.shards[shard].name}"
 
     def describe(self, sample: int) -> str:
-        """Key and shard of `sample`, as text."""
+        """Key and shard of `sample`, a row, as text."""
         row = self.samples[sample]
         return f"sample {sample_key(int(row['key']))} of {self.where(int(row['shard']))}"
+
+
+def concatenated(tables: list[np.ndarray]) -> np.ndarray:
+    """The rows of all tables; a single table stays mapped."""
+    return tables[0] if len(tables) == 1 else np.concatenate(tables)
 
 
 def check_shard(directory: Path, shard: Shard) -> None:

@@ -17,6 +17,7 @@ Other tasks than classification have ``target.npy`` or ``mask.png`` instead of `
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,17 @@ class Manifest:
             raise DataError(
                 f"{origin} is not a manifest that tools/shard wrote: make the shards again."
             ) from error
+
+
+def joined(splits: Iterable[Split]) -> Split:
+    """The facts of several splits together."""
+    parts = list(splits)
+    counts = zip(*(part.class_counts for part in parts), strict=True)
+    return Split(
+        shards=tuple(shard for part in parts for shard in part.shards),
+        labeled=sum(part.labeled for part in parts),
+        class_counts=tuple(map(sum, counts)),
+    )
 
 
 def _parse_split(fields: dict[str, Any], version: int) -> Split:

@@ -7,8 +7,9 @@ import io
 import json
 import tarfile
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -138,6 +139,21 @@ def write_shards(
     )
     (out / "dataset.json").write_text(manifest.to_json(), encoding="utf-8")
     return out
+
+
+def write_splits(out: Path, *arguments: Any, samples: Mapping[str, int], **options: Any) -> Path:
+    """Several splits: the number of `samples` of each; other arguments are those of
+    ``write_shards``."""
+    out.mkdir(parents=True)
+    splits: dict[str, Any] = {}
+    for split, count in samples.items():
+        folder = out / "one"
+        write_shards(folder, *arguments, samples=count, split=split, **options)
+        splits |= json.loads((folder / "dataset.json").read_text())["splits"]
+        for path in folder.iterdir():
+            path.replace(out / path.name)
+        folder.rmdir()
+    return restated(out, splits=splits)
 
 
 def sums(folder: Path) -> dict[str, str]:

@@ -61,6 +61,7 @@ class Identity:
     seed: int
     model: str
     classes: int
+    fold: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,12 +201,17 @@ def load_checkpoint(path: Path, identity: Identity) -> Checkpoint:
 
 def _require_identity(path: Path, saved: Mapping[str, Any], identity: Identity) -> None:
     shards = "with other shards: give those with --shards"
+    # Checkpoints of earlier versions have no fold.
+    saved = {"fold": None, **saved}
     difference = {
         "fingerprint": shards,
         "seed": f"with another seed: give --seed {saved['seed']}",
         "model": f"with another model: give --model {saved['model']}",
         "classes": shards,
+        "fold": "without a fold held out: omit --fold",
     }
+    if saved["fold"]:
+        difference["fold"] = f"with fold {saved['fold']} held out: give --fold {saved['fold']}"
     for name, value in asdict(identity).items():
         if saved[name] != value:
             raise DataError(

@@ -1,37 +1,44 @@
-"""Evaluation of a checkpoint of a run on a split, with a metric for each class or target."""
+"""Evaluation of checkpoints of runs on a split, with metrics of each class or target."""
 
 import dataclasses
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.table import Table
 
 from pipeline.build import val_loader
-from pipeline.config import open_dataset
+from pipeline.config import PipelineConfig, open_dataset
 from pipeline.errors import DataError, MisuseError
+from pipeline.plan.folds import parse_fold
 from pipeline.storage.dataset import Dataset
+from trainer.distributed.collectives import World
 from trainer.distributed.process_group import open_world
-from trainer.evaluation.confusion import Confusion, draw_confusion
-from trainer.evaluation.loop import evaluate
+from trainer.evaluation.loop import compute, gathered_statistics
+from trainer.evaluation.report import print_evaluation
+from trainer.model.build import Classifier
 from trainer.run.run_dir import CONFUSION_NAME
-from trainer.tasks.classification import Classification
-from trainer.tasks.metric_names import METRIC_NAMES, metric_rows
-from trainer.tasks.scores import Evaluation
-from trainer.tasks.segmentation import Segmentation
-from trainer.tasks.tasks import Task
-from trainer.trained_run import open_run
+from trainer.tasks.scores import Statistics, merge
+from trainer.trained_run import TrainedRun, open_run
 
-# Classes or targets in the table; the JSON line has all.
-LISTED_NAMES = 20
 # Upper limit; the run's own batch size may be lower because memory is short.
 BATCH_SIZE = 64
 
 
-def evaluate_run(
+@dataclass(frozen=True, kw_only=True)
+class _Opened:
+    """A run with the shards that it is evaluated on. `pipeline` has its fold of them."""
+
+    run: TrainedRun
+    checkpoint: Path
+    dataset: Dataset
+    pipeline: PipelineConfig
+    model: Classifier
+    dtype: torch.dtype | None
+
+
+def evaluate_runs(
     directories: Sequence[Path],
     *,
     checkpoint: str | None,
@@ -39,97 +46,108 @@ def evaluate_run(
     split: str,
     device: str,
 ) -> None:
-    """Evaluate a checkpoint of the run, by default the best; rank 0 prints the result.
+    """Evaluate a checkpoint of a run, by default the best; or those of several folds, each on the
+    fold that it holds out. Rank 0 prints the result.
 
     Samples without a label are left out. Raises ``DataError`` and ``MisuseError``.
     """
     with open_world(device) as world:
         with world.fail_together():
-            run = open_run(directories[0])
-            path = run.checkpoint(checkpoint)
-            pipeline = dataclasses.replace(
-                run.pipeline, threads=world.threads, shards=shards or run.pipeline.shards
-            )
-            dataset = open_dataset(pipeline)
-            run.require_same_labels(dataset)
-            _require_labels(dataset, split)
-            model, dtype = run.load_for_inference(path, world.device)
-            batches = val_loader(
-                dataset,
-                pipeline,
-                batch_size=min(BATCH_SIZE, run.settings.recipe.global_batch_size),
-                rank=world.rank,
-                world_size=world.world_size,
-                device=world.device,
-                split=split,
-            )
-        task = run.task
-        with batches:
-            flips = run.settings.run.tta == "flip"
-            evaluation = evaluate(batches, model, world, task, dtype=dtype, flips=flips)
+            opened = [_open(path, checkpoint, shards, split, world) for path in directories]
+            if len(opened) > 1:
+                _require_folds(opened, split)
+        parts = [_statistics(one, split, world) for one in opened]
         if world.rank > 0:
             return
-        if evaluation is None:
-            raise DataError(f"{dataset.location} has no sample in split {split!r}.")
-        header = {"run": str(run.directory), "checkpoint": str(path), "shards": dataset.location}
-        header |= {"split": split, "dtype": str(dtype or torch.float32).removeprefix("torch.")}
+        merged = merge([part for part in parts if part is not None])
+        first = opened[0]
+        if not len(merged.samples):
+            raise DataError(f"{first.dataset.location} has no sample in split {split!r}.")
+        evaluation = compute(first.run.task, merged, flips=_flips(first))
+        dtype = str(first.dtype or torch.float32).removeprefix("torch.")
+        facts = first.dataset.manifest.splits.get(split)
+        paths = [str(one.checkpoint) for one in opened]
+        folds = [one.pipeline.fold for one in opened if one.pipeline.fold]
+        header: dict[str, Any] = {"run": str(first.run.directory), "checkpoint": paths[0]}
+        if len(opened) > 1:
+            header = {"run": [str(one.run.directory) for one in opened], "checkpoint": paths}
+        header |= {"shards": first.dataset.location, "split": split, "dtype": dtype}
+        held_out = f" with fold {', '.join(folds)} held out" if folds else ""
         print_evaluation(
             evaluation,
-            task,
-            header=header,
-            chart=run.directory / CONFUSION_NAME,
-            unlabeled=dataset.manifest.splits[split].unlabeled,
+            first.run.task,
+            what=f"split {split}{held_out}, in {dtype}",
+            header=header | ({"fold": ", ".join(folds)} if folds else {}),
+            chart=first.run.directory / CONFUSION_NAME,
+            unlabeled=facts.unlabeled if facts else 0,
         )
 
 
-def print_evaluation(
-    evaluation: Evaluation,
-    task: Task,
-    *,
-    header: Mapping[str, str],
-    chart: Path,
-    unlabeled: int = 0,
-) -> None:
-    """Print a table and a line of JSON, which begins with `header`; draw the confusion matrix.
-    `unlabeled`: samples that were left out, because they have no label."""
-    record: dict[str, Any] = {**header, **evaluation.as_record()}
-    record["unlabeled"] = unlabeled
-    record |= evaluation.tables()
-    console = Console(soft_wrap=True, highlight=False)
-    title = "{samples:,} samples of split {split}, in {dtype}".format(**record)
-    more = evaluation.more_by_name
-    table = Table("", "value", *map(_column_title, more), title=title, min_width=len(title))
-    for row in metric_rows(record):
-        table.add_row(*row)
-    table.add_section()
-    worst_first = sorted(evaluation.by_name.items(), key=lambda item: item[1])
-    for name, value in worst_first[:LISTED_NAMES]:
-        others = (values.get(name) for values in more.values())
-        cells = ("" if other is None else f"{other:.4f}" for other in others)
-        table.add_row(name, f"{value:.4f}", *cells)
-    console.print(table, soft_wrap=False)
-    if unlabeled:
-        samples = "1 sample" if unlabeled == 1 else f"{unlabeled:,} samples"
-        console.print(f"Left out {samples} without a label.", markup=False)
-    if len(worst_first) > LISTED_NAMES:
-        console.print(
-            f"The table lists the {LISTED_NAMES} lowest of {len(worst_first)} values; the JSON "
-            f"line has all.",
-            markup=False,
+def _open(
+    directory: Path, checkpoint: str | None, shards: str | None, split: str, world: World
+) -> _Opened:
+    run = open_run(directory)
+    pipeline = dataclasses.replace(
+        run.pipeline, threads=world.threads, shards=shards or run.pipeline.shards
+    )
+    dataset = open_dataset(pipeline)
+    run.require_same_labels(dataset)
+    _require_labels(dataset, split)
+    path = run.checkpoint(checkpoint)
+    model, dtype = run.load_for_inference(path, world.device)
+    return _Opened(
+        run=run,
+        checkpoint=path,
+        dataset=dataset,
+        pipeline=dataclasses.replace(pipeline, fold=run.fold_of(dataset)),
+        model=model,
+        dtype=dtype,
+    )
+
+
+def _statistics(opened: _Opened, split: str, world: World) -> Statistics | None:
+    """What the metrics need of the split's samples, on rank 0; None on the others."""
+    run = opened.run
+    with world.fail_together():
+        batches = val_loader(
+            opened.dataset,
+            opened.pipeline,
+            batch_size=min(BATCH_SIZE, run.settings.recipe.global_batch_size),
+            rank=world.rank,
+            world_size=world.world_size,
+            device=world.device,
+            split=split,
         )
-    if evaluation.confusion is not None:
-        assert isinstance(task, Classification | Segmentation)
-        unit = "pixels" if isinstance(task, Segmentation) else "samples"
-        counts = evaluation.confusion
-        draw_confusion(Confusion(classes=task.classes, counts=counts, unit=unit), chart)
-        record["confusion"] = str(chart)
-        console.print(f"Confusion matrix: {chart}", markup=False)
-    print(json.dumps(record, ensure_ascii=False))
+    with batches:
+        return gathered_statistics(
+            batches, opened.model, world, run.task, dtype=opened.dtype, flips=_flips(opened)
+        )
 
 
-def _column_title(name: str) -> str:
-    """The text for a metric of each class or target."""
-    return METRIC_NAMES[name][0] if name in METRIC_NAMES else name.capitalize()
+def _flips(opened: _Opened) -> bool:
+    return opened.run.settings.run.tta == "flip"
+
+
+def _require_folds(opened: Sequence[_Opened], split: str) -> None:
+    """Raise ``MisuseError`` unless the runs are different folds of one division of one dataset."""
+    folds = [one.pipeline.fold for one in opened]
+    divisions = {
+        (one.dataset.fingerprint, one.pipeline.seed, fold and parse_fold(fold)[1])
+        for one, fold in zip(opened, folds, strict=True)
+    }
+    if split != "val" or None in folds or len(divisions) > 1 or len({*folds}) < len(folds):
+        named = ", ".join(
+            f"{one.run.directory} ({'no --fold' if fold is None else f'--fold {fold}'}, --seed "
+            f"{one.pipeline.seed})"
+            for one, fold in zip(opened, folds, strict=True)
+        )
+        raise MisuseError(
+            f"Several runs are evaluated together only as different folds of one division of the "
+            f"same shards, on --split val: {named}. Evaluate them one by one, or average their "
+            f"predictions with trainer.predict."
+        )
+    if len({one.run.settings.run.tta for one in opened}) > 1:
+        raise MisuseError("Some of these runs have --tta flip: evaluate them one by one.")
 
 
 def _require_labels(dataset: Dataset, split: str) -> None:

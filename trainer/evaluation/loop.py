@@ -43,16 +43,32 @@ def evaluate(
 
     Returns None also if there is no labeled sample.
     """
+    everything = gathered_statistics(
+        batches, model, world, task, dtype=dtype, flips=flips, stopped=stopped
+    )
+    evaluation = None
+    if everything is not None and len(everything.samples):
+        evaluation = compute(task, everything, flips=flips)
+    return world.broadcast(evaluation)
+
+
+def gathered_statistics(
+    batches: Iterable[Batch],
+    model: nn.Module,
+    world: World,
+    task: Task,
+    *,
+    dtype: torch.dtype | None = None,
+    flips: bool = False,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Statistics | None:
+    """The statistics of the samples of all ranks on rank 0, for ``compute``; arguments are those of
+    ``evaluate``. None on the other ranks, and if a rank was stopped."""
     predict, statistics = with_tta(model, task, flips=flips)
     model.eval()
     own = collect(batches, predict, world, statistics, dtype=dtype, stopped=stopped)
     model.train()
-    if own is None:
-        return None
-    everything, evaluation = gather(own, world), None
-    if everything is not None and len(everything.samples):
-        evaluation = compute(task, everything, flips=flips)
-    return world.broadcast(evaluation)
+    return None if own is None else gather(own, world)
 
 
 def compute(task: Task, statistics: Statistics, *, flips: bool = False) -> Evaluation:

@@ -1,11 +1,13 @@
 """What a command predicts, with what, and in which form; checked before anything is predicted."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.config import PipelineConfig, open_dataset
 from pipeline.errors import DataError, MisuseError
+from pipeline.fold_index import FOLDED_SPLITS, open_index
 from pipeline.storage.dataset import Dataset, SplitIndex
 from trainer.distributed.collectives import World
 from trainer.prediction.config import PredictConfig
@@ -39,6 +41,7 @@ class Job:
     """Attributes:
     runs: the runs, and the checkpoint of each.
     dataset, index: the shards, and their split.
+    fold: the fold of train and val, if these runs hold it out and `index` is a part of it.
     ids: the id of each sample of the split.
     sample: the sample submission; None if the shards have none.
     format: one of DEFAULT_OUT.
@@ -49,6 +52,7 @@ class Job:
     runs: tuple[tuple[TrainedRun, Path], ...]
     dataset: Dataset
     index: SplitIndex
+    fold: str | None
     ids: list[str]
     sample: SampleSubmission | None
     names: Names
@@ -66,7 +70,7 @@ class Job:
         paths = ", ".join(str(path) for _, path in self.runs)
         average = ", averaged" if len(self.runs) > 1 else ""
         lines = [
-            f"Predicting {len(self.index):,} samples of split {self.index.name} of "
+            f"Predicting {len(self.index):,} samples of {self.index.name} of "
             f"{self.dataset.location} with {paths}{average}."
         ]
         if self.form is not None and self.sample is not None:
@@ -76,7 +80,11 @@ class Job:
     def pipeline(self, run: TrainedRun, world: World) -> PipelineConfig:
         """Options of a loader of the split for `run`; a damaged sample is an error."""
         return dataclasses.replace(
-            run.pipeline, threads=world.threads, shards=self.dataset.location, max_bad=0.0
+            run.pipeline,
+            threads=world.threads,
+            shards=self.dataset.location,
+            fold=self.fold,
+            max_bad=0.0,
         )
 
 
@@ -92,10 +100,11 @@ def prepare(config: PredictConfig, shards: str | None) -> Job:
     )
     for run in runs:
         run.require_same_labels(dataset)
-    index = dataset.split(config.split)
+    fold = _fold(runs, dataset, config.split)
+    index = open_index(dataset, dataclasses.replace(first.pipeline, fold=fold), config.split)
     if not len(index):
         raise DataError(f"{dataset.location} has no sample in split {config.split!r}.")
-    sample = read_sample_submission(index)
+    sample = read_sample_submission(index, config.split)
     form_name = _format(config, first.task, dataset, sample)
     names = _names(config, first.task, dataset)
     pixelwise, form, mask_form = isinstance(first.task, Segmentation), None, None
@@ -112,6 +121,7 @@ def prepare(config: PredictConfig, shards: str | None) -> Job:
         runs=tuple((run, run.checkpoint(config.checkpoint)) for run in runs),
         dataset=dataset,
         index=index,
+        fold=fold,
         ids=read_ids(index),
         sample=sample,
         names=names,
@@ -120,6 +130,17 @@ def prepare(config: PredictConfig, shards: str | None) -> Job:
         mask_form=mask_form,
         out=Path(config.out or DEFAULT_OUT[form_name]),
     )
+
+
+def _fold(runs: Sequence[TrainedRun], dataset: Dataset, split: str) -> str | None:
+    """The fold that the runs hold out, as far as it concerns the split."""
+    folds = {run.fold_of(dataset) for run in runs} if split in FOLDED_SPLITS else {None}
+    if len(folds) > 1:
+        raise MisuseError(
+            f"--split {split}: the runs hold out different folds, so they can't be averaged there. "
+            f"trainer.evaluate gives their score over all folds."
+        )
+    return folds.pop()
 
 
 def _names(config: PredictConfig, task: Task, dataset: Dataset) -> Names:

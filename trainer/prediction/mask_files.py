@@ -54,7 +54,11 @@ def predict_and_write_masks(
 ) -> None:
     """Predict the masks of this rank's samples. Each rank writes its own PNG files; rank 0 writes
     the run lengths of all."""
-    masks = predict_masks(loaders, models, job.index, advance)
+    rows = job.index.rows()
+    masks = (
+        (int(np.searchsorted(rows, row)), mask)
+        for row, mask in predict_masks(loaders, models, job.index, advance)
+    )
     if job.format == "masks":
         names = mask_file_names(job.ids)
         for sample, mask in masks:

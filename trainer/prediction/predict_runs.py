@@ -83,7 +83,7 @@ def _loader(job: Job, run: TrainedRun, world: World, *, tiles: bool) -> Loader:
         rank=world.rank,
         world_size=world.world_size,
         device=world.device,
-        split=job.index.name,
+        split=job.config.split,
         whole_batches=not tiles,
         tiles=tiles,
     )
@@ -119,7 +119,7 @@ def _record(job: Job, models: Models, rate: float) -> dict[str, object]:
         "runs": [str(run.directory) for run, _ in job.runs],
         "checkpoints": [str(path) for _, path in job.runs],
         "shards": job.dataset.location,
-        "split": job.index.name,
+        "split": job.config.split,
         "samples": len(job.index),
         "format": job.format,
         "out": str(job.out),

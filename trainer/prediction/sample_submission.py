@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DataError
 from pipeline.storage.dataset import SplitIndex
-from pipeline.storage.manifest import sources_name, submission_name
+from pipeline.storage.manifest import submission_name
+from pipeline.storage.sources import read_source_column
 
 # Ids that an error names.
 _NAMED = 3
@@ -50,17 +51,17 @@ class SampleSubmission:
 
 
 def read_ids(index: SplitIndex) -> list[str]:
-    """The id of each sample of the split, as the download writes it.
+    """The id of each sample of the index, as the download writes it.
 
     Raises ``DataError`` for shards of format version 2, which have no ids.
     """
-    path = index.file(sources_name(index.name))
-    try:
-        return list(parquet.read_table(path, columns=["id"])["id"].to_pylist())
-    except (OSError, pa.ArrowException, KeyError) as error:
+    texts = read_source_column(index, "id").to_pylist()
+    if None in texts:
         raise DataError(
-            f"{path} has no ids of the samples ({error}): make the shards again with tools/shard."
-        ) from error
+            f"The shards of {index.name} in {index.directory} have no ids, because an earlier "
+            f"version wrote them: make them again with tools/shard."
+        )
+    return [texts[row] for row in index.rows().tolist()]
 
 
 def order_by_id(ids: Sequence[str]) -> NDArray[np.int64]:
@@ -72,12 +73,12 @@ def order_by_id(ids: Sequence[str]) -> NDArray[np.int64]:
     return np.array(sorted(range(len(ids)), key=keys.__getitem__), np.int64)
 
 
-def read_sample_submission(index: SplitIndex) -> SampleSubmission | None:
-    """The sample submission of the split; None if its shards have none.
+def read_sample_submission(index: SplitIndex, split: str) -> SampleSubmission | None:
+    """The sample submission of `split`, whose samples are `index`; None if the shards have none.
 
     Raises ``DataError`` if it is damaged.
     """
-    name = submission_name(index.name)
+    name = submission_name(split)
     if not index.lists(name):
         return None
     path = index.file(name)

@@ -10,21 +10,22 @@ import numpy as np
 from pipeline.arrays import Floats
 from pipeline.config import PipelineConfig
 from pipeline.errors import DataError, MisuseError
-from pipeline.storage.dataset import Dataset
+from pipeline.storage.dataset import Dataset, SplitIndex
 
 INVERSE_FREQUENCY = "inverse-frequency"
 HEADER = ("class", "weight")
 
 
 def class_weights(
-    option: str, dataset: Dataset | None, pipeline: PipelineConfig
+    option: str, dataset: Dataset | None, train: SplitIndex | None, pipeline: PipelineConfig
 ) -> tuple[float, ...]:
-    """The weights by ``--class-weights``, in the order of the classes.
+    """The weights by ``--class-weights``, in the order of the classes; `train` are the samples to
+    train on.
 
     Raises ``MisuseError`` if the task has no such weights or the content of the file is wrong,
     ``DataError`` if it can't be read.
     """
-    if dataset is None:
+    if dataset is None or train is None:
         raise MisuseError("--class-weights needs shards, but --synthetic has none: remove one.")
     manifest, is_file = dataset.manifest, option != INVERSE_FREQUENCY
     if manifest.task == "regression":
@@ -43,12 +44,9 @@ def class_weights(
             f"--class-weights {option} and --sample-weights {option} would both balance the "
             f"classes: remove one of them."
         )
-    index = dataset.split("train")
     if manifest.task == "classification":
-        labels = np.asarray(index.samples["label"])
-        counts = np.bincount(labels[labels >= 0], minlength=len(manifest.classes))
-        return tuple(balanced(counts).tolist())
-    targets = np.asarray(index.targets)
+        return tuple(balanced(train.class_counts).tolist())
+    targets = np.asarray(train.targets[train.rows()])
     return tuple(negatives_per_positive(targets[~np.isnan(targets).any(1)]).tolist())
 
 

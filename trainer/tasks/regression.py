@@ -34,23 +34,22 @@ class Regression:
         return TASK_METRICS["regression"]
 
     def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        means, stds = (
-            torch.tensor(values, device=targets.device) for values in (self.means, self.stds)
-        )
+        means, stds = self._moments(targets.device)
         return mse_loss(outputs, (targets - means) / stds)
 
     def batch_statistics(
         self, outputs: torch.Tensor, targets: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Values: the outputs, then the targets."""
-        return torch.cat([outputs, targets], dim=1), outputs.new_zeros(0, dtype=torch.int64)
+        """Values: the predictions in the targets' units, then the targets."""
+        means, stds = self._moments(outputs.device)
+        values = torch.cat([outputs * stds + means, targets], dim=1)
+        return values, outputs.new_zeros(0, dtype=torch.int64)
 
     def compute(self, statistics: Statistics) -> Evaluation:
         """R2: 1 - squared errors / squared distances from the mean of the evaluated split; 0 for a
         constant target. RMSE and MAE in the targets' units. Each is averaged over the targets."""
-        outputs, truth = np.split(statistics.values.astype(np.float64), 2, axis=1)
-        means, stds = np.array(self.means), np.array(self.stds)
-        errors = outputs * stds + means - truth
+        predicted, truth = np.split(statistics.values.astype(np.float64), 2, axis=1)
+        errors, stds = predicted - truth, np.array(self.stds)
         squares = np.square(errors).mean(axis=0)
         spread = np.square(truth - truth.mean(axis=0)).mean(axis=0)
         is_constant = spread <= 1e-12 * stds**2
@@ -70,3 +69,7 @@ class Regression:
 
     def describe(self) -> str:
         return f"{len(self.targets)} numbers per image"
+
+    def _moments(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """`means` and `stds`, float32 (targets,)."""
+        return torch.tensor(self.means, device=device), torch.tensor(self.stds, device=device)

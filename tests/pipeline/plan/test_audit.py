@@ -38,6 +38,7 @@ def test_quality_distinguishes_a_shuffle_from_a_fixed_order(digits_shards: Path)
         ([], "Each epoch has each sample once"),
         (["--shuffle", "window", "--shuffle-window", "1"], "Each epoch has each sample once"),
         (["--global-batch-size", "36"], "world sizes 1, 2, 3, 4, 6."),
+        (["--fold", "2/5"], "2 epochs of 1,437 samples"),
         (["--global-batch-size", "1"], "world sizes 1."),
         (["--sample-weights", "inverse-frequency"], "an epoch does not have each sample once"),
     ],

@@ -49,7 +49,9 @@ def test_inverse_frequency_leaves_out_unlabeled_samples(tmp_path: Path) -> None:
     shards = write_shards(tmp_path / "shards", samples=12, unlabeled=[0, 1])
     labels = Dataset(shards).split("train").samples["label"]
     expected = balanced(np.bincount(labels[labels >= 0], minlength=3))
-    weights = class_weights("inverse-frequency", Dataset(shards), PipelineConfig())
+    dataset = Dataset(shards)
+    train = dataset.split("train")
+    weights = class_weights("inverse-frequency", dataset, train, PipelineConfig())
     assert weights == tuple(expected)
     assert sum(weights[label] for label in labels if label >= 0) == pytest.approx(10)
 

@@ -1,0 +1,162 @@
+"""The samples of a run: those of a split, or with --fold a part of train and val together."""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.arrays import Integers
+from pipeline.config import PipelineConfig
+from pipeline.errors import MisuseError
+from pipeline.plan.folds import draw_folds, parse_fold, rarity_ranks
+from pipeline.storage.dataset import Dataset, SplitIndex
+from pipeline.storage.sources import read_groups
+
+FOLDED_SPLITS = ("train", "val")
+# The most folds that a message suggests.
+MAX_SUGGESTED_FOLDS = 20
+
+
+def open_index(dataset: Dataset, config: PipelineConfig, split: str) -> SplitIndex:
+    """Open the samples of `split` for `config`.
+
+    With ``config.fold`` = "I/K", train and val are one index, the rows of train first, and K folds
+    divide it: "val" is fold I, which is held out, and "train" the others. Other splits are the
+    dataset's own.
+
+    Raises:
+        MisuseError: there are fewer samples or groups than folds, or no image of a class is left to
+            train on.
+        DataError: the split is missing or damaged.
+    """
+    if config.fold is None or split not in FOLDED_SPLITS:
+        return dataset.split(split)
+    folds = open_folds(dataset, config.fold, config.seed)
+    _require_all_classes(folds, dataset)
+    return folds.held_out if split == "val" else folds.training
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folds:
+    """Train and val, divided into `folds` folds of which fold `number` is held out.
+
+    Attributes:
+        number: from 1.
+        seed: of the draw.
+        index: the splits train and val as one.
+        ranks, groups: int64 (rows,), see ``rarity_ranks`` and ``read_groups``.
+        fold_of: int64 (rows,), the fold of each row, from 1.
+    """
+
+    number: int
+    folds: int
+    seed: int
+    index: SplitIndex
+    ranks: Integers
+    groups: Integers
+    fold_of: Integers
+
+    @property
+    def held_out(self) -> SplitIndex:
+        """The samples to evaluate."""
+        rows = np.flatnonzero(self.fold_of == self.number)
+        return self.index.part(rows, f"fold {self.number}/{self.folds}")
+
+    @property
+    def training(self) -> SplitIndex:
+        """The samples to train on."""
+        rows = np.flatnonzero(self.fold_of != self.number)
+        return self.index.part(rows, f"all folds but {self.number}/{self.folds}")
+
+    def lacking(self, number: int) -> NDArray[np.bool_]:
+        """bool (classes,): whether fold `number` has all images of a class. No class of a task
+        whose tables have none."""
+        if self.index.task not in ("classification", "multi-label"):
+            return np.zeros(self.index.classes, bool)
+        held = self.index.part(np.flatnonzero(self.fold_of == number), "").class_counts
+        return np.asarray((held > 0) & (held == self.index.class_counts))
+
+    def describe(self) -> str:
+        """What is trained on and held out, and how it was drawn, as sentences."""
+        drawn = {
+            "classification": "stratified by class",
+            "multi-label": "stratified by the rarest class of an image",
+        }.get(self.index.task, "drawn at random")
+        groups = np.count_nonzero(np.bincount(self.groups) > 1)
+        if groups:
+            drawn += f", without dividing {groups:,} groups"
+        text = (
+            f"Fold {self.number}/{self.folds} of {self.index.name}: {len(self.training):,} samples "
+            f"to train on, {len(self.held_out):,} held out for evaluation, {drawn}."
+        )
+        lacking = [fold for fold in range(1, self.folds + 1) if self.lacking(fold).any()]
+        if lacking:
+            text += (
+                f" Fold {', '.join(map(str, lacking))} would leave a class without images to train "
+                f"on."
+            )
+        return text
+
+
+# A run opens its samples several times, and a million take a second to draw.
+@lru_cache(maxsize=1)
+def open_folds(dataset: Dataset, fold: str, seed: int) -> Folds:
+    """Draw the folds that `fold`, "I/K", is one of; raises as ``open_index`` does, except for a
+    class without images."""
+    number, folds = parse_fold(fold)
+    index = dataset.split(*(name for name in FOLDED_SPLITS if name in dataset.manifest.splits))
+    groups = read_groups(index)
+    available = len(np.unique(groups))
+    if available < folds:
+        unit = "samples" if available == len(groups) else "groups, which are not divided,"
+        advice = f"use at most {available:,} folds" if available > 1 else "train without --fold"
+        raise MisuseError(
+            f"--fold {fold} needs at least {folds:,} {unit} in {index.name} of {dataset.location}, "
+            f"which has {available:,}: {advice}."
+        )
+    ranks = rarity_ranks(index)
+    return Folds(
+        number=number,
+        folds=folds,
+        seed=seed,
+        index=index,
+        ranks=ranks,
+        groups=groups,
+        fold_of=draw_folds(seed, folds, ranks=ranks, groups=groups),
+    )
+
+
+def _require_all_classes(folds: Folds, dataset: Dataset) -> None:
+    """Raise ``MisuseError`` if a class has no image outside the fold that is held out."""
+    classes = np.flatnonzero(folds.lacking(folds.number))
+    if not len(classes):
+        return
+    first = int(classes[0])
+    images = int(folds.index.class_counts[first])
+    more = f" and all of {len(classes) - 1} more" if len(classes) > 1 else ""
+    raise MisuseError(
+        f"--fold {folds.number}/{folds.folds} holds out "
+        f"{'the only image' if images == 1 else f'all {images} images'} of class "
+        f"{dataset.manifest.classes[first]!r}{more}, so that none is left to train on: "
+        f"{_advice(folds, first)}"
+    )
+
+
+def _advice(folds: Folds, label: int) -> str:
+    index = folds.index
+    shows = index.samples["label"] == label
+    if index.task == "multi-label":
+        shows = index.targets[:, label] > 0
+    if len(np.unique(folds.groups[shows])) == 1:
+        return (
+            "no number of folds divides one image or group. Make shards with more images of the "
+            "class or without it, or train without --fold."
+        )
+    most = min(MAX_SUGGESTED_FOLDS, len(np.unique(folds.groups)))
+    for count in sorted(range(2, most + 1), key=lambda count: abs(count - folds.folds)):
+        fold_of = draw_folds(folds.seed, count, ranks=folds.ranks, groups=folds.groups)
+        other = replace(folds, folds=count, fold_of=fold_of)
+        if not any(other.lacking(number).any() for number in range(1, count + 1)):
+            return f"use {count} folds (--fold 1/{count} to {count}/{count}), which lack no class."
+    return f"no number of folds up to {most} leaves every class: use another --seed."
