@@ -1,0 +1,38 @@
+"""Run the commands of a page as they stand there."""
+
+import os
+import runpy
+import shlex
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import torch.distributed.run
+
+import trainer.__main__
+from tests.helpers.processes import FORKED, print_to
+
+# Commands of benchmarks stand there as for a user; a test needs their course, not their figures.
+BRIEFLY = {"BENCH_RUNS": "1", "BENCH_WARMUP": "0", "BENCH_SECONDS": "0.05"}
+
+
+def be(command: str, folder: Path, output: Path) -> None:
+    """Become what the command starts, without importing again what this process has imported."""
+    print_to(output)
+    os.chdir(folder)
+    os.environ |= BRIEFLY | {"VIRTUAL_ENV": sys.prefix}
+    os.environ["PATH"] = f"{Path(sys.prefix, 'bin')}{os.pathsep}{os.environ['PATH']}"
+    words = shlex.split(command)
+    if words[:2] == ["python", "-m"]:
+        sys.argv = words[2:]
+        runpy.run_module(words[2], run_name="__main__", alter_sys=True)
+    elif words[0] == "torchrun" and "4" in words:  # with 2 ranks it is started as it stands there
+        *options, flag, module = words[1:]
+        assert (flag, module) == ("-m", "trainer")
+        torch.distributed.run.main([*options, *FORKED, trainer.__main__.__file__])
+    elif words[0].startswith("bench-"):
+        sys.argv = words
+        (script,) = entry_points(group="console_scripts", name=words[0])
+        script.load()()
+    else:
+        os.execvp(words[0], words)
