@@ -24,6 +24,8 @@ def check_settings(settings: Settings, *, task: str) -> None:
         "--accumulate-steps": recipe.accumulate_steps > 1,
         "--ema-decay": recipe.ema_decay is not None,
         "--blurpool": recipe.blurpool,
+        "--freeze-backbone-epochs": recipe.freeze_backbone_epochs > 0,
+        "--backbone-lr-factor": recipe.backbone_lr_factor != 1,
         "--sync-bn": recipe.sync_bn,
         "--mixup-alpha": pipeline.mixup_alpha > 0,
         "--cutmix-alpha": pipeline.cutmix_alpha > 0,

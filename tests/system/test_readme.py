@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch.distributed.run
+import torchvision
 
 import trainer.__main__
 from tests.helpers.pages import PAGES, ROOT, blocks, commands
@@ -35,6 +36,11 @@ def folder(digits_kaggle: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     folder = tmp_path_factory.mktemp("reader")
     shutil.copytree(digits_kaggle, folder / "kaggle")
     (folder / "tools").symlink_to(ROOT / "tools")
+    # torch.hub's cache, as after a download: there may be no network.
+    cache = folder / "torch" / "hub" / "checkpoints"
+    cache.mkdir(parents=True)
+    name = torchvision.models.ResNet18_Weights.DEFAULT.url.rpartition("/")[2]
+    torch.save(torchvision.models.resnet18().state_dict(), cache / name)
     return folder
 
 
@@ -42,7 +48,7 @@ def be(command: str, folder: Path, output: Path) -> None:
     """Become what the command starts, without importing again what this process has imported."""
     print_to(output)
     os.chdir(folder)
-    os.environ |= BRIEFLY | {"VIRTUAL_ENV": sys.prefix}
+    os.environ |= BRIEFLY | {"VIRTUAL_ENV": sys.prefix, "TORCH_HOME": str(folder / "torch")}
     os.environ["PATH"] = f"{Path(sys.prefix, 'bin')}{os.pathsep}{os.environ['PATH']}"
     words = shlex.split(command)
     if words[:2] == ["python", "-m"]:
