@@ -85,8 +85,9 @@ def validation_views(config: PipelineConfig, split: str) -> Iterator[dict[str, N
 
     dataset = Dataset(config.shards)
     index, sizes = dataset.split(split), resolve_sizes(config, dataset.manifest)
+    interpolation = v2.InterpolationMode(config.resolved_interpolation)
     theirs = v2.Compose(
-        [v2.Resize(sizes.resize_px, antialias=True), v2.CenterCrop(sizes.image_size_px)]
+        [v2.Resize(sizes.resize_px, interpolation), v2.CenterCrop(sizes.image_size_px)]
     )
     ours = inference_transform(dataset.manifest, config)
     loader = val_loader(dataset, config, batch_size=50, device=torch.device("cpu"), split=split)

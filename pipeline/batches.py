@@ -227,7 +227,7 @@ def graph_config(
 ) -> GraphConfig:
     """The graph's settings for runs of `batch_size` samples; see ``GraphConfig``.
 
-    Erased pixels get the channels' mean, which is 0 after the model has normalized it.
+    Erased pixels get the mean color of the training split.
     """
     red, green, blue = (float(round(255 * mean)) for mean in dataset.manifest.mean)
     return GraphConfig(
@@ -239,6 +239,7 @@ def graph_config(
         threads=config.resolved_threads,
         prefetch=config.prefetch,
         hw_decoder_load=config.hw_decoder_load,
+        interpolation=config.resolved_interpolation,
         decoded_cache=decoded_cache,
         largest_px=(dataset.manifest.heights[2], dataset.manifest.widths[2]),
         masks=dataset.manifest.task == "segmentation",

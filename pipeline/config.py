@@ -91,6 +91,11 @@ class PipelineConfig(Options):
         "[default: image size / 0.875, or the image size for small images]",
         COUNT,
     )
+    interpolation: Literal["auto", "bilinear", "bicubic"] = setting(
+        "auto",
+        "How training and validation resize images; masks take the nearest pixel. auto: as the "
+        "weights of the trainer's --pretrained were trained, else bilinear.",
+    )
     crop_area: tuple[float, float] = setting(
         (0.08, 1.0),
         "Range of the random crop's area, as a fraction of the image.",
@@ -202,6 +207,11 @@ class PipelineConfig(Options):
                 raise MisuseError(
                     f"--progressive-resize takes positive multiples of {STEP_PX} px, not {side_px}."
                 )
+
+    @property
+    def resolved_interpolation(self) -> str:
+        """ "bilinear" or "bicubic"."""
+        return "bilinear" if self.interpolation == "auto" else self.interpolation
 
     @property
     def operations(self) -> int:

@@ -30,9 +30,25 @@ class RecipeConfig(Options):
     )
     pretrained: str | None = setting(
         None,
-        "Initialize the weights from this file: a state dict or a checkpoint of this trainer. The "
-        "last layer is initialized randomly if the number of classes differs.",
-        metavar="FILE",
+        "Initialize the weights. imagenet: torchvision's default ones for the model (for masks "
+        "those of COCO), downloaded once; else a URL or file of a state dict or of a checkpoint of "
+        "this trainer. The last layer is initialized randomly if the number of classes differs.",
+        metavar="imagenet|URL|FILE",
+    )
+    normalization: Literal["weights", "shards"] = setting(
+        "weights",
+        "Mean and standard deviation that normalize the input. weights: those that the "
+        "--pretrained weights were trained with, if known, else the shards'; shards: those of the "
+        "training split.",
+    )
+    freeze_backbone_epochs: float = setting(
+        0.0,
+        "Train only the last layer in this many first epochs. The other weights and the statistics "
+        "of batch norms stay as they are.",
+        NOT_NEGATIVE,
+    )
+    backbone_lr_factor: float = setting(
+        1.0, "Multiply the learning rate by this factor in all layers but the last.", POSITIVE
     )
     blurpool: bool = setting(False, "Low-pass filter the input of strided convolutions (BlurPool).")
     epochs: float = setting(
@@ -224,6 +240,16 @@ class Settings:
     log: LogConfig
     machine: MachineConfig
     pipeline: PipelineConfig
+
+    def __post_init__(self) -> None:
+        # DDP of torch 2.14 fails with an internal assertion, or does not average all gradients.
+        others = {
+            "--accumulate-steps": self.recipe.accumulate_steps > 1,
+            "--freeze-backbone-epochs": self.recipe.freeze_backbone_epochs > 0,
+        }
+        for flag, is_set in others.items() if self.machine.static_graph else ():
+            if is_set:
+                raise MisuseError(f"--static-graph and {flag} do not work together: omit one.")
 
     @classmethod
     def from_options(cls, **values: Any) -> "Settings":

@@ -56,9 +56,10 @@ def _length(run: TrainingRun) -> str:
 
 def _changes(saved: dict[str, Any], current: dict[str, Any]) -> list[str]:
     return [
-        f"Changed since the checkpoint: {name} {saved.get(name)} -> {value}."
+        f"Changed since the checkpoint: {name} {saved[name]} -> {value}."
         for name, value in current.items()
-        if saved.get(name) != value and name not in UNCHECKED_SETTINGS
+        # A checkpoint of an earlier version lacks the options that came later.
+        if name in saved and saved[name] != value and name not in UNCHECKED_SETTINGS
     ]
 
 

@@ -1,8 +1,7 @@
 """Builds a run: everything that exists before the first step."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -12,13 +11,16 @@ from pipeline.loader import Loader
 from pipeline.mixup import Mixing, mixing
 from pipeline.plan.ranks import per_rank_batch_size
 from trainer.checkpoints.checkpoint_file import Checkpoint, Identity, Progress, load_checkpoint
-from trainer.checkpoints.pretrained import load_pretrained
+from trainer.checkpoints.pretrained_source import find_source
+from trainer.checkpoints.weights_input import WeightsInput, recorded_input
 from trainer.config import Settings
 from trainer.data import TrainingData, end_position, open_data, train_batches
 from trainer.distributed.collectives import World
 from trainer.distributed.ddp import convert_sync_batchnorm, wrap_ddp
+from trainer.fine_tuning import build_freeze, find_head, load_initial_weights, prepare_input
 from trainer.model.build import Classifier, build_model, check_single_images
 from trainer.model.ema import ModelEma
+from trainer.model.freezing import BackboneFreeze
 from trainer.model.precision import autocast_dtype, loss_scaler, set_float32
 from trainer.optim.build import build_optimizer, build_schedule
 from trainer.optim.schedule import Schedule
@@ -39,6 +41,8 @@ class TrainingRun:
         model: the model without DDP; `train_step` updates it.
         mix: MixUp and CutMix; None without them.
         checkpoint: what the run resumes from; None for a new run.
+        weights_input: the input that the weights of --pretrained expect; None without such weights,
+            or if it is unknown.
         notes: lines about recipe and weights for the startup message.
         open_batches: builds the training loader, with the parameters of ``train_batches``.
     """
@@ -55,6 +59,7 @@ class TrainingRun:
     progress: Progress
     time_budget: TimeBudget
     notes: tuple[str, ...]
+    weights_input: WeightsInput | None = None
     open_batches: Callable[..., Loader] = train_batches
 
     def batches(self, position: int, end_position: int | None) -> Loader:
@@ -124,7 +129,9 @@ class TrainingRun:
             "dtype": str(self.dtype or torch.float32),
             **self.data.facts,
             "task": task_record(self.task),
-            "torch": torch.__version__,
+            "weights_input": self.weights_input and asdict(self.weights_input),
+            # As plain text: a checkpoint can hold no TorchVersion.
+            "torch": str(torch.__version__),
             "launch": launch_id(),
         }
 
@@ -137,20 +144,29 @@ def build_run(settings: Settings, world: World) -> TrainingRun:
     recipe, pipeline = settings.recipe, settings.pipeline
     with world.fail_together():
         batch_size = per_rank_batch_size(recipe.global_batch_size, world.world_size)
-        _check_accumulation(settings, batch_size)
+        _check_accumulation(recipe.accumulate_steps, batch_size)
         data = open_data(pipeline, synthetic=settings.machine.synthetic)
         task = task_of_run(data, settings)
         mix = mixing(pipeline, classes=data.classes, batch_size=batch_size, rank=world.rank)
         model = _build_model(settings, data, task, world, batch_size)
+        head = find_head(settings, data, task)
+        source = find_source(recipe.pretrained, recipe.model) if recipe.pretrained else None
     run_dir = _agree_on_run_dir(settings, world)
-    optimizer = build_optimizer(model, recipe)
-    checkpoint, notes = None, recipe_lines(settings)
-    with world.fail_together():
-        if run_dir.resume_from:
+    optimizer = build_optimizer(model.network, recipe, head=head)
+    checkpoint, weights_input, notes = None, None, recipe_lines(settings)
+    if run_dir.resume_from:
+        with world.fail_together():
             checkpoint = load_checkpoint(run_dir.resume_from, run_identity(settings, data))
             checkpoint.restore(network=model.network, optimizer=optimizer)
-        elif recipe.pretrained:
-            notes.append(load_pretrained(model.network, Path(recipe.pretrained)))
+        weights_input = recorded_input(checkpoint.config)
+    elif source:
+        weights_input, lines = load_initial_weights(
+            model.network, source, world, model=recipe.model, head=head
+        )
+        notes += lines
+    settings, data, lines = prepare_input(settings, data, weights_input)
+    model.normalize_by(data.mean, data.std)
+    freeze, more_lines = build_freeze(settings, data, model, head, world)
     progress = checkpoint.progress if checkpoint else Progress()
     return TrainingRun(
         settings=settings,
@@ -159,12 +175,13 @@ def build_run(settings: Settings, world: World) -> TrainingRun:
         task=task,
         run_dir=run_dir,
         model=model,
-        train_step=_build_train_step(settings, world, task, model, optimizer, checkpoint),
+        train_step=_build_train_step(settings, world, task, model, optimizer, checkpoint, freeze),
         mix=mix,
         checkpoint=checkpoint,
         progress=progress,
         time_budget=_build_time_budget(settings, data, progress),
-        notes=tuple(notes),
+        notes=(*notes, *lines, *more_lines),
+        weights_input=weights_input,
     )
 
 
@@ -206,6 +223,7 @@ def _build_train_step(
     model: Classifier,
     optimizer: torch.optim.Optimizer,
     checkpoint: Checkpoint | None,
+    freeze: BackboneFreeze | None,
 ) -> TrainStep:
     """Wrap and compile the model; restore average and loss scale, new ones if not in the
     checkpoint."""
@@ -228,6 +246,7 @@ def _build_train_step(
         grad_clip_norm=recipe.grad_clip_norm,
         ema=ema,
         scaler=scaler,
+        freeze=freeze,
     )
 
 
@@ -244,11 +263,7 @@ def _build_time_budget(settings: Settings, data: TrainingData, progress: Progres
     )
 
 
-def _check_accumulation(settings: Settings, batch_size: int) -> None:
-    steps = settings.recipe.accumulate_steps
-    if steps > 1 and settings.machine.static_graph:
-        # DDP of torch 2.14 fails with an internal assertion.
-        raise MisuseError("--static-graph and --accumulate-steps do not work together: omit one.")
+def _check_accumulation(steps: int, batch_size: int) -> None:
     if batch_size % steps:
         raise MisuseError(
             f"--accumulate-steps {steps} does not divide the batch size per rank, {batch_size}: "

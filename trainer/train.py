@@ -220,7 +220,7 @@ class Trainer:
                 optimizer=run.optimizer,
                 progress=progress,
                 identity=run_identity(run.settings, run.data),
-                config=run.settings.to_dict(),
+                config={**run.settings.to_dict(), "resolved": run.resolved},
             ),
             best=progress.best_position == progress.position,
         )

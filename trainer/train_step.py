@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
 from trainer.model.ema import ModelEma
+from trainer.model.freezing import BackboneFreeze
 from trainer.optim.build import set_learning_rate
 
 # Logits in float32 and targets of a batch -> their mean loss, a scalar.
@@ -32,6 +33,7 @@ class TrainStep:
         ema: average of the weights, updated after each step.
         scaler: loss scaler of float16, which skips steps whose gradients overflow and halves the
             scale. With LARS it waits for the device.
+        freeze: trains only the last layer in the first steps; None for no such steps.
     """
 
     model: nn.Module
@@ -42,6 +44,7 @@ class TrainStep:
     grad_clip_norm: float | None = None
     ema: ModelEma[Any] | None = None
     scaler: GradScaler = field(default_factory=lambda: GradScaler(enabled=False))
+    freeze: BackboneFreeze | None = None
 
     def __call__(
         self, images: torch.Tensor, targets: torch.Tensor, learning_rate: float, *, step: int = 0
@@ -51,13 +54,17 @@ class TrainStep:
         Returns the mean loss before the step, a scalar on the device.
         """
         set_learning_rate(self.optimizer, learning_rate)
+        freeze = self.freeze if self.freeze and self.freeze.apply(step) else None
+        model = self._local_model if freeze else self.model
         chunks = (tensor.chunk(self.accumulate_steps) for tensor in (images, targets))
         microbatches = list(zip(*chunks, strict=True))
         count = len(microbatches)
         losses = [
-            self._add_gradient(*microbatch, weight=1 / count, is_last=number == count)
+            self._add_gradient(model, *microbatch, weight=1 / count, is_last=number == count)
             for number, microbatch in enumerate(microbatches, start=1)
         ]
+        if freeze:
+            freeze.average_gradients()
         if self.grad_clip_norm is not None:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), self.grad_clip_norm)
@@ -69,15 +76,27 @@ class TrainStep:
         return reduce(torch.add, losses)
 
     def _add_gradient(
-        self, images: torch.Tensor, targets: torch.Tensor, *, weight: float, is_last: bool
+        self,
+        model: nn.Module,
+        images: torch.Tensor,
+        targets: torch.Tensor,
+        *,
+        weight: float,
+        is_last: bool,
     ) -> torch.Tensor:
         """Add the gradient of a micro-batch; DDP averages over the ranks with the last one."""
         with nullcontext() if is_last else self._no_sync():
             with torch.autocast(images.device.type, self.dtype, enabled=self.dtype is not None):
-                logits = self.model(images)
+                logits = model(images)
             loss = self.loss(logits.float(), targets) * weight
             self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         return loss.detach()
+
+    @property
+    def _local_model(self) -> nn.Module:
+        """The model without DDP."""
+        is_parallel = isinstance(self.model, DistributedDataParallel)
+        return self.model.get_submodule("module") if is_parallel else self.model
 
     def _no_sync(self) -> AbstractContextManager[None]:
         """Context without an exchange of gradients between ranks."""

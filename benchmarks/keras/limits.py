@@ -25,6 +25,8 @@ def check_settings(settings: Settings, *, task: str) -> None:
         "--ema-decay": recipe.ema_decay is not None,
         "--blurpool": recipe.blurpool,
         "--class-weights": recipe.class_weights is not None,
+        "--freeze-backbone-epochs": recipe.freeze_backbone_epochs > 0,
+        "--backbone-lr-factor": recipe.backbone_lr_factor != 1,
         "--sync-bn": recipe.sync_bn,
         "--mixup-alpha": pipeline.mixup_alpha > 0,
         "--cutmix-alpha": pipeline.cutmix_alpha > 0,

@@ -67,6 +67,9 @@ def check_settings(trial: Trial, settings: Mapping[str, Any], fingerprint: str) 
     if saved.get("resolved", {}).get("fingerprint") != fingerprint:
         raise DataError(f"{trial.directory} was trained on other shards: {advice}")
     current = json.loads(json.dumps({**settings, "seed": trial.seed}))
+    if current.get("interpolation") == "auto":
+        # A run records what its weights need.
+        del current["interpolation"]
     for name in current.keys() & saved.keys() - _FREE:
         if saved[name] != current[name]:
             raise DataError(

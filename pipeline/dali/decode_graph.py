@@ -30,6 +30,8 @@ HINTED_PX = 4096
 # DALI's default of device_memory_padding.
 DALI_PADDING_BYTES = 2**24
 
+INTERPOLATIONS = {"bilinear": types.INTERP_LINEAR, "bicubic": types.INTERP_CUBIC}
+
 FeedCallback = Callable[[int], tuple[Any, ...]]
 Outputs = tuple[DataNode, ...]
 # (images, parameters by name, the graph's config) -> the graph's outputs, see ``build_graph``.
@@ -45,6 +47,7 @@ class GraphConfig:
         parameter_names: the fields of ``Parameters`` that the graph takes, in order.
         operations: how many operations of auto-augment an image gets.
         erased_color: RGB, levels from 0 to 255.
+        interpolation: how images are resized, a key of INTERPOLATIONS.
         device_id: the GPU; None builds the graph for the CPU, also on machines without CUDA.
         threads, prefetch: DALI's threads, and the runs that it prepares ahead.
         hw_decoder_load: fraction of JPEGs for the GPU's hardware decoder.
@@ -63,6 +66,7 @@ class GraphConfig:
     threads: int
     prefetch: int
     hw_decoder_load: float
+    interpolation: str = "bilinear"
     decoded_cache: str | None = None
     largest_px: tuple[int, int] = (0, 0)
     masks: bool = False
@@ -210,7 +214,7 @@ def augment(crops: DataNode, parameters: Mapping[str, Any], config: GraphConfig)
         size=parameters["size"],
         roi_start=parameters["roi_start"],
         roi_end=parameters["roi_end"],
-        interp_type=types.INTERP_LINEAR,
+        interp_type=INTERPOLATIONS[config.interpolation],
         antialias=True,
     )
     twist = {name: parameters[name] for name in (*COLOR, "hue") if name in parameters}

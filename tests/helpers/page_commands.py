@@ -7,7 +7,9 @@ import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import torch
 import torch.distributed.run
+import torchvision
 
 import trainer.__main__
 from tests.helpers.processes import FORKED, print_to
@@ -20,7 +22,7 @@ def be(command: str, folder: Path, output: Path) -> None:
     """Become what the command starts, without importing again what this process has imported."""
     print_to(output)
     os.chdir(folder)
-    os.environ |= BRIEFLY | {"VIRTUAL_ENV": sys.prefix}
+    os.environ |= BRIEFLY | {"VIRTUAL_ENV": sys.prefix, "TORCH_HOME": str(folder / "torch")}
     os.environ["PATH"] = f"{Path(sys.prefix, 'bin')}{os.pathsep}{os.environ['PATH']}"
     words = shlex.split(command)
     if words[:2] == ["python", "-m"]:
@@ -36,3 +38,12 @@ def be(command: str, folder: Path, output: Path) -> None:
         script.load()()
     else:
         os.execvp(words[0], words)
+
+
+def write_weights(folder: Path) -> None:
+    """Random weights of ResNet-18 in `folder`/torch, where torch.hub keeps those it has downloaded:
+    there may be no network."""
+    cache = folder / "torch" / "hub" / "checkpoints"
+    cache.mkdir(parents=True)
+    name = torchvision.models.ResNet18_Weights.DEFAULT.url.rpartition("/")[2]
+    torch.save(torchvision.models.resnet18().state_dict(), cache / name)

@@ -1,15 +1,18 @@
 """The trainer with a tiny classification and a tiny segmentation model, also for torchrun.
 
 The models have neither dropout nor batch norm, so a step is the same on any number of ranks, except
-for the order of sums.
+for the order of sums. The first is said to have weights, which a test lays into torch.hub's cache.
 """
 
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.functional import interpolate
-from torchvision.models._api import BUILTIN_MODELS, register_model
+from torchvision.models._api import BUILTIN_MODELS, Weights, WeightsEnum, register_model
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms._presets import ImageClassification
 
 from trainer.__main__ import main
 from trainer.config import Settings
@@ -19,7 +22,22 @@ from trainer.train import run
 MODEL = "tiny"
 
 
-def tiny(*, weights: None, num_classes: int) -> nn.Module:
+class TinyWeights(WeightsEnum):
+    TINY = Weights(
+        url="http://localhost:9/models/tiny-0123abcd.pth",
+        transforms=partial(
+            ImageClassification,
+            crop_size=24,
+            mean=(0.5, 0.4, 0.3),
+            std=(0.25, 0.2, 0.3),
+            interpolation=InterpolationMode.BICUBIC,
+        ),
+        meta={},
+    )
+    DEFAULT = TINY
+
+
+def tiny(*, weights: TinyWeights | None, num_classes: int) -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(3, 16, 3, stride=2, padding=1),
         nn.ReLU(),

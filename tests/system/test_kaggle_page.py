@@ -8,11 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-import torchvision
 
 from tests.helpers.competitions import COLORS, SIDE_PX, write_competition
-from tests.helpers.page_commands import be
+from tests.helpers.page_commands import be, write_weights
 from tests.helpers.pages import ROOT, commands
 
 PAGE = (ROOT / "docs" / "kaggle.md").read_text()
@@ -32,26 +30,19 @@ TASKS = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for each task with the download in kaggle/, and random weights where torch.hub
-    keeps those of ResNet-18."""
+    """A folder for each task with the download in kaggle/."""
     folder = tmp_path_factory.mktemp("kaggle")
     for task in TASKS.values():
         write_competition(folder / task / "kaggle", task)
         (folder / task / "tools").symlink_to(ROOT / "tools")
-    url = torchvision.models.ResNet18_Weights.DEFAULT.url
-    weights = folder / "torch" / "hub" / "checkpoints" / url.rpartition("/")[2]
-    weights.parent.mkdir(parents=True)
-    torch.save(torchvision.models.resnet18().state_dict(), weights)
+        write_weights(folder / task)
     return folder
 
 
-def follow(
-    section: str, folder: Path, loaded: ForkServerContext, monkeypatch: pytest.MonkeyPatch
-) -> Path:
+def follow(section: str, folder: Path, loaded: ForkServerContext) -> Path:
     """Run the commands of a section, with shorter trainings; the last file that they write."""
     first, written = CONTINUED.get(section, (section, "submission.csv"))
     place = folder / TASKS[first]
-    monkeypatch.setenv("TORCH_HOME", str(folder / "torch"))
     (place / written).unlink(missing_ok=True)
     for command in commands(SECTIONS[section]):
         if command.startswith("kaggle "):
@@ -83,9 +74,9 @@ def asked(folder: Path, section: str) -> tuple[list[str], list[str]]:
 
 @pytest.mark.parametrize("section", TASKS)
 def test_a_download_becomes_a_submission(
-    section: str, folder: Path, loaded: ForkServerContext, monkeypatch: pytest.MonkeyPatch
+    section: str, folder: Path, loaded: ForkServerContext
 ) -> None:
-    header, rows = table(follow(section, folder, loaded, monkeypatch))
+    header, rows = table(follow(section, folder, loaded))
     assert (header, [row[0] for row in rows]) == asked(folder, section)
     cells = [row[1] for row in rows]
     if section == "Classification":
@@ -99,13 +90,11 @@ def test_a_download_becomes_a_submission(
         assert all(run.sum(axis=1).max(initial=0) <= SIDE_PX * (SIDE_PX + 8) + 1 for run in runs)
 
 
-def test_folds_and_other_images_follow(
-    folder: Path, loaded: ForkServerContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    header, rows = table(follow("Folds and ensembles", folder, loaded, monkeypatch))
+def test_folds_and_other_images_follow(folder: Path, loaded: ForkServerContext) -> None:
+    header, rows = table(follow("Folds and ensembles", folder, loaded))
     assert (header, [row[0] for row in rows]) == asked(folder, "Classification")
     place = folder / "classification"
     shutil.copytree(place / "deleted" / "test", place / "photos")
-    header, rows = table(follow("Other images", folder, loaded, monkeypatch))
+    header, rows = table(follow("Other images", folder, loaded))
     assert header == ["id", "label"]
     assert [row[0] for row in rows] == sorted(path.stem for path in (place / "photos").iterdir())

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.page_commands import be
+from tests.helpers.page_commands import be, write_weights
 from tests.helpers.pages import PAGES, ROOT, blocks, commands
 
 TEXTS = [(ROOT / page).read_text() for page in PAGES]
@@ -26,6 +26,7 @@ def folder(digits_kaggle: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     folder = tmp_path_factory.mktemp("reader")
     shutil.copytree(digits_kaggle, folder / "kaggle")
     (folder / "tools").symlink_to(ROOT / "tools")
+    write_weights(folder)
     return folder
 
 

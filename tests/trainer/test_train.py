@@ -155,6 +155,7 @@ def test_sigusr1_saves_and_stops(
         (["--val-every", "-1"], 2, "--val-every"),
         (["--synthetic", "--sync-bn", "--device", "cpu"], 2, "supports it only on GPUs"),
         (["--synthetic", "--static-graph", "--accumulate-steps", "2"], 2, "do not work together"),
+        (["--synthetic", "--static-graph", "--freeze-backbone-epochs", "1"], 2, "omit one"),
         (["--grad-clip-norm", "0"], 2, "--grad-clip-norm must be above 0"),
         (
             ["--synthetic", "--accumulate-steps", "3"],
@@ -162,6 +163,11 @@ def test_sigusr1_saves_and_stops(
             "does not divide the batch size per rank, 256",
         ),
         (["--synthetic", "--model", "resnet51"], 2, "Similar: resnet56, resnet50"),
+        (
+            ["--synthetic", "--model", "resnet8", "--pretrained", "imagenet"],
+            2,
+            "torchvision has no weights for resnet8",
+        ),
         (["--synthetic", "--image-size", "32", "--resume", "nowhere"], 2, "no checkpoint"),
         (["--synthetic", "--image-size", "32", "--out", "strange"], 2, "holds notes.txt"),
     ],

@@ -1,5 +1,6 @@
 """The checkpoint file: tensors and plain data, replaced atomically."""
 
+import copy
 import os
 import pickle
 import shutil
@@ -66,7 +67,7 @@ class Identity:
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """Content of a checkpoint file; `config` are the settings of the run that saved it."""
+    """Content of a checkpoint file; `config` is the config.json of the run that saved it."""
 
     progress: Progress
     network: dict[str, torch.Tensor]
@@ -166,7 +167,10 @@ def _copy_to_host(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return value.detach().to("cpu", copy=True)
     if isinstance(value, dict):
-        return {key: _copy_to_host(entry) for key, entry in value.items()}
+        # With the versions of layers that torch attaches to a state dict: MNASNet needs its own.
+        copied = copy.copy(value)
+        copied.update({key: _copy_to_host(entry) for key, entry in value.items()})
+        return copied
     return value
 
 

@@ -1,14 +1,18 @@
 """Initial weights from a state dict of another training (``--pretrained``)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
+from torchvision.models.vision_transformer import VisionTransformer, interpolate_embeddings
 
 from pipeline.errors import DataError
 from trainer.checkpoints.checkpoint_file import LOAD_ERRORS
+from trainer.checkpoints.pretrained_source import WeightsSource
+from trainer.checkpoints.weights_input import WeightsInput, run_input, torchvision_input
 
 Weights = Mapping[str, torch.Tensor]
 
@@ -16,27 +20,73 @@ Weights = Mapping[str, torch.Tensor]
 _NAMED = 3
 # What DDP and torch.compile add to names.
 _PREFIXES = re.compile(r"^(module\.|_orig_mod\.)+")
+# Names in torchvision's files of DenseNets, such as denselayer1.norm.1.weight.
+_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
+# Auxiliary heads of GoogLeNet and Inception v3 in torchvision's files.
+_AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
+# Counters of batch norms, which files from before torch 0.4.1 lack.
+_COUNTER = "num_batches_tracked"
 
 
-def load_pretrained(network: nn.Module, path: Path) -> str:
-    """Load the weights of `network` from the state dict in `path`; return a sentence about it.
+def load_pretrained(
+    network: nn.Module, source: WeightsSource, *, model: str, head: Collection[str]
+) -> tuple[WeightsInput | None, str]:
+    """Load the weights of `network` from the file of `source`; return the input that they expect,
+    None if it is unknown, and a sentence about them.
 
-    The file may also be a checkpoint of the trainer, of which the averaged weights are preferred,
-    and names may have the prefixes of DDP or torch.compile. No code from the file is run. Layers
-    that output classes keep their random weights if the number of classes differs.
+    The file holds a state dict, or is a checkpoint of the trainer, of which the averaged weights
+    are preferred; names may have the prefixes of DDP or torch.compile. No code from the file is
+    run. Position embeddings of a ViT are interpolated to its image size.
+
+    Args:
+        model: name of the network.
+        head: names of parameters, which keep their random weights if the number of classes
+            differs.
 
     Raises ``DataError`` if the file cannot be read or other weights do not match.
     """
-    weights, initial = _read(path), network.state_dict()
-    head = _find_head(initial, weights)
-    shared = [name for name in initial if name in weights and name not in head]
+    state = _read(source.path)
+    weights, initial = _fit(_state_dict(state, source.path), network), network.state_dict()
+    remade = [
+        name for name in initial if name in head and _differ_in_classes(name, initial, weights)
+    ]
+    _require_match(source.path, initial, weights, remade)
+    with torch.no_grad():
+        for name, tensor in initial.items():
+            if name in weights and name not in remade:
+                tensor.copy_(weights[name])
+    expected = None
+    if source.entry:
+        expected = torchvision_input(source.entry, model)
+    elif isinstance(state.get("config"), dict):
+        expected = run_input(state["config"], source.path)
+    if not remade:
+        return expected, f"Loaded weights from {source.title}."
+    classes = len(weights[remade[0]])
+    return expected, (
+        f"Loaded weights from {source.title}, except {', '.join(remade)}: {classes} classes in the "
+        f"file, {len(initial[remade[0]])} in the shards."
+    )
+
+
+def _differ_in_classes(name: str, initial: Weights, weights: Weights) -> bool:
+    """Whether a tensor differs, and only in its first dimension."""
+    if name not in weights:
+        return False
+    ours, theirs = initial[name].shape, weights[name].shape
+    return ours != theirs and ours[1:] == theirs[1:]
+
+
+def _require_match(path: Path, initial: Weights, weights: Weights, remade: Collection[str]) -> None:
     problems = {
-        "missing keys": [name for name in initial if name not in weights],
+        "missing keys": [
+            name for name in initial if name not in weights and not name.endswith(_COUNTER)
+        ],
         "unexpected keys": [name for name in weights if name not in initial],
         "other shapes": [
             f"{name} {tuple(weights[name].shape)} instead of {tuple(initial[name].shape)}"
-            for name in shared
-            if weights[name].shape != initial[name].shape
+            for name in initial
+            if name in weights and name not in remade and weights[name].shape != initial[name].shape
         ],
     }
     for problem, names in problems.items():
@@ -46,44 +96,41 @@ def load_pretrained(network: nn.Module, path: Path) -> str:
                 f"--pretrained {path} does not match --model: {problem} "
                 f"{', '.join(names[:_NAMED])}{more}."
             )
-    network.load_state_dict({**initial, **{name: weights[name] for name in shared}})
-    if not head:
-        return f"Loaded weights from {path}."
-    classes = len(weights[head[0]])
-    return (
-        f"Loaded weights from {path}, except {', '.join(head)}: {classes} classes in the file, "
-        f"{len(initial[head[0]])} in the shards."
-    )
 
 
-def _find_head(initial: Weights, weights: Weights) -> list[str]:
-    """Names of the tensors that differ only in the number of classes, their first dimension: those
-    of the last layer and of the auxiliary head of a segmentation model."""
-    matrices = [name for name, tensor in initial.items() if tensor.ndim > 1]
-    if not matrices or matrices[-1] not in weights:
-        return []
-    classes = initial[matrices[-1]].shape[:1], weights[matrices[-1]].shape[:1]
-    if classes[0] == classes[1]:
-        return []
-    return [
-        name
-        for name, tensor in initial.items()
-        if name in weights
-        and (tensor.shape[:1], weights[name].shape[:1]) == classes
-        and (tensor.ndim, tensor.shape[1:]) == (weights[name].ndim, weights[name].shape[1:])
-    ]
-
-
-def _read(path: Path) -> dict[str, torch.Tensor]:
+def _read(path: Path) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise DataError(
+            f"--pretrained: cannot read {path} ({error.strerror}): give imagenet, a URL, or the "
+            f"path of a state dict."
+        ) from error
     except LOAD_ERRORS as error:
         reason = error.strerror if isinstance(error, OSError) else "damaged, or not a state dict"
         raise DataError(f"--pretrained: cannot read {path} ({reason}).") from error
-    if isinstance(state, dict):
-        state = state.get("ema") or state.get("network") or state.get("state_dict") or state
-    if not isinstance(state, dict) or not all(
-        isinstance(value, torch.Tensor) for value in state.values()
+    return state if isinstance(state, dict) else {"state_dict": state}
+
+
+def _state_dict(state: Mapping[str, Any], path: Path) -> dict[str, torch.Tensor]:
+    weights = state.get("ema") or state.get("network") or state.get("state_dict") or state
+    if not isinstance(weights, dict) or not all(
+        isinstance(value, torch.Tensor) for value in weights.values()
     ):
         raise DataError(f"--pretrained {path} holds no state dict (names and tensors).")
-    return {_PREFIXES.sub("", name): tensor for name, tensor in state.items()}
+    return {_PREFIXES.sub("", name): tensor for name, tensor in weights.items()}
+
+
+def _fit(weights: Weights, network: nn.Module) -> dict[str, torch.Tensor]:
+    """The weights under today's names, without auxiliary heads that `network` lacks, and with
+    position embeddings for its image size."""
+    names = network.state_dict().keys()
+    fitted = {_DENSENET.sub(r"\1\2", name): tensor for name, tensor in weights.items()}
+    fitted = {
+        name: tensor
+        for name, tensor in fitted.items()
+        if name in names or not name.startswith(_AUXILIARY)
+    }
+    if isinstance(network, VisionTransformer) and "encoder.pos_embedding" in fitted:
+        fitted |= interpolate_embeddings(network.image_size, network.patch_size, fitted)
+    return fitted

@@ -30,11 +30,17 @@ class Classifier(nn.Module):
 
     def __init__(self, network: nn.Module, *, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
+        self.network = network
+        for name in ("scale", "shift"):
+            self.register_buffer(name, torch.empty(3, 1, 1), persistent=False)
+        self.normalize_by(mean, std)
+
+    def normalize_by(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Change mean and deviation of the normalization."""
         # A constant channel has a deviation of 0.
         divisor = torch.tensor(std).clamp(min=1 / 255).view(3, 1, 1)
-        self.network = network
-        self.register_buffer("scale", 1 / (255 * divisor), persistent=False)
-        self.register_buffer("shift", -torch.tensor(mean).view(3, 1, 1) / divisor, persistent=False)
+        self.scale.copy_(1 / (255 * divisor))
+        self.shift.copy_(-torch.tensor(mean).view(3, 1, 1) / divisor)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 (B, 3, H, W) -> logits, floating point, (B, classes)."""
@@ -79,7 +85,9 @@ def build_model(
     torch.manual_seed(seed)
     side_px, kind = image_size_px, Segmenter if pixelwise else Classifier
     try:
-        network = _network(name, classes=classes, image_size_px=image_size_px, pixelwise=pixelwise)
+        network = build_network(
+            name, classes=classes, image_size_px=image_size_px, pixelwise=pixelwise
+        )
         if blurpool and not add_blur(network):
             raise MisuseError(f"--blurpool: {name} has no strided convolution: leave it out.")
         model = kind(network, mean=mean, std=std).to(memory_format=torch.channels_last)
@@ -129,7 +137,8 @@ def _check_name(name: str, pixelwise: bool) -> None:
         raise MisuseError(f"--model {name}: no such {kind} model. Similar: {', '.join(similar)}.")
 
 
-def _network(name: str, *, classes: int, image_size_px: int, pixelwise: bool) -> nn.Module:
+def build_network(name: str, *, classes: int, image_size_px: int, pixelwise: bool) -> nn.Module:
+    """Build the network `name` as it is built in ``build_model``, without checks."""
     if name in SMALL_RESNETS:
         return cifar_resnet(name, classes=classes)
     arguments = _special_arguments(name, image_size_px, pixelwise)

@@ -24,6 +24,7 @@ def graph_of(config: PipelineConfig, device_id: int | None, **fields: Any) -> Gr
         threads=1,
         prefetch=2,
         hw_decoder_load=0.65,
+        interpolation=config.resolved_interpolation,
         **fields,
     )
 
@@ -82,6 +83,15 @@ def test_both_devices_get_the_same_operators_and_arguments() -> None:
     assert on_cpu == on_gpu
     assert on_gpu["decoders__ImageSlice"]["jpeg_fancy_upsampling"] == "True"
     assert on_gpu["Resize"]["antialias"] == "True"
+
+
+@pytest.mark.parametrize("device_id", [None, 0])
+def test_only_images_are_interpolated_as_the_option_says(device_id: int | None) -> None:
+    def types(**settings: Any) -> str:
+        return traced(device_id, **settings)[1]["Resize"]["interp_type"]
+
+    assert types() == types(interpolation="bilinear") != types(interpolation="bicubic")
+    assert types(masks=True) == types(masks=True, interpolation="bicubic")
 
 
 @pytest.mark.parametrize(("device_id", "device"), [(None, "cpu"), (0, "gpu")])

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torchvision.models import mnasnet0_5
 
 from pipeline.errors import DataError
 from trainer.checkpoints.checkpoint_file import (
@@ -71,6 +72,15 @@ def test_saves_and_restores(tmp_path: Path) -> None:
     assert same(other.state_dict(), network.state_dict())
     assert same(other_optimizer.state_dict()["state"], optimizer.state_dict()["state"])
     assert other_optimizer.param_groups[0]["weight_decay"] == 0.125
+
+
+def test_restores_a_network_that_needs_the_version_of_its_state_dict(tmp_path: Path) -> None:
+    network, other = (mnasnet0_5(num_classes=2) for _ in range(2))
+    optimizer = torch.optim.SGD(network.parameters())
+    write_checkpoint(tmp_path / "checkpoint.pt", state_of(network, optimizer))
+    checkpoint = load_checkpoint(tmp_path / "checkpoint.pt", IDENTITY)
+    checkpoint.restore(network=other, optimizer=torch.optim.SGD(other.parameters()))
+    assert same(other.state_dict(), network.state_dict())
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 """Learning-rate schedules and optimizers."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import assume, given
@@ -82,6 +84,23 @@ def test_norms_and_biases_are_not_decayed() -> None:
     assert shapes == {0.5: [(4, 3, 3, 3), (2, 4)], 0.0: [(4,), (4,), (4,), (2,)]}
     set_learning_rate(optimizer, 0.25)
     assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.25]
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "lars"])
+def test_the_backbone_has_a_factor_and_the_parameters_keep_their_order(optimizer: Any) -> None:
+    model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 4), nn.Linear(4, 5))
+
+    def groups(factor: float) -> list[dict[str, Any]]:
+        config = RecipeConfig(optimizer=optimizer, backbone_lr_factor=factor)
+        built = build_optimizer(model, config, head={"1.weight", "1.bias"})
+        set_learning_rate(built, 0.5)
+        return built.param_groups
+
+    in_order = [[id(weight) for group in groups(f) for weight in group["params"]] for f in (1, 0.1)]
+    assert in_order[0] == in_order[1]
+    rates = {weight: group["lr"] for group in groups(0.1) for weight in group["params"]}
+    assert [rates[weight] for weight in model.parameters()] == [0.05, 0.05, 0.5, 0.5, 0.05, 0.05]
+    assert [group["lr"] for group in groups(1)] == [0.5, 0.5]
 
 
 def weights_after_steps(config: RecipeConfig, gradients: list[float]) -> list[torch.Tensor]:
