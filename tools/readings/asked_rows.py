@@ -48,7 +48,11 @@ def match_tests(
     Raises ``DataError`` if the table of --submission can't be read.
     """
     if not in_test.any():
-        return sources, None
+        notes = [
+            f"{one.table.name} is not used: no image is in split test."
+            for one in detection.submissions
+        ]
+        return replace(sources, notes=(*sources.notes, *notes)), None
     tests = _Tests(detection, index, sources, in_test)
     sources = tests.with_own_ids()
     asked, notes = [], []

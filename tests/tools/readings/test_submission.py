@@ -95,16 +95,19 @@ def test_workers_and_a_zip_do_not_change_the_table(tmp_path: Path) -> None:
     submission = lines(
         "ImageId,ClassId,EncodedPixels", *((f"{n}.png", k, "") for n in (9, 8, 11) for k in (1, 2))
     )
-    files = leaf() | {"sample_submission.csv": submission}
+    # The key of a rejected image is missing.
+    files = leaf() | {"sample_submission.csv": submission, "images/11.png": b"<html>"}
     src = download(tmp_path / "src", files)
-    made(src, tmp_path / "one", "--workers", "1")
-    made(src, tmp_path / "three", "--workers", "3")
+    options = ("--max-rejected", "0.2")
+    made(src, tmp_path / "one", "--workers", "1", *options)
+    made(src, tmp_path / "three", "--workers", "3", *options)
     assert contents(tmp_path / "one") == contents(tmp_path / "three")
-    assert read_submission(tmp_path / "one").sources[:3] == [*["images/9.png"] * 2, "images/8.png"]
+    asked_for = [name for name in ("images/9.png", "images/8.png", None) for _ in range(2)]
+    assert read_submission(tmp_path / "one").sources == asked_for
     data = packed({"sample_submission.csv": submission.encode("utf-16")})
     zipped = {name: data for name, data in files.items() if name != "sample_submission.csv"}
     zipped["sample_submission.csv.zip"] = data
-    made(download(tmp_path / "zip", zipped), tmp_path / "unzipped", "--workers", "1")
+    made(download(tmp_path / "zip", zipped), tmp_path / "unzipped", "--workers", "1", *options)
     read = read_submission(tmp_path / "unzipped")
     assert read.csv == submission
     assert read.table == "sample_submission.csv.zip/sample_submission.csv"
@@ -175,6 +178,7 @@ def test_images_without_labels_can_be_left_out(tmp_path: Path) -> None:
     src = download(tmp_path / "src", files)
     result = shard(src, tmp_path / "out", "--workers", "1", "--unlabeled", "drop")
     assert "Left out 4 test images without labels, because of --unlabeled drop." in result.output
+    assert "sample_submission.csv is not used: no image is in split test." in result.output
     assert not list((tmp_path / "out").glob("test*"))
 
 
