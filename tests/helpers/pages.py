@@ -10,8 +10,8 @@ PAGES = [
     *(f"docs/{name}.md" for name in ("sharding", "training", "measuring", "own-loop")),
 ]
 
-# What a fresh clone begins with; whoever runs this test has done it.
-SET_UP = ("make ", "python3 ", ". ", "pip ")
+# What a fresh clone begins with; whoever runs this test has done it. Kaggle needs an account.
+SET_UP = ("make ", "python3 ", ". ", "pip ", "kaggle ")
 
 
 def blocks(text: str, language: str) -> list[str]:
