@@ -73,9 +73,8 @@ def publish(
                     path = write_submission(folder, shard_plan, kept, store)
                     digests[path.name] = _put(path, store)
         if ("train" if shard_plan.like is None else "test") not in splits:
-            purpose = "train on" if shard_plan.like is None else "predict"
             raise DataError(
-                f"{config.src}: no sample is left to {purpose}; see the reasons in "
+                f"{config.src}: no sample is left to train on or to predict; see the reasons in "
                 f"{config.out}/{REJECTED_NAME}."
             )
         manifest = _manifest(shard_plan, config, splits, digests, stats, rejected=len(rejected))
