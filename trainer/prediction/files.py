@@ -1,8 +1,6 @@
 """Files of predictions. Each is written under another name first, then renamed."""
 
 import csv
-import os
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,14 +17,14 @@ def replaced(path: Path) -> Iterator[Path]:
 
     Raises ``DataError`` if the file can't be written.
     """
+    partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(descriptor)
-        partial = Path(name)
+        # A killed process left it, or it is somebody's link: a new file follows no link.
+        partial.unlink(missing_ok=True)
+        partial.touch(exist_ok=False)
         try:
             yield partial
-            partial.chmod(0o666 & ~_umask())
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
@@ -34,12 +32,6 @@ def replaced(path: Path) -> Iterator[Path]:
         raise DataError(
             f"Cannot write {path} ({error.strerror}): free disk space or give another --out."
         ) from error
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

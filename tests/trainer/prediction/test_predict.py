@@ -1,6 +1,10 @@
 """``python -m trainer.predict``: the same file on any number of ranks, each format, wrong use."""
 
+import itertools
 import json
+import os
+import signal
+from functools import partial
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
@@ -19,6 +23,7 @@ from tests.helpers.partly_labeled import CLASSES, TESTS, write_partly_labeled
 from tests.helpers.processes import Torchrun, pin
 from trainer import predict
 from trainer.predict import main
+from trainer.prediction import predict_runs
 
 TASKS = ("classification", "multi-label", "regression", "segmentation")
 
@@ -79,6 +84,40 @@ def test_the_same_file_on_one_two_and_three_ranks(
         assert exit_code == 0, output
         assert json.loads(output.splitlines()[-1])["samples"] == TESTS
         assert out.read_bytes() == one.read_bytes()
+
+
+def predict_until_killed(arguments: list[str], batches: int) -> None:
+    """Kill this process after that many batches, or with 0 before the finished file is renamed."""
+    kill = partial(os.kill, os.getpid(), signal.SIGKILL)
+    original = predict_runs.predict_outputs
+
+    def predicted(*positional: Any, **named: Any) -> Any:
+        left = itertools.count(batches - 1, -1)
+        named["advance"] = lambda count: kill() if next(left) == 0 else None
+        return original(*positional, **named)
+
+    predict_runs.predict_outputs = predicted
+    if not batches:
+        Path.replace = lambda path, target: kill()  # type: ignore[method-assign, assignment, return-value]
+    main(arguments, standalone_mode=False)
+
+
+@pytest.mark.parametrize("batches", [0, 1, 3])
+def test_a_killed_prediction_can_be_repeated(
+    batches: int, folder: Path, tmp_path: Path, loaded: ForkServerContext
+) -> None:
+    words = [str(folder / "classification" / "run"), "--batch-size", "3", "--format", "npz"]
+    words += ["--out", str(tmp_path / "out.npz")]
+    process = loaded.Process(target=predict_until_killed, args=(words, batches))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert not (tmp_path / "out.npz").exists()
+    run_predict(*words)
+    again = tmp_path / "again.npz"
+    run_predict(*words[:-1], again)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["again.npz", "out.npz"]
+    assert again.read_bytes() == (tmp_path / "out.npz").read_bytes()
 
 
 def test_labels_are_those_of_the_highest_probability(folder: Path, tmp_path: Path) -> None:
