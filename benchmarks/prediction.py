@@ -165,7 +165,7 @@ def _prediction_rate(
         advance=lambda count: None,
     )
     assert outputs is not None
-    return len(outputs.samples) / (time.perf_counter() - began)
+    return len(outputs) / (time.perf_counter() - began)
 
 
 if __name__ == "__main__":

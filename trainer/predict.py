@@ -1,6 +1,7 @@
 """``python -m trainer.predict --run runs/x``: predict the samples of a split, or image files.
 
-Under torchrun the ranks share the samples and write the same file as one rank:
+Under torchrun the ranks share the samples and write the same file as one rank, up to the last bits
+of a number:
 ``torchrun --nproc_per_node 4 -m trainer.predict runs/x``.
 """
 

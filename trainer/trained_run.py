@@ -15,7 +15,7 @@ from trainer.checkpoints.retention import BEST_NAME
 from trainer.config import Settings
 from trainer.data import OPENED, TrainingData
 from trainer.model.build import Classifier
-from trainer.model.precision import autocast_dtype, set_float32
+from trainer.model.precision import autocast_dtype
 from trainer.run.run_dir import CONFIG_NAME
 from trainer.setup import model_for, run_identity
 from trainer.tasks.tasks import Task, task_from_record, task_record
@@ -63,15 +63,18 @@ class TrainedRun:
         model.network.load_state_dict(checkpoint.ema or checkpoint.network)
         return model
 
+    @property
+    def precision(self) -> str:
+        """The run's --precision."""
+        return self.settings.machine.precision
+
     def load_for_inference(
         self, path: Path, device: torch.device
     ) -> tuple[Classifier, torch.dtype | None]:
         """The model of checkpoint `path` on `device`, in evaluation mode, and its autocast type by
-        the run's --precision; None for float32."""
+        --precision, None for float32. Before it is used, ``set_float32`` takes --precision."""
         model = self.load_model(path).to(device).eval()
-        precision = self.settings.machine.precision
-        set_float32(precision)
-        return model, autocast_dtype(precision, device, model)
+        return model, autocast_dtype(self.precision, device, model)
 
     def require_same_labels(self, dataset: Dataset) -> None:
         """Raise ``DataError`` unless the dataset has the task and the classes of the run."""

@@ -11,6 +11,7 @@ import torch
 from pipeline.build import val_loader
 from pipeline.config import PipelineConfig, open_dataset
 from pipeline.errors import DataError, MisuseError
+from pipeline.fold_index import FOLDED_SPLITS
 from pipeline.plan.folds import parse_fold
 from pipeline.storage.dataset import Dataset
 from trainer.distributed.collectives import World
@@ -18,6 +19,7 @@ from trainer.distributed.process_group import open_world
 from trainer.evaluation.loop import compute, gathered_statistics
 from trainer.evaluation.report import print_evaluation
 from trainer.model.build import Classifier
+from trainer.model.precision import dtype_name, set_float32
 from trainer.run.run_dir import CONFUSION_NAME
 from trainer.tasks.scores import Statistics, merge
 from trainer.trained_run import TrainedRun, open_run
@@ -64,13 +66,14 @@ def evaluate_runs(
         if not len(merged.samples):
             raise DataError(f"{first.dataset.location} has no sample in split {split!r}.")
         evaluation = compute(first.run.task, merged, flips=_flips(first))
-        dtype = str(first.dtype or torch.float32).removeprefix("torch.")
+        dtype = dtype_name(first.dtype)
         facts = first.dataset.manifest.splits.get(split)
+        runs = [str(one.run.directory) for one in opened]
         paths = [str(one.checkpoint) for one in opened]
         folds = [one.pipeline.fold for one in opened if one.pipeline.fold]
-        header: dict[str, Any] = {"run": str(first.run.directory), "checkpoint": paths[0]}
-        if len(opened) > 1:
-            header = {"run": [str(one.run.directory) for one in opened], "checkpoint": paths}
+        is_one = len(opened) == 1
+        header: dict[str, Any] = {"run": runs[0] if is_one else runs}
+        header |= {"checkpoint": paths[0] if is_one else paths}
         header |= {"shards": first.dataset.location, "split": split, "dtype": dtype}
         held_out = f" with fold {', '.join(folds)} held out" if folds else ""
         print_evaluation(
@@ -79,7 +82,8 @@ def evaluate_runs(
             what=f"split {split}{held_out}, in {dtype}",
             header=header | ({"fold": ", ".join(folds)} if folds else {}),
             chart=first.run.directory / CONFUSION_NAME,
-            unlabeled=facts.unlabeled if facts else 0,
+            # Every sample of train and val has a label.
+            unlabeled=facts.unlabeled if facts and not folds else 0,
         )
 
 
@@ -99,7 +103,9 @@ def _open(
         run=run,
         checkpoint=path,
         dataset=dataset,
-        pipeline=dataclasses.replace(pipeline, fold=run.fold_of(dataset)),
+        pipeline=dataclasses.replace(
+            pipeline, fold=run.fold_of(dataset) if split in FOLDED_SPLITS else None
+        ),
         model=model,
         dtype=dtype,
     )
@@ -118,6 +124,7 @@ def _statistics(opened: _Opened, split: str, world: World) -> Statistics | None:
             device=world.device,
             split=split,
         )
+    set_float32(run.precision)
     with batches:
         return gathered_statistics(
             batches, opened.model, world, run.task, dtype=opened.dtype, flips=_flips(opened)

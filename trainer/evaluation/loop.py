@@ -11,6 +11,7 @@ from torch import nn
 from pipeline.arrays import Integers
 from pipeline.batches import Batch
 from trainer.distributed.collectives import World
+from trainer.model.flips import mirrored
 from trainer.tasks.metric_names import FLIPS
 from trainer.tasks.scores import Evaluation, Statistics, merge
 from trainer.tasks.segmentation import Segmentation
@@ -103,10 +104,8 @@ def _one_by_one(predict: Predict, images: torch.Tensor) -> torch.Tensor:
 def _with_flip(predict: Predict, images: torch.Tensor) -> torch.Tensor:
     """(B, 3, H, W) -> (B, 2 K) or (B, 2 K, H, W): the K outputs, then their means over each image
     and its horizontal flip."""
-    outputs, mirrored = predict(images), predict(images.flip(3))
-    if mirrored.ndim == 4:
-        mirrored = mirrored.flip(3)
-    return torch.cat([outputs, (outputs + mirrored) / 2], dim=1)
+    outputs = predict(images)
+    return torch.cat([outputs, (outputs + mirrored(predict, images)) / 2], dim=1)
 
 
 def _both_halves(

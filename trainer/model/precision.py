@@ -26,6 +26,11 @@ def autocast_dtype(precision: str, device: torch.device, model: nn.Module) -> to
     return torch.bfloat16 if is_faster else None
 
 
+def dtype_name(dtype: torch.dtype | None) -> str:
+    """The name of an autocast type, "float32" for None."""
+    return str(dtype or torch.float32).removeprefix("torch.")
+
+
 def set_float32(precision: str) -> None:
     """Set how CUDA multiplies float32, for the whole process: "tf32" rounds factors to 10 bits of
     mantissa, "fp32" keeps all 23. torch's default is to round only in convolutions."""

@@ -14,7 +14,8 @@ class PredictConfig(RunChoice):
 
     split: str = setting("test", "Split to predict.")
     shards: str | None = setting(
-        None, "Other shards with the same classes or targets.  [default: those of the first run]"
+        None, "Shards to predict, with the same classes or targets as the run.  [default: those of "
+        "the first run]"
     )
     src: str | None = setting(
         None,
@@ -52,7 +53,8 @@ class PredictConfig(RunChoice):
     )
     missing: Literal["fail", "keep"] = setting(
         "fail",
-        "Rows of the sample submission whose id no sample has. keep: leave the row as it is there.",
+        "Rows of the sample submission whose id no sample has. fail: stop with an error; keep: "
+        "write the row as it is there.",
     )
     batch_size: int = setting(
         64, "Images that a rank predicts at a time. The last bits of an output depend on it.", COUNT
@@ -62,3 +64,8 @@ class PredictConfig(RunChoice):
         super().__post_init__()
         if self.src is not None and self.split != "test":
             raise MisuseError("--src and --split exclude each other: image files have no split.")
+        if self.src is not None and self.format == "submission":
+            raise MisuseError(
+                "--src and --format submission exclude each other: image files have no sample "
+                "submission. Pass --format labels, probabilities, npz, masks or rle."
+            )

@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,8 @@ def replaced(path: Path) -> Iterator[Path]:
 
     Raises ``DataError`` if the file can't be written.
     """
-    partial = path.with_name(f".{path.name}.partial")
+    # Of any length of name, and another one for each file.
+    partial = path.with_name(f".{crc32(path.name.encode()):08x}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # A killed process left it, or it is somebody's link: a new file follows no link.

@@ -1,25 +1,33 @@
 """Image files as shards, for a prediction: tools/shard stores them in a temporary folder."""
 
+import csv
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import fsspec
 
 from pipeline.errors import DataError, MisuseError
+from pipeline.storage.manifest import REJECTED_NAME
 from trainer.distributed.collectives import World
 from trainer.prediction.config import PredictConfig
 from trainer.trained_run import open_run
 
+# Images that a message names.
+NAMED = 3
+
 
 @contextmanager
-def stored_images(config: PredictConfig, world: World) -> Iterator[str | None]:
+def stored_images(
+    config: PredictConfig, world: World, say: Callable[[str], None]
+) -> Iterator[str | None]:
     """Store the images of --src as those of the run's shards are stored: the directory of the new
-    shards, which exists as long as the context; without --src --shards. All ranks must call this.
+    shards, which exists as long as the context; without --src --shards. Rank 0 says which images are
+    left out. All ranks must call this.
 
     Raises ``MisuseError`` if --src names no file, ``DataError`` if tools/shard fails.
     """
@@ -34,6 +42,8 @@ def stored_images(config: PredictConfig, world: World) -> Iterator[str | None]:
             if world.rank == 0:
                 like = config.shards or open_run(config.directories[0]).pipeline.shards
                 _store(_folder(config.src, Path(name) / "images"), out, like)
+                if rejected := _rejected(out):
+                    say(f"Left out {len(rejected):,} of the files: {_listed(rejected)}.")
         yield world.broadcast(str(out))
         world.barrier()
 
@@ -56,8 +66,24 @@ def _folder(src: str, links: Path) -> Path:
 
 def _store(src: Path, out: Path, like: str) -> None:
     command = [sys.executable, "-P", "-m", "tools.cli", "--src", str(src), "--out", str(out)]
-    command += ["--like", like, "--follow-links"]
+    command += ["--like", like, "--follow-links", "--max-rejected", "1"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         reason = result.stderr.strip().removeprefix("Error: ") or result.stdout.strip()
+        if rejected := _rejected(out):
+            reason = f"none of them can be used: {_listed(rejected)}."
         raise DataError(f"tools/shard can't store the images of {src}: {reason}")
+
+
+def _rejected(out: Path) -> list[str]:
+    """Name and reason of each image that was rejected."""
+    path = out / REJECTED_NAME
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [f"{row['source']} ({row['reason']})" for row in csv.DictReader(file)]
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more

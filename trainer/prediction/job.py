@@ -25,15 +25,15 @@ from trainer.tasks.segmentation import Segmentation
 from trainer.tasks.tasks import Task
 from trainer.trained_run import TrainedRun, open_run
 
-DEFAULT_OUT = {
+CSV = "predictions.csv"
+# Format -> its default --out.
+IMAGE_FORMATS = {
     "submission": "submission.csv",
-    "labels": "predictions.csv",
-    "probabilities": "predictions.csv",
+    "labels": CSV,
+    "probabilities": CSV,
     "npz": "predictions.npz",
-    "masks": "masks",
-    "rle": "predictions.csv",
 }
-MASK_FORMATS = ("submission", "masks", "rle")
+MASK_FORMATS = {"submission": "submission.csv", "masks": "masks", "rle": CSV}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class Job:
     fold: the fold of train and val, if these runs hold it out and `index` is a part of it.
     ids: the id of each sample of the split.
     sample: the sample submission; None if the shards have none.
-    format: one of DEFAULT_OUT.
+    format: one of IMAGE_FORMATS or MASK_FORMATS.
     form: of a submission of predictions per image; `mask_form` of one of masks.
     """
 
@@ -128,25 +128,32 @@ def prepare(config: PredictConfig, shards: str | None) -> Job:
         format=form_name,
         form=form,
         mask_form=mask_form,
-        out=Path(config.out or DEFAULT_OUT[form_name]),
+        out=Path(config.out or (IMAGE_FORMATS | MASK_FORMATS)[form_name]),
     )
 
 
 def _fold(runs: Sequence[TrainedRun], dataset: Dataset, split: str) -> str | None:
     """The fold that the runs hold out, as far as it concerns the split."""
-    folds = {run.fold_of(dataset) for run in runs} if split in FOLDED_SPLITS else {None}
+    if split not in FOLDED_SPLITS:
+        return None
+    # Folds of another seed hold out other samples.
+    own = [run.fold_of(dataset) for run in runs]
+    seeds = [run.settings.pipeline.seed if fold else None for run, fold in zip(runs, own, strict=True)]
+    folds = set(zip(own, seeds, strict=True))
     if len(folds) > 1:
         raise MisuseError(
             f"--split {split}: the runs hold out different folds, so they can't be averaged there. "
             f"trainer.evaluate gives their score over all folds."
         )
-    return folds.pop()
+    return folds.pop()[0]
 
 
 def _names(config: PredictConfig, task: Task, dataset: Dataset) -> Names:
     manifest = dataset.manifest
     if isinstance(task, Regression):
         names = Names(classes=manifest.targets, labels=manifest.targets)
+        if config.positive_class is not None:
+            raise MisuseError("--positive-class needs classes, which a regression does not have.")
     else:
         names = Names(
             classes=manifest.classes, labels=manifest.labels, positive=config.positive_class
@@ -172,10 +179,10 @@ def _format(
             f"{config.split}. Make the shards again from a download that has one, or pass another "
             f"--format."
         )
-    if (pixelwise and name not in MASK_FORMATS) or (not pixelwise and name in ("masks", "rle")):
-        others = MASK_FORMATS if pixelwise else ("submission", "labels", "probabilities", "npz")
+    formats = MASK_FORMATS if pixelwise else IMAGE_FORMATS
+    if name not in formats:
         raise MisuseError(
-            f"--format {name} does not fit {dataset.manifest.task}: pass {', '.join(others)}."
+            f"--format {name} does not fit {dataset.manifest.task}: pass {', '.join(formats)}."
         )
     if name == "probabilities" and isinstance(task, Regression):
         raise MisuseError("--format probabilities does not fit regression: pass labels or npz.")

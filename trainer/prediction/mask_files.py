@@ -1,5 +1,6 @@
 """Predict masks, and write them as PNG files or as run lengths."""
 
+import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,22 +20,23 @@ from trainer.prediction.sample_submission import SampleSubmission, order_by_id
 from trainer.prediction.submission_form import Names
 from trainer.prediction.tables import PredictionTable
 
+# Letters of a name: at most 4 bytes each, and file systems allow 255 bytes.
+LONGEST_NAME = 50
+
 Mask = NDArray[np.uint8]
 # (sample, class) -> run lengths.
 RunLengths = Mapping[tuple[int, int], str]
 
 
 def mask_file_names(ids: Sequence[str]) -> list[str]:
-    """A plain file name for each id, without repetition: letters, digits, "_", "-" and "." stay."""
-    names: list[str] = []
-    used: set[str] = set()
-    for number, text in enumerate(ids):
-        name = re.sub(r"[^\w.-]+", "_", text).lstrip(".") or "image"
-        if name in used:
-            name = f"{name}-{number}"
-        used.add(name)
-        names.append(f"{name}.png")
-    return names
+    """A plain file name for each id, without repetition: letters, digits, "_", "-" and "." stay, and
+    at most LONGEST_NAME of them."""
+    names: dict[str, None] = {}
+    for text in ids:
+        plain = re.sub(r"[^\w.-]+", "_", text).lstrip(".")[:LONGEST_NAME] or "image"
+        choices = itertools.chain([plain], (f"{plain}-{number}" for number in itertools.count(2)))
+        names[next(name for name in choices if name not in names)] = None
+    return [f"{name}.png" for name in names]
 
 
 def write_mask(path: Path, mask: Mask) -> None:

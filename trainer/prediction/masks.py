@@ -13,23 +13,28 @@ from torch.nn.functional import interpolate
 from pipeline.batches import Batch
 from pipeline.plan.tiles import tile_windows
 from pipeline.storage.dataset import SplitIndex
+from trainer.model.flips import mirrored
+from trainer.model.precision import set_float32
 
 
 @dataclass(frozen=True, kw_only=True)
 class PixelModel:
-    """A segmentation model and its autocast type, None for float32. `flips`: whether to average
-    over each image and its horizontal flip."""
+    """A segmentation model, its --precision and its autocast type, None for float32. `flips`:
+    whether to average over each image and its horizontal flip."""
 
     model: nn.Module
+    precision: str
     dtype: torch.dtype | None
     flips: bool
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 (1, 3, S, S) -> float32 (1, classes, S, S)."""
+        # Of the whole process, and the models may differ.
+        set_float32(self.precision)
         with torch.autocast(images.device.type, self.dtype, enabled=self.dtype is not None):
             logits: torch.Tensor = self.model(images)
             if self.flips:
-                logits = (logits + self.model(images.flip(3)).flip(3)) / 2
+                logits = (logits + mirrored(self.model, images)) / 2
         return logits.float()
 
 
@@ -43,7 +48,8 @@ def predict_masks(
     """(sample, mask) of each sample of this rank: uint8 (H, W) of the most probable class of each
     pixel of the stored image.
 
-    The probabilities of overlapping tiles are summed, over all models. Tiles are predicted one at
+    The probabilities of overlapping tiles are summed, over all models, which takes 4 bytes for each
+    class and pixel of an image on the device. Tiles are predicted one at
     a time: in a batch the last bits of an output depend on the batch size.
 
     Args:

@@ -1,7 +1,6 @@
 """Outputs of a model for the samples of a split, on any number of ranks."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,15 +9,9 @@ from torch import nn
 
 from pipeline.batches import Batch
 from trainer.distributed.collectives import World
+from trainer.model.flips import mirrored
 
-
-@dataclass(frozen=True, kw_only=True)
-class Outputs:
-    """`samples`: int64 (n,), rows of the split, ascending. `values`: float32 (n, K), the outputs of
-    the model for each, before softmax, sigmoid or scaling."""
-
-    samples: NDArray[np.int64]
-    values: NDArray[np.float32]
+Values = NDArray[np.float32]
 
 
 def predict_outputs(
@@ -30,10 +23,12 @@ def predict_outputs(
     dtype: torch.dtype | None,
     flips: bool,
     advance: Callable[[int], None],
-) -> Outputs | None:
-    """The outputs for all samples of all ranks' batches; None on ranks above 0.
+) -> Values | None:
+    """The outputs for all samples of all ranks' batches, float32 (n, K), before softmax, sigmoid or
+    scaling; None on ranks above 0.
 
-    The last batch is padded to `batch_size` images: in a batch of another size the last bits of an
+    The batches are those of a loader with `whole_batches`, so the rows are in the order of the
+    samples. The last batch is padded to `batch_size` images: in a batch of another size the last bits of an
     output differ. So the outputs are the same on any number of ranks if each has one CPU thread.
 
     Args:
@@ -41,27 +36,19 @@ def predict_outputs(
         flips: whether to average the outputs over each image and its horizontal flip.
         advance: called with the number of images of each batch of this rank.
     """
-    samples: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
-    values: list[torch.Tensor] = []
+    rows: list[torch.Tensor] = []
     with torch.inference_mode():
         for batch in batches:
             images = _pad(batch.images, batch_size)
             with torch.autocast(world.device.type, dtype, enabled=dtype is not None):
                 outputs = model(images)
                 if flips:
-                    outputs = (outputs + model(images.flip(3))) / 2
+                    outputs = (outputs + mirrored(model, images)) / 2
             count = len(batch.samples)
-            samples.append(batch.samples)
-            values.append(outputs[:count].float().cpu())
+            rows.append(outputs[:count].float().cpu())
             advance(count)
-    own = torch.cat(values) if values else torch.zeros(0, 0)
-    rows = world.gather_rows(torch.from_numpy(np.concatenate(samples))[:, None])
-    outputs_of_ranks = world.gather_rows(own)
-    if not rows:
-        return None
-    return Outputs(
-        samples=torch.cat(rows)[:, 0].numpy(), values=torch.cat(outputs_of_ranks).numpy()
-    )
+    gathered = world.gather_rows(torch.cat(rows) if rows else torch.zeros(0, 0))
+    return torch.cat([part for part in gathered if len(part)]).numpy() if gathered else None
 
 
 def _pad(images: torch.Tensor, batch_size: int) -> torch.Tensor:

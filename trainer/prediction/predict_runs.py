@@ -14,6 +14,7 @@ from pipeline.build import val_loader
 from pipeline.loader import Loader
 from trainer.distributed.collectives import World
 from trainer.distributed.process_group import open_world
+from trainer.model.precision import dtype_name, set_float32
 from trainer.prediction.config import PredictConfig
 from trainer.prediction.image_files import stored_images
 from trainer.prediction.job import Job, prepare
@@ -24,6 +25,9 @@ from trainer.prediction.writing import write_predictions
 from trainer.tasks.segmentation import Segmentation
 from trainer.trained_run import TrainedRun
 
+# The ranks meet only at the end, and before it while rank 0 stores images: a day.
+TIMEOUT_SECONDS = 24 * 3600.0
+
 # Models, and the autocast type of each.
 Models = Sequence[tuple[nn.Module, torch.dtype | None]]
 
@@ -31,7 +35,10 @@ Models = Sequence[tuple[nn.Module, torch.dtype | None]]
 def predict_runs(config: PredictConfig) -> None:
     """Predict and write; rank 0 prints the result. Raises ``DataError`` and ``MisuseError``."""
     console = Console(soft_wrap=True, highlight=False, markup=False)
-    with open_world(config.device) as world, stored_images(config, world) as shards:
+    with (
+        open_world(config.device, timeout_seconds=TIMEOUT_SECONDS) as world,
+        stored_images(config, world, console.print) as shards,
+    ):
         with world.fail_together():
             job = prepare(config, shards)
             models = [run.load_for_inference(path, world.device) for run, path in job.runs]
@@ -50,6 +57,7 @@ def predict_runs(config: PredictConfig) -> None:
 def _predict_values(job: Job, models: Models, world: World, advance: Callable[[int], None]) -> None:
     outputs = []
     for (run, _), (model, dtype) in zip(job.runs, models, strict=True):
+        set_float32(run.precision)
         with _loader(job, run, world, tiles=False) as batches:
             values = predict_outputs(
                 batches,
@@ -70,7 +78,8 @@ def _predict_masks(job: Job, models: Models, world: World, advance: Callable[[in
     with ExitStack() as stack:
         loaders = [stack.enter_context(_loader(job, run, world, tiles=True)) for run, _ in job.runs]
         pixel_models = [
-            PixelModel(model=model, dtype=dtype, flips=flips) for model, dtype in models
+            PixelModel(model=model, precision=run.precision, dtype=dtype, flips=flips)
+            for (run, _), (model, dtype) in zip(job.runs, models, strict=True)
         ]
         predict_and_write_masks(job, loaders, pixel_models, world, advance)
 
@@ -91,7 +100,7 @@ def _loader(job: Job, run: TrainedRun, world: World, *, tiles: bool) -> Loader:
 
 @contextmanager
 def _progress(console: Console, job: Job, world: World) -> Iterator[Callable[[int], None]]:
-    """A progress bar on rank 0, if this is a terminal; the other ranks are as fast as it."""
+    """A progress bar on rank 0, if this is a terminal; its rate stands for that of all ranks."""
     passes = 1 if isinstance(job.task, Segmentation) else len(job.runs)
     bar = Progress(
         TextColumn("predicting"),
@@ -124,5 +133,5 @@ def _record(job: Job, models: Models, rate: float) -> dict[str, object]:
         "format": job.format,
         "out": str(job.out),
         "images_per_second": rate,
-        "dtype": str(models[0][1] or torch.float32).removeprefix("torch."),
+        "dtype": ", ".join(dict.fromkeys(dtype_name(dtype) for _, dtype in models)),
     }

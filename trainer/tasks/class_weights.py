@@ -60,10 +60,10 @@ def balanced(counts: np.ndarray) -> Floats:
 
 def negatives_per_positive(targets: np.ndarray) -> Floats:
     """Images without each class / images with it, so that both sums of weights are equal, as the
-    documentation of torch's BCEWithLogitsLoss has it; 1 for a class that no image has."""
+    documentation of torch's BCEWithLogitsLoss has it; 1 for a class that no image has, or all."""
     positives = (targets > 0.5).sum(axis=0)
     negatives = len(targets) - positives
-    return np.where(positives > 0, negatives / np.maximum(positives, 1), 1.0)
+    return np.where(positives * negatives > 0, negatives / np.maximum(positives, 1), 1.0)
 
 
 def read_class_weights(
