@@ -1,7 +1,7 @@
 """The samples of a run: those of a split, or with --fold a part of train and val together."""
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,13 +69,19 @@ class Folds:
         rows = np.flatnonzero(self.fold_of != self.number)
         return self.index.part(rows, f"all folds but {self.number}/{self.folds}")
 
-    def lacking(self, number: int) -> NDArray[np.bool_]:
-        """bool (classes,): whether fold `number` has all images of a class. No class of a task
-        whose tables have none."""
+    @cached_property
+    def holds_all_of(self) -> NDArray[np.bool_]:
+        """bool (folds, classes): the classes of which a fold has all images; all False for
+        regression and segmentation."""
         if self.index.task not in ("classification", "multi-label"):
-            return np.zeros(self.index.classes, bool)
-        held = self.index.part(np.flatnonzero(self.fold_of == number), "").class_counts
-        return np.asarray((held > 0) & (held == self.index.class_counts))
+            return np.zeros((self.folds, self.index.classes), bool)
+        held = np.array(
+            [
+                self.index.part(np.flatnonzero(self.fold_of == number), "").class_counts
+                for number in range(1, self.folds + 1)
+            ]
+        )
+        return np.asarray((held > 0) & (held == held.sum(axis=0)))
 
     def describe(self) -> str:
         """What is trained on and held out, and how it was drawn, as sentences."""
@@ -90,7 +96,7 @@ class Folds:
             f"Fold {self.number}/{self.folds} of {self.index.name}: {len(self.training):,} samples "
             f"to train on, {len(self.held_out):,} held out for evaluation, {drawn}."
         )
-        lacking = [fold for fold in range(1, self.folds + 1) if self.lacking(fold).any()]
+        lacking = (1 + np.flatnonzero(self.holds_all_of.any(axis=1))).tolist()
         if lacking:
             text += (
                 f" Fold {', '.join(map(str, lacking))} would leave a class without images to train "
@@ -129,7 +135,7 @@ def open_folds(dataset: Dataset, fold: str, seed: int) -> Folds:
 
 def _require_all_classes(folds: Folds, dataset: Dataset) -> None:
     """Raise ``MisuseError`` if a class has no image outside the fold that is held out."""
-    classes = np.flatnonzero(folds.lacking(folds.number))
+    classes = np.flatnonzero(folds.holds_all_of[folds.number - 1])
     if not len(classes):
         return
     first = int(classes[0])
@@ -157,6 +163,6 @@ def _advice(folds: Folds, label: int) -> str:
     for count in sorted(range(2, most + 1), key=lambda count: abs(count - folds.folds)):
         fold_of = draw_folds(folds.seed, count, ranks=folds.ranks, groups=folds.groups)
         other = replace(folds, folds=count, fold_of=fold_of)
-        if not any(other.lacking(number).any() for number in range(1, count + 1)):
-            return f"use {count} folds (--fold 1/{count} to {count}/{count}), which lack no class."
-    return f"no number of folds up to {most} leaves every class: use another --seed."
+        if not other.holds_all_of.any():
+            return f"use {count} folds (--fold 1/{count} to {count}/{count}), each of which leaves images of every class to train on."
+    return f"no number of folds up to {most} leaves images of every class to train on: use another --seed."

@@ -154,8 +154,8 @@ class ShardConfig(Options):
     )
     like: str | None = setting(
         None,
-        "Finished shards. All images of --src are stored as theirs are, without labels, in split "
-        "test, with their classes: new images for a trained model.",
+        "Store all images of --src, without labels, in split test, with the image options, classes "
+        "and normalization of these shards, for predictions.",
         metavar="SHARDS",
     )
     seed: int = setting(

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.errors import DataError
+from pipeline.errors import DataError, MisuseError
+from pipeline.options import flag_of
 from pipeline.storage.dataset import Dataset
 from pipeline.storage.manifest import Manifest
 from tools.config import ShardConfig
@@ -21,14 +22,19 @@ _IMAGE_OPTIONS = (
     *("encode", "quality", "longest_side", "shortest_side", "alpha", "max_pixels", "max_bytes"),
     *("verify", "pixel_range"),
 )
+# Others that mean something without labels.
+_OTHER_OPTIONS = (
+    *("src", "out", "like", "images", "zip_encoding", "follow_links", "seed", "dry_run"),
+    *("workers", "engine", "shard_size", "max_rejected"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Like:
-    """The finished shards at `location`, with their manifest."""
+    """Finished shards: their manifest, and the fingerprint of the dataset."""
 
-    location: str
     manifest: Manifest
+    fingerprint: str
 
     def settings(self, config: ShardConfig) -> ShardConfig:
         """`config` with the image options of the shards, as far as it has the defaults."""
@@ -88,10 +94,19 @@ class Like:
 
 
 def open_like(config: ShardConfig) -> Like | None:
-    """The shards of --like; None without it. Raises ``DataError`` if they can't be opened."""
+    """The shards of --like; None without it. Raises ``DataError`` if they can't be opened,
+    ``MisuseError`` for options about labels."""
     if config.like is None:
         return None
-    return Like(location=config.like, manifest=Dataset(config.like).manifest)
+    for field in fields(ShardConfig):
+        is_known = field.name in _IMAGE_OPTIONS or field.name in _OTHER_OPTIONS
+        if not is_known and getattr(config, field.name) != field.default:
+            raise MisuseError(
+                f"--like and {flag_of(field.name)} exclude each other: all images are stored "
+                f"without labels, in split test."
+            )
+    dataset = Dataset(config.like)
+    return Like(manifest=dataset.manifest, fingerprint=dataset.fingerprint)
 
 
 def measured(encoding: Encoding) -> dict[str, Any]:

@@ -1,14 +1,7 @@
-"""Text for people: natural order, plurals, lists of names, nothing unprintable."""
+"""Text for people: plurals, lists of names, nothing unprintable."""
 
-import re
 import shlex
 from collections.abc import Iterable, Sequence
-
-
-def natural_key(text: str) -> list[tuple[int, str]]:
-    """Key that sorts "row 9" before "row 10"."""
-    parts = re.split(r"(\d+)", text)
-    return [(int(part), "") if number % 2 else (0, part) for number, part in enumerate(parts)]
 
 
 def printable(text: str) -> str:

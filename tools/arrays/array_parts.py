@@ -8,6 +8,7 @@ from functools import partial
 from typing import NamedTuple
 
 from pipeline.errors import DataError, MisuseError
+from pipeline.natural_order import natural_key
 from tools.arrays.array_files import Refusal
 from tools.arrays.array_names import are_chunks, is_class_list
 from tools.arrays.image_layouts import label_count
@@ -25,7 +26,7 @@ from tools.images.pixel_range import (
     measure_range,
     require_levels,
 )
-from tools.text import natural_key, plural
+from tools.text import plural
 
 
 class _Group(NamedTuple):

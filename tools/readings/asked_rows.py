@@ -170,8 +170,8 @@ def _chance(asked: Sequence[_Asked]) -> Iterator[str]:
         if _is_chance(one):
             yield (
                 f"{one.match.count:,} of {plural(len(one.cells), 'row')} of {one.table} match a "
-                f"test image, all by numbers, which may be chance: it is not used. --submission "
-                f"{one.table} uses it."
+                f"test image only by numbers, perhaps by chance: the table is not used. "
+                f"--submission {one.table} uses it."
             )
 
 

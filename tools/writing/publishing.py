@@ -14,6 +14,7 @@ import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
+from pipeline.natural_order import natural_key
 from pipeline.storage.manifest import (
     IMAGE_COMPONENTS,
     MANIFEST_NAME,
@@ -32,7 +33,7 @@ from pipeline.storage.manifest import (
 )
 from tools.config import ShardConfig
 from tools.like import measured
-from tools.text import natural_key, printable
+from tools.text import printable
 from tools.writing.dataset_stats import DatasetStats, min_median_max
 from tools.writing.output_folder import Store
 from tools.writing.shard_file import ShardRecord, read_rows
@@ -193,6 +194,7 @@ def _manifest(
             "tool": tool_version(),
             "arguments": config.shaping,
             "measured": measured(shard_plan.settings.encoding),
+            **({} if shard_plan.like is None else {"like": shard_plan.like.fingerprint}),
         },
     )
 

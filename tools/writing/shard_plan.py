@@ -96,6 +96,7 @@ class ShardPlan:
         digest.update(
             repr((plan.classes, plan.class_labels, plan.bounds, settings, self.shards)).encode()
         )
+        digest.update(b"" if self.like is None else self.like.fingerprint.encode())
         return digest.hexdigest()
 
     def _number(self, split: str, key: int) -> int:

@@ -132,5 +132,11 @@ def _fit(weights: Weights, network: nn.Module) -> dict[str, torch.Tensor]:
         if name in names or not name.startswith(_AUXILIARY)
     }
     if isinstance(network, VisionTransformer) and "encoder.pos_embedding" in fitted:
-        fitted |= interpolate_embeddings(network.image_size, network.patch_size, fitted)
+        try:
+            fitted |= interpolate_embeddings(network.image_size, network.patch_size, fitted)
+        except ValueError as error:
+            raise DataError(
+                f"--pretrained: the position embeddings of the weights do not match --model "
+                f"({error})."
+            ) from error
     return fitted

@@ -14,8 +14,9 @@ class PredictConfig(RunChoice):
 
     split: str = setting("test", "Split to predict.")
     shards: str | None = setting(
-        None, "Shards to predict, with the same classes or targets as the run.  [default: those of "
-        "the first run]"
+        None,
+        "Shards to predict, with the same classes or targets as the run.  [default: those of "
+        "the first run]",
     )
     src: str | None = setting(
         None,

@@ -138,7 +138,9 @@ def _fold(runs: Sequence[TrainedRun], dataset: Dataset, split: str) -> str | Non
         return None
     # Folds of another seed hold out other samples.
     own = [run.fold_of(dataset) for run in runs]
-    seeds = [run.settings.pipeline.seed if fold else None for run, fold in zip(runs, own, strict=True)]
+    seeds = [
+        run.settings.pipeline.seed if fold else None for run, fold in zip(runs, own, strict=True)
+    ]
     folds = set(zip(own, seeds, strict=True))
     if len(folds) > 1:
         raise MisuseError(

@@ -1,6 +1,5 @@
 """The rows of the download's sample submission, which tools/shard keeps beside the shards."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,13 +9,13 @@ import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
+from pipeline.natural_order import natural_key
 from pipeline.storage.dataset import SplitIndex
 from pipeline.storage.manifest import submission_name
 from pipeline.storage.sources import read_source_column
 
 # Ids that an error names.
 _NAMED = 3
-_DIGITS = re.compile("([0-9]+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +65,7 @@ def read_ids(index: SplitIndex) -> list[str]:
 
 def order_by_id(ids: Sequence[str]) -> NDArray[np.int64]:
     """The samples sorted by id, int64 (n,), with numbers in ids compared as numbers."""
-    keys = [
-        [int(part) if number % 2 else part for number, part in enumerate(_DIGITS.split(text))]
-        for text in ids
-    ]
+    keys = list(map(natural_key, ids))
     return np.array(sorted(range(len(ids)), key=keys.__getitem__), np.int64)
 
 
@@ -84,7 +80,8 @@ def read_sample_submission(index: SplitIndex, split: str) -> SampleSubmission | 
     path = index.file(name)
     try:
         # read_table refuses columns of the same name.
-        table = parquet.ParquetFile(path).read()
+        with parquet.ParquetFile(path) as file:
+            table = file.read()
         facts = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
         keys = table.column(0).to_pylist()
         rows = {int(key): row for row, key in enumerate(index.samples["key"].tolist())}

@@ -124,10 +124,11 @@ def _labels_and_separator(
     if not filled:
         return names.labels, SEPARATORS[0]
     for texts in (names.labels, names.classes):
-        if filled <= {*texts}:
+        known = {*texts}
+        if filled <= known:
             return texts, SEPARATORS[0]
         for separator in SEPARATORS:
-            if all({*cell.split(separator)} <= {*texts} for cell in filled):
+            if all(known.issuperset(cell.split(separator)) for cell in filled):
                 return texts, separator
     raise _question(sample, names, "values that are no labels")
 

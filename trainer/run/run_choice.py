@@ -18,8 +18,10 @@ class RunChoice(Options):
     """Which checkpoint of which runs is used, and where."""
 
     run: tuple[str, ...] = setting(
-        (), "Directory of a run: --out of the trainer. Repeat it for several runs. Under torchrun "
-        "give the directories without --run.", metavar="DIR"
+        (),
+        "Directory of a run: --out of the trainer. Repeat it for several runs. Under torchrun "
+        "give the directories without --run.",
+        metavar="DIR",
     )
     checkpoint: str | None = setting(
         None,

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
+from trainer.tasks.constants import constant
 from trainer.tasks.formulas import (
     f1_scores,
     log_softmax,
@@ -60,7 +61,7 @@ class Classification:
         divide by the weights in the batch, which differ between ranks."""
         if self.class_weights is None:
             return cross_entropy(outputs, targets, label_smoothing=self.label_smoothing)
-        weights = torch.tensor(self.class_weights, device=outputs.device)
+        weights = constant(self.class_weights, outputs.device)
         smoothing = self.label_smoothing
         losses = cross_entropy(
             outputs, targets, weights, reduction="none", label_smoothing=smoothing

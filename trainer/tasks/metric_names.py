@@ -44,7 +44,7 @@ LINE_METRICS = 3
 
 
 def is_gain(name: str, value: float, best: float | None) -> bool:
-    """Whether `value` of the metric `name` is better than `best`; no number is worse than any."""
+    """Whether `value` of the metric `name` is better than `best`; NaN is worse than any number."""
     if best is None or math.isnan(best):
         return not math.isnan(value) or best is None
     return value < best if name in LOWER_IS_BETTER else value > best

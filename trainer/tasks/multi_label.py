@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from trainer.tasks.constants import constant
 from trainer.tasks.formulas import (
     average_precision,
     f1_scores,
@@ -43,7 +44,7 @@ class MultiLabel:
     def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         weights = None
         if self.class_weights is not None:
-            weights = torch.tensor(self.class_weights, device=outputs.device)
+            weights = constant(self.class_weights, outputs.device)
         return binary_cross_entropy_with_logits(outputs, targets, pos_weight=weights)
 
     def batch_statistics(

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch.nn.functional import mse_loss
 
+from trainer.tasks.constants import constant
 from trainer.tasks.formulas import named
 from trainer.tasks.metric_names import TASK_METRICS
 from trainer.tasks.scores import Evaluation, Statistics
@@ -72,4 +73,4 @@ class Regression:
 
     def _moments(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
         """`means` and `stds`, float32 (targets,)."""
-        return torch.tensor(self.means, device=device), torch.tensor(self.stds, device=device)
+        return constant(self.means, device), constant(self.stds, device)

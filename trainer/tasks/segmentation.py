@@ -7,6 +7,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from pipeline.storage.manifest import VOID
+from trainer.tasks.constants import constant
 from trainer.tasks.formulas import f1_scores, mean_of_defined, named
 from trainer.tasks.metric_names import TASK_METRICS
 from trainer.tasks.scores import Evaluation, Statistics
@@ -42,7 +43,7 @@ class Segmentation:
         any rank's batch."""
         weights = None
         if self.class_weights is not None:
-            weights = torch.tensor(self.class_weights, device=outputs.device)
+            weights = constant(self.class_weights, outputs.device)
         if outputs.ndim == 4:
             return image_losses(outputs, targets, weights).mean()
         head, auxiliary = (

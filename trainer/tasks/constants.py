@@ -1,0 +1,12 @@
+"""Constants of a task as tensors."""
+
+from functools import lru_cache
+
+import torch
+
+
+@lru_cache
+def constant(values: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    """`values` as float32 on `device`, copied there once: a copy in each step would wait for the
+    device."""
+    return torch.tensor(values, device=device)
