@@ -164,5 +164,11 @@ def _advice(folds: Folds, label: int) -> str:
         fold_of = draw_folds(folds.seed, count, ranks=folds.ranks, groups=folds.groups)
         other = replace(folds, folds=count, fold_of=fold_of)
         if not other.holds_all_of.any():
-            return f"use {count} folds (--fold 1/{count} to {count}/{count}), each of which leaves images of every class to train on."
-    return f"no number of folds up to {most} leaves images of every class to train on: use another --seed."
+            return (
+                f"use {count} folds (--fold 1/{count} to {count}/{count}), each of which leaves "
+                f"images of every class to train on."
+            )
+    return (
+        f"no number of folds up to {most} leaves images of every class to train on: use another "
+        f"--seed."
+    )

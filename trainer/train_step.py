@@ -33,8 +33,8 @@ class TrainStep:
         ema: average of the weights, updated after each step.
         scaler: loss scaler of float16, which skips steps whose gradients overflow and halves the
             scale. With LARS it waits for the device.
-        freeze: trains only the last layer in the first steps; None if all layers are trained from the
-            first step.
+        freeze: trains only the last layer in the first steps; None if all layers are trained from
+            the first step.
     """
 
     model: nn.Module

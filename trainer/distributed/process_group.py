@@ -135,8 +135,8 @@ def _report_lost_store(world: World, timeout_seconds: float) -> Iterator[None]:
 def _dead_rank_error(ranks: str, timeout_seconds: float) -> DataError:
     return DataError(
         f"Rank {ranks} died or did not respond for {timeout_seconds:g} s (--rank-timeout): see its "
-        f"output and the machine's log. Repeat the command; with --out of its run a training resumes "
-        f"from its last checkpoint."
+        f"output and the machine's log. Repeat the command; with --out of its run a training "
+        f"resumes from its last checkpoint."
     )
 
 

@@ -26,8 +26,8 @@ def stored_images(
     config: PredictConfig, world: World, say: Callable[[str], None]
 ) -> Iterator[str | None]:
     """Store the images of --src as those of the run's shards are stored: the directory of the new
-    shards, which exists as long as the context; without --src --shards. Rank 0 says which images are
-    left out. All ranks must call this.
+    shards, which exists as long as the context; without --src --shards. Rank 0 says which images
+    are left out. All ranks must call this.
 
     Raises ``MisuseError`` if --src names no file, ``DataError`` if tools/shard fails.
     """

@@ -29,8 +29,8 @@ RunLengths = Mapping[tuple[int, int], str]
 
 
 def mask_file_names(ids: Sequence[str]) -> list[str]:
-    """A plain file name for each id, without repetition: letters, digits, "_", "-" and "." stay, and
-    at most LONGEST_NAME of them."""
+    """A plain file name for each id, without repetition: letters, digits, "_", "-" and "." stay,
+    and at most LONGEST_NAME of them."""
     names: dict[str, None] = {}
     for text in ids:
         plain = re.sub(r"[^\w.-]+", "_", text).lstrip(".")[:LONGEST_NAME] or "image"

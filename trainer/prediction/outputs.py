@@ -28,8 +28,9 @@ def predict_outputs(
     scaling; None on ranks above 0.
 
     The batches are those of a loader with `whole_batches`, so the rows are in the order of the
-    samples. The last batch is padded to `batch_size` images: in a batch of another size the last bits of an
-    output differ. So the outputs are the same on any number of ranks if each has one CPU thread.
+    samples. The last batch is padded to `batch_size` images: in a batch of another size the last
+    bits of an output differ. So the outputs are the same on any number of ranks if each has one CPU
+    thread.
 
     Args:
         dtype: autocast type; None for float32.
