@@ -163,7 +163,7 @@ def test_another_number_of_folds_is_suggested_if_it_leaves_every_class(tmp_path:
             break
     text = refusal(shards, "1/2")
     assert "holds out all 2 images of class 'dog', so that none is left to train on" in text
-    assert text.endswith("use 3 folds (--fold 1/3 to 3/3), which lack no class.")
+    assert "use 3 folds (--fold 1/3 to 3/3), each of which leaves images of every class" in text
     open_index(Dataset(shards), PipelineConfig(fold="2/2", seed=3), "train")
 
 

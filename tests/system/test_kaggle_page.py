@@ -6,12 +6,15 @@ import shutil
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
-import numpy as np
+import cv2
 import pytest
 
-from tests.helpers.competitions import COLORS, SIDE_PX, write_competition
+from tests.helpers.cli import invoke
+from tests.helpers.competitions import COLORS, write_competition
 from tests.helpers.page_commands import be, write_weights
 from tests.helpers.pages import ROOT, commands
+from trainer.predict import main as predict
+from trainer.prediction.run_lengths import run_lengths
 
 PAGE = (ROOT / "docs" / "kaggle.md").read_text()
 SECTIONS = dict(re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
@@ -70,22 +73,37 @@ def asked(folder: Path, section: str) -> tuple[list[str], list[str]]:
     return header, [row[0] for row in rows]
 
 
+def predicted(folder: Path, section: str, form: str) -> Path:
+    """The predictions of the section's run in another format."""
+    out = folder / TASKS[section] / form
+    run = folder / TASKS[section] / "runs" / "first"
+    shards = folder / TASKS[section] / "shards"
+    threshold = ("--threshold", 0.3) if section == "Multi-label" else ()
+    arguments = ("--shards", shards, "--format", form, *threshold)
+    result = invoke(predict, run, *arguments, "--out", out)
+    assert result.exit_code == 0, result.output
+    return out
+
+
 @pytest.mark.parametrize("section", TASKS)
 def test_a_download_becomes_a_submission(
     section: str, folder: Path, loaded: ForkServerContext
 ) -> None:
+    """Its rows are those of the sample submission, with the predictions of their images."""
     header, rows = table(follow(section, folder, loaded))
     assert (header, [row[0] for row in rows]) == asked(folder, section)
-    cells = [row[1] for row in rows]
-    if section == "Classification":
-        assert {*cells} <= {*COLORS}
-    elif section == "Multi-label":
-        assert {tag for cell in cells for tag in cell.split()} <= {*COLORS}
-    elif section == "Regression":
-        assert np.isfinite([float(cell) for cell in cells]).all()
-    else:
-        runs = [np.array(cell.split(), np.int64).reshape(-1, 2) for cell in cells]
-        assert all(run.sum(axis=1).max(initial=0) <= SIDE_PX * (SIDE_PX + 8) + 1 for run in runs)
+    cells = {row[0].removesuffix(".png"): row[1] for row in rows}
+    if section == "Segmentation":
+        masks = predicted(folder, section, "masks")
+        for name, cell in cells.items():
+            mask = cv2.imread(str(masks / f"{name}.png"), cv2.IMREAD_UNCHANGED)
+            assert mask is not None
+            assert cell == run_lengths(mask == 1)
+        return
+    _, labels = table(predicted(folder, section, "labels"))
+    assert cells == {row[0].removesuffix(".png"): row[1] for row in labels}
+    if section != "Regression":
+        assert {tag for cell in cells.values() for tag in cell.split()} <= {*COLORS}
 
 
 def test_folds_and_other_images_follow(folder: Path, loaded: ForkServerContext) -> None:

@@ -72,4 +72,9 @@ def test_wrong_use_is_explained(tmp_path: Path) -> None:
         result = invoke(shard, "--src", src, "--out", tmp_path / "new", "--like", like)
         assert result.exit_code == 1
         assert words in result.output
+    for words in (("--task", "regression"), ("--unlabeled", "drop"), ("--val", "0.2")):
+        arguments = ("--src", tmp_path / "empty", "--out", tmp_path / "new", *words)
+        result = invoke(shard, *arguments, "--like", tmp_path / "shards")
+        assert result.exit_code == 2
+        assert f"--like and {words[0]} exclude each other" in result.output
     assert not (tmp_path / "new").exists()

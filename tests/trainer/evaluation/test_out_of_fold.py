@@ -97,5 +97,6 @@ def test_runs_that_are_no_folds_of_one_division_are_refused(folder: Path) -> Non
         output = call(evaluate.main, own / "1", own / ".." / own.name / other, code=2)
         assert words in output
     assert "different folds" in call(evaluate.main, own / "1", own / "2", "--split", "test", code=2)
-    output = call(predict.main, own / "1", own / "2", "--split", "val", code=2)
-    assert "different folds" in output
+    for other in ("1", "seeded"):
+        output = call(predict.main, own / other, own / "2", "--split", "val", code=2)
+        assert "different folds" in output

@@ -1,5 +1,6 @@
 """``trainer.predict --src``: image files give the outputs that they give as shards."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -48,9 +49,15 @@ def test_a_folder_or_a_pattern_gives_the_logits_of_the_shards(
 
 
 def test_files_that_are_no_images_are_named(folder: Path, tmp_path: Path) -> None:
+    """They are left out, if others are images."""
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").write_text("no image")
     run, photos = str(folder / "run"), str(tmp_path / "photos")
     result = CliRunner().invoke(main, [run, "--src", photos, "--out", str(tmp_path / "x.csv")])
     assert result.exit_code == 1
     assert "a.jpg" in result.output and "can't store the images" in result.output
+    shutil.copy(next((folder / "kaggle" / "test").iterdir()), tmp_path / "photos")
+    result = CliRunner().invoke(main, [run, "--src", photos, "--out", str(tmp_path / "x.csv")])
+    assert result.exit_code == 0
+    assert "Left out 1 of the files: a.jpg" in result.output
+    assert len((tmp_path / "x.csv").read_text().splitlines()) == 2

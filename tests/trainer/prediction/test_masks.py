@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
@@ -35,9 +35,11 @@ def test_run_lengths_give_the_mask_back(mask: NDArray[np.bool_]) -> None:
 
 
 @given(st.lists(st.text(max_size=6), max_size=20))
+@example(["x_y-2", "x y", "x_y"])
+@example(["a" * 300, "a" * 299])
 def test_mask_files_have_plain_and_different_names(ids: list[str]) -> None:
     names = mask_file_names(ids)
-    assert len(set(names)) == len(ids)
+    assert len(set(names)) == len(ids) and all(len(name) < 60 for name in names)
     assert all("/" not in name and not name.startswith(".") and "\0" not in name for name in names)
 
 
