@@ -57,7 +57,8 @@ from tools.readings.unlabeled import UnlabeledImages
 class Detection:
     """The parts of the download, train first, and what was assumed, a sentence each. `rows`: the
     rows of arrays that stand for image files. `tables`: those that may name the classes.
-    `evidence`: lines about each reading, `columns`: about each column of the tables."""
+    `submissions`: the sample submissions. `evidence`: lines about each reading, `columns`: about
+    each column of the tables."""
 
     parts: tuple[Part | ArrayPart, ...]
     splits: NDArray[np.int8] | None = None
