@@ -105,7 +105,7 @@ def test_evaluates_each_class_and_draws(trained: Path, tmp_path: Path) -> None:
 
 def test_any_number_of_ranks_gives_the_same_evaluation(trained: Path) -> None:
     evaluations, run = [], open_run(trained)
-    model = run.load_model(run.newest_checkpoint).eval()
+    model = run.load_model(run.checkpoint("checkpoint.pt")).eval()
     predict, statistics = with_tta(model, run.task, flips=False)
     with open_world("cpu") as world:
         for world_size in (1, 2, 3):

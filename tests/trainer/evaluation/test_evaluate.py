@@ -24,7 +24,7 @@ from trainer.tasks.classification import Classification
 def trained(digits_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run") / "digits"
     settings = {"ema_decay": 0.8, "precision": "bf16", "tta": "flip", "checkpoint_every": 0.3}
-    train(digits_shards, out, steps=12, model="squeezenet1_1", learning_rate=0.05, **settings)
+    train(digits_shards, out, steps=12, model="tiny", learning_rate=0.05, **settings)
     return out
 
 
