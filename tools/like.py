@@ -109,10 +109,11 @@ def open_like(config: ShardConfig) -> Like | None:
     return Like(manifest=dataset.manifest, fingerprint=dataset.fingerprint)
 
 
-def measured(encoding: Encoding) -> dict[str, Any]:
-    """The part of `encoding` that was measured on the images, for the manifest."""
+def measured(encoding: Encoding, label_separator: str | None) -> dict[str, Any]:
+    """What was measured on the images and found in the labels, for the manifest."""
     pixels = encoding.pixel_range
     return {
+        "label_separator": label_separator,
         "photographs": encoding.photographs,
         "pixel_range": None if pixels is None else [pixels.low, pixels.high],
     }

@@ -36,6 +36,11 @@ class BadSamples:
         with self._lock:
             self.reasons.setdefault(sample, reason)
             count = len(self.reasons)
+        if count > self.limit == 0:
+            raise DataError(
+                f"{self.index.describe(sample)} is bad: {reason}. Run tools/check, then copy the "
+                f"shards again or make new ones."
+            )
         if count > self.limit:
             raise DataError(
                 f"{count} bad samples are more than --max-bad allows. The last one: "

@@ -38,6 +38,7 @@ class Sources:
         groups: int32 (n,), equal for sources that must stay in one split.
         group_names: the text of each code in `groups` from 0 on. A source whose code is beyond them
             is alone in its group, which has no text.
+        label_separator: what separates several labels in a cell; None if no cell has several.
         rejected: (name, reason) of rows that are not sources.
         notes: sentences about what was left out.
     """
@@ -59,6 +60,7 @@ class Sources:
     splits: NDArray[np.int8] | None
     groups: NDArray[np.int32] | None = None
     group_names: Sequence[str] = ()
+    label_separator: str | None = None
     rejected: tuple[tuple[str, str], ...]
     notes: tuple[str, ...] = ()
 

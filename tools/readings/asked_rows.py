@@ -8,6 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
+from tools.arrays.parts import ArrayPart
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex
 from tools.download.image_files import ImageFiles
@@ -96,6 +97,16 @@ class _Tests:
             self.sources_of = np.full(len(index.images), -1, np.int64)
             self.sources_of[sources.names.numbers[self.numbers]] = self.numbers
 
+    @property
+    def have_ids(self) -> bool:
+        """Whether rows of pixels have ids of their own, so that their order says nothing."""
+        return any(
+            part.ids is not None
+            if isinstance(part, ArrayPart)
+            else isinstance(part, PixelTable) and not part.labels and part.id_column is not None
+            for part in self._parts
+        )
+
     def with_own_ids(self) -> Sources:
         """The sources with the ids that the tables of tests write."""
         for part in self._parts:
@@ -140,6 +151,8 @@ def _ask(submission: Submission, tests: _Tests) -> _Asked:
         ids = [tests.sources.id(number) for number in tests.numbers.tolist()]
         match = match_ids(cells, tests.numbers, ids)
         if not match.count:
+            match = match_ids(cells, tests.numbers, ids, zeros=False)
+        if not match.count and not tests.have_ids:
             match = match_order(table, cells, tests.sources, tests.unlabeled)
     return _Asked(table=table.name, cells=cells, match=match)
 

@@ -19,6 +19,7 @@ from tools.arrays.detect import find_array_parts
 from tools.arrays.parts import ArrayPart
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex
+from tools.download.label_parsing import LabelList
 from tools.download.sources import Sources, sort_classes
 from tools.download.tables import Table
 from tools.pixel_tables.pixel_table import PixelTable
@@ -41,6 +42,7 @@ from tools.readings.explain import explain
 from tools.readings.families import Family, join_tables
 from tools.readings.folder_readings import folder_readings, name_readings, pattern_reading, trees_at
 from tools.readings.image_names import names_files
+from tools.readings.image_tables import LabelTable
 from tools.readings.joining import join_splits
 from tools.readings.mask_readings import mask_numbers, mask_readings, template_reading
 from tools.readings.named_tables import NamedTable, named_tables
@@ -273,4 +275,7 @@ def _outcome(download: _Download, reading: Reading) -> tuple[int, tuple[str, ...
 def collect(index: FileIndex, detection: Detection) -> Sources:
     """The sources of the image files of a detection."""
     parts = [part for part in detection.parts if isinstance(part, FilePart)]
-    return collect_files(parts, index, detection.splits)
+    sources = collect_files(parts, index, detection.splits)
+    rules = [part.rule for part in parts if isinstance(part, LabelTable)]
+    separators = [rule.separator or " " for rule in rules if isinstance(rule, LabelList)]
+    return replace(sources, label_separator=separators[0] if separators else None)

@@ -86,10 +86,13 @@ def _only(images: Sequence[int], places: memoryview) -> int:
     return sources[0] if len(sources) == 1 else -1
 
 
-def match_ids(cells: pa.Table, numbers: Integers, ids: Sequence[str]) -> Match:
+def match_ids(
+    cells: pa.Table, numbers: Integers, ids: Sequence[str], *, zeros: bool = True
+) -> Match:
     """Match the rows that have the id of a source in one of their columns: the source `numbers[n]`
-    has `ids[n]`. Ids of several sources match none."""
-    encoded = pa.array(iter(ids), pa.string()).dictionary_encode()
+    has `ids[n]`. Ids of several sources match none. Without `zeros` 5 is 00005."""
+    texts_of = pc.utf8_trim_whitespace if zeros else _without_zeros
+    encoded = texts_of(pa.array(iter(ids), pa.string())).dictionary_encode()
     codes = np.asarray(encoded.indices)
     is_unique = np.bincount(codes, minlength=len(encoded.dictionary)) == 1
     # A sentinel for cells that are no id.
@@ -98,11 +101,17 @@ def match_ids(cells: pa.Table, numbers: Integers, ids: Sequence[str]) -> Match:
     source[:-1][~is_unique] = -1
     best = Match(np.full(len(cells), -1, np.int64), 0)
     for column in range(cells.num_columns):
-        texts = pc.utf8_trim_whitespace(cells.column(column))
+        texts = texts_of(cells.column(column))
         places = pc.fill_null(pc.index_in(texts, value_set=encoded.dictionary), -1)
         match = Match(source[np.asarray(places)], column)
         best = match if match.different > best.different else best
     return best
+
+
+def _without_zeros(texts: pa.Array) -> pa.Array:
+    """Texts without the zeros before a number, and without white space around them."""
+    trimmed = pc.utf8_trim_whitespace(texts)
+    return pc.replace_substring_regex(trimmed, r"^0+([0-9])", r"\1")
 
 
 def match_order(table: Table, cells: pa.Table, sources: Sources, unlabeled: Integers) -> Match:

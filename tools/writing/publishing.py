@@ -193,7 +193,7 @@ def _manifest(
         made_by={
             "tool": tool_version(),
             "arguments": config.shaping,
-            "measured": measured(shard_plan.settings.encoding),
+            "measured": measured(shard_plan.settings.encoding, shard_plan.sources.label_separator),
             **({} if shard_plan.like is None else {"like": shard_plan.like.fingerprint}),
         },
     )

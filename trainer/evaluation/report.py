@@ -63,9 +63,13 @@ def print_evaluation(
         assert isinstance(task, Classification | Segmentation)
         unit = "pixels" if isinstance(task, Segmentation) else "samples"
         counts = evaluation.confusion
-        draw_confusion(Confusion(classes=task.classes, counts=counts, unit=unit), chart)
-        record["confusion"] = str(chart)
-        console.print(f"Confusion matrix: {chart}", markup=False)
+        try:
+            draw_confusion(Confusion(classes=task.classes, counts=counts, unit=unit), chart)
+            record["confusion"] = str(chart)
+            console.print(f"Confusion matrix: {chart}", markup=False)
+        except OSError as error:
+            # A run may be on a read-only disk.
+            console.print(f"No confusion matrix: {chart}: {error.strerror}.", markup=False)
     print(json.dumps(record, ensure_ascii=False))
 
 

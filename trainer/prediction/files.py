@@ -1,6 +1,7 @@
 """Files of predictions. Each is written under another name first, then renamed."""
 
 import csv
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,15 +10,17 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import DataError
+from pipeline.errors import DataError, MisuseError
 
 
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:
-    """A new empty file beside `path` that replaces it after the block, unless the block raises.
+    """A new empty file beside `path` that replaces it after the block, unless the block raises. A
+    link stays, and its target is replaced.
 
     Raises ``DataError`` if the file can't be written.
     """
+    path = path.resolve()
     # Of any length of name, and another one for each file.
     partial = path.with_name(f".{crc32(path.name.encode()):08x}.partial")
     try:
@@ -34,6 +37,24 @@ def replaced(path: Path) -> Iterator[Path]:
         raise DataError(
             f"Cannot write {path} ({error.strerror}): free disk space or give another --out."
         ) from error
+
+
+def require_writable(path: Path, *, is_folder: bool) -> None:
+    """Raise ``MisuseError`` or ``DataError`` if `path` can't become a file, or with `is_folder` a
+    folder."""
+    if path.exists() and path.is_dir() != is_folder:
+        raise MisuseError(
+            f"--out {path} is {'a folder' if path.is_dir() else 'a file'}: give a "
+            f"{'folder' if is_folder else 'file'}."
+        )
+    if path.exists() and not (is_folder or path.is_file()):
+        raise MisuseError(f"--out {path} is no regular file: give a file.")
+    folder = next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
+    folder = folder.parent if folder.is_file() and folder == path.absolute() else folder
+    if not folder.is_dir():
+        raise DataError(f"Cannot write {path}: {folder} is a file. Give another --out.")
+    if not os.access(folder, os.W_OK):
+        raise DataError(f"Cannot write {path}: {folder} is read-only. Give another --out.")
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

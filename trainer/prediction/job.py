@@ -11,6 +11,7 @@ from pipeline.fold_index import FOLDED_SPLITS, open_index
 from pipeline.storage.dataset import Dataset, SplitIndex
 from trainer.distributed.collectives import World
 from trainer.prediction.config import PredictConfig
+from trainer.prediction.files import require_writable
 from trainer.prediction.mask_forms import MaskForm, fit_mask_form, require_full_size
 from trainer.prediction.sample_submission import (
     SampleSubmission,
@@ -65,16 +66,28 @@ class Job:
     def task(self) -> Task:
         return self.runs[0][0].task
 
+    @property
+    def batch_size(self) -> int:
+        """Images of a batch: not more than there are."""
+        return min(self.config.batch_size, len(self.index))
+
+    @property
+    def place(self) -> str:
+        """Where the samples are from, for people."""
+        return self.config.src or self.dataset.location
+
     def describe(self) -> list[str]:
         """What is predicted, with what, and in which form, a sentence each."""
         paths = ", ".join(str(path) for _, path in self.runs)
         average = ", averaged" if len(self.runs) > 1 else ""
         lines = [
-            f"Predicting {len(self.index):,} samples of {self.index.name} of "
-            f"{self.dataset.location} with {paths}{average}."
+            f"Predicting {len(self.index):,} samples of {self.index.name} of {self.place} with "
+            f"{paths}{average}."
         ]
         if self.form is not None and self.sample is not None:
             lines.append(f"{self.sample.table} asks for {self.form.note}.")
+        elif self.sample is None and self.config.format == "auto" and self.config.src is None:
+            lines.append(f"These shards have no sample submission: writing {self.format}.")
         return lines
 
     def pipeline(self, run: TrainedRun, world: World) -> PipelineConfig:
@@ -114,6 +127,8 @@ def prepare(config: PredictConfig, shards: str | None) -> Job:
             mask_form = fit_mask_form(sample, names)
         else:
             form = fit_form(sample, first.task, names)
+    out = Path(config.out or (IMAGE_FORMATS | MASK_FORMATS)[form_name])
+    require_writable(out, is_folder=form_name == "masks")
     if pixelwise and form_name != "masks":
         require_full_size(dataset.manifest.made_by)
     return Job(
@@ -128,7 +143,7 @@ def prepare(config: PredictConfig, shards: str | None) -> Job:
         format=form_name,
         form=form,
         mask_form=mask_form,
-        out=Path(config.out or (IMAGE_FORMATS | MASK_FORMATS)[form_name]),
+        out=out,
     )
 
 
@@ -157,10 +172,16 @@ def _names(config: PredictConfig, task: Task, dataset: Dataset) -> Names:
         if config.positive_class is not None:
             raise MisuseError("--positive-class needs classes, which a regression does not have.")
     else:
+        measured = manifest.made_by.get("measured", {})
         names = Names(
-            classes=manifest.classes, labels=manifest.labels, positive=config.positive_class
+            classes=manifest.classes,
+            labels=manifest.labels,
+            positive=config.positive_class,
+            separator=measured.get("label_separator") or " ",
         )
         _ = names.positive_index()
+        if config.positive_class is not None and isinstance(task, MultiLabel):
+            raise MisuseError("--positive-class is for one class per image or pixel, not several.")
     if config.threshold is None:
         return names
     if not isinstance(task, MultiLabel):

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from torch import nn
 
 from pipeline.build import val_loader
+from pipeline.errors import DataError
 from pipeline.loader import Loader
 from trainer.distributed.collectives import World
 from trainer.distributed.process_group import open_world
@@ -45,7 +46,7 @@ def predict_runs(config: PredictConfig) -> None:
         if world.rank == 0:
             console.print("\n".join(job.describe()))
         began = time.perf_counter()
-        with _progress(console, job, world) as advance:
+        with _progress(console, job, world) as advance, enough_memory(config.batch_size):
             predict = _predict_masks if isinstance(job.task, Segmentation) else _predict_values
             predict(job, models, world, advance)
         if world.rank == 0:
@@ -63,7 +64,7 @@ def _predict_values(job: Job, models: Models, world: World, advance: Callable[[i
                 batches,
                 model,
                 world,
-                batch_size=job.config.batch_size,
+                batch_size=job.batch_size,
                 dtype=dtype,
                 flips=job.config.tta == "flip",
                 advance=advance,
@@ -88,7 +89,7 @@ def _loader(job: Job, run: TrainedRun, world: World, *, tiles: bool) -> Loader:
     return val_loader(
         job.dataset,
         job.pipeline(run, world),
-        batch_size=job.config.batch_size,
+        batch_size=job.batch_size,
         rank=world.rank,
         world_size=world.world_size,
         device=world.device,
@@ -123,11 +124,26 @@ def _progress(console: Console, job: Job, world: World) -> Iterator[Callable[[in
         yield advance
 
 
+@contextmanager
+def enough_memory(batch_size: int) -> Iterator[None]:
+    """Raise ``DataError`` with what to do if there is not enough memory."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # torch raises a RuntimeError of this text on CPUs.
+        out = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if not out and "can't allocate memory" not in str(error):
+            raise
+        raise DataError(
+            f"There is not enough memory for --batch-size {batch_size}: lower it."
+        ) from error
+
+
 def _record(job: Job, models: Models, rate: float) -> dict[str, object]:
     return {
         "runs": [str(run.directory) for run, _ in job.runs],
         "checkpoints": [str(path) for _, path in job.runs],
-        "shards": job.dataset.location,
+        "shards": job.place,
         "split": job.config.split,
         "samples": len(job.index),
         "format": job.format,

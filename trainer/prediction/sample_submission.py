@@ -50,17 +50,23 @@ class SampleSubmission:
 
 
 def read_ids(index: SplitIndex) -> list[str]:
-    """The id of each sample of the index, as the download writes it.
+    """The id of each sample of the index, as the download writes it; the files or the rows of the
+    download if an id occurs more than once.
 
     Raises ``DataError`` for shards of format version 2, which have no ids.
     """
+    rows = index.rows().tolist()
     texts = read_source_column(index, "id").to_pylist()
     if None in texts:
         raise DataError(
             f"The shards of {index.name} in {index.directory} have no ids, because an earlier "
             f"version wrote them: make them again with tools/shard."
         )
-    return [texts[row] for row in index.rows().tolist()]
+    ids = [texts[row] for row in rows]
+    if len(set(ids)) == len(ids):
+        return ids
+    sources = read_source_column(index, "source").to_pylist()
+    return [sources[row] for row in rows]
 
 
 def order_by_id(ids: Sequence[str]) -> NDArray[np.int64]:

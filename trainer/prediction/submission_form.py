@@ -34,12 +34,22 @@ class Form:
 class Names:
     """Names of the K predictions: `classes` of the run (targets for regression), and `labels` as
     the download writes them. `positive`: the class of --positive-class; None if not given.
-    `threshold`: probability from which an image has a label."""
+    `threshold`: probability from which an image has a label. `separator` of several labels in a
+    cell, if the cells of the sample submission don't show one."""
 
     classes: tuple[str, ...]
     labels: tuple[str, ...]
     positive: str | None = None
     threshold: float = 0.5
+    separator: str = " "
+
+    def index_folded(self, text: str) -> int | None:
+        """The class with this name or label, in upper or lower case."""
+        for names in (self.labels, self.classes):
+            folded = [_folded(name) for name in names]
+            if _folded(text) in folded:
+                return folded.index(_folded(text))
+        return None
 
     def index(self, text: str) -> int | None:
         """The class with this name or label."""
@@ -75,7 +85,7 @@ def fit_form(sample: SampleSubmission, task: Task, names: Names) -> Form:
         )
     if len(numbers) == 1:
         (number,) = numbers
-        cells, note = _one_column(sample.cells[number], sample, task, names)
+        cells, note = _one_column(number, sample, task, names)
         return Form(columns={number: cells}, note=f"column {sample.columns[number]!r}: {note}")
     raise _question(sample, names, "no column for each class, and more than one column of values")
 
@@ -92,8 +102,9 @@ def _columns_by_name(sample: SampleSubmission, names: Names) -> dict[int, int] |
 
 
 def _one_column(
-    cells: Sequence[str], sample: SampleSubmission, task: Task, names: Names
+    number: int, sample: SampleSubmission, task: Task, names: Names
 ) -> tuple[Cells, str]:
+    cells = sample.cells[number]
     if isinstance(task, Regression):
         if len(names.classes) > 1:
             raise _question(sample, names, f"one column for {len(names.classes)} targets")
@@ -102,16 +113,17 @@ def _one_column(
         texts, separator = _labels_and_separator(cells, sample, names)
         note = f"labels with a probability of at least {names.threshold:g}, joined by {separator!r}"
         return several_label_cells(texts, separator, names.threshold), note
-    if len(names.classes) == 2 and (names.positive is not None or _has_fractions(cells)):
-        positive = names.positive_index()
+    named = names.index_folded(sample.columns[number])
+    is_asked = names.positive is not None or named is not None or len(names.classes) == 2
+    if _has_fractions(cells, names) and not is_asked:
+        raise _question(sample, names, f"fractions, but there are {len(names.classes)} classes")
+    if names.positive is not None or _has_fractions(cells, names):
+        positive = names.positive_index() if names.positive or named is None else named
         note = f"the probability of {names.classes[positive]!r} (--positive-class says otherwise)"
         return number_cells(positive), note
-    if _has_fractions(cells):
-        raise _question(sample, names, f"fractions, but there are {len(names.classes)} classes")
     texts, separator = _labels_and_separator(cells, sample, names)
-    counts = {len(cell.split(separator)) for cell in cells if cell}
-    if counts and min(counts) > 1:
-        count = max(counts)
+    count = max((len(cell.split(separator)) for cell in cells if cell not in texts), default=1)
+    if count > 1:
         return top_label_cells(texts, separator, count), f"the {count} most probable classes"
     return label_cells(texts), "the most probable class"
 
@@ -120,24 +132,28 @@ def _labels_and_separator(
     cells: Sequence[str], sample: SampleSubmission, names: Names
 ) -> tuple[tuple[str, ...], str]:
     """Whether cells hold labels or names of classes, and what separates several of them."""
-    filled = {cell for cell in cells if cell}
+    filled = {cell.removesuffix(".0") if cell not in names.labels else cell for cell in cells}
+    filled.discard("")
     if not filled:
-        return names.labels, SEPARATORS[0]
+        return names.labels, names.separator
     for texts in (names.labels, names.classes):
         known = {*texts}
         if filled <= known:
-            return texts, SEPARATORS[0]
+            return texts, names.separator
         for separator in SEPARATORS:
             if all(known.issuperset(cell.split(separator)) for cell in filled):
                 return texts, separator
     raise _question(sample, names, "values that are no labels")
 
 
-def _has_fractions(cells: Sequence[str]) -> bool:
-    """Whether all cells are numbers, and some are written as fractions, such as 0.5 or 1e-3."""
+def _has_fractions(cells: Sequence[str], names: Names) -> bool:
+    """Whether all cells are numbers, and some are written as fractions, such as 0.5 or 1e-3; 2.0 is
+    none if there are more than two classes and 2 is a label."""
     try:
         numbers = [float(cell) for cell in cells if cell]
     except ValueError:
+        return False
+    if len(names.classes) > 2 and {*map(str, numbers)} <= {f"{text}.0" for text in names.labels}:
         return False
     return bool(numbers) and any(not cell.lstrip("+-").isdecimal() for cell in cells if cell)
 
@@ -154,6 +170,6 @@ def _question(sample: SampleSubmission, names: Names, found: str) -> MisuseError
     more = "" if len(names.labels) <= _SHOWN else f" and {len(names.labels) - _SHOWN} more"
     return MisuseError(
         f"What does {sample.table} ask for? It has {found}: {columns} with {values}. The labels "
-        f"are {labels}{more}. Pass --positive-class CLASS for the probability of one of two "
-        f"classes, or --format labels, probabilities or npz for a file that you convert yourself."
+        f"are {labels}{more}. Pass --positive-class CLASS for the probability of one class, "
+        f"or --format labels, probabilities or npz for a file that you convert yourself."
     )

@@ -28,7 +28,7 @@ def label_table(task: Task, names: Names, ids: Sequence[str], values: Floats) ->
     if isinstance(task, Regression):
         return _table(("id", *names.classes), ids, _number_columns(values))
     if isinstance(task, MultiLabel):
-        cells = several_label_cells(names.classes, " ", names.threshold)(values)
+        cells = several_label_cells(names.classes, names.separator, names.threshold)(values)
     else:
         cells = label_cells(names.classes)(values)
     return _table(("id", "label"), ids, [cells])

@@ -36,7 +36,11 @@ class RunChoice(Options):
     @property
     def directories(self) -> list[Path]:
         """The directory of each run; raises ``MisuseError`` without any."""
-        names = list(dict.fromkeys(self.run))
+        # Each run once, however it is written.
+        by_path: dict[Path, str] = {}
+        for name in self.run:
+            by_path.setdefault(Path(name).resolve(), name)
+        names = list(by_path.values())
         path = self.checkpoint and Path(self.checkpoint)
         if not path or path.name == self.checkpoint:
             if not names:

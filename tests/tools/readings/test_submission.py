@@ -231,6 +231,25 @@ def test_rows_of_pixels_with_ids_are_matched_by_them(tmp_path: Path) -> None:
     assert read.sources == [f"test.csv row {9 - n}" for n in range(8)]
 
 
+def test_a_number_may_lack_the_zeros_of_an_id(tmp_path: Path) -> None:
+    files = digits()
+    rows = ((f"{7 - n:05d}", *IMAGES[n]) for n in range(8))
+    files["test.csv"] = lines(["id", *PIXELS], *rows)
+    files["sample_submission.csv"] = lines("id,label", *((n, 0) for n in range(8)))
+    read, _ = stored(tmp_path, files)
+    assert read.sources == [f"test.csv row {9 - n}" for n in range(8)]
+
+
+def test_rows_with_other_ids_are_not_matched_by_their_order(tmp_path: Path) -> None:
+    files = digits()
+    files["test.csv"] = lines(["id", *PIXELS], *((f"t_{7 - n}", *IMAGES[n]) for n in range(8)))
+    files["sample_submission.csv"] = lines("id,label", *((n, 0) for n in range(8)))
+    src = download(tmp_path / "src", files)
+    result = shard(src, tmp_path / "out", "--workers", "1")
+    assert "None of 8 rows of sample_submission.csv matches" in result.output
+    assert not (tmp_path / "out" / "test.submission.parquet").exists()
+
+
 def test_pixels_without_a_header(tmp_path: Path) -> None:
     files = digits()
     for name in ("train.csv", "test.csv"):

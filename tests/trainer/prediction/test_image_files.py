@@ -48,6 +48,17 @@ def test_a_folder_or_a_pattern_gives_the_logits_of_the_shards(
         np.testing.assert_allclose(values, expected[name], rtol=1e-5, atol=1e-6)
 
 
+def test_files_of_the_same_name_are_told_apart(folder: Path, tmp_path: Path) -> None:
+    files = sorted((folder / "kaggle" / "test").iterdir())[:2]
+    for place, file in zip(("a", "b"), files, strict=True):
+        (tmp_path / "photos" / place).mkdir(parents=True)
+        shutil.copy(file, tmp_path / "photos" / place / "1.png")
+    found = logits(folder, tmp_path / "out.npz", "--src", str(tmp_path / "photos"))
+    assert found.keys() == {"a/1.png", "b/1.png"}
+    alone = logits(folder, tmp_path / "a.npz", "--src", str(tmp_path / "photos" / "b"))
+    np.testing.assert_allclose(alone["1"], found["b/1.png"], rtol=1e-5, atol=1e-6)
+
+
 def test_files_that_are_no_images_are_named(folder: Path, tmp_path: Path) -> None:
     """They are left out, if others are images."""
     (tmp_path / "photos").mkdir()

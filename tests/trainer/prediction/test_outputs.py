@@ -23,6 +23,7 @@ from trainer.distributed.collectives import World
 from trainer.prediction.mask_forms import require_full_size
 from trainer.prediction.masks import PixelModel, predict_masks
 from trainer.prediction.outputs import predict_outputs
+from trainer.prediction.predict_runs import enough_memory
 from trainer.prediction.sample_submission import SampleSubmission, order_by_id, require_samples
 from trainer.prediction.values import logits_of, values_of
 from trainer.tasks.classification import Classification
@@ -109,6 +110,14 @@ def test_a_mask_is_put_together_from_tiles(flips: bool, tmp_path: Path) -> None:
     found = {mask.shape: mask for mask in masks.values()}
     for number, size in enumerate(sizes):
         np.testing.assert_array_equal(found[size], patches(*size, number).argmax(2))
+
+
+def test_too_large_a_batch_is_explained() -> None:
+    large = torch.zeros(1)
+    with pytest.raises(DataError, match="memory for --batch-size 9: lower it"), enough_memory(9):
+        large.expand(2**50).clone()
+    with pytest.raises(RuntimeError, match="shape"), enough_memory(9):
+        large.view(2)
 
 
 def test_rows_are_in_natural_order() -> None:

@@ -148,7 +148,7 @@ def test_several_runs_are_averaged(folder: Path, tmp_path: Path) -> None:
     for name, runs in {
         "first": [own / "run"],
         "second": ["--run", own / "other"],
-        "both": [own / "run", "--run", own / "other"],
+        "both": [own / "run", own / ".." / own.name / "run", "--run", own / "other"],
         "logits": [own / "run", own / "other"],
     }.items():
         form = "npz" if name == "logits" else "probabilities"
@@ -201,9 +201,11 @@ def test_wrong_use_is_explained(folder: Path, tmp_path: Path) -> None:
         ((run, "--src", tmp_path, "--split", "val"), 2, "exclude each other"),
         ((run, "--src", tmp_path, "--format", "submission"), 2, "exclude each other"),
         ((ages, "--positive-class", "age"), 2, "--positive-class needs classes"),
+        ((run, "--out", tmp_path), 2, "is a folder: give a file"),
         ((run, "--shards", folder / "multi-label" / "shards"), 1, "give --shards with the same"),
         ((run, run.parent, "--checkpoint", run / "best.pt"), 2, "is one file, but 2 runs"),
         ((run, "--out", "/dev/null/x.csv"), 1, "Cannot write /dev/null/x.csv"),
+        ((run, "--out", "/dev/null"), 2, "is no regular file"),
     ):
         assert words in run_predict(*arguments, code=code)
 

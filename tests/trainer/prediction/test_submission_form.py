@@ -55,6 +55,17 @@ def test_two_classes_take_a_probability_or_a_label() -> None:
         assert filled(sample(target=cells), Classification, other) == [("0.7",), ("0.2",)]
 
 
+def test_a_column_called_like_a_class_takes_its_probability() -> None:
+    asked = sample(Benign=("0.5", "0.5"))
+    assert filled(asked, Classification, TWO) == [("0.7",), ("0.2",)]
+    assert filled(sample(dog=("0.5", "0.5")), Classification, THREE) == [("0.1",), ("0.8",)]
+
+
+def test_labels_may_be_written_as_fractions() -> None:
+    numbers = Names(classes=("0", "1", "2"), labels=("0", "1", "2"))
+    assert filled(sample(grade=("2.0", "0.0")), Classification, numbers) == [("0",), ("1",)]
+
+
 def test_the_class_is_written_as_the_download_writes_it() -> None:
     assert filled(sample(breed=("n01", "n01")), Classification, THREE) == [("n01",), ("n02",)]
     assert filled(sample(breed=("dog", "cat")), Classification, THREE) == [("cat",), ("dog",)]
@@ -62,8 +73,15 @@ def test_the_class_is_written_as_the_download_writes_it() -> None:
 
 
 def test_several_classes_in_each_cell_are_the_most_probable_ones() -> None:
-    asked = sample(id=("n01 n02", "n03 n01"))
-    assert filled(asked, Classification, THREE) == [("n01 n03",), ("n02 n03",)]
+    for cells in (("n01 n02", "n03 n01"), ("n01 n02", "n03")):
+        found = filled(sample(id=cells), Classification, THREE)
+        assert found == [("n01 n03",), ("n02 n03",)]
+
+
+def test_the_separator_of_the_download_joins_where_the_sample_shows_none() -> None:
+    names = Names(classes=THREE.classes, labels=THREE.labels, separator="|")
+    for cells in (("n01", "n02"), ("", "")):
+        assert filled(sample(tags=cells), MultiLabel, names) == [("n01",), ("n02|n03",)]
 
 
 @pytest.mark.parametrize("names", [("Unicorn", "CAT", "dog"), ("n03", "n01", "n02")])
