@@ -1,5 +1,6 @@
 """Where ``--pretrained`` takes weights from: torchvision's for the model, a URL, or a file."""
 
+import hashlib
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -86,7 +87,7 @@ def download(source: WeightsSource) -> None:
     except (OSError, HTTPException, RuntimeError, ValueError) as error:
         raise DataError(
             f"--pretrained: cannot download {source.url} ({getattr(error, 'reason', error)}): "
-            f"download the file {name} on a machine with a network and put it into {folder}, or "
+            f"download the file on a machine with a network and put it into {folder} as {name}, or "
             f"give its path to --pretrained."
         ) from error
 
@@ -101,9 +102,12 @@ def _torchvision_entries(model: str) -> Any:
 
 
 def _cached(url: str, entry: Any) -> WeightsSource:
-    """The file of `url` under the name and in the folder of
-    ``torch.hub.load_state_dict_from_url``."""
-    path = Path(torch.hub.get_dir()) / "checkpoints" / _file_name(url)
+    """The file of `url` in the folder of ``torch.hub.load_state_dict_from_url``, and under its name
+    if it is torchvision's; else a hash of the URL is before the name, which many sites may use."""
+    name = _file_name(url)
+    if entry is None:
+        name = f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{name}"
+    path = Path(torch.hub.get_dir()) / "checkpoints" / name
     return WeightsSource(path=path, url=url, entry=entry)
 
 
