@@ -30,6 +30,7 @@ from pipeline.storage.stated_values import (
     parse_json,
     sha256_hex,
     text,
+    three,
     within,
 )
 
@@ -101,8 +102,8 @@ def _manifest(fields: Fields, version: int, *, has_own_sha256: bool) -> Manifest
         splits=splits,
         files=fields.take("files", object_of(file_name, sha256_hex)),
         image_components=tuple(fields.take("image_components", one_of(*_COMPONENTS))),
-        mean=_channels(fields.take("mean", list_of(number(0, 1), 3, 3))),
-        std=_channels(fields.take("std", list_of(number(0, 1), 3, 3))),
+        mean=three(fields.take("mean", list_of(number(0, 1), 3, 3))),
+        std=three(fields.take("std", list_of(number(0, 1), 3, 3))),
         heights=_spread(fields, "heights"),
         widths=_spread(fields, "widths"),
         rejected=fields.take("rejected", integer(0, MAX_SAMPLES)),
@@ -147,11 +148,6 @@ def _shard(value: object) -> Shard:
     )
     fields.end()
     return shard
-
-
-def _channels(values: tuple[float, ...]) -> tuple[float, float, float]:
-    red, green, blue = values
-    return red, green, blue
 
 
 def _spread(fields: Fields, name: str) -> tuple[int, int, int]:

@@ -146,6 +146,17 @@ def list_of(check: Check[Value], low: int, high: int) -> Check[tuple[Value, ...]
     return check_all
 
 
+def three(values: tuple[Value, ...]) -> tuple[Value, Value, Value]:
+    """A list of three values as a tuple of three."""
+    first, second, third = values
+    return first, second, third
+
+
+def optional(check: Check[Value]) -> Check[Value | None]:
+    """Also allows null."""
+    return lambda value: None if value is None else check(value)
+
+
 def object_of(check_name: Check[str], check: Check[Value]) -> Check[dict[str, Value]]:
     """An object whose names are not fixed."""
 
