@@ -27,6 +27,7 @@ from pipeline.storage.stated_values import (
     number,
     object_of,
     one_of,
+    optional,
     parse_json,
     sha256_hex,
     text,
@@ -169,5 +170,5 @@ def _made_by(value: object) -> dict[str, Any]:
 
 def _measured(value: object) -> None:
     fields = Fields(value)
-    fields.take("photographs", lambda value: value)
-    fields.take("pixel_range", lambda value: value)
+    fields.take("photographs", one_of(*IMAGE_COMPONENTS))
+    fields.take("pixel_range", optional(list_of(number(), 2, 2)))

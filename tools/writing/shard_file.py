@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,7 +78,9 @@ def write_shard(
     else:
         path.unlink()
     store.write(rows, rows_name(shard.name), folder)
-    store.write(json.dumps(asdict(record)).encode(), record_name(shard.name), folder)
+    facts = asdict(record)
+    text = json.dumps({"sha256": _sha256_of(facts), "record": facts})
+    store.write(text.encode(), record_name(shard.name), folder)
     return record
 
 
@@ -109,14 +112,20 @@ def read_record(store: Store, shard: PlannedShard) -> ShardRecord | None:
 
 def _parse_record(data: bytes, shard: PlannedShard) -> ShardRecord:
     """Raises ``ValueError`` or ``TypeError`` for anything but a record of `shard`."""
-    fields = any_object(parse_json(data.decode()))
+    stored = any_object(parse_json(data.decode()))
+    fields = any_object(stored["record"])
+    if stored["sha256"] != _sha256_of(fields):
+        raise ValueError("the record is damaged")
     rejected = tuple((int(key), str(reason)) for key, reason in fields["rejected"])
     counts = tuple(map(int, fields["class_counts"]))
     record = ShardRecord(**fields | {"rejected": rejected, "class_counts": counts})
-    is_whole = record.samples + len(rejected) == shard.end - shard.first
-    if not is_whole or (record.split, record.name) != (shard.split, shard.name):
+    if (record.split, record.name) != (shard.split, shard.name):
         raise ValueError("it is the record of another shard")
     return record
+
+
+def _sha256_of(facts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def read_rows(store: Store, shard: str) -> NDArray[np.void]:
