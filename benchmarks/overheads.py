@@ -4,6 +4,7 @@ The datasets are fabricated: all rows of the index are the same small image, so 
 is large.
 """
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -163,14 +164,20 @@ def fabricate(folder: Path, samples: int) -> Path:
     rows["size"], rows["crc32"] = len(image), zlib.crc32(image)
     rows["height"] = rows["width"] = SIDE_PX
     np.save(folder / "train.samples.npy", rows)
-    shard = Shard(name="train-000000.tar", samples=samples, bytes=len(image), sha256="")
+    digest = hashlib.sha256((folder / "train.samples.npy").read_bytes()).hexdigest()
+    shard = Shard(
+        name="train-000000.tar",
+        samples=samples,
+        bytes=len(image),
+        sha256=hashlib.sha256(image).hexdigest(),
+    )
     manifest = Manifest(
         task="classification",
         classes=("one",),
         labels=("one",),
         targets=(),
         splits={"train": Split(shards=(shard,), labeled=samples, class_counts=(samples,))},
-        files={},
+        files={"train.samples.npy": digest},
         image_components=("png",),
         mean=(0.5, 0.5, 0.5),
         std=(0.5, 0.5, 0.5),

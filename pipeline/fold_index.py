@@ -111,7 +111,8 @@ def open_folds(dataset: Dataset, fold: str, seed: int) -> Folds:
     """Draw the folds that `fold`, "I/K", is one of; raises as ``open_index`` does, except for a
     class without images."""
     number, folds = parse_fold(fold)
-    index = dataset.split(*(name for name in FOLDED_SPLITS if name in dataset.manifest.splits))
+    splits = [name for name in FOLDED_SPLITS if name in dataset.manifest.splits]
+    index = dataset.split(*splits or ["train"])
     groups = read_groups(index)
     available = len(np.unique(groups))
     if available < folds:

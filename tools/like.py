@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import DataError, MisuseError
+from pipeline.field_types import require_types, settings_values
 from pipeline.options import flag_of
 from pipeline.storage.dataset import Dataset
 from pipeline.storage.manifest import Manifest
@@ -37,16 +38,21 @@ class Like:
     fingerprint: str
 
     def settings(self, config: ShardConfig) -> ShardConfig:
-        """`config` with the image options of the shards, as far as it has the defaults."""
+        """`config` with the image options of the shards, as far as it has the defaults. Raises
+        ``DataError`` if the shards record impossible ones."""
         arguments = self.manifest.made_by.get("arguments", {})
         defaults = {field.name: field.default for field in fields(ShardConfig)}
         stored = {name: arguments.get(name) for name in _IMAGE_OPTIONS}
         taken: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
+            name: settings_values(value)
             for name, value in stored.items()
             if value is not None and getattr(config, name) == defaults[name]
         }
-        return replace(config, **taken)
+        try:
+            require_types(changed := replace(config, **taken))
+        except (TypeError, MisuseError) as error:
+            raise DataError(f"--like {config.like}: its made_by is damaged: {error}.") from error
+        return changed
 
     def encoding(self, encoding: Encoding) -> Encoding | None:
         """`encoding` with what was measured for the shards; None if they don't record it."""

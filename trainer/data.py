@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.build import train_loader, val_loader
 from pipeline.config import PipelineConfig, open_dataset, resolve_sizes
+from pipeline.errors import DataError
 from pipeline.fold_index import open_index
 from pipeline.loader import Loader
 from pipeline.plan.ranks import per_rank_batch_size
@@ -78,6 +79,11 @@ def open_data(pipeline: PipelineConfig, *, synthetic: bool) -> TrainingData:
         )
     dataset = open_dataset(pipeline)
     dataset.require(*TASKS)
+    if "train" not in dataset.manifest.splits and not pipeline.fold:
+        raise DataError(
+            f"{dataset.location} has no split train, only {', '.join(dataset.manifest.splits)}, so "
+            f"there is nothing to train on: give --shards with labeled samples."
+        )
     check_task_support(pipeline, dataset.manifest.task)
     manifest = dataset.manifest
     sizes = resolve_sizes(pipeline, manifest)

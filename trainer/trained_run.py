@@ -1,24 +1,42 @@
 """A finished or running run as its directory describes it, for evaluation and prediction."""
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from pipeline.config import PipelineConfig
+from pipeline.config import PipelineConfig, open_dataset
 from pipeline.errors import DataError, MisuseError
+from pipeline.field_types import require_types, settings_values
 from pipeline.storage.dataset import Dataset
+from pipeline.storage.manifest_parsing import MAX_CLASSES, MAX_SAMPLES
+from pipeline.storage.remote import is_remote
+from pipeline.storage.stated_values import (
+    Fields,
+    InvalidValueError,
+    any_object,
+    integer,
+    list_of,
+    number,
+    optional,
+    parse_json,
+    text,
+    three,
+)
 from trainer.checkpoints.checkpoint_file import CHECKPOINT_NAME, load_checkpoint
 from trainer.checkpoints.retention import BEST_NAME
 from trainer.config import Settings
-from trainer.data import OPENED, TrainingData
+from trainer.data import TrainingData
 from trainer.model.build import Classifier
 from trainer.model.precision import autocast_dtype
 from trainer.run.run_dir import CONFIG_NAME
 from trainer.setup import model_for, run_identity
 from trainer.tasks.tasks import Task, task_from_record, task_record
+
+# Images of a model have at most this side.
+MAX_SIDE_PX = 2**14
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,14 +50,38 @@ class TrainedRun:
 
     @property
     def pipeline(self) -> PipelineConfig:
-        """Options of the run's validation, with its sizes."""
+        """Options of the run's validation, with its sizes. A run may come from elsewhere, so its
+        options don't say where fetched shards are kept."""
         return dataclasses.replace(
             self.settings.pipeline,
             image_size=self.data.image_size_px,
             val_resize=self.data.val_resize_px or self.settings.pipeline.val_resize,
             progressive_resize=None,
             threads=None,
+            cache_dir=None,
+            cache_size=None,
         )
+
+    def open_shards(self, shards: str | None) -> Dataset:
+        """Open `shards`, by default those of the run, if they are in a folder and unchanged.
+
+        Raises ``MisuseError`` if config.json has a URL, ``DataError`` for other shards there.
+        """
+        own = self.settings.pipeline.shards
+        if shards is not None:
+            return open_dataset(dataclasses.replace(self.pipeline, shards=shards))
+        if is_remote(own):
+            raise MisuseError(
+                f"{self.directory} was trained on {own}. A URL in {CONFIG_NAME} is not opened by "
+                f"itself, because a run may come from elsewhere: give --shards {own}."
+            )
+        dataset = open_dataset(dataclasses.replace(self.pipeline, shards=own))
+        if dataset.fingerprint != self.data.fingerprint:
+            raise DataError(
+                f"{own} holds other shards than {self.directory} was trained on: give --shards "
+                f"with the directory of those to use."
+            )
+        return dataset
 
     def fold_of(self, dataset: Dataset) -> str | None:
         """The run's --fold if `dataset` is what it was trained on, else None."""
@@ -96,25 +138,55 @@ def open_run(directory: Path) -> TrainedRun:
     """
     path = directory / CONFIG_NAME
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        resolved = values["resolved"]
-        names = {field.name for field in dataclasses.fields(TrainingData)} & {*resolved} - {*OPENED}
+        values = any_object(parse_json(path.read_text(encoding="utf-8")))
         run = TrainedRun(
             directory=directory,
-            settings=Settings.from_options(**values),
-            data=TrainingData(dataset=None, **{name: resolved[name] for name in names}),
-            task=task_from_record(resolved["task"]),
+            settings=_settings(values),
+            data=_data(values["resolved"]),
+            task=task_from_record(values["resolved"]["task"]),
         )
+        require_types(run.task)
     except OSError as error:
         raise DataError(
             f"{directory} holds no run ({CONFIG_NAME}: {error.strerror}): give the directory of a "
             f"run, --out of the trainer."
         ) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         raise DataError(
-            f"{path} is not a config of this trainer: resume the run with python -m trainer "
-            f"--out {directory}, which writes a new one."
+            f"{path} is not a config of this trainer ({_reason(error)}): resume the run with "
+            f"python -m trainer --out {directory}, which writes a new one."
         ) from error
     if run.settings.machine.synthetic:
         raise MisuseError(f"{directory} was trained on synthetic batches, which have no labels.")
     return run
+
+
+def _settings(values: dict[str, Any]) -> Settings:
+    settings = Settings.from_options(
+        **{name: settings_values(value) for name, value in values.items()}
+    )
+    for part in vars(settings).values():
+        require_types(part)
+    return settings
+
+
+def _data(resolved: object) -> TrainingData:
+    fields = Fields(resolved)
+    channels = list_of(number(0, 1), 3, 3)
+    side = integer(1, MAX_SIDE_PX)
+    return TrainingData(
+        dataset=None,
+        samples=fields.take("samples", integer(1, MAX_SAMPLES)),
+        classes=fields.take("classes", integer(0, MAX_CLASSES)),
+        image_size_px=fields.take("image_size_px", side),
+        val_resize_px=fields.take_if_there("val_resize_px", optional(side)),
+        mean=three(fields.take("mean", channels)),
+        std=three(fields.take("std", channels)),
+        fingerprint=fields.take("fingerprint", text),
+    )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, InvalidValueError | TypeError):
+        return str(error)
+    return "a value is missing or invalid"

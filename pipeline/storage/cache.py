@@ -1,17 +1,19 @@
 """A folder of fetched files, shared by all processes of this machine.
 
     CACHE/lock                                    locked while files are evicted
-    CACHE/<dataset>/train-000000.tar              complete, its SHA-256 checked
+    CACHE/<dataset>/train-000000.tar              complete; read-only once its SHA-256 is checked
     CACHE/<dataset>/train-000000.tar.<size>.part  being fetched, or left by an interrupted fetch
 
 A reader has a shared lock on its file, a fetcher an exclusive one (flock), so a file that can be
 locked exclusively is unused. The locks end with their processes.
 """
 
+import errno
 import fcntl
 import hashlib
 import logging
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,8 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import DataError
-from pipeline.storage.cache_eviction import GIB, is_at, make_room
+from pipeline.storage.cache_eviction import GIB, excess_bytes, is_at, make_room
 from pipeline.storage.remote import RemoteFolder
+from pipeline.storage.stated_values import InvalidValueError, file_name
 
 _LOG = logging.getLogger(__name__)
 
@@ -45,10 +48,12 @@ class FileCache:
 
     def __init__(self, remote: RemoteFolder, root: Path, dataset: str, limit_bytes: int) -> None:
         self.remote, self.limit_bytes = remote, limit_bytes
-        self._root, self.folder = root, root / dataset
+        self._root, self.folder = root, root / _plain(dataset)
         self._warned = False
         with self._writing():
             self.folder.mkdir(parents=True, exist_ok=True)
+            if self.folder.is_symlink():
+                raise DataError(f"{self.folder} is a symbolic link: delete it.")
 
     def open(self, file: RemoteFile, poll: Callable[[int], None] = lambda size: None) -> int:
         """Open the complete file, which is not evicted until the descriptor is closed.
@@ -75,22 +80,27 @@ class FileCache:
     def path(self, file: RemoteFile) -> Path:
         """The path of the complete file, fetched if it is missing."""
         os.close(self.open(file))
-        return self.folder / file.name
+        return self._complete_path(file)
+
+    def _complete_path(self, file: RemoteFile) -> Path:
+        return self.folder / _plain(file.name)
 
     def _part_path(self, file: RemoteFile) -> Path:
-        return self.folder / f"{file.name}.{file.bytes}.part"
+        return self.folder / f"{_plain(file.name)}.{file.bytes}.part"
 
     def _open_complete(self, file: RemoteFile) -> int | None:
-        """A descriptor of the file, None if it is missing, incomplete or being evicted."""
-        path = self.folder / file.name
-        try:
-            descriptor = os.open(path, os.O_RDONLY)
-        except FileNotFoundError:
-            return None
+        """A descriptor of the file, None if it is missing, incomplete, damaged or being
+        evicted."""
+        path = self._complete_path(file)
+        with self._writing():
+            try:
+                descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            except FileNotFoundError:
+                return None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH)
             if is_at(descriptor, path):
-                if os.fstat(descriptor).st_size == file.bytes:
+                if _is_whole(descriptor, file):
                     os.utime(path)  # the time of its last use
                     return descriptor
                 path.unlink()
@@ -107,8 +117,8 @@ class FileCache:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not path.exists():
-                self._make_room(file.bytes)
-            return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+                self._make_room(file)
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         finally:
             os.close(lock)
 
@@ -128,14 +138,15 @@ class FileCache:
             done = _hash_part(descriptor, file.bytes, sha256)
             while done < file.bytes:
                 block = self.remote.read_block(file.name, done)[: file.bytes - done]
-                os.pwrite(descriptor, block, done)
+                _write(descriptor, block, done)
                 sha256.update(block)
                 done += len(block)
                 poll(done)
             if sha256.hexdigest() == file.sha256:
                 os.fsync(descriptor)
-                self._part_path(file).replace(self.folder / file.name)
-                return
+                if _is_whole(descriptor, file):
+                    self._part_path(file).replace(self._complete_path(file))
+                    return
             os.ftruncate(descriptor, 0)
         self._part_path(file).unlink()
         raise DataError(
@@ -143,8 +154,21 @@ class FileCache:
             f"dataset.json: upload it again, or make the shards again."
         )
 
-    def _make_room(self, needed_bytes: int) -> None:
-        excess = make_room(self._root, needed_bytes, self.limit_bytes)
+    def _make_room(self, file: RemoteFile) -> None:
+        """Evict files for `file`, if the URL has as many bytes as ``dataset.json`` states."""
+        if excess_bytes(self._root, file.bytes, self.limit_bytes) <= 0:
+            return
+        if file.bytes > self.limit_bytes:
+            raise DataError(
+                f"{self.remote.url}/{file.name} is {file.bytes / GIB:.2g} GiB large, more than "
+                f"--cache-size {self.limit_bytes / GIB:.2g}: use a larger one."
+            )
+        if (size := self.remote.size_bytes(file.name)) != file.bytes:
+            raise DataError(
+                f"{self.remote.url}/{file.name} is {size} bytes long, dataset.json says "
+                f"{file.bytes}: it was cut off or changed. Upload it again."
+            )
+        excess = make_room(self._root, file.bytes, self.limit_bytes)
         if excess > 0 and not self._warned:
             self._warned = True
             _LOG.warning(
@@ -164,6 +188,43 @@ class FileCache:
                 f"The cache {self.folder} can't be written ({error.strerror}): make room, or use "
                 f"another --cache-dir."
             ) from error
+
+
+def _plain(name: str) -> str:
+    """The name of a file or folder in the cache; raises ``DataError`` for one outside of it."""
+    try:
+        return file_name(name)
+    except InvalidValueError as error:
+        raise DataError(
+            f"The cache does not keep {name!r}: it is not a plain file name."
+        ) from error
+
+
+def _is_whole(descriptor: int, file: RemoteFile) -> bool:
+    """Whether an open file has the size and the SHA-256 of `file`, which is compared once: a file
+    that has it becomes read-only."""
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_size != file.bytes:
+        return False
+    if status.st_mode & stat.S_IWUSR:
+        sha256 = hashlib.sha256()
+        _hash_part(descriptor, file.bytes, sha256)
+        if sha256.hexdigest() != file.sha256:
+            return False
+        # Another user's file, or a disk without modes: it is compared each time.
+        with suppress(OSError):
+            os.fchmod(descriptor, 0o444)
+    return True
+
+
+def _write(descriptor: int, block: bytes, start: int) -> None:
+    """Write all of `block`; raises ``OSError`` if the disk is full."""
+    view = memoryview(block)
+    while view:
+        written = os.pwrite(descriptor, view, start)
+        if written == 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        view, start = view[written:], start + written
 
 
 def _hash_part(descriptor: int, limit_bytes: int, sha256: "hashlib._Hash") -> int:

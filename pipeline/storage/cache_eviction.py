@@ -4,6 +4,8 @@ import fcntl
 import os
 import re
 import shutil
+import stat
+from contextlib import suppress
 from pathlib import Path
 
 GIB = 2**30
@@ -19,43 +21,54 @@ def cache_root(directory: str | None) -> Path:
 def default_limit_bytes(root: Path) -> int:
     """Half of the space that the disk would have free with an empty cache."""
     existing = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
-    used = sum(_file(path)[1] for path in root.glob("*/*"))
+    used = sum(size for _, size, _ in _files(root))
     return (shutil.disk_usage(existing).free + used) // 2
 
 
 def make_room(root: Path, needed_bytes: int, limit_bytes: int) -> int:
     """Remove the least recently used files that no process uses, until `needed_bytes` more are
     within the limit. Returns by how many bytes they exceed it (at most 0 if they don't)."""
-    files = sorted((_file(path) for path in root.glob("*/*")), key=lambda file: file[0])
-    excess = sum(size for _, size, _ in files) + needed_bytes - limit_bytes
-    for _, size, path in files:
+    excess = excess_bytes(root, needed_bytes, limit_bytes)
+    for _, size, path in sorted(_files(root), key=lambda file: file[0]):
         if excess > 0 and _remove_unused(path):
             excess -= size
     return excess
 
 
+def excess_bytes(root: Path, needed_bytes: int, limit_bytes: int) -> int:
+    """By how many bytes the files in the cache and `needed_bytes` more exceed the limit."""
+    return sum(size for _, size, _ in _files(root)) + needed_bytes - limit_bytes
+
+
 def is_at(descriptor: int, path: Path) -> bool:
     """Whether the open file still has the name `path`."""
     try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
     except FileNotFoundError:
         return False
 
 
-def _file(path: Path) -> tuple[float, int, Path]:
-    """(time of last use, size in bytes when complete, path); zeros if it is gone."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return 0.0, 0, path
-    part = re.search(r"\.(\d+)\.part$", path.name)
-    return stat.st_mtime, int(part[1]) if part else stat.st_size, path
+def _files(root: Path) -> list[tuple[float, int, Path]]:
+    """Time of last use, size in bytes when complete, and path of the files in the cache; no link is
+    followed."""
+    files = []
+    for folder in root.iterdir() if root.is_dir() else ():
+        if not folder.is_dir() or folder.is_symlink():
+            continue
+        for path in folder.iterdir():
+            with suppress(OSError):  # it may be gone
+                status = path.lstat()
+                part = re.search(r"\.(\d+)\.part$", path.name)
+                if stat.S_ISREG(status.st_mode):
+                    size = int(part[1]) if part else status.st_size
+                    files.append((status.st_mtime, size, path))
+    return files
 
 
 def _remove_unused(path: Path) -> bool:
     """Remove the file; False if a process reads or fetches it."""
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:
         return True
     try:

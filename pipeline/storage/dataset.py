@@ -2,8 +2,6 @@
 
 import copy
 import hashlib
-import tokenize
-from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
@@ -13,19 +11,10 @@ from pipeline.arrays import Integers
 from pipeline.errors import DataError
 from pipeline.storage.cache import FileCache, RemoteFile
 from pipeline.storage.cache_eviction import GIB, cache_root, default_limit_bytes
-from pipeline.storage.manifest import (
-    MANIFEST_NAME,
-    MASK_DTYPE,
-    SAMPLE_DTYPE,
-    Manifest,
-    Shard,
-    joined,
-    masks_name,
-    sample_key,
-    samples_name,
-    targets_name,
-)
+from pipeline.storage.manifest import MANIFEST_NAME, Shard, joined, sample_key
+from pipeline.storage.manifest_parsing import parse_manifest
 from pipeline.storage.remote import RemoteFolder, is_remote
+from pipeline.storage.tables import SplitTables
 
 
 class Dataset:
@@ -62,7 +51,7 @@ class Dataset:
         remote = RemoteFolder(self.location) if is_remote(self.location) else None
         origin = f"{self.location.rstrip('/')}/{MANIFEST_NAME}"
         text = self._manifest_bytes(remote)
-        self.manifest = Manifest.from_json(text.decode(errors="replace"), origin=origin)
+        self.manifest = parse_manifest(text, origin=origin)
         self.fingerprint = hashlib.sha256(text).hexdigest()
         self.cache = None
         if remote is not None:
@@ -70,6 +59,7 @@ class Dataset:
             limit = default_limit_bytes(root) if cache_size is None else int(cache_size * GIB)
             self.cache = FileCache(remote, root, self.fingerprint[:16], limit)
         self.directory = Path(self.location) if self.cache is None else self.cache.folder
+        self.tables = SplitTables(self.manifest, self.file)
 
     def _manifest_bytes(self, remote: RemoteFolder | None) -> bytes:
         try:
@@ -90,6 +80,18 @@ class Dataset:
                 f"{self.location} is stored for {self.manifest.task}, but this command reads "
                 f"{' or '.join(tasks)}."
             )
+
+    def file(self, name: str) -> Path:
+        """The path of a file other than a tar, such as ``sources_name(split)``; fetched from a
+        URL."""
+        if name not in self.manifest.files:
+            raise DataError(
+                f"{self.location} has no {name} in {MANIFEST_NAME}: make the shards again."
+            )
+        if self.cache is None:
+            return self.directory / name
+        size = self.cache.remote.size_bytes(name)
+        return self.cache.path(RemoteFile(name, size, self.manifest.files[name]))
 
     def split(self, *names: str) -> "SplitIndex":
         """Open a split: "train", "val" or "test", as far as the dataset has it; or several as one,
@@ -117,7 +119,8 @@ class SplitIndex:
         cache: fetches the files of a URL; None for a folder.
 
     Raises:
-        DataError: see ``Dataset``; also if a table is damaged or does not fit the split.
+        DataError: see ``Dataset``; also if a table is damaged, does not fit the split or has an
+            impossible value.
     """
 
     def __init__(self, dataset: Dataset, names: tuple[str, ...]) -> None:
@@ -125,11 +128,12 @@ class SplitIndex:
         self.name, self.split = " and ".join(names), joined(self.splits.values())
         self.task, self.classes = dataset.manifest.task, len(dataset.manifest.classes)
         self.directory, self.cache = dataset.directory, dataset.cache
-        self._location, self._files = dataset.location.rstrip("/"), dataset.manifest.files
+        self._dataset, self._location = dataset, dataset.location.rstrip("/")
         self._part: Integers | None = None
         if self.cache is None:
             for shard in self.split.shards:
                 check_shard(dataset.directory, shard)
+        _ = self.samples
 
     def __len__(self) -> int:
         return self.split.samples if self._part is None else len(self._part)
@@ -149,7 +153,7 @@ class SplitIndex:
     @cached_property
     def samples(self) -> np.ndarray:
         """SAMPLE_DTYPE, shape (samples,), read-only; label -1 for a sample without one."""
-        tables = self._tables(samples_name, SAMPLE_DTYPE)
+        tables = [self._dataset.tables.samples(name) for name in self.splits]
         if len(tables) == 1:
             return tables[0]
         shards = [len(split.shards) for split in self.splits.values()]
@@ -162,13 +166,13 @@ class SplitIndex:
     def masks(self) -> np.ndarray:
         """MASK_DTYPE, shape (samples,), read-only; zeros for a sample without a mask. Segmentation
         only."""
-        return concatenated(self._tables(masks_name, MASK_DTYPE))
+        return concatenated([self._dataset.tables.masks(name) for name in self.splits])
 
     @cached_property
     def targets(self) -> np.ndarray:
         """float32 (samples, targets), read-only; a row of NaN for a sample without a label.
         Multi-label and regression only."""
-        return concatenated(self._tables(targets_name, np.dtype(np.float32)))
+        return concatenated([self._dataset.tables.targets(name) for name in self.splits])
 
     @property
     def class_counts(self) -> Integers:
@@ -179,37 +183,13 @@ class SplitIndex:
         labels = self.samples["label"][self.rows()]
         return np.bincount(labels[labels >= 0], minlength=self.classes)
 
-    def _tables(self, name_of: Callable[[str], str], dtype: np.dtype) -> list[np.ndarray]:
-        """The table of each split, mapped read-only."""
-        return [
-            self._table(name_of(name), dtype, split.samples) for name, split in self.splits.items()
-        ]
-
-    def _table(self, name: str, dtype: np.dtype, samples: int) -> np.ndarray:
-        path = self.file(name)
-        try:
-            table: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError, SyntaxError, tokenize.TokenError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "damaged or cut off"
-            raise DataError(f"{path} can't be read ({reason}): make the shards again.") from error
-        if table.dtype != dtype or len(table) != samples:
-            raise DataError(
-                f"{path} does not fit the {samples} samples that {MANIFEST_NAME} states: "
-                f"make the shards again."
-            )
-        return table
-
     def lists(self, name: str) -> bool:
         """Whether the manifest lists a file of this name."""
-        return name in self._files
+        return name in self._dataset.manifest.files
 
     def file(self, name: str) -> Path:
-        """The path of a file of the split other than a tar, such as ``sources_name(split)``;
-        fetched from a URL."""
-        if self.cache is None:
-            return self.directory / name
-        size = self.cache.remote.size_bytes(name)
-        return self.cache.path(RemoteFile(name, size, self._files[name]))
+        """The path of a file other than a tar, see ``Dataset.file``."""
+        return self._dataset.file(name)
 
     def where(self, shard: int) -> str:
         """The path or URL of a tar."""
@@ -222,7 +202,7 @@ class SplitIndex:
 
 
 def concatenated(tables: list[np.ndarray]) -> np.ndarray:
-    """The rows of all tables; a single table stays mapped."""
+    """The rows of all tables; of a single one without a copy."""
     return tables[0] if len(tables) == 1 else np.concatenate(tables)
 
 

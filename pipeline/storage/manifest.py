@@ -16,15 +16,13 @@ A shard directory has, for a split "train" (docs/format.md has the details):
 Other tasks than classification have ``target.npy`` or ``mask.png`` instead of ``cls``.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from pipeline.errors import DataError
 
 FORMAT_VERSION = 3
 # Version 2 has no unlabeled samples; docs/format.md lists the other differences.
@@ -32,6 +30,9 @@ READABLE_VERSIONS = (2, 3)
 MANIFEST_NAME = "dataset.json"
 REJECTED_NAME = "rejected.csv"
 IMAGE_COMPONENTS = ("jpg", "png")
+SPLITS = ("train", "val", "test")
+# In place of the SHA-256 of ``dataset.json`` while it is computed.
+NO_SHA256 = "0" * 64
 
 # A mask's value for pixels without a class.
 VOID = 255
@@ -119,6 +120,7 @@ class Manifest:
         rejected: number of rejected sources.
         made_by: the tool's version, and the arguments that determine the bytes.
         version: of the format, one of READABLE_VERSIONS.
+        has_own_sha256: whether ``dataset.json`` states its own SHA-256, as earlier ones don't.
     """
 
     task: str
@@ -135,6 +137,7 @@ class Manifest:
     rejected: int
     made_by: dict[str, Any]
     version: int = FORMAT_VERSION
+    has_own_sha256: bool = True
 
     @property
     def label_digits(self) -> int:
@@ -142,39 +145,20 @@ class Manifest:
         return label_digits(len(self.classes), self.version)
 
     def to_json(self) -> str:
+        """The text of ``dataset.json``."""
         fields = asdict(self)
+        del fields["has_own_sha256"]
         if self.version == 2:
             del fields["labels"]
             for split in fields["splits"].values():
                 del split["labeled"]
-        return json.dumps(fields, indent=1, ensure_ascii=False) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str, *, origin: str | Path) -> "Manifest":
-        """Parse; raises ``DataError`` with the file name `origin` if `text` is no manifest."""
-        try:
-            fields = json.loads(text)
-            version = fields["version"]
-            if version not in READABLE_VERSIONS:
-                raise DataError(
-                    f"{origin} has format version {version!r}, but this shardline reads versions "
-                    f"{' and '.join(map(str, READABLE_VERSIONS))}: make the shards again with "
-                    f"tools/shard, or install the version of shardline that wrote them."
-                )
-            if version == 2:
-                fields["labels"] = fields["classes"]
-            splits = {
-                name: _parse_split(split, version) for name, split in fields.pop("splits").items()
-            }
-            plain: dict[str, Any] = {
-                name: tuple(value) if isinstance(value, list) else value
-                for name, value in fields.items()
-            }
-            return cls(splits=splits, **plain)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise DataError(
-                f"{origin} is not a manifest that tools/shard wrote: make the shards again."
-            ) from error
+        if self.has_own_sha256:
+            fields["sha256"] = NO_SHA256
+        text = json.dumps(fields, indent=1, ensure_ascii=False) + "\n"
+        if not self.has_own_sha256:
+            return text
+        before, _, after = text.rpartition(NO_SHA256)
+        return before + hashlib.sha256(text.encode()).hexdigest() + after
 
 
 def joined(splits: Iterable[Split]) -> Split:
@@ -188,14 +172,10 @@ def joined(splits: Iterable[Split]) -> Split:
     )
 
 
-def _parse_split(fields: dict[str, Any], version: int) -> Split:
-    shards = tuple(Shard(**shard) for shard in fields["shards"])
-    samples = sum(shard.samples for shard in shards)
-    return Split(
-        shards=shards,
-        labeled=samples if version == 2 else fields["labeled"],
-        class_counts=tuple(fields["class_counts"]),
-    )
+def own_sha256(data: bytes, stated: str) -> str:
+    """The SHA-256 in hex that the bytes of ``dataset.json`` should state: of them, with zeros in
+    place of the `stated` digits."""
+    return hashlib.sha256(data.replace(stated.encode(), NO_SHA256.encode())).hexdigest()
 
 
 def label_digits(classes: int, version: int = FORMAT_VERSION) -> int:

@@ -54,7 +54,10 @@ class RemoteFolder:
 
     def size_bytes(self, name: str) -> int:
         """The size of a file."""
-        return int(self._call("info", name)["size"])
+        size = self._call("info", name).get("size")
+        if not isinstance(size, int):
+            raise DataError(f"{self.url}/{name} has no size: the server does not tell it.")
+        return size
 
     def _call(self, method: str, name: str, **arguments: Any) -> Any:
         """Call a method of the file system."""

@@ -8,13 +8,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.storage.manifest import SPLITS
 from tools.arrays.choice import choose_array_parts
 from tools.arrays.collect import collect_arrays
 from tools.arrays.detect import find_array_parts
 from tools.arrays.parts import ArrayPart
 from tools.config import ShardConfig
 from tools.download.file_index import index_files
-from tools.download.sources import SPLITS, Sources
+from tools.download.sources import Sources
 
 Pixels = NDArray[np.uint8]
 

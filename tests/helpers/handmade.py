@@ -136,6 +136,7 @@ def write_shards(
         made_by={"tool": "by hand", "arguments": {"encode": "keep", "label_column": ["breed"]}},
         files=sums(out),
         version=version,
+        has_own_sha256=version > 2,
     )
     (out / "dataset.json").write_text(manifest.to_json(), encoding="utf-8")
     return out
@@ -168,10 +169,19 @@ def sums(folder: Path) -> dict[str, str]:
 def restated(shards: Path, **changes: object) -> Path:
     """Write `changes`, and the sums of all files as they are now, into the manifest."""
     path = shards / "dataset.json"
-    manifest = Manifest.from_json(path.read_text(), origin=path)
-    fields = json.loads(manifest.to_json()) | {"files": sums(shards)} | changes
-    path.write_text(json.dumps(fields, indent=1, ensure_ascii=False) + "\n")
+    fields = json.loads(path.read_text()) | {"files": sums(shards)} | changes
+    path.write_bytes(sealed(fields))
     return shards
+
+
+def sealed(fields: dict[str, Any]) -> bytes:
+    """The text of a manifest, with its own SHA-256 if it states one."""
+    zeros = "0" * 64
+    if "sha256" not in fields:
+        return (json.dumps(fields, indent=1, ensure_ascii=False) + "\n").encode()
+    data = (json.dumps(fields | {"sha256": zeros}, indent=1, ensure_ascii=False) + "\n").encode()
+    before, _, after = data.rpartition(zeros.encode())
+    return before + hashlib.sha256(data).hexdigest().encode() + after
 
 
 def _value(task: str, key: int, column: int) -> float:

@@ -17,7 +17,7 @@ from pipeline.storage.dataset import Dataset
 from tests.helpers import tiny_trainer
 from tests.helpers.checking import TASKS, findings
 from tests.helpers.cli import invoke
-from tests.helpers.handmade import write_shards
+from tests.helpers.handmade import restated, write_shards
 from tests.helpers.processes import lines
 from tools.checking.cli import main as check
 from tools.showing.cli import main as show
@@ -63,6 +63,9 @@ def test_every_task_of_version_2_is_checked_and_shown(task: str, tmp_path: Path)
 
 def test_version_2_has_no_samples_without_labels(tmp_path: Path) -> None:
     shards = write_shards(tmp_path / "shards", version=2, split="test", unlabeled=[3])
+    splits = json.loads((shards / "dataset.json").read_text())["splits"]
+    splits["test"]["class_counts"][1] += 1
+    restated(shards, splits=splits)
     assert any("it has no label in the index" in line for line in findings(shards))
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
+from pipeline.storage.manifest import SPLITS
 from tools.arrays.encoded_spool import SpooledFiles
 from tools.arrays.image_rows import EncodedRows, PixelRows
 from tools.arrays.parts import ArrayPart
@@ -19,7 +20,7 @@ from tools.arrays.row_labels import RowLabels, join_labels
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex
 from tools.download.name_index import PathTable
-from tools.download.sources import SPLITS, RowNames, Sources, WrittenIds
+from tools.download.sources import RowNames, Sources, WrittenIds
 from tools.images.image_source import Images
 from tools.images.pixel_range import PixelRange, common_range
 from tools.pixel_tables.spool import SpooledPixels

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DataError, MisuseError
 from pipeline.natural_order import natural_key
+from pipeline.storage.manifest import SPLITS
 from tools.arrays.array_files import PARQUET_SUFFIXES, Refusal, array_paths
 from tools.arrays.array_names import name_words
 from tools.arrays.image_rows import ImageRows, PixelRows
@@ -28,7 +29,6 @@ from tools.arrays.parts import ArrayPart
 from tools.arrays.seekable_files import SeekableFiles
 from tools.config import ShardConfig
 from tools.download.name_patterns import split_of_cell, words_of
-from tools.download.sources import SPLITS
 from tools.images.pixel_range import (
     PixelRange,
     UnknownRangeError,

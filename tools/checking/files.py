@@ -10,11 +10,9 @@ from pipeline.storage.manifest import (
     REJECTED_NAME,
     TARGET_COMPONENTS,
     Manifest,
-    Split,
     index_name,
     masks_name,
     samples_name,
-    shard_name,
     sources_name,
     submission_name,
     targets_name,
@@ -40,10 +38,9 @@ def table_names(split: str, manifest: Manifest) -> list[str]:
 
 
 def check_names(directory: Path, manifest: Manifest) -> Iterator[Finding]:
-    """Names of shards, and files that a reader could mistake for parts of the dataset."""
+    """Files that a reader could mistake for parts of the dataset."""
     listed = {MANIFEST_NAME, REJECTED_NAME}
     for name, split in manifest.splits.items():
-        yield from _check_shard_names(name, split)
         shards = [shard.name for shard in split.shards]
         listed.update(shards, map(index_name, shards), table_names(name, manifest))
     for entry in sorted(directory.iterdir()):
@@ -86,15 +83,3 @@ def check_rejected(directory: Path, manifest: Manifest) -> Iterator[Finding]:
     if listed != manifest.rejected:
         text = f"it lists {plural(listed, 'source')}, {MANIFEST_NAME} says {manifest.rejected:,}"
         yield Finding(file=REJECTED_NAME, text=text)
-
-
-def _check_shard_names(split_name: str, split: Split) -> Iterator[Finding]:
-    """Shard numbers rise; one is missing if no source of a shard was usable."""
-    names = [shard.name for shard in split.shards]
-    for name in names:
-        digits = name.removeprefix(f"{split_name}-").removesuffix(".tar")
-        if not digits.isdecimal() or name != shard_name(split_name, int(digits)):
-            text = f"it has the invalid shard name {name!r} in {split_name}"
-            yield Finding(file=MANIFEST_NAME, text=text)
-    if names != sorted(set(names)):
-        yield Finding(file=MANIFEST_NAME, text=f"the shards of {split_name} are not in order")

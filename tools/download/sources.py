@@ -11,8 +11,6 @@ from tools.download.name_index import Names
 from tools.images.image_source import Images
 from tools.images.masks import MaskColors
 
-SPLITS = ("train", "val", "test")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.storage.manifest import SPLITS
 from tools.download.name_patterns import split_of_cell
-from tools.download.sources import SPLITS, LabelCodes
+from tools.download.sources import LabelCodes
 from tools.download.tables import Table
 from tools.pixel_tables.parsing import parse_lines
 from tools.pixel_tables.pixel_rows import RowFormat

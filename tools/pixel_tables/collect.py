@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
-from tools.download.sources import SPLITS, LabelCodes, RowNames, Sources
+from pipeline.storage.manifest import SPLITS
+from tools.download.sources import LabelCodes, RowNames, Sources
 from tools.pixel_tables.chunks import Chunk, ParsedChunk, parse_chunk, split_into_chunks
 from tools.pixel_tables.pixel_table import PixelTable
 from tools.pixel_tables.spool import SpooledPixels

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
+from pipeline.storage.manifest import SPLITS
 from tools.download.file_index import FileIndex
 from tools.download.name_index import Names
-from tools.download.sources import SPLITS, LabelCodes, RowNames, Sources
+from tools.download.sources import LabelCodes, RowNames, Sources
 from tools.readings.targets import ClassTargets, Target, Targets
 from tools.text import plural
 

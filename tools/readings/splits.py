@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import MisuseError
+from pipeline.storage.manifest import SPLITS
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex
 from tools.download.label_parsing import UnusableRowError
 from tools.download.name_index import name_of
 from tools.download.name_patterns import split_word
-from tools.download.sources import SPLITS
 from tools.readings.families import Family, is_list
 from tools.readings.named_tables import NamedTable
 from tools.readings.split_columns import choose_split_column, split_columns

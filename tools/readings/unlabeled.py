@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.storage.manifest import SPLITS
 from tools.download.file_index import FileIndex, folder_of
 from tools.download.name_patterns import is_mask_name
-from tools.download.sources import SPLITS
 from tools.readings.collect import FilePart, FileSources
 from tools.readings.named_tables import NamedTable
 from tools.readings.split_columns import split_of_folder

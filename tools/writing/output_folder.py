@@ -9,6 +9,7 @@ Files are written under another name, forced to disk and then renamed.
 
 import errno
 import fcntl
+import hashlib
 import os
 import shutil
 import tempfile
@@ -64,6 +65,19 @@ class Store(Location):
             return (self.local / name).read_bytes()
         filesystem, root = self.remote
         return bytes(filesystem.cat_file(f"{root}/{name}"))
+
+    def size_bytes(self, name: str) -> int:
+        if self.local is not None:
+            return (self.local / name).stat().st_size
+        filesystem, root = self.remote
+        return int(filesystem.info(f"{root}/{name}")["size"])
+
+    def sha256(self, name: str) -> str:
+        """SHA-256 in hex."""
+        if self.local is None:
+            return hashlib.sha256(self.read(name)).hexdigest()
+        with (self.local / name).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def remove(self, name: str) -> None:
         if self.local is not None:

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.plan.rng import random_words
-from tools.download.sources import SPLITS, Sources, sort_classes
+from pipeline.storage.manifest import SPLITS
+from tools.download.sources import Sources, sort_classes
 from tools.writing.splits import SplitChoice, TestUse, UnlabeledUse, choose_splits
 
 Integers = NDArray[np.int64]

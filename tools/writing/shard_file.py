@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.storage.manifest import IMAGE_COMPONENTS, Shard, index_name
+from pipeline.storage.stated_values import any_object, parse_json
 from tools.writing.blocks import RESULT_DTYPE, BlockResult, merge_results
 from tools.writing.output_folder import UNFINISHED, Store
 from tools.writing.shard_plan import PlannedShard
@@ -20,7 +21,8 @@ from tools.writing.tar import END, index_text
 @dataclass(frozen=True, kw_only=True)
 class ShardRecord:
     """Facts about a finished shard. `labeled`: samples with a label; `rejected`: keys and reasons;
-    `class_counts`: samples that show each class; `index_sha256`: of the .idx, in hex."""
+    `class_counts`: samples that show each class; `index_sha256`, `rows_sha256`: of the .idx and
+    of the rows, in hex."""
 
     split: str
     name: str
@@ -29,6 +31,7 @@ class ShardRecord:
     bytes: int
     sha256: str
     index_sha256: str
+    rows_sha256: str
     rejected: tuple[tuple[int, str], ...]
     class_counts: tuple[int, ...]
 
@@ -56,6 +59,7 @@ def write_shard(
     merged = merge_results(done)
     components = [IMAGE_COMPONENTS[n] for n in merged.rows["component"].tolist()]
     index = index_text(target, merged.rows, components).encode("ascii")
+    rows = merged.rows.tobytes()
     record = ShardRecord(
         split=shard.split,
         name=shard.name,
@@ -64,6 +68,7 @@ def write_shard(
         bytes=merged.size_bytes + len(END),
         sha256=digest.hexdigest(),
         index_sha256=hashlib.sha256(index).hexdigest(),
+        rows_sha256=hashlib.sha256(rows).hexdigest(),
         rejected=merged.rejected,
         class_counts=tuple(merged.class_counts.tolist()),
     )
@@ -72,8 +77,10 @@ def write_shard(
         store.write(index, index_name(shard.name), folder)
     else:
         path.unlink()
-    store.write(merged.rows.tobytes(), rows_name(shard.name), folder)
-    store.write(json.dumps(asdict(record)).encode(), record_name(shard.name), folder)
+    store.write(rows, rows_name(shard.name), folder)
+    facts = asdict(record)
+    text = json.dumps({"sha256": _sha256_of(facts), "record": facts})
+    store.write(text.encode(), record_name(shard.name), folder)
     return record
 
 
@@ -85,11 +92,40 @@ def rows_name(shard: str) -> str:
     return f"{UNFINISHED}/{shard}.rows"
 
 
-def read_record(store: Store, shard: PlannedShard) -> ShardRecord:
-    """The record of a finished shard."""
-    fields: dict[str, Any] = json.loads(store.read(record_name(shard.name)))
-    fields["rejected"] = tuple((key, reason) for key, reason in fields["rejected"])
-    return ShardRecord(**fields | {"class_counts": tuple(fields["class_counts"])})
+def read_record(store: Store, shard: PlannedShard) -> ShardRecord | None:
+    """The record of a finished shard; None if a file of the shard, or the record, is not as it was
+    written, so that the shard must be written again."""
+    try:
+        record = _parse_record(store.read(record_name(shard.name)), shard)
+        stated = {rows_name(shard.name): record.rows_sha256}
+        if record.samples:
+            if store.size_bytes(shard.name) != record.bytes:
+                return None
+            # The tars of a remote output are too large to fetch.
+            stated |= {shard.name: record.sha256} if store.local else {}
+            stated[index_name(shard.name)] = record.index_sha256
+        is_intact = all(store.sha256(name) == sha256 for name, sha256 in stated.items())
+    except (OSError, ValueError, TypeError, LookupError):
+        return None
+    return record if is_intact else None
+
+
+def _parse_record(data: bytes, shard: PlannedShard) -> ShardRecord:
+    """Raises ``ValueError`` or ``TypeError`` for anything but a record of `shard`."""
+    stored = any_object(parse_json(data.decode()))
+    fields = any_object(stored["record"])
+    if stored["sha256"] != _sha256_of(fields):
+        raise ValueError("the record is damaged")
+    rejected = tuple((int(key), str(reason)) for key, reason in fields["rejected"])
+    counts = tuple(map(int, fields["class_counts"]))
+    record = ShardRecord(**fields | {"rejected": rejected, "class_counts": counts})
+    if (record.split, record.name) != (shard.split, shard.name):
+        raise ValueError("it is the record of another shard")
+    return record
+
+
+def _sha256_of(facts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def read_rows(store: Store, shard: str) -> NDArray[np.void]:

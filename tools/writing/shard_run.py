@@ -2,19 +2,24 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from pipeline.errors import DataError, MisuseError
 from pipeline.storage.manifest import REJECTED_NAME, Manifest
+from pipeline.storage.stated_values import any_object, parse_json
 from tools.config import ShardConfig
 from tools.console import ProgressCallback
 from tools.text import plural
 from tools.workers import Workers
 from tools.writing.dataset_stats import DatasetStats
 from tools.writing.engines import BlockDone, Rejected, write_locally, write_on_ray
-from tools.writing.output_folder import PLAN_NAME, Store
+from tools.writing.output_folder import PLAN_NAME, UNFINISHED, Store
 from tools.writing.publishing import publish, tool_version, write_rejected
 from tools.writing.shard_file import ShardRecord, read_record, record_name
 from tools.writing.shard_plan import PlannedShard, ShardPlan
+
+HASHING_THREADS = 4
 
 
 class ShardRun:
@@ -54,21 +59,36 @@ class ShardRun:
         return write_locally(self._plan, shards, self._store, workers, on_block)
 
     def _read_finished(self) -> dict[str, ShardRecord]:
-        """The records of an earlier run's shards, by name; a new run stores its plan."""
+        """The records of an earlier run's shards that are still as it wrote them, by name; a new
+        run stores its plan."""
         arguments = json.loads(json.dumps(self._config.shaping))
         fingerprint = self._plan.fingerprint()
         plan = {"tool": tool_version(), "arguments": arguments, "fingerprint": fingerprint}
         names = self._store.names()
-        if PLAN_NAME not in names:
+        if (before := self._read_plan(names)) is None:
+            # Records without a plan may be of another run.
+            for name in names:
+                if name.startswith(f"{UNFINISHED}/") and name.endswith(".tar.json"):
+                    self._store.remove(name)
             with self._store.scratch() as folder:
                 self._store.write(json.dumps(plan).encode(), PLAN_NAME, folder)
             return {}
-        _require_same_plan(json.loads(self._store.read(PLAN_NAME)), plan, self._config.out)
-        return {
-            shard.name: read_record(self._store, shard)
-            for shard in self._plan.shards
-            if record_name(shard.name) in names
-        }
+        _require_same_plan(before, plan, self._config.out)
+        shards = [shard for shard in self._plan.shards if record_name(shard.name) in names]
+        with ThreadPoolExecutor(HASHING_THREADS) as threads:
+            records = threads.map(lambda shard: read_record(self._store, shard), shards)
+            return {record.name: record for record in records if record is not None}
+
+    def _read_plan(self, names: set[str]) -> dict[str, Any] | None:
+        """The plan of an unfinished run; None without one, or if it is damaged."""
+        if PLAN_NAME not in names:
+            return None
+        try:
+            plan = any_object(parse_json(self._store.read(PLAN_NAME).decode()))
+            any_object(plan["arguments"])
+        except (ValueError, LookupError):
+            return None
+        return plan
 
     def _add_rejected(self, rejected: Rejected) -> None:
         if rejected:
@@ -91,20 +111,18 @@ class ShardRun:
         )
 
 
-def _require_same_plan(before: dict[str, object], now: dict[str, object], out: str) -> None:
+def _require_same_plan(before: dict[str, Any], now: dict[str, Any], out: str) -> None:
     """Raise ``MisuseError`` if an unfinished run has other arguments or another download."""
     if before == now:
         return
-    old, new = before.get("arguments"), now["arguments"]
-    assert isinstance(old, dict)
-    assert isinstance(new, dict)
+    old, new = before["arguments"], now["arguments"]
     differences = [
         f"--{name.replace('_', '-')} was {old.get(name)!r}, now {new[name]!r}"
         for name in new
         if old.get(name) != new[name]
     ]
-    if before["tool"] != now["tool"]:
-        differences.append(f"it was {before['tool']}, now {now['tool']}")
+    if before.get("tool") != now["tool"]:
+        differences.append(f"it was {before.get('tool')}, now {now['tool']}")
     what = "; ".join(differences) or "the download has changed since"
     raise MisuseError(
         f"--out {out} holds an unfinished run with other arguments ({what}). Finish it with its "

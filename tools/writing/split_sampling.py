@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.download.sources import SPLITS
+from pipeline.storage.manifest import SPLITS
 
 Integers = NDArray[np.int64]
 Strata = NDArray[np.int32]

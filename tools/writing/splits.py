@@ -6,7 +6,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.download.sources import SPLITS, Sources
+from pipeline.storage.manifest import SPLITS
+from tools.download.sources import Sources
 from tools.writing.split_sampling import TRAIN, VAL, draw, draw_groups, strata_of
 
 Integers = NDArray[np.int64]

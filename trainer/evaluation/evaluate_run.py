@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from pipeline.build import val_loader
-from pipeline.config import PipelineConfig, open_dataset
+from pipeline.config import PipelineConfig
 from pipeline.errors import DataError, MisuseError
 from pipeline.fold_index import FOLDED_SPLITS
 from pipeline.plan.folds import parse_fold
@@ -91,10 +91,8 @@ def _open(
     directory: Path, checkpoint: str | None, shards: str | None, split: str, world: World
 ) -> _Opened:
     run = open_run(directory)
-    pipeline = dataclasses.replace(
-        run.pipeline, threads=world.threads, shards=shards or run.pipeline.shards
-    )
-    dataset = open_dataset(pipeline)
+    dataset = run.open_shards(shards)
+    pipeline = dataclasses.replace(run.pipeline, threads=world.threads, shards=dataset.location)
     run.require_same_labels(dataset)
     _require_labels(dataset, split)
     path = run.checkpoint(checkpoint)

@@ -40,7 +40,7 @@ def stored_images(
         out = Path(name) / "shards"
         with world.fail_together():
             if world.rank == 0:
-                like = config.shards or open_run(config.directories[0]).pipeline.shards
+                like = open_run(config.directories[0]).open_shards(config.shards).location
                 _store(_folder(config.src, Path(name) / "images"), out, like)
                 if rejected := _rejected(out):
                     say(f"Left out {len(rejected):,} of the files: {_listed(rejected)}.")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.config import PipelineConfig, open_dataset
+from pipeline.config import PipelineConfig
 from pipeline.errors import DataError, MisuseError
 from pipeline.fold_index import FOLDED_SPLITS, open_index
 from pipeline.storage.dataset import Dataset, SplitIndex
@@ -108,9 +108,7 @@ def prepare(config: PredictConfig, shards: str | None) -> Job:
     """
     runs = [open_run(directory) for directory in config.directories]
     first = runs[0]
-    dataset = open_dataset(
-        dataclasses.replace(first.pipeline, shards=shards or first.pipeline.shards)
-    )
+    dataset = first.open_shards(shards)
     for run in runs:
         run.require_same_labels(dataset)
     fold = _fold(runs, dataset, config.split)

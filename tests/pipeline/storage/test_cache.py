@@ -204,3 +204,78 @@ def test_waiting_for_another_fetch_can_be_interrupted(
     with pytest.raises(InterruptedError):
         cache.open(file, stop_when(stop.is_set))
     os.close(part)
+
+
+@pytest.mark.parametrize("name", ["../victim", "/etc/victim", "..", "", "a/b", ".profile", "a\0b"])
+def test_no_name_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / "victim").write_bytes(b"mine")
+    cache, _ = cache_at(tmp_path / "cache")
+    with pytest.raises(DataError, match="not a plain file name"):
+        cache.open(RemoteFile(name, 4, "0" * 64))
+    with pytest.raises(DataError, match="not a plain file name"):
+        FileCache(RemoteFolder("memory://shards"), tmp_path / "cache", name, GIB)
+    assert (tmp_path / "victim").read_bytes() == b"mine"
+
+
+def test_links_in_the_cache_are_not_followed(
+    tmp_path: Path, memory: Callable[[str, bytes], RemoteFile]
+) -> None:
+    file = memory("a.tar", b"x" * 100)
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "photo").write_bytes(b"y" * 100)
+    cache, _ = cache_at(tmp_path / "cache", limit_bytes=150)
+    (tmp_path / "cache" / "link").symlink_to(tmp_path / "own")
+    (tmp_path / "cache" / "set" / "a.tar.100.part").symlink_to(tmp_path / "own" / "photo")
+    with pytest.raises(DataError, match="can't be written"):
+        cache.open(file)
+    (tmp_path / "cache" / "set" / "a.tar.100.part").unlink()
+    os.close(cache.open(file))
+    os.close(cache.open(memory("b.tar", b"z" * 100)))
+    assert (tmp_path / "own" / "photo").read_bytes() == b"y" * 100
+
+
+@pytest.mark.parametrize(
+    ("stated", "sentence"), [(10**15, "more than --cache-size"), (900, "bytes long")]
+)
+def test_a_wrong_size_evicts_nothing(
+    tmp_path: Path, memory: Callable[[str, bytes], RemoteFile], stated: int, sentence: str
+) -> None:
+    cache, _ = cache_at(tmp_path, limit_bytes=1000)
+    os.close(cache.open(memory("a.tar", b"x" * 500)))
+    small = memory("b.tar", b"y" * 100)
+    with pytest.raises(DataError, match=sentence):
+        cache.open(RemoteFile("b.tar", stated, small.sha256))
+    assert [path.name for path in (tmp_path / "set").iterdir()] == ["a.tar"]
+
+
+def test_a_disk_that_takes_a_part_of_a_write(
+    tmp_path: Path, memory: Callable[[str, bytes], RemoteFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, written = os.urandom(1000), []
+    pwrite = os.pwrite
+
+    def some(descriptor: int, view: memoryview, start: int) -> int:
+        written.append(pwrite(descriptor, view[: 300 if start < limit else 0], start))
+        return written[-1]
+
+    monkeypatch.setattr(os, "pwrite", some)
+    cache, _ = cache_at(tmp_path)
+    limit = 600
+    with pytest.raises(DataError, match="No space left on device"):
+        cache.open(memory("a.tar", data))
+    assert not (tmp_path / "set" / "a.tar").exists()
+    limit = 1000
+    assert content(cache.open(memory("a.tar", data))) == data
+    assert max(written) == 300
+
+
+def test_a_damaged_file_of_the_right_size_is_fetched_again_and_checked_once(
+    tmp_path: Path, memory: Callable[[str, bytes], RemoteFile]
+) -> None:
+    """As an earlier version left it behind."""
+    file = memory("a.tar", b"x" * 100)
+    cache, remote = cache_at(tmp_path)
+    (tmp_path / "set" / "a.tar").write_bytes(b"y" * 100)
+    assert content(cache.open(file)) == b"x" * 100
+    assert remote.blocks == [("a.tar", 0)]
+    assert (tmp_path / "set" / "a.tar").stat().st_mode & 0o777 == 0o444

@@ -120,4 +120,4 @@ def test_the_manifest_counts_the_labeled(tmp_path: Path) -> None:
     assert line == "dataset.json: test has 16 labeled samples, not 12"
     splits["test"]["labeled"] = 25
     restated(shards, splits=splits)
-    assert "the value of splits is invalid" in check(shards).output
+    assert "splits.test.labeled is 25, not a whole number" in check(shards).output

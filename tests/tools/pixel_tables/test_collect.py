@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DataError, MisuseError
+from pipeline.storage.manifest import SPLITS
 from tests.helpers.pixel_csvs import (
     FORMS,
     IMAGES,
@@ -25,7 +26,6 @@ from tests.helpers.pixel_csvs import (
     table,
     write,
 )
-from tools.download.sources import SPLITS
 from tools.workers import Workers
 
 

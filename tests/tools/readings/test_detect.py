@@ -6,9 +6,9 @@ import click
 import pytest
 
 from pipeline.errors import DataError, MisuseError
+from pipeline.storage.manifest import SPLITS
 from tests.helpers.downloads import collect, download, labeled
 from tools.download.name_patterns import split_word
-from tools.download.sources import SPLITS
 
 IMAGES = {f"train/{n}.png": "" for n in (1, 2, 10)}
 LABELS = {"train/1.png": "cat", "train/2.png": "dog", "train/10.png": "cat"}

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DataError, MisuseError
+from pipeline.storage.manifest import SPLITS
 from tests.helpers.downloads import collect, download
 from tests.helpers.layout_parts import image
 from tests.helpers.small_downloads import Files, lines, pictures
-from tools.download.sources import SPLITS, Sources
+from tools.download.sources import Sources
 
 
 def counts(sources: Sources) -> dict[str, int]:

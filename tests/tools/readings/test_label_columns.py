@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import DataError, MisuseError
+from pipeline.storage.manifest import SPLITS
 from tests.helpers.downloads import collect, download, labeled
 from tools.download.file_index import index_files
-from tools.download.sources import SPLITS, Sources
+from tools.download.sources import Sources
 from tools.readings.class_names import name_classes, parse_class_names, read_class_names
 from tools.readings.file_name_templates import parse_template
 

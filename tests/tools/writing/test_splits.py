@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from pipeline.storage.manifest import SPLITS
 from tests.helpers.squares import Squares
 from tools.config import ShardConfig
-from tools.download.sources import SPLITS, Sources
+from tools.download.sources import Sources
 from tools.messages import describe_plan
 from tools.writing.plan import Plan, make_plan
 from tools.writing.split_sampling import draw
