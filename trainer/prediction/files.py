@@ -1,39 +1,13 @@
 """Files of predictions. Each is written under another name first, then renamed."""
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import DataError
-
-
-@contextmanager
-def replaced(path: Path) -> Iterator[Path]:
-    """A new empty file beside `path` that replaces it after the block, unless the block raises.
-
-    Raises ``DataError`` if the file can't be written.
-    """
-    # Of any length of name, and another one for each file.
-    partial = path.with_name(f".{crc32(path.name.encode()):08x}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # A killed process left it, or it is somebody's link: a new file follows no link.
-        partial.unlink(missing_ok=True)
-        partial.touch(exist_ok=False)
-        try:
-            yield partial
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise DataError(
-            f"Cannot write {path} ({error.strerror}): free disk space or give another --out."
-        ) from error
+from trainer.files import replaced
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
