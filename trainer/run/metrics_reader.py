@@ -59,12 +59,7 @@ def _parse(line: str, where: str) -> Record:
         raise DataError(f"{where}: invalid JSON ({excerpt}): delete the line.") from error
     if not isinstance(record, dict):
         raise DataError(f"{where}: not a record ({excerpt}): delete the line.")
-    if key := missing_number(record):
-        raise DataError(f"{where}: the record has no number {key!r}: delete the line.")
+    for key in (*KEYS[1:], *NUMBERS.get(str(record.get("kind")), ())):
+        if not isinstance(record.get(key), int | float):
+            raise DataError(f"{where}: the record has no number {key!r}: delete the line.")
     return record
-
-
-def missing_number(record: Record) -> str | None:
-    """The first field of `record` that should be a number and is none; None if all are."""
-    keys = (*KEYS[1:], *NUMBERS.get(str(record.get("kind")), ()))
-    return next((key for key in keys if not isinstance(record.get(key), int | float)), None)

@@ -1,12 +1,13 @@
 """Writers of a run's records: metrics.jsonl and TensorBoard."""
 
 import json
+import threading
 import time
 from pathlib import Path
 
 from pipeline.errors import DataError
 from trainer.files import read_plain, replace_text, resume_advice, write_error
-from trainer.run.metrics_reader import METRICS_NAME, Record, missing_number
+from trainer.run.metrics_reader import KEYS, METRICS_NAME, NUMBERS, Record
 
 TENSORBOARD_NAME = "tensorboard"
 
@@ -79,11 +80,16 @@ def _parse_kept(line: str, position: int) -> Record | None:
     """The record in `line`; None if it is invalid, a summary, or beyond `position`."""
     try:
         record: Record = json.loads(line)
-        is_valid = isinstance(record["kind"], str) and missing_number(record) is None
+        is_valid = isinstance(record["kind"], str) and _has_numbers(record)
         is_kept = 0 <= record["position"] <= position and record["kind"] != "summary"
         return record if is_valid and is_kept else None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _has_numbers(record: Record) -> bool:
+    names = (*KEYS[1:], *NUMBERS.get(record["kind"], ()))
+    return all(isinstance(record[name], int | float) for name in names)
 
 
 class TensorBoard:
@@ -96,6 +102,7 @@ class TensorBoard:
         # Optional dependency that takes a second to import.
         from torch.utils.tensorboard import SummaryWriter
 
+        _silence_writer_threads()
         self._folder, self._advice = directory / TENSORBOARD_NAME, resume_advice(directory)
         if self._folder.is_symlink():
             raise DataError(
@@ -125,3 +132,16 @@ class TensorBoard:
 
     def close(self) -> None:
         self._writer.close()
+
+
+def _silence_writer_threads() -> None:
+    """Keep tensorboard's thread from printing the traceback of an error of the disk: ``write``
+    raises it."""
+    before = threading.excepthook
+
+    def report(failure: threading.ExceptHookArgs) -> None:
+        is_writer = type(failure.thread).__module__.startswith("tensorboard")
+        if not (is_writer and issubclass(failure.exc_type, OSError)):
+            before(failure)
+
+    threading.excepthook = report

@@ -11,17 +11,20 @@ import socket
 import time
 from pathlib import Path
 from typing import IO
+from weakref import WeakSet
 
 from pipeline.errors import DataError
 from trainer.files import ANOTHER_OUT, say_once, write_error
 
 LOCK_NAME = ".lock"
 _HOLDER_BYTES = 1000
+# The locks of this process.
+_held: "WeakSet[IO[bytes]]" = WeakSet()
 
 
 def lock_run(folder: Path) -> IO[bytes]:
     """Lock a run's directory until the file that is returned is closed. Goes on without a lock,
-    with a message, where the file system has none.
+    with a message, where the file system has none. A process may lock a directory twice.
 
     Raises ``DataError`` with the holder if another process has locked it.
     """
@@ -35,6 +38,8 @@ def lock_run(folder: Path) -> IO[bytes]:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
+        if any(_is_same(file, other) for other in _held if not other.closed):
+            return file
         holder = _describe(os.pread(file.fileno(), _HOLDER_BYTES, 0))
         file.close()
         raise DataError(
@@ -47,6 +52,7 @@ def lock_run(folder: Path) -> IO[bytes]:
             f"training out of it."
         )
         return file
+    _held.add(file)
     holder_of = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
     try:
         os.ftruncate(file.fileno(), 0)
@@ -54,6 +60,10 @@ def lock_run(folder: Path) -> IO[bytes]:
     except OSError as error:
         say_once(f"{path} does not say who trains there ({error.strerror}).")
     return file
+
+
+def _is_same(file: IO[bytes], other: IO[bytes]) -> bool:
+    return os.path.samestat(os.fstat(file.fileno()), os.fstat(other.fileno()))
 
 
 def _describe(text: bytes) -> str:
