@@ -88,9 +88,10 @@ def end_message(run: TrainingRun) -> str | None:
             f"Top-1 accuracy reached --target-top1 {settings.target_top1:g} at epoch "
             f"{run.epoch:.2f}."
         )
-    if ended_by(run) != "patience" or progress.best_position is None:
+    best = progress.best.get(run.task.primary_metric)
+    if ended_by(run) != "patience" or progress.best_position is None or best is None:
         return None
-    name, value = metric_text(run.task.primary_metric, progress.best[run.task.primary_metric])
+    name, value = metric_text(run.task.primary_metric, best)
     return (
         f"Ended by --patience {settings.patience} at epoch {run.epoch:.2f}: no evaluation has a "
         f"better {name} than {value} at epoch {progress.best_position / run.data.samples:.2f}, "

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from trainer.files import write_error
 from trainer.loop import StepRecord
 
 TRACE_NAME = "trace.json.gz"
@@ -24,7 +25,11 @@ def trace_steps(
     count = 0
 
     def write(profiler: torch.profiler.profile) -> None:
-        profiler.export_chrome_trace(str(path))
+        try:
+            path.unlink(missing_ok=True)
+            profiler.export_chrome_trace(str(path))
+        except OSError as error:
+            raise write_error(path, error) from error
         print_message(f"Trace of {count - before} steps: {path}, to open in ui.perfetto.dev.")
 
     try:

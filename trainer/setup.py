@@ -10,8 +10,9 @@ from pipeline.errors import MisuseError
 from pipeline.loader import Loader
 from pipeline.mixup import Mixing, mixing
 from pipeline.plan.ranks import per_rank_batch_size
-from trainer.checkpoints.checkpoint_file import Checkpoint, Identity, Progress, load_checkpoint
+from trainer.checkpoints.checkpoint_file import Checkpoint, load_checkpoint
 from trainer.checkpoints.pretrained_source import find_source
+from trainer.checkpoints.progress import Identity, Progress
 from trainer.checkpoints.weights_input import WeightsInput, recorded_input
 from trainer.config import Settings
 from trainer.data import TrainingData, end_position, open_data, train_batches
@@ -25,7 +26,7 @@ from trainer.model.precision import autocast_dtype, loss_scaler, set_float32
 from trainer.optim.build import build_optimizer, build_schedule
 from trainer.optim.schedule import Schedule
 from trainer.recipes import recipe_lines
-from trainer.run.run_dir import RunDir, launch_id, resolve_run_dir
+from trainer.run.run_dir import RunDir, launch_id, open_run_dir
 from trainer.stopping import TimeBudget
 from trainer.task_options import task_of_run
 from trainer.tasks.segmentation import Segmentation
@@ -158,7 +159,7 @@ def build_run(settings: Settings, world: World) -> TrainingRun:
         with world.fail_together():
             checkpoint = load_checkpoint(run_dir.resume_from, run_identity(settings, data))
             checkpoint.restore(network=model.network, optimizer=optimizer)
-        weights_input = recorded_input(checkpoint.config)
+            weights_input = recorded_input(checkpoint.config, run_dir.resume_from)
     elif source:
         weights_input, lines = load_initial_weights(
             model.network, source, world, model=recipe.model, head=head
@@ -167,7 +168,7 @@ def build_run(settings: Settings, world: World) -> TrainingRun:
     settings, data, lines = prepare_input(settings, data, weights_input)
     model.normalize_by(data.mean, data.std)
     freeze, more_lines = build_freeze(settings, data, model, head, world)
-    progress = checkpoint.progress if checkpoint else Progress()
+    progress = _progress(checkpoint, recipe.global_batch_size)
     return TrainingRun(
         settings=settings,
         world=world,
@@ -183,6 +184,15 @@ def build_run(settings: Settings, world: World) -> TrainingRun:
         notes=(*notes, *lines, *more_lines),
         weights_input=weights_input,
     )
+
+
+def _progress(checkpoint: Checkpoint | None, step: int) -> Progress:
+    """That of the checkpoint, for steps of `step` samples."""
+    if checkpoint is None:
+        return Progress(step_origin=0)
+    if checkpoint.config.get("global_batch_size") != step:
+        checkpoint.progress.step_origin = checkpoint.progress.position
+    return checkpoint.progress
 
 
 def model_for(settings: Settings, data: TrainingData, task: Task) -> Classifier:
@@ -236,7 +246,7 @@ def _build_train_step(
     # Copies the model, so it must come before compilation.
     ema = ModelEma(model, recipe.ema_decay) if recipe.ema_decay else None
     if ema and checkpoint and checkpoint.ema:
-        ema.model.network.load_state_dict(checkpoint.ema)
+        checkpoint.copy_weights(ema.model.network, averaged=True)
     return TrainStep(
         model=wrap_ddp(model, world, machine),
         optimizer=optimizer,
@@ -272,9 +282,13 @@ def _check_accumulation(steps: int, batch_size: int) -> None:
 
 
 def _agree_on_run_dir(settings: Settings, world: World) -> RunDir:
-    """Resolve the directory on rank 0 for all ranks."""
+    """Resolve and lock the directory on rank 0 for all ranks, until the world ends."""
+    run_dirs = []
     with world.fail_together():
-        run_dirs = [resolve_run_dir(settings.run)] if world.rank == 0 else []
+        if world.rank == 0:
+            run_dir, lock = open_run_dir(settings.run)
+            world.resources.enter_context(lock)
+            run_dirs.append(run_dir)
     return world.broadcast(run_dirs)[0]
 
 

@@ -102,7 +102,7 @@ class TrainedRun:
         settings = dataclasses.replace(self.settings, pipeline=self.pipeline)
         checkpoint = load_checkpoint(path, run_identity(settings, self.data))
         model = model_for(settings, self.data, self.task)
-        model.network.load_state_dict(checkpoint.ema or checkpoint.network)
+        checkpoint.copy_weights(model.network, averaged=True)
         return model
 
     @property

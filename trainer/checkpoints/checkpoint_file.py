@@ -1,86 +1,81 @@
 """The checkpoint file: tensors and plain data, replaced atomically."""
 
 import copy
+import math
 import os
-import pickle
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch import nn
 
 from pipeline.errors import DataError
+from trainer.checkpoints.matching import (
+    copy_weights,
+    dense_state,
+    find_mismatch,
+    find_state_mismatch,
+)
+from trainer.checkpoints.progress import Identity, Progress, parse_progress, require_identity
+from trainer.checkpoints.stored_file import read_tensors
+from trainer.files import replaced, resume_advice, sync_folder, write_error
+from trainer.typed_values import record_from, typed
 
 CHECKPOINT_NAME = "checkpoint.pt"
-PARTIAL_SUFFIX = ".partial"
 CHECKPOINT_VERSION = 2
 
-# What torch.load raises for damaged files.
-LOAD_ERRORS = (
-    *(OSError, EOFError, RuntimeError, ValueError, TypeError, LookupError, AttributeError),
-    pickle.UnpicklingError,
-)
-
-
-@dataclass(kw_only=True)
-class Progress:
-    """Progress of a run.
-
-    Attributes:
-        position: samples seen by all ranks.
-        evaluated_position: position of the last evaluation.
-        best: metrics of the best evaluation by name, with the loss, empty before the first
-            evaluation.
-        best_position: position of the best evaluation.
-        evaluations_without_gain: number of evaluations after the best one.
-        spent_seconds: time used of ``--max-minutes``; 0 without it.
-    """
-
-    position: int = 0
-    evaluated_position: int = 0
-    best: dict[str, float] = field(default_factory=dict)
-    best_position: int | None = None
-    evaluations_without_gain: int = 0
-    spent_seconds: float = 0.0
-
-    def add_evaluation(self, metrics: Mapping[str, float], *, is_gain: bool) -> None:
-        """Record the `metrics` of an evaluation at the position, the best so far if `is_gain`."""
-        self.evaluated_position = self.position
-        self.evaluations_without_gain = 0 if is_gain else self.evaluations_without_gain + 1
-        if is_gain:
-            self.best, self.best_position = dict(metrics), self.position
-
-
-@dataclass(frozen=True, kw_only=True)
-class Identity:
-    """What a checkpoint and the run that resumes from it must have in common."""
-
-    fingerprint: str
-    seed: int
-    model: str
-    classes: int
-    fold: str | None = None
+OPTIMIZERS = ("sgd", "adamw", "lars")
+SCALER_KEYS = {*("scale", "growth_factor", "backoff_factor", "growth_interval", "_growth_tracker")}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """Content of a checkpoint file; `config` is the config.json of the run that saved it."""
+    """Content of the checkpoint file `path`; `config` is the config.json of the run that saved it.
+    The tensors are held against a model by ``copy_weights`` and ``restore`` only."""
 
+    path: Path
     progress: Progress
     network: dict[str, torch.Tensor]
-    optimizer: dict[str, Any]
+    optimizer: dict[int, dict[str, torch.Tensor]]
     config: dict[str, Any]
     ema: dict[str, torch.Tensor] | None
     scaler: dict[str, Any]
 
+    def copy_weights(self, network: nn.Module, *, averaged: bool) -> None:
+        """Copy the weights into `network`; if `averaged`, the averaged ones if there are some.
+
+        Raises ``DataError`` if they do not match.
+        """
+        weights = self.ema if averaged and self.ema is not None else self.network
+        if problem := find_mismatch(network.state_dict(), weights):
+            raise self._error(f"does not match the model of this run: {problem}")
+        copy_weights(network, weights)
+
     def restore(self, *, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        """Load weights and momenta; learning rates and weight decay of `optimizer` stay."""
-        network.load_state_dict(self.network)
+        """Load weights and momenta; learning rates and weight decay of `optimizer` stay.
+
+        Raises ``DataError`` if weights, averaged weights or momenta do not match.
+        """
+        name, saved = type(optimizer).__name__.lower(), self.config.get("optimizer")
+        if saved in OPTIMIZERS and saved != name:
+            raise self._error(
+                f"was saved with another optimizer, whose state {name} can't use: give "
+                f"--optimizer {saved}, or begin anew from its weights with --pretrained {self.path}"
+            )
+        if self.ema is not None and (problem := find_mismatch(network.state_dict(), self.ema)):
+            raise self._error(f"has other averaged weights than this run: {problem}")
+        has_frozen = bool(self.config.get("freeze_backbone_epochs"))
+        if problem := find_state_mismatch(optimizer, self.optimizer, has_frozen=has_frozen):
+            raise self._error(f"does not match --optimizer {name} of this run: {problem}")
+        self.copy_weights(network, averaged=False)
         groups = optimizer.state_dict()["param_groups"]
-        optimizer.load_state_dict({"state": self.optimizer, "param_groups": groups})
+        optimizer.load_state_dict({"state": dense_state(self.optimizer), "param_groups": groups})
+
+    def _error(self, problem: str) -> DataError:
+        return DataError(f"{self.path} {problem}, or start a new run with another --out.")
 
 
 def snapshot(
@@ -117,50 +112,49 @@ def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
 
     Raises ``DataError`` if the file cannot be written.
     """
-    partial = path.with_suffix(PARTIAL_SUFFIX)
+    advice = resume_advice(path.parent)
+    with replaced(path, advice) as partial, partial.open("wb") as file:
+        target: Any = _Target(file)
+        try:
+            torch.save(state, target)
+        except RuntimeError as error:
+            # torch reports a failed write as an error of its own.
+            raise target.error or error from error
+        file.flush()
+        os.fsync(file.fileno())
     try:
-        with partial.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-        _sync_directory(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
-        raise write_error(path, error) from error
+        raise write_error(path, error, advice) from error
+
+
+class _Target:
+    """A file for torch.save that keeps the first error of a write."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.error = self.error or error
+            raise
+
+    def flush(self) -> None:
+        self._file.flush()
 
 
 def link_file(source: Path, target: Path) -> None:
     """Replace `target` atomically by a hard link to `source`, or by a copy if links fail."""
-    partial = target.with_suffix(PARTIAL_SUFFIX)
-    partial.unlink(missing_ok=True)
-    try:
+    # rename() of two links to one file does nothing; ``replaced`` then removes the new one.
+    with replaced(target, resume_advice(target.parent)) as partial:
+        partial.unlink()
         try:
             os.link(source, partial)
         except OSError:
             shutil.copyfile(source, partial)
-        partial.replace(target)
-    except OSError as error:
-        raise write_error(target, error) from error
-    finally:
-        # rename() of two links to one file does nothing and leaves both.
-        partial.unlink(missing_ok=True)
-
-
-def write_error(path: Path, error: OSError) -> DataError:
-    """The error for a file of the run that cannot be written."""
-    return DataError(
-        f"Cannot write {path} ({error.strerror}): free disk space, then repeat the command with "
-        f"--out {path.parent}."
-    )
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make the names in `directory` survive a power failure."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _copy_to_host(value: Any) -> Any:
@@ -177,47 +171,42 @@ def _copy_to_host(value: Any) -> Any:
 def load_checkpoint(path: Path, identity: Identity) -> Checkpoint:
     """Read `path` into host memory without running code from the file.
 
-    Raises ``DataError`` if the file cannot be read or has another identity.
+    Raises ``DataError`` if the file cannot be read, is damaged or has another identity.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        if state["version"] != CHECKPOINT_VERSION:
+        state = read_tensors(path)
+        if not isinstance(state, dict) or "version" not in state:
+            raise ValueError("damaged, or not a checkpoint")
+        if typed(int, state["version"]) != CHECKPOINT_VERSION:
             raise DataError(
                 f"{path} has checkpoint version {state['version']!r}, but this version of "
                 f"shardline reads {CHECKPOINT_VERSION}: resume with the version that wrote it."
             )
-        _require_identity(path, state["identity"], identity)
-        return Checkpoint(
-            progress=Progress(**state["progress"]),
-            network=state["network"],
-            optimizer=state["optimizer"],
-            config=state["config"],
-            ema=state.get("ema"),
-            scaler=state.get("scaler", {}),
-        )
-    except LOAD_ERRORS as error:
-        reason = error.strerror if isinstance(error, OSError) else "damaged, or not a checkpoint"
+        require_identity(path, record_from(Identity, state.get("identity")), identity)
+        config = typed(dict[str, Any], state.get("config"))
+        step = config.get("global_batch_size")
+        progress = parse_progress(state.get("progress"), step=step)
+        return Checkpoint(path=path, config=config, progress=progress, **_tensors(state))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise DataError(
-            f"Cannot read {path} ({reason}): give another checkpoint to --resume, or start a new "
-            f"run with another --out."
+            f"Cannot read {path} ({reason}): give another checkpoint to --resume or --checkpoint, "
+            f"or start a new run with another --out."
         ) from error
 
 
-def _require_identity(path: Path, saved: Mapping[str, Any], identity: Identity) -> None:
-    shards = "with other shards: give those with --shards"
-    # Checkpoints of earlier versions have no fold.
-    saved = {"fold": None, **saved}
-    difference = {
-        "fingerprint": shards,
-        "seed": f"with another seed: give --seed {saved['seed']}",
-        "model": f"with another model: give --model {saved['model']}",
-        "classes": shards,
-        "fold": "without a fold held out: omit --fold",
+def _tensors(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries whose tensors are compared with the model later."""
+    scaler = typed(dict[str, float | int], state.get("scaler", {}))
+    if scaler and not (scaler.keys() == SCALER_KEYS and all(map(_is_scale, scaler.values()))):
+        raise ValueError("its loss scale is not one of torch.amp.GradScaler")
+    return {
+        "network": typed(dict[str, Any], state.get("network")),
+        "optimizer": typed(dict[int, dict[str, Any]], state.get("optimizer")),
+        "ema": typed(dict[str, Any] | None, state.get("ema")),
+        "scaler": dict(state.get("scaler", {})),
     }
-    if saved["fold"]:
-        difference["fold"] = f"with fold {saved['fold']} held out: give --fold {saved['fold']}"
-    for name, value in asdict(identity).items():
-        if saved[name] != value:
-            raise DataError(
-                f"{path} was saved {difference[name]}, or start a new run with another --out."
-            )
+
+
+def _is_scale(value: float) -> bool:
+    return math.isfinite(value) and value >= 0

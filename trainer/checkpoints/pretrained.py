@@ -10,14 +10,16 @@ from torch import nn
 from torchvision.models.vision_transformer import VisionTransformer, interpolate_embeddings
 
 from pipeline.errors import DataError
-from trainer.checkpoints.checkpoint_file import LOAD_ERRORS
+from trainer.checkpoints.matching import Tensors, find_mismatch
 from trainer.checkpoints.pretrained_source import WeightsSource
+from trainer.checkpoints.stored_file import DamagedFileError, read_tensors
 from trainer.checkpoints.weights_input import WeightsInput, run_input, torchvision_input
 
-Weights = Mapping[str, torch.Tensor]
-
-# Most names that a message lists.
-_NAMED = 3
+# Entries of files that hold a state dict, the preferred first: this trainer's, torchvision's
+# references' and others'.
+_ENTRIES = ("ema", "network", "model_ema", "model", "state_dict")
+# Number of averaged weights, beside them in "model_ema".
+_AVERAGED = "n_averaged"
 # What DDP and torch.compile add to names.
 _PREFIXES = re.compile(r"^(module\.|_orig_mod\.)+")
 # Names in torchvision's files of DenseNets, such as denselayer1.norm.1.weight.
@@ -34,9 +36,10 @@ def load_pretrained(
     """Load the weights of `network` from the file of `source`; return the input that they expect,
     None if it is unknown, and a sentence about them.
 
-    The file holds a state dict, or is a checkpoint of the trainer, of which the averaged weights
-    are preferred; names may have the prefixes of DDP or torch.compile. No code from the file is
-    run. Position embeddings of a ViT are interpolated to its image size.
+    The file holds a state dict, also as safetensors, or is a checkpoint of the trainer or of
+    torchvision's references, of which the averaged weights are preferred; names may have the
+    prefixes of DDP or torch.compile. No code from the file is run. Position embeddings of a ViT are
+    interpolated to its image size.
 
     Args:
         model: name of the network.
@@ -69,7 +72,7 @@ def load_pretrained(
     )
 
 
-def _differ_in_classes(name: str, initial: Weights, weights: Weights) -> bool:
+def _differ_in_classes(name: str, initial: Tensors, weights: Tensors) -> bool:
     """Whether a tensor differs, and only in its first dimension."""
     if name not in weights:
         return False
@@ -77,51 +80,40 @@ def _differ_in_classes(name: str, initial: Weights, weights: Weights) -> bool:
     return ours != theirs and ours[1:] == theirs[1:]
 
 
-def _require_match(path: Path, initial: Weights, weights: Weights, remade: Collection[str]) -> None:
-    problems = {
-        "missing keys": [
-            name for name in initial if name not in weights and not name.endswith(_COUNTER)
-        ],
-        "unexpected keys": [name for name in weights if name not in initial],
-        "other shapes": [
-            f"{name} {tuple(weights[name].shape)} instead of {tuple(initial[name].shape)}"
-            for name in initial
-            if name in weights and name not in remade and weights[name].shape != initial[name].shape
-        ],
+def _require_match(path: Path, initial: Tensors, weights: Tensors, remade: Collection[str]) -> None:
+    expected = {
+        name: tensor
+        for name, tensor in initial.items()
+        if name not in remade and (name in weights or not name.endswith(_COUNTER))
     }
-    for problem, names in problems.items():
-        if names:
-            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-            raise DataError(
-                f"--pretrained {path} does not match --model: {problem} "
-                f"{', '.join(names[:_NAMED])}{more}."
-            )
+    given = {name: tensor for name, tensor in weights.items() if name not in remade}
+    if problem := find_mismatch(expected, given, converts=True):
+        raise DataError(f"--pretrained {path} does not match --model: {problem}.")
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = read_tensors(path)
     except FileNotFoundError as error:
         raise DataError(
             f"--pretrained: cannot read {path} ({error.strerror}): give imagenet, a URL, or the "
             f"path of a state dict."
         ) from error
-    except LOAD_ERRORS as error:
-        reason = error.strerror if isinstance(error, OSError) else "damaged, or not a state dict"
+    except (OSError, DamagedFileError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise DataError(f"--pretrained: cannot read {path} ({reason}).") from error
     return state if isinstance(state, dict) else {"state_dict": state}
 
 
 def _state_dict(state: Mapping[str, Any], path: Path) -> dict[str, torch.Tensor]:
-    weights = state.get("ema") or state.get("network") or state.get("state_dict") or state
-    if not isinstance(weights, dict) or not all(
-        isinstance(value, torch.Tensor) for value in weights.values()
-    ):
+    entries = [state[name] for name in _ENTRIES if isinstance(state.get(name), dict)]
+    weights = next(filter(None, entries), state)
+    if not all(isinstance(n, str) and isinstance(t, torch.Tensor) for n, t in weights.items()):
         raise DataError(f"--pretrained {path} holds no state dict (names and tensors).")
-    return {_PREFIXES.sub("", name): tensor for name, tensor in weights.items()}
+    return {_PREFIXES.sub("", name): weights[name] for name in weights if name != _AVERAGED}
 
 
-def _fit(weights: Weights, network: nn.Module) -> dict[str, torch.Tensor]:
+def _fit(weights: Tensors, network: nn.Module) -> dict[str, torch.Tensor]:
     """The weights under today's names, without auxiliary heads that `network` lacks, and with
     position embeddings for its image size."""
     names = network.state_dict().keys()
@@ -134,7 +126,7 @@ def _fit(weights: Weights, network: nn.Module) -> dict[str, torch.Tensor]:
     if isinstance(network, VisionTransformer) and "encoder.pos_embedding" in fitted:
         try:
             fitted |= interpolate_embeddings(network.image_size, network.patch_size, fitted)
-        except ValueError as error:
+        except (ValueError, RuntimeError, TypeError) as error:
             raise DataError(
                 f"--pretrained: the position embeddings of the weights do not match --model "
                 f"({error})."

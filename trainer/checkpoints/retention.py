@@ -15,6 +15,7 @@ import torch
 from pipeline.daemon_thread import DaemonThread
 from pipeline.errors import DataError
 from trainer.checkpoints.checkpoint_file import CHECKPOINT_NAME, link_file, write_checkpoint
+from trainer.files import is_full
 
 BEST_NAME = "best.pt"
 KEPT_PATTERN = "checkpoint-*.pt"
@@ -57,17 +58,30 @@ class CheckpointManager:
     def _write(self, state: Mapping[str, Any], best: bool) -> None:
         newest = self._directory / CHECKPOINT_NAME
         require_finite(state, newest)
-        write_checkpoint(newest, state)
+        kept = self._directory / f"checkpoint-{state['progress']['position']:012d}.pt"
+        try:
+            write_checkpoint(newest, state)
+        except DataError as error:
+            # Those that the new one makes superfluous may be what fills the disk.
+            if not (is_full(error.__cause__) and self._delete(kept.name, self._keep - 1)):
+                raise
+            write_checkpoint(newest, state)
         if best:
             link_file(newest, self._directory / BEST_NAME)
-        kept = self._directory / f"checkpoint-{state['progress']['position']:012d}.pt"
         if self._keep > 1:
             link_file(newest, kept)
+        self._delete(kept.name, self._keep if self._keep > 1 else 0)
+
+    def _delete(self, last: str, keep: int) -> bool:
+        """Delete all but the latest `keep` checkpoints up to the name `last`; whether there were
+        some."""
         paths = sorted(self._directory.glob(KEPT_PATTERN), reverse=True)
         # Those beyond the position were saved before the run resumed from an earlier checkpoint.
-        current = [path for path in paths if path.name <= kept.name]
-        for path in {*paths} - {*current[: self._keep if self._keep > 1 else 0]}:
+        current = [path for path in paths if path.name <= last]
+        superfluous = {*paths} - {*current[:keep]}
+        for path in superfluous:
             path.unlink(missing_ok=True)
+        return bool(superfluous)
 
     def __enter__(self) -> Self:
         return self

@@ -1,11 +1,16 @@
 """How images were prepared for the training of weights: what ``--pretrained`` weights expect."""
 
 import json
+import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+from pipeline.errors import DataError
+from trainer.files import read_plain
+from trainer.typed_values import record_from
 
 Channels = tuple[float, float, float]
 
@@ -50,24 +55,35 @@ def run_input(config: Mapping[str, Any], path: Path) -> WeightsInput | None:
     None if neither they nor config.json beside the file record it, as in earlier versions."""
     resolved = config.get("resolved")
     if not resolved:
-        with suppress(OSError, ValueError, LookupError):
-            resolved = json.loads((path.parent / "config.json").read_text("utf-8"))["resolved"]
-    if not resolved:
+        with suppress(OSError, ValueError, LookupError, TypeError, RecursionError):
+            resolved = json.loads(read_plain(path.parent / "config.json"))["resolved"]
+    if not isinstance(resolved, dict) or not resolved:
         return None
-    bilinear = config.get("interpolation", "auto") == "auto"
-    return WeightsInput(
-        mean=_channels(resolved["mean"]),
-        std=_channels(resolved["std"]),
-        interpolation="bilinear" if bilinear else config["interpolation"],
-        image_size_px=resolved["image_size_px"],
-    )
+    interpolation = config.get("interpolation", "auto")
+    names = ("mean", "std", "image_size_px")
+    values = {name: resolved.get(name) for name in names}
+    values["interpolation"] = "bilinear" if interpolation == "auto" else interpolation
+    return _parse(values, path)
 
 
-def recorded_input(config: Mapping[str, Any]) -> WeightsInput | None:
-    """What a checkpoint with the settings `config` records about the weights that its run started
-    from; None if nothing."""
-    recorded = config.get("resolved", {}).get("weights_input")
-    return None if recorded is None else WeightsInput(**recorded)
+def recorded_input(config: Mapping[str, Any], path: Path) -> WeightsInput | None:
+    """What the checkpoint `path` with the settings `config` records about the weights that its run
+    started from; None if nothing."""
+    resolved = config.get("resolved")
+    recorded = resolved.get("weights_input") if isinstance(resolved, dict) else None
+    return None if recorded is None else _parse(recorded, path)
+
+
+def _parse(values: object, path: Path) -> WeightsInput:
+    try:
+        given = record_from(WeightsInput, values)
+        if not all(map(math.isfinite, (*given.mean, *given.std))) or given.image_size_px < 1:
+            raise ValueError("its numbers are out of range")
+        return given
+    except ValueError as error:
+        raise DataError(
+            f"{path} does not say what input its weights expect ({error}): give another checkpoint."
+        ) from error
 
 
 def _channels(values: Any) -> Channels:

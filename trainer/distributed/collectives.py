@@ -5,8 +5,8 @@ gradients: over gloo on the CPU, over NCCL on GPUs.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import click
@@ -29,6 +29,7 @@ class World:
 
     Attributes:
         group: the ranks of a ``subgroup``; None for all ranks that torchrun started.
+        resources: what ``open_world`` closes at its end.
     """
 
     rank: int = 0
@@ -37,6 +38,7 @@ class World:
     local_world_size: int = 1
     device: torch.device
     group: dist.ProcessGroup | None = None
+    resources: ExitStack = field(default_factory=ExitStack, compare=False, repr=False)
 
     @property
     def threads(self) -> int:

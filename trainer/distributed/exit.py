@@ -3,11 +3,15 @@
 import json
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import NoReturn
 
 import click
+
+from pipeline.errors import DataError
+from trainer.files import is_full
 
 # torchrun ends all ranks at the first error exit, so the other ranks give rank 0 time to print.
 EXIT_GRACE_SECONDS = 3.0
@@ -43,5 +47,14 @@ def entry(command: click.Command) -> None:
         exit_with_message(error)
     except click.ClickException as error:
         exit_with_message(error)
+    except OSError as error:
+        if not is_full(error):
+            raise
+        # Such as `> file` on a full disk: nothing more is written there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        where = error.filename or "the output"
+        exit_with_message(
+            DataError(f"Cannot write {where} ({error.strerror}): free disk space and repeat.")
+        )
     except click.Abort:
         raise SystemExit(130) from None

@@ -36,12 +36,18 @@ def open_world(device: str, *, timeout_seconds: float = RANK_TIMEOUT_SECONDS) ->
         timeout_seconds: how long a rank waits for the others before it raises an error.
     """
     world = _read_world(device)
+    with world.resources, _join(world, timeout_seconds):
+        yield world
+
+
+@contextmanager
+def _join(world: World, timeout_seconds: float) -> Iterator[None]:
     torch.set_num_threads(world.threads)
     if world.device.type == "cuda":
         torch.cuda.set_device(world.device)
         torch.backends.cudnn.benchmark = True
     if world.world_size == 1:
-        yield world
+        yield
         return
     store = _store_of_this_start(next(iter(rendezvous("env://", world.rank, world.world_size)))[0])
     dist.init_process_group(
@@ -54,7 +60,7 @@ def open_world(device: str, *, timeout_seconds: float = RANK_TIMEOUT_SECONDS) ->
     keeps_store = False
     try:
         with _report_once(store, world, timeout_seconds):
-            yield world
+            yield
     except (click.ClickException, RuntimeError):
         keeps_store = world.rank == 0 and not _store_outlives_rank_0()
         raise

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.chart_style import BLUE, STYLE
-from trainer.checkpoints.checkpoint_file import PARTIAL_SUFFIX
+from trainer.files import replaced
 
 # Largest matrix that the chart shows; of more classes it shows the most frequent confusions.
 MATRIX_CLASSES = 40
@@ -47,12 +47,10 @@ def draw_confusion(confusion: Confusion, path: Path) -> None:
 
     is_matrix = len(confusion.classes) <= MATRIX_CLASSES
     side_inches = 3.2 + 0.34 * len(confusion.classes) if is_matrix else 8.0
-    partial = path.with_suffix(PARTIAL_SUFFIX)
-    with rc_context(STYLE):
+    with rc_context(STYLE), replaced(path, "free disk space, then repeat the command") as partial:
         figure = Figure(figsize=(side_inches + 0.6, side_inches), dpi=120, layout="constrained")
         (_draw_matrix if is_matrix else _draw_pairs)(figure.subplots(), confusion)
         figure.savefig(partial, format="png")
-    partial.replace(path)
 
 
 def _draw_matrix(axes: Any, confusion: Confusion) -> None:

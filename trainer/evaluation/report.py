@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.errors import DataError
 from trainer.evaluation.confusion import Confusion, draw_confusion
 from trainer.tasks.classification import Classification
 from trainer.tasks.metric_names import METRIC_NAMES, metric_rows
@@ -67,9 +68,9 @@ def print_evaluation(
             draw_confusion(Confusion(classes=task.classes, counts=counts, unit=unit), chart)
             record["confusion"] = str(chart)
             console.print(f"Confusion matrix: {chart}", markup=False)
-        except OSError as error:
+        except DataError as error:
             # A run may be on a read-only disk.
-            console.print(f"No confusion matrix: {chart}: {error.strerror}.", markup=False)
+            console.print(f"No confusion matrix: {error.message}", markup=False)
     print(json.dumps(record, ensure_ascii=False))
 
 

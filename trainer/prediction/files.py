@@ -2,41 +2,14 @@
 
 import csv
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError, MisuseError
-
-
-@contextmanager
-def replaced(path: Path) -> Iterator[Path]:
-    """A new empty file beside `path` that replaces it after the block, unless the block raises. A
-    link stays, and its target is replaced.
-
-    Raises ``DataError`` if the file can't be written.
-    """
-    path = path.resolve()
-    # Of any length of name, and another one for each file.
-    partial = path.with_name(f".{crc32(path.name.encode()):08x}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # A killed process left it, or it is somebody's link: a new file follows no link.
-        partial.unlink(missing_ok=True)
-        partial.touch(exist_ok=False)
-        try:
-            yield partial
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise DataError(
-            f"Cannot write {path} ({error.strerror}): free disk space or give another --out."
-        ) from error
+from trainer.files import replaced
 
 
 def require_writable(path: Path, *, is_folder: bool) -> None:
@@ -59,7 +32,7 @@ def require_writable(path: Path, *, is_folder: bool) -> None:
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Write a CSV in UTF-8 with lines that end in a newline."""
-    with replaced(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    with replaced(path.resolve()) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)
@@ -68,5 +41,5 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) 
 def write_npz(path: Path, ids: Sequence[str], **arrays: NDArray[np.generic]) -> None:
     """Write an npz of `ids`, a string array (n,), and `arrays`; the same bytes for the same
     content."""
-    with replaced(path) as partial, partial.open("wb") as file:
+    with replaced(path.resolve()) as partial, partial.open("wb") as file:
         np.savez(file, ids=np.array(ids, np.str_), allow_pickle=False, **arrays)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from pipeline.loader import Loader
 from trainer.distributed.collectives import World
-from trainer.prediction.files import replaced, write_csv
+from trainer.files import replaced
+from trainer.prediction.files import write_csv
 from trainer.prediction.job import Job
 from trainer.prediction.mask_forms import MaskForm
 from trainer.prediction.masks import PixelModel, predict_masks

@@ -1,24 +1,27 @@
 """The directory of a run: its files, and which directory a run uses."""
 
 import csv
+import itertools
 import json
 import os
 import socket
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from pipeline.errors import DataError, MisuseError
-from trainer.checkpoints.checkpoint_file import CHECKPOINT_NAME, PARTIAL_SUFFIX
+from trainer.checkpoints.checkpoint_file import CHECKPOINT_NAME
 from trainer.checkpoints.retention import BEST_NAME, KEPT_PATTERN
 from trainer.config import RunConfig
+from trainer.files import PARTIAL_SUFFIX, read_plain, replace_text, replaced, resume_advice
 from trainer.profiler import TRACE_NAME
 from trainer.run.metrics_reader import METRICS_NAME
 from trainer.run.metrics_writer import TENSORBOARD_NAME
+from trainer.run.run_lock import LOCK_NAME, lock_run
 
 RUNS = Path("runs")
 CONFIG_NAME = "config.json"
@@ -45,17 +48,35 @@ class RunDir:
         return self.path / CHECKPOINT_NAME
 
 
+def open_run_dir(config: RunConfig) -> tuple[RunDir, IO[bytes]]:
+    """``resolve_run_dir``, and the lock of the directory, which ends when the file is closed.
+
+    Raises ``DataError`` also if another process trains in it.
+    """
+    path = resolve_run_dir(config).path
+    lock = lock_run(path)
+    try:
+        # What the directory holds is looked at under the lock.
+        return resolve_run_dir(replace(config, out=str(path))), lock
+    except BaseException:
+        lock.close()
+        raise
+
+
 def resolve_run_dir(config: RunConfig) -> RunDir:
     """Choose the directory by --out and --resume, and create it.
 
     Raises ``MisuseError`` if the directory holds another run or other files.
     """
     by_out = config.resume in ("auto", "never")
-    run_dir = _resolve_by_out(config) if by_out else _resolve_by_checkpoint(config)
     try:
+        run_dir = _resolve_by_out(config) if by_out else _resolve_by_checkpoint(config)
         run_dir.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError(f"Cannot create {run_dir.path} ({error.strerror}).") from error
+        path = config.out or error.filename
+        raise DataError(
+            f"Cannot create or read {path} ({error.strerror}): give another --out."
+        ) from error
     return run_dir
 
 
@@ -103,27 +124,32 @@ def _restarted_directory() -> Path | None:
     if os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
         return None
     for path in sorted(RUNS.glob(f"*/{CONFIG_NAME}"), reverse=True):
-        with suppress(OSError, ValueError, LookupError):
-            if json.loads(path.read_text(encoding="utf-8"))["resolved"]["launch"] == launch_id():
+        with suppress(OSError, ValueError, LookupError, TypeError, RecursionError):
+            if json.loads(read_plain(path))["resolved"]["launch"] == launch_id():
                 return path.parent
     return None
 
 
 def _fresh_directory() -> Path:
+    """A new directory, which no other process gets. Raises ``OSError``."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    number = 1
-    while (directory := RUNS / (f"{stamp}-{number}" if number > 1 else stamp)).exists():
-        number += 1
-    return directory
+    RUNS.mkdir(exist_ok=True)
+    for number in itertools.count(1):
+        directory = RUNS / (f"{stamp}-{number}" if number > 1 else stamp)
+        with suppress(FileExistsError):
+            directory.mkdir()
+            return directory
+    raise AssertionError
 
 
 def _require_run_files_only(directory: Path) -> None:
     if directory.exists() and not directory.is_dir():
         raise MisuseError(f"--out {directory} is a file: give a directory.")
     for entry in sorted(directory.glob("*")):
-        # A killed process leaves a partial file that was to replace another.
+        # A killed process leaves a partial file that was to replace another, and its lock.
         is_run_file = any(fnmatch(entry.name, name) for name in RUN_FILES)
-        if not is_run_file and entry.suffix != PARTIAL_SUFFIX:
+        is_left_over = entry.suffix == PARTIAL_SUFFIX or entry.name == LOCK_NAME
+        if not is_run_file and not is_left_over:
             raise MisuseError(
                 f"--out {directory} holds {entry.name}, which is not a file of a run: give a new "
                 f"or empty directory, or one of a run."
@@ -142,10 +168,13 @@ def _require_unused(directory: Path) -> None:
 def write_config(directory: Path, config: Mapping[str, Any]) -> None:
     """Write config.json: the settings of the run and what was derived from them."""
     text = json.dumps(config, indent=1, ensure_ascii=False) + "\n"
-    (directory / CONFIG_NAME).write_text(text, encoding="utf-8")
+    replace_text(directory / CONFIG_NAME, text, resume_advice(directory))
 
 
 def write_rows(path: Path, rows: Iterable[Iterable[str]]) -> None:
     """Write `rows`, the header first, as CSV."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with (
+        replaced(path, resume_advice(path.parent)) as partial,
+        partial.open("w", newline="", encoding="utf-8") as file,
+    ):
         csv.writer(file, lineterminator="\n").writerows(rows)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Self
 
+from trainer.files import write_error
 from trainer.messages import ended_by
 from trainer.meter import Interval
 from trainer.run.display import Display
@@ -32,9 +33,16 @@ class RunLogger:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        failures: list[OSError] = []
         for sink in self._sinks:
-            sink.close()
+            try:
+                sink.close()
+            except OSError as failure:
+                failures.append(failure)
+        # After an error the same disk is full for each sink.
+        if failures and kind is None:
+            raise write_error(self._run.run_dir.path, failures[0])
 
     def print(self, text: str) -> None:
         """Print a line on the console."""

@@ -12,13 +12,8 @@ from torch import nn
 from torchvision.models import mnasnet0_5
 
 from pipeline.errors import DataError
-from trainer.checkpoints.checkpoint_file import (
-    Identity,
-    Progress,
-    load_checkpoint,
-    snapshot,
-    write_checkpoint,
-)
+from trainer.checkpoints.checkpoint_file import load_checkpoint, snapshot, write_checkpoint
+from trainer.checkpoints.progress import Identity, Progress
 from trainer.checkpoints.retention import CheckpointManager
 
 IDENTITY = Identity(fingerprint="abc", seed=3, model="toy", classes=2)
