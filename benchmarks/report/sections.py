@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import click
-
 from benchmarks.measuring.result_file import (
     BY_STAGE,
     COMPUTE,
@@ -34,6 +32,7 @@ from benchmarks.report.tables import (
 from benchmarks.report.training_runs import run_panels, runs_table
 from benchmarks.scaling.record import read_points
 from benchmarks.scaling.text import failed_checks
+from pipeline.console import print_line
 
 
 def write_report(paths: Sequence[Path], folder: Path) -> None:
@@ -43,9 +42,9 @@ def write_report(paths: Sequence[Path], folder: Path) -> None:
     """
     page = build_page(read_inputs(paths))
     html, markdown = write_page(page, folder)
-    click.echo(f"{page.headline}\nHTML: {html.resolve()}\nMarkdown: {markdown.resolve()}")
+    print_line(f"{page.headline}\nHTML: {html.resolve()}\nMarkdown: {markdown.resolve()}")
     if page.absent:
-        click.echo(page.absent)
+        print_line(page.absent)
 
 
 def build_page(inputs: Inputs) -> Page:

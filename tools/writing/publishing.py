@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DataError
 from pipeline.natural_order import natural_key
+from pipeline.printable import printable
 from pipeline.storage.manifest import (
     IMAGE_COMPONENTS,
     MANIFEST_NAME,
@@ -33,7 +34,6 @@ from pipeline.storage.manifest import (
 )
 from tools.config import ShardConfig
 from tools.like import measured
-from tools.text import printable
 from tools.writing.dataset_stats import DatasetStats, min_median_max
 from tools.writing.output_folder import Store
 from tools.writing.shard_file import ShardRecord, read_rows
