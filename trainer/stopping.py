@@ -9,8 +9,9 @@ from typing import Any, Self
 
 from trainer.distributed.collectives import World
 
-# Batch systems such as Slurm send SIGUSR1 ahead of a job's time limit (sbatch --signal).
-HANDLED_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+# Batch systems such as Slurm send SIGUSR1 ahead of a job's time limit (sbatch --signal); a terminal
+# that closes sends SIGHUP.
+HANDLED_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 # Assumed length of a timed run until its first steps are measured.
 UNTIMED_STEPS = 1000
 # Least distance of two measured positions, as a fraction of the time budget.
@@ -100,7 +101,7 @@ class TimeBudget:
 
 class StopSignal:
     """Context that records the first of `HANDLED_SIGNALS` instead of letting it end the process;
-    the run stops at the next step boundary.
+    the run stops at the next step boundary. A SIGHUP that is ignored (nohup) stays so.
 
     Attributes:
         number: the signal that this rank received; None if none.
@@ -115,7 +116,9 @@ class StopSignal:
         return int(world.all_reduce_max([self.number or 0])[0])
 
     def __enter__(self) -> Self:
-        self._previous = {number: signal.signal(number, self._record) for number in HANDLED_SIGNALS}
+        for number in HANDLED_SIGNALS:
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                self._previous[number] = signal.signal(number, self._record)
         return self
 
     def __exit__(self, *error: object) -> None:

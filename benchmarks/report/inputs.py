@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measuring.entries import errors_of
 from benchmarks.measuring.result_file import read_bundle
-from pipeline.errors import DataError
+from benchmarks.report.entries import check_entries
 from trainer.plotting.curves import Run, open_runs
 from trainer.run.metrics_reader import METRICS_NAME
 
@@ -71,8 +72,7 @@ def read_inputs(paths: Sequence[Path]) -> Inputs:
 
 def _read_result(path: Path) -> Result:
     bundle = read_bundle(path)
-    for name in ("benchmark", "finding", "unit", "median", "interval", "environment"):
-        if name not in bundle:
-            raise DataError(f"{path} has no entry {name!r}: bench-report can't show this result.")
+    with errors_of(path):
+        check_entries(bundle)
     entries = {name: bundle[name] for name in ("kind", "median", "environment")}
     return Result(name=path.stem, bundle=bundle, **entries)

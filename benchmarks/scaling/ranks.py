@@ -15,8 +15,8 @@ import click
 import torch
 
 from benchmarks.measuring.alternate import alternate
+from benchmarks.measuring.entries import from_json
 from benchmarks.measuring.page_cache import can_be_cold, resident_when_dropped
-from benchmarks.measuring.result_file import from_json
 from benchmarks.scaling.cpu_affinity import pin
 from benchmarks.scaling.inputs import Inputs, open_inputs
 from benchmarks.scaling.plan import Size

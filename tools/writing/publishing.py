@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DataError
 from pipeline.natural_order import natural_key
-from pipeline.printable import printable
+from pipeline.printable import defused, printable
 from pipeline.storage.manifest import (
     IMAGE_COMPONENTS,
     MANIFEST_NAME,
@@ -96,10 +96,10 @@ def list_rejected(shard_plan: ShardPlan, records: Sequence[ShardRecord]) -> list
 def write_rejected(path: Path, rejected: Iterable[tuple[str, str]]) -> None:
     """Write rejected.csv, sorted by name."""
     rows = sorted((natural_key(source), source, reason) for source, reason in rejected)
-    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("source", "reason"))
-        writer.writerows(row[1:] for row in rows)
+        writer.writerows(defused(map(printable, row[1:])) for row in rows)
 
 
 def _put(path: Path, store: Store) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import DataError, MisuseError
+from pipeline.printable import defused, printable
 from trainer.checkpoints.checkpoint_file import CHECKPOINT_NAME, PARTIAL_SUFFIX
 from trainer.checkpoints.retention import BEST_NAME, KEPT_PATTERN
 from trainer.config import RunConfig
@@ -146,6 +147,7 @@ def write_config(directory: Path, config: Mapping[str, Any]) -> None:
 
 
 def write_rows(path: Path, rows: Iterable[Iterable[str]]) -> None:
-    """Write `rows`, the header first, as CSV."""
+    """Write `rows` of texts, the header first, as CSV for people."""
     with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerows(defused(map(printable, row)) for row in rows)
