@@ -17,18 +17,22 @@ class Result:
     """A result of a benchmark.
 
     Attributes:
-        name: of its file.
+        path: its file, whose name without the ending is `name`.
         kind: the command that measured.
         bundle: all entries, as ``read_bundle`` returns them.
         median: row -> figure.
         environment: machine, versions and command.
     """
 
-    name: str
+    path: Path
     kind: str
     bundle: Mapping[str, Any]
     median: Mapping[str, float]
     environment: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
 
     def span(self, row: str) -> tuple[float, float]:
         """The interval of a row's median."""
@@ -75,4 +79,4 @@ def _read_result(path: Path) -> Result:
     with errors_of(path):
         check_entries(bundle)
     entries = {name: bundle[name] for name in ("kind", "median", "environment")}
-    return Result(name=path.stem, bundle=bundle, **entries)
+    return Result(path=path, bundle=bundle, **entries)
