@@ -95,7 +95,10 @@ def read_bundle(path: Path) -> dict[str, Any]:
     if bundle["version"] == 1:
         with errors_of(path):
             bundle = _from_version_1(bundle)
-    return {"kind": ANOTHER, "rows": {}, **bundle}
+    bundle = {"kind": ANOTHER, "rows": {}, **bundle}
+    with errors_of(path):
+        from_json(str, bundle["kind"], "kind")
+    return bundle
 
 
 def _from_version_1(bundle: Mapping[str, Any]) -> dict[str, Any]:

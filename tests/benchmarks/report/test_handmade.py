@@ -103,7 +103,7 @@ def test_any_wrong_entry_gives_a_page_or_a_sentence(results: list[Path], tmp_pat
             [0],
             "points[1].rungs['warm files'].step_seconds must be positive numbers.",
         ),
-        ("prediction", ("predictions",), [], "predictions must have 11 rows, as median has, not 0."),
+        ("prediction", ("predictions",), [], "predictions must have 11 rows, as median has"),
         ("trainings", ("trainings", 0, "metric"), "speed", "metric must be one of top1, "),
     ],
 )
