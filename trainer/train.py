@@ -28,8 +28,8 @@ from trainer.tasks.metric_names import is_gain
 def run(
     settings: Settings, *, customize: Callable[[TrainingRun], TrainingRun] = lambda run: run
 ) -> None:
-    """Train to the end, or until SIGTERM, SIGINT or SIGUSR1: then save and exit with 128 + the
-    signal's number.
+    """Train to the end, or until SIGTERM, SIGINT, SIGUSR1 or SIGHUP: then save and exit with 128 +
+    the signal's number.
 
     Args:
         customize: may replace the model, the train step or the batches of the run.
