@@ -10,6 +10,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 # The exit code by which shells report a command that SIGINT ended.
 INTERRUPTED_EXIT_CODE = 130
@@ -46,11 +47,17 @@ def handle_interrupts() -> None:
 def _interrupt(number: int, frame: FrameType | None) -> None:
     if _has_begun and not _is_importing(frame):
         raise KeyboardInterrupt
+    exit_at_once(INTERRUPTED_EXIT_CODE, INTERRUPTED)
+
+
+def exit_at_once(exit_code: int, sentence: str) -> NoReturn:
+    """End this process in a handler of a signal, without any clean-up."""
     # The signal may have interrupted a write to the same stream.
     with suppress(RuntimeError, OSError):
         sys.stdout.flush()
-    os.write(2, f"{INTERRUPTED}\n".encode())
-    os._exit(INTERRUPTED_EXIT_CODE)
+    with suppress(OSError):
+        os.write(2, f"{sentence}\n".encode())
+    os._exit(exit_code)
 
 
 def _is_importing(frame: FrameType | None) -> bool:
