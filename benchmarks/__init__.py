@@ -1,0 +1,5 @@
+"""Measures where the time goes."""
+
+from pipeline.interrupts import handle_interrupts
+
+handle_interrupts()

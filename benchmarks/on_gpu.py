@@ -19,8 +19,9 @@ import click
 from benchmarks.datasets.photographs import DEFAULT_FOLDER as DATA_FOLDER
 from benchmarks.datasets.photographs import FORMATS, prepare_format
 from benchmarks.measuring.provenance import ROOT
+from pipeline.console import print_line
 from pipeline.errors import DataError, MisuseError
-from pipeline.options import options, pick_fields, setting
+from pipeline.options import Command, options, pick_fields, setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,7 @@ class Outcome:
     printed: str
 
 
-@click.command()
+@click.command(cls=Command)
 @options(GpuRun)
 def main(**values: Any) -> None:
     """Run the tests that need a GPU, then measure input, compute, and both together."""
@@ -77,10 +78,10 @@ def main(**values: Any) -> None:
     }
     outcomes = []
     for part in parts(config, shards):
-        click.echo(f"{part.name} ...", err=True)
+        print_line(f"{part.name} ...", err=True)
         outcomes.append(run(part, out, config.limit))
     for outcome in outcomes:
-        click.echo(f"\n== {outcome.part.name}, {outcome.seconds:.0f} s\n{outcome.printed}")
+        print_line(f"\n== {outcome.part.name}, {outcome.seconds:.0f} s\n{outcome.printed}")
     if failed := [outcome.part.name for outcome in outcomes if outcome.exit_code != 0]:
         raise DataError(f"These parts failed or exceeded --limit: {', '.join(failed)}. See {out}.")
 

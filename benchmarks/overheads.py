@@ -24,7 +24,7 @@ import numpy as np
 from benchmarks.measuring.alternate import alternate
 from benchmarks.measuring.config import FROM_ENVIRONMENT
 from benchmarks.measuring.table import report
-from pipeline.options import options, pick_fields, setting
+from pipeline.options import Command, options, pick_fields, setting
 from pipeline.storage.manifest import MANIFEST_NAME, SAMPLE_DTYPE, Manifest, Shard, Split
 
 BATCH_SIZE = 256
@@ -40,7 +40,7 @@ class OverheadsBenchmark:
     batches: int = setting(100, "Batches of a repetition.")
 
 
-@click.command(context_settings=FROM_ENVIRONMENT)
+@click.command(cls=Command, context_settings=FROM_ENVIRONMENT)
 @options(OverheadsBenchmark)
 def main(**values: Any) -> None:
     """Measure the costs of the loader besides decoding, on fabricated indexes."""

@@ -164,13 +164,14 @@ def _report(benchmark: ParityBenchmark, pixels: list[Record], crops: list[Record
 
 
 def _print_table(title: str, records: Sequence[Record], formats: Mapping[str, str]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from pipeline.console import open_console
 
     table = Table(*records[0], title=title)
     for record in records:
         table.add_row(*(format(value, formats.get(key, "")) for key, value in record.items()))
-    Console(width=120).print(table)
+    open_console(width=120).print(table)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from benchmarks.measuring.alternate import Measurement, alternate, ratio
 from benchmarks.measuring.config import FROM_ENVIRONMENT, Measuring
 from benchmarks.measuring.table import report
 from benchmarks.measuring.targets import ratio_target
-from pipeline.options import COUNT, options, pick_fields, setting
+from pipeline.options import COUNT, Command, options, pick_fields, setting
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +40,7 @@ class PredictionBenchmark(Measuring):
     device: Literal["auto", "cpu", "cuda"] = setting("auto", "Device, as the trainer's.")
 
 
-@click.command(context_settings=FROM_ENVIRONMENT)
+@click.command(cls=Command, context_settings=FROM_ENVIRONMENT)
 @options(PredictionBenchmark)
 def main(**values: object) -> None:
     """Measure the rate of predictions of a split on one rank. On a CPU loader and model share the

@@ -16,7 +16,7 @@ from benchmarks.measuring.alternate import Measurement, alternate, ratio
 from benchmarks.measuring.config import FROM_ENVIRONMENT, Measuring
 from benchmarks.measuring.laps import measure_lap
 from benchmarks.measuring.table import report
-from pipeline.options import COUNT, options, pick_fields, setting
+from pipeline.options import COUNT, Command, options, pick_fields, setting
 from trainer.config import Settings
 
 BARE, SYNTHETIC, LOADER, REAL = "bare loop", "trainer, synthetic", "loader alone", "trainer, shards"
@@ -42,7 +42,7 @@ class TrainingBenchmark(Measuring):
     )
 
 
-@click.command(context_settings=FROM_ENVIRONMENT)
+@click.command(cls=Command, context_settings=FROM_ENVIRONMENT)
 @options(TrainingBenchmark)
 def main(**values: Any) -> None:
     """Measure the trainer's throughput on one rank, from metrics.jsonl."""

@@ -1,6 +1,11 @@
-"""Errors that end a command; click prints the message and sets the exit code."""
+"""Errors that end a command; the command prints the message and sets the exit code. Names from the
+data in a message are made printable here."""
+
+from typing import Any
 
 import click
+
+from pipeline.printable import printable
 
 
 class DataError(click.ClickException):
@@ -8,6 +13,12 @@ class DataError(click.ClickException):
 
     exit_code = 1
 
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
+
 
 class MisuseError(click.UsageError):
     """The arguments are invalid (exit code 2)."""
+
+    def __init__(self, message: str, **settings: Any) -> None:
+        super().__init__(printable(message), **settings)

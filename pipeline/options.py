@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 import click
 
+from pipeline.commands import SafeCommand
 from pipeline.errors import MisuseError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -54,7 +55,7 @@ class Option(click.Option):
             parser.add_option(self, [alias], self.name, **action)
 
 
-class Command(click.Command):
+class Command(SafeCommand):
     """A command whose ``--help`` lists the options by section."""
 
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:

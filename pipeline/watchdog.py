@@ -4,11 +4,19 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from types import FrameType
 from typing import TypeVar
 
 from pipeline.errors import DataError
 
 Result = TypeVar("Result")
+
+
+def is_waiting(frame: FrameType | None) -> bool:
+    """Whether the code of `frame` was called by ``StallWatchdog.wait``."""
+    while frame is not None and frame.f_code is not StallWatchdog.wait.__code__:
+        frame = frame.f_back
+    return frame is not None
 
 
 class StallWatchdog:
@@ -49,6 +57,14 @@ class StallWatchdog:
     def wait(self, future: "Future[Result]") -> Result:
         """The result of `future`. Raises ``DataError`` with the rank and what it was doing if no
         heartbeat came for `timeout_seconds`; 0 waits without a limit."""
+        try:
+            return self._wait(future)
+        except KeyboardInterrupt:
+            # What it waited for may hang.
+            self.stalled = True
+            raise
+
+    def _wait(self, future: "Future[Result]") -> Result:
         if not self._timeout_seconds:
             return future.result()
         self.heartbeat()

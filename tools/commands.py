@@ -1,15 +1,10 @@
-"""Error handling that the commands share; imports little, so that --help is fast."""
+"""What the commands share; imports little, so that --help is fast."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import click
-
 from pipeline.errors import DataError
-
-# The exit code by which shells report a command that SIGINT ended.
-INTERRUPTED_EXIT_CODE = 130
 
 
 @contextmanager
@@ -22,13 +17,3 @@ def needs_packages() -> Iterator[None]:
             f"{sys.executable} lacks the package {error.name}. Run `pip install -e .` in the "
             f"repository, or activate the environment that has it."
         ) from error
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Exit on Ctrl-C without a traceback."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        click.echo("Interrupted.")
-        raise click.exceptions.Exit(INTERRUPTED_EXIT_CODE) from None

@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from tools.text import printable
+from pipeline.console import open_console
 
 
 class ProgressCallback(Protocol):
@@ -22,11 +21,11 @@ class Output:
     """Prints sentences, tables and progress; names from the data are not parsed as markup."""
 
     def __init__(self) -> None:
-        self.console = Console(markup=False, highlight=False, emoji=False)
+        self.console = open_console()
 
     def print(self, text: str) -> None:
         """Print a line, however long."""
-        self.console.print(printable(text), soft_wrap=True)
+        self.console.print(text, soft_wrap=True)
 
     def table(self, table: Table) -> None:
         """Print a table."""

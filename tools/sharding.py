@@ -18,11 +18,11 @@ import click
 import numpy as np
 
 from pipeline.errors import DataError
+from pipeline.interrupts import INTERRUPTED_EXIT_CODE
 from pipeline.machine_limits import available_cores
 from pipeline.storage.manifest import Manifest
 from tools.arrays.collect import arrays_identity, collect_arrays
 from tools.arrays.parts import ArrayPart
-from tools.commands import INTERRUPTED_EXIT_CODE
 from tools.config import ShardConfig
 from tools.console import Output
 from tools.download.file_index import FileIndex, index_files

@@ -1,15 +1,7 @@
-"""Text for people: plurals, lists of names, nothing unprintable."""
+"""Text for people: plurals, lists of names."""
 
 import shlex
 from collections.abc import Iterable, Sequence
-
-
-def printable(text: str) -> str:
-    """Escape bytes that are not UTF-8 and control characters that a terminal would obey."""
-    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(
-        letter if letter.isprintable() or letter == "\n" else repr(letter)[1:-1] for letter in text
-    )
 
 
 def plural(count: int, noun: str) -> str:

@@ -1,1 +1,5 @@
 """Trains torchvision models on shards, on one or several ranks."""
+
+from pipeline.interrupts import handle_interrupts
+
+handle_interrupts()

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from pipeline.options import options, pick_fields, setting
+from pipeline.options import Command, options, pick_fields, setting
 from trainer.distributed.exit import entry
 from trainer.run.run_choice import RunChoice, run_arguments, with_arguments
 
@@ -26,7 +26,7 @@ class EvaluateConfig(RunChoice):
     )
 
 
-@click.command()
+@click.command(cls=Command)
 @run_arguments
 @options(EvaluateConfig)
 def main(runs: tuple[str, ...], **values: Any) -> None:

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import click
 
+from pipeline.console import print_line
 from pipeline.errors import MisuseError
+from pipeline.options import Command
 
 FORMATS = (".png", ".svg", ".pdf")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--out",
@@ -32,7 +34,7 @@ def main(runs: tuple[Path, ...], out: Path) -> None:
     from trainer.plotting.figure import draw_runs
 
     draw_runs(opened, out)
-    click.echo(f"{headline(opened)}.\nFigure: {out.resolve()}")
+    print_line(f"{headline(opened)}.\nFigure: {out.resolve()}")
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
-from pipeline.options import options, pick_fields
+from pipeline.options import Command, options, pick_fields
 from trainer.distributed.exit import entry
 from trainer.prediction.config import PredictConfig
 from trainer.run.run_choice import run_arguments, with_arguments
 
 
-@click.command()
+@click.command(cls=Command)
 @run_arguments
 @options(PredictConfig)
 def main(runs: tuple[str, ...], **values: Any) -> None:

@@ -7,10 +7,17 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Self
 
+from pipeline.interrupts import exit_at_once
+from pipeline.watchdog import is_waiting
 from trainer.distributed.collectives import World
 
-# Batch systems such as Slurm send SIGUSR1 ahead of a job's time limit (sbatch --signal).
-HANDLED_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+# Batch systems such as Slurm send SIGUSR1 ahead of a job's time limit (sbatch --signal); a terminal
+# that closes sends SIGHUP.
+HANDLED_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
+# Batch systems and containers kill a process that is still there after 30 and 10 s.
+PATIENCE_SECONDS, RETRY_SECONDS = 7.0, 0.5
+# torchrun passes on the SIGINT that the terminal has sent to its ranks already.
+ECHO_SECONDS = 1.0
 # Assumed length of a timed run until its first steps are measured.
 UNTIMED_STEPS = 1000
 # Least distance of two measured positions, as a fraction of the time budget.
@@ -98,16 +105,27 @@ class TimeBudget:
             self.end_position = position
 
 
+class InputHangsError(KeyboardInterrupt):
+    """A run that a signal stops has waited for a batch for `PATIENCE_SECONDS`."""
+
+
 class StopSignal:
     """Context that records the first of `HANDLED_SIGNALS` instead of letting it end the process;
-    the run stops at the next step boundary.
+    the run stops at the next step boundary. A SIGHUP that is ignored (nohup) stays so.
+
+    A run that waits for a batch is at a step boundary: after `PATIENCE_SECONDS` its wait raises
+    ``InputHangsError``. The start of a run, with nothing to save, ends then as well. A second
+    Ctrl-C ends the process at once.
 
     Attributes:
         number: the signal that this rank received; None if none.
+        trains: whether the start of the run is over.
     """
 
     def __init__(self) -> None:
         self.number: int | None = None
+        self.trains = False
+        self._received_seconds = 0.0
         self._previous: dict[int, Any] = {}
 
     def received_by_any(self, world: World) -> int:
@@ -115,12 +133,29 @@ class StopSignal:
         return int(world.all_reduce_max([self.number or 0])[0])
 
     def __enter__(self) -> Self:
-        self._previous = {number: signal.signal(number, self._record) for number in HANDLED_SIGNALS}
+        for number in HANDLED_SIGNALS:
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                self._previous[number] = signal.signal(number, self._record)
+        self._previous[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._lose_patience)
         return self
 
     def __exit__(self, *error: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
     def _record(self, number: int, frame: FrameType | None) -> None:
-        self.number = self.number or number
+        now = time.monotonic()
+        if self.number is None:
+            self.number, self._received_seconds = number, now
+            signal.setitimer(signal.ITIMER_REAL, PATIENCE_SECONDS, RETRY_SECONDS)
+        elif number == self.number == signal.SIGINT and now - self._received_seconds > ECHO_SECONDS:
+            exit_at_once(128 + number, "Stopped by the second SIGINT, without saving.")
+
+    def _lose_patience(self, number: int, frame: FrameType | None) -> None:
+        stopped_by = self.number or signal.SIGINT
+        if not self.trains:
+            name = signal.Signals(stopped_by).name
+            exit_at_once(128 + stopped_by, f"Stopped by {name} before the first step.")
+        if is_waiting(frame):
+            raise InputHangsError

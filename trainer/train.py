@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 
+from pipeline.errors import DataError
 from pipeline.loader import Loader
 from trainer.checkpoints.checkpoint_file import snapshot
 from trainer.checkpoints.retention import CheckpointManager
@@ -20,7 +21,7 @@ from trainer.meter import Meter, NonFiniteLossError
 from trainer.profiler import TRACE_NAME, trace_steps
 from trainer.run.run_logger import RunLogger
 from trainer.setup import TrainingRun, build_run, run_identity
-from trainer.stopping import StopSignal
+from trainer.stopping import InputHangsError, StopSignal
 from trainer.task_options import monitored
 from trainer.tasks.metric_names import is_gain
 
@@ -28,8 +29,8 @@ from trainer.tasks.metric_names import is_gain
 def run(
     settings: Settings, *, customize: Callable[[TrainingRun], TrainingRun] = lambda run: run
 ) -> None:
-    """Train to the end, or until SIGTERM, SIGINT or SIGUSR1: then save and exit with 128 + the
-    signal's number.
+    """Train to the end, or until SIGTERM, SIGINT, SIGUSR1 or SIGHUP: then save and exit with 128 +
+    the signal's number.
 
     Args:
         customize: may replace the model, the train step or the batches of the run.
@@ -101,27 +102,50 @@ class Trainer:
 
     def train(self) -> None:
         """Train from the run's position, and finish writing checkpoints."""
+        self.stop.trains = True
         with self.validation or nullcontext(), self.checkpoints:
-            if self._complete_evaluation() and not self.run.is_over:
-                self._make_steps()
+            try:
+                if self._complete_evaluation() and not self.run.is_over:
+                    self._make_steps()
+            except InputHangsError:
+                self._require_one_rank()
 
     def _make_steps(self) -> None:
         run, meter = self.run, Meter(self.run.world)
         with training_batches(run) as batches:
             meter.start()
-            for record in self._steps(batches):
-                meter.add(record)
-                is_stopped, must_save = self._advance(record)
-                must_evaluate = not is_stopped and self._must_evaluate()
-                pauses = is_stopped or must_save or must_evaluate
-                if pauses or meter.steps == run.settings.log.log_every:
+            try:
+                self._step_by_step(batches, meter)
+            except InputHangsError:
+                self._require_one_rank()
+                if meter.steps:
                     self._log_interval(meter, batches)
-                if pauses:
-                    is_complete = not must_evaluate or self._evaluate()
-                    self._save()
-                    if is_stopped or not is_complete or run.is_over:
-                        return
-                    meter.start()
+                self._save()
+
+    def _step_by_step(self, batches: Loader, meter: Meter) -> None:
+        run = self.run
+        for record in self._steps(batches):
+            meter.add(record)
+            is_stopped, must_save = self._advance(record)
+            must_evaluate = not is_stopped and self._must_evaluate()
+            pauses = is_stopped or must_save or must_evaluate
+            if pauses or meter.steps == run.settings.log.log_every:
+                self._log_interval(meter, batches)
+            if pauses:
+                is_complete = not must_evaluate or self._evaluate()
+                self._save()
+                if is_stopped or not is_complete or run.is_over:
+                    return
+                meter.start()
+
+    def _require_one_rank(self) -> None:
+        """Several ranks can't save while some wait for batches and others for these ranks."""
+        if self.run.world.world_size > 1:
+            raise DataError(
+                f"Stopped while rank {self.run.world.rank} waited for its samples. "
+                f"{self.run.run_dir.checkpoint} is the last checkpoint: repeat the command with "
+                f"--out {self.run.run_dir.path} to resume."
+            )
 
     def _complete_evaluation(self) -> bool:
         """Make the evaluation in which a signal stopped the previous process, if it did so; False

@@ -6,10 +6,10 @@ import click
 
 from benchmarks.compute.config import ComputeBenchmark
 from benchmarks.measuring.config import FROM_ENVIRONMENT
-from pipeline.options import options, pick_fields
+from pipeline.options import Command, options, pick_fields
 
 
-@click.command(context_settings=FROM_ENVIRONMENT)
+@click.command(cls=Command, context_settings=FROM_ENVIRONMENT)
 @options(ComputeBenchmark)
 def main(**values: Any) -> None:
     """Measure the trainer's steps on synthetic batches, by batch size and mode. Start several ranks

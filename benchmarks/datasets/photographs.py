@@ -7,10 +7,9 @@ import shutil
 import tarfile
 from pathlib import Path
 
-import click
-
 from benchmarks.datasets.run_shard import run_shard
 from benchmarks.measuring.virtualenvs import CACHE
+from pipeline.console import print_line
 
 DEFAULT_FOLDER = CACHE / "peer-data"
 SIDE_PX = 256
@@ -35,7 +34,7 @@ def prepare_format(folder: Path, src: Path, images: int, form: str) -> Path:
     ready = folder / f"{_name(src, images)}-{form}"
     if ready.exists():
         return ready
-    click.echo(f"Writing {images:,} images as {form} to {ready}.", err=True)
+    print_line(f"Writing {images:,} images as {form} to {ready}.", err=True)
     unfinished = ready.with_suffix(".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)

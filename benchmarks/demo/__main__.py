@@ -16,6 +16,7 @@ from benchmarks.demo import write_digits
 from benchmarks.demo.figure import DemoResult, draw_result
 from benchmarks.measuring.provenance import ROOT
 from pipeline.errors import DataError
+from pipeline.options import Command
 from trainer.plotting.curves import open_runs
 
 TARGET_TOP1 = 0.97
@@ -37,7 +38,7 @@ LOADER = ("--seconds", "0.2")
 RECIPE = ["--epochs", "15", "--global-batch-size", "32", "--learning-rate", "0.16"]
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--out", type=Path, default=Path("demo"), show_default=True, help="Output folder.")
 def main(out: Path) -> None:
     """Write a Kaggle download, shard it, measure the loader, train ResNet-50, and draw one

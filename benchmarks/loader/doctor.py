@@ -1,13 +1,12 @@
 """bench-loader --doctor: causes of slow loading in shards and machine, and the slowest stage."""
 
-from rich.console import Console
-
 from benchmarks.loader.by_stage import describe_limit, stage_candidates, stage_shares
 from benchmarks.loader.config import STAGES, LoaderBenchmark
 from benchmarks.loader.health_checks import Finding, check_data, check_machine
 from benchmarks.loader.setup import open_setup
 from benchmarks.measuring.alternate import alternate
 from pipeline.config import PipelineConfig
+from pipeline.console import open_console
 
 # Enough to find the slowest stage.
 RUNS = 3
@@ -41,8 +40,8 @@ def measure_health(benchmark: LoaderBenchmark, config: PipelineConfig) -> None:
 
 
 def _print(findings: list[Finding]) -> None:
-    console = Console(soft_wrap=True, highlight=False)
+    console = open_console(soft_wrap=True)
     for finding in findings:
         mark, style = ("!", "bold yellow") if finding.advice else ("ok", "green")
         console.print(f"{mark:>2} ", end="", style=style)
-        console.print(str(finding), markup=False)
+        console.print(str(finding))

@@ -5,10 +5,10 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from rich.console import Console
 from rich.progress import track
 
 from benchmarks.measuring.intervals import Interval, median_interval
+from pipeline.console import open_console
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ def alternate(
     rounds = track(
         range(warmup + runs),
         description="rounds",
-        console=Console(stderr=True),
+        console=open_console(stderr=True),
         transient=True,
         disable=not show_progress or not sys.stderr.isatty(),
     )

@@ -20,11 +20,10 @@ A benchmark adds entries of its own (settings, further figures). ``null`` means 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
+from benchmarks.measuring.entries import errors_of, from_json
 from pipeline.errors import DataError
 
 FORMAT = "shardline measurement"
@@ -86,7 +85,7 @@ def read_bundle(path: Path) -> dict[str, Any]:
             f"{path} can't be read ({error.strerror}): give a file that a benchmark wrote by "
             f"--output."
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(
             f"{path} is not a result of a benchmark: its last line is not JSON."
         ) from error
@@ -94,8 +93,12 @@ def read_bundle(path: Path) -> dict[str, Any]:
         raise DataError(f"{path} is not a result of a benchmark: it is not a JSON object.")
     verify(bundle, path)
     if bundle["version"] == 1:
-        bundle = _from_version_1(bundle)
-    return {"kind": ANOTHER, "rows": {}, **bundle}
+        with errors_of(path):
+            bundle = _from_version_1(bundle)
+    bundle = {"kind": ANOTHER, "rows": {}, **bundle}
+    with errors_of(path):
+        from_json(str, bundle["kind"], "kind")
+    return bundle
 
 
 def _from_version_1(bundle: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,9 +107,9 @@ def _from_version_1(bundle: Mapping[str, Any]) -> dict[str, Any]:
     kind = next((kind for kind, entries in marks if entries <= bundle.keys()), ANOTHER)
     rows: dict[str, Any] = {}
     if kind == COMPUTE:
-        for row in bundle["median"]:
+        for row in from_json(Mapping[str, float], bundle.get("median"), "median"):
             mode, _, batch_size = row.partition(", batch ")
-            rows[row] = {"mode": mode, "batch_size": int(batch_size)}
+            rows[row] = {"mode": mode, "batch_size": int(batch_size) if batch_size.isdigit() else 0}
     return {**bundle, "kind": kind, "rows": rows}
 
 
@@ -128,25 +131,6 @@ def publish(facts: Mapping[str, Any], output: str | None) -> None:
         ) from error
 
 
-def from_json(kind: Any, value: Any) -> Any:
-    """Build `kind` from JSON: a dataclass of dataclasses, tuples, mappings and numbers, written by
-    ``dataclasses.asdict``. Entries that a dataclass has no field for are ignored."""
-    origin, arguments = get_origin(kind), get_args(kind)
-    if is_dataclass(kind) and isinstance(kind, type):
-        hints = get_type_hints(kind)
-        names = [field.name for field in fields(kind) if field.name in value]
-        return kind(**{name: from_json(hints[name], value[name]) for name in names})
-    if origin is UnionType and value is not None:
-        (inner,) = (argument for argument in arguments if argument is not NoneType)
-        return from_json(inner, value)
-    if origin is tuple:
-        kinds = arguments[:1] * len(value) if Ellipsis in arguments else arguments
-        return tuple(map(from_json, kinds, value))
-    if origin is Mapping:
-        return {name: from_json(arguments[1], part) for name, part in value.items()}
-    return value
-
-
 def _sha256(content: Mapping[str, Any]) -> str:
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

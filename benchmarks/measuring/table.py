@@ -6,7 +6,6 @@ from types import MappingProxyType
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measuring.alternate import Measurement
@@ -15,6 +14,7 @@ from benchmarks.measuring.provenance import busy_warning, environment
 from benchmarks.measuring.result_file import publish
 from benchmarks.measuring.targets import Target
 from benchmarks.measuring.text import figure
+from pipeline.console import open_console, print_line
 
 # Field -> header, factor and format of its column.
 ColumnFormats = Mapping[str, tuple[str, float, str]]
@@ -55,7 +55,7 @@ def report(
     absences = [f"{name}: {reason}" for name, reason in (absent or {}).items()]
     for line in (*map(str, targets or ()), *absences, *notes, busy_warning(), finding):
         if line:
-            print(line)
+            print_line(line)
     record = _record(title, unit, measurements)
     record |= {"kind": kind, "finding": finding, "rows": dict(rows)}
     if targets is not None:
@@ -106,7 +106,7 @@ def print_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]
     for row in rows:
         table.add_row(*row)
     # Fixed width in a pipe: by default rich cuts the table at 80 columns there.
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    open_console(width=None if sys.stdout.isatty() else 120).print(table)
 
 
 def by_field(figures: Mapping[str, Mapping[str, float | None]]) -> dict[str, dict[str, float]]:

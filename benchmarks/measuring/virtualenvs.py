@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-import click
-
 from benchmarks.measuring.provenance import ROOT
+from pipeline.console import print_line
 from pipeline.errors import DataError
 from pipeline.storage.cache_eviction import cache_root
 
@@ -92,7 +91,7 @@ def installed_versions(folder: Path) -> dict[str, str]:
 def _create(folder: Path, users: str) -> None:
     if _python(folder).exists():
         return
-    click.echo(f"Creating a virtualenv for {users} in {folder}.", err=True)
+    print_line(f"Creating a virtualenv for {users} in {folder}.", err=True)
     try:
         venv.create(folder, with_pip=True)
     except (OSError, ValueError, subprocess.CalledProcessError) as error:
@@ -123,7 +122,7 @@ def _install_missing(
 
 def _install(folder: Path, *packages: str) -> str:
     """The reason of a failure, or ""."""
-    click.echo(f"Installing {packages[0]}, which may take minutes.", err=True)
+    print_line(f"Installing {packages[0]}, which may take minutes.", err=True)
     command = [str(_python(folder)), "-m", "pip", "install", *packages]
     with tempfile.TemporaryFile("w+") as log:
         code = subprocess.run(command, stdout=log, stderr=log, check=False).returncode

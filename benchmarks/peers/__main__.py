@@ -24,9 +24,10 @@ from benchmarks.measuring.worker_process import exit_on_sigterm
 from benchmarks.peers.contract import CEILING, EQUAL, OURS, Task
 from benchmarks.peers.loaders import find_peers
 from benchmarks.peers.peer_run import PeerRun
+from pipeline.console import print_line
 from pipeline.errors import DataError, MisuseError
 from pipeline.machine_limits import available_cores
-from pipeline.options import COUNT, NOT_NEGATIVE, Bounds, options, pick_fields, setting
+from pipeline.options import COUNT, NOT_NEGATIVE, Bounds, Command, options, pick_fields, setting
 
 # Peer -> the multiple of its rate that ours should reach. On CPUs ours should also reach the rate
 # of the fastest peer with equal pixels.
@@ -98,7 +99,7 @@ class PeersBenchmark(Measuring):
         return [key for key in keys if self.device == "cpu" or peers[key].on_gpu]
 
 
-@click.command(context_settings=FROM_ENVIRONMENT)
+@click.command(cls=Command, context_settings=FROM_ENVIRONMENT)
 @options(PeersBenchmark)
 def main(**values: Any) -> None:
     """Compare the loader with other loaders in alternating repetitions."""
@@ -149,7 +150,7 @@ def check(peer_runs: Sequence[PeerRun]) -> None:
     for peer_run in peer_runs:
         peer_run.check()
         verdict = peer_run.absence or "every image once, uint8, (B, 3, 224, 224)"
-        print(f"{peer_run.name}: {verdict}", flush=True)
+        print_line(f"{peer_run.name}: {verdict}")
     if wrong := [peer_run.name for peer_run in installed if peer_run.failure]:
         raise DataError(f"Wrong batches from {', '.join(wrong)}: see above.")
 

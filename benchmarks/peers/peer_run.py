@@ -10,13 +10,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import click
-
 from benchmarks.measuring import page_cache
 from benchmarks.measuring.virtualenvs import Virtualenv
 from benchmarks.measuring.worker_process import WorkerFailedError, WorkerProcess, start_worker
 from benchmarks.peers.contract import Peer, Task
 from benchmarks.peers.loaders import find_peers
+from pipeline.console import print_line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +72,7 @@ class PeerRun:
     def store(self) -> None:
         """Let the peer write its own format, unless it exists."""
         if not (self.task.folder / self.peer.stored).exists() and not self.failure:
-            click.echo(f"{self.name} stores the images.", err=True)
+            print_line(f"{self.name} stores the images.", err=True)
             self._run("write")
 
     def check(self) -> None:

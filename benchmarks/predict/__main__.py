@@ -8,16 +8,17 @@ import click
 from benchmarks.measuring.config import FROM_ENVIRONMENT
 from benchmarks.predict.config import PredictConfig
 from benchmarks.predict.networks import LINKS
-from pipeline.options import options, pick_fields
+from pipeline.console import print_line
+from pipeline.options import Command, options, pick_fields
 
 
 def _list_links(context: click.Context, parameter: click.Parameter, value: bool) -> None:
     if value:
-        click.echo("\n".join(map(str, LINKS.values())))
+        print_line("\n".join(map(str, LINKS.values())))
         context.exit()
 
 
-@click.command(context_settings=FROM_ENVIRONMENT)
+@click.command(cls=Command, context_settings=FROM_ENVIRONMENT)
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--list-links",

@@ -22,10 +22,10 @@ from benchmarks.predict.baseline import Baseline
 from benchmarks.predict.config import Probe
 from benchmarks.predict.networks import Link, Network
 from pipeline.errors import DataError
-from pipeline.options import options, pick_fields
+from pipeline.options import Command, options, pick_fields
 
 
-@click.command(context_settings=FROM_ENVIRONMENT)
+@click.command(cls=Command, context_settings=FROM_ENVIRONMENT)
 @options(Probe)
 def main(**values: Any) -> None:
     """Measure what the ranks started by torchrun share: all-reduces of a few bytes and of a bucket

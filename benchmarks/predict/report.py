@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measuring.alternate import Measurement
-from benchmarks.measuring.result_file import PREDICTION, from_json, read_bundle
+from benchmarks.measuring.entries import errors_of, from_json
+from benchmarks.measuring.result_file import PREDICTION, read_bundle
 from benchmarks.measuring.table import report
 from benchmarks.measuring.text import counted, figure
 from benchmarks.predict.baseline import Baseline, read_baseline
@@ -65,7 +66,8 @@ def _network_of(path: Path) -> Network:
     bundle = read_bundle(path)
     if bundle["kind"] != PREDICTION:
         raise MisuseError(f"--network-of {path} is not a result of bench-predict: give one.")
-    network: Network = from_json(Network, bundle["network"])
+    with errors_of(path):
+        network: Network = from_json(Network, bundle.get("network"), "network")
     return network
 
 

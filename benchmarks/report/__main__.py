@@ -5,10 +5,12 @@ from pathlib import Path
 import click
 
 from benchmarks.measuring.config import FROM_ENVIRONMENT
+from pipeline.console import print_line
 from pipeline.errors import DataError
+from pipeline.options import Command
 
 
-@click.command(context_settings=FROM_ENVIRONMENT)
+@click.command(cls=Command, context_settings=FROM_ENVIRONMENT)
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--out",
@@ -49,11 +51,11 @@ def _verify(paths: tuple[Path, ...]) -> None:
         try:
             if path.is_dir():
                 read_records(path)
-                click.echo(f"{path} is the folder of a run, which has no hash to verify.")
+                print_line(f"{path} is the folder of a run, which has no hash to verify.")
             else:
-                click.echo(f"{path} is unchanged: {read_bundle(path)['sha256']}")
+                print_line(f"{path} is unchanged: {read_bundle(path)['sha256']}")
         except DataError as error:
-            click.echo(error.format_message(), err=True)
+            print_line(error.format_message(), err=True)
             invalid += 1
     if invalid:
         raise DataError(f"{invalid} of {len(expanded)} inputs are invalid.")

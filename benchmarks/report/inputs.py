@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measuring.entries import errors_of
 from benchmarks.measuring.result_file import read_bundle
-from pipeline.errors import DataError
+from benchmarks.report.entries import check_entries
 from trainer.plotting.curves import Run, open_runs
 from trainer.run.metrics_reader import METRICS_NAME
 
@@ -16,18 +17,22 @@ class Result:
     """A result of a benchmark.
 
     Attributes:
-        name: of its file.
+        path: its file, whose name without the ending is `name`.
         kind: the command that measured.
         bundle: all entries, as ``read_bundle`` returns them.
         median: row -> figure.
         environment: machine, versions and command.
     """
 
-    name: str
+    path: Path
     kind: str
     bundle: Mapping[str, Any]
     median: Mapping[str, float]
     environment: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
 
     def span(self, row: str) -> tuple[float, float]:
         """The interval of a row's median."""
@@ -71,8 +76,7 @@ def read_inputs(paths: Sequence[Path]) -> Inputs:
 
 def _read_result(path: Path) -> Result:
     bundle = read_bundle(path)
-    for name in ("benchmark", "finding", "unit", "median", "interval", "environment"):
-        if name not in bundle:
-            raise DataError(f"{path} has no entry {name!r}: bench-report can't show this result.")
+    with errors_of(path):
+        check_entries(bundle)
     entries = {name: bundle[name] for name in ("kind", "median", "environment")}
-    return Result(name=path.stem, bundle=bundle, **entries)
+    return Result(path=path, bundle=bundle, **entries)

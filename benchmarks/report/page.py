@@ -1,5 +1,6 @@
 """A page: one HTML file, and Markdown with pictures."""
 
+import html as html_text
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from markupsafe import Markup, escape
 
 from benchmarks.report.panels import Panel, as_svg, write_png
 from pipeline.errors import DataError
+from pipeline.printable import printable
 
 HTML_NAME, MARKDOWN_NAME = "report.html", "report.md"
 
@@ -76,6 +78,7 @@ def as_html(page: Page) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=lambda value: printable(value) if type(value) is str else value,
     )
     environment.filters["svg"] = lambda panel: Markup(as_svg(panel))
     environment.filters["code"] = _with_code
@@ -84,25 +87,32 @@ def as_html(page: Page) -> str:
 
 def _with_code(text: str) -> Markup:
     """Backticks become code elements."""
-    return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", escape(text)))
+    return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", escape(printable(text))))
 
 
 def as_markdown(page: Page) -> str:
-    lines = [f"# {page.headline}", "", page.about, ""]
+    lines = [f"# {_plain(page.headline)}", "", _plain(page.about), ""]
     for section in page.sections:
-        lines += [f"## {section.title}", ""]
+        lines += [f"## {_plain(section.title)}", ""]
         for panel in section.panels:
-            lines += [f"![{panel.description}]({panel.name}.png)", ""]
-        lines += [f"- {note}" for note in section.notes]
+            lines += [f"![{_plain(panel.description)}]({panel.name}.png)", ""]
+        lines += [f"- {_plain(note)}" for note in section.notes]
         lines += [""] * bool(section.notes)
         for caption, table in section.tables:
-            lines += [f"{caption}:", "", *_markdown_table(table), ""]
+            lines += [f"{_plain(caption)}:", "", *_markdown_table(table), ""]
     if page.absent:
-        lines += [page.absent, ""]
+        lines += [_plain(page.absent), ""]
     return "\n".join(lines)
 
 
 def _markdown_table(table: Table) -> list[str]:
     align = ["---" if table.words else "---:"] * (len(table.headers) - 1)
     rows = (table.headers, ["---", *align], *table.rows)
-    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    cells = ((_plain(cell).replace("|", "\\|") for cell in row) for row in rows)
+    return [f"| {' | '.join(row)} |" for row in cells]
+
+
+def _plain(text: str) -> str:
+    """`text` in Markdown: no HTML, no links, no new lines. Backticks still mark code."""
+    plain = html_text.escape(printable(text), quote=False).replace("\n", " ")
+    return re.sub(r"([\[\]])", r"\\\1", plain)

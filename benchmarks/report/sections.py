@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import click
-
 from benchmarks.measuring.result_file import (
     BY_STAGE,
     COMPUTE,
@@ -18,7 +16,7 @@ from benchmarks.measuring.result_file import (
 from benchmarks.report.bar_charts import compute_panel, rates_panel, result_panel, stages_panel
 from benchmarks.report.headline import write_headline
 from benchmarks.report.inputs import Inputs, Result, read_inputs
-from benchmarks.report.page import Page, Section, Table, write_page
+from benchmarks.report.page import Page, Section, Table, as_html, write_page
 from benchmarks.report.panels import Panel
 from benchmarks.report.prediction import prediction_panels
 from benchmarks.report.scaling import scaling_panels
@@ -34,6 +32,11 @@ from benchmarks.report.tables import (
 from benchmarks.report.training_runs import run_panels, runs_table
 from benchmarks.scaling.record import read_points
 from benchmarks.scaling.text import failed_checks
+from pipeline.console import print_line
+from pipeline.errors import DataError
+
+# What calculations and matplotlib raise for entries that have valid types and don't fit together.
+_MISFITS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 def write_report(paths: Sequence[Path], folder: Path) -> None:
@@ -41,11 +44,29 @@ def write_report(paths: Sequence[Path], folder: Path) -> None:
 
     Raises ``DataError`` for a damaged or edited input, or if `folder` can't be written.
     """
-    page = build_page(read_inputs(paths))
-    html, markdown = write_page(page, folder)
-    click.echo(f"{page.headline}\nHTML: {html.resolve()}\nMarkdown: {markdown.resolve()}")
+    inputs = read_inputs(paths)
+    try:
+        page = build_page(inputs)
+        html, markdown = write_page(page, folder)
+    except _MISFITS as error:
+        require_consistent(inputs)
+        raise error
+    print_line(f"{page.headline}\nHTML: {html.resolve()}\nMarkdown: {markdown.resolve()}")
     if page.absent:
-        click.echo(page.absent)
+        print_line(page.absent)
+
+
+def require_consistent(inputs: Inputs) -> None:
+    """Raise ``DataError`` for a result whose entries don't fit together, so that no page can be
+    made of it alone."""
+    for result in inputs.results:
+        try:
+            as_html(build_page(Inputs(results=(result,), runs=())))
+        except _MISFITS as error:
+            raise DataError(
+                f"{result.path} can't be shown: its entries don't fit together "
+                f"({type(error).__name__}: {error}). Measure again, or get the original."
+            ) from error
 
 
 def build_page(inputs: Inputs) -> Page:

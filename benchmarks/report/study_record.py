@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.measuring.result_file import from_json
+from benchmarks.measuring.entries import from_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,8 @@ class Configuration:
 
 def read_configurations(bundle: Mapping[str, Any]) -> list[Configuration]:
     """The configurations of a result of bench-study, as ``read_bundle`` returns it."""
-    return [from_json(Configuration, record) for record in bundle["configurations"]]
+    kind, records = tuple[Configuration, ...], bundle.get("configurations")
+    return list(from_json(kind, records, "configurations"))
 
 
 def by_framework(configurations: Sequence[Configuration]) -> dict[str, list[Configuration]]:

@@ -14,6 +14,8 @@ from trainer.run.duration_text import clock
 from trainer.tasks.metric_names import METRIC_NAMES
 
 TIME_COLORS = {"waiting for data": BLUE, "compute": ORANGE, "evaluation and checkpoints": PURPLE}
+# A run that has only begun has no wall time yet.
+_SHORTEST_SECONDS = 1e-9
 
 
 def run_panels(runs: Sequence[Run]) -> list[Panel]:
@@ -70,7 +72,9 @@ def time_shares(run: Run) -> dict[str, float]:
     steps = min(total.seconds, wall) if total else 0.0
     waiting = total.data_share * steps if total else 0.0
     seconds = (waiting, steps - waiting, wall - steps)
-    return dict(zip(TIME_COLORS, (part / wall for part in seconds), strict=True))
+    return dict(
+        zip(TIME_COLORS, (part / max(wall, _SHORTEST_SECONDS) for part in seconds), strict=True)
+    )
 
 
 def runs_table(runs: Sequence[Run]) -> Table:

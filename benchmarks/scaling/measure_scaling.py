@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from benchmarks.measuring.alternate import Measurement
-from benchmarks.measuring.result_file import SCALING, from_json
+from benchmarks.measuring.entries import from_json
+from benchmarks.measuring.result_file import SCALING
 from benchmarks.measuring.table import report
 from benchmarks.scaling.config import LadderConfig
 from benchmarks.scaling.plan import ScalingPlan, check_model, plan_scaling

@@ -15,8 +15,8 @@ import click
 import torch
 
 from benchmarks.measuring.alternate import alternate
+from benchmarks.measuring.entries import from_json
 from benchmarks.measuring.page_cache import can_be_cold, resident_when_dropped
-from benchmarks.measuring.result_file import from_json
 from benchmarks.scaling.cpu_affinity import pin
 from benchmarks.scaling.inputs import Inputs, open_inputs
 from benchmarks.scaling.plan import Size
@@ -29,6 +29,7 @@ from benchmarks.scaling.record import (
     LadderMeasurement,
 )
 from benchmarks.scaling.timed_steps import TimedSteps
+from pipeline.options import Command
 from trainer.config import Settings
 from trainer.distributed.collectives import World
 from trainer.distributed.exit import entry
@@ -59,7 +60,7 @@ class RanksRequest:
     result: str
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("path", type=click.Path(path_type=Path))
 def main(path: Path) -> None:
     """Measure the sizes of the request in the file PATH."""

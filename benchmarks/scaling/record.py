@@ -28,9 +28,9 @@ point, named ``Point.name``. Seconds are those of one step.
 import statistics
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
-from benchmarks.measuring.result_file import from_json
+from benchmarks.measuring.entries import from_json
 from benchmarks.measuring.text import counted
 
 WEAK, STRONG = MODES = "weak", "strong"
@@ -189,11 +189,14 @@ class Point(LadderMeasurement):
 
 def read_points(bundle: Mapping[str, Any]) -> tuple[Point, ...]:
     """The points of a result of bench-scaling, as ``read_bundle`` returns it."""
-    return tuple(
-        from_json(Point, {**record, "rungs": _current_names(record), "checks": record["gates"]})
-        for record in bundle["points"]
-    )
+    records = from_json(tuple[Mapping[str, Any], ...], bundle.get("points"), "points")
+    return tuple(_read_point(record, f"points[{number}]") for number, record in enumerate(records))
 
 
-def _current_names(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {_EARLIER_NAMES.get(name, name): rung for name, rung in record["rungs"].items()}
+def _read_point(record: Mapping[str, Any], where: str) -> Point:
+    rungs = from_json(Mapping[str, Any], record.get("rungs"), f"{where}.rungs")
+    current = {_EARLIER_NAMES.get(name, name): rung for name, rung in rungs.items()}
+    entries = {**record, "rungs": current, "checks": record.get("gates")}
+    point: Point = from_json(Point, entries, where)
+    from_json(Literal["weak", "strong"], point.mode, f"{where}.mode")
+    return point

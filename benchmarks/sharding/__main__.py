@@ -16,10 +16,10 @@ from benchmarks.measuring.config import FROM_ENVIRONMENT
 from benchmarks.measuring.virtualenvs import prepare_peers
 from benchmarks.sharding.comparisons import PARTS, PEERS, Setup
 from benchmarks.sharding.config import ShardingBenchmark
-from pipeline.options import options, pick_fields
+from pipeline.options import Command, options, pick_fields
 
 
-@click.command(context_settings=FROM_ENVIRONMENT)
+@click.command(cls=Command, context_settings=FROM_ENVIRONMENT)
 @options(ShardingBenchmark)
 @click.option(
     "--part",

@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import click
-
 from benchmarks.measuring.result_file import read_bundle
+from pipeline.console import print_line
 from pipeline.errors import DataError, MisuseError
 
 LOCK_NAME = ".lock"
@@ -41,7 +40,7 @@ def lock_folder(
         mode = fcntl.LOCK_EX if machines == 1 else fcntl.LOCK_SH
         deadline = time.monotonic() + wait_seconds
         if not _try_lock(file.fileno(), mode):
-            click.echo(f"Another bench-study uses {folder}: waiting for its training to save.")
+            print_line(f"Another bench-study uses {folder}: waiting for its training to save.")
             while not _try_lock(file.fileno(), mode):
                 if time.monotonic() > deadline:
                     raise DataError(

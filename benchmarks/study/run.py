@@ -6,8 +6,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import click
-
 from benchmarks.keras.limits import check_settings as check_keras
 from benchmarks.measuring.result_file import read_bundle
 from benchmarks.measuring.virtualenvs import prepare_keras
@@ -25,6 +23,7 @@ from benchmarks.study.config import Study
 from benchmarks.study.folder import has_result, lock_folder
 from benchmarks.study.report import report_study
 from benchmarks.study.trials import Trial, check_settings, is_done, plan_trials, read_result
+from pipeline.console import print_line
 from pipeline.errors import DataError, MisuseError
 from trainer.config import Settings
 from trainer.data import TrainingData, open_data
@@ -74,14 +73,14 @@ def run_study(
         pythons = _pythons(study)
         for number, trial in enumerate(plan.trials):
             done = is_done(trial)
-            click.echo(f"{number + 1} of {len(plan.trials)}: {trial}{' is done' * done}.")
+            print_line(f"{number + 1} of {len(plan.trials)}: {trial}{' is done' * done}.")
             if not done:
                 _train(plan, trial, pythons[trial.framework], number, lock)
         scaling = _measure_ladder(plan)
         if scaling.exists():
             _report(plan, scaling, _predict(plan, scaling))
         else:
-            click.echo("Finished: the machine of rank 0 has the report.")
+            print_line("Finished: the machine of rank 0 has the report.")
 
 
 def _plan(
@@ -165,7 +164,7 @@ def _measure_ladder(plan: StudyPlan) -> Path:
     settings = {**_of_ladder(plan.settings.to_dict()), **fixed}
     settings |= {name: getattr(ladder, name) for name in ("ranks", "batch_size", "seconds", "runs")}
     if not has_result(path, settings):
-        click.echo("Measuring the stall ladder:")
+        print_line("Measuring the stall ladder:")
         measure_ladder(ladder, plan.settings, typed)
     return path
 

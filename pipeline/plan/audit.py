@@ -11,6 +11,7 @@ from rich.table import Table
 
 from pipeline.arrays import Integers
 from pipeline.config import PipelineConfig, open_dataset
+from pipeline.console import open_console
 from pipeline.errors import DataError
 from pipeline.fold_index import open_index
 from pipeline.options import Command, options, pick_fields, setting
@@ -101,7 +102,7 @@ def main(**values: Any) -> None:
     settings, config = pick_fields(AuditConfig, values), pick_fields(PipelineConfig, values)
     index = open_index(open_dataset(config), config, settings.split)
     order = order_of(index, config)
-    console = Console()
+    console = open_console()
     if config.sample_weights == "none" and config.repeats == 1:
         world_sizes = [size for size in range(1, 9) if settings.global_batch_size % size == 0]
         sizes = {"global_batch_size": settings.global_batch_size, "epochs": settings.epochs}

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from functools import partial
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -13,7 +14,9 @@ import pytest
 import torch
 
 import trainer.checkpoints.retention
+import trainer.stopping
 import trainer.train
+from pipeline.watchdog import StallWatchdog
 from tests.helpers.processes import exit_codes, lines, start_ranks
 
 STEPS, SIZE = 12, 64
@@ -70,6 +73,41 @@ def while_saving(time_file: Path, target: int, rank: int) -> None:
         original(*arguments)
 
     trainer.checkpoints.retention.write_checkpoint = write
+
+
+def while_input_hangs(target: int, rank: int) -> None:
+    """SIGTERM in the wait for a third batch that never comes."""
+    original = trainer.train.train_steps
+    trainer.stopping.PATIENCE_SECONDS = 0.01
+
+    def steps(batches: Any, *arguments: Any, **settings: Any) -> Iterator[Any]:
+        def hanging() -> Iterator[Any]:
+            for number, batch in enumerate(batches, start=1):
+                if number == 3 and rank == target:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    StallWatchdog(0.0, rank).wait(Future())
+                yield batch
+
+        return original(hanging(), *arguments, **settings)
+
+    trainer.train.train_steps = steps
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_sigterm_while_the_input_hangs(
+    digits_shards: Path, tmp_path: Path, loaded: ForkServerContext, ranks: int
+) -> None:
+    out = tmp_path / "run"
+    settings = {"shards": str(digits_shards), "out": str(out), "threads": 1, "epochs": 1.0}
+    settings |= {"global_batch_size": SIZE}
+    prepare = partial(while_input_hangs, ranks - 1)
+    codes = exit_codes(start_ranks(loaded, ranks, prepare=prepare, **settings))
+    if ranks == 1:
+        assert codes == [128 + signal.SIGTERM]
+        saved = torch.load(out / "checkpoint.pt", weights_only=True)["progress"]["position"]
+        assert saved == lines(out, "train")[-1]["position"] == 2 * SIZE
+    else:
+        assert codes == [1, 1] and not (out / "checkpoint.pt").exists()
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])

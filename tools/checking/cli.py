@@ -5,10 +5,11 @@ from pathlib import Path
 import click
 
 from pipeline.machine_limits import available_cores
-from tools.commands import interruptible, needs_packages
+from pipeline.options import Command
+from tools.commands import needs_packages
 
 
-@click.command(name="check")
+@click.command(cls=Command, name="check")
 @click.argument("shards", type=click.Path(path_type=Path))
 @click.option("--decode", is_flag=True, help="Also decode every image and mask.")
 @click.option(
@@ -28,13 +29,12 @@ def main(shards: Path, decode: bool, workers: int | None, findings: int) -> None
     for each finding, with the file and, for a damaged sample, its key and its source. Exits with 1
     if there is any.
     """
-    with interruptible():
-        from tools.workers import start_fork_server
+    from tools.workers import start_fork_server
 
-        start_fork_server(("tools.checking.images", "tools.checking.tars"))
-        with needs_packages():
-            from tools.checking.check import check_shards
-        check_shards(shards, decode=decode, workers=workers or available_cores(), limit=findings)
+    start_fork_server(("tools.checking.images", "tools.checking.tars"))
+    with needs_packages():
+        from tools.checking.check import check_shards
+    check_shards(shards, decode=decode, workers=workers or available_cores(), limit=findings)
 
 
 if __name__ == "__main__":

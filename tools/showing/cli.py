@@ -4,10 +4,11 @@ from pathlib import Path
 
 import click
 
-from tools.commands import interruptible, needs_packages
+from pipeline.options import Command
+from tools.commands import needs_packages
 
 
-@click.command(name="show", context_settings={"show_default": True})
+@click.command(cls=Command, name="show", context_settings={"show_default": True})
 @click.argument("shards", type=click.Path(path_type=Path))
 @click.option(
     "--out",
@@ -28,13 +29,12 @@ def main(shards: Path, out: Path, split: str | None, seed: int, all_classes: boo
     rejected. Draws one picture: a contact sheet of samples, and histograms of image sizes, bytes
     and classes.
     """
-    with interruptible():
-        from tools.workers import start_fork_server
+    from tools.workers import start_fork_server
 
-        start_fork_server(("tools.showing.thumbnails",))
-        with needs_packages():
-            from tools.showing.show import show_shards
-        show_shards(shards, out=out, split=split, seed=seed, all_classes=all_classes)
+    start_fork_server(("tools.showing.thumbnails",))
+    with needs_packages():
+        from tools.showing.show import show_shards
+    show_shards(shards, out=out, split=split, seed=seed, all_classes=all_classes)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DataError
 from pipeline.options import flag_of
+from pipeline.printable import restored
 from pipeline.storage.dataset import Dataset
 from pipeline.storage.manifest import REJECTED_NAME, Manifest
 from tools.checking.tables import Tables, UnusableTableError, check_tables, open_tables
@@ -120,7 +121,7 @@ def group_reasons(directory: Path, *, examples: int = 3) -> list[Reason]:
     """Reasons of rejection, the most frequent first; empty if rejected.csv is unreadable."""
     try:
         with (directory / REJECTED_NAME).open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.reader(file) if len(row) == 2][1:]
+            rows = [list(map(restored, row)) for row in csv.reader(file) if len(row) == 2][1:]
     except (OSError, ValueError, csv.Error):
         return []
     groups: dict[str, list[list[str]]] = {}

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DataError
 from pipeline.natural_order import natural_key
+from pipeline.printable import defused, printable
 from pipeline.storage.manifest import (
     IMAGE_COMPONENTS,
     MANIFEST_NAME,
@@ -33,7 +34,6 @@ from pipeline.storage.manifest import (
 )
 from tools.config import ShardConfig
 from tools.like import measured
-from tools.text import printable
 from tools.writing.dataset_stats import DatasetStats, min_median_max
 from tools.writing.output_folder import Store
 from tools.writing.shard_file import ShardRecord, read_rows
@@ -96,10 +96,10 @@ def list_rejected(shard_plan: ShardPlan, records: Sequence[ShardRecord]) -> list
 def write_rejected(path: Path, rejected: Iterable[tuple[str, str]]) -> None:
     """Write rejected.csv, sorted by name."""
     rows = sorted((natural_key(source), source, reason) for source, reason in rejected)
-    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("source", "reason"))
-        writer.writerows(row[1:] for row in rows)
+        writer.writerows(defused(map(printable, row[1:])) for row in rows)
 
 
 def _put(path: Path, store: Store) -> str:

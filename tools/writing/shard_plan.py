@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.printable import printable
 from pipeline.storage.manifest import shard_name
 from tools.download.sources import Sources
 from tools.download.submission_rows import SubmissionRows
 from tools.images.image_source import Images
 from tools.like import Like
-from tools.text import printable
 from tools.writing.blocks import Block, BlockSettings
 from tools.writing.plan import Plan
 

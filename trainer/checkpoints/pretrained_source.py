@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlparse
 
-import click
 import torch
 import torchvision
 
+from pipeline.console import print_line
 from pipeline.errors import DataError, MisuseError
 
 IMAGENET = "imagenet"
@@ -73,7 +73,7 @@ def download(source: WeightsSource) -> None:
     if source.url is None or source.path.exists():
         return
     name, folder = source.path.name, source.path.parent
-    click.echo(f"Downloading {source.url} to {source.path}.")
+    print_line(f"Downloading {source.url} to {source.path}.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(

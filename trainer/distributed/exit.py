@@ -10,7 +10,10 @@ from typing import NoReturn
 
 import click
 
+from pipeline.commands import require_output, show_error
+from pipeline.console import print_line
 from pipeline.errors import DataError
+from pipeline.interrupts import INTERRUPTED, INTERRUPTED_EXIT_CODE
 from trainer.files import is_full
 
 # torchrun ends all ranks at the first error exit, so the other ranks give rank 0 time to print.
@@ -19,7 +22,7 @@ EXIT_GRACE_SECONDS = 3.0
 
 def exit_with_message(error: click.ClickException) -> NoReturn:
     """Print the error, pass it to torchrun, whose own report follows, and exit."""
-    error.show()
+    show_error(error)
     report = os.environ.get("TORCHELASTIC_ERROR_FILE")
     if report:
         text = error.format_message()
@@ -57,4 +60,8 @@ def entry(command: click.Command) -> None:
             DataError(f"Cannot write {where} ({error.strerror}): free disk space and repeat.")
         )
     except click.Abort:
-        raise SystemExit(130) from None
+        if os.environ.get("RANK", "0") == "0":
+            print_line(INTERRUPTED, err=True)
+        raise SystemExit(INTERRUPTED_EXIT_CODE) from None
+    if code := require_output():
+        raise SystemExit(code)

@@ -1,13 +1,12 @@
 """The report of an evaluation: a table, a line of JSON, and a confusion matrix."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from pipeline.console import open_console, print_json
 from pipeline.errors import DataError
 from trainer.evaluation.confusion import Confusion, draw_confusion
 from trainer.tasks.classification import Classification
@@ -38,7 +37,7 @@ def print_evaluation(
     record: dict[str, Any] = {**header, **evaluation.as_record()}
     record["unlabeled"] = unlabeled
     record |= evaluation.tables()
-    console = Console(soft_wrap=True, highlight=False)
+    console = open_console(soft_wrap=True)
     more = evaluation.more_by_name
     title = f"{evaluation.samples:,} samples of {what}"
     table = Table("", "value", *map(_column_title, more), title=title, min_width=len(title))
@@ -53,12 +52,11 @@ def print_evaluation(
     console.print(table, soft_wrap=False)
     if unlabeled:
         samples = "1 sample" if unlabeled == 1 else f"{unlabeled:,} samples"
-        console.print(f"Left out {samples} without a label.", markup=False)
+        console.print(f"Left out {samples} without a label.")
     if len(worst_first) > LISTED_NAMES:
         console.print(
             f"The table lists the {LISTED_NAMES} lowest of {len(worst_first)} values; the JSON "
-            f"line has all.",
-            markup=False,
+            f"line has all."
         )
     if evaluation.confusion is not None:
         assert isinstance(task, Classification | Segmentation)
@@ -67,11 +65,11 @@ def print_evaluation(
         try:
             draw_confusion(Confusion(classes=task.classes, counts=counts, unit=unit), chart)
             record["confusion"] = str(chart)
-            console.print(f"Confusion matrix: {chart}", markup=False)
+            console.print(f"Confusion matrix: {chart}")
         except DataError as error:
             # A run may be on a read-only disk.
-            console.print(f"No confusion matrix: {error.message}", markup=False)
-    print(json.dumps(record, ensure_ascii=False))
+            console.print(f"No confusion matrix: {error.message}")
+    print_json(record)
 
 
 def _column_title(name: str) -> str:

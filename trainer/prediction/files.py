@@ -32,7 +32,10 @@ def require_writable(path: Path, *, is_folder: bool) -> None:
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Write a CSV in UTF-8 with lines that end in a newline."""
-    with replaced(path.resolve()) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    with (
+        replaced(path.resolve()) as partial,
+        partial.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)

@@ -12,6 +12,7 @@ from pathlib import Path
 import fsspec
 
 from pipeline.errors import DataError, MisuseError
+from pipeline.printable import restored
 from pipeline.storage.manifest import REJECTED_NAME
 from trainer.distributed.collectives import World
 from trainer.prediction.config import PredictConfig
@@ -81,7 +82,8 @@ def _rejected(out: Path) -> list[str]:
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        return [f"{row['source']} ({row['reason']})" for row in csv.DictReader(file)]
+        rows = [list(map(restored, row)) for row in csv.reader(file)]
+    return [f"{source} ({reason})" for source, reason in rows[1:]]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -1,6 +1,5 @@
 """Predict the samples of a split with trained runs, and write the predictions."""
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -11,6 +10,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from torch import nn
 
 from pipeline.build import val_loader
+from pipeline.console import open_console, print_json
 from pipeline.errors import DataError
 from pipeline.loader import Loader
 from trainer.distributed.collectives import World
@@ -35,7 +35,7 @@ Models = Sequence[tuple[nn.Module, torch.dtype | None]]
 
 def predict_runs(config: PredictConfig) -> None:
     """Predict and write; rank 0 prints the result. Raises ``DataError`` and ``MisuseError``."""
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = open_console(soft_wrap=True)
     with (
         open_world(config.device, timeout_seconds=TIMEOUT_SECONDS) as world,
         stored_images(config, world, console.print) as shards,
@@ -52,7 +52,7 @@ def predict_runs(config: PredictConfig) -> None:
         if world.rank == 0:
             rate = len(job.index) / (time.perf_counter() - began)
             console.print(f"Wrote {job.out}: {len(job.index):,} samples, {rate:,.1f} images/s.")
-            console.print(json.dumps(_record(job, models, rate), ensure_ascii=False))
+            print_json(_record(job, models, rate))
 
 
 def _predict_values(job: Job, models: Models, world: World, advance: Callable[[int], None]) -> None:

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
+from pipeline.console import open_console
 from trainer.run.duration_text import clock
 from trainer.run.metrics_reader import Record
 from trainer.setup import TrainingRun
@@ -20,7 +20,7 @@ class Display:
 
     def __init__(self, run: TrainingRun) -> None:
         self._run = run
-        self._console = Console(soft_wrap=True, highlight=False)
+        self._console = open_console(soft_wrap=True)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),
@@ -34,7 +34,7 @@ class Display:
 
     def print(self, text: str) -> None:
         """Print a line, above the progress line."""
-        self._console.print(text, markup=False)
+        self._console.print(text)
 
     def update_progress(self) -> None:
         """Move the progress bar to the run's position."""

@@ -4,10 +4,12 @@ A run that was stopped and resumed has the same records as one that was not.
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import DataError
+from trainer.tasks.metric_names import METRIC_NAMES
 
 METRICS_NAME = "metrics.jsonl"
 
@@ -17,13 +19,51 @@ Record = dict[str, Any]
 # the seconds of training so far.
 KEYS = ("kind", "process", "position", "epoch", "elapsed_seconds")
 
+# Sums and ratios of smaller numbers, and of larger ones than its inverse, are finite.
+_MAX_NUMBER = 1e18
+
+
+def _is_metric(value: Any) -> bool:
+    """A number; the trainer may write nan."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and (isinstance(value, float) or abs(value) < _MAX_NUMBER)
+
+
+def _is_amount(value: Any) -> bool:
+    return _is_metric(value) and 0 <= value < _MAX_NUMBER
+
+
+def _is_positive(value: Any) -> bool:
+    return _is_amount(value) and value > 1 / _MAX_NUMBER
+
+
+def _is_epoch(value: Any) -> bool:
+    return _is_positive(value) or (_is_amount(value) and value == 0)
+
+
+def _is_count(value: Any) -> bool:
+    return _is_amount(value) and value == int(value)
+
+
+Valid = Callable[[Any], bool]
+_COMMON: dict[str, Valid] = {
+    "process": _is_count,
+    "position": _is_count,
+    "epoch": _is_epoch,
+    "elapsed_seconds": _is_amount,
+}
 # Further numbers of a record by its kind.
-NUMBERS = {
-    "train": (
-        *("images", "seconds", "loss", "learning_rate"),
-        *("data_seconds_max", "memory_bytes", "bad_samples"),
-    ),
-    "evaluation": ("loss",),
+NUMBERS: dict[str, dict[str, Valid]] = {
+    "train": {
+        "images": _is_positive,
+        "seconds": _is_positive,
+        "loss": _is_metric,
+        "learning_rate": _is_amount,
+        "data_seconds_max": _is_amount,
+        "memory_bytes": _is_amount,
+        "bad_samples": _is_amount,
+    },
+    "evaluation": {"loss": _is_metric},
 }
 
 
@@ -55,11 +95,22 @@ def _parse(line: str, where: str) -> Record:
     excerpt = repr(line.strip()[:40])
     try:
         record = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: invalid JSON ({excerpt}): delete the line.") from error
     if not isinstance(record, dict):
         raise DataError(f"{where}: not a record ({excerpt}): delete the line.")
-    for key in (*KEYS[1:], *NUMBERS.get(str(record.get("kind")), ())):
-        if not isinstance(record.get(key), int | float):
-            raise DataError(f"{where}: the record has no number {key!r}: delete the line.")
+    if (key := _wrong_field(record)) is not None:
+        state = f"can't be {repr(record[key])[:40]}" if key in record else "is missing"
+        raise DataError(f"{where}: the field {key!r} {state}: delete the line.")
     return record
+
+
+def _wrong_field(record: Record) -> str | None:
+    """The first field that is missing or has a value that the trainer doesn't write."""
+    kind = record.get("kind")
+    if not isinstance(kind, str):
+        return "kind"
+    fields = _COMMON | NUMBERS.get(kind, {})
+    if kind == "evaluation":
+        fields |= {name: _is_metric for name in METRIC_NAMES if name in record}
+    return next((name for name, is_valid in fields.items() if not is_valid(record.get(name))), None)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pipeline.errors import DataError, MisuseError
+from pipeline.printable import defused, printable
 from trainer.checkpoints.checkpoint_file import CHECKPOINT_NAME
 from trainer.checkpoints.retention import BEST_NAME, KEPT_PATTERN
 from trainer.config import RunConfig
@@ -172,9 +173,10 @@ def write_config(directory: Path, config: Mapping[str, Any]) -> None:
 
 
 def write_rows(path: Path, rows: Iterable[Iterable[str]]) -> None:
-    """Write `rows`, the header first, as CSV."""
+    """Write `rows` of texts, the header first, as CSV for people."""
     with (
         replaced(path, resume_advice(path.parent)) as partial,
         partial.open("w", newline="", encoding="utf-8") as file,
     ):
-        csv.writer(file, lineterminator="\n").writerows(rows)
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerows(defused(map(printable, row)) for row in rows)

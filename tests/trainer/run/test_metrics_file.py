@@ -99,8 +99,8 @@ def test_a_summary_of_one_interval_has_only_a_warm_up() -> None:
         ([], "is empty"),
         ([interval(8), "{", interval(16)], "line 2: invalid JSON"),
         ([interval(8), "[1]"], "line 2: not a record"),
-        ([{"kind": "train", "process": 0}], "line 1: the record has no number 'position'"),
-        ([interval(8), {**interval(16), "loss": "nan"}], "line 2: the record has no number 'loss'"),
+        ([{"kind": "train", "process": 0}], "line 1: the field 'position' is missing"),
+        ([interval(8), {**interval(16), "loss": "nan"}], "line 2: the field 'loss' can't be 'nan'"),
     ],
 )
 def test_rejects_invalid_files(tmp_path: Path, lines: list[Any] | None, sentence: str) -> None:

@@ -1,0 +1,115 @@
+"""Ctrl-C ends each command with a sentence and 130, whatever it imports or does at that moment."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from pipeline.interrupts import handle_interrupts
+from pipeline.options import Command
+from trainer.stopping import HANDLED_SIGNALS, StopSignal
+
+ROOT = Path(__file__).parents[2]
+
+# Runs a command as `python -m` does, and gets Ctrl-C when it first looks for a module.
+SCRIPT = """
+import os, runpy, signal, sys
+module, moment, *arguments = sys.argv[1:]
+sys.argv = ["-m", *arguments]
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == moment:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+runpy.run_module(module, run_name="__main__")
+raise SystemExit(f"{moment} was not imported")
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "moment", "arguments"),
+    [
+        ("tools.cli", "click", []),
+        ("tools.cli", "tools.config", []),
+        ("tools.cli", "cv2", ["--src", "docs", "--out", "none"]),
+        ("tools.checking.cli", "numpy", ["none"]),
+        ("tools.showing.cli", "numpy", ["none"]),
+        ("trainer", "trainer.config", []),
+        ("trainer", "torch", ["--shards", "none"]),
+        ("trainer.evaluate", "torch", ["docs"]),
+        ("trainer.predict", "torch", ["docs"]),
+        ("trainer.plot", "trainer.plotting.curves", ["docs"]),
+        ("benchmarks.report", "matplotlib", ["docs"]),
+        ("benchmarks.loader", "benchmarks.loader.by_stage", ["--shards", "none"]),
+    ],
+)
+def test_while_a_command_imports(module: str, moment: str, arguments: list[str]) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", SCRIPT, module, moment, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "Interrupted.\n")
+
+
+def test_while_a_command_works() -> None:
+    @click.command(cls=Command)
+    def work() -> None:
+        raise KeyboardInterrupt
+
+    result = CliRunner().invoke(work)
+    assert (result.exit_code, result.stderr.strip()) == (130, "Interrupted.")
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Handlers of signals that are restored after the test."""
+    before = {number: signal.getsignal(number) for number in HANDLED_SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("handlers")
+def test_process_1_of_a_container_obeys_sigterm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["-m"])
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    handle_interrupts()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    handle_interrupts()
+    assert callable(signal.getsignal(signal.SIGTERM))
+
+
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.parametrize(("name", "ignored"), [("pytest", False), ("-m", True)])
+def test_other_programs_and_background_jobs_keep_their_handler(
+    monkeypatch: pytest.MonkeyPatch, name: str, ignored: bool
+) -> None:
+    handler = signal.SIG_IGN if ignored else signal.default_int_handler
+    signal.signal(signal.SIGINT, handler)
+    monkeypatch.setattr(sys, "argv", [name])
+    handle_interrupts()
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_closed_terminal_stops_a_run_unless_nohup_started_it() -> None:
+    with StopSignal() as stop:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert stop.number == signal.SIGHUP
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with StopSignal() as stop:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert stop.number is None
