@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 
-from pipeline.errors import MisuseError
 from pipeline.loader import Loader
 from pipeline.mixup import Mixing, mixing
 from pipeline.plan.ranks import per_rank_batch_size
@@ -31,7 +30,7 @@ from trainer.stopping import TimeBudget
 from trainer.task_options import task_of_run
 from trainer.tasks.segmentation import Segmentation
 from trainer.tasks.tasks import Task, task_record
-from trainer.train_step import TrainStep
+from trainer.train_step import TrainStep, check_accumulation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +144,7 @@ def build_run(settings: Settings, world: World) -> TrainingRun:
     recipe, pipeline = settings.recipe, settings.pipeline
     with world.fail_together():
         batch_size = per_rank_batch_size(recipe.global_batch_size, world.world_size)
-        _check_accumulation(recipe.accumulate_steps, batch_size)
+        check_accumulation(recipe.accumulate_steps, batch_size)
         data = open_data(pipeline, synthetic=settings.machine.synthetic)
         task = task_of_run(data, settings)
         mix = mixing(pipeline, classes=data.classes, batch_size=batch_size, rank=world.rank)
@@ -271,14 +270,6 @@ def _build_time_budget(settings: Settings, data: TrainingData, progress: Progres
         seconds=None if minutes is None else 60 * minutes,
         spent_seconds=progress.spent_seconds,
     )
-
-
-def _check_accumulation(steps: int, batch_size: int) -> None:
-    if batch_size % steps:
-        raise MisuseError(
-            f"--accumulate-steps {steps} does not divide the batch size per rank, {batch_size}: "
-            f"choose a divisor."
-        )
 
 
 def _agree_on_run_dir(settings: Settings, world: World) -> RunDir:
