@@ -46,7 +46,7 @@ TARGET_COMPONENTS = {
     "segmentation": "mask.png",
 }
 
-# 36 bytes: a million samples are 36 MB, memory-mapped. A key is the sample's number in the planned
+# 36 bytes: a million samples are 36 MB. A key is the sample's number in the planned
 # split; keys increase, and the key of a rejected source is missing. Offset and size of the image in
 # its tar are in bytes; the label is -1 unless the task is classification; height and width are of
 # the upright image in px; crc32 is zlib's. A sample without a label has the label -1, in

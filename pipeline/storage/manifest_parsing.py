@@ -84,11 +84,13 @@ def _manifest(fields: Fields, version: int, *, has_own_sha256: bool) -> Manifest
     task = fields.take("task", one_of(*TARGET_COMPONENTS))
     regression = task == "regression"
     most = VOID if task == "segmentation" else MAX_CLASSES
-    classes = fields.take("classes", list_of(text, not regression, 0 if regression else most))
+    classes = fields.take("classes", list_of(text, int(not regression), 0 if regression else most))
     labels = classes
     if version > 2:
         labels = fields.take("labels", list_of(text, len(classes), len(classes)))
-    targets = fields.take("targets", list_of(text, regression, MAX_CLASSES if regression else 0))
+    targets = fields.take(
+        "targets", list_of(text, int(regression), MAX_CLASSES if regression else 0)
+    )
     splits = {}
     for name, value in fields.take("splits", object_of(one_of(*SPLITS), any_object)).items():
         check = partial(_split, name=name, task=task, classes=len(classes), version=version)

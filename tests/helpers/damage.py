@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.storage.dataset import Dataset
+from tests.helpers.handmade import replace_table
 
 
 def damage(shards: Path, split: str, samples: list[int], how: str = "flip") -> None:
@@ -50,4 +51,4 @@ def replace_mask(shards: Path, split: str, sample: int, data: bytes, *, stated: 
         tar.write(data)
     if stated:
         rows["size"][sample], rows["crc32"][sample] = len(data), zlib.crc32(data)
-        np.save(shards / f"{split}.masks.npy", rows)
+        replace_table(shards, f"{split}.masks.npy", rows)

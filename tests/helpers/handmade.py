@@ -174,6 +174,26 @@ def restated(shards: Path, **changes: object) -> Path:
     return shards
 
 
+def replace_table(shards: Path, name: str, table: NDArray[Any]) -> None:
+    """Write the table `name`, such as train.samples.npy, and what the manifest says of it."""
+    np.save(shards / name, table)
+    fields = json.loads((shards / "dataset.json").read_text())
+    facts, classes = fields["splits"][name.split(".")[0]], len(fields["classes"])
+    changes: dict[str, object] = {"splits": fields["splits"]}
+    if name.endswith(".targets.npy") and classes:
+        facts["class_counts"] = (table > 0).sum(axis=0).tolist()
+    if name.endswith(".samples.npy"):
+        if fields["task"] == "classification":
+            labels = table["label"][table["label"] >= 0]
+            facts["class_counts"] = np.bincount(labels, minlength=classes).tolist()
+        everything = np.concatenate([np.load(path) for path in shards.glob("*.samples.npy")])
+        for side in ("height", "width"):
+            ordered = np.sort(everything[side])
+            middle = ordered[(len(ordered) - 1) // 2]
+            changes[f"{side}s"] = [int(ordered[0]), int(middle), int(ordered[-1])]
+    restated(shards, **changes)
+
+
 def sealed(fields: dict[str, Any]) -> bytes:
     """The text of a manifest, with its own SHA-256 if it states one."""
     zeros = "0" * 64

@@ -15,7 +15,7 @@ from pipeline.fold_index import Folds, open_folds, open_index
 from pipeline.storage.dataset import Dataset, SplitIndex
 from tests.helpers.checking import TASKS
 from tests.helpers.folds import folds_of_the_page
-from tests.helpers.handmade import write_shards, write_splits
+from tests.helpers.handmade import replace_table, write_shards, write_splits
 
 COUNT = 5
 SAMPLES = {"train": 31, "val": 14, "test": 6}
@@ -134,7 +134,7 @@ def test_a_fold_with_all_images_of_a_class_is_refused(tmp_path: Path) -> None:
     rows = np.load(shards / "train.samples.npy")
     rows["label"] = np.where(rows["label"] == 2, 0, rows["label"])
     rows["label"][7] = 2
-    np.save(shards / "train.samples.npy", rows)
+    replace_table(shards, "train.samples.npy", rows)
     number = opened(shards).fold_of[7]
     text = refusal(shards, f"{number}/{COUNT}")
     assert f"--fold {number}/{COUNT} holds out the only image of class 'unicorn'" in text
@@ -144,7 +144,7 @@ def test_a_fold_with_all_images_of_a_class_is_refused(tmp_path: Path) -> None:
     assert f"Fold {number} would leave a class without images to train on." in description
 
     rows["label"][8] = 2
-    np.save(shards / "train.samples.npy", rows)
+    replace_table(shards, "train.samples.npy", rows)
     regroup(shards, "train", [f"{row}" if row not in (7, 8) else "both" for row in range(24)])
     number = opened(shards).fold_of[7]
     assert "holds out all 2 images of class 'unicorn'" in refusal(shards, f"{number}/{COUNT}")
@@ -157,7 +157,7 @@ def test_another_number_of_folds_is_suggested_if_it_leaves_every_class(tmp_path:
     for cats in ([1, 1, 0], [1, 0, 0]), ([1, 0, 0], [1, 1, 0]):
         targets[:] = [0, 0, 1]
         targets[:3] = [*cats, [0, 1, 0]]
-        np.save(shards / "train.targets.npy", targets)
+        replace_table(shards, "train.targets.npy", targets)
         folds = opened(shards, "1/2")
         if folds.fold_of[targets[:, 1] > 0].tolist() == [1, 1]:
             break

@@ -96,7 +96,8 @@ def _spread_table(title: str, columns: dict[str, NDArray[Any]]) -> Table:
     """A row for each of `columns`."""
     table = _table(title, "min", "median", "max")
     for name, values in columns.items():
-        table.add_row(name, *(f"{value:,.4g}" for value in np.quantile(values, (0, 0.5, 1))))
+        spread = np.quantile(values.astype(np.float64), (0, 0.5, 1))
+        table.add_row(name, *(f"{value:,.4g}" for value in spread))
     return table
 
 

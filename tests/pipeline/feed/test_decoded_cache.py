@@ -21,6 +21,7 @@ from pipeline.machine_limits import available_bytes
 from pipeline.mixup import mixing
 from pipeline.storage.dataset import Dataset
 from tests.helpers.damage import damage, random_samples
+from tests.helpers.handmade import replace_table
 from tests.helpers.loaders import (
     CPU,
     GLOBAL_BATCH_SIZE,
@@ -218,7 +219,7 @@ def test_available_memory_respects_the_containers_limit(tmp_path: Path) -> None:
 def test_an_image_of_another_size_than_indexed_is_bad(copied_shards: Path) -> None:
     rows = np.load(copied_shards / "train.samples.npy")
     rows["height"][5] += 1
-    np.save(copied_shards / "train.samples.npy", rows)
+    replace_table(copied_shards, "train.samples.npy", rows)
     loader = jittered_loader(copied_shards, cache="host", epochs=1)
     collect(loader)
     ((name, reason),) = loader.bad_samples()

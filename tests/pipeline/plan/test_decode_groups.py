@@ -21,6 +21,7 @@ from pipeline.plan.plan import Plan, val_plan
 from pipeline.progressive_resize import progressive_size
 from pipeline.storage.dataset import Dataset
 from tests.helpers.damage import damage, random_samples
+from tests.helpers.handmade import replace_table
 from tests.helpers.loaders import CPU, assert_same_batches, collect
 
 # One step is read ahead, so groups have one step.
@@ -125,7 +126,7 @@ def state_checksums(shards: Path, split: str, samples: list[int]) -> None:
         with (shards / index.shards[row["shard"][0]].name).open("rb") as tar:
             tar.seek(int(row["offset"][0]))
             row["crc32"] = zlib.crc32(tar.read(int(row["size"][0])))
-    np.save(shards / f"{split}.samples.npy", rows)
+    replace_table(shards, f"{split}.samples.npy", rows)
 
 
 def test_groups_do_not_change_the_step_that_finds_a_bad_sample(
