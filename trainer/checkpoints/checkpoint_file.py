@@ -20,7 +20,7 @@ from trainer.checkpoints.matching import (
     find_state_mismatch,
 )
 from trainer.checkpoints.progress import Identity, Progress, parse_progress, require_identity
-from trainer.checkpoints.stored_file import read_tensors
+from trainer.checkpoints.stored_file import read_tensors, seal
 from trainer.files import replaced, resume_advice, sync_folder, write_error
 from trainer.typed_values import record_from, typed
 
@@ -113,13 +113,14 @@ def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     Raises ``DataError`` if the file cannot be written.
     """
     advice = resume_advice(path.parent)
-    with replaced(path, advice) as partial, partial.open("wb") as file:
+    with replaced(path, advice) as partial, partial.open("w+b") as file:
         target: Any = _Target(file)
         try:
             torch.save(state, target)
         except RuntimeError as error:
             # torch reports a failed write as an error of its own.
             raise target.error or error from error
+        seal(file)
         file.flush()
         os.fsync(file.fileno())
     try:

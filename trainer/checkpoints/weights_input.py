@@ -54,7 +54,7 @@ def run_input(config: Mapping[str, Any], path: Path) -> WeightsInput | None:
     """The input of a run of this trainer, of whose checkpoint `path` the settings are `config`;
     None if neither they nor config.json beside the file record it, as in earlier versions."""
     resolved = config.get("resolved")
-    if not resolved:
+    if not isinstance(resolved, dict) or not resolved:
         with suppress(OSError, ValueError, LookupError, TypeError, RecursionError):
             resolved = json.loads(read_plain(path.parent / "config.json"))["resolved"]
     if not isinstance(resolved, dict) or not resolved:

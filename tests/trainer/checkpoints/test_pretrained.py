@@ -1,6 +1,7 @@
 """``--pretrained``: loads matching weights, and names those that do not match."""
 
 import json
+import sys
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,38 @@ def test_loads_a_checkpoint_of_the_trainer(tmp_path: Path, ema: int | None, pref
     ours = network()
     load(ours, saved(tmp_path / "checkpoint.pt", {"version": 1, **states}))
     assert torch.equal(ours.state_dict()["3.weight"], states[preferred]["3.weight"])
+
+
+@pytest.mark.parametrize("name", ["model", "model_ema"])
+def test_loads_a_checkpoint_of_torchvisions_references(tmp_path: Path, name: str) -> None:
+    theirs, ours = network(), network()
+    state = {f"module.{key}": tensor for key, tensor in theirs.state_dict().items()}
+    state |= {"n_averaged": torch.ones((), dtype=torch.int64)} if name == "model_ema" else {}
+    content = {"model": network().state_dict(), "optimizer": {}, "epoch": 3} | {name: state}
+    load(ours, saved(tmp_path / "weights.pth", content))
+    assert torch.equal(ours.state_dict()["3.weight"], theirs.state_dict()["3.weight"])
+
+
+def test_loads_safetensors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs, ours, path = network(), network(), tmp_path / "weights.safetensors"
+    pytest.importorskip("safetensors.torch").save_file(dict(theirs.state_dict()), path)
+    load(ours, path)
+    assert torch.equal(ours.state_dict()["3.weight"], theirs.state_dict()["3.weight"])
+    whole = path.read_bytes()
+    for size in (20, len(whole) - 1):
+        path.write_bytes(whole[:size])
+        with pytest.raises(DataError, match=r"cannot read .*weights\.safetensors \(damaged"):
+            load(ours, path)
+    path.write_bytes(whole)
+    monkeypatch.setitem(sys.modules, "safetensors.torch", None)
+    with pytest.raises(DataError, match=r"takes: pip install .*\.\[safetensors\]"):
+        load(ours, path)
+
+
+def test_converts_half_precision(tmp_path: Path) -> None:
+    theirs, ours = network().half(), network()
+    load(ours, saved(tmp_path / "weights.pt", theirs.state_dict()))
+    assert torch.equal(ours.state_dict()["3.bias"], theirs.state_dict()["3.bias"].float())
 
 
 def test_keeps_the_head_for_other_classes(tmp_path: Path) -> None:
