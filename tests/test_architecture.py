@@ -94,6 +94,18 @@ def test_only_benchmarks_of_tools_import_tools() -> None:
             assert not {other for other in imported if other.startswith("tools.")}, module
 
 
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_commands_print_through_one_module(package: str) -> None:
+    """Each has ``pipeline.options.Command``, and none has a console of its own."""
+    for path in sorted((ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                assert called not in ("click.echo", "Console"), path
+                classes = {ast.unparse(word.value) for word in node.keywords if word.arg == "cls"}
+                assert called != "click.command" or classes == {"Command"}, path
+
+
 @pytest.mark.parametrize(
     ("imports", "circle"),
     [

@@ -13,7 +13,10 @@ from tools.images.encoding import Encoding
 from tools.images.pixel_range import given_range
 
 # Options that change where the shards go or how fast they are made, but not their bytes.
-_RUN_OPTIONS = ("src", "out", "like", "workers", "engine", "max_rejected", "dry_run", "explain")
+_RUN_OPTIONS = (
+    *("src", "out", "like", "workers", "worker_timeout", "engine", "max_rejected"),
+    *("dry_run", "explain"),
+)
 COLUMN_OPTIONS = ("label_column", "image_column", "split_column", "group_column", "mask_column")
 
 
@@ -192,6 +195,12 @@ class ShardConfig(Options):
     follow_links: bool = setting(False, "Follow links that point out of --src.")
     workers: int | None = setting(
         None, "Number of encoding processes.  [default: one per core]", COUNT, section="Work"
+    )
+    worker_timeout: float = setting(
+        600.0,
+        "Seconds after which an encoding process that was stopped (SIGSTOP) is replaced.",
+        POSITIVE,
+        metavar="SECONDS",
     )
     engine: Literal["local", "ray"] = setting(
         "local", "Run the encoding in processes of this machine, or as tasks of a Ray cluster."

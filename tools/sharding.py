@@ -104,7 +104,12 @@ def _make_shards(config: ShardConfig, output: Output) -> Manifest | None:
         for line in describe_evidence(detection, config):
             output.print(line)
     with (
-        Workers(config.workers or available_cores(), prepare=prepare_worker) as workers,
+        Workers(
+            config.workers or available_cores(),
+            prepare=prepare_worker,
+            say=output.print,
+            timeout_seconds=config.worker_timeout,
+        ) as workers,
         _working_folder(store, config) as folder,
     ):
         if like is not None:

@@ -9,7 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import forkserver
+from pathlib import Path
 from typing import Self, TypeVar
+
+from pipeline.console import print_line
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -27,6 +30,10 @@ def start_fork_server(modules: Sequence[str]) -> None:
     signal.signal(signal.SIGINT, before)
 
 
+# A stopped process is noticed after QUIET_SECONDS without a result.
+QUIET_SECONDS, WORKER_TIMEOUT_SECONDS = 60.0, 600.0
+
+
 class WorkerDiedError(Exception):
     """A worker process died during a task."""
 
@@ -36,18 +43,34 @@ class Workers:
 
     They are forks of the fork server, which has no threads and locks of this process. Each calls
     `prepare` when it starts.
+
+    Args:
+        say: gets a sentence about processes that were stopped (SIGSTOP), after `quiet_seconds`.
+        timeout_seconds: after which stopped processes are killed and replaced.
     """
 
-    def __init__(self, count: int, *, prepare: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        count: int,
+        *,
+        prepare: Callable[[], None],
+        say: Callable[[str], None] = print_line,
+        quiet_seconds: float = QUIET_SECONDS,
+        timeout_seconds: float = WORKER_TIMEOUT_SECONDS,
+    ) -> None:
         self.count = count
         self._prepare = prepare
+        self._say, self._quiet_seconds, self._timeout = say, quiet_seconds, timeout_seconds
         self._context = multiprocessing.get_context("forkserver")
         self._pool = self._start(count)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, error_type: type[BaseException] | None, *error: object) -> None:
+        if error_type is not None:
+            # Nobody waits for their results, and one may be stopped.
+            _kill(self._processes())
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def ordered(
@@ -83,7 +106,7 @@ class Workers:
     ) -> Result:
         task, future = waiting.popleft()
         try:
-            return future.result()
+            return self._wait(future)
         except BrokenProcessPool:
             pass
         self._pool.shutdown(wait=True, cancel_futures=True)
@@ -96,6 +119,33 @@ class Workers:
             rescued.set_result(rescue(suspect))
             waiting[n] = (suspect, rescued)
         return result
+
+    def _wait(self, future: "Future[Result]") -> Result:
+        waited_seconds, has_said = 0.0, False
+        step_seconds = min(self._quiet_seconds, self._timeout)
+        while True:
+            try:
+                return future.result(step_seconds)
+            except TimeoutError:
+                if future.done():  # just now, or the task raised it
+                    return future.result()
+            waited_seconds += step_seconds
+            stopped = list(filter(_is_stopped, self._processes()))
+            if not stopped:
+                continue
+            if waited_seconds >= self._timeout:
+                _kill(stopped)
+            elif not has_said:
+                has_said = True
+                pids = " ".join(str(process.pid) for process in stopped)
+                self._say(
+                    f"Worker processes are stopped: `kill -CONT {pids}` continues them, and after "
+                    f"{self._timeout:g} s (--worker-timeout) they are replaced."
+                )
+
+    def _processes(self) -> list[multiprocessing.process.BaseProcess]:
+        # Public only from Python 3.14 on, as kill_workers().
+        return list((getattr(self._pool, "_processes", None) or {}).values())
 
     def _submit(self, work: Callable[[Task], Result], task: Task) -> "Future[Result]":
         try:
@@ -122,6 +172,20 @@ class time_limit:  # noqa: N801 (used like a function)
 
     def __exit__(self, *error: object) -> None:
         signal.alarm(0)
+
+
+def _is_stopped(process: multiprocessing.process.BaseProcess) -> bool:
+    try:
+        state = Path(f"/proc/{process.pid}/stat").read_text()
+    except OSError:
+        return False
+    # The name of the program, in parentheses, may contain anything.
+    return state.rpartition(")")[2].split()[0] == "T"
+
+
+def _kill(processes: Sequence[multiprocessing.process.BaseProcess]) -> None:
+    for process in processes:
+        process.kill()
 
 
 def _start_worker(prepare: Callable[[], None]) -> None:

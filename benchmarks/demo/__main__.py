@@ -15,6 +15,7 @@ import click
 from benchmarks.demo import write_digits
 from benchmarks.demo.figure import DemoResult, draw_result
 from benchmarks.measuring.provenance import ROOT
+from pipeline.console import print_line
 from pipeline.errors import DataError
 from pipeline.options import Command
 from trainer.plotting.curves import open_runs
@@ -60,7 +61,7 @@ def main(out: Path) -> None:
     )
     figure = out / "demo.png"
     draw_result(result, figure)
-    print(f"\n{result.finding()}.\nFigure: {figure.resolve()}")
+    print_line(f"\n{result.finding()}.\nFigure: {figure.resolve()}")
     if training.best < TARGET_TOP1:
         raise DataError(
             f"The best validation top-1 is {training.best:.2%}, below the {TARGET_TOP1:.0%} that "
@@ -71,7 +72,7 @@ def main(out: Path) -> None:
 def _run(seconds: dict[str, float], *command: Any) -> str:
     """Print and run a command, add its wall time to `seconds`, and return its output."""
     words = [str(word) for word in command]
-    print(f"\n$ {' '.join(words)}", flush=True)
+    print_line(f"\n$ {' '.join(words)}")
     environment = os.environ | {
         "VIRTUAL_ENV": sys.prefix,
         "PATH": f"{Path(sys.prefix, 'bin')}{os.pathsep}{os.environ['PATH']}",

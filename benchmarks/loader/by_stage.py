@@ -22,6 +22,7 @@ from benchmarks.measuring.result_file import BY_STAGE
 from benchmarks.measuring.text import figure
 from pipeline.build import TrainStream
 from pipeline.config import PipelineConfig
+from pipeline.console import print_line
 
 # Stage -> what it adds to the previous one.
 LIMITS = {
@@ -48,7 +49,7 @@ def measure_stages(benchmark: LoaderBenchmark, config: PipelineConfig) -> None:
     figures = {name: candidates[name].figures(benchmark.runs) for name in rows}
     shares = stage_shares({name: rows[name].median for name in STAGES})
     for stage, explanation in EXPLANATIONS.items():
-        print(f"{stage:>11}: {explanation}")
+        print_line(f"{stage:>11}: {explanation}")
     setup.report(
         "loader",
         list(rows.values()),

@@ -19,6 +19,7 @@ from benchmarks.scaling.points import build_points
 from benchmarks.scaling.record import MODES, LadderMeasurement
 from benchmarks.scaling.text import describe_scaling, failed_checks, point_columns, show_ladder
 from benchmarks.scaling.torchrun import torchrun
+from pipeline.console import print_line
 from pipeline.machine_limits import available_bytes, available_cores
 from trainer.config import Settings
 from trainer.data import TrainingData, open_data
@@ -37,7 +38,7 @@ def measure_ladder(
     check_model(plan.settings, data)
     measurements = _measure(config, plan)
     if measurements is None:
-        print("Finished: the machine of rank 0 has the result.")
+        print_line("Finished: the machine of rank 0 has the result.")
         return
     facts = _facts(config, plan, data)
     cores = available_cores() // (config.cores_per_rank or 1)

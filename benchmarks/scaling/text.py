@@ -18,6 +18,7 @@ from benchmarks.scaling.record import (
     Point,
 )
 from benchmarks.scaling.stall_ladder import limit
+from pipeline.console import print_line
 
 _ALL_RATES = (
     "training runs at {warm} images/s, the model without input at {model}, the loader without a "
@@ -105,7 +106,7 @@ def show_ladder(points: Sequence[Point]) -> None:
     ]
     print_table("stall ladder, images/s", [point.name for point in points], rows)
     for rung in rungs:
-        print(f"{rung:>14}: {EXPLANATIONS[rung]}")
+        print_line(f"{rung:>14}: {EXPLANATIONS[rung]}")
 
 
 def point_columns(points: Sequence[Point]) -> Mapping[str, Mapping[str, str]]:

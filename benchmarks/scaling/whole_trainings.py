@@ -17,6 +17,7 @@ from benchmarks.scaling.config import LadderConfig, ScalingBenchmark
 from benchmarks.scaling.plan import ScalingPlan, Size, check_model, plan_scaling
 from benchmarks.scaling.record import STRONG, size_name
 from benchmarks.scaling.torchrun import torchrun
+from pipeline.console import print_line
 from pipeline.errors import MisuseError
 from trainer.config import Settings
 from trainer.data import TrainingData, open_data
@@ -81,7 +82,7 @@ def measure_trainings(
         if directory.exists():
             trainings.append(_read(size, directory, metric))
     if not trainings:
-        print("Finished: the machine of rank 0 has the results.")
+        print_line("Finished: the machine of rank 0 has the results.")
         return
     _report(benchmark, plan, data, trainings)
 
