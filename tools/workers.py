@@ -11,6 +11,8 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import forkserver
 from typing import Self, TypeVar
 
+from pipeline.storage.file_systems import temporary_folder
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -18,8 +20,10 @@ Result = TypeVar("Result")
 def start_fork_server(modules: Sequence[str]) -> None:
     """Start the fork server, which imports `modules` in the background.
 
-    Workers are forks of it. Without this call it starts with the first worker.
+    Workers are forks of it. Without this call it starts with the first worker. Raises ``DataError``
+    without a folder for temporary files.
     """
+    temporary_folder()
     forkserver.set_forkserver_preload(list(modules))
     # Ctrl-C also reaches the fork server, which inherits this; else it prints a traceback.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -39,6 +43,7 @@ class Workers:
     """
 
     def __init__(self, count: int, *, prepare: Callable[[], None]) -> None:
+        temporary_folder()
         self.count = count
         self._prepare = prepare
         self._context = multiprocessing.get_context("forkserver")

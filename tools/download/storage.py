@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, ClassVar, cast
 
 from pipeline.storage.manifest import MANIFEST_NAME
 from pipeline.storage.remote import open_url
@@ -66,6 +66,8 @@ class Location:
     """`url`: a local folder or an fsspec URL; cheap to pickle."""
 
     url: str
+    # The option that gives it, for messages.
+    option: ClassVar[str] = ""
 
     @cached_property
     def local(self) -> Path | None:
@@ -77,8 +79,9 @@ class Location:
 
     @cached_property
     def remote(self) -> tuple[Any, str]:
-        """The fsspec file system of the URL and the path in it; raises ``MisuseError``."""
-        return open_url(self.url)
+        """The fsspec file system of the URL and the path in it; raises ``MisuseError``, and its
+        methods ``DataError`` without credentials."""
+        return open_url(self.url, prefix=self.option)
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,8 @@ class Storage(Location):
 
     Paths are relative to `url` and contain "/". An absolute path names a file of this machine.
     """
+
+    option: ClassVar[str] = "--src "
 
     @property
     def in_process(self) -> bool:

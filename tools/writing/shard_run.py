@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 from pipeline.errors import DataError, MisuseError
-from pipeline.storage.manifest import REJECTED_NAME, Manifest
+from pipeline.storage.manifest import MANIFEST_NAME, REJECTED_NAME, Manifest
 from tools.config import ShardConfig
 from tools.console import ProgressCallback
 from tools.text import plural
@@ -24,6 +24,17 @@ class ShardRun:
         self.stats = DatasetStats()
         self._plan, self._config, self._store = shard_plan, config, store
         self._rejected = list(shard_plan.sources.rejected)
+
+    def finished(self) -> Manifest | None:
+        """The manifest of a run of the same plan that was stopped after it had written it; removes
+        the files that it left."""
+        if MANIFEST_NAME not in self._store.names():
+            return None
+        self._read_finished()
+        text = self._store.read(MANIFEST_NAME).decode()
+        manifest = Manifest.from_json(text, origin=f"{self._config.out}/{MANIFEST_NAME}")
+        self._store.clean_up()
+        return manifest
 
     def write(self, workers: Workers, advance: ProgressCallback) -> Manifest:
         """Write the missing shards and publish. Raises ``DataError`` if too many sources are
