@@ -12,6 +12,7 @@ from pipeline.storage.dataset import Dataset
 from pipeline.storage.manifest import Manifest
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex
+from tools.download.label_sets import make_sets
 from tools.download.name_index import Names
 from tools.download.sources import Sources
 from tools.images.encoding import Encoding
@@ -82,7 +83,8 @@ class Like:
             special["mask_colors"] = MaskColors(colors=gray)
         elif task != "classification":
             columns = len(self.manifest.targets) or columns
-            special["targets"] = np.full((len(numbers), columns), np.nan, np.float32)
+            none, missing = np.empty(0, np.int64), np.ones(len(numbers), np.bool_)
+            special["targets"] = make_sets(none, none, missing, columns)
         return Sources(
             images=index.take(numbers),
             names=Names(index.images, numbers),

@@ -8,6 +8,7 @@ from pipeline.storage.manifest import REJECTED_NAME, Manifest
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex
 from tools.download.image_files import ImageFiles
+from tools.download.label_sets import as_table
 from tools.download.sources import Sources
 from tools.download.unreadable_formats import describe_unreadable
 from tools.images.pixel_range import dark_text
@@ -251,7 +252,7 @@ def _target(sources: Sources, plan: Plan, number: int) -> str:
         return sources.masks.paths[number]
     if sources.targets is None:
         return plan.classes[int(plan.labels[number])]
-    row = sources.targets[number].tolist()
+    row = as_table(sources.targets[np.array([number])])[0].tolist()
     if sources.task == "regression":
         return ", ".join(f"{value:g}" for value in row)
     labels = [name for name, value in zip(plan.classes, row, strict=True) if value]

@@ -8,4 +8,10 @@ elif [ -x "$root/.venv/bin/python" ]; then
 else
     python=python3
 fi
+if ! "$python" -c '
+import importlib.util, sys
+sys.exit(sys.version_info < (3, 11) or not importlib.util.find_spec("click"))' 2>/dev/null; then
+    echo "$python is older than 3.11 or lacks shardline. Run: pip install -e $root" >&2
+    exit 1
+fi
 PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH} exec "$python" -P "$@"

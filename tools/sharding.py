@@ -139,6 +139,9 @@ def _make_shards(config: ShardConfig, output: Output) -> Manifest | None:
                 output.print(line)
             return None
         run = ShardRun(shard_plan, config, store)
+        if (manifest := run.finished()) is not None:
+            output.print(f"{config.out} was complete: removed what the earlier run had left there.")
+            return manifest
         with output.progress("writing", len(plan.order), unit="images") as advance:
             manifest = run.write(workers, advance)
     seconds = time.monotonic() - began

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from pipeline.console import print_line
+from pipeline.storage.file_systems import temporary_folder
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -21,8 +22,10 @@ Result = TypeVar("Result")
 def start_fork_server(modules: Sequence[str]) -> None:
     """Start the fork server, which imports `modules` in the background.
 
-    Workers are forks of it. Without this call it starts with the first worker.
+    Workers are forks of it. Without this call it starts with the first worker. Raises ``DataError``
+    without a folder for temporary files.
     """
+    temporary_folder()
     forkserver.set_forkserver_preload(list(modules))
     # Ctrl-C also reaches the fork server, which inherits this; else it prints a traceback.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -58,6 +61,7 @@ class Workers:
         quiet_seconds: float = QUIET_SECONDS,
         timeout_seconds: float = WORKER_TIMEOUT_SECONDS,
     ) -> None:
+        temporary_folder()
         self.count = count
         self._prepare = prepare
         self._say, self._quiet_seconds, self._timeout = say, quiet_seconds, timeout_seconds

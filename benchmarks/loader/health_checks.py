@@ -179,7 +179,7 @@ def check_open_files(limit: int, shards: int) -> Finding:
     needed = min(shards, OPEN_SHARDS) + OTHER_FILES
     fact = f"A process can open {limit:,} files, training needs about {needed:,} open files"
     if limit != resource.RLIM_INFINITY and limit < needed:
-        return Finding(fact, f"training will fail; run ulimit -n {4 * OPEN_SHARDS}")
+        return Finding(fact, f"shards are opened too often; run ulimit -n {4 * OPEN_SHARDS}")
     return Finding(fact)
 
 

@@ -25,6 +25,15 @@ EXTENT_DTYPE = np.dtype(
 )
 
 
+def read_into(descriptor: int, data: memoryview, offset: int) -> int:
+    """Fill `data` from `offset` of a file; returns the bytes that it has, fewer at its end. A read
+    may give less than it was asked for, as network disks do."""
+    done = os.preadv(descriptor, [data], offset)
+    while done < len(data) and (more := os.preadv(descriptor, [data[done:]], offset + done)):
+        done += more
+    return done
+
+
 class ShardReader:
     """Reads images of one split, and their masks if `masks`. Not safe for more than one thread at a
     time.
@@ -76,7 +85,7 @@ class ShardReader:
         damaged = []
         for descriptor, i, offset, size in self._open_tars(extents):
             data = views[i].data
-            if (read := os.preadv(descriptor, [data], offset)) != size:
+            if (read := read_into(descriptor, data, offset)) != size:
                 sample = int(extents["sample"][i])
                 raise DataError(
                     f"{self._index.describe(sample)} is cut off after {read} of {size} "

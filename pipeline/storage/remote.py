@@ -1,9 +1,22 @@
 """A shard directory at an fsspec URL."""
 
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, partial
 from typing import Any
 
 from pipeline.errors import DataError, MisuseError
+
+# Libraries with errors of their own.
+_LIBRARIES = ("botocore", "aiobotocore", "google", "gcsfs", "azure", "adlfs", "aiohttp", "requests")
+_S3_ADVICE = (
+    "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; for a public bucket "
+    "FSSPEC_S3='{\"anon\": true}', for another server than Amazon's AWS_ENDPOINT_URL."
+)
+_GCS_ADVICE = (
+    "Set GOOGLE_APPLICATION_CREDENTIALS to a key file; for a public bucket "
+    'FSSPEC_GCS=\'{"token": "anon"}\'.'
+)
+_ADVICE = {"s3": _S3_ADVICE, "s3a": _S3_ADVICE, "gs": _GCS_ADVICE, "gcs": _GCS_ADVICE}
 
 # A request costs tens of milliseconds; a broken request loses at most this much.
 BLOCK_BYTES = 8 * 2**20
@@ -24,7 +37,33 @@ def open_url(url: str, *, prefix: str = "") -> tuple[Any, str]:
         filesystem, root = fsspec.core.url_to_fs(url)
     except (ImportError, ValueError) as error:
         raise MisuseError(f"{prefix}{url} can't be opened: {error}.") from error
-    return filesystem, root.rstrip("/")
+    return _Guarded(filesystem, prefix + url), root.rstrip("/")
+
+
+class _Guarded:
+    """A file system whose methods raise ``DataError``, which begins with `label`, for the errors of
+    its server's library and for missing rights; other errors stay ``OSError``."""
+
+    def __init__(self, filesystem: Any, label: str) -> None:
+        self._filesystem, self._label = filesystem, label
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        value = getattr(self._filesystem, name)
+        return partial(self._call, value) if callable(value) else value
+
+    def _call(self, method: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        try:
+            return method(*arguments, **options)
+        except Exception as error:  # each file system has its own errors
+            library = type(error).__module__.partition(".")[0]
+            if library not in _LIBRARIES and not isinstance(error, PermissionError):
+                raise
+            reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+            protocol = self._label.partition("://")[0].rpartition(" ")[2]
+            advice = _ADVICE.get(protocol, "Check the address and the credentials of its library.")
+            raise DataError(f"{self._label} can't be used ({reason}). {advice}") from error
 
 
 class RemoteFolder:
@@ -64,6 +103,8 @@ class RemoteFolder:
         filesystem, root = self._opened
         try:
             return getattr(filesystem, method)(f"{root}/{name}", **arguments)
+        except DataError:
+            raise
         except Exception as error:  # each file system has its own errors
             reason = " ".join(str(error).split()) or type(error).__name__
             if isinstance(error, FileNotFoundError):

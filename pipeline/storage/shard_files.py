@@ -4,9 +4,11 @@ Both classes have the same methods; neither is safe for more than one thread at 
 """
 
 import os
+import resource
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from concurrent.futures import Future
+from pathlib import Path
 
 from pipeline.daemon_thread import DaemonThread
 from pipeline.errors import DataError
@@ -14,10 +16,19 @@ from pipeline.storage.cache import FileCache, RemoteFile
 from pipeline.storage.dataset import SplitIndex
 from pipeline.watchdog import StallWatchdog
 
-# The usual limit of a process is 1,024 files.
-OPEN_SHARDS = 256
+# At most so many, and a quarter of the files that the process may still open.
+OPEN_SHARDS, _OPEN_PART = 256, 4
 # Requests to an object store wait more than they work.
 FETCHING_THREADS = 4
+
+
+def open_shards() -> int:
+    """The number of tars that stay open, by the limit of this process (usually 1,024 files)."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return OPEN_SHARDS
+    used = sum(1 for _ in Path("/proc/self/fd").iterdir())
+    return max(1, min(OPEN_SHARDS, (limit - used) // _OPEN_PART))
 
 
 class LocalFiles:
@@ -26,6 +37,7 @@ class LocalFiles:
     def __init__(self, index: SplitIndex) -> None:
         self._index = index
         self._descriptors: OrderedDict[int, int] = OrderedDict()
+        self._capacity = open_shards()
 
     def expect(self, shards: Iterable[int]) -> None:
         """Announce that each of `shards` will be opened."""
@@ -49,7 +61,7 @@ class LocalFiles:
             raise DataError(
                 f"{self._index.describe(sample)} can't be read ({error.strerror})."
             ) from error
-        if len(self._descriptors) > OPEN_SHARDS:
+        if len(self._descriptors) > self._capacity:
             os.close(self._descriptors.popitem(last=False)[1])
         return self._descriptors[shard]
 
@@ -68,7 +80,7 @@ class FetchedFiles:
         self._expected: Counter[int] = Counter()
         self._closed = False
         largest = max(shard.bytes for shard in index.split.shards)
-        self._capacity = min(max(cache.limit_bytes // largest, 1), OPEN_SHARDS)
+        self._capacity = min(max(cache.limit_bytes // largest, 1), open_shards())
 
     def expect(self, shards: Iterable[int]) -> None:
         for shard in shards:

@@ -19,7 +19,6 @@ from pipeline.storage.manifest import (
 )
 from tools.checking.findings import Finding
 from tools.text import plural
-from tools.writing.output_folder import UNFINISHED
 
 # Readers may open such files as parts of the dataset: webdataset opens all tars of a folder.
 _DATASET_SUFFIXES = (".tar", ".idx", ".npy", ".parquet")
@@ -44,9 +43,7 @@ def check_names(directory: Path, manifest: Manifest) -> Iterator[Finding]:
         shards = [shard.name for shard in split.shards]
         listed.update(shards, map(index_name, shards), table_names(name, manifest))
     for entry in sorted(directory.iterdir()):
-        if entry.name == UNFINISHED:
-            yield Finding(file=entry.name, text="tools/shard left it behind: delete it")
-        elif entry.name.endswith(_DATASET_SUFFIXES) and entry.name not in listed:
+        if entry.name.endswith(_DATASET_SUFFIXES) and entry.name not in listed:
             text = f"{MANIFEST_NAME} doesn't list it: delete it or move it elsewhere"
             yield Finding(file=entry.name, text=text)
 

@@ -10,11 +10,12 @@ import shutil
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
-from typing import IO, BinaryIO
+from typing import BinaryIO
 
+from tools.download.archive_streams import Slice
+from tools.download.budget import MAX_FILES, Budget, path_problem
 from tools.download.storage import LeftOut, SkippedFile, find_left_out
 from tools.download.zip_names import member_names
 
@@ -23,7 +24,12 @@ STORED, DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
 MAX_DEPTH = 4
 _ENCRYPTED = 0x1
 LOCAL_HEADER_BYTES = 30
+# Enough to know any format of images.
+START_BYTES = 2**16
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
+# Of an entry of the directory, without its name.
+_ENTRY_BYTES = 46
+_DIRECTORY_BYTES = 5  # field of zipfile's end record
 # Raised by ``zipfile`` for damaged bytes, besides ``OSError`` for a seek before the start.
 _UNREADABLE = (
     zipfile.BadZipFile,
@@ -60,23 +66,37 @@ class Member:
 
 
 def members(
-    file: BinaryIO, path: str, *, archive: str | None = None
+    file: BinaryIO, path: str, *, archive: str | None = None, budget: Budget | None = None
 ) -> Iterator[Member | SkippedFile | LeftOut]:
     """The members of the zip at `path` and of zips in it; unreadable ones as ``SkippedFile``.
-    `archive`: the file that holds its bytes, if that is another one. See ``zip_names`` for names
-    that are not UTF-8."""
-    yield from _members(file, path, archive=archive or path, base=0, depth=1)
+    `archive`: the file that holds its bytes, if that is another one. `budget`: of the whole
+    download. See ``zip_names`` for names that are not UTF-8."""
+    budget = budget or Budget()
+    yield from _members(file, path, budget, archive=archive or path, base=0, depth=1)
 
 
-def unpack(stored: bytes, method: int, size_bytes: int, crc32: int) -> bytes:
+def unpack(
+    stored: bytes,
+    method: int,
+    size_bytes: int,
+    crc32: int,
+    refuse: Callable[[bytes], str | None] = lambda start: None,
+) -> bytes:
     """Unpack a member's `stored` bytes; raises ``DamagedMemberError``.
 
-    Never makes more than `size_bytes` bytes, whatever the data would inflate to.
+    Never makes more than `size_bytes` bytes, whatever the data would inflate to, and no more than
+    the first if `refuse`, which is called with them, gives a reason.
     """
     data = stored
     if method != STORED:
+        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
         try:
-            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(stored, size_bytes + 1)
+            data = inflater.decompress(stored, min(START_BYTES, size_bytes + 1))
+            if len(data) == START_BYTES:
+                if (reason := refuse(data)) is not None:
+                    raise DamagedMemberError(reason)
+                rest = size_bytes + 1 - len(data)
+                data += inflater.decompress(inflater.unconsumed_tail, rest) if rest > 0 else b""
         except zlib.error as error:
             raise DamagedMemberError(f"the zip is damaged here: {error}") from error
     if len(data) != size_bytes or zlib.crc32(data) != crc32:
@@ -94,39 +114,31 @@ def data_offset(local_header: bytes, offset: int) -> int:
     raise DamagedMemberError("the zip is damaged here: the member's header is missing")
 
 
-def inflated(file: BinaryIO, start: int, stored_bytes: int, *, stored: bool) -> IO[bytes]:
-    """Stream the contents of the member whose bytes begin at `start`; closes `file` at the end."""
-    member = _Slice(file, start, stored_bytes, owned=True)
-    return io.BufferedReader(member if stored else _Inflated(member), 2**20)
-
-
 def _members(
-    file: BinaryIO, path: str, *, archive: str, base: int, depth: int
+    file: BinaryIO, path: str, budget: Budget, *, archive: str, base: int, depth: int
 ) -> Iterator[Member | SkippedFile | LeftOut]:
     """`file` begins at the byte `base` of the file `archive`."""
     try:
-        contents = zipfile.ZipFile(file)
-    except _UNREADABLE as error:
-        yield SkippedFile(path, f"not a readable zip ({error}); is the download complete?")
+        contents = _open(file)
+    except DamagedMemberError as error:
+        yield SkippedFile(path, str(error))
         return
     infos = contents.infolist()
-    for info, name in zip(infos, member_names(infos), strict=True):
+    overlapping = _overlapping(infos, contents.start_dir)
+    for number, (info, name) in enumerate(zip(infos, member_names(infos), strict=True)):
         inner = f"{path}/{name}"
         if info.is_dir():
+            continue
+        if (problem := path_problem(inner)) is not None:
+            yield SkippedFile(inner, problem)
             continue
         if (left_out := find_left_out(name)) is not None:
             yield replace(left_out, path=f"{path}/{left_out.path}")
             continue
-        is_zip = inner.lower().endswith(".zip")
-        if problem := _problem(info, name) or (_nesting_problem(info, depth) if is_zip else None):
+        if problem := _problem(info, name, overlaps=number in overlapping):
             yield SkippedFile(inner, problem)
-        elif is_zip:
-            try:
-                stream, holder, start = _open_nested(contents, info, file, archive, base)
-            except DamagedMemberError as error:
-                yield SkippedFile(inner, str(error))
-            else:
-                yield from _members(stream, inner, archive=holder, base=start, depth=depth + 1)
+        elif inner.lower().endswith(".zip"):
+            yield from _nested(contents, info, inner, file, budget, archive, base, depth)
         else:
             yield Member(
                 path=inner,
@@ -139,103 +151,95 @@ def _members(
             )
 
 
-def _open_nested(
-    contents: zipfile.ZipFile, info: zipfile.ZipInfo, file: BinaryIO, archive: str, base: int
+def _open(file: BinaryIO) -> zipfile.ZipFile:
+    """Read the directory of a zip, unless it is too long; raises ``DamagedMemberError``."""
+    try:
+        end = zipfile._EndRecData(file)  # type: ignore[attr-defined]
+        if end and end[_DIRECTORY_BYTES] > MAX_FILES * _ENTRY_BYTES:
+            raise DamagedMemberError(f"a zip of more than {MAX_FILES:,} files: give a part of it")
+        return zipfile.ZipFile(file)
+    except _UNREADABLE as error:
+        raise DamagedMemberError(
+            f"not a readable zip ({error}); is the download complete?"
+        ) from error
+
+
+def _nested(
+    contents: zipfile.ZipFile,
+    info: zipfile.ZipInfo,
+    path: str,
+    file: BinaryIO,
+    budget: Budget,
+    archive: str,
+    base: int,
+    depth: int,
+) -> Iterator[Member | SkippedFile | LeftOut]:
+    """The members of a zip in a zip."""
+    try:
+        if depth == MAX_DEPTH:
+            raise DamagedMemberError(f"a zip in {depth} other zips: unzip the outer ones first")
+        if info.compress_type != STORED:
+            stream, archive, base = _unpacked(contents, info, budget)
+        else:
+            file.seek(info.header_offset)
+            start = data_offset(file.read(LOCAL_HEADER_BYTES), info.header_offset)
+            stream = io.BufferedReader(Slice(file, start, info.file_size))
+            base += start
+    except DamagedMemberError as error:
+        yield SkippedFile(path, str(error))
+        return
+    yield from _members(stream, path, budget, archive=archive, base=base, depth=depth + 1)
+
+
+def _unpacked(
+    contents: zipfile.ZipFile, info: zipfile.ZipInfo, budget: Budget
 ) -> tuple[BinaryIO, str, int]:
-    """A zip in a zip as a stream, the file that holds its bytes, and their offset there."""
-    if info.compress_type == STORED:
-        file.seek(info.header_offset)
-        start = data_offset(file.read(LOCAL_HEADER_BYTES), info.header_offset)
-        return io.BufferedReader(_Slice(file, start, info.file_size)), archive, base + start
+    """A compressed zip in a zip, in memory: a stream, the file that holds its bytes, and their
+    offset there."""
+    if problem := budget.memory_problem(info.compress_size, info.file_size):
+        raise DamagedMemberError(problem)
     # The descriptor stays open until the process ends, since closing it deletes the file.
     descriptor = os.memfd_create("zip")
     stream = open(descriptor, "w+b", closefd=False)  # noqa: SIM115
     try:
         with contents.open(info) as packed:
             shutil.copyfileobj(packed, stream, 2**20)
-    except _UNREADABLE as error:
+        stream.flush()
+        _open(stream)
+    except (*_UNREADABLE, DamagedMemberError) as error:
+        stream.close()
         os.close(descriptor)
-        raise DamagedMemberError(f"the zip is damaged here: {error}") from error
-    stream.flush()
+        is_zip = isinstance(error, DamagedMemberError)
+        text = str(error) if is_zip else f"the zip is damaged here: {error}"
+        raise DamagedMemberError(text) from error
+    budget.memory_bytes -= info.file_size
     return stream, f"/proc/{os.getpid()}/fd/{descriptor}", 0
 
 
-def _problem(info: zipfile.ZipInfo, name: str) -> str | None:
+def _overlapping(infos: Sequence[zipfile.ZipInfo], directory_at: int) -> frozenset[int]:
+    """Indices of the members that begin within the bytes of another one, as in archives that unpack
+    to thousands of times their size (D. Fifield, "A better zip bomb", 2019)."""
+    found, end = list[int](), 0
+    for number in sorted(range(len(infos)), key=lambda number: infos[number].header_offset):
+        start, stored_bytes = infos[number].header_offset, infos[number].compress_size
+        if start < end:
+            found.append(number)
+        reached = start + LOCAL_HEADER_BYTES + stored_bytes
+        # A damaged size doesn't make all members behind it overlap.
+        if reached <= directory_at:
+            end = max(end, reached)
+    return frozenset(found)
+
+
+def _problem(info: zipfile.ZipInfo, name: str, *, overlaps: bool) -> str | None:
     """Why a member can't be read in place."""
     name = name.replace("\\", "/")
-    if name.startswith("/") or ".." in PurePosixPath(name).parts or name[1:2] == ":":
+    if name.startswith("/") or ".." in name.split("/") or name[1:2] == ":":
         return "its name points out of the archive"
     if info.flag_bits & _ENCRYPTED:
         return "encrypted: unzip it with its password first"
     if info.compress_type not in (STORED, DEFLATED):
         return f"compressed by method {info.compress_type} of zip: unzip it first"
+    if overlaps:
+        return "it has the bytes of another file in the zip, which is damaged or made to fill disks"
     return None
-
-
-def _nesting_problem(info: zipfile.ZipInfo, depth: int) -> str | None:
-    """Why a zip in a zip can't be read in place."""
-    free_bytes = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if depth == MAX_DEPTH:
-        return f"a zip in {depth} other zips: unzip the outer ones first"
-    if info.compress_type != STORED and info.file_size > free_bytes // 2:
-        return "a compressed zip in a zip, larger than half of the free memory: unzip it first"
-    return None
-
-
-class _Reader(io.RawIOBase):
-    """A readable stream over `file`, which it closes if it is `owned`."""
-
-    def __init__(self, file: BinaryIO | io.RawIOBase, *, owned: bool) -> None:
-        self._file, self._owned = file, owned
-
-    def close(self) -> None:
-        if self._owned:
-            self._file.close()
-        super().close()
-
-    def readable(self) -> bool:
-        return True
-
-
-class _Slice(_Reader):
-    """Bytes [start, start + size) of `file` as a seekable file."""
-
-    def __init__(self, file: BinaryIO, start: int, size: int, *, owned: bool = False) -> None:
-        super().__init__(file, owned=owned)
-        self._start, self._size, self._position = start, size, 0
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        self._position = max(0, origin + offset)
-        return self._position
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        self._file.seek(self._start + self._position)
-        data = self._file.read(min(len(buffer), max(0, self._size - self._position))) or b""
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)
-
-
-class _Inflated(_Reader):
-    """The inflated bytes of a deflated stream, from start to end; closes `packed`."""
-
-    def __init__(self, packed: io.RawIOBase) -> None:
-        super().__init__(packed, owned=True)
-        self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        data = b""
-        while not data and not self._inflater.eof:
-            packed = self._inflater.unconsumed_tail or self._file.read(2**16)
-            try:
-                data = self._inflater.decompress(packed or b"", len(buffer))
-            except zlib.error as error:
-                raise OSError(0, f"the zip is damaged here: {error}") from error
-            if not packed and not data:
-                raise OSError(0, "the zip is cut off here")
-        buffer[: len(data)] = data
-        return len(data)

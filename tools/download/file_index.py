@@ -243,6 +243,9 @@ def _list_files(
         above, _, name = path.rpartition("/")
         root = "/" if path.startswith("/") else "" if protocol else "."
         storage = Storage(protocol + separator + (above or root))
+        file = None if storage.local is None else storage.local / name
+        if file is not None and file.exists() and not file.is_file():
+            raise MisuseError(f"--src {src} is a pipe or a device: give a folder or a file.")
         try:
             return storage, [(name, *storage.version(name))]
         except FileNotFoundError as error:

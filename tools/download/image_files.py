@@ -10,15 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
+from tools.download.archive_streams import inflated
 from tools.download.archives import (
     LOCAL_HEADER_BYTES,
     STORED,
     DamagedMemberError,
     data_offset,
-    inflated,
     unpack,
 )
-from tools.download.storage import Storage
+from tools.download.storage import Storage, is_unreadable
+from tools.images.formats import identify
+from tools.images.non_images import describe_non_image
 
 # The location of a file's bytes. `archive`: index in `Entries.archives` of the zip that holds them,
 # -1 for a plain file; `offset`: of the member's header in the zip; `version`: of the zip or the
@@ -121,21 +123,24 @@ def too_large(size_bytes: int) -> str:
 
 
 def read_file(storage: Storage, path: str, row: np.void, archives: Sequence[str]) -> bytes:
-    """The contents of one entry. Raises ``DataError`` if it can't be read or has changed,
-    ``DamagedMemberError`` if a zip is damaged."""
+    """The contents of an image's entry. Raises ``DataError`` if it has changed or its disk or
+    network fails, ``DamagedMemberError`` if it alone can't be read."""
     archive = int(row["archive"])
     name = path if archive < 0 else archives[archive]
     try:
         if archive >= 0:
             start = _member_start(storage, name, int(row["offset"]))
             stored = storage.read(name, start, start + int(row["stored_bytes"]))
-            return unpack(stored, int(row["method"]), int(row["size_bytes"]), int(row["crc32"]))
+            method, size_bytes, crc32 = (int(row[n]) for n in ("method", "size_bytes", "crc32"))
+            return unpack(stored, method, size_bytes, crc32, _describe_non_image)
         if storage.local is None:
             data = storage.read(path)
             version = int(row["version"])
         else:
             data, version = _read_local(f"{storage.local}/{path}")
     except OSError as error:
+        if archive < 0 and is_unreadable(error):
+            raise DamagedMemberError(f"it can't be read: {error.strerror}") from error
         raise DataError(
             f"{storage.where(name)} can't be read: {error.strerror or error}. Make it readable "
             f"and run the same command again: it keeps the finished shards."
@@ -146,6 +151,11 @@ def read_file(storage: Storage, path: str, row: np.void, archives: Sequence[str]
             f"when no other program writes to the download."
         )
     return data
+
+
+def _describe_non_image(start: bytes) -> str | None:
+    """What a file is that begins with `start`, if it is no image."""
+    return None if identify(start)[0] else describe_non_image(start)
 
 
 def open_file(storage: Storage, path: str, row: np.void, archives: Sequence[str]) -> IO[bytes]:

@@ -9,11 +9,12 @@ import numpy as np
 
 from pipeline.errors import DataError
 from tools.download.archives import DamagedMemberError, Member, members
+from tools.download.budget import Budget
 from tools.download.image_files import ENTRY_DTYPE, Entries, open_file
 from tools.download.json_tables import JSON_SUFFIXES
 from tools.download.name_index import IMAGE_SUFFIXES, Names, PathTable, name_of, suffix_of
 from tools.download.seven_zip import repack
-from tools.download.storage import LeftOut, SkippedFile, Storage
+from tools.download.storage import LeftOut, SkippedFile, Storage, is_unreadable
 from tools.download.strangers import describe_stranger
 from tools.download.text_encoding import TextEncoding
 from tools.download.unreadable_formats import unreadable_suffix
@@ -82,6 +83,7 @@ class Listing:
 
     def __init__(self) -> None:
         self.images, self.tables, self.others = EntryList(), EntryList(), EntryList()
+        self._budget = Budget()
         self.archives: list[str] = []
         self.skipped: list[SkippedFile] = []
         # Folders and files of systems, in the order of their discovery.
@@ -101,8 +103,15 @@ class Listing:
         if suffix_of(path) not in ARCHIVE_SUFFIXES:
             self._add_file(path, (-1, 0, 0, size_bytes, size_bytes, version, 0))
             return
-        with storage.open(path) as stream:
-            for member in _members(stream, path):
+        try:
+            stream = storage.open(path)
+        except OSError as error:
+            if not is_unreadable(error):
+                raise
+            self.skipped.append(SkippedFile(path, f"it can't be read: {error.strerror}"))
+            return
+        with stream:
+            for member in _members(stream, path, self._budget):
                 if not member.path.isascii() and is_undecoded(member.path[len(path) :]):
                     self._undecoded[path] = None
                 if isinstance(member, SkippedFile | LeftOut):
@@ -187,6 +196,7 @@ class Listing:
             self.left_out[file.path] = None
 
     def _add_file(self, path: str, row: tuple[int, ...]) -> None:
+        self._budget.take_file()
         lower = path.lower()
         if _THUMBNAILS in lower and _THUMBNAILS in lower.split("/")[:-1]:
             self._thumbnails.append((path, row))
@@ -223,17 +233,17 @@ class Listing:
         )
 
 
-def _members(file: BinaryIO, path: str) -> Iterator[Member | SkippedFile | LeftOut]:
+def _members(file: BinaryIO, path: str, budget: Budget) -> Iterator[Member | SkippedFile | LeftOut]:
     """The members of a zip or a 7z."""
     if suffix_of(path) == ".zip":
-        yield from members(file, path)
+        yield from members(file, path, budget=budget)
         return
     try:
         repacked, archive = repack(file, path)
     except DamagedMemberError as error:
         yield SkippedFile(path, str(error))
     else:
-        yield from members(repacked, path, archive=archive)
+        yield from members(repacked, path, archive=archive, budget=budget)
 
 
 def _is_image(path: str) -> bool:

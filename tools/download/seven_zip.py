@@ -4,6 +4,7 @@ A 7z packs files one after another into a single stream, so that none can be rea
 """
 
 import os
+import shutil
 import tempfile
 import zipfile
 from pathlib import Path
@@ -32,10 +33,11 @@ def repack(file: BinaryIO, path: str) -> tuple[BinaryIO, str]:
     with tempfile.TemporaryDirectory(prefix="shardline-") as folder:
         try:
             with py7zr.SevenZipFile(file) as archive:
+                _require_room(archive.archiveinfo().uncompressed, Path(folder))
                 archive.extractall(folder)
         except py7zr.exceptions.PasswordRequired as error:
             raise DamagedMemberError("the 7z is encrypted: unpack it with its password") from error
-        except OSError:
+        except (OSError, DamagedMemberError):
             raise
         # Damaged bytes raise nearly any error in py7zr.
         except Exception as error:
@@ -45,6 +47,16 @@ def repack(file: BinaryIO, path: str) -> tuple[BinaryIO, str]:
         stream = open(descriptor, "w+b", closefd=False)  # noqa: SIM115
         _pack(Path(folder), stream)
     return stream, f"/proc/{os.getpid()}/fd/{descriptor}"
+
+
+def _require_room(size_bytes: int, folder: Path) -> None:
+    """Raise ``DamagedMemberError`` unless twice as many bytes fit on the disk of `folder`: the
+    files are there twice for a while."""
+    if 2 * size_bytes > shutil.disk_usage(folder).free:
+        raise DamagedMemberError(
+            f"a 7z of {size_bytes / 2**30:,.1f} GiB, more than half of what is free in "
+            f"{folder.parent}: unpack it, or set TMPDIR to a larger disk"
+        )
 
 
 def _pack(folder: Path, stream: BinaryIO) -> None:

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
+from tools.download.label_sets import TargetRows
 from tools.download.name_index import Names
 from tools.images.image_source import Images
 from tools.images.masks import MaskColors
@@ -28,8 +29,8 @@ class Sources:
         classes: in order if `ordered`, else the plan sorts them.
         class_labels: the label of each of `classes` as the download writes it; None if equal to
             `classes`. Only with `ordered`.
-        targets: float32 (n, classes) of 0 and 1 for multi-label, float32 (n, k) of the columns
-            `target_names` for regression; a row of NaN for a source without a label.
+        targets: sets of labels or float32 (n, classes) of 0 and 1 for multi-label, float32 (n, k)
+            of the columns `target_names` for regression; a row of NaN for a source without a label.
         masks: n mask files of a segmentation; `mask_colors` convert their pixels to classes. The
             file of a source without a mask has an empty path and 0 bytes and is never loaded.
         splits: int8 (n,), indices into SPLITS; None if the download has no splits.
@@ -51,7 +52,7 @@ class Sources:
     classes: tuple[str, ...] = ()
     class_labels: tuple[str, ...] | None = None
     ordered: bool = False
-    targets: NDArray[np.float32] | None = None
+    targets: TargetRows | None = None
     target_names: tuple[str, ...] = ()
     masks: Images | None = None
     mask_colors: MaskColors | None = None

@@ -1,15 +1,17 @@
 """Files in a local folder or behind an fsspec URL."""
 
+import errno
 import os
 import zlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, ClassVar, cast
 
 from pipeline.storage.manifest import MANIFEST_NAME
 from pipeline.storage.remote import open_url
+from tools.download.budget import path_problem
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,15 @@ class SkippedFile:
 
     path: str
     reason: str
+
+
+# Errors of one file or folder, while the others can be read.
+_UNREADABLE = (errno.EACCES, errno.EPERM, errno.EIO, errno.ELOOP, errno.ENAMETOOLONG)
+
+
+def is_unreadable(error: OSError) -> bool:
+    """Whether `error` is about one local file or folder, which is then skipped or rejected."""
+    return error.errno in _UNREADABLE
 
 
 @dataclass(frozen=True)
@@ -55,6 +66,8 @@ class Location:
     """`url`: a local folder or an fsspec URL; cheap to pickle."""
 
     url: str
+    # The option that gives it, for messages.
+    option: ClassVar[str] = ""
 
     @cached_property
     def local(self) -> Path | None:
@@ -66,8 +79,9 @@ class Location:
 
     @cached_property
     def remote(self) -> tuple[Any, str]:
-        """The fsspec file system of the URL and the path in it; raises ``MisuseError``."""
-        return open_url(self.url)
+        """The fsspec file system of the URL and the path in it; raises ``MisuseError``, and its
+        methods ``DataError`` without credentials."""
+        return open_url(self.url, prefix=self.option)
 
 
 @dataclass(frozen=True)
@@ -76,6 +90,8 @@ class Storage(Location):
 
     Paths are relative to `url` and contain "/". An absolute path names a file of this machine.
     """
+
+    option: ClassVar[str] = "--src "
 
     @property
     def in_process(self) -> bool:
@@ -134,7 +150,7 @@ class Storage(Location):
         else:
             yield from self._walk_remote()
 
-    def _walk_remote(self) -> Iterator[tuple[str, int, int] | LeftOut]:
+    def _walk_remote(self) -> Iterator[tuple[str, int, int] | SkippedFile | LeftOut]:
         filesystem, root = self.remote
         files = filesystem.find(root, detail=True)
         shards = [path.rpartition("/")[0] for path in files if path.endswith("/" + MANIFEST_NAME)]
@@ -142,7 +158,9 @@ class Storage(Location):
             relative = path.removeprefix(root).lstrip("/")
             if not relative or path.rpartition("/")[0] in shards:
                 continue
-            if (left_out := find_left_out(relative)) is not None:
+            if (problem := path_problem(relative)) is not None:
+                yield SkippedFile(relative, problem)
+            elif (left_out := find_left_out(relative)) is not None:
                 yield left_out
             else:
                 yield relative, *_remote_version(info)
@@ -164,28 +182,51 @@ def _walk_local(
     folders, links = [""], list[str]()
     while folders or links:
         folder = (folders or links).pop()
-        status = (root / folder).stat()
-        if (status.st_dev, status.st_ino) in seen:
+        try:
+            status = (root / folder).stat()
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            entries = _entries(root / folder)
+        except OSError as error:
+            if not folder or not is_unreadable(error):
+                raise
+            yield SkippedFile(folder, f"a folder that can't be read: {error.strerror}")
             continue
-        seen.add((status.st_dev, status.st_ino))
-        for entry in _entries(root / folder):
+        for entry in entries:
             path = f"{folder}/{entry.name}" if folder else entry.name
             if (left_out := find_left_out(entry.name)) is not None:
                 yield replace(left_out, path=path)
                 continue
-            if entry.is_symlink():
-                target = Path(os.path.realpath(entry.path))
-                if not follow_links and not target.is_relative_to(inside):
-                    yield SkippedFile(path, f"a link to {target}, outside of the download")
-                    continue
-            if entry.is_dir():
-                if Path(entry.path).resolve() not in skip:
-                    (links if entry.is_symlink() else folders).append(path)
-            elif entry.is_file():
-                status = entry.stat()
-                yield path, status.st_size, status.st_mtime_ns
-            elif entry.is_symlink():
-                yield SkippedFile(path, "a broken link")
+            try:
+                file = _look_at(entry, path, None if follow_links else inside)
+            except OSError as error:
+                if not is_unreadable(error):
+                    raise
+                what = "a link to itself" if error.errno == errno.ELOOP else "it can't be read"
+                file = SkippedFile(path, f"{what}: {error.strerror}")
+            if file is not None:
+                yield file
+            elif Path(os.path.realpath(entry.path)) not in skip:
+                (links if entry.is_symlink() else folders).append(path)
+
+
+def _look_at(
+    entry: os.DirEntry[str], path: str, inside: Path | None
+) -> tuple[str, int, int] | SkippedFile | None:
+    """The file of an entry, None for a folder. Links must stay within `inside`, if it is given."""
+    if entry.is_symlink():
+        target = Path(os.path.realpath(entry.path))
+        if inside is not None and not target.is_relative_to(inside):
+            return SkippedFile(path, f"a link to {target}, outside of the download")
+    if entry.is_dir():
+        problem = path_problem(path + "/")
+        return None if problem is None else SkippedFile(path, problem)
+    if not entry.is_file():
+        what = "a broken link" if entry.is_symlink() else "a pipe, a socket or a device, no file"
+        return SkippedFile(path, what)
+    status = entry.stat()
+    return path, status.st_size, status.st_mtime_ns
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

@@ -52,12 +52,11 @@ def _names_in_comment(comment: str, width: int, in_row: bool, delimiter: str) ->
 
 def _unique(names: Sequence[str]) -> tuple[str, ...]:
     """The names with numbers for those that are missing or that repeat another, as pandas does."""
-    taken, unique = set(names), list[str]()
+    taken, unique, repeated = set(names), dict[str, None](), dict[str, int]()
     for number, name in enumerate(names):
         plain = candidate = name or f"{UNNAMED}{number}"
-        repeats = 0
         while candidate in unique or (candidate != name and candidate in taken):
-            repeats += 1
-            candidate = f"{plain}.{repeats}"
-        unique.append(candidate)
+            repeated[plain] = repeated.get(plain, 0) + 1
+            candidate = f"{plain}.{repeated[plain]}"
+        unique[candidate] = None
     return tuple(unique)

@@ -3,7 +3,6 @@
 import csv
 import io
 import re
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -14,6 +13,8 @@ from tools.download.text_encoding import Open, TextEncoding
 
 # Lines that the delimiter and the comments are found in.
 _SNIFFED_LINES, _MAX_COMMENT_LINES = 30, 1000
+# Characters of a line and of a cell, which are held in memory.
+MAX_LINE = 2**28
 _SEPARATOR_LINE = re.compile(r'"?sep=(\\t|[\t !-/:-@\[-`{-~])"?', re.IGNORECASE)
 _LINE_ENDS = re.compile(r"\r\n|\r|\n")
 _DECIMAL_COMMA = re.compile(r"(?<=\d),(?=\d)")
@@ -59,7 +60,7 @@ class TextSource:
         """Yield (line of the file from 1, cells) of each row that is not blank, also the header's;
         raises ``DataError``."""
         # The default limit of the csv module is 128 KiB a cell.
-        csv.field_size_limit(sys.maxsize)
+        csv.field_size_limit(MAX_LINE)
         with io.TextIOWrapper(self.open(), encoding="utf-8", newline="") as file:
             line = 0
             try:
@@ -76,7 +77,7 @@ class TextSource:
         for _ in range(self.skipped_lines):
             file.readline()
         ended = list[bool]()
-        lines = chain(file, _end_line(ended))
+        lines = chain(self._lines(file), _end_line(ended))
         reader = csv.reader(lines, delimiter=self.delimiter, skipinitialspace=True)
         blanks, line = self.delimiter == " ", self.skipped_lines
         for cells in reader:
@@ -86,6 +87,15 @@ class TextSource:
             elif any(map(str.strip, cells)):
                 # Blanks at the end of a line are no cell.
                 yield line, cells[:-1] if blanks and not cells[-1] else cells
+
+    def _lines(self, file: io.TextIOWrapper) -> Iterator[str]:
+        while line := file.readline(MAX_LINE):
+            if len(line) == MAX_LINE:
+                raise DataError(
+                    f"{self.name} has a line of more than {MAX_LINE:,} characters: it is no table, "
+                    f"or its line ends are missing."
+                )
+            yield line
 
     def _check_quotes(self, cells: list[str], first: int, last: int) -> None:
         """Raise ``DataError`` if the row goes on after the table's end."""
@@ -155,7 +165,7 @@ def find_delimiter(lines: list[str], *, spaces: bool = False) -> str:
     One of comma, tab, semicolon and bar, and with `spaces` also runs of blanks. Of several, it is
     the one that comes first in the lines; commas within numbers are no delimiters then.
     """
-    csv.field_size_limit(sys.maxsize)
+    csv.field_size_limit(MAX_LINE)
     lines = [line for line in lines if line.strip()][:_SNIFFED_LINES]
     best, most = ",", (0, 0, 0)
     for delimiter in ",\t;|" + (" " if spaces else ""):

@@ -22,6 +22,8 @@ from tools.text import join_names
 
 # Part of the file that the encoding and the delimiter are found in.
 _SNIFFED_BYTES = 2**20
+# Pixels of RGB images of 288 px, and cells of the first rows, about 60 bytes each.
+MAX_COLUMNS, _MAX_HEAD_CELLS = 2**18, 2**24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +174,17 @@ def open_table(name: str, open: Open, *, is_header: IsHeader) -> Table | None:
 
 
 def _make_table(source: Source, is_header: IsHeader, preamble: Preamble) -> Table | None:
-    numbered = list(islice(source.rows(), HEAD_ROWS + 1))
+    numbered, cells_left = list[tuple[int, list[str]]](), _MAX_HEAD_CELLS
+    for line, cells in islice(source.rows(), HEAD_ROWS + 1):
+        if len(cells) > MAX_COLUMNS:
+            raise DataError(
+                f"{source.name} line {line} has {len(cells):,} columns, more than {MAX_COLUMNS:,}: "
+                f"save a table with the columns of labels and file names only."
+            )
+        numbered.append((line, cells))
+        cells_left -= len(cells)
+        if cells_left < 0 and len(numbered) > 2:
+            break
     rows = [tuple(cell.strip() for cell in cells) for _, cells in numbered]
     if not rows:
         return None

@@ -209,7 +209,8 @@ def _find_roles(table: Table, config: ShardConfig, packed: tuple[int, int] | Non
     if not pixels:
         pixels, labels = columns_by_position(table, named, labels, config.pixel_size)
         return _Roles(tuple(pixels), tuple(labels), (), split, group)
-    others = [n for n in range(len(table.columns)) if n not in (*pixels, *named)]
+    known = {*pixels, *named}
+    others = [n for n in range(len(table.columns)) if n not in known]
     if split is None and len(splits := split_columns(table, others)) == 1:
         split = splits[0]
     candidates = label_candidates(table, [n for n in others if n != split])

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DataError, MisuseError
 from tools.download.file_index import FileIndex
+from tools.download.label_sets import as_sets, make_sets
 from tools.download.sources import Sources
 from tools.download.tables import find_delimiter, open_table
 from tools.text import join_names
@@ -108,10 +109,7 @@ def name_classes(sources: Sources, classes: ClassNames) -> Sources:
         classes = replace(classes, labels=classes.names)
     positions = {label: number for number, label in enumerate(classes.labels)}
     codes = np.array([positions.get(text, -1) for text in sources.classes], np.int32)
-    # The first unknown label of each source, or -1.
-    unknown = np.full(len(sources), -1, np.int64)
-    for code in np.flatnonzero(codes < 0)[::-1].tolist():
-        unknown[_has_label(sources, code)] = code
+    unknown = _first_unknown(sources, codes)
     if np.all(unknown[sources.has_label] >= 0):
         raise DataError(
             f"{classes.file} has none of the labels, such as {sources.classes[0]!r}; it has "
@@ -125,10 +123,9 @@ def name_classes(sources: Sources, classes: ClassNames) -> Sources:
     labels = np.where(kept.labels < 0, np.int32(-1), codes[kept.labels])
     fields: dict[str, Any] = {"labels": labels}
     if kept.targets is not None:
-        targets = np.zeros((len(kept), len(classes.labels)), np.float32)
-        targets[:, codes[codes >= 0]] = kept.targets[:, codes >= 0]
-        targets[~kept.has_label] = np.nan
-        fields = {"targets": targets}
+        sets, count = as_sets(kept.targets), len(classes.labels)
+        columns = codes[sets.columns].astype(np.int64)
+        fields = {"targets": make_sets(sets.rows, columns, ~kept.has_label, count)}
     return replace(
         kept,
         classes=classes.names,
@@ -139,11 +136,16 @@ def name_classes(sources: Sources, classes: ClassNames) -> Sources:
     )
 
 
-def _has_label(sources: Sources, code: int) -> NDArray[np.bool_]:
-    """A mask of the sources with the label."""
+def _first_unknown(sources: Sources, codes: NDArray[np.int32]) -> NDArray[np.int64]:
+    """The first label of each source whose code is -1, or -1: int64 (n,)."""
     if sources.targets is None:
-        return np.asarray(sources.labels == code)
-    return np.asarray(sources.targets[:, code] > 0)
+        labels = sources.labels.astype(np.int64)
+        return np.where((labels >= 0) & (codes[labels] < 0), labels, -1)
+    sets = as_sets(sources.targets)
+    first = np.full(len(sources), len(codes), np.int64)
+    unknown = codes[sets.columns] < 0
+    np.minimum.at(first, sets.rows[unknown], sets.columns[unknown])
+    return np.where(first < len(codes), first, -1)
 
 
 def _parse_line(line: str) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tools.download.file_index import FileIndex
 from tools.download.label_parsing import LabelRule, MultiHot, Value
+from tools.download.label_sets import make_sets
 from tools.download.sources import LabelCodes, sort_classes
 from tools.images.image_source import Images
 from tools.images.mask_files import ObjectMasks, RunLengthMasks, pack_runs
@@ -122,15 +123,17 @@ class MultiLabelTargets(Targets):
     def fields(self, index: FileIndex) -> dict[str, Any]:
         texts = self._codes.texts
         classes = self._names or sort_classes(texts)
-        columns = np.array([classes.index(text) for text in texts], np.int64)
+        places = {text: number for number, text in enumerate(classes)}
+        columns = np.array([places[text] for text in texts], np.int64)
         ends = np.frombuffer(self._ends, np.int64)
         counts = ends[1:] - ends[:-1]
-        targets = np.zeros((len(counts), len(classes)), np.float32)
-        rows = np.repeat(np.arange(len(counts)), counts)
-        targets[rows, columns[np.frombuffer(self._numbers, np.int32)]] = 1
-        for source, codes in self._further.items():
-            targets[source, columns[list(codes)]] = 1
-        targets[np.frombuffer(self._missing, np.int64)] = np.nan
+        further = [(source, code) for source, codes in self._further.items() for code in codes]
+        more = np.array(further, np.int64).reshape(-1, 2)
+        rows = np.concatenate([np.repeat(np.arange(len(counts)), counts), more[:, 0]])
+        codes = np.concatenate([np.frombuffer(self._numbers, np.int32), more[:, 1]])
+        missing = np.zeros(len(counts), np.bool_)
+        missing[np.frombuffer(self._missing, np.int64)] = True
+        targets = make_sets(rows, columns[codes], missing, len(classes))
         return _without_labels(
             "multi-label", len(counts), classes=classes, ordered=True, targets=targets
         )

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.storage.manifest import TARGET_COMPONENTS, label_digits
+from tools.download.label_sets import TargetRows
 from tools.images.encoding import Encoding
 from tools.images.image_source import Images
 from tools.images.masks import MaskColors
@@ -68,7 +69,7 @@ class Block:
     Args:
         labeled: bool (n,), whether a source has a label.
         labels: int32 (n,).
-        targets: float32 (n, k), by task.
+        targets: float32 (n, k) or sets of labels, by task.
         masks: those of the labeled sources, by task.
     """
 
@@ -78,7 +79,7 @@ class Block:
     labels: NDArray[np.int32]
     settings: BlockSettings
     folder: Path
-    targets: NDArray[np.float32] | None = None
+    targets: TargetRows | None = None
     masks: Images | None = None
 
     def halves(self) -> tuple["Block", "Block"]:

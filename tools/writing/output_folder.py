@@ -17,8 +17,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from pipeline.errors import DataError, MisuseError
+from pipeline.storage.cache_eviction import is_at
+from pipeline.storage.file_systems import lock, sync
 from pipeline.storage.manifest import MANIFEST_NAME, REJECTED_NAME
 from tools.download.storage import Location
 
@@ -29,6 +32,8 @@ PLAN_NAME = f"{UNFINISHED}/plan.json"
 @dataclass(frozen=True)
 class Store(Location):
     """The files in `url`, by name; cheap to pickle. All methods raise ``OSError``."""
+
+    option: ClassVar[str] = "--out "
 
     def names(self) -> set[str]:
         """All files; those in UNFINISHED have it before their names."""
@@ -44,10 +49,10 @@ class Store(Location):
     def put(self, path: Path, name: str) -> None:
         """Move the file `path` to `name`, after forcing it to disk."""
         if self.local is not None:
-            _sync(path)
+            sync(path)
             target = self.local / name
             path.replace(target)
-            _sync(target.parent)
+            sync(target.parent)
         else:
             filesystem, root = self.remote
             filesystem.put_file(str(path), f"{root}/{name}")
@@ -106,18 +111,10 @@ class Store(Location):
         if self.local is None:
             yield
             return
-        unfinished = self.local / UNFINISHED
+        lock_file, unfinished = self._lock(self.local / UNFINISHED), self.local / UNFINISHED
         try:
-            unfinished.mkdir(parents=True, exist_ok=True)
-            lock_file = os.open(unfinished / "lock", os.O_RDWR | os.O_CREAT)
-            fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DataError(
-                f"Another tools/shard is writing to --out {self.url}: wait for it to finish."
-            ) from error
-        except OSError as error:
-            raise DataError(f"--out {self.url} can't be written: {error.strerror}.") from error
-        try:
+            # Another run may have written since.
+            self._require_own_files()
             shutil.rmtree(unfinished / "scratch", ignore_errors=True)
             yield
         finally:
@@ -128,10 +125,38 @@ class Store(Location):
                     self.local.rmdir()
             os.close(lock_file)
 
+    def _lock(self, unfinished: Path) -> int:
+        """The locked file of the output. Raises ``DataError``."""
+        path = unfinished / "lock"
+        try:
+            while True:
+                unfinished.mkdir(parents=True, exist_ok=True)
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+                try:
+                    lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, name=self.url)
+                    # The run that had it removes it at its end.
+                    if is_at(descriptor, path):
+                        return descriptor
+                except OSError:
+                    os.close(descriptor)
+                    raise
+                os.close(descriptor)
+        except BlockingIOError as error:
+            raise DataError(
+                f"Another tools/shard is writing to --out {self.url}: wait for it to finish."
+            ) from error
+        except OSError as error:
+            raise DataError(f"--out {self.url} can't be written: {error.strerror}.") from error
+
     def finish(self, manifest: Path) -> None:
         """Put the manifest, which completes the dataset, and remove the state for resuming."""
         self.put(manifest, MANIFEST_NAME)
-        for name in self.names():
+        self.clean_up()
+
+    def clean_up(self) -> None:
+        """Remove the state for resuming, the plan last: as long as it is there, the same command
+        finishes the clean-up."""
+        for name in sorted(self.names(), key=lambda name: name == PLAN_NAME):
             if name.startswith(f"{UNFINISHED}/") and "scratch" not in name:
                 self.remove(name)
 
@@ -139,13 +164,13 @@ class Store(Location):
         if self.local is not None and self.local.exists() and not self.local.is_dir():
             raise MisuseError(f"--out {self.url} is a file: give a folder.")
         names = self.names()
+        if PLAN_NAME in names:
+            return
         if MANIFEST_NAME in names:
             raise MisuseError(
                 f"--out {self.url} already holds a dataset ({MANIFEST_NAME}): give another folder, "
                 f"or delete this one."
             )
-        if PLAN_NAME in names:
-            return
         foreign = sorted(name for name in names - {REJECTED_NAME} if not name.startswith("."))
         if foreign:
             raise MisuseError(
@@ -156,11 +181,3 @@ class Store(Location):
 def is_full(error: OSError) -> bool:
     """Whether the disk or the quota is full."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

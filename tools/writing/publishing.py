@@ -33,6 +33,7 @@ from pipeline.storage.manifest import (
     targets_name,
 )
 from tools.config import ShardConfig
+from tools.download.label_sets import as_table
 from tools.like import measured
 from tools.writing.dataset_stats import DatasetStats, min_median_max
 from tools.writing.output_folder import Store
@@ -41,6 +42,8 @@ from tools.writing.shard_plan import ShardPlan
 from tools.writing.submission_table import write_submission
 from tools.writing.tar import npy_header
 
+# Rows of targets that are in memory at once.
+_TABLE_ROWS = 256
 _SOURCES_SCHEMA = pa.schema([(name, pa.string()) for name in SOURCES_COLUMNS])
 
 
@@ -142,7 +145,9 @@ def _write_tables(
                 targets[0].write(_copy_fields(rows, MASK_DTYPE, prefix="target_").tobytes())
             elif sources.targets is not None:
                 numbers = shard_plan.numbers(split, rows["key"])
-                targets[0].write(sources.targets[numbers].tobytes())
+                for first in range(0, len(numbers), _TABLE_ROWS):
+                    part = sources.targets[numbers[first : first + _TABLE_ROWS]]
+                    targets[0].write(as_table(part).tobytes())
             writer.write_table(_origins(shard_plan, split, rows["key"].tolist()))
             stats.add(rows, training=split == "train")
     return paths

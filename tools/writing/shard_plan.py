@@ -12,7 +12,6 @@ from pipeline.printable import printable
 from pipeline.storage.manifest import shard_name
 from tools.download.sources import Sources
 from tools.download.submission_rows import SubmissionRows
-from tools.images.image_source import Images
 from tools.like import Like
 from tools.writing.blocks import Block, BlockSettings
 from tools.writing.plan import Plan
@@ -71,13 +70,13 @@ class ShardPlan:
         """The blocks of a shard, whose segments are written into a subfolder of `folder`."""
         subfolder = folder / shard.name.removesuffix(".tar")
         subfolder.mkdir()
-        step = block_images(self.sources.images)
+        step = block_images(self.sources)
         for first in range(shard.first, shard.end, step):
             keys = np.arange(first, min(first + step, shard.end))
             yield self._block_of(self.numbers(shard.split, keys), first, subfolder)
 
     def block_count(self, shard: PlannedShard) -> int:
-        return -(-(shard.end - shard.first) // block_images(self.sources.images))
+        return -(-(shard.end - shard.first) // block_images(self.sources))
 
     def sample_blocks(self, count: int, folder: Path, *, per_block: int) -> Iterator[Block]:
         """Blocks of about `count` sources, evenly spaced over the plan."""
@@ -91,7 +90,7 @@ class ShardPlan:
         sources, plan, settings = self.sources, self.plan, asdict(self.settings)
         arrays = (plan.order, plan.labels, sources.labeled, sources.targets, sources.groups)
         for array in arrays:
-            digest.update(b"" if array is None else np.ascontiguousarray(array).data)
+            digest.update(b"" if array is None else array.tobytes())
         digest.update(b"" if self.submission is None else self.submission.digest())
         digest.update(
             repr((plan.classes, plan.class_labels, plan.bounds, settings, self.shards)).encode()
@@ -144,6 +143,10 @@ def measured_every(training_images: int) -> int:
     return max(1, training_images // MEASURED_IMAGES)
 
 
-def block_images(images: Images) -> int:
-    """Images per block; it changes speed and memory, never the bytes."""
-    return max(1, min(MAX_BLOCK_IMAGES, BLOCK_BYTES // max(1, images.mean_bytes)))
+def block_images(sources: Sources) -> int:
+    """Sources per block; it changes speed and memory, never the bytes."""
+    columns = 0 if sources.targets is None else sources.targets.shape[1]
+    target_bytes = columns * np.dtype(np.float32).itemsize
+    return max(
+        1, min(MAX_BLOCK_IMAGES, BLOCK_BYTES // max(1, sources.images.mean_bytes + target_bytes))
+    )

@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pipeline.errors import DataError, MisuseError
-from pipeline.storage.manifest import REJECTED_NAME, Manifest
+from pipeline.storage.manifest import MANIFEST_NAME, REJECTED_NAME, Manifest
+from pipeline.storage.manifest_parsing import parse_manifest
 from pipeline.storage.stated_values import any_object, parse_json
 from tools.config import ShardConfig
 from tools.console import ProgressCallback
@@ -29,6 +30,17 @@ class ShardRun:
         self.stats = DatasetStats()
         self._plan, self._config, self._store = shard_plan, config, store
         self._rejected = list(shard_plan.sources.rejected)
+
+    def finished(self) -> Manifest | None:
+        """The manifest of a run of the same plan that was stopped after it had written it; removes
+        the files that it left."""
+        if MANIFEST_NAME not in self._store.names():
+            return None
+        self._read_finished()
+        data = self._store.read(MANIFEST_NAME)
+        manifest = parse_manifest(data, origin=f"{self._config.out}/{MANIFEST_NAME}")
+        self._store.clean_up()
+        return manifest
 
     def write(self, workers: Workers, advance: ProgressCallback) -> Manifest:
         """Write the missing shards and publish. Raises ``DataError`` if too many sources are

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.storage.manifest import SPLITS
+from tools.download.label_sets import TargetRows, as_sets
 
 Integers = NDArray[np.int64]
 Strata = NDArray[np.int32]
@@ -72,17 +73,18 @@ def draw_groups(
     return splits[groups]
 
 
-def strata_of(labels: Strata, targets: NDArray[np.float32] | None, task: str) -> Strata:
+def strata_of(labels: Strata, targets: TargetRows | None, task: str) -> Strata:
     """Strata that are split evenly: the class, the rarest of several labels, or one for all."""
     if task == "classification":
         return labels
     if task != "multi-label" or targets is None or not targets.shape[1]:
         return np.zeros(len(labels), np.int32)
     # Rarer classes rank higher; sources without a class are stratum 0.
-    rarity = np.argsort(np.argsort(-targets.sum(axis=0), kind="stable")).astype(np.float32) + 1
-    strata = np.empty(len(labels), np.int32)
-    for first in range(0, len(labels), 2**14):
-        strata[first : first + 2**14] = (targets[first : first + 2**14] * rarity).max(axis=1)
+    sets = as_sets(targets)
+    counts = np.bincount(sets.columns, minlength=sets.classes)
+    rarity = np.argsort(np.argsort(-counts, kind="stable")).astype(np.int32) + 1
+    strata = np.zeros(len(labels), np.int32)
+    np.maximum.at(strata, sets.rows, rarity[sets.columns])
     return strata
 
 

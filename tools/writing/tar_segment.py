@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.storage.manifest import IMAGE_COMPONENTS
+from tools.download.label_sets import as_sets, as_table
 from tools.writing.blocks import RESULT_DTYPE, Block
 from tools.writing.tar import (
     BLOCK_BYTES,
@@ -78,7 +79,7 @@ def payloads(block: Block, keys: NDArray[np.int64]) -> NDArray[np.uint8]:
     without a label."""
     rows = keys - block.first
     if block.targets is not None:
-        return npy_payloads(block.targets[rows])
+        return npy_payloads(as_table(block.targets[rows]))
     return label_payloads(block.labels[rows], block.settings.digits)
 
 
@@ -95,7 +96,7 @@ def count_classes(
         labels = block.labels[rows]
         return np.bincount(labels[labels >= 0], minlength=classes)
     if classes:
-        return np.asarray((block.targets[rows] > 0).sum(axis=0), np.int64)
+        return np.bincount(as_sets(block.targets[rows]).columns, minlength=classes)
     return np.zeros(0, np.int64)
 
 

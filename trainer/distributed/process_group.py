@@ -12,9 +12,10 @@ import torch
 import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
-from pipeline.errors import DataError, MisuseError
+from pipeline.errors import DataError
 from trainer.distributed.collectives import World
 from trainer.distributed.exit import exit_silently
+from trainer.distributed.machine import choose_device, name_interface
 
 # Keys of the store that all ranks share.
 _FAILURES, _EXIT_CODE = "shardline/failures", "shardline/exit_code"
@@ -49,6 +50,7 @@ def _join(world: World, timeout_seconds: float) -> Iterator[None]:
     if world.world_size == 1:
         yield
         return
+    name_interface(world.local_rank)
     store = _store_of_this_start(next(iter(rendezvous("env://", world.rank, world.world_size)))[0])
     dist.init_process_group(
         "cpu:gloo,cuda:nccl" if world.device.type == "cuda" else "gloo",
@@ -77,7 +79,7 @@ def _read_world(device: str) -> World:
     numbers: dict[str, Any] = {
         name.lower(): int(os.environ.get(name, default)) for name, default in defaults.items()
     }
-    device_of_rank = _device(device, numbers["local_rank"], numbers["local_world_size"])
+    device_of_rank = choose_device(device, numbers["local_rank"], numbers["local_world_size"])
     return World(**numbers, device=device_of_rank)
 
 
@@ -149,17 +151,3 @@ def _dead_rank_error(ranks: str, timeout_seconds: float) -> DataError:
 def _is_collective_error(error: RuntimeError) -> bool:
     """Whether a collective operation raised `error`; gloo's are plain and name its source files."""
     return isinstance(error, dist.DistError) or "gloo" in str(error)
-
-
-def _device(kind: str, local_rank: int, local_world_size: int) -> torch.device:
-    if kind == "cpu" or (kind == "auto" and not torch.cuda.is_available()):
-        return torch.device("cpu")
-    gpus = torch.cuda.device_count()
-    if local_world_size > gpus:
-        raise MisuseError(
-            f"{local_world_size} ranks on a machine with {gpus} GPUs: start torchrun with "
-            f"--nproc_per_node {gpus}, or give --device cpu."
-            if gpus
-            else "--device cuda: torch finds no GPU on this machine."
-        )
-    return torch.device("cuda", local_rank)

@@ -197,10 +197,8 @@ def test_files_that_look_like_shards_are_named(small: Path) -> None:
     assert check(small).exit_code == 0
     shutil.copy(small / "train-000000.tar", small / "train-000007.tar")
     (small / ".unfinished").mkdir()
-    assert sorted(line.split(": ")[0] for line in findings(small)) == [
-        ".unfinished",
-        "train-000007.tar",
-    ]
+    # A killed run may leave the folder, which no reader opens.
+    assert [line.split(": ")[0] for line in findings(small)] == ["train-000007.tar"]
 
 
 def test_many_findings_are_capped(small: Path) -> None:

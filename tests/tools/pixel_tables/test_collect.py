@@ -26,6 +26,7 @@ from tests.helpers.pixel_csvs import (
     table,
     write,
 )
+from tools.download.label_sets import as_table
 from tools.workers import Workers
 
 
@@ -155,9 +156,9 @@ def test_keypoints_are_a_regression(tmp_path: Path, workers: Workers) -> None:
 
     sources = collect(write(tmp_path, table([*points, "Image"], row), "training.csv"), workers)
     assert sources.task == "regression" and sources.target_names == tuple(points)
-    assert sources.targets is not None and sources.targets.dtype == np.float32
+    assert sources.targets is not None and as_table(sources.targets).dtype == np.float32
     kept = [n for n in range(ROWS) if n != 4]
-    assert sources.targets.tolist() == [[n + 0.25, 2 * n + 0.5, 0.125] for n in kept]
+    assert as_table(sources.targets).tolist() == [[n + 0.25, 2 * n + 0.5, 0.125] for n in kept]
     assert sources.labels.tolist() == [-1] * (ROWS - 1)
     np.testing.assert_array_equal(images_of(sources), IMAGES[kept].reshape(-1, 4, 4))
     assert sources.rejected == (("training.csv row 6", "column 'nose_x' is empty"),)
@@ -174,7 +175,7 @@ def test_one_hot_columns(tmp_path: Path, workers: Workers) -> None:
     text = table([*names, *NAMED[1:]], lambda n, v: [*map(str, hot[n]), *v])
     sources = collect(write(tmp_path, text), workers, **columns)
     assert sources.task == "multi-label" and sources.classes == tuple(names)
-    assert sources.targets is not None and sources.targets.tolist() == hot.tolist()
+    assert sources.targets is not None and as_table(sources.targets).tolist() == hot.tolist()
     sources = collect(tmp_path, workers, task="classification", **columns)
     assert len(sources) == ROWS - 1
     assert sources.rejected == (

@@ -8,6 +8,7 @@ from pipeline.errors import MisuseError
 from tests.helpers.downloads import collect, download, labeled
 from tests.helpers.small_downloads import Files, pictures
 from tools.download.file_index import index_files
+from tools.download.label_sets import as_table
 from tools.readings.box_files import find_boxes, yaml_names
 
 
@@ -34,7 +35,7 @@ def test_yolo(tmp_path: Path, names: Files, classes: tuple[str, ...]) -> None:
         collect(folder)
     sources = collect(folder, task="multi-label")
     assert sources.classes == classes and sources.targets is not None
-    assert sources.targets.tolist() == [[1, 1], [0, 1], [0, 0]]
+    assert as_table(sources.targets).tolist() == [[1, 1], [0, 1], [0, 0]]
 
 
 def test_texts_that_are_no_boxes_are_none(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pipeline.storage.manifest import SPLITS
 from tests.helpers.downloads import collect, download
 from tests.helpers.layout_parts import image
 from tests.helpers.small_downloads import Files, lines, pictures
+from tools.download.label_sets import as_table
 from tools.download.sources import Sources
 
 
@@ -94,7 +95,7 @@ def test_marks_without_a_meaning_are_a_question_that_options_answer(
     sources = collect(folder, uncertain="1", blank="0")
     assert sources.task == "multi-label" and sources.classes == ("Edema", "Cyst", "Clear")
     assert sources.targets is not None
-    assert sources.targets[:4].tolist() == [[1, 0, 0], [0, 1, 1], [0, 1, 0], [1, 0, 1]]
+    assert as_table(sources.targets)[:4].tolist() == [[1, 0, 0], [0, 1, 1], [0, 1, 0], [1, 0, 1]]
 
 
 def test_minus_one_and_one_are_no_and_yes(tmp_path: Path) -> None:
@@ -102,7 +103,10 @@ def test_minus_one_and_one_are_no_and_yes(tmp_path: Path) -> None:
     rows = [(f"{n}.jpg", 1 if n % 2 else -1, 1 if n < 4 else -1) for n in range(8)]
     files["t.csv"] = lines("file,Hat,Bald", *rows)
     sources = collect(download(tmp_path, files))
-    assert sources.targets is not None and sources.targets[:2].tolist() == [[0, 1], [1, 1]]
+    assert sources.targets is not None and as_table(sources.targets)[:2].tolist() == [
+        [0, 1],
+        [1, 1],
+    ]
 
 
 def test_texts_of_their_own_are_no_classes(tmp_path: Path) -> None:
@@ -169,7 +173,7 @@ def test_boxes_are_named_counted_and_taken_as_sets(tmp_path: Path) -> None:
         collect(folder)
     sources = collect(folder, task="multi-label")
     assert sources.classes == ("bolt", "nut") and sources.targets is not None
-    assert sources.targets.tolist() == [[1, 1], [1, 0]]
+    assert as_table(sources.targets).tolist() == [[1, 1], [1, 0]]
 
 
 def test_rows_of_boxes_are_a_set_or_an_error(tmp_path: Path) -> None:
@@ -180,7 +184,7 @@ def test_rows_of_boxes_are_a_set_or_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="pass --task multi-label to learn the set of labels"):
         collect(folder)
     sources = collect(folder, task="multi-label")
-    assert sources.targets is not None and sources.targets.tolist() == [[1, 1, 1]] * 4
+    assert sources.targets is not None and as_table(sources.targets).tolist() == [[1, 1, 1]] * 4
 
 
 @pytest.mark.parametrize("mode", ["numbers", "palette", "colors", "binary"])

@@ -8,6 +8,7 @@ from pipeline.errors import DataError, MisuseError
 from pipeline.storage.manifest import SPLITS
 from tests.helpers.downloads import collect, download, labeled
 from tools.download.file_index import index_files
+from tools.download.label_sets import as_table
 from tools.download.sources import Sources
 from tools.readings.class_names import name_classes, parse_class_names, read_class_names
 from tools.readings.file_name_templates import parse_template
@@ -76,7 +77,7 @@ def test_one_hot_columns(tmp_path: Path) -> None:
     sources = table(tmp_path, several)
     assert sources.task == "multi-label" and sources.classes == ("b", "a") and sources.ordered
     assert sources.targets is not None
-    assert sources.targets.tolist() == [[0, 1], [1, 0], [0, 1], [1, 1]]
+    assert as_table(sources.targets).tolist() == [[0, 1], [1, 0], [0, 1], [1, 1]]
     sources = table(tmp_path, several, task="classification", label_column=("b", "a"))
     assert sources.rejected == (
         ("train.csv row 5", "2 of the columns 'b', 'a' are 1, not exactly one ('4')"),

@@ -19,6 +19,7 @@ from tests.helpers.layout_parts import Layout
 from tools.cli import main
 from tools.config import ShardConfig
 from tools.download.file_index import index_files
+from tools.download.label_sets import as_table
 from tools.download.sources import Sources
 from tools.pixel_tables.pixel_table import PixelTable
 from tools.readings.class_tables import name_sources
@@ -55,7 +56,7 @@ def target(sources: Sources, number: int) -> Any:
         return sources.masks.paths[number]  # type: ignore[attr-defined]
     if sources.targets is None:
         return sources.classes[sources.labels[number]]
-    row = sources.targets[number].tolist()
+    row = as_table(sources.targets)[number].tolist()
     if sources.task == "regression":
         return tuple(row)
     return tuple(name for name, value in zip(sources.classes, row, strict=True) if value)

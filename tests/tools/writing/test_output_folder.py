@@ -1,10 +1,15 @@
 """The output folder: locked by one run, no other files in it, no scratch files left in it."""
 
+import errno
+import fcntl
+import os
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import DataError, MisuseError
+from tests.helpers.shard_runs import photographs, shard
+from tools.checking.check import check_shards
 from tools.writing.output_folder import PLAN_NAME, UNFINISHED, Store
 
 
@@ -97,3 +102,77 @@ def test_a_url_as_output(tmp_path: Path) -> None:
 def test_an_unknown_url_is_rejected() -> None:
     with pytest.raises(MisuseError, match=r"nowhere://x can't be opened: .*nowhere"):
         Store("nowhere://x").names()
+
+
+def test_a_run_that_was_killed_after_the_manifest_is_finished_by_the_same_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    src, out = photographs(tmp_path / "src"), tmp_path / "out"
+
+    def killed(store: Store) -> None:
+        store.remove(f"{UNFINISHED}/train-000000.tar.rows")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "clean_up", killed)
+        assert shard(src, out).exit_code == 130
+    assert (out / "dataset.json").exists() and (out / PLAN_NAME).exists()
+    check_shards(out, decode=False, workers=1, limit=5)
+    before = (out / "dataset.json").read_bytes()
+    other = shard(src, out, "--seed", "1")
+    assert other.exit_code == 2 and "--seed was 0, now 1" in other.output
+    again = shard(src, out)
+    assert again.exit_code == 0 and "was complete: removed what the earlier run" in again.output
+    assert not (out / UNFINISHED).exists() and (out / "dataset.json").read_bytes() == before
+    third = shard(src, out)
+    assert third.exit_code == 2 and "already holds a dataset" in third.output
+
+
+def test_the_output_is_looked_at_under_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, held = Store._require_own_files, list[bool]()
+
+    def looked(store: Store) -> None:
+        held.append((tmp_path / UNFINISHED / "lock").exists())
+        look(store)
+        if len(held) == 1:
+            (tmp_path / "dataset.json").write_text("{}")  # another run ends at this moment
+
+    monkeypatch.setattr(Store, "_require_own_files", looked)
+    with pytest.raises(MisuseError, match="already holds a dataset"), Store(str(tmp_path)).lock():
+        pass
+    assert held == [False, True] and not (tmp_path / UNFINISHED).exists()
+
+
+def test_a_lock_that_its_run_has_removed_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock, removed = fcntl.flock, list[Path]()
+
+    def late(descriptor: int, operation: int) -> None:
+        path = tmp_path / UNFINISHED / "lock"
+        if not removed:
+            path.unlink()
+            removed.append(path)
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with Store(str(tmp_path)).lock():
+        assert (tmp_path / UNFINISHED / "lock").exists()
+        with pytest.raises(DataError, match="Another"), Store(str(tmp_path)).lock():
+            pass
+
+
+def test_a_disk_without_locks_and_syncs_gets_a_dataset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr(os, "fsync", refuse)
+    store = Store(str(tmp_path / "out"))
+    with store.lock(), store.scratch() as folder:
+        store.write(b"abc", "train-000000.tar", folder)
+    assert (tmp_path / "out" / "train-000000.tar").read_bytes() == b"abc"
