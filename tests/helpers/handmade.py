@@ -154,7 +154,7 @@ def write_splits(out: Path, *arguments: Any, samples: Mapping[str, int], **optio
         for path in folder.iterdir():
             path.replace(out / path.name)
         folder.rmdir()
-    return restated(out, splits=splits)
+    return restated(out, splits=splits, **_spreads(out))
 
 
 def sums(folder: Path) -> dict[str, str]:
@@ -186,12 +186,15 @@ def replace_table(shards: Path, name: str, table: NDArray[Any]) -> None:
         if fields["task"] == "classification":
             labels = table["label"][table["label"] >= 0]
             facts["class_counts"] = np.bincount(labels, minlength=classes).tolist()
-        everything = np.concatenate([np.load(path) for path in shards.glob("*.samples.npy")])
-        for side in ("height", "width"):
-            ordered = np.sort(everything[side])
-            middle = ordered[(len(ordered) - 1) // 2]
-            changes[f"{side}s"] = [int(ordered[0]), int(middle), int(ordered[-1])]
+        changes |= _spreads(shards)
     restated(shards, **changes)
+
+
+def _spreads(shards: Path) -> dict[str, object]:
+    """Minimum, median and maximum of heights and widths over all splits."""
+    rows = np.concatenate([np.load(path) for path in shards.glob("*.samples.npy")])
+    ordered = {f"{side}s": np.sort(rows[side]).tolist() for side in ("height", "width")}
+    return {name: [px[0], px[(len(px) - 1) // 2], px[-1]] for name, px in ordered.items()}
 
 
 def sealed(fields: dict[str, Any]) -> bytes:
