@@ -207,7 +207,7 @@ def check_use(use: Callable[[], object], number: int) -> None:
 @pytest.mark.parametrize(("before", "now"), all_or_tenth([("adamw", "sgd"), ("sgd", "adamw")]))
 def test_another_optimizer_is_refused(tmp_path: Path, before: str, now: str) -> None:
     path = saved(tmp_path / "checkpoint.pt", state(before))
-    with pytest.raises(DataError, match=f"give --optimizer {before}, or begin anew"):
+    with pytest.raises(DataError, match=f"give --optimizer {before}, or begin a new run"):
         resume(path, now)
     assert same(resume(path, before)[0].weight.shape, torch.Size([4, 3, 3, 3]))  # type: ignore[index]
 

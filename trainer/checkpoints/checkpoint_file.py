@@ -61,9 +61,10 @@ class Checkpoint:
         """
         name, saved = type(optimizer).__name__.lower(), self.config.get("optimizer")
         if saved in OPTIMIZERS and saved != name:
-            raise self._error(
-                f"was saved with another optimizer, whose state {name} can't use: give "
-                f"--optimizer {saved}, or begin anew from its weights with --pretrained {self.path}"
+            raise DataError(
+                f"{self.path} was saved with another optimizer, whose state {name} can't use: give "
+                f"--optimizer {saved}, or begin a new run from its weights with --pretrained "
+                f"{self.path} and another --out."
             )
         if self.ema is not None and (problem := find_mismatch(network.state_dict(), self.ema)):
             raise self._error(f"has other averaged weights than this run: {problem}")
