@@ -7,7 +7,7 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
 from pipeline.printable import json_text, printable
@@ -21,13 +21,18 @@ _GONE = (errno.EPIPE, errno.EIO)
 
 def print_line(text: str, *, err: bool = False) -> None:
     """Print a line, or several, to stdout or stderr."""
-    stream = sys.stderr if err else sys.stdout
-    print(printable(text, stream.encoding), file=stream, flush=True)
+    _write(lambda encoding: printable(text, encoding), sys.stderr if err else sys.stdout)
 
 
 def print_json(record: Mapping[str, Any]) -> None:
     """Print `record` as a line of JSON."""
-    print(json_text(record, sys.stdout.encoding), flush=True)
+    _write(lambda encoding: json_text(record, encoding), sys.stdout)
+
+
+def _write(text: Callable[[str | None], str], stream: TextIO | None) -> None:
+    # A command may be started without a stream: `>&-`.
+    if stream is not None:
+        print(text(stream.encoding), file=stream, flush=True)
 
 
 def open_console(**settings: Any) -> "Console":
@@ -81,14 +86,16 @@ def _guarded(stream: io.TextIOWrapper) -> TextIO:
         io.BufferedWriter(raw),
         encoding=stream.encoding,
         errors="backslashreplace",
-        line_buffering=stream.line_buffering,
+        # Unbuffered streams (python -u, as torchrun starts ranks) write at least by line here.
+        line_buffering=stream.line_buffering or stream.write_through,
         write_through=stream.write_through,
     )
 
 
 def output_error() -> OSError | None:
     """Why stdout could not be written, unless its reader has gone."""
-    sys.stdout.flush()
+    if sys.stdout is not None:
+        sys.stdout.flush()
     buffer = getattr(sys.stdout, "buffer", None)
     raw = getattr(buffer, "raw", None)
     return raw.error if isinstance(raw, Stream) else None

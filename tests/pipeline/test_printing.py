@@ -127,6 +127,12 @@ def test_a_command_ends_its_work_though_nobody_reads_its_output() -> None:
     assert (result.returncode, result.stderr) == (0, "done\n")
 
 
+def test_a_command_without_an_output_ends_its_work() -> None:
+    command = ["sh", "-c", 'exec "$0" "$@" >&-', sys.executable, "-c", COMMAND]
+    result = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "done\n")
+
+
 def test_a_full_disk_under_the_output_is_said_once() -> None:
     with Path("/dev/full").open("w") as full:
         result = run(full.fileno())
