@@ -65,7 +65,10 @@ class Dataset:
         try:
             if remote is not None:
                 return remote.read(MANIFEST_NAME)
-            return (Path(self.location) / MANIFEST_NAME).read_bytes()
+            path = Path(self.location) / MANIFEST_NAME
+            if path.exists() and not path.is_file():
+                raise DataError("it is not a file")
+            return path.read_bytes()
         except (OSError, DataError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise DataError(

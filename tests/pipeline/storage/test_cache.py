@@ -130,6 +130,7 @@ def test_a_file_cut_off_in_the_cache_is_fetched_again(
     file = memory("a.tar", b"x" * 100)
     cache, _ = cache_at(tmp_path)
     os.close(cache.open(file))
+    (tmp_path / "set" / "a.tar").chmod(0o644)
     os.truncate(tmp_path / "set" / "a.tar", 10)
     assert content(cache.open(file)) == b"x" * 100
 

@@ -1,6 +1,7 @@
 """dataset.json is parsed as typed, bounded values, or refused in a sentence with the field."""
 
 import json
+import os
 import random
 import re
 from pathlib import Path
@@ -112,6 +113,12 @@ def test_manifests_without_their_own_hash_are_read(shards: Path, tmp_path: Path)
 def test_texts_that_parsers_choke_on(text: str, tmp_path: Path) -> None:
     (tmp_path / MANIFEST_NAME).write_text(text)
     with pytest.raises(DataError, match="not a manifest that tools/shard wrote"):
+        Dataset(tmp_path)
+
+
+def test_a_fifo_is_no_manifest(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / MANIFEST_NAME)
+    with pytest.raises(DataError, match=r"dataset\.json: it is not a file"):
         Dataset(tmp_path)
 
 

@@ -94,6 +94,7 @@ def test_the_error_names_a_shard_truncated_in_the_cache(uploaded: str, tmp_path:
         batches = iter(loader)
         next(batches)
         for path in tmp_path.rglob("*.tar"):
+            path.chmod(0o644)
             os.truncate(path, 1024)
         with pytest.raises(DataError, match=r"sample \d{9} of memory://digits/train-\d+\.tar"):
             list(batches)
