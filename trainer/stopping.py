@@ -15,7 +15,7 @@ from trainer.distributed.collectives import World
 # that closes sends SIGHUP.
 HANDLED_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 # Batch systems and containers kill a process that is still there after 30 and 10 s.
-PATIENCE_SECONDS, RETRY_SECONDS = 7.0, 0.5
+PATIENCE_SECONDS, RETRY_SECONDS = 5.0, 0.5
 # torchrun passes on the SIGINT that the terminal has sent to its ranks already.
 ECHO_SECONDS = 1.0
 # Assumed length of a timed run until its first steps are measured.

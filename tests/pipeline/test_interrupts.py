@@ -5,15 +5,18 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
+import trainer.stopping
 from pipeline.interrupts import handle_interrupts
 from pipeline.options import Command
-from trainer.stopping import HANDLED_SIGNALS, StopSignal
+from pipeline.watchdog import StallWatchdog
+from trainer.stopping import HANDLED_SIGNALS, InputHangsError, StopSignal
 
 ROOT = Path(__file__).parents[2]
 
@@ -113,3 +116,55 @@ def test_a_closed_terminal_stops_a_run_unless_nohup_started_it() -> None:
     with StopSignal() as stop:
         os.kill(os.getpid(), signal.SIGHUP)
         assert stop.number is None
+
+
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.parametrize(
+    ("numbers", "seconds", "ended"),
+    [
+        ([signal.SIGINT, signal.SIGINT], -1.0, [130]),
+        # torchrun passes on the Ctrl-C that its ranks had from the terminal already.
+        ([signal.SIGINT, signal.SIGINT], 60.0, []),
+        ([signal.SIGINT, signal.SIGTERM], -1.0, []),
+        ([signal.SIGTERM, signal.SIGINT], -1.0, []),
+    ],
+)
+def test_only_a_second_ctrl_c_ends_a_run_at_once(
+    monkeypatch: pytest.MonkeyPatch, numbers: list[int], seconds: float, ended: list[int]
+) -> None:
+    codes: list[int] = []
+    monkeypatch.setattr(trainer.stopping, "ECHO_SECONDS", seconds)
+    monkeypatch.setattr(trainer.stopping, "exit_at_once", lambda code, text: codes.append(code))
+    with StopSignal() as stop:
+        for number in numbers:
+            os.kill(os.getpid(), number)
+    assert (stop.number, codes) == (numbers[0], ended)
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_start_that_hangs_ends_before_the_first_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends: list[tuple[int, str]] = []
+    monkeypatch.setattr(trainer.stopping, "exit_at_once", lambda *end: ends.append(end))
+    with StopSignal():
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGALRM)
+    assert ends == [(143, "Stopped by SIGTERM before the first step.")]
+
+
+class Signaling(Future[None]):
+    """A future whose result never comes; the signal does."""
+
+    def result(self, timeout: float | None = None) -> None:
+        os.kill(os.getpid(), signal.SIGALRM)
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_stopped_run_leaves_only_its_waits_for_input() -> None:
+    with StopSignal() as stop:
+        stop.trains = True
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGALRM)
+        watchdog = StallWatchdog(0.0, rank=0)
+        with pytest.raises(InputHangsError):
+            watchdog.wait(Signaling())
+        assert watchdog.stalled

@@ -216,3 +216,24 @@ def test_names_that_are_not_utf8_are_escaped(tmp_path: Path) -> None:
     made(source, tmp_path / "shards", "--val", "0")
     names = parquet.read_table(tmp_path / "shards" / "train.sources.parquet").column("source")
     assert r"cat/caf\xe9.png" in names.to_pylist()
+
+
+def test_names_that_the_output_cannot_encode_are_escaped(tmp_path: Path) -> None:
+    source, out = photographs(tmp_path / "src", count=12), tmp_path / "shards"
+    (source / "cat").rename(source / "caf\xe9\u732b")
+    (source / "dog").rename(source / "\x1b[31m\u202e")
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    for module, *words in (
+        ("tools.cli", "--src", source, "--out", out, "--val", "0.5", "--workers", "1"),
+        ("tools.showing.cli", out, "--out", tmp_path / "picture.png"),
+    ):
+        result = subprocess.run(
+            [sys.executable, "-m", module, *map(str, words)],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            check=False,
+        )
+        assert (result.returncode, result.stderr) == (0, b"")
+        assert rb"caf\xe9\u732b" in result.stdout and rb"\x1b[31m\u202e" in result.stdout
+        assert result.stdout.isascii() and b"\x1b" not in result.stdout

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.errors import MisuseError
 from trainer.config import RunConfig
-from trainer.run.run_dir import resolve_run_dir
+from trainer.run.run_dir import resolve_run_dir, write_rows
 
 
 def finished(directory: Path) -> Path:
@@ -76,3 +76,9 @@ def test_resumes_a_checkpoint_in_its_own_directory_or_a_new_one(tmp_path: Path, 
 def test_rejects_a_missing_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(MisuseError, match="no checkpoint"):
         resolve_run_dir(RunConfig(resume=str(tmp_path / "nowhere")))
+
+
+def test_rows_for_people_hold_no_formulas(tmp_path: Path) -> None:
+    path = tmp_path / "bad_samples.csv"
+    write_rows(path, [("sample", "reason"), ("train-000000/1", "=1+1"), ("-2.5", "\x1b@x")])
+    assert path.read_text() == "sample,reason\ntrain-000000/1,'=1+1\n-2.5,\\x1b@x\n"
