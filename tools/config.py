@@ -15,7 +15,7 @@ from tools.images.pixel_range import given_range
 # Options that change where the shards go or how fast they are made, but not their bytes.
 _RUN_OPTIONS = (
     *("src", "out", "like", "workers", "worker_timeout", "engine", "max_rejected"),
-    *("dry_run", "explain"),
+    *("dry_run", "explain", "trust_size"),
 )
 COLUMN_OPTIONS = ("label_column", "image_column", "split_column", "group_column", "mask_column")
 
@@ -193,6 +193,11 @@ class ShardConfig(Options):
         metavar="NAME",
     )
     follow_links: bool = setting(False, "Follow links that point out of --src.")
+    trust_size: bool = setting(
+        False,
+        "Take a file of the download for unchanged if its size is, whatever the time of its last "
+        "change; without it a resumed run compares the contents of touched files.",
+    )
     workers: int | None = setting(
         None, "Number of encoding processes.  [default: one per core]", COUNT, section="Work"
     )

@@ -95,6 +95,7 @@ def _make_shards(config: ShardConfig, output: Output) -> Manifest | None:
         follow_links=config.follow_links,
         skip=skip,
         zip_encoding=config.zip_encoding,
+        trust_size=config.trust_size,
     )
     for sentence in describe_index(index):
         output.print(sentence)
@@ -133,6 +134,7 @@ def _make_shards(config: ShardConfig, output: Output) -> Manifest | None:
             folder,
             submission,
             like,
+            index.versions,
         )
         if config.dry_run:
             for line in preview(sources, plan):
@@ -223,6 +225,7 @@ def make_shard_plan(
     folder: Path,
     submission: SubmissionRows | None = None,
     like: Like | None = None,
+    versions: str = "",
 ) -> ShardPlan:
     """Fix the contents of each shard, about `shard_bytes` large. A few images are encoded in
     `folder` to estimate the size of a sample."""
@@ -242,6 +245,7 @@ def make_shard_plan(
         shards=(),
         submission=submission,
         like=like,
+        versions=versions,
     )
     shards = plan_shards(plan.bounds, sample_bytes(draft, workers, folder), shard_bytes)
     return replace(draft, shards=shards)

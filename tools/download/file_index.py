@@ -4,9 +4,11 @@ Tables name images by text, which is looked up in the index and never reaches th
 """
 
 import hashlib
+import zlib
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -21,6 +23,9 @@ from tools.download.image_files import ENTRY_DTYPE, Entries, ImageFiles, open_fi
 from tools.download.listing import ARCHIVE_SUFFIXES, Listing
 from tools.download.name_index import NameIndex, Names, PathTable, suffix_of
 from tools.download.storage import LeftOut, SkippedFile, Storage
+
+# Tables up to this size are compared by contents.
+_HASHED_TABLE_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +65,26 @@ class FileIndex:
 
     @property
     def identity(self) -> str:
-        """A SHA-256 over the paths, sizes and versions of all images and tables."""
+        """A SHA-256 over the paths and sizes of all images and tables, the checksums in zips and
+        the contents of small tables; large tables count with their versions."""
         digest = hashlib.sha256()
         for path in (*self.images, *self.tables):
             digest.update(path.encode(errors="surrogateescape") + b"\0")
-        digest.update(self.entries.rows.tobytes() + self.table_entries.rows.tobytes())
+        images, tables = self.entries.rows.copy(), self.table_entries.rows.copy()
+        images["version"] = 0
+        for path, row in zip(self.tables, tables, strict=True):
+            if row["archive"] >= 0:
+                row["version"] = 0
+            elif row["size_bytes"] <= _HASHED_TABLE_BYTES and self.storage.local is not None:
+                with suppress(DataError, OSError), self.open(path) as file:
+                    row["crc32"], row["version"] = zlib.crc32(file.read()), 0
+        digest.update(images.tobytes() + tables.tobytes())
         return digest.hexdigest()
+
+    @property
+    def versions(self) -> str:
+        """A SHA-256 over the versions of all images."""
+        return hashlib.sha256(self.entries.rows["version"].tobytes()).hexdigest()
 
     @cached_property
     def numbers(self) -> range:
@@ -186,20 +205,23 @@ def index_files(
     follow_links: bool = False,
     skip: Collection[Path] = (),
     zip_encoding: str | None = None,
+    trust_size: bool = False,
 ) -> FileIndex:
     """Index the folder, archive or URL `src`.
 
     Ignores hidden files, ``__MACOSX``, shard directories and the folders `skip`. `images` is the
     folder that the sources are restricted to, `zip_encoding` the encoding of names in zips that are
-    not UTF-8. Raises ``DataError`` if a file can't be read, ``MisuseError`` if `src` or `images`
-    does not exist or the encoding of names is not clear.
+    not UTF-8, `trust_size` ignores the times of files. Raises ``DataError`` if a file can't be
+    read, ``MisuseError`` if `src` or `images` does not exist or the encoding of names is not clear.
     """
     listing = Listing()
     within = "" if images is None else plain_path(images)
     try:
         storage, files = _list_files(src, follow_links, skip)
+        storage = replace(storage, trust_size=trust_size)
         for file in files:
-            listing.add(storage, file)
+            is_timed = trust_size and isinstance(file, tuple)
+            listing.add(storage, (*file[:2], 0) if is_timed else file)  # type: ignore[index]
     except OSError as error:
         name = error.filename or src
         raise DataError(f"{name} can't be read: {error.strerror or error}.") from error

@@ -92,6 +92,8 @@ class Storage(Location):
     """
 
     option: ClassVar[str] = "--src "
+    # Whether a file of the same size counts as unchanged.
+    trust_size: bool = False
 
     @property
     def in_process(self) -> bool:

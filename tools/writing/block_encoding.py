@@ -55,6 +55,16 @@ def encode_block(block: Block) -> BlockResult:
     return _result(block, segment, rows, rejected, count_classes(block, rows["key"], mask_classes))
 
 
+def source_checksums(block: Block) -> NDArray[np.uint32]:
+    """The field source_crc32 of each source of a block, read again: uint32 (n,)."""
+    return np.array([_checksum(image, mask) for _, _, image, mask in _load(block)], np.uint32)
+
+
+def _checksum(image: bytes | Pixels | str, mask: bytes | str | None) -> int:
+    crc32 = zlib.crc32(image) if isinstance(image, bytes) else 0
+    return zlib.crc32(mask, crc32) if isinstance(mask, bytes) else crc32
+
+
 def _is_small(block: Block) -> bool:
     """Whether all images are pixels of one size that become PNGs without compression."""
     images, encoding = block.images, block.settings.encoding
@@ -151,7 +161,7 @@ def _encode(
         encoded = encode_file(image, settings.encoding, stderr, in_full=in_full)
     else:
         encoded = encode_pixels(image, settings.encoding)
-    facts = _facts(key, source_bytes, encoded, settings)
+    facts = (*_facts(key, source_bytes, encoded, settings), _checksum(image, mask))
     if settings.mask_colors is None or mask is None:
         return Sample(key, encoded.component, encoded.data, facts)
     assert isinstance(image, bytes)
@@ -171,7 +181,7 @@ def _encode(
 def _facts(
     key: int, source_bytes: int, encoded: Encoded, settings: BlockSettings
 ) -> tuple[object, ...]:
-    """The fields of RESULT_DTYPE from source_bytes on."""
+    """The fields of RESULT_DTYPE from source_bytes to squares."""
     counted, sums, squares = 0, [0] * 3, [0] * 3
     if encoded.pixels is not None and key % settings.measured_every == 0:
         pixels = counted_rows(encoded.pixels)

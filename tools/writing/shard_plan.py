@@ -40,7 +40,8 @@ class PlannedShard:
 
 @dataclass(frozen=True, kw_only=True)
 class ShardPlan:
-    """`identity`: a hash of the download's files, from when they were indexed. `submission`: the
+    """`identity`: a hash of the download's files, from when they were indexed; `versions`: of the
+    times of their last changes. `submission`: the
     rows of the sample submission that ask for sources of split test; None without one. `like`: the
     shards whose classes and normalization these have; None for a dataset of its own."""
 
@@ -51,6 +52,7 @@ class ShardPlan:
     shards: tuple[PlannedShard, ...]
     submission: SubmissionRows | None = None
     like: Like | None = None
+    versions: str = ""
 
     def numbers(self, split: str, keys: NDArray[np.int64]) -> NDArray[np.int64]:
         """The sources of the keys of a split."""

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
+
 from pipeline.errors import DataError, MisuseError
 from pipeline.storage.manifest import MANIFEST_NAME, REJECTED_NAME, Manifest
 from pipeline.storage.manifest_parsing import parse_manifest
@@ -13,11 +15,12 @@ from tools.config import ShardConfig
 from tools.console import ProgressCallback
 from tools.text import plural
 from tools.workers import Workers
+from tools.writing.block_encoding import source_checksums
 from tools.writing.dataset_stats import DatasetStats
 from tools.writing.engines import BlockDone, Rejected, write_locally, write_on_ray
 from tools.writing.output_folder import PLAN_NAME, UNFINISHED, Store
 from tools.writing.publishing import publish, tool_version, write_rejected
-from tools.writing.shard_file import ShardRecord, read_record, record_name
+from tools.writing.shard_file import ShardRecord, read_record, read_rows, record_name
 from tools.writing.shard_plan import PlannedShard, ShardPlan
 
 HASHING_THREADS = 4
@@ -30,6 +33,7 @@ class ShardRun:
         self.stats = DatasetStats()
         self._plan, self._config, self._store = shard_plan, config, store
         self._rejected = list(shard_plan.sources.rejected)
+        self._touched = False
 
     def finished(self) -> Manifest | None:
         """The manifest of a run of the same plan that was stopped after it had written it; removes
@@ -46,7 +50,7 @@ class ShardRun:
         """Write the missing shards and publish. Raises ``DataError`` if too many sources are
         rejected or no training sample is left, after writing rejected.csv, and ``MisuseError`` if
         the store holds an unfinished run with other arguments."""
-        finished = self._read_finished()
+        finished = self._without_changed(self._read_finished(), workers)
         missing = [shard for shard in self._plan.shards if shard.name not in finished]
         self._limit_rejected()
         for record in finished.values():
@@ -76,6 +80,7 @@ class ShardRun:
         arguments = json.loads(json.dumps(self._config.shaping))
         fingerprint = self._plan.fingerprint()
         plan = {"tool": tool_version(), "arguments": arguments, "fingerprint": fingerprint}
+        versions = {"versions": self._plan.versions}
         names = self._store.names()
         if (before := self._read_plan(names)) is None:
             # Records without a plan may be of another run.
@@ -83,8 +88,9 @@ class ShardRun:
                 if name.startswith(f"{UNFINISHED}/") and name.endswith(".tar.json"):
                     self._store.remove(name)
             with self._store.scratch() as folder:
-                self._store.write(json.dumps(plan).encode(), PLAN_NAME, folder)
+                self._store.write(json.dumps(plan | versions).encode(), PLAN_NAME, folder)
             return {}
+        self._touched = before.pop("versions", "") != self._plan.versions
         _require_same_plan(before, plan, self._config.out)
         shards = [shard for shard in self._plan.shards if record_name(shard.name) in names]
         with ThreadPoolExecutor(HASHING_THREADS) as threads:
@@ -101,6 +107,28 @@ class ShardRun:
         except (ValueError, LookupError):
             return None
         return plan
+
+    def _without_changed(
+        self, records: dict[str, ShardRecord], workers: Workers
+    ) -> dict[str, ShardRecord]:
+        """The records without those of shards whose sources have other contents now, as far as
+        files were touched since; these shards are made again."""
+        if not self._touched or self._config.trust_size:
+            return records
+        kept, died = {}, np.empty(0, np.uint32)
+        shards = [shard for shard in self._plan.shards if shard.name in records]
+        with self._store.scratch() as folder:
+            for shard in shards:
+                blocks = self._plan.blocks(shard, folder)
+                sums = workers.ordered(source_checksums, blocks, rescue=lambda _: died)
+                now = np.concatenate([*sums, died])
+                before = read_rows(self._store, shard.name)["source_crc32"]
+                # A rejected source may have been repaired.
+                if not records[shard.name].rejected and np.array_equal(now, before):
+                    kept[shard.name] = records[shard.name]
+                else:
+                    self._store.remove(record_name(shard.name))
+        return kept
 
     def _add_rejected(self, rejected: Rejected) -> None:
         if rejected:

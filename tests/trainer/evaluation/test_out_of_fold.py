@@ -88,11 +88,7 @@ def test_runs_that_are_no_folds_of_one_division_are_refused(folder: Path) -> Non
     train(own, "third", fold="1/3")
     train(own, "seeded", fold="2/2", seed=7)
     train(own, "whole")
-    for other, words in (
-        ("third", "--fold 1/3"),
-        ("seeded", "--seed 7"),
-        ("whole", "no --fold"),
-    ):
+    for other, words in (("third", "--fold 1/3"), ("seeded", "--seed 7"), ("whole", "no --fold")):
         output = call(evaluate.main, own / "1", own / ".." / own.name / other, code=2)
         assert words in output
     assert "different folds" in call(evaluate.main, own / "1", own / "2", "--split", "test", code=2)
