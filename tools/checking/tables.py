@@ -185,11 +185,13 @@ def _missing_label_flaws(tables: Tables) -> Iterator[Flaw]:
 
 
 def _nan_flaws(tables: Tables) -> Iterator[Flaw]:
-    """A row of targets is without NaN, or NaN as a whole."""
+    """A row of targets is finite, or NaN as a whole."""
     if tables.targets is None:
         return
     for row in np.flatnonzero(np.isnan(tables.targets).any(axis=1) & tables.labeled).tolist():
         yield row, "some of its targets are NaN, others are not"
+    for row in np.flatnonzero(np.isinf(tables.targets).any(axis=1)).tolist():
+        yield row, "one of its targets is infinite"
 
 
 def _mask_flaws(tables: Tables) -> Iterator[Flaw]:
