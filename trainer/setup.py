@@ -167,7 +167,8 @@ def build_run(settings: Settings, world: World) -> TrainingRun:
     settings, data, lines = prepare_input(settings, data, weights_input)
     model.normalize_by(data.mean, data.std)
     freeze, more_lines = build_freeze(settings, data, model, head, world)
-    progress = _progress(checkpoint, recipe.global_batch_size)
+    size = recipe.global_batch_size
+    progress = checkpoint.progress_for(size) if checkpoint else Progress(step_origin=0)
     return TrainingRun(
         settings=settings,
         world=world,
@@ -183,15 +184,6 @@ def build_run(settings: Settings, world: World) -> TrainingRun:
         notes=(*notes, *lines, *more_lines),
         weights_input=weights_input,
     )
-
-
-def _progress(checkpoint: Checkpoint | None, step: int) -> Progress:
-    """That of the checkpoint, for steps of `step` samples."""
-    if checkpoint is None:
-        return Progress(step_origin=0)
-    if checkpoint.config.get("global_batch_size") != step:
-        checkpoint.progress.step_origin = checkpoint.progress.position
-    return checkpoint.progress
 
 
 def model_for(settings: Settings, data: TrainingData, task: Task) -> Classifier:
@@ -274,13 +266,12 @@ def _build_time_budget(settings: Settings, data: TrainingData, progress: Progres
 
 def _agree_on_run_dir(settings: Settings, world: World) -> RunDir:
     """Resolve and lock the directory on rank 0 for all ranks, until the world ends."""
-    run_dirs = []
+    run_dir: Any = None
     with world.fail_together():
         if world.rank == 0:
             run_dir, lock = open_run_dir(settings.run)
             world.resources.enter_context(lock)
-            run_dirs.append(run_dir)
-    return world.broadcast(run_dirs)[0]
+    return world.broadcast(run_dir)  # type: ignore[no-any-return]
 
 
 def run_identity(settings: Settings, data: TrainingData) -> Identity:

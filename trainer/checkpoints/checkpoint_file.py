@@ -44,6 +44,12 @@ class Checkpoint:
     ema: dict[str, torch.Tensor] | None
     scaler: dict[str, Any]
 
+    def progress_for(self, step: int) -> Progress:
+        """The progress, for further steps of `step` samples."""
+        if self.config.get("global_batch_size") != step:
+            self.progress.step_origin = self.progress.position
+        return self.progress
+
     def copy_weights(self, network: nn.Module, *, averaged: bool) -> None:
         """Copy the weights into `network`; if `averaged`, the averaged ones if there are some.
 
