@@ -29,6 +29,9 @@ settings.load_profile("shardline")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("long") and not LONG:
+            item.add_marker(pytest.mark.skip(reason="is part of make test-long"))
     if not torch.cuda.is_available():
         for item in items:
             if item.get_closest_marker("gpu"):

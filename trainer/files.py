@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import IO
 from zlib import crc32
 
-import click
-
+from pipeline.console import print_line
 from pipeline.errors import DataError
 
 PARTIAL_SUFFIX = ".partial"
@@ -105,4 +104,4 @@ def say_once(text: str) -> None:
     """Print a line on stderr, once in a process."""
     if text not in _told:
         _told.add(text)
-        click.echo(text, err=True)
+        print_line(text, err=True)

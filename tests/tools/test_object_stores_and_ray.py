@@ -99,6 +99,7 @@ def test_a_missing_bucket_is_named_in_the_error(s3: None) -> None:
     assert ended.exit_code == 1 and "s3://missing/digits" in ended.output
 
 
+@pytest.mark.long
 def test_ray_makes_the_same_bytes_after_a_task_is_killed(
     download: Path, local: dict[str, bytes], tmp_path: Path
 ) -> None:

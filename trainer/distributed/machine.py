@@ -5,9 +5,9 @@ import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import click
 import torch
 
+from pipeline.console import print_line
 from pipeline.daemon_thread import DaemonThread
 from pipeline.errors import MisuseError
 
@@ -31,7 +31,7 @@ def choose_device(kind: str, local_rank: int, local_world_size: int) -> torch.de
     unused = "" if torch.cuda.is_available() else _unused_gpu()
     if kind == "auto" and not torch.cuda.is_available():
         if unused and local_rank == 0:
-            click.echo(f"{unused} Running on the CPU; --device cpu omits this message.", err=True)
+            print_line(f"{unused} Running on the CPU; --device cpu omits this message.", err=True)
         return torch.device("cpu")
     gpus = torch.cuda.device_count()
     if not gpus:
@@ -117,7 +117,7 @@ def name_interface(
             ) from error
         os.environ[_INTERFACE] = "lo"
         if local_rank == 0:
-            click.echo(
+            print_line(
                 f"{problem} The ranks use the loopback interface; set {_INTERFACE} for another.",
                 err=True,
             )

@@ -102,6 +102,7 @@ def test_keras_on_torch_is_the_same_network(checks: dict[str, Any]) -> None:
     same_steps(figures)
 
 
+@pytest.mark.long
 def test_bench_frameworks_reports_failed_frameworks(
     digits_shards: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

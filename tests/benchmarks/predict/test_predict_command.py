@@ -102,6 +102,7 @@ def test_a_link_is_fitted_to_measurements() -> None:
         fit_ring(1, 1, bucket_bytes=BUCKET_BYTES, ranks=4)
 
 
+@pytest.mark.long
 def test_the_network_of_this_machine(compute_result: Path) -> None:
     stated = Network(ranks_per_node=2, within=LINKS["nvlink-4"], between=LINKS["ethernet-100"])
     baseline = read_baseline([compute_result], batch_size=None, gradient_bytes=None)

@@ -50,6 +50,7 @@ def one_rank(
         return measured_point(shards, folder, world, rungs=rungs, right=right)
 
 
+@pytest.mark.long
 def test_a_slow_loader_is_input_bound(
     digits_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,6 +76,7 @@ def test_a_slow_model_is_compute_bound(
     assert point.images_per_second(LOADER) > 2 * point.images_per_second(SYNTHETIC)
 
 
+@pytest.mark.long
 def test_cold_files_are_slower_than_warm_ones(
     digits_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,6 +109,7 @@ def test_cold_files_are_slower_than_warm_ones(
     assert "; cold files give" in point.sentence
 
 
+@pytest.mark.long
 def test_two_ranks_wait_for_all_reduce_or_each_other(
     digits_shards: Path, tmp_path: Path, loaded: ForkServerContext
 ) -> None:
@@ -190,6 +193,7 @@ def in_this_process(config: Any, ranks: int, *arguments: str, **options: Any) ->
     assert result.exit_code == 0, result.output
 
 
+@pytest.mark.long
 def test_trainings_to_the_end(
     digits_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -68,6 +68,7 @@ def peers() -> Virtualenv:
 
 
 @pytest.mark.parametrize(("part", "bare"), BARE.items())
+@pytest.mark.long
 def test_a_part_compares_the_tool_with_a_bare_program(
     digits_kaggle: Path, cold: None, part: str, bare: str
 ) -> None:
@@ -89,6 +90,7 @@ def test_a_part_compares_the_tool_with_a_bare_program(
 
 
 @pytest.mark.parametrize("part", ["memory-files", "memory-rows"])
+@pytest.mark.long
 def test_memory_has_a_row_for_each_size(digits_kaggle: Path, part: str) -> None:
     record = record_of(ran("--src", str(digits_kaggle), "--part", part, *TINY))
     sizes = [int(name.split()[0].replace(",", "")) for name in record["median"]]
@@ -130,6 +132,7 @@ def test_litdata_keeps_files_of_other_programs(
     assert [path.name for path in scratch.rglob("*")] == ["data", "precious"]
 
 
+@pytest.mark.long
 def test_a_peer_that_cannot_be_installed_is_reported(
     digits_kaggle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,6 +148,7 @@ def test_a_peer_that_cannot_be_installed_is_reported(
         assert f"{name}: not installed: ERROR: " in result.output
 
 
+@pytest.mark.long
 def test_a_peer_that_fails_is_skipped(digits_kaggle: Path, tmp_path: Path) -> None:
     """In our own virtualenv, which has webdataset only."""
     src = link_images(digits_kaggle, tmp_path / "images", 10)

@@ -46,6 +46,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return starts
 
 
+@pytest.mark.long
 def test_an_interrupted_study_resumes(
     started: list[str], digits_shards: Path, tmp_path: Path
 ) -> None:
