@@ -20,6 +20,7 @@ import numpy as np
 from pipeline.errors import DataError
 from pipeline.interrupts import INTERRUPTED_EXIT_CODE
 from pipeline.machine_limits import available_cores
+from pipeline.storage.file_systems import is_full
 from pipeline.storage.manifest import Manifest
 from tools.arrays.collect import arrays_identity, collect_arrays
 from tools.arrays.parts import ArrayPart
@@ -48,7 +49,7 @@ from tools.readings.detect import Detection, collect, detect
 from tools.workers import Workers
 from tools.writing.block_encoding import prepare_worker
 from tools.writing.blocks import BlockSettings
-from tools.writing.output_folder import Store, is_full
+from tools.writing.output_folder import Store
 from tools.writing.plan import Plan, make_plan
 from tools.writing.sampling import (
     RANGE_IMAGES,
@@ -113,38 +114,16 @@ def _make_shards(config: ShardConfig, output: Output) -> Manifest | None:
         ) as workers,
         _working_folder(store, config) as folder,
     ):
-        if like is not None:
-            sources = like.sources(index)
-        else:
-            sources = _collect_sources(detection, index, config, workers, folder, output)
-        plan = make_plan(
-            sources, val=config.val, seed=config.seed, test=config.test, unlabeled=config.unlabeled
-        )
-        in_test = plan.choice.splits == TEST
-        sources, submission = match_tests(detection, index, sources, in_test, config)
-        output.print(describe_plan(sources, plan, config))
-        encoding = like.encoding(config.encoding) if like else None
-        shard_plan = make_shard_plan(
-            _identity(index, detection, config),
-            sources,
-            plan,
-            encoding or _choose_encoding(sources, plan, config, workers, output),
-            int(config.shard_size * 2**20),
-            workers,
-            folder,
-            submission,
-            like,
-            index.versions,
-        )
+        shard_plan = _plan_shards(detection, like, index, config, workers, folder, output)
         if config.dry_run:
-            for line in preview(sources, plan):
+            for line in preview(shard_plan.sources, shard_plan.plan):
                 output.print(line)
             return None
         run = ShardRun(shard_plan, config, store)
         if (manifest := run.finished()) is not None:
             output.print(f"{config.out} was complete: removed what the earlier run had left there.")
             return manifest
-        with output.progress("writing", len(plan.order), unit="images") as advance:
+        with output.progress("writing", len(shard_plan.plan.order), unit="images") as advance:
             manifest = run.write(workers, advance)
     seconds = time.monotonic() - began
     for line in describe_result(manifest, run.stats, out=config.out, seconds=seconds):
@@ -161,6 +140,41 @@ def _working_folder(store: Store, config: ShardConfig) -> Iterator[Path]:
     else:
         with store.lock(), store.scratch() as scratch:
             yield scratch
+
+
+def _plan_shards(
+    detection: Detection,
+    like: Like | None,
+    index: FileIndex,
+    config: ShardConfig,
+    workers: Workers,
+    folder: Path,
+    output: Output,
+) -> ShardPlan:
+    """Collect the sources and fix the shards; print the splits and the encoding."""
+    if like is not None:
+        sources = like.sources(index)
+    else:
+        sources = _collect_sources(detection, index, config, workers, folder, output)
+    plan = make_plan(
+        sources, val=config.val, seed=config.seed, test=config.test, unlabeled=config.unlabeled
+    )
+    in_test = plan.choice.splits == TEST
+    sources, submission = match_tests(detection, index, sources, in_test, config)
+    output.print(describe_plan(sources, plan, config))
+    encoding = like.encoding(config.encoding) if like else None
+    return make_shard_plan(
+        _identity(index, detection, config),
+        sources,
+        plan,
+        encoding or _choose_encoding(sources, plan, config, workers, output),
+        int(config.shard_size * 2**20),
+        workers,
+        folder,
+        submission,
+        like,
+        index.versions,
+    )
 
 
 def _collect_sources(

@@ -1,15 +1,13 @@
-"""Files of runs and predictions: replaced atomically, and read only if they are plain files.
+"""Files of runs and predictions are replaced atomically.
 
 A folder may come from somebody else: no name in it is followed to another file when it is written.
 """
 
 import errno
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 from zlib import crc32
 
 from pipeline.console import print_line
@@ -18,7 +16,6 @@ from pipeline.errors import DataError
 PARTIAL_SUFFIX = ".partial"
 ANOTHER_OUT = "free disk space or give another --out"
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # What file systems answer that can't sync a folder.
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)
 _told: set[str] = set()
@@ -61,27 +58,6 @@ def write_error(path: Path, error: OSError, advice: str = ANOTHER_OUT) -> DataEr
 def resume_advice(folder: Path) -> str:
     """What to do if a file of the run in `folder` can't be written."""
     return f"free disk space, then repeat the command with --out {folder}"
-
-
-def is_full(error: BaseException | None) -> bool:
-    """Whether the disk or the quota is full."""
-    return isinstance(error, OSError) and error.errno in _FULL
-
-
-def open_plain(path: Path) -> IO[bytes]:
-    """Open a file to read it. Raises ``OSError``, also for a folder, a device, or a pipe, which
-    would be waited for."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, "not a plain file", str(path))
-    return open(descriptor, "rb")  # noqa: PTH123 - it is opened already
-
-
-def read_plain(path: Path) -> bytes:
-    """The content of a file. Raises ``OSError`` as ``open_plain`` does."""
-    with open_plain(path) as file:
-        return file.read()
 
 
 def sync_folder(folder: Path) -> None:

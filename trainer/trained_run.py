@@ -12,6 +12,7 @@ from pipeline.errors import DataError, MisuseError
 from pipeline.field_types import require_types, settings_values
 from pipeline.storage.dataset import Dataset
 from pipeline.storage.manifest_parsing import MAX_CLASSES, MAX_SAMPLES
+from pipeline.storage.plain_files import read_plain
 from pipeline.storage.remote import is_remote
 from pipeline.storage.stated_values import (
     Fields,
@@ -138,7 +139,7 @@ def open_run(directory: Path) -> TrainedRun:
     """
     path = directory / CONFIG_NAME
     try:
-        values = any_object(parse_json(path.read_text(encoding="utf-8")))
+        values = any_object(parse_json(read_plain(path).decode()))
         run = TrainedRun(
             directory=directory,
             settings=_settings(values),

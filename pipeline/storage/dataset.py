@@ -13,6 +13,7 @@ from pipeline.storage.cache import FileCache, RemoteFile
 from pipeline.storage.cache_eviction import GIB, cache_root, default_limit_bytes
 from pipeline.storage.manifest import MANIFEST_NAME, Shard, joined, sample_key
 from pipeline.storage.manifest_parsing import parse_manifest
+from pipeline.storage.plain_files import NotPlainFileError, read_plain
 from pipeline.storage.remote import RemoteFolder, is_remote
 from pipeline.storage.tables import SplitTables
 
@@ -65,12 +66,11 @@ class Dataset:
         try:
             if remote is not None:
                 return remote.read(MANIFEST_NAME)
-            path = Path(self.location) / MANIFEST_NAME
-            if path.exists() and not path.is_file():
-                raise DataError("it is not a file")
-            return path.read_bytes()
+            return read_plain(Path(self.location) / MANIFEST_NAME)
         except (OSError, DataError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
+            if isinstance(error, NotPlainFileError):
+                reason = "it is not a file"
             raise DataError(
                 f"{self.location} holds no complete shards ({MANIFEST_NAME}: {reason}). "
                 f"Make them with: tools/shard --src kaggle/ --out {self.location}"

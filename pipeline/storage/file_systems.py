@@ -1,4 +1,4 @@
-"""Locks and syncs: where a disk refuses them, work goes on without them, which is said once."""
+"""What disks offer: locks and syncs, without which work goes on, which is said once; and room."""
 
 import errno
 import fcntl
@@ -14,6 +14,7 @@ _LOG = logging.getLogger(__name__)
 
 # Network, FUSE and cluster file systems answer with one of these.
 _NOT_OFFERED = (errno.ENOSYS, errno.ENOLCK, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTTY)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # A socket's path has at most 107 bytes; Python adds "/pymp-12345678/listener-12345678".
 _MAX_TEMPORARY_BYTES = 107 - 32
 
@@ -49,6 +50,11 @@ def sync(path: Path) -> None:
         )
     finally:
         os.close(descriptor)
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether the disk or the quota is full."""
+    return isinstance(error, OSError) and error.errno in _FULL
 
 
 def temporary_folder() -> Path:

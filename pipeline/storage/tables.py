@@ -8,7 +8,6 @@ import hashlib
 import io
 import math
 import os
-import stat
 import tokenize
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +26,7 @@ from pipeline.storage.manifest import (
     samples_name,
     targets_name,
 )
+from pipeline.storage.plain_files import NotPlainFileError, open_plain
 from pipeline.storage.table_checks import ADVICE, check_masks, check_samples, check_targets
 
 # 29 million rows of a sample index.
@@ -96,13 +96,12 @@ def read_table(
     """The table in a ``.npy`` file, read-only; raises ``DataError`` if its SHA-256, its dtype or
     its shape is another."""
     try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise DataError(f"{path} is not a file. {ADVICE}")
-            if status.st_size > HELD_BYTES:
+        with open_plain(path) as file:
+            if os.fstat(file.fileno()).st_size > HELD_BYTES:
                 return _map(path, file, dtype, shape, sha256)
             data = file.read()
+    except NotPlainFileError as error:
+        raise DataError(f"{path} is not a file. {ADVICE}") from error
     except OSError as error:
         raise DataError(f"{path} can't be read ({error.strerror}): {ADVICE.lower()}") from error
     _require_hash(path, hashlib.sha256(data).hexdigest(), sha256)

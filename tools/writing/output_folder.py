@@ -7,7 +7,6 @@
 Files are written under another name, forced to disk and then renamed.
 """
 
-import errno
 import fcntl
 import hashlib
 import os
@@ -176,8 +175,3 @@ class Store(Location):
             raise MisuseError(
                 f"--out {self.url} holds other files ({foreign[0]}): give a new or empty folder."
             )
-
-
-def is_full(error: OSError) -> bool:
-    """Whether the disk or the quota is full."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

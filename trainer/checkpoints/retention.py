@@ -14,8 +14,8 @@ import torch
 
 from pipeline.daemon_thread import DaemonThread
 from pipeline.errors import DataError
+from pipeline.storage.file_systems import is_full
 from trainer.checkpoints.checkpoint_file import CHECKPOINT_NAME, link_file, write_checkpoint
-from trainer.files import is_full
 
 BEST_NAME = "best.pt"
 KEPT_PATTERN = "checkpoint-*.pt"

@@ -10,7 +10,7 @@ from typing import IO, Any
 
 import torch
 
-from trainer.files import open_plain
+from pipeline.storage.plain_files import open_plain
 
 _ZIP, _HEADER_BYTES = b"PK\x03\x04", 9
 # Where the header of an entry has the lengths of its name and its extra field, two bytes each.

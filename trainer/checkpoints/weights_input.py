@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.errors import DataError
-from trainer.files import read_plain
+from pipeline.storage.plain_files import read_plain
 from trainer.typed_values import record_from
 
 Channels = tuple[float, float, float]

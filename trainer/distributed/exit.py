@@ -14,7 +14,7 @@ from pipeline.commands import require_output, show_error
 from pipeline.console import print_line
 from pipeline.errors import DataError
 from pipeline.interrupts import INTERRUPTED, INTERRUPTED_EXIT_CODE
-from trainer.files import is_full
+from pipeline.storage.file_systems import is_full
 
 # torchrun ends all ranks at the first error exit, so the other ranks give rank 0 time to print.
 EXIT_GRACE_SECONDS = 3.0

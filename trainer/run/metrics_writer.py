@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 
 from pipeline.errors import DataError
-from trainer.files import read_plain, replace_text, resume_advice, write_error
+from pipeline.storage.plain_files import read_plain
+from trainer.files import replace_text, resume_advice, write_error
 from trainer.run.metrics_reader import KEYS, METRICS_NAME, NUMBERS, Record
 
 TENSORBOARD_NAME = "tensorboard"

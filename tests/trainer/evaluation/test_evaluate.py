@@ -1,6 +1,7 @@
 """``python -m trainer.evaluate``: metrics of the run and of each class, confusion matrix."""
 
 import json
+import os
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,12 @@ def test_counts_and_draws_the_confusion_matrix(classes: int, tmp_path: Path) -> 
     assert [pair[2] for pair in pairs] == sorted((pair[2] for pair in pairs), reverse=True)
     draw_confusion(confusion, tmp_path / "confusion.png")
     assert cv2.imread(str(tmp_path / "confusion.png")) is not None
+
+
+def test_a_pipe_is_no_config_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "config.json")
+    result = CliRunner().invoke(main, [str(tmp_path)])
+    assert (result.exit_code, "not a plain file" in result.output) == (1, True), result.output
 
 
 def test_rejects_what_it_cannot_evaluate(trained: Path, photographs: Path, tmp_path: Path) -> None:
