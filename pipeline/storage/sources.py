@@ -1,5 +1,6 @@
-"""Where samples come from: the columns of ``SPLIT.sources.parquet``."""
+"""Where samples come from: columns of ``SPLIT.sources.parquet``, and the rows of a submission."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,6 +43,15 @@ def read_source_column(index: SplitIndex, column: str) -> "pa.ChunkedArray":
             table[column].cast(pa.string()).chunks if has_column else [pa.nulls(rows, pa.string())]
         )
     return pa.chunked_array(chunks, pa.string())
+
+
+def read_submission_table(path: Path) -> "pa.Table":
+    """The table ``SPLIT.submission.parquet``. Two of its columns may have the same name, which
+    ``parquet.read_table`` refuses. Raises ``OSError`` or ``pyarrow.ArrowException``."""
+    import pyarrow.parquet as parquet
+
+    with parquet.ParquetFile(path) as file:
+        return file.read()
 
 
 def read_groups(index: SplitIndex) -> Integers:

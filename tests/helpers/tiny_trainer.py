@@ -5,6 +5,7 @@ for the order of sums. The first is said to have weights, which a test lays into
 """
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -80,6 +81,12 @@ for builder, module in ((tiny, "tiny"), (tiny_pixelwise, "segmentation.tiny")):
 
 def train(**values: Any) -> None:
     run(Settings.from_options(**{"model": MODEL} | values))
+
+
+def train_in(folder: Path, name: str, **values: Any) -> None:
+    """Train an epoch on `folder`/shards; the run is `folder`/`name`."""
+    epoch = {"epochs": 1.0, "global_batch_size": 8, "image_size": 32}
+    train(shards=str(folder / "shards"), out=str(folder / name), **epoch | values)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
 from pipeline.storage.manifest import sample_key, submission_name
+from pipeline.storage.sources import read_submission_table
 from tools.checking.findings import Finding
 from tools.text import plural
 
@@ -17,8 +17,7 @@ from tools.text import plural
 def read_submission(directory: Path, split: str) -> pa.Table | str:
     """The table of a split, or why it can't be read."""
     try:
-        with parquet.ParquetFile(directory / submission_name(split)) as file:
-            return file.read()
+        return read_submission_table(directory / submission_name(split))
     except (OSError, pa.ArrowException) as error:
         return f"it can't be read ({error})"
 

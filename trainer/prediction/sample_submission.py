@@ -5,14 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
 from pipeline.natural_order import natural_key
 from pipeline.storage.dataset import SplitIndex
 from pipeline.storage.manifest import submission_name
-from pipeline.storage.sources import read_source_column
+from pipeline.storage.sources import read_source_column, read_submission_table
 
 # Ids that an error names.
 _NAMED = 3
@@ -85,9 +84,7 @@ def read_sample_submission(index: SplitIndex, split: str) -> SampleSubmission | 
         return None
     path = index.file(name)
     try:
-        # read_table refuses columns of the same name.
-        with parquet.ParquetFile(path) as file:
-            table = file.read()
+        table = read_submission_table(path)
         facts = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
         keys = table.column(0).to_pylist()
         rows = {int(key): row for row, key in enumerate(index.samples["key"].tolist())}

@@ -10,3 +10,10 @@ def constant(values: tuple[float, ...], device: torch.device) -> torch.Tensor:
     """`values` as float32 on `device`, copied there once: a copy in each step would wait for the
     device."""
     return torch.tensor(values, device=device)
+
+
+def optional_constant(
+    values: tuple[float, ...] | None, device: torch.device
+) -> torch.Tensor | None:
+    """``constant``, or None for None."""
+    return None if values is None else constant(values, device)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from trainer.tasks.constants import constant
+from trainer.tasks.constants import optional_constant
 from trainer.tasks.formulas import (
     average_precision,
     f1_scores,
@@ -42,9 +42,7 @@ class MultiLabel:
         return TASK_METRICS["multi-label"]
 
     def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        weights = None
-        if self.class_weights is not None:
-            weights = constant(self.class_weights, outputs.device)
+        weights = optional_constant(self.class_weights, outputs.device)
         return binary_cross_entropy_with_logits(outputs, targets, pos_weight=weights)
 
     def batch_statistics(

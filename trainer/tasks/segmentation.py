@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from pipeline.storage.manifest import VOID
-from trainer.tasks.constants import constant
+from trainer.tasks.constants import optional_constant
 from trainer.tasks.formulas import f1_scores, mean_of_defined, named
 from trainer.tasks.metric_names import TASK_METRICS
 from trainer.tasks.scores import Evaluation, Statistics
@@ -41,9 +41,7 @@ class Segmentation:
     def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """The mean over the images of ``image_losses``, so that an image has the same weight in
         any rank's batch."""
-        weights = None
-        if self.class_weights is not None:
-            weights = constant(self.class_weights, outputs.device)
+        weights = optional_constant(self.class_weights, outputs.device)
         if outputs.ndim == 4:
             return image_losses(outputs, targets, weights).mean()
         head, auxiliary = (

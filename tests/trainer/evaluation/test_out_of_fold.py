@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from pipeline.fold_index import open_folds
 from pipeline.storage.dataset import Dataset
 from pipeline.storage.sources import read_source_column
-from tests.helpers import tiny_trainer
 from tests.helpers.partly_labeled import CLASSES, write_partly_labeled
+from tests.helpers.tiny_trainer import train_in
 from trainer import evaluate, predict
 
 FOLDS = ("1/2", "2/2")
@@ -27,19 +27,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / task).mkdir()
         write_partly_labeled(folder / task / "shards", task)
         for fold in FOLDS:
-            train(folder / task, fold[0], fold=fold)
+            train_in(folder / task, fold[0], fold=fold)
     return folder
-
-
-def train(folder: Path, name: str, **settings: Any) -> None:
-    tiny_trainer.train(
-        shards=str(folder / "shards"),
-        out=str(folder / name),
-        epochs=1.0,
-        global_batch_size=8,
-        image_size=32,
-        **settings,
-    )
 
 
 def call(command: click.Command, *words: object, code: int = 0) -> str:
@@ -85,9 +74,9 @@ def test_the_error_of_regression_is_that_of_the_predictions(folder: Path, tmp_pa
 
 def test_runs_that_are_no_folds_of_one_division_are_refused(folder: Path) -> None:
     own = folder / "classification"
-    train(own, "third", fold="1/3")
-    train(own, "seeded", fold="2/2", seed=7)
-    train(own, "whole")
+    train_in(own, "third", fold="1/3")
+    train_in(own, "seeded", fold="2/2", seed=7)
+    train_in(own, "whole")
     for other, words in (("third", "--fold 1/3"), ("seeded", "--seed 7"), ("whole", "no --fold")):
         output = call(evaluate.main, own / "1", own / ".." / own.name / other, code=2)
         assert words in output

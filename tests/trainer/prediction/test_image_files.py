@@ -8,9 +8,9 @@ import pytest
 from click.testing import CliRunner
 from numpy.typing import NDArray
 
-from tests.helpers import tiny_trainer
 from tests.helpers.competitions import TESTS, write_competition
 from tests.helpers.data import make_shards
+from tests.helpers.tiny_trainer import train_in
 from trainer.predict import main
 
 
@@ -21,9 +21,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_competition(folder / "kaggle", "classification")
     options = ("--encode", "jpeg", "--quality", "40", "--longest-side", "24")
     make_shards(folder / "kaggle", folder / "shards", *options)
-    tiny_trainer.train(
-        shards=str(folder / "shards"), out=str(folder / "run"), epochs=1.0, global_batch_size=8
-    )
+    train_in(folder, "run", image_size=None)
     return folder
 
 

@@ -18,9 +18,9 @@ from click.testing import CliRunner
 
 from pipeline.storage.dataset import Dataset
 from pipeline.storage.manifest import sources_name
-from tests.helpers import tiny_trainer
 from tests.helpers.partly_labeled import CLASSES, TESTS, write_partly_labeled
 from tests.helpers.processes import Torchrun, pin
+from tests.helpers.tiny_trainer import train_in
 from trainer import predict
 from trainer.predict import main
 from trainer.prediction import predict_runs
@@ -35,20 +35,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for task in TASKS:
         (folder / task).mkdir()
         write_partly_labeled(folder / task / "shards", task)
-        train(folder / task, "run")
+        model = "tiny_pixelwise" if task == "segmentation" else "tiny"
+        train_in(folder / task, "run", model=model, precision="fp32")
     return folder
-
-
-def train(folder: Path, name: str, **settings: Any) -> None:
-    tiny_trainer.train(
-        **{"model": "tiny_pixelwise" if folder.name == "segmentation" else "tiny"} | settings,
-        shards=str(folder / "shards"),
-        out=str(folder / name),
-        epochs=1.0,
-        global_batch_size=8,
-        image_size=32,
-        precision="fp32",
-    )
 
 
 def run_predict(*arguments: object, code: int = 0) -> str:
@@ -143,7 +132,7 @@ def test_labels_are_those_of_the_highest_probability(folder: Path, tmp_path: Pat
 
 def test_several_runs_are_averaged(folder: Path, tmp_path: Path) -> None:
     own = folder / "classification"
-    train(own, "other", seed=1)
+    train_in(own, "other", seed=1, precision="fp32")
     tables = {}
     for name, runs in {
         "first": [own / "run"],
