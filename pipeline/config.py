@@ -20,6 +20,7 @@ from pipeline.plan.folds import parse_fold
 from pipeline.progressive_resize import STEP_PX, ImageSize, parse_start_end, progressive_size
 from pipeline.storage.dataset import Dataset
 from pipeline.storage.manifest import Manifest
+from pipeline.watchdog import STALL_SECONDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,8 +170,9 @@ class PipelineConfig(Options):
         "don't fit, none is cached.",
     )
     stall_timeout: float = setting(
-        300.0,
-        "Seconds to wait for a batch before stopping with an error; 0 disables it.",
+        STALL_SECONDS,
+        "Seconds to wait for a batch before stopping with an error; 0 disables it. Less than 1 MiB "
+        "from a server in this time counts as no progress.",
         NOT_NEGATIVE,
     )
     max_bad: float = setting(

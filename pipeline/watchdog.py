@@ -1,7 +1,7 @@
-"""Stop a loader that is stuck, and say what it was doing."""
+"""Stop a loader or a fetch that is stuck, and say what it was doing."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from types import FrameType
@@ -10,6 +10,47 @@ from typing import TypeVar
 from pipeline.errors import DataError
 
 Result = TypeVar("Result")
+
+# The default of --stall-timeout, and the limit of fetches that no loader waits for.
+STALL_SECONDS = 300.0
+# A server must deliver this much of a file, or the rest of it, within one timeout. With the default
+# that is 3.5 KiB/s, at which a shard of 256 MiB takes 21 hours: slower is of no use to a training.
+LEAST_BYTES = 2**20
+
+
+class Delivery:
+    """Counts the bytes of a fetch: LEAST_BYTES are progress, fewer are not."""
+
+    def __init__(self) -> None:
+        self._counted: int | None = None
+
+    def progressed(self, size: int) -> bool:
+        """Whether the fetch, which has `size` bytes now, has got LEAST_BYTES since it last
+        progressed or began."""
+        if self._counted is None or size < self._counted:
+            self._counted = size  # it begins, or begins again
+        if size - self._counted < LEAST_BYTES:
+            return False
+        self._counted = size
+        return True
+
+
+def limited_wait(url: str) -> Callable[[int], None]:
+    """A function to call with the bytes that a fetch of `url` has, again and again: it raises
+    ``DataError`` if they don't progress for STALL_SECONDS. For a fetch that no loader waits for."""
+    delivery, deadline = Delivery(), time.monotonic() + STALL_SECONDS
+
+    def poll(size: int) -> None:
+        nonlocal deadline
+        if delivery.progressed(size):
+            deadline = time.monotonic() + STALL_SECONDS
+        elif time.monotonic() > deadline:
+            raise DataError(
+                f"{url} is stuck: less than {LEAST_BYTES:,} bytes of it came in "
+                f"{STALL_SECONDS:g} s. Try again when the server or the network is faster."
+            )
+
+    return poll
 
 
 def is_waiting(frame: FrameType | None) -> bool:

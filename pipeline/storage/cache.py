@@ -8,36 +8,27 @@ A reader has a shared lock on its file, a fetcher an exclusive one (flock), so a
 locked exclusively is unused. The locks end with their processes.
 """
 
-import errno
 import fcntl
 import hashlib
 import logging
 import os
-import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from pipeline.errors import DataError
+from pipeline.storage.answers import BEGINNING_BYTES, about_beginning
 from pipeline.storage.cache_eviction import GIB, excess_bytes, is_at, make_room
+from pipeline.storage.cached_files import RemoteFile, hash_part, is_whole, write
 from pipeline.storage.remote import RemoteFolder
 from pipeline.storage.stated_values import InvalidValueError, file_name
+from pipeline.watchdog import limited_wait
 
 _LOG = logging.getLogger(__name__)
 
 # How often to check whether another process has fetched a file.
 POLL_SECONDS = 0.05
-
-
-@dataclass(frozen=True)
-class RemoteFile:
-    """A file of a dataset: name, size in bytes, SHA-256 in hex."""
-
-    name: str
-    bytes: int
-    sha256: str
 
 
 class FileCache:
@@ -78,8 +69,9 @@ class FileCache:
             os.close(descriptor)
 
     def path(self, file: RemoteFile) -> Path:
-        """The path of the complete file, fetched if it is missing."""
-        os.close(self.open(file))
+        """The path of the complete file, fetched if it is missing. No loader waits for it, so this
+        ends if the server is stuck."""
+        os.close(self.open(file, limited_wait(f"{self.remote.url}/{file.name}")))
         return self._complete_path(file)
 
     def _complete_path(self, file: RemoteFile) -> Path:
@@ -100,7 +92,7 @@ class FileCache:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH)
             if is_at(descriptor, path):
-                if _is_whole(descriptor, file):
+                if is_whole(descriptor, file):
                     os.utime(path)  # the time of its last use
                     return descriptor
                 path.unlink()
@@ -133,25 +125,39 @@ class FileCache:
 
     def _fetch(self, file: RemoteFile, descriptor: int, poll: Callable[[int], None]) -> None:
         """Fetch the rest of the part, check its SHA-256, and rename it."""
+        part, beginning = self._part_path(file), b""
         for _ in range(2):
             sha256 = hashlib.sha256()
-            done = _hash_part(descriptor, file.bytes, sha256)
-            while done < file.bytes:
-                block = self.remote.read_block(file.name, done)[: file.bytes - done]
-                _write(descriptor, block, done)
-                sha256.update(block)
-                done += len(block)
-                poll(done)
+            done = hash_part(descriptor, file.bytes, sha256)
+            with closing(self.remote.fetch(file.name, done, file.bytes)) as blocks:
+                for block in blocks:
+                    write(descriptor, block, done)
+                    sha256.update(block)
+                    done += len(block)
+                    poll(done)
             if sha256.hexdigest() == file.sha256:
                 os.fsync(descriptor)
-                if _is_whole(descriptor, file):
-                    self._part_path(file).replace(self._complete_path(file))
+                if is_whole(descriptor, file):
+                    part.replace(self._complete_path(file))
                     return
+            beginning = os.pread(descriptor, BEGINNING_BYTES, 0)
             os.ftruncate(descriptor, 0)
-        self._part_path(file).unlink()
-        raise DataError(
-            f"{self.remote.url}/{file.name} was fetched twice, and its SHA-256 is not the one in "
-            f"dataset.json: upload it again, or make the shards again."
+            if done < file.bytes:
+                break
+        part.unlink()
+        raise self._refusal(file, done, sha256.hexdigest(), beginning)
+
+    def _refusal(self, file: RemoteFile, done: int, sha256: str, beginning: bytes) -> DataError:
+        """The error of a file that came with `done` bytes."""
+        problem = (
+            f"was fetched twice, and its SHA-256 is not the one in dataset.json (wanted: "
+            f"{file.bytes:,} bytes, {file.sha256[:12]}...; came: {done:,} bytes, {sha256[:12]}...)"
+        )
+        if done < file.bytes:
+            problem = f"ends after {done:,} of {file.bytes:,} bytes"
+        return DataError(
+            f"{self.remote.url}/{file.name} {problem}: it was cut off or changed. Upload it again, "
+            f"or make the shards again.{about_beginning(beginning)}"
         )
 
     def _make_room(self, file: RemoteFile) -> None:
@@ -167,6 +173,7 @@ class FileCache:
             raise DataError(
                 f"{self.remote.url}/{file.name} is {size} bytes long, dataset.json says "
                 f"{file.bytes}: it was cut off or changed. Upload it again."
+                f"{self.remote.about_beginning(file.name)}"
             )
         excess = make_room(self._root, file.bytes, self.limit_bytes)
         if excess > 0 and not self._warned:
@@ -198,41 +205,3 @@ def _plain(name: str) -> str:
         raise DataError(
             f"The cache does not keep {name!r}: it is not a plain file name."
         ) from error
-
-
-def _is_whole(descriptor: int, file: RemoteFile) -> bool:
-    """Whether an open file has the size and the SHA-256 of `file`, which is compared once: a file
-    that has it becomes read-only."""
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode) or status.st_size != file.bytes:
-        return False
-    if status.st_mode & stat.S_IWUSR:
-        sha256 = hashlib.sha256()
-        _hash_part(descriptor, file.bytes, sha256)
-        if sha256.hexdigest() != file.sha256:
-            return False
-        # Another user's file, or a disk without modes: it is compared each time.
-        with suppress(OSError):
-            os.fchmod(descriptor, 0o444)
-    return True
-
-
-def _write(descriptor: int, block: bytes, start: int) -> None:
-    """Write all of `block`; raises ``OSError`` if the disk is full."""
-    view = memoryview(block)
-    while view:
-        written = os.pwrite(descriptor, view, start)
-        if written == 0:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        view, start = view[written:], start + written
-
-
-def _hash_part(descriptor: int, limit_bytes: int, sha256: "hashlib._Hash") -> int:
-    """Hash the bytes of a part, and count them; a part that is too long is emptied."""
-    done = 0
-    if os.fstat(descriptor).st_size > limit_bytes:
-        os.ftruncate(descriptor, 0)
-    while block := os.pread(descriptor, 2**20, done):
-        sha256.update(block)
-        done += len(block)
-    return done

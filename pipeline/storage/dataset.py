@@ -9,11 +9,12 @@ import numpy as np
 
 from pipeline.arrays import Integers
 from pipeline.errors import DataError
-from pipeline.storage.cache import FileCache, RemoteFile
+from pipeline.storage.cache import FileCache
 from pipeline.storage.cache_eviction import GIB, cache_root, default_limit_bytes
+from pipeline.storage.cached_files import RemoteFile
 from pipeline.storage.manifest import MANIFEST_NAME, Shard, joined, sample_key
-from pipeline.storage.manifest_parsing import parse_manifest
-from pipeline.storage.plain_files import NotPlainFileError, read_plain
+from pipeline.storage.manifest_parsing import MAX_MANIFEST_BYTES, parse_manifest
+from pipeline.storage.plain_files import NotPlainFileError, open_plain
 from pipeline.storage.remote import RemoteFolder, is_remote
 from pipeline.storage.tables import SplitTables
 
@@ -65,8 +66,9 @@ class Dataset:
     def _manifest_bytes(self, remote: RemoteFolder | None) -> bytes:
         try:
             if remote is not None:
-                return remote.read(MANIFEST_NAME)
-            return read_plain(Path(self.location) / MANIFEST_NAME)
+                return remote.read(MANIFEST_NAME, MAX_MANIFEST_BYTES + 1)
+            with open_plain(Path(self.location) / MANIFEST_NAME) as file:
+                return file.read(MAX_MANIFEST_BYTES + 1)
         except (OSError, DataError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             if isinstance(error, NotPlainFileError):
@@ -84,9 +86,9 @@ class Dataset:
                 f"{' or '.join(tasks)}."
             )
 
-    def file(self, name: str) -> Path:
-        """The path of a file other than a tar, such as ``sources_name(split)``; fetched from a
-        URL."""
+    def file(self, name: str, most_bytes: int | None = None) -> Path:
+        """The path of a file other than a tar, such as ``sources_name(split)``; fetched from a URL,
+        unless it is longer than `most_bytes` there."""
         if name not in self.manifest.files:
             raise DataError(
                 f"{self.location} has no {name} in {MANIFEST_NAME}: make the shards again."
@@ -94,6 +96,12 @@ class Dataset:
         if self.cache is None:
             return self.directory / name
         size = self.cache.remote.size_bytes(name)
+        if most_bytes is not None and size > most_bytes:
+            raise DataError(
+                f"{self.location.rstrip('/')}/{name} is {size:,} bytes long, but a table of the "
+                f"samples in {MANIFEST_NAME} has at most {most_bytes:,}: upload it again, or make "
+                f"the shards again.{self.cache.remote.about_beginning(name)}"
+            )
         return self.cache.path(RemoteFile(name, size, self.manifest.files[name]))
 
     def split(self, *names: str) -> "SplitIndex":

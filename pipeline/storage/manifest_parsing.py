@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import DataError
+from pipeline.storage.answers import about_beginning
 from pipeline.storage.manifest import (
     IMAGE_COMPONENTS,
     READABLE_VERSIONS,
@@ -41,6 +42,8 @@ MAX_SAMPLES = 2**32 - 1
 MAX_SHARDS = 2**20
 MAX_SHARD_BYTES = 2**44
 MAX_SIDE_PX = 2**24
+# 400,000 shards, which are 100 TB at 256 MiB each.
+MAX_MANIFEST_BYTES = 2**26
 
 _COMPONENTS = ([*IMAGE_COMPONENTS], *([name] for name in IMAGE_COMPONENTS))
 
@@ -51,6 +54,11 @@ def parse_manifest(data: bytes, *, origin: str | Path) -> Manifest:
     Raises ``DataError`` with the name `origin`, the field and its value if they are no manifest, if
     a value is impossible or if the file's own SHA-256 is another.
     """
+    if len(data) > MAX_MANIFEST_BYTES:
+        raise DataError(
+            f"{origin} is longer than {MAX_MANIFEST_BYTES:,} bytes, so it is not read: it is not a "
+            f"manifest that tools/shard wrote, or has too many shards.{about_beginning(data)}"
+        )
     try:
         fields = Fields(parse_json(data.decode()))
         version = fields.take("version", lambda value: value)
@@ -75,7 +83,8 @@ def parse_manifest(data: bytes, *, origin: str | Path) -> Manifest:
         ) from error
     except ValueError as error:
         raise DataError(
-            f"{origin} is not a manifest that tools/shard wrote: make the shards again."
+            f"{origin} is not a manifest that tools/shard wrote, but {len(data):,} bytes of "
+            f"something else: copy it again, or make the shards again.{about_beginning(data)}"
         ) from error
     return manifest
 

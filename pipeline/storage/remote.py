@@ -1,10 +1,14 @@
 """A shard directory at an fsspec URL."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 from functools import cached_property, partial
 from typing import Any
 
 from pipeline.errors import DataError, MisuseError
+from pipeline.storage.answers import BEGINNING_BYTES, about_beginning
+from pipeline.storage.http_answers import http_blocks, http_size
+from pipeline.watchdog import limited_wait
 
 # Libraries with errors of their own.
 _LIBRARIES = ("botocore", "aiobotocore", "google", "gcsfs", "azure", "adlfs", "aiohttp", "requests")
@@ -76,33 +80,96 @@ class RemoteFolder:
     def _opened(self) -> tuple[Any, str]:
         return open_url(self.url, prefix="--shards ")
 
-    def read(self, name: str) -> bytes:
-        """All bytes of a small file."""
-        return bytes(self._call("cat_file", name))
+    def read(self, name: str, most_bytes: int) -> bytes:
+        """The first `most_bytes` bytes of a small file, or all of it."""
+        poll, data = limited_wait(f"{self.url}/{name}"), bytearray()
+        for block in self.fetch(name, 0, most_bytes):
+            data += block
+            poll(len(data))
+        return bytes(data)
+
+    def fetch(self, name: str, start: int, end: int) -> Generator[bytes]:
+        """Yield the bytes from `start` to `end`, fewer if the file ends before. Over HTTP, also
+        empty ones while nothing comes. Retries once if an answer fails or is empty."""
+        failed = False
+        while start < end:
+            before = start
+            try:
+                for block, size in self._answer(name, start, end):
+                    start += len(block)
+                    end = end if size is None else min(end, size)
+                    yield block
+            except DataError:
+                if failed:
+                    raise
+            if failed and start == before:
+                return
+            failed = start == before
+
+    def _answer(self, name: str, start: int, end: int) -> Iterator[tuple[bytes, int | None]]:
+        """Ask once: yield blocks, and the size of the file as far as it is known."""
+        asked = min(BLOCK_BYTES, end - start)
+        if self._is_http:
+            filesystem, root = self._opened
+            with self._errors(name):
+                yield from http_blocks(filesystem, f"{root}/{name}", start, asked, end)
+            return
+        block = self.read_block(name, start)[: end - start]
+        size = None
+        if len(block) < asked:
+            with suppress(DataError):
+                size = self.size_bytes(name)
+        yield block, size
 
     def read_block(self, name: str, start: int) -> bytes:
-        """At most BLOCK_BYTES from `start`, which is before the end; retries once."""
-        end = start + BLOCK_BYTES
-        try:
-            block = self._call("cat_file", name, start=start, end=end)
-        except DataError:
-            block = b""
-        if block := bytes(block or self._call("cat_file", name, start=start, end=end)):
-            return block
-        raise DataError(f"{self.url}/{name} ends after {start} bytes: it was cut off.")
+        """At most BLOCK_BYTES from `start`; nothing from the end on."""
+        return bytes(self._call("cat_file", name, start=start, end=start + BLOCK_BYTES))
 
     def size_bytes(self, name: str) -> int:
         """The size of a file."""
-        size = self._call("info", name).get("size")
+        size = self._http_size(name) if self._is_http else self._call("info", name).get("size")
         if not isinstance(size, int):
-            raise DataError(f"{self.url}/{name} has no size: the server does not tell it.")
+            raise DataError(
+                f"{self.url}/{name} has no size: the server does not tell it."
+                f"{self.about_beginning(name)}"
+            )
         return size
+
+    def about_beginning(self, name: str) -> str:
+        """How a file begins, for a message; see ``answers.about_beginning``."""
+        with suppress(DataError):
+            return about_beginning(self.read(name, BEGINNING_BYTES))
+        return ""
+
+    @property
+    def _is_http(self) -> bool:
+        filesystem, _ = self._opened
+        return bool(filesystem.protocol == ("http", "https"))
+
+    def _http_size(self, name: str) -> int | None:
+        filesystem, root = self._opened
+        poll = limited_wait(f"{self.url}/{name}")
+        with self._errors(name):
+            answer = http_size(filesystem, f"{root}/{name}")
+            while True:
+                try:
+                    next(answer)
+                except StopIteration as end:
+                    size: int | None = end.value
+                    return size
+                poll(0)
 
     def _call(self, method: str, name: str, **arguments: Any) -> Any:
         """Call a method of the file system."""
         filesystem, root = self._opened
-        try:
+        with self._errors(name):
             return getattr(filesystem, method)(f"{root}/{name}", **arguments)
+
+    @contextmanager
+    def _errors(self, name: str) -> Iterator[None]:
+        """Turn errors of the file system into ``DataError`` that names the file."""
+        try:
+            yield
         except DataError:
             raise
         except Exception as error:  # each file system has its own errors

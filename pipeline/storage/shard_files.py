@@ -12,9 +12,10 @@ from pathlib import Path
 
 from pipeline.daemon_thread import DaemonThread
 from pipeline.errors import DataError
-from pipeline.storage.cache import FileCache, RemoteFile
+from pipeline.storage.cache import FileCache
+from pipeline.storage.cached_files import RemoteFile
 from pipeline.storage.dataset import SplitIndex
-from pipeline.watchdog import StallWatchdog
+from pipeline.watchdog import LEAST_BYTES, Delivery, StallWatchdog
 
 # At most so many, and a quarter of the files that the process may still open.
 OPEN_SHARDS, _OPEN_PART = 256, 4
@@ -105,6 +106,10 @@ class FetchedFiles:
                 self._drop(even_expected=True)
             self._fetch(shard)
         self._files.move_to_end(shard)
+        if not self._files[shard].done():
+            where = self._index.where(shard)
+            missing = f"less than {LEAST_BYTES:,} bytes of it came"
+            self._watchdog.heartbeat(f"reading {where} ({missing})")
         return self._files[shard].result()
 
     def close(self) -> None:
@@ -116,14 +121,12 @@ class FetchedFiles:
     def _fetch(self, shard: int) -> None:
         stored = self._index.split.shards[shard]
         file = RemoteFile(stored.name, stored.bytes, stored.sha256)
-        last_size = -1
+        delivery = Delivery()
 
         def poll(size: int) -> None:
-            nonlocal last_size
             if self._closed:
                 raise InterruptedError
-            if size != last_size:
-                last_size = size
+            if delivery.progressed(size):
                 self._watchdog.heartbeat()
 
         self._files[shard] = self._fetching.submit(lambda: self._cache.open(file, poll))

@@ -38,11 +38,11 @@ _HEADER_BYTES = 2**12
 class SplitTables:
     """The tables of a dataset's splits, each read and checked when it is first used.
 
-    `file` gives the path of a file. All methods raise ``DataError`` if a table is missing, damaged
-    or has a value that its field can't have.
+    `file` gives the path of a file that has at most so many bytes. All methods raise ``DataError``
+    if a table is missing, damaged or has a value that its field can't have.
     """
 
-    def __init__(self, manifest: Manifest, file: Callable[[str], Path]) -> None:
+    def __init__(self, manifest: Manifest, file: Callable[[str, int], Path]) -> None:
         self._manifest, self._file = manifest, file
         self._tables: dict[str, NDArray[Any]] = {}
 
@@ -83,7 +83,7 @@ class SplitTables:
         check: Callable[[NDArray[Any], Path], None],
     ) -> NDArray[Any]:
         if name not in self._tables:
-            path = self._file(name)
+            path = self._file(name, _HEADER_BYTES + math.prod(shape) * dtype.itemsize)
             table = read_table(path, dtype, shape, self._manifest.files[name])
             check(table, path)
             self._tables[name] = table

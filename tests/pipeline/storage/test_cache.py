@@ -12,7 +12,8 @@ import fsspec
 import pytest
 
 from pipeline.errors import DataError
-from pipeline.storage.cache import FileCache, RemoteFile
+from pipeline.storage.cache import FileCache
+from pipeline.storage.cached_files import RemoteFile
 from pipeline.storage.remote import BLOCK_BYTES, RemoteFolder
 
 GIB = 2**30
@@ -106,7 +107,7 @@ def test_a_part_that_was_damaged_is_fetched_again(
     ("there", "sentence"),
     [
         (b"y" * 100, "a.tar was fetched twice, and its SHA-256 is not"),
-        (b"x" * 50, "a.tar ends after 50 bytes: it was cut off"),
+        (b"x" * 50, "a.tar ends after 50 of 100 bytes: it was cut off"),
         (None, r"a.tar can't be read \(No such file"),
     ],
 )
@@ -280,3 +281,18 @@ def test_a_damaged_file_of_the_right_size_is_fetched_again_and_checked_once(
     assert content(cache.open(file)) == b"x" * 100
     assert remote.blocks == [("a.tar", 0)]
     assert (tmp_path / "set" / "a.tar").stat().st_mode & 0o777 == 0o444
+
+
+def test_short_answers_of_another_file_end_the_fetch(
+    tmp_path: Path, memory: Callable[[str, bytes], RemoteFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a proxy that answers each request with its own page."""
+    file = memory("a.tar", b"x" * 10**6)
+    cache, remote = cache_at(tmp_path)
+    page, asked = b"<html><body>Log in</body></html>", []
+    monkeypatch.setattr(remote, "read_block", lambda *request: asked.append(request) or page)
+    monkeypatch.setattr(remote, "size_bytes", lambda name: len(page))
+    with pytest.raises(DataError, match=r"a\.tar ends after 32 of 1,000,000 bytes.* a web page"):
+        cache.open(file)
+    assert len(asked) == 1
+    assert not list((tmp_path / "set").iterdir())
