@@ -20,7 +20,7 @@ from pathlib import Path
 from pipeline.errors import DataError
 from pipeline.storage.answers import BEGINNING_BYTES, about_beginning
 from pipeline.storage.cache_eviction import GIB, excess_bytes, is_at, make_room
-from pipeline.storage.cached_files import RemoteFile, hash_part, is_whole, write
+from pipeline.storage.cached_files import RemoteFile, hash_part, is_whole, open_cached, write
 from pipeline.storage.remote import RemoteFolder
 from pipeline.storage.stated_values import InvalidValueError, file_name
 from pipeline.watchdog import limited_wait
@@ -42,9 +42,11 @@ class FileCache:
         self._root, self.folder = root, root / _plain(dataset)
         self._warned = False
         with self._writing():
-            self.folder.mkdir(parents=True, exist_ok=True)
             if self.folder.is_symlink():
                 raise DataError(f"{self.folder} is a symbolic link: delete it.")
+            if self.folder.exists() and not self.folder.is_dir():
+                raise DataError(f"{self.folder} is not a folder: delete it.")
+            self.folder.mkdir(parents=True, exist_ok=True)
 
     def open(self, file: RemoteFile, poll: Callable[[int], None] = lambda size: None) -> int:
         """Open the complete file, which is not evicted until the descriptor is closed.
@@ -86,7 +88,7 @@ class FileCache:
         path = self._complete_path(file)
         with self._writing():
             try:
-                descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+                descriptor = open_cached(path, os.O_RDONLY)
             except FileNotFoundError:
                 return None
         try:
@@ -105,12 +107,12 @@ class FileCache:
     def _open_part(self, file: RemoteFile) -> int:
         """A descriptor of the part; evicts files to make room for it."""
         path = self._part_path(file)
-        lock = os.open(self._root / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        lock = open_cached(self._root / "lock", os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not path.exists():
                 self._make_room(file)
-            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+            return open_cached(path, os.O_RDWR | os.O_CREAT)
         finally:
             os.close(lock)
 

@@ -68,7 +68,7 @@ def _files(root: Path) -> list[tuple[float, int, Path]]:
 def _remove_unused(path: Path) -> bool:
     """Remove the file; False if a process reads or fetches it."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return True
     try:

@@ -1,4 +1,4 @@
-"""Compare and write the files of the cache."""
+"""Open, compare and write the files of the cache: plain files only, never through a link."""
 
 import errno
 import hashlib
@@ -6,6 +6,16 @@ import os
 import stat
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import DataError
+
+_KINDS = {
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+}
 
 
 @dataclass(frozen=True)
@@ -15,6 +25,34 @@ class RemoteFile:
     name: str
     bytes: int
     sha256: str
+
+
+def open_cached(path: Path, flags: int) -> int:
+    """A descriptor of a plain file, which ``os.O_CREAT`` makes. Raises ``OSError``, and
+    ``DataError`` for anything else, which could hang or lead out of the cache."""
+    with suppress(FileNotFoundError):  # looked at first: to open a device can change it
+        _require_plain(path, path.lstat(), flags)
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+    try:
+        _require_plain(path, os.fstat(descriptor), flags)
+    except DataError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _require_plain(path: Path, status: os.stat_result, flags: int) -> None:
+    kind = stat.S_IFMT(status.st_mode)
+    if kind != stat.S_IFREG:
+        raise DataError(
+            f"{path} is {_KINDS.get(kind, 'a device')}, not a file that shardline fetched: "
+            f"delete it."
+        )
+    if flags & os.O_RDWR and status.st_nlink > 1:
+        raise DataError(
+            f"{path} is also a file outside of the cache (a hard link), which would be written: "
+            f"delete it."
+        )
 
 
 def is_whole(descriptor: int, file: RemoteFile) -> bool:

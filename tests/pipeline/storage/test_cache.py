@@ -228,7 +228,7 @@ def test_links_in_the_cache_are_not_followed(
     cache, _ = cache_at(tmp_path / "cache", limit_bytes=150)
     (tmp_path / "cache" / "link").symlink_to(tmp_path / "own")
     (tmp_path / "cache" / "set" / "a.tar.100.part").symlink_to(tmp_path / "own" / "photo")
-    with pytest.raises(DataError, match="can't be written"):
+    with pytest.raises(DataError, match=r"a\.tar\.100\.part is a symbolic link"):
         cache.open(file)
     (tmp_path / "cache" / "set" / "a.tar.100.part").unlink()
     os.close(cache.open(file))
