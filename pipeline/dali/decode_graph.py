@@ -1,10 +1,11 @@
 """The DALI graph of training and validation, on CPU and GPU.
 
-    (bytes, parameters) -> decode the crop -> resize the region -> [color] -> flip
+    (bytes, parameters) -> decode the crop -> resize the region, flip -> [color]
                         -> [operations] -> [erase] -> uint8 HWC
     [masks: see ``masks.py``]
 
-Only the decoder names a device; each later operator runs where its input is. Nothing here draws a
+Only the decoder names a device; each later operator runs where its input is. On a CPU torch resizes
+(``resize_on_cpu.py``). Nothing here draws a
 random number: crops, flips and colors are inputs from ``augment.py``. A stage in brackets exists if
 its parameters do.
 """
@@ -22,6 +23,7 @@ from nvidia.dali.tensors import TensorCPU, TensorListCPU
 
 from pipeline.dali.augment_ops import apply_operation
 from pipeline.dali.masks import decode_masks, fit_masks
+from pipeline.dali.resize_on_cpu import resize_on_cpu
 from pipeline.plan.augment import COLOR, OPERATIONS, Parameters
 
 # The decoder allocates memory for images up to this side for each thread; larger images allocate
@@ -209,18 +211,15 @@ def transform(images: DataNode, parameters: Mapping[str, DataNode], config: Grap
 
 def augment(crops: DataNode, parameters: Mapping[str, Any], config: GraphConfig) -> DataNode:
     """Decoded crops -> augmented images of one size."""
-    images = fn.resize(
-        crops,
-        size=parameters["size"],
-        roi_start=parameters["roi_start"],
-        roi_end=parameters["roi_end"],
-        interp_type=INTERPOLATIONS[config.interpolation],
-        antialias=True,
-    )
+    if config.device_id is None:
+        images = resize_on_cpu(
+            crops, parameters, interpolation=config.interpolation, threads=config.threads
+        )
+    else:
+        images = resize_with_dali(crops, parameters, config.interpolation)
     twist = {name: parameters[name] for name in (*COLOR, "hue") if name in parameters}
     if twist:
         images = fn.color_twist(images, **twist)
-    images = fn.flip(images, horizontal=parameters["mirror"])
     for stage in range(config.operations):
         operation, matrix, amount = (parameters[name][stage] for name in OPERATIONS)
         images = apply_operation(images, operation, matrix, amount)
@@ -233,6 +232,21 @@ def augment(crops: DataNode, parameters: Mapping[str, Any], config: GraphConfig)
             fill_value=config.erased_color,
         )
     return images
+
+
+def resize_with_dali(
+    crops: DataNode, parameters: Mapping[str, Any], interpolation: str
+) -> DataNode:
+    """The region of each crop, resized and flipped."""
+    images = fn.resize(
+        crops,
+        size=parameters["size"],
+        roi_start=parameters["roi_start"],
+        roi_end=parameters["roi_end"],
+        interp_type=INTERPOLATIONS[interpolation],
+        antialias=True,
+    )
+    return fn.flip(images, horizontal=parameters["mirror"])
 
 
 def reason_of(error: str) -> str:

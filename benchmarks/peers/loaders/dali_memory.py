@@ -1,5 +1,5 @@
-"""DALI without a loader, the ceiling: the loader's graph on encoded images in memory and crops that
-were drawn before. It reads, draws and shuffles nothing while it runs."""
+"""The loader's graph without a loader, the ceiling: encoded images in memory, and crops that were
+drawn before. It reads, draws and shuffles nothing while it runs."""
 
 from collections.abc import Iterator
 
@@ -55,4 +55,6 @@ def batches(task: Task) -> Iterator[Batch]:
         step += 1
 
 
-PEERS = {CEILING: Peer(name="DALI from memory", batches=batches, stored="shards", on_gpu=True)}
+PEERS = {
+    CEILING: Peer(name="our graph, from memory", batches=batches, stored="shards", on_gpu=True)
+}

@@ -1,4 +1,4 @@
-"""DALI's webdataset reader and the loader's graph: the crops of the loader, samples in stored
+"""DALI's webdataset reader, decoder and resize, with the crops of the loader; samples in stored
 order."""
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ def batches(task: Task) -> Iterator[Batch]:
 
     from pipeline import Dataset, PipelineConfig
     from pipeline.batches import graph_config
-    from pipeline.dali.decode_graph import new_pipeline, transform
+    from pipeline.dali.decode_graph import decode_crops, new_pipeline, resize_with_dali
     from pipeline.plan.plan import draw_train_parameters
     from pipeline.storage.manifest import index_name
 
@@ -43,7 +43,8 @@ def batches(task: Task) -> Iterator[Batch]:
         )
         drawn = fn.external_source(parameters, num_outputs=len(graph.parameter_names), batch=True)
         named = dict(zip(graph.parameter_names, drawn, strict=True))
-        return *transform(encoded, named, graph), labels
+        crops = decode_crops(encoded, named["start"], named["shape"], graph)
+        return resize_with_dali(crops, named, graph.interpolation), labels
 
     pipeline = new_pipeline(outputs, graph)
     pipeline.build()

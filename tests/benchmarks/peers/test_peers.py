@@ -200,7 +200,7 @@ def test_targets_compare_runs_of_the_same_round() -> None:
     rates = {key: Measurement(name=PEERS[key].name, values=runs) for key, runs in values.items()}
     fastest, ceiling = targets_of(rates, "cpu")
     assert (fastest.of, fastest.bound, fastest.value) == ("torch, PIL", 1.0, 1.5)
-    assert (ceiling.of, ceiling.bound, ceiling.value) == ("DALI from memory", 0.97, 0.9)
+    assert (ceiling.of, ceiling.bound, ceiling.value) == ("our graph, from memory", 0.97, 0.9)
     assert "shardline: 1.500 times torch, PIL" in str(describe_rates(rates))
     del rates["shardline"]
     assert targets_of(rates, "cpu") == []
