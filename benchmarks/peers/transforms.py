@@ -1,4 +1,4 @@
-"""Encoded bytes -> a uint8 tensor (3, 224, 224), by three libraries; and random crops."""
+"""Encoded bytes -> a uint8 tensor (3, 224, 224), by four libraries; and random crops."""
 
 import io
 import math
@@ -60,6 +60,13 @@ def tensor(data: bytes) -> Any:
 
     encoded = torch.frombuffer(bytearray(data), dtype=torch.uint8)
     return _augmentation()(decode_image(encoded, ImageReadMode.RGB))
+
+
+def torchcodec(data: bytes) -> Any:
+    """The same with TorchCodec's decoder, which replaces torchvision's."""
+    from torchcodec.decoders import decode_image
+
+    return _augmentation()(decode_image(data, mode="RGB"))
 
 
 def opencv(data: bytes) -> Any:

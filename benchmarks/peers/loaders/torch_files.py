@@ -1,6 +1,6 @@
 """torch's DataLoader on an ImageFolder: a file for each image, persistent workers.
 
-Pixels: equal for PIL and tensors; see ``transforms.opencv``.
+Pixels: equal for PIL, tensors and TorchCodec; see ``transforms.opencv``.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peers.contract import EQUAL, TORCH, Batch, Peer, Task, endless_order
-from benchmarks.peers.transforms import opencv, pil, tensor
+from benchmarks.peers.transforms import opencv, pil, tensor, torchcodec
 
 
 class Order:
@@ -46,13 +46,14 @@ PEERS = {
         name=f"torch, {name}",
         batches=partial(batches, decode=decode),
         stored="files",
-        packages=TORCH,
+        packages=(*TORCH, *packages),
         pixels=pixels,
         on_gpu=pixels == EQUAL,
     )
-    for key, name, decode, pixels in (
-        ("tensor", "tensors", tensor, EQUAL),
-        ("pil", "PIL", pil, EQUAL),
-        ("cv2", "cv2", opencv, "rougher"),
+    for key, name, decode, pixels, packages in (
+        ("tensor", "tensors", tensor, EQUAL, ()),
+        ("torchcodec", "TorchCodec", torchcodec, EQUAL, ("torchcodec",)),
+        ("pil", "PIL", pil, EQUAL, ()),
+        ("cv2", "cv2", opencv, "rougher", ()),
     )
 }

@@ -198,12 +198,13 @@ def test_targets_compare_runs_of_the_same_round() -> None:
         "ffcv": (200.0, 200.0, 200.0),
     }
     rates = {key: Measurement(name=PEERS[key].name, values=runs) for key, runs in values.items()}
-    fastest, ceiling = targets_of(rates, "cpu")
-    assert (fastest.of, fastest.bound, fastest.value) == ("torch, PIL", 1.0, 1.5)
+    fastest, ceiling, rougher = targets_of(rates, "cpu", "jpeg256")
+    assert (fastest.of, fastest.bound, fastest.value) == ("torch, PIL", 1.3, 1.5)
     assert (ceiling.of, ceiling.bound, ceiling.value) == ("our graph, from memory", 0.97, 0.9)
+    assert (rougher.of, rougher.bound, rougher.value) == (PEERS["ffcv"].name, 1.0, 0.45)
     assert "shardline: 1.500 times torch, PIL" in str(describe_rates(rates))
     del rates["shardline"]
-    assert targets_of(rates, "cpu") == []
+    assert targets_of(rates, "cpu", "png") == []
 
 
 def invoked(src: Path, data: Path, *arguments: str) -> Result:
