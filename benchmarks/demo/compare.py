@@ -139,12 +139,12 @@ def describe_gain(download: Measurement, shards: Measurement) -> str:
     rates = f"{figure(shards.median)} instead of {figure(download.median)} images/s"
     if times.interval.low <= 1:
         return (
-            f"shardline reads the shards not measurably faster than torch's DataLoader the files "
-            f"of the download: {rates}, {times.interval} times as many"
+            f"shardline reads the shards not measurably faster than torch's DataLoader reads the "
+            f"files of the download: {rates}, {times.interval} times as many"
         )
     return (
-        f"shardline reads the shards {as_times(times.median)} as fast as torch's DataLoader the "
-        f"files of the download: {rates}"
+        f"shardline reads the shards {as_times(times.median)} as fast as torch's DataLoader reads "
+        f"the files of the download: {rates}"
     )
 
 
