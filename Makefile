@@ -1,33 +1,35 @@
-# make demo    set up, then from a Kaggle folder to a trained model and a picture, on the CPU
-# make test    set up, then all tests; of kills, damaged files and random examples a tenth
+# make demo    set up with the extra demo, then from a Kaggle folder to a trained model and a picture,
+#              on the CPU
+# make test    set up with the extra dev, then all tests; of kills, damaged files and random examples a tenth
 # make test-long  the same with all of them
 # make lint    style and types
 
 PYTHON ?= python3
 BIN := .venv/bin
-INSTALLED := .venv/installed
 
 .PHONY: demo test test-long lint format
 
-demo: $(INSTALLED)
+demo: .venv/demo
 	$(BIN)/python -m benchmarks.demo --out demo
 
-test: $(INSTALLED)
+test: .venv/dev
 	$(BIN)/python -m pytest
 
-test-long: $(INSTALLED)
+test-long: .venv/dev
 	SHARDLINE_LONG=1 $(BIN)/python -m pytest
 
-lint: $(INSTALLED)
+lint: .venv/dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-format: $(INSTALLED)
+format: .venv/dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-$(INSTALLED): pyproject.toml constraints.txt
+# The stamp of each extra. dev has what demo has, and goes on top of it.
+.venv/dev: .venv/demo
+.venv/demo .venv/dev: .venv/%: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[$*]'
 	touch $@

@@ -26,6 +26,7 @@ COMMANDS = (
     "trainer.evaluate",
     "trainer.plot",
     "benchmarks.compute",
+    "benchmarks.demo.compare",
     "benchmarks.frameworks",
     "benchmarks.keras",
     "benchmarks.loader",

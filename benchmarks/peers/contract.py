@@ -22,6 +22,7 @@ class Task:
         workers: threads or processes, whichever the loader decodes with.
         device: "cpu" or "cuda": where batches end.
         endless: epoch after epoch instead of one.
+        image_size_px: side of the delivered images.
     """
 
     folder: Path
@@ -30,6 +31,7 @@ class Task:
     workers: int
     device: str = "cpu"
     endless: bool = True
+    image_size_px: int = IMAGE_SIZE_PX
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +66,8 @@ def checked_size(batch: Batch, task: Task) -> int:
     """The size of a batch; raises ``NotDeliveredError`` if its images have another shape, dtype or
     device than requested."""
     images, labels = batch
-    expected = ((len(labels), 3, IMAGE_SIZE_PX, IMAGE_SIZE_PX), "torch.uint8", task.device)
+    size = task.image_size_px
+    expected = ((len(labels), 3, size, size), "torch.uint8", task.device)
     actual = (tuple(images.shape), str(images.dtype), images.device.type)
     if actual != expected:
         raise NotDeliveredError(f"a batch is {actual}, not {expected}")

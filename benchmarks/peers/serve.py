@@ -35,8 +35,9 @@ def measure(
     while time.perf_counter() - start < drop_seconds:
         total += checked_size(next(batches), task)
     _synchronize(task)
-    dropped, start = total, time.perf_counter()
+    dropped = total
     cpu_seconds, read_bytes = session_usage()
+    start = time.perf_counter()
     while time.perf_counter() - start < seconds and total < max_images:
         total += checked_size(next(batches), task)
     _synchronize(task)

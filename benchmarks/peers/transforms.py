@@ -1,4 +1,4 @@
-"""Encoded bytes -> a uint8 tensor (3, 224, 224), by four libraries; and random crops."""
+"""Encoded bytes -> a uint8 tensor (3, size, size), by four libraries; and random crops."""
 
 import io
 import math
@@ -26,10 +26,10 @@ def random_crop(height: int, width: int) -> tuple[int, int, int, int]:
 
 
 @cache
-def _augmentation(*last: Any) -> Callable[[Any], Any]:
+def _augmentation(size_px: int, *last: Any) -> Callable[[Any], Any]:
     from torchvision.transforms import v2
 
-    steps = [v2.RandomResizedCrop(IMAGE_SIZE_PX), v2.RandomHorizontalFlip(), *last]
+    steps = [v2.RandomResizedCrop(size_px), v2.RandomHorizontalFlip(), *last]
     composed: Callable[[Any], Any] = v2.Compose(steps)
     return composed
 
@@ -41,16 +41,16 @@ def _to_tensor() -> Any:
     return v2.PILToTensor()
 
 
-def pil_augment(image: Any) -> Any:
+def pil_augment(image: Any, size_px: int = IMAGE_SIZE_PX) -> Any:
     """Crop, flip and convert a PIL image."""
-    return _augmentation(_to_tensor())(image)
+    return _augmentation(size_px, _to_tensor())(image)
 
 
-def pil(data: bytes) -> Any:
+def pil(data: bytes, size_px: int = IMAGE_SIZE_PX) -> Any:
     """Decode the full image with Pillow, as in torchvision's references."""
     from PIL import Image
 
-    return pil_augment(Image.open(io.BytesIO(data)).convert("RGB"))
+    return pil_augment(Image.open(io.BytesIO(data)).convert("RGB"), size_px)
 
 
 def tensor(data: bytes) -> Any:
@@ -59,14 +59,14 @@ def tensor(data: bytes) -> Any:
     from torchvision.io import ImageReadMode, decode_image
 
     encoded = torch.frombuffer(bytearray(data), dtype=torch.uint8)
-    return _augmentation()(decode_image(encoded, ImageReadMode.RGB))
+    return _augmentation(IMAGE_SIZE_PX)(decode_image(encoded, ImageReadMode.RGB))
 
 
 def torchcodec(data: bytes) -> Any:
     """The same with TorchCodec's decoder, which replaces torchvision's."""
     from torchcodec.decoders import decode_image
 
-    return _augmentation()(decode_image(data, mode="RGB"))
+    return _augmentation(IMAGE_SIZE_PX)(decode_image(data, mode="RGB"))
 
 
 def opencv(data: bytes) -> Any:

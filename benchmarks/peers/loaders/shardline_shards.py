@@ -1,22 +1,32 @@
 """shardline's loader with its defaults: shuffled over all shards, every crc32 checked."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING
 
-from benchmarks.peers.contract import IMAGE_SIZE_PX, OURS, Batch, Peer, Task
+from benchmarks.peers.contract import OURS, Batch, Peer, Task
+
+if TYPE_CHECKING:
+    from pipeline import Dataset
 
 
 def batches(task: Task) -> Iterator[Batch]:
+    from pipeline import Dataset
+
+    yield from batches_of(Dataset(str(task.folder / "shards")), task)
+
+
+def batches_of(dataset: "Dataset", task: Task) -> Generator[Batch]:
     import torch
 
-    from pipeline import Dataset, PipelineConfig, train_loader
+    from pipeline import PipelineConfig, train_loader
 
     config = PipelineConfig(
         threads=task.workers,
-        image_size=IMAGE_SIZE_PX,
+        image_size=task.image_size_px,
         stall_timeout=0,  # the process is suspended while others run
     )
     with train_loader(
-        Dataset(str(task.folder / "shards")),
+        dataset,
         config,
         global_batch_size=task.batch_size,
         device=torch.device(task.device),

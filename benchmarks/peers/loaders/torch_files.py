@@ -3,7 +3,7 @@
 Pixels: equal for PIL, tensors and TorchCodec; see ``transforms.opencv``.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,18 @@ class Order:
 
 
 def batches(task: Task, *, decode: Callable[[bytes], Any]) -> Iterator[Batch]:
-    from torch.utils.data import DataLoader
     from torchvision.datasets import ImageFolder
 
     dataset = ImageFolder(
         str(task.folder / "files"), loader=lambda path: decode(Path(path).read_bytes())
     )
+    yield from batches_of(dataset, task)
+
+
+def batches_of(dataset: Any, task: Task) -> Generator[Batch]:
+    """Batches of a ``torch.utils.data.Dataset`` of (image, label)."""
+    from torch.utils.data import DataLoader
+
     order: dict[str, Any] = {"sampler": Order(task.samples)} if task.endless else {"shuffle": True}
     loader: Any = DataLoader(
         dataset,
