@@ -89,13 +89,18 @@ class RemoteFolder:
             block = b""
         if block := bytes(block or self._call("cat_file", name, start=start, end=end)):
             return block
-        raise DataError(f"{self.url}/{name} ends after {start} bytes: it was cut off.")
+        raise DataError(
+            f"{self.url}/{name} ends after {start} bytes: it was cut off. Upload it again."
+        )
 
     def size_bytes(self, name: str) -> int:
         """The size of a file."""
         size = self._call("info", name).get("size")
         if not isinstance(size, int):
-            raise DataError(f"{self.url}/{name} has no size: the server does not tell it.")
+            raise DataError(
+                f"{self.url}/{name} has no size, because the server does not state it: "
+                f"download the files, and give their folder."
+            )
         return size
 
     def _call(self, method: str, name: str, **arguments: Any) -> Any:

@@ -230,10 +230,16 @@ def _ids_of(parts: Sequence[ArrayPart], names: RowNames) -> Sequence[str]:
 
 def _require_one_shape(rows: Sequence[PixelRows], count: int) -> None:
     if len(rows) < count:
-        raise DataError("Some of the arrays have pixels, and others encoded images.")
+        raise DataError(
+            "Some of the arrays have pixels, and others encoded images. Pass those of one kind as "
+            "--labels."
+        )
     if len({row.shape for row in rows}) > 1:
         shapes = ", ".join(f"{row.name} {row.shape}" for row in rows)
-        raise DataError(f"The arrays have images of different sizes: {shapes}.")
+        raise DataError(
+            f"The arrays have images of different sizes: {shapes}. Pass those of one "
+            f"size as --labels."
+        )
 
 
 def _require_count(row: PixelRows | EncodedRows, count: int) -> None:

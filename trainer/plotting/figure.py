@@ -67,7 +67,9 @@ def draw_runs(runs: Sequence[Run], path: Path) -> None:
         try:
             save_figure(figure, path, dpi=150)
         except OSError as error:
-            raise DataError(f"Cannot write {path} ({error.strerror}).") from error
+            raise DataError(
+                f"Cannot write {path} ({error.strerror}): give another --out."
+            ) from error
 
 
 def _rows(runs: Sequence[Run]) -> list[Row]:
