@@ -1,9 +1,10 @@
 """Shards -> batches, for any training loop. Torch and DALI are imported on first use."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+# The commands import this package before they handle Ctrl-C: typing and importlib would delay that.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from pipeline.batches import Batch as Batch
     from pipeline.build import train_loader as train_loader
     from pipeline.build import val_loader as val_loader
@@ -22,9 +23,11 @@ _MODULES = {
 __all__ = sorted(_MODULES)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name not in _MODULES:
         raise AttributeError(f"module 'pipeline' has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(f"pipeline.{_MODULES[name]}"), name)
 
 

@@ -3,12 +3,15 @@ remain distinct with color blindness."""
 
 from typing import Any
 
+from pipeline.chart_fonts import FONT
+
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
 RED, SKY, YELLOW, GRAY = "#D55E00", "#56B4E9", "#F0E442", "#999999"
 CYCLE = (BLUE, ORANGE, GREEN, PURPLE, RED, SKY, YELLOW)
 
 # For ``matplotlib.rc_context``.
 STYLE: Any = {
+    "font.family": FONT,
     "font.size": 10,
     "axes.axisbelow": True,
     "axes.spines.top": False,

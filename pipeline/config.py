@@ -197,7 +197,8 @@ class PipelineConfig(Options):
             parse_fold(self.fold)
         if self.image_size and self.val_resize and self.val_resize < self.image_size:
             raise MisuseError(
-                f"--val-resize {self.val_resize} is smaller than --image-size {self.image_size}."
+                f"--val-resize {self.val_resize} is smaller than --image-size {self.image_size}: "
+                f"raise it, or lower --image-size."
             )
         if self.repeats > 1 and (self.mixup_alpha or self.cutmix_alpha):
             raise MisuseError(

@@ -74,7 +74,7 @@ class Like:
         """
         numbers = np.array(index.numbers, np.int64)
         if not len(numbers):
-            raise DataError(f"{index.storage.url} holds no images.")
+            raise DataError(f"{index.storage.url} holds no images: pass their folder as --src.")
         task, columns = self.manifest.task, max(len(self.manifest.classes), 1)
         special: dict[str, Any] = {}
         if task == "segmentation":

@@ -22,7 +22,7 @@ from pipeline.interrupts import INTERRUPTED_EXIT_CODE
 from pipeline.machine_limits import available_cores
 from pipeline.storage.file_systems import is_full
 from pipeline.storage.manifest import Manifest
-from tools.arrays.collect import arrays_identity, collect_arrays
+from tools.arrays.collect import arrays_identity, arrays_versions, collect_arrays
 from tools.arrays.parts import ArrayPart
 from tools.config import ShardConfig
 from tools.console import Output
@@ -163,8 +163,9 @@ def _plan_shards(
     sources, submission = match_tests(detection, index, sources, in_test, config)
     output.print(describe_plan(sources, plan, config))
     encoding = like.encoding(config.encoding) if like else None
+    identity, versions = _file_hashes(index, detection, config)
     return make_shard_plan(
-        _identity(index, detection, config),
+        identity,
         sources,
         plan,
         encoding or _choose_encoding(sources, plan, config, workers, output),
@@ -173,7 +174,7 @@ def _plan_shards(
         folder,
         submission,
         like,
-        index.versions,
+        versions,
     )
 
 
@@ -205,10 +206,13 @@ def _collect_sources(
     return name_sources(sources, index, detection.tables, config)
 
 
-def _identity(index: FileIndex, detection: Detection, config: ShardConfig) -> str:
+def _file_hashes(index: FileIndex, detection: Detection, config: ShardConfig) -> tuple[str, str]:
+    """The `identity` and `versions` of ``ShardPlan``."""
     arrays = [part for part in detection.parts if isinstance(part, ArrayPart)]
     arrays += detection.rows.parts if detection.rows else ()
-    return arrays_identity(index, arrays, config) if arrays else index.identity
+    if not arrays:
+        return index.identity, index.versions
+    return arrays_identity(index, arrays, config), arrays_versions(index, arrays)
 
 
 def _choose_encoding(

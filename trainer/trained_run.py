@@ -158,7 +158,10 @@ def open_run(directory: Path) -> TrainedRun:
             f"python -m trainer --out {directory}, which writes a new one."
         ) from error
     if run.settings.machine.synthetic:
-        raise MisuseError(f"{directory} was trained on synthetic batches, which have no labels.")
+        raise MisuseError(
+            f"{directory} was trained on synthetic batches, which have no labels: give a "
+            f"run that was trained on shards."
+        )
     return run
 
 

@@ -15,6 +15,7 @@ from benchmarks.report.axes import stacked_bars
 from benchmarks.report.bar_charts import bars_panel
 from benchmarks.report.headline import as_times
 from benchmarks.report.training_runs import accuracy_panel
+from pipeline.chart_fonts import save_figure
 from pipeline.chart_style import BLUE, GRAY, GREEN, ORANGE, PURPLE, RED, STYLE
 from trainer.plotting.curves import Run
 from trainer.run.summary import Throughput
@@ -106,7 +107,7 @@ def draw_result(result: DemoResult, path: Path) -> None:
         axes["time"].set_xlim(0, total)
         longest = f"{largest}, {stages[largest] / total:.0%} of {total:.0f} s"
         axes["time"].set_title(f"Longest part: {longest}")
-        figure.savefig(path, dpi=150)
+        save_figure(figure, path, dpi=150)
 
 
 def _draw_rates(axes: Any, result: DemoResult) -> None:

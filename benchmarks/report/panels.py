@@ -13,6 +13,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from PIL import Image
 
+from pipeline.chart_fonts import save_figure
 from pipeline.chart_style import STYLE
 
 WIDTH_INCHES = 5.6
@@ -44,7 +45,7 @@ def as_svg(panel: Panel) -> str:
     with rc_context({**_STYLE, **ink}):
         file = io.StringIO()
         metadata: Any = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        _figure(panel).savefig(file, format="svg", transparent=True, metadata=metadata)
+        save_figure(_figure(panel), file, format="svg", transparent=True, metadata=metadata)
     svg = file.getvalue()
     svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
     # Ids must be unique in the page.
@@ -61,7 +62,7 @@ def write_png(panel: Panel, folder: Path) -> None:
         title = textwrap.fill(panel.title, _TITLE_LETTERS)
         figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
         file = io.BytesIO()
-        figure.savefig(file, dpi=130)
+        save_figure(figure, file, dpi=130)
     with Image.open(file) as image:
         image.convert("RGB").quantize(_COLORS).save(folder / f"{panel.name}.png", optimize=True)
 

@@ -112,7 +112,10 @@ def main(**values: Any) -> None:
             size: audit(numbered, len(index), world_size=size, **sizes) for size in world_sizes
         }
         if wrong := {size: epochs for size, epochs in counts.items() if any(epochs)}:
-            raise DataError(f"Samples that an epoch does not have once, by world size: {wrong}.")
+            raise DataError(
+                f"Epochs have some samples not at all or several times. Numbers of these by world "
+                f"size: {wrong}."
+            )
         console.print(
             f"Each epoch has each sample once: {settings.epochs} epochs of {len(index):,} samples, "
             f"world sizes {', '.join(map(str, world_sizes))}."

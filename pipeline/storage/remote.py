@@ -130,8 +130,8 @@ class RemoteFolder:
         size = self._http_size(name) if self._is_http else self._call("info", name).get("size")
         if not isinstance(size, int):
             raise DataError(
-                f"{self.url}/{name} has no size: the server does not tell it."
-                f"{self.about_beginning(name)}"
+                f"{self.url}/{name} has no size, because the server does not state it: "
+                f"download the files, and give their folder.{self.about_beginning(name)}"
             )
         return size
 

@@ -66,6 +66,43 @@ def test_while_a_command_imports(module: str, moment: str, arguments: list[str])
     assert (result.returncode, result.stdout, result.stderr) == (130, "", "Interrupted.\n")
 
 
+def test_nothing_else_is_imported_before_ctrl_c_is_handled() -> None:
+    """Python has ``os`` from its start; without site no other package has loaded anything."""
+    code = (
+        "import os, sys; sys.path.insert(0, '.'); before = set(sys.modules)\n"
+        "import benchmarks, tools, trainer; print(*sorted(set(sys.modules) - before))"
+    )
+    command = [sys.executable, "-I", "-S", "-c", code]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.split() == [
+        *("benchmarks", "pipeline", "pipeline.interrupts", "tools", "trainer")
+    ]
+
+
+@pytest.mark.parametrize("moment", ["-c", "-P"], ids=["check", "start"])
+def test_while_tools_start_python(tmp_path: Path, moment: str) -> None:
+    """``tools/python.sh`` first asks with -c whether Python fits, then starts it with -P."""
+    if "block-signal" not in subprocess.check_output(["env", "--help"], text=True):
+        pytest.skip("env can't hold signals back")
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    group = "$PPID $$" if moment == "-c" else "$$"
+    python.write_text(
+        f'#!/bin/sh\n[ $1 = {moment} ] && kill -INT {group}\nexec {sys.executable} "$@"\n'
+    )
+    python.chmod(0o755)
+    result = subprocess.run(
+        [ROOT / "tools" / "shard", "--src", "none"],
+        env={**os.environ, "VIRTUAL_ENV": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        # A background job of a shell starts with SIGINT ignored, and its children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "Interrupted.\n")
+
+
 def test_while_a_command_works() -> None:
     @click.command(cls=Command)
     def work() -> None:

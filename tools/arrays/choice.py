@@ -27,7 +27,9 @@ def choose_array_parts(
     chosen = _named(parts, index, config) if config.labels else list(parts)
     labeled = [part for part in chosen if part.labeled]
     if not parts:
-        raise DataError("No array has images: none has their shape, type and values.")
+        raise DataError(
+            "No array has images: none has their shape, type and values. Pass a --src with images."
+        )
     if not labeled:
         for part in chosen:
             part.require_usable()

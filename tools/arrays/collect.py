@@ -3,10 +3,10 @@ read, in constant memory."""
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,14 +54,30 @@ def collect_arrays(
 
 
 def arrays_identity(index: FileIndex, parts: Sequence[ArrayPart], config: ShardConfig) -> str:
-    """A SHA-256 over the download and what determines the pixels of `parts`."""
+    """A SHA-256 over the download and what determines the pixels of `parts`, except the contents of
+    their files, see ``FileIndex.identity``."""
     digest = hashlib.sha256(index.identity.encode())
-    for path in dict.fromkeys(file for part in parts for file in part.files):
-        row = index.other_entries.rows[bisect_left(index.others, path)]
+    for path, row in _file_rows(index, parts):
+        if row["archive"] >= 0 or index.storage.local is not None:
+            row["version"] = 0
         digest.update(path.encode(errors="surrogateescape") + b"\0" + row.tobytes())
     options = (config.pixel_range, config.pixel_size, config.pixel_layout, config.alpha)
     digest.update(repr((options, [(p.about, p.pixel_range, p.option) for p in parts])).encode())
     return digest.hexdigest()
+
+
+def arrays_versions(index: FileIndex, parts: Sequence[ArrayPart]) -> str:
+    """A SHA-256 over the versions of the download and of the files of `parts`."""
+    digest = hashlib.sha256(index.versions.encode())
+    for _, row in _file_rows(index, parts):
+        digest.update(row["version"].tobytes())
+    return digest.hexdigest()
+
+
+def _file_rows(index: FileIndex, parts: Sequence[ArrayPart]) -> Iterator[tuple[str, Any]]:
+    """The path and a copy of the entry of each file of `parts`."""
+    for path in dict.fromkeys(file for part in parts for file in part.files):
+        yield path, index.other_entries.rows[bisect_left(index.others, path)].copy()
 
 
 def _spool_pixels(
@@ -214,10 +230,16 @@ def _ids_of(parts: Sequence[ArrayPart], names: RowNames) -> Sequence[str]:
 
 def _require_one_shape(rows: Sequence[PixelRows], count: int) -> None:
     if len(rows) < count:
-        raise DataError("Some of the arrays have pixels, and others encoded images.")
+        raise DataError(
+            "Some of the arrays have pixels, and others encoded images. Pass those of one kind as "
+            "--labels."
+        )
     if len({row.shape for row in rows}) > 1:
         shapes = ", ".join(f"{row.name} {row.shape}" for row in rows)
-        raise DataError(f"The arrays have images of different sizes: {shapes}.")
+        raise DataError(
+            f"The arrays have images of different sizes: {shapes}. Pass those of one "
+            f"size as --labels."
+        )
 
 
 def _require_count(row: PixelRows | EncodedRows, count: int) -> None:

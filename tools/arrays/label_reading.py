@@ -23,7 +23,9 @@ def read_row_labels(name: str, blocks: Iterable[NDArray[Any]], task: str = "auto
     rows = (as_label_rows(block) for block in blocks)
     first = next(rows, None)
     if first is None:
-        raise DataError(f"{name}: it is empty, not the labels of images.")
+        raise DataError(
+            f"{name}: it is empty. Pass the array or column with the labels as --label-column."
+        )
     everything = _chained(first, rows)
     if first.shape[1] > 1:
         return _rows_of_numbers(name, everything, task)
@@ -63,7 +65,10 @@ def _single(name: str, rows: Iterator[NDArray[Any]], task: str) -> RowLabels:
         if block.dtype.kind in "buif":
             numbers.append(block)
         elif task == "regression":
-            raise MisuseError(f"--task regression: {name} holds texts ({label_text(block[0])!r}).")
+            raise MisuseError(
+                f"--task regression: {name} holds texts ({label_text(block[0])!r}), not "
+                f"numbers. Pass another --task or --label-column."
+            )
         count += len(block)
         if not fractions:
             reader.add(block)
@@ -79,7 +84,10 @@ def _rows_of_numbers(name: str, rows: Iterator[NDArray[Any]], task: str) -> RowL
     width, count = 0, 0
     for row in rows:
         if row.dtype.kind not in "buif":
-            raise DataError(f"{name} has {row.shape[1]} texts for each image; a label is one text.")
+            raise DataError(
+                f"{name} has {row.shape[1]} texts for each image, and a label is one text. "
+                f"Save one text for each image."
+            )
         if row.dtype.kind == "f":
             _require_finite(name, row, count)
         width, count = row.shape[1], count + len(row)

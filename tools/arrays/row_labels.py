@@ -112,13 +112,19 @@ def join_labels(parts: Sequence[RowLabels]) -> RowLabels:
     first = parts[0]
     if len({(part.task, part.target_names) for part in parts}) > 1:
         tasks = " and ".join(sorted({part.task for part in parts}))
-        raise DataError(f"The arrays have labels of different kinds ({tasks}).")
+        raise DataError(
+            f"The arrays have labels of different kinds ({tasks}). "
+            f"Pass those of one kind as --labels."
+        )
     if len({part.classes for part in parts}) == 1:
         labels = joined([part.labels for part in parts])
         targets = [part.targets for part in parts if part.targets is not None]
         return replace(first, labels=labels, targets=np.concatenate(targets) if targets else None)
     if first.task != "classification":
-        raise DataError("The arrays have different numbers of labels in a row.")
+        raise DataError(
+            "The arrays have different numbers of labels in a row. "
+            "Pass those of one kind as --labels."
+        )
     codes = LabelCodes()
     for text in sort_classes([*{text for part in parts for text in part.classes}]):
         codes[text]

@@ -66,7 +66,8 @@ class FileIndex:
     @property
     def identity(self) -> str:
         """A SHA-256 over the paths and sizes of all images and tables, the checksums in zips and
-        the contents of small tables; large tables count with their versions."""
+        the contents of small tables. What is read from images and large tables is compared by
+        ``ShardRun``; of a URL, tables count with their versions."""
         digest = hashlib.sha256()
         for path in (*self.images, *self.tables):
             digest.update(path.encode(errors="surrogateescape") + b"\0")
@@ -75,16 +76,21 @@ class FileIndex:
         for path, row in zip(self.tables, tables, strict=True):
             if row["archive"] >= 0:
                 row["version"] = 0
-            elif row["size_bytes"] <= _HASHED_TABLE_BYTES and self.storage.local is not None:
-                with suppress(DataError, OSError), self.open(path) as file:
-                    row["crc32"], row["version"] = zlib.crc32(file.read()), 0
+            elif self.storage.local is not None:
+                row["version"] = 0
+                if row["size_bytes"] <= _HASHED_TABLE_BYTES:
+                    with suppress(DataError, OSError), self.open(path) as file:
+                        row["crc32"] = zlib.crc32(file.read())
         digest.update(images.tobytes() + tables.tobytes())
         return digest.hexdigest()
 
     @property
     def versions(self) -> str:
-        """A SHA-256 over the versions of all images."""
-        return hashlib.sha256(self.entries.rows["version"].tobytes()).hexdigest()
+        """A SHA-256 over the versions of all images and large tables."""
+        tables = self.table_entries.rows
+        large = tables["version"][tables["size_bytes"] > _HASHED_TABLE_BYTES]
+        versions = self.entries.rows["version"].tobytes() + large.tobytes()
+        return hashlib.sha256(versions).hexdigest()
 
     @cached_property
     def numbers(self) -> range:

@@ -3,11 +3,13 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
+from itertools import compress
 from typing import NamedTuple
 
 Row = tuple[str, ...]
 MAX_SAMPLE_ROWS = 20_000
 _MAX_SAMPLE_BYTES = 64 * 10**6
+_BOUND, _GOLDEN = 2**64, 0x9E3779B97F4A7C15
 # What Python takes for a short string besides its letters, and for its place in a row.
 _CELL_BYTES = 57
 _WHOLE_FLOAT = re.compile(r"([+-]?\d+)\.(?:0+|\d*e[+-]?\d+)", re.IGNORECASE)
@@ -54,21 +56,36 @@ def spread_rows(
     max_rows: int = MAX_SAMPLE_ROWS,
     max_bytes: int = _MAX_SAMPLE_BYTES,
 ) -> Sample:
-    """Every k-th of the rows, stripped, with k doubled as often as the sample is too large."""
-    kept, sizes = list[Row](), list[int]()
-    step, size_bytes, count = 1, 0, 0
+    """One of k rows, stripped, with k doubled as often as the sample is too large.
+
+    The distances between rows vary, so that a table whose labels alternate shows all of them.
+    """
+    kept, numbers, sizes = list[Row](), list[int](), list[int]()
+    bound, size_bytes, count = _BOUND, 0, 0
     for cells in rows:
-        if count % step == 0:
+        if _spread(count) < bound:
             row = tuple(cell.strip() for cell in cells)
             kept.append(row)
+            numbers.append(count)
             sizes.append(sum(map(len, row)) + _CELL_BYTES * len(row))
             size_bytes += sizes[-1]
             while len(kept) > max_rows or (size_bytes > max_bytes and len(kept) > 1):
-                step *= 2
-                kept, sizes = kept[::2], sizes[::2]
+                bound //= 2
+                stays = [_spread(number) < bound for number in numbers]
+                kept, numbers, sizes = (
+                    list(compress(kept, stays)),
+                    list(compress(numbers, stays)),
+                    list(compress(sizes, stays)),
+                )
                 size_bytes = sum(sizes)
         count += 1
     return Sample(tuple(kept), count)
+
+
+def _spread(number: int) -> int:
+    """A place in range(_BOUND); consecutive numbers are spread evenly (Knuth, "The Art of Computer
+    Programming", 6.4: the golden ratio). 0 is the first."""
+    return number * _GOLDEN % _BOUND
 
 
 def number_style(cells: Callable[[], Iterator[str]], delimiter: str) -> NumberStyle | None:

@@ -132,7 +132,8 @@ class _Utf8Stream(io.RawIOBase):
             if self._encoding.name != "utf-8":
                 name = self._encoding.name.upper()
                 raise DataError(
-                    f"{self._encoding.file} begins as {name} and is not: save it as UTF-8."
+                    f"{self._encoding.file} begins as {name} and goes on otherwise: save it as "
+                    f"UTF-8."
                 ) from error
             line = self._lines + error.object[: error.start].count(b"\n") + 1
             self._encoding.add_damage(error.object[error.start], line)

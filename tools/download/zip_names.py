@@ -154,6 +154,6 @@ def _require_meaning(zip_path: str, names: Sequence[bytes], encoding: str) -> No
             name.decode(encoding)
         except UnicodeDecodeError as error:
             raise MisuseError(
-                f"--zip-encoding {encoding}: the name {name!r} in {zip_path} has no meaning in it. "
-                f"Pass another encoding, such as {', '.join(list(readings(names))[:3])}."
+                f"--zip-encoding {encoding}: the name {name!r} in {zip_path} can't be read in "
+                f"it. Pass another encoding, such as {', '.join(list(readings(names))[:3])}."
             ) from error

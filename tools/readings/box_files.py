@@ -113,7 +113,9 @@ def _coco_images(name: str, data: dict[str, Any]) -> Iterator[tuple[str, list[st
                 labels[one["image_id"]].append(names.get(number, str(number)))
         files = {one["id"]: str(one["file_name"]) for one in data["images"]}
     except (KeyError, TypeError) as error:
-        raise DataError(f"{name} looks like COCO's JSON, but lacks {error}.") from error
+        raise DataError(
+            f"{name} looks like COCO's JSON, but lacks {error}: download it again."
+        ) from error
     for number, file in files.items():
         yield file, labels[number]
 

@@ -61,7 +61,7 @@ def _read_columns(index: FileIndex, file: str, label: str, name: str) -> ClassNa
     """The names in two columns of a table."""
     table = open_table(file, partial(index.open, file), is_header=lambda first, second: True)
     if table is None:
-        raise DataError(f"{file} has no rows.")
+        raise DataError(f"{file} has no rows: write one for each class, label and name.")
     places = [table.column(column, option="--class-names") for column in (label, name)]
     rows = [cells for _, cells in table.rows() if len(cells) > max(places)]
     return _class_names(file, [(cells[places[0]], cells[places[1]]) for cells in rows])
@@ -88,11 +88,11 @@ def unique_names(labels: Sequence[str], names: Sequence[str]) -> tuple[str, ...]
 
 def _class_names(file: str, pairs: Sequence[tuple[str, str]]) -> ClassNames:
     if not pairs:
-        raise DataError(f"{file} has no class names.")
+        raise DataError(f"{file} has no class names: write one in each line.")
     labels = tuple(label.strip() for label, _ in pairs)
     if len(set(labels)) < len(labels):
         repeated = next(label for label in labels if labels.count(label) > 1)
-        raise DataError(f"{file} has the label {repeated!r} twice.")
+        raise DataError(f"{file} has the label {repeated!r} twice: remove one of them.")
     names = [name.strip() for _, name in pairs]
     return ClassNames(file, labels, unique_names(labels, names))
 
@@ -104,7 +104,7 @@ def name_classes(sources: Sources, classes: ClassNames) -> Sources:
     Raises ``MisuseError`` if the task has no labels, ``DataError`` if no label is known.
     """
     if sources.task not in ("classification", "multi-label"):
-        raise MisuseError(f"--class-names is for labels, and {sources.task} has none.")
+        raise MisuseError(f"--class-names is for labels, and {sources.task} has none: remove it.")
     if not set(sources.classes) & set(classes.labels):
         classes = replace(classes, labels=classes.names)
     positions = {label: number for number, label in enumerate(classes.labels)}

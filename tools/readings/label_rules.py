@@ -173,7 +173,8 @@ def require_labels(table: str, column: Column) -> None:
         raise DataError(
             f"{table}: column {column.name!r} has {len(column.values):,} different cells in "
             f"{column.filled:,} rows, such as {example[:60]!r}: they are no classes. Pass the "
-            f"column of the labels as --label-column."
+            f"column of the labels as --label-column, or with --task multi-label what is between "
+            f"the labels of a cell as --label-separator."
         )
 
 

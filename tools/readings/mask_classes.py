@@ -88,7 +88,7 @@ def _read_colors(index: FileIndex, name: str) -> tuple[tuple[str, ...], MaskColo
             ) from error
         colors.append((red, green, blue))
     if len(set(names)) < len(names) or len(set(colors)) < len(colors):
-        raise DataError(f"{name} has a class or a color twice.")
+        raise DataError(f"{name} has a class or a color twice: remove one of these rows.")
     return tuple(names), MaskColors(colors=tuple(colors))
 
 

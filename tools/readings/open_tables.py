@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from pathlib import PurePosixPath
 
 from pipeline.errors import DataError
@@ -36,7 +37,10 @@ def open_tables(index: FileIndex, config: ShardConfig) -> OpenedTables:
         name for _, path in config.label_places if (name := index.table_named(path)) is not None
     ]
     if empty := [name for name in named if name in index.empty]:
-        raise DataError(f"{index.storage.where(empty[0])} is empty.")
+        raise DataError(
+            f"{index.storage.where(empty[0])} is empty: download it again, or pass "
+            f"another --labels."
+        )
     tables, problems = [], {}
     for name in named or _candidates(index):
         try:
@@ -60,13 +64,22 @@ def _candidates(index: FileIndex) -> Iterator[str]:
 
 
 def _image_notes(index: FileIndex) -> frozenset[str]:
-    """Texts that are called like an image, such as YOLO's boxes."""
-    notes = [
-        name
-        for name in index.tables
-        if not is_csv(name) and index.find_anywhere(PurePosixPath(name).stem)
-    ]
-    return frozenset(notes) if len(notes) >= _MIN_NOTES else frozenset()
+    """Texts that are called like an image, such as YOLO's boxes; without the empty ones, which only
+    count."""
+    empty = set(index.empty)
+    texts = [name for name in index.tables if not is_csv(name)]
+
+    def notes(of_empty: bool) -> Iterator[str]:
+        return (
+            name
+            for name in texts
+            if (name in empty) is of_empty and index.find_anywhere(PurePosixPath(name).stem)
+        )
+
+    if not (filled := frozenset(notes(of_empty=False))):
+        return filled
+    missing = max(0, _MIN_NOTES - len(filled))
+    return filled if len(list(islice(notes(of_empty=True), missing))) == missing else frozenset()
 
 
 def _folders_with_similar_tables(index: FileIndex) -> frozenset[str]:

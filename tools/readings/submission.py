@@ -50,7 +50,9 @@ def _names(index: FileIndex, config: ShardConfig) -> list[str]:
             f"tables are: {tables}."
         )
     if name in index.empty:
-        raise DataError(f"{index.storage.where(name)} is empty.")
+        raise DataError(
+            f"{index.storage.where(name)} is empty: download it again, or leave --submission out."
+        )
     return [name]
 
 

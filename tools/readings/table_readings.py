@@ -15,7 +15,7 @@ from tools.readings.label_readings import label_reading
 from tools.readings.mask_tables import mask_reading, run_reading
 from tools.readings.reading import Reading
 from tools.readings.split_columns import choose_split_column, split_columns
-from tools.text import join_names
+from tools.text import join_names, plural
 
 # Options that name a column which the tables of the labels must have.
 _ROLES = ("label_column", "split_column", "group_column", "mask_column")
@@ -84,7 +84,9 @@ def _is_told(family: Family, config: ShardConfig, column: Column) -> bool:
 
 def _reason(column: Column) -> str:
     """Why a column has no labels."""
-    different = f"{len(column.values):,} different cells in {column.filled:,} rows"
+    if column.role is Role.CONSTANT:
+        return f"column {column.name!r} is {column.role.value} ({column.filled:,} were read)"
+    different = f"{plural(len(column.values), 'different cell')} in {column.filled:,} rows"
     return f"column {column.name!r} looks like {column.role.value} ({different})"
 
 

@@ -6,9 +6,10 @@ import numpy as np
 from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
+from pipeline.chart_fonts import class_labels
 from pipeline.chart_style import BLUE, CYCLE
 from tools.showing.dataset_summary import DatasetSummary, byte_unit
-from tools.showing.fonts import class_labels, fit_text
+from tools.showing.fonts import fit_text
 from tools.text import plural
 
 _BINS = 40

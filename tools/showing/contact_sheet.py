@@ -10,23 +10,24 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
 
+from pipeline.chart_fonts import class_labels, save_figure
 from pipeline.chart_style import CYCLE, STYLE
 from tools.showing.charts import draw_bytes, draw_classes, draw_sizes, draw_targets
 from tools.showing.dataset_summary import DatasetSummary
-from tools.showing.fonts import FONT, class_labels, fit_text
+from tools.showing.fonts import fit_text
 from tools.showing.sample_choice import Sheet
 from tools.showing.thumbnails import SIDE_PX, Tiles
 
 # Inches; class names are at the left of the tiles, captions below them.
 _WIDTH, _MARGIN, _TITLE, _SUBTITLE, _CHARTS, _NAMES, _CAPTION = 12.4, 0.3, 0.3, 0.4, 2.6, 1.4, 0.2
 _LEGEND_COLUMNS, _LEGEND_ENTRIES = 6, 12
-_STYLE = STYLE | {"font.family": FONT, "font.size": 9, "axes.titlesize": 10}
+_STYLE = STYLE | {"font.size": 9, "axes.titlesize": 10}
 _PLACE = {"frameon": False, "xticks": [], "yticks": []}
 _GRAY = "#555555"
 
 
 def draw(summary: DatasetSummary, sheet: Sheet, tiles: Tiles, path: Path) -> None:
-    """Write the picture as PNG; the same dataset and tiles give the same bytes."""
+    """Write the picture as PNG; the same dataset and tiles give the same bytes on a machine."""
     lines = -(-len(sheet.rows) // sheet.columns)
     names = _NAMES if sheet.line_classes else 0
     pitch = (_WIDTH - 2 * _MARGIN - names) / sheet.columns + (_CAPTION if sheet.captions else 0)
@@ -48,7 +49,7 @@ def draw(summary: DatasetSummary, sheet: Sheet, tiles: Tiles, path: Path) -> Non
         last = draw_targets if summary.manifest.task == "regression" else draw_classes
         for axes, chart in zip(bottom.subplots(1, 3), (draw_sizes, draw_bytes, last), strict=True):
             chart(axes, summary)
-        figure.savefig(path, format="png", metadata={"Software": None})
+        save_figure(figure, path, format="png", metadata={"Software": None})
 
 
 def _subtitle(summary: DatasetSummary, sheet: Sheet) -> str:

@@ -8,9 +8,9 @@ from itertools import compress
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.chart_fonts import class_labels
 from pipeline.plan.rng import random_words
 from tools.showing.dataset_summary import DatasetSummary
-from tools.showing.fonts import class_labels
 
 # Up to this many classes have lines of their own, with the name at the left.
 _FEW_CLASSES, _FEW_LINES = 10, 8

@@ -163,4 +163,4 @@ def _require_writable(out: Path) -> None:
     if out.is_dir():
         raise MisuseError(f"--out {out} is a folder: name a file in it.")
     if not out.parent.is_dir():
-        raise MisuseError(f"--out {out}: the folder {out.parent} doesn't exist.")
+        raise MisuseError(f"--out {out}: the folder {out.parent} doesn't exist: create it.")

@@ -61,7 +61,8 @@ def source_checksums(block: Block) -> NDArray[np.uint32]:
 
 
 def _checksum(image: bytes | Pixels | str, mask: bytes | str | None) -> int:
-    crc32 = zlib.crc32(image) if isinstance(image, bytes) else 0
+    data = np.ascontiguousarray(image).data if isinstance(image, np.ndarray) else image
+    crc32 = 0 if isinstance(data, str) else zlib.crc32(data)
     return zlib.crc32(mask, crc32) if isinstance(mask, bytes) else crc32
 
 
@@ -98,6 +99,9 @@ def _encode_small(block: Block) -> BlockResult:
     rows["offset"] = starts + target_bytes + BLOCK_BYTES
     rows["target_size"], rows["size"] = labeled * contents.shape[1], pngs.shape[1]
     rows["crc32"] = [zlib.crc32(png.data) for png in pngs]
+    rows["source_crc32"] = [
+        _checksum(image if image.ndim == 2 else image[:, :, ::-1], None) for image in pixels
+    ]
     rows["source_bytes"], rows["psnr"] = pixels[0].nbytes, np.nan
     rows["height"], rows["width"] = pixels.shape[1:3]
     measured = np.flatnonzero(keys % block.settings.measured_every == 0)

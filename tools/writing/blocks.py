@@ -16,8 +16,8 @@ from tools.images.masks import MaskColors
 # One row per sample. Offsets are in bytes of the segment; those of the target are 0 for a sample
 # without one, as its size and crc32; `source_bytes` is the size of the source;
 # `sums` and `squares` are exact sums over `counted` of the image's pixels for R, G, B (0 if not
-# measured); `psnr` is in decibel, NaN if not measured; `source_crc32` is of the files of image and
-# mask, 0 for pixels.
+# measured); `psnr` is in decibel, NaN if not measured; `source_crc32` is of the file or pixels
+# of the image, and of the file of the mask.
 RESULT_DTYPE = np.dtype(
     [
         ("key", "<i8"),

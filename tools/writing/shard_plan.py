@@ -41,8 +41,8 @@ class PlannedShard:
 @dataclass(frozen=True, kw_only=True)
 class ShardPlan:
     """`identity`: a hash of the download's files, from when they were indexed; `versions`: of the
-    times of their last changes. `submission`: the
-    rows of the sample submission that ask for sources of split test; None without one. `like`: the
+    times of their last changes, where `identity` does not have the contents. `submission`: the rows
+    of the sample submission that ask for sources of split test; None without one. `like`: the
     shards whose classes and normalization these have; None for a dataset of its own."""
 
     identity: str

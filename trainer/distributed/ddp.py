@@ -19,7 +19,9 @@ def convert_sync_batchnorm(model: Classifier, world: World) -> Classifier:
     Raises ``MisuseError`` on CPUs, which torch does not support.
     """
     if world.device.type != "cuda":
-        raise MisuseError("--sync-bn: torch supports it only on GPUs, and this run is on the CPU.")
+        raise MisuseError(
+            "--sync-bn: torch supports it only on GPUs, and this run is on the CPU: leave it out."
+        )
     if world.world_size == 1:
         return model
     synchronized: Classifier = nn.SyncBatchNorm.convert_sync_batchnorm(  # type: ignore[no-untyped-call]

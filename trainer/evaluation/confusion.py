@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.chart_fonts import class_labels, drawable, save_figure
 from pipeline.chart_style import BLUE, STYLE
 from trainer.files import replaced
 
@@ -50,11 +51,11 @@ def draw_confusion(confusion: Confusion, path: Path) -> None:
     with rc_context(STYLE), replaced(path, "free disk space, then repeat the command") as partial:
         figure = Figure(figsize=(side_inches + 0.6, side_inches), dpi=120, layout="constrained")
         (_draw_matrix if is_matrix else _draw_pairs)(figure.subplots(), confusion)
-        figure.savefig(partial, format="png")
+        save_figure(figure, partial, format="png")
 
 
 def _draw_matrix(axes: Any, confusion: Confusion) -> None:
-    counts, names = confusion.counts, [_shorten(name) for name in confusion.classes]
+    counts, names = confusion.counts, _short_labels(confusion.classes)
     fractions = counts / counts.sum(1, keepdims=True).clip(1)
     image = axes.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(range(len(names)), names, rotation=90)
@@ -75,7 +76,8 @@ def _draw_matrix(axes: Any, confusion: Confusion) -> None:
 
 def _draw_pairs(axes: Any, confusion: Confusion) -> None:
     pairs = confusion.pairs(CHART_PAIRS)
-    names = [f"{_shorten(true)} → {_shorten(predicted)}" for true, predicted, _, _ in pairs]
+    short = dict(zip(confusion.classes, _short_labels(confusion.classes), strict=True))
+    names = [f"{short[true]} → {short[predicted]}" for true, predicted, _, _ in pairs]
     bars = axes.barh(range(len(pairs)), [fraction for *_, fraction in pairs], color=BLUE)
     axes.bar_label(bars, [f" {count:,}" for _, _, count, _ in pairs], fontsize=8)
     axes.set_yticks(range(len(pairs)), names, fontsize=8)
@@ -90,6 +92,9 @@ def _title(confusion: Confusion) -> str:
     return f"{correct:,} of {total:,} {confusion.unit} correct"
 
 
-def _shorten(name: str) -> str:
+def _short_labels(names: tuple[str, ...]) -> list[str]:
     half = NAME_LENGTH // 2
-    return name if len(name) <= NAME_LENGTH else f"{name[: half - 1]}…{name[-half:]}"
+    return [
+        name if len(name) <= NAME_LENGTH else f"{name[: half - 1]}…{name[-half:]}"
+        for name in map(drawable, class_labels(names))
+    ]

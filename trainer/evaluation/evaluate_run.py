@@ -64,7 +64,9 @@ def evaluate_runs(
         merged = merge([part for part in parts if part is not None])
         first = opened[0]
         if not len(merged.samples):
-            raise DataError(f"{first.dataset.location} has no sample in split {split!r}.")
+            raise DataError(
+                f"{first.dataset.location} has no sample in split {split!r}: give another --split."
+            )
         evaluation = compute(first.run.task, merged, flips=_flips(first))
         dtype = dtype_name(first.dtype)
         facts = first.dataset.manifest.splits.get(split)

@@ -16,6 +16,7 @@ from matplotlib.ticker import (
     PercentFormatter,
 )
 
+from pipeline.chart_fonts import save_figure
 from pipeline.chart_style import CYCLE, GRAY, STYLE
 from pipeline.errors import DataError
 from trainer.plotting import curves
@@ -64,9 +65,11 @@ def draw_runs(runs: Sequence[Run], path: Path) -> None:
             bottom.set_xlim(left=0)
         _draw_legend(figure, runs)
         try:
-            figure.savefig(path, dpi=150)
+            save_figure(figure, path, dpi=150)
         except OSError as error:
-            raise DataError(f"Cannot write {path} ({error.strerror}).") from error
+            raise DataError(
+                f"Cannot write {path} ({error.strerror}): give another --out."
+            ) from error
 
 
 def _rows(runs: Sequence[Run]) -> list[Row]:

@@ -114,7 +114,9 @@ def prepare(config: PredictConfig, shards: str | None) -> Job:
     fold = _fold(runs, dataset, config.split)
     index = open_index(dataset, dataclasses.replace(first.pipeline, fold=fold), config.split)
     if not len(index):
-        raise DataError(f"{dataset.location} has no sample in split {config.split!r}.")
+        raise DataError(
+            f"{dataset.location} has no sample in split {config.split!r}: give another --split."
+        )
     sample = read_sample_submission(index, config.split)
     form_name = _format(config, first.task, dataset, sample)
     names = _names(config, first.task, dataset)
@@ -168,7 +170,9 @@ def _names(config: PredictConfig, task: Task, dataset: Dataset) -> Names:
     if isinstance(task, Regression):
         names = Names(classes=manifest.targets, labels=manifest.targets)
         if config.positive_class is not None:
-            raise MisuseError("--positive-class needs classes, which a regression does not have.")
+            raise MisuseError(
+                "--positive-class needs classes, which a regression does not have: remove it."
+            )
     else:
         measured = manifest.made_by.get("measured", {})
         names = Names(
@@ -179,11 +183,15 @@ def _names(config: PredictConfig, task: Task, dataset: Dataset) -> Names:
         )
         _ = names.positive_index()
         if config.positive_class is not None and isinstance(task, MultiLabel):
-            raise MisuseError("--positive-class is for one class per image or pixel, not several.")
+            raise MisuseError(
+                "--positive-class is for one class per image or pixel, not several: remove it."
+            )
     if config.threshold is None:
         return names
     if not isinstance(task, MultiLabel):
-        raise MisuseError(f"--threshold is for multi-label runs, not {dataset.manifest.task}.")
+        raise MisuseError(
+            f"--threshold is for multi-label runs, not {dataset.manifest.task}: remove it."
+        )
     return dataclasses.replace(names, threshold=config.threshold)
 
 

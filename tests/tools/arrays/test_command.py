@@ -1,5 +1,6 @@
 """tools/shard on downloads of arrays: the whole command."""
 
+import os
 from pathlib import Path
 
 import cv2
@@ -17,7 +18,7 @@ from tests.helpers.array_downloads import (
     zipped,
 )
 from tests.helpers.shard_runs import contents, made, shard
-from tools.arrays.collect import arrays_identity
+from tools.arrays.collect import arrays_identity, arrays_versions
 from tools.arrays.detect import find_array_parts
 from tools.config import ShardConfig
 from tools.download.file_index import index_files
@@ -87,16 +88,20 @@ def test_images_and_tables_come_before_arrays(tmp_path: Path) -> None:
 
 
 def test_a_resumed_run_knows_its_arrays(tmp_path: Path) -> None:
-    def identity(**arguments: object) -> str:
+    def hashes(**arguments: object) -> tuple[str, str]:
         config = ShardConfig(src=str(tmp_path), out="out", **arguments)  # type: ignore[arg-type]
         index = index_files(str(tmp_path))
-        return arrays_identity(index, find_array_parts(index, config), config)
+        parts = find_array_parts(index, config)
+        return arrays_identity(index, parts, config), arrays_versions(index, parts)
 
     path = write_arrays(tmp_path / "a.npz", images=GRAY, labels=LABELS)
-    first = identity()
-    assert identity() == first and identity(pixel_range=(0.0, 200.0)) != first
-    write_arrays(path, images=GRAY[::-1], labels=LABELS)
-    assert identity() != first
+    identity, versions = hashes()
+    assert hashes() == (identity, versions)
+    assert hashes(pixel_range=(0.0, 200.0))[0] != identity
+    os.utime(path, (1, 1))
+    assert hashes()[0] == identity and hashes()[1] != versions
+    write_arrays(path, images=GRAY[1:], labels=LABELS[1:])
+    assert hashes()[0] != identity
 
 
 def test_masks_in_arrays_are_refused_by_name(tmp_path: Path) -> None:

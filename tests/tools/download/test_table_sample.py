@@ -1,5 +1,8 @@
 """Samples are spread evenly; columns of decimal commas and whole floats are read as numbers."""
 
+from collections import Counter
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,14 +12,21 @@ from tools.download.table_sample import MAX_SAMPLE_ROWS, spread_rows
 
 
 @given(st.integers(0, 500), st.integers(1, 40))
-def test_a_sample_has_every_kth_row(count: int, limit: int) -> None:
+def test_a_sample_is_spread_evenly(count: int, limit: int) -> None:
     sample = spread_rows(([str(n)] for n in range(count)), limit)
     numbers = [int(cell) for (cell,) in sample.rows]
     assert sample.row_count == count and len(numbers) <= limit
     if count:
-        step = numbers[1] - numbers[0] if len(numbers) > 1 else max(count, 1)
-        assert numbers == list(range(0, count, step))
-        assert 2 * len(numbers) > limit or step == 1 or limit == 1
+        assert numbers[0] == 0 and len(numbers) >= min(count, limit // 2 - 2)
+        distances = np.diff([*numbers, count])
+        assert distances.min() > 0 and distances.max() <= 4 * count / len(numbers)
+
+
+@pytest.mark.parametrize("period", range(2, 12))
+def test_labels_that_alternate_are_sampled_alike(period: int) -> None:
+    sample = spread_rows(([str(n % period)] for n in range(20_000)), 1000)
+    counts = Counter(cell for (cell,) in sample.rows)
+    assert len(counts) == period and min(counts.values()) > 0.7 * max(counts.values())
 
 
 def test_the_size_of_a_sample_is_limited() -> None:
@@ -29,7 +39,7 @@ def test_the_sample_of_a_table() -> None:
     table = table_of(csv_text([["id", "label"], *rows]))
     assert table.row_count == 50_001 and len(table.head) == 1000
     assert MAX_SAMPLE_ROWS / 2 < len(table.sample) <= MAX_SAMPLE_ROWS
-    assert table.sample[:2] == (("0", "0"), ("4", "4")) and table.sample[-1] == ("50000", "6")
+    assert table.sample[0] == ("0", "0") and {label for _, label in table.sample} == {*"0123456"}
     assert table_of(csv_text([["id", "label"], *rows])).sample == table.sample
 
 

@@ -116,7 +116,7 @@ def test_other_code_pages_are_refused_with_the_way_to_convert_them(
 
 
 def test_text_that_is_cut_within_utf_16() -> None:
-    with pytest.raises(DataError, match=r"labels\.csv begins as UTF-16 and is not"):
+    with pytest.raises(DataError, match=r"labels\.csv begins as UTF-16 and goes on otherwise"):
         table_of("id,label\n1,a\n".encode("utf-16")[:-1])
 
 

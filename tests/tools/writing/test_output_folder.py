@@ -3,20 +3,16 @@
 import errno
 import fcntl
 import os
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from pipeline.errors import DataError, MisuseError
-from tests.helpers.shard_runs import contents, photographs, shard
+from tests.helpers.shard_runs import photographs, shard
 from tools.checking.check import check_shards
 from tools.download.file_index import index_files
-from tools.writing.engines import write_locally
 from tools.writing.output_folder import PLAN_NAME, UNFINISHED, Store
-from tools.writing.shard_plan import PlannedShard, ShardPlan
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "train-000000.tar", "dataset.json"])
@@ -132,55 +128,6 @@ def test_a_run_that_was_killed_after_the_manifest_is_finished_by_the_same_comman
     assert not (out / UNFINISHED).exists() and (out / "dataset.json").read_bytes() == before
     third = shard(src, out)
     assert third.exit_code == 2 and "already holds a dataset" in third.output
-
-
-def unfinished_run(src: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Write all shards, and no tables."""
-
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr("tools.writing.shard_run.publish", killed)
-        assert shard(src, out).exit_code == 130
-    assert any((out / UNFINISHED).glob("*.tar.json"))
-
-
-def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the shards that are written from now on."""
-    names, write = list[str](), write_locally
-
-    def noted(plan: ShardPlan, shards: Sequence[PlannedShard], *arguments: Any) -> Any:
-        names.extend(planned.name for planned in shards)
-        return write(plan, shards, *arguments)
-
-    monkeypatch.setattr("tools.writing.shard_run.write_locally", noted)
-    return names
-
-
-@pytest.mark.parametrize("change", ["touch", "edit", "edit, --trust-size", "table"])
-def test_a_touched_file_is_compared_by_its_contents(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
-) -> None:
-    src, out = photographs(tmp_path / "src", ".bmp"), tmp_path / "out"
-    (src / "notes.csv").write_text("a,b\n1,2\n")
-    unfinished_run(src, out, monkeypatch)
-    names = written(monkeypatch)
-    image, arguments = src / "cat" / "1.bmp", ["--trust-size"] * ("trust" in change)
-    if change.startswith("edit"):
-        image.write_bytes(image.read_bytes()[:-9] + b"different")
-    os.utime(src / "notes.csv" if change == "table" else image, (1, 1))
-    again = shard(src, out, *arguments)
-    assert again.exit_code == 0, again.output
-    assert len(names) == (change == "edit")
-    whole = tmp_path / "whole"
-    shard(src, whole)
-    same = all(
-        (out / name).read_bytes() == data
-        for name, data in contents(whole).items()
-        if name != "dataset.json"
-    )
-    assert same is ("trust" not in change)
 
 
 def test_a_time_that_wobbles_is_an_error_that_names_the_option(tmp_path: Path) -> None:
