@@ -77,12 +77,12 @@ def reencode(setup: Setup) -> None:
 
 
 def shrink(setup: Setup) -> None:
-    folder = setup.scratch / "large"
-    src = make_large_photographs(Path(setup.benchmark.src), folder, setup.benchmark.images // 2)
-    download = setup.download(src, setup.benchmark.images // 2)
+    folder, count = setup.scratch / "large", max(2, setup.benchmark.images // 2)
+    src = make_large_photographs(Path(setup.benchmark.src), folder, count)
+    download = setup.download(src, count)
     bare = download.bare("cv2 decode in full, resize, encode, 2 processes", "shrink")
     tool = download.tool(*REENCODE, "--shortest-side", str(SHORTEST_PX))
-    title = f"shrinking {setup.benchmark.images // 2:,} JPEGs of 1,000 x 750 px to {SHORTEST_PX} px"
+    title = f"shrinking {count:,} JPEGs of 1,000 x 750 px to {SHORTEST_PX} px"
     psnr = psnr_of_shrinking(folder / "originals")
     setup.run(bare, tool)
     targets = [rate_target(1.5, tool, bare)]
@@ -90,7 +90,7 @@ def shrink(setup: Setup) -> None:
 
 
 def pngs(setup: Setup) -> None:
-    count = setup.benchmark.images // 4
+    count = max(2, setup.benchmark.images // 4)
     src = make_png_photographs(Path(setup.benchmark.src), setup.scratch / "pngs", count)
     download = setup.download(src, count)
     bare = download.bare("cv2 recode, 2 processes", "recode")
