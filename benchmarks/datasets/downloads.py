@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import cycle, islice
 from pathlib import Path
 
 import cv2
@@ -21,9 +21,7 @@ def link_images(src: Path, folder: Path, count: int, classes: int = CLASSES) -> 
 
     A measured program can't change the originals. Raises ``DataError`` if `src` has no images.
     """
-    images = [path for path in sorted(src.rglob("*")) if path.suffix.lower() in IMAGE_SUFFIXES]
-    if not images:
-        raise DataError(f"{src} has no images: give a folder of photographs.")
+    images = _image_files(src)
     originals = folder / "originals"
     originals.mkdir(parents=True)
     copies = [
@@ -31,6 +29,51 @@ def link_images(src: Path, folder: Path, count: int, classes: int = CLASSES) -> 
         for number, path in enumerate(images[:count])
     ]
     return _class_folders(copies, folder / "download", count, classes)
+
+
+def make_large_photographs(src: Path, folder: Path, count: int, originals: int = 100) -> Path:
+    """Class folders of `count` links to JPEGs of 1,000 x 750 px, each of four of the photographs in
+    `src` side by side, so that they are as detailed as these."""
+    pictures = islice(cycle(_photographs(src)), 4 * min(count, originals))
+    tiles = [cv2.resize(picture, (500, 375), interpolation=cv2.INTER_AREA) for picture in pictures]
+    copies = []
+    (folder / "originals").mkdir(parents=True)
+    for number in range(len(tiles) // 4):
+        four = tiles[4 * number : 4 * number + 4]
+        whole = np.vstack([np.hstack(four[:2]), np.hstack(four[2:])])
+        copies.append(folder / "originals" / f"{number}.jpg")
+        cv2.imwrite(str(copies[-1]), whole, (cv2.IMWRITE_JPEG_QUALITY, 92))
+    return _class_folders(copies, folder / "download", count, CLASSES)
+
+
+def make_png_photographs(src: Path, folder: Path, count: int, originals: int = 300) -> Path:
+    """Class folders of `count` links to the photographs in `src` as PNGs, as Pillow writes them,
+    deflated at the levels 1, 6 and 9 in turn."""
+    from PIL import Image
+
+    copies = []
+    (folder / "originals").mkdir(parents=True)
+    for number, picture in enumerate(islice(_photographs(src), min(count, originals))):
+        copies.append(folder / "originals" / f"{number}.png")
+        image = Image.fromarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+        image.save(copies[-1], compress_level=(1, 6, 9)[number % 3])
+    return _class_folders(copies, folder / "download", count, CLASSES)
+
+
+def _photographs(src: Path) -> Iterator[NDArray[np.uint8]]:
+    """The pixels of the images in `src`, BGR (h, w, 3)."""
+    for path in _image_files(src):
+        pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if pixels is not None:
+            yield np.asarray(pixels, np.uint8)
+
+
+def _image_files(src: Path) -> list[Path]:
+    """Raises ``DataError`` if there are none."""
+    images = [path for path in sorted(src.rglob("*")) if path.suffix.lower() in IMAGE_SUFFIXES]
+    if not images:
+        raise DataError(f"{src} has no images: give a folder of photographs.")
+    return images
 
 
 def make_small_pngs(folder: Path, count: int, side_px: int) -> Path:

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 
 QUALITY = 90
+SHORTEST_PX = 256
 # As tools/shard encodes: baseline, chroma 4:2:0. A test compares the bytes.
 _JPEG = (
     *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420),
@@ -48,6 +49,20 @@ def decode(path: str) -> Any:
 def recode(path: str) -> bytes:
     """An image file as JPEG."""
     _, buffer = cv2.imencode(".jpg", decode(path), _JPEG)
+    return buffer.tobytes()
+
+
+def shrink(path: str) -> Any:
+    """The pixels of an image file, all decoded, then shrunk to SHORTEST_PX, uint8."""
+    pixels = decode(path)
+    scale = SHORTEST_PX / min(pixels.shape[:2])
+    size = [round(side * scale) for side in pixels.shape[1::-1]]
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+
+
+def shrink_and_encode(path: str) -> bytes:
+    """An image file as a smaller JPEG."""
+    _, buffer = cv2.imencode(".jpg", shrink(path), _JPEG)
     return buffer.tobytes()
 
 
@@ -102,6 +117,7 @@ def _read_csv(src: str, out: str, processes: int) -> float:
 WORKS: dict[str, Callable[[str, str, int], float]] = {
     "decode": partial(_map, decode),
     "recode": partial(_map, recode),
+    "shrink": partial(_map, shrink_and_encode),
     "copy": _copy,
     "copy-and-sync": _copy_and_sync,
     "read-csv": _read_csv,

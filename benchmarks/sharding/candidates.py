@@ -101,7 +101,10 @@ class Candidate:
             out = folder / "out"
             out.mkdir()
             try:
-                cost = measure(self.command(out), memory=memory, environment=self.variables(folder))
+                variables = {**self.variables(folder)}
+                # Installed programs are compiled once; without its cache each start compiles them.
+                variables.pop("PYTHONDONTWRITEBYTECODE", None)
+                cost = measure(self.command(out), memory=memory, environment=variables)
             except CommandFailedError as error:
                 if self.required:
                     raise DataError(f"{self.name} failed: {error}") from error

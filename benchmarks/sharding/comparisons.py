@@ -1,19 +1,26 @@
 """The parts of the sharding benchmark: each compares candidates on one download and reports."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
-from benchmarks.datasets.downloads import link_images, make_pixel_csv, make_small_pngs
+from benchmarks.datasets.downloads import (
+    link_images,
+    make_large_photographs,
+    make_pixel_csv,
+    make_png_photographs,
+    make_small_pngs,
+)
 from benchmarks.measuring.alternate import Measurement
 from benchmarks.measuring.table import by_field, figure_columns, report
 from benchmarks.measuring.targets import Target
 from benchmarks.measuring.virtualenvs import Virtualenv
-from benchmarks.sharding.bare_programs import QUALITY
+from benchmarks.sharding.bare_programs import QUALITY, SHORTEST_PX
 from benchmarks.sharding.candidates import Candidate, Download, rate_target, run_all
 from benchmarks.sharding.config import ShardingBenchmark
+from benchmarks.sharding.reduced_decoding import psnr_of_shrinking
 
 KIND = "benchmarks.sharding"
 # Package -> name of its writer.
@@ -69,6 +76,28 @@ def reencode(setup: Setup) -> None:
     report_rates(setup, title, [bare, tool, *peers], targets)
 
 
+def shrink(setup: Setup) -> None:
+    folder, count = setup.scratch / "large", max(2, setup.benchmark.images // 2)
+    src = make_large_photographs(Path(setup.benchmark.src), folder, count)
+    download = setup.download(src, count)
+    bare = download.bare("cv2 decode in full, resize, encode, 2 processes", "shrink")
+    tool = download.tool(*REENCODE, "--shortest-side", str(SHORTEST_PX))
+    title = f"shrinking {count:,} JPEGs of 1,000 x 750 px to {SHORTEST_PX} px"
+    psnr = psnr_of_shrinking(folder / "originals")
+    setup.run(bare, tool)
+    targets = [rate_target(1.5, tool, bare)]
+    report_rates(setup, title, [bare, tool], targets, notes=[str(psnr)], facts=psnr.facts())
+
+
+def pngs(setup: Setup) -> None:
+    count = max(2, setup.benchmark.images // 4)
+    src = make_png_photographs(Path(setup.benchmark.src), setup.scratch / "pngs", count)
+    download = setup.download(src, count)
+    bare = download.bare("cv2 recode, 2 processes", "recode")
+    title = f"re-encoding {count:,} PNG photographs to JPEG q{QUALITY}"
+    compare(setup, title, [bare, download.tool(*REENCODE)], 1.05)
+
+
 def workers(setup: Setup) -> None:
     one, two = (setup.photographs.tool(*REENCODE, workers=count) for count in (1, 2))
     title = f"re-encoding {setup.benchmark.images:,} photographs, by workers"
@@ -113,7 +142,7 @@ def pixels(setup: Setup) -> None:
     download = setup.download(folder, megabytes)
     arrow, tool = download.bare("pyarrow.csv reading alone", "read-csv"), download.tool()
     title = f"pixel CSV of {megabytes:,.0f} MB, {SIDE_PX} x {SIDE_PX} px"
-    compare(setup, title, [arrow, tool], 0.8, unit="MB")
+    compare(setup, title, [arrow, tool], 0.9, unit="MB")
 
 
 def memory(setup: Setup, unit: str, make: Callable[[Path, int, int], Path]) -> None:
@@ -143,6 +172,8 @@ def memory(setup: Setup, unit: str, make: Callable[[Path, int, int], Path]) -> N
 
 PARTS: dict[str, Callable[[Setup], None]] = {
     "reencode": reencode,
+    "shrink": shrink,
+    "pngs": pngs,
     "workers": workers,
     "keep": keep,
     "header": header,
@@ -169,6 +200,8 @@ def report_rates(
     targets: Sequence[Target],
     *,
     unit: str = "images",
+    notes: Sequence[str] = (),
+    facts: Mapping[str, object] | None = None,
 ) -> None:
     """Report the rates of measured candidates, in `unit` per second, and their other costs."""
     rows = [candidate.measurement for candidate in candidates if candidate.measurement]
@@ -195,10 +228,12 @@ def report_rates(
         kind=KIND,
         facts={
             **by_field(figures),
+            **(facts or {}),
             "amount": candidates[0].download.amount,
             "peers": dict(setup.virtualenv.versions) if setup.virtualenv else {},
         },
         columns=figure_columns(figures, formats),
         targets=targets,
+        notes=notes,
         absent={each.name: each.failure for each in candidates if each.failure},
     )

@@ -182,10 +182,13 @@ def _read_local(path: str) -> tuple[bytes, int]:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         status = os.fstat(descriptor)
+        # A byte more than it has: a read that ends one short of that reached its end.
         chunks, remaining = [], status.st_size + 1
         while remaining and (chunk := os.read(descriptor, remaining)):
             chunks.append(chunk)
             remaining -= len(chunk)
+            if remaining == 1:
+                break
         return b"".join(chunks), status.st_mtime_ns
     finally:
         os.close(descriptor)

@@ -4,7 +4,7 @@ import unicodedata
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import dropwhile
+from itertools import dropwhile, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,19 +19,25 @@ class PathTable(Sequence[str]):
     """Paths, stored as one UTF-8 buffer and the offset of each."""
 
     def __init__(self, paths: Iterable[str]) -> None:
-        self._text, self._starts = bytearray(), array("q", [0])
+        text, self._starts = bytearray(), array("q", [0])
         for path in paths:
-            self._text += path.encode(errors="surrogateescape")
-            self._starts.append(len(self._text))
+            text += path.encode(errors="surrogateescape")
+            self._starts.append(len(text))
+        self._text = bytes(text)
 
     def __len__(self) -> int:
         return len(self._starts) - 1
 
     def __getitem__(self, number: int) -> str:  # type: ignore[override]
-        if not 0 <= number < len(self):
+        if number < 0:
             raise IndexError(number)
-        data = self._text[self._starts[number] : self._starts[number + 1]]
-        return data.decode(errors="surrogateescape")
+        starts = self._starts
+        return self._text[starts[number] : starts[number + 1]].decode("utf-8", "surrogateescape")
+
+    def __iter__(self) -> Iterator[str]:
+        text = self._text
+        for start, end in pairwise(self._starts):
+            yield text[start:end].decode("utf-8", "surrogateescape")
 
 
 class Names(Sequence[str]):
@@ -152,6 +158,14 @@ def suffix_of(path: str) -> str:
     name = path[path.rfind("/") + 1 :]
     dot = name.rfind(".")
     return name[dot:].lower() if dot > 0 else ""
+
+
+def id_of(path: str) -> str:
+    """The last part of a path without its extension: "1" of "train/1.jpg", ".a" of ".a", "a." of
+    "a."."""
+    name = path[path.rfind("/") + 1 :]
+    dot = name.rfind(".")
+    return name[:dot] if 0 < dot < len(name) - 1 else name
 
 
 def name_of(path: str) -> str:

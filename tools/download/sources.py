@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tools.download.label_sets import TargetRows
-from tools.download.name_index import Names
+from tools.download.name_index import Names, id_of
 from tools.images.image_source import Images
 from tools.images.masks import MaskColors
 
@@ -89,7 +88,7 @@ class Sources:
 
     def id(self, number: int) -> str:
         """The id of a source as the download writes it, else the stem of its file."""
-        return PurePosixPath(self.names[number]).stem if self.ids is None else self.ids[number]
+        return id_of(self.names[number]) if self.ids is None else self.ids[number]
 
     def group_name(self, number: int) -> str | None:
         """The text of the group of a source; None if it has none."""

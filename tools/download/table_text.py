@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
+from pathlib import Path
 from typing import IO
 
 from pipeline.errors import DataError
@@ -55,6 +56,15 @@ class TextSource:
     def open(self) -> IO[bytes]:
         """The whole file as UTF-8."""
         return self.encoding.open(self.file)
+
+    def ascii_file(self) -> Path | None:
+        """The local file whose bytes ``open`` gives as they are as long as they are ASCII; None for
+        members of archives, remote files, and where other bytes were found."""
+        if self.encoding.name:
+            return None
+        with self.file() as opened:
+            raw = getattr(opened, "raw", None)
+            return Path(raw.name).absolute() if isinstance(raw, io.FileIO) else None
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Yield (line of the file from 1, cells) of each row that is not blank, also the header's;

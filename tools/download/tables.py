@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
+from pathlib import Path
 from typing import IO
 
 from pipeline.errors import DataError, MisuseError
@@ -58,6 +59,11 @@ class Table:
     def open(self) -> IO[bytes]:
         """The bytes of the CSV as UTF-8; a JSON or workbook is made a CSV."""
         return self.scan.source.open()
+
+    def ascii_file(self) -> Path | None:
+        """See ``TextSource.ascii_file``; None for a JSON or workbook."""
+        source = self.scan.source
+        return source.ascii_file() if isinstance(source, TextSource) else None
 
     @property
     def notes(self) -> tuple[str, ...]:

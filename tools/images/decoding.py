@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tools.images.formats import identify
 from tools.images.guards import StderrCapture, memory_bounded
 from tools.images.headers import JPEG_END, PNG_END, Header
+from tools.images.inflated_pngs import without_deflate
 from tools.images.non_images import describe_non_image
 from tools.images.pixel_range import PixelRange
 
@@ -22,6 +23,12 @@ Pixels = NDArray[np.uint8]
 
 # Reads all entropy-coded data, but computes only one pixel per block.
 _CHEAPEST = cv2.IMREAD_REDUCED_GRAYSCALE_8 | cv2.IMREAD_IGNORE_ORIENTATION
+# Reduction -> flags for one channel and for several.
+_REDUCED = {
+    2: (cv2.IMREAD_REDUCED_GRAYSCALE_2, cv2.IMREAD_REDUCED_COLOR_2),
+    4: (cv2.IMREAD_REDUCED_GRAYSCALE_4, cv2.IMREAD_REDUCED_COLOR_4),
+    8: (cv2.IMREAD_REDUCED_GRAYSCALE_8, cv2.IMREAD_REDUCED_COLOR_8),
+}
 # libjpeg's warnings about data that it had to guess; it prints only the first. Stray bytes before
 # the end marker (D9) are harmless and frequent.
 _JPEG_DAMAGE = re.compile(
@@ -76,11 +83,18 @@ def verify(data: bytes, header: Header, stderr: StderrCapture, *, in_full: bool)
         decode(data, header, stderr)
 
 
-def decode(data: bytes, header: Header, stderr: StderrCapture) -> NDArray[Any]:
+def decode(
+    data: bytes, header: Header, stderr: StderrCapture, *, reduction: int = 1
+) -> NDArray[Any]:
     """All pixels, before the orientation is applied; raises ``UnsoundImageError`` for a damaged
-    file."""
-    raw = _decode(data, header, stderr, cv2.IMREAD_UNCHANGED)
-    if header.format in ("jpeg", "png") and raw.shape[:2] != (header.height, header.width):
+    file. With a `reduction` of 2, 4 or 8 a JPEG is decoded at this part of its height and width,
+    rounded up: of its cosine coefficients all are read, and only the lower ones are computed."""
+    flags = int(cv2.IMREAD_UNCHANGED)
+    if reduction > 1:
+        flags = _REDUCED[reduction][header.cosine > 1] | cv2.IMREAD_IGNORE_ORIENTATION
+    raw = _decode(data, header, stderr, flags)
+    size = -(-header.height // reduction), -(-header.width // reduction)
+    if header.format in ("jpeg", "png") and raw.shape[:2] != size:
         raise UnsoundImageError("its header contradicts itself about its size")
     return raw
 
@@ -88,7 +102,8 @@ def decode(data: bytes, header: Header, stderr: StderrCapture) -> NDArray[Any]:
 def _decode(data: bytes, header: Header, stderr: StderrCapture, flags: int) -> NDArray[Any]:
     if header.format == "jpeg":
         _check_end(data, header)
-    array = np.frombuffer(data, np.uint8)
+    contents = without_deflate(data) if header.format == "png" else data
+    array = np.frombuffer(contents, np.uint8)
     try:
         if header.format in _ONE_SIZE:
             raw = cv2.imdecode(array, flags)

@@ -9,6 +9,8 @@ from tools.images.pixel_range import PixelRange
 # Below this shorter side, in pixels, `auto` stores PNG: a JPEG's 16 px chroma blocks would be a
 # quarter of the picture, and its tables (600 bytes) a large part of the file.
 SMALL_PX = 64
+# Those at which libjpeg decodes: of the 8 x 8 cosine coefficients of a block it uses 1, 4 or 16.
+_REDUCTIONS = (8, 4, 2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,15 @@ class Encoding:
         )
         return max(1, round(height * scale)), max(1, round(width * scale))
 
+    def reduction(self, header: Header) -> int:
+        """The part of its sides at which a JPEG is decoded before it is shrunk: 8, 4 or 2 stand for
+        an eighth, a quarter and a half, 1 for all other images."""
+        if not header.cosine:
+            return 1
+        size = self.size(header.height, header.width)
+        reductions = (n for n in _REDUCTIONS if _leaves_enough(header, n, size))
+        return next(reductions, 1)
+
     def component(self, height: int, width: int, *, source_format: str) -> str:
         """The component of an image that is re-encoded: "jpg" or "png"."""
         if self.mode in ("jpeg", "png"):
@@ -63,3 +74,17 @@ class Encoding:
             return True
         component = self.component(header.height, header.width, source_format=header.format)
         return component == "png" if header.format == "png" else self.mode == "auto"
+
+
+def _leaves_enough(header: Header, reduction: int, size: tuple[int, int]) -> bool:
+    """Whether a JPEG that is decoded at a part of its sides still has the pixels of `size` (h, w).
+
+    A quarter or an eighth must have exactly these, or twice as many on each side: a small step
+    after a large one would cost 3 to 7 dB.
+    """
+    sides = ((header.height, size[0]), (header.width, size[1]))
+    if all(side == reduction * stored for side, stored in sides):
+        return True
+    spare = 1 if reduction == 2 else 2
+    # libjpeg rounds up.
+    return all(-(-side // reduction) >= spare * stored for side, stored in sides)

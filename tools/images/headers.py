@@ -14,6 +14,8 @@ PNG_END = b"IEND\xaeB`\x82"
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _BASELINE = 0xC0
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+# Frames of 8 x 8 cosine coefficients: of these libjpeg decodes a part. C3, C7, CB, CF are lossless.
+_COSINE = _FRAMES - {0xC3, 0xC7, 0xCB, 0xCF}
 _SCAN = 0xDA
 _EXIF, _ADOBE = 0xE1, 0xEE
 # Markers without a length: a stuffed zero, TEM and RSTn.
@@ -39,7 +41,8 @@ class Header(NamedTuple):
     components in YCbCr, or a gray or RGB PNG of 8 bits without transparency. `content_offset`: the
     first byte of a JPEG's first scan. `flaw`: why no decoder should open it, or "". `transparent`:
     the transparent gray value, of 16 bits in a PNG of 16 bits, else of 8. `alpha`: the meaning of
-    the fourth channel, "straight", "premultiplied" or "unused".
+    the fourth channel, "straight", "premultiplied" or "unused". `cosine`: the number of components
+    of a JPEG that can be decoded at a part of its size, else 0.
     """
 
     format: str
@@ -52,6 +55,7 @@ class Header(NamedTuple):
     transparent: int | None = None
     alpha: str = "straight"
     progressive: bool = False
+    cosine: int = 0
 
 
 def read_header(data: bytes) -> Header | None:
@@ -123,6 +127,7 @@ def _read_jpeg(data: bytes) -> Header | None:
         content_offset=scan_end,
         flaw=_jpeg_flaw(data, precision, height, scan_end if kind != _BASELINE else None),
         progressive=kind in _PROGRESSIVE,
+        cosine=count if kind in _COSINE else 0,
     )
 
 

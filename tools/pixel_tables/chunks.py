@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.errors import DataError
 from pipeline.storage.manifest import SPLITS
 from tools.download.name_patterns import split_of_cell
 from tools.download.sources import LabelCodes
@@ -32,6 +33,24 @@ class Column(NamedTuple):
     texts: tuple[str, ...] | None = None
 
 
+class Span(NamedTuple):
+    """Bytes of a local file, which a worker reads itself: sending them costs as much as parsing
+    them."""
+
+    path: Path
+    offset: int
+    length: int
+
+    def read(self) -> bytes:
+        """Raises ``DataError`` if the file was cut off."""
+        with self.path.open("rb", buffering=0) as file:
+            file.seek(self.offset)
+            data = file.read(self.length)
+        if len(data) != self.length:
+            raise DataError(f"{self.path} changed while it was read. Run the command again.")
+        return data
+
+
 @dataclass(frozen=True, kw_only=True)
 class Chunk:
     """Lines of the table `name`. The first `header_lines` are not rows. The pixels go to the rows
@@ -39,7 +58,7 @@ class Chunk:
 
     name: str
     form: RowFormat
-    data: bytes
+    lines: bytes | Span
     header_lines: int
     spool: Path
     slot: int
@@ -63,27 +82,56 @@ def split_into_chunks(
 ) -> Iterator[Chunk]:
     """Split the table at line ends, for the rows of the spool from `slot` on."""
     offset = 0
+    for lines in _split_lines(table, chunk_bytes):
+        yield Chunk(
+            name=table.name,
+            form=form,
+            lines=lines,
+            header_lines=table.header_lines if offset == 0 else 0,
+            spool=spool,
+            slot=slot + offset // (2 * form.values),
+        )
+        offset += lines.length if isinstance(lines, Span) else len(lines)
+
+
+def _split_lines(table: Table, chunk_bytes: int) -> Iterator[bytes | Span]:
+    """The lines of a local file as long as they are ASCII, then those of the decoded text."""
+    path, end = table.ascii_file(), 0
+    if path is not None:
+        for span in _ascii_spans(path, chunk_bytes):
+            yield span
+            end = span.offset + span.length
+        if end == path.stat().st_size:
+            return
     with table.open() as file:
+        while end > 0:
+            end -= len(file.read(min(end, CHUNK_BYTES)))
         while data := file.read(chunk_bytes):
-            data += file.readline()
-            yield Chunk(
-                name=table.name,
-                form=form,
-                data=data,
-                header_lines=table.header_lines if offset == 0 else 0,
-                spool=spool,
-                slot=slot + offset // (2 * form.values),
-            )
-            offset += len(data)
+            yield data + file.readline()
+
+
+def _ascii_spans(path: Path, chunk_bytes: int) -> Iterator[Span]:
+    """The lines of a file up to those with other characters."""
+    offset, buffer = 0, bytearray(chunk_bytes)
+    with path.open("rb") as file:
+        while count := file.readinto(buffer):
+            line = file.readline()
+            data = buffer if count == chunk_bytes else buffer[:count]
+            if not (data.isascii() and line.isascii()):
+                return
+            yield Span(path, offset, count + len(line))
+            offset += count + len(line)
 
 
 def parse_chunk(chunk: Chunk) -> ParsedChunk:
     """Parse a chunk and write its pixels; called in a worker process."""
-    data, form = chunk.data.removeprefix(_BOM), chunk.form
+    lines, form = chunk.lines, chunk.form
+    text = lines.read() if isinstance(lines, Span) else lines
+    data, read_bytes = text.removeprefix(_BOM), len(text)
     line_count = chunk.header_lines
     for _ in range(line_count):
         data = data.partition(b"\n")[2]
-    lines, rejected, count = [], [], 0
+    numbers, rejected, count = [], [], 0
     texts: list[list[str]] = [[] for _ in form.texts]
     with chunk.spool.open("r+b") as file:
         file.seek(chunk.slot * form.values)
@@ -92,7 +140,7 @@ def parse_chunk(chunk: Chunk) -> ParsedChunk:
             if form.pixel_range is not None:
                 pixels = form.pixel_range.to_uint8(pixels)
             file.write(pixels.data)
-            lines.append(rows.lines + line_count)
+            numbers.append(rows.lines + line_count)
             rejected += [(line + line_count, reason) for line, reason in rows.rejected]
             for cells, more in zip(texts, rows.texts, strict=True):
                 cells += more
@@ -100,14 +148,14 @@ def parse_chunk(chunk: Chunk) -> ParsedChunk:
             line_count += rows.line_count
     return ParsedChunk(
         slots=np.arange(chunk.slot, chunk.slot + count),
-        lines=np.concatenate(lines) if lines else np.empty(0, np.int64),
+        lines=np.concatenate(numbers) if numbers else np.empty(0, np.int64),
         columns=tuple(
             _make_column(cells, kind, form.columns[number])
             for cells, (number, kind) in zip(texts, form.texts, strict=True)
         ),
         rejected=rejected,
         line_count=line_count,
-        read_bytes=len(chunk.data),
+        read_bytes=read_bytes,
     )
 
 

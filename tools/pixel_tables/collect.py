@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pipeline.errors import DataError
 from pipeline.storage.manifest import SPLITS
 from tools.download.sources import LabelCodes, RowNames, Sources
-from tools.pixel_tables.chunks import Chunk, ParsedChunk, parse_chunk, split_into_chunks
+from tools.pixel_tables.chunks import Chunk, ParsedChunk, Span, parse_chunk, split_into_chunks
 from tools.pixel_tables.pixel_table import PixelTable
 from tools.pixel_tables.spool import SpooledPixels
 from tools.workers import Workers
@@ -169,7 +169,8 @@ def _require_same_form(parts: Sequence[PixelTable]) -> None:
 
 
 def _raise_killed(chunk: Chunk) -> ParsedChunk:
+    size_bytes = chunk.lines.length if isinstance(chunk.lines, Span) else len(chunk.lines)
     raise DataError(
-        f"{chunk.name}: the process that read {len(chunk.data)} bytes of it was killed, perhaps "
+        f"{chunk.name}: the process that read {size_bytes} bytes of it was killed, perhaps "
         f"for lack of memory. Try fewer --workers."
     )

@@ -6,7 +6,6 @@ from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tools.download.file_index import FileIndex
@@ -91,6 +90,8 @@ def match_ids(
 ) -> Match:
     """Match the rows that have the id of a source in one of their columns: the source `numbers[n]`
     has `ids[n]`. Ids of several sources match none. Without `zeros` 5 is 00005."""
+    import pyarrow.compute as pc
+
     texts_of = pc.utf8_trim_whitespace if zeros else _without_zeros
     encoded = texts_of(pa.array(iter(ids), pa.string())).dictionary_encode()
     codes = np.asarray(encoded.indices)
@@ -110,6 +111,8 @@ def match_ids(
 
 def _without_zeros(texts: pa.Array) -> pa.Array:
     """Texts without the zeros before a number, and without white space around them."""
+    import pyarrow.compute as pc
+
     trimmed = pc.utf8_trim_whitespace(texts)
     return pc.replace_substring_regex(trimmed, r"^0+([0-9])", r"\1")
 
@@ -133,6 +136,8 @@ def match_order(table: Table, cells: pa.Table, sources: Sources, unlabeled: Inte
 
 def _counts(texts: pa.ChunkedArray) -> bool:
     """Whether the cells are 0, 1, 2 ... or 1, 2, 3 ..."""
+    import pyarrow.compute as pc
+
     try:
         numbers = np.asarray(pc.cast(pc.utf8_trim_whitespace(texts), pa.float64()))
     except pa.ArrowInvalid:

@@ -1,10 +1,10 @@
 """Encode a block. Runs in a worker process."""
 
-import zlib
 from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
+from isal import isal_zlib
 from numpy.typing import NDArray
 
 from pipeline.storage.manifest import IMAGE_COMPONENTS
@@ -22,6 +22,7 @@ from tools.images.codec import (
 from tools.images.decoding import upright_size, validate_header
 from tools.images.encoding import SMALL_PX
 from tools.images.guards import StderrCapture
+from tools.images.kept_memory import keep_freed_memory
 from tools.images.masks import encode_mask
 from tools.images.uncompressed_pngs import stored_pngs
 from tools.pixel_tables.spool import SpooledPixels
@@ -62,8 +63,8 @@ def source_checksums(block: Block) -> NDArray[np.uint32]:
 
 def _checksum(image: bytes | Pixels | str, mask: bytes | str | None) -> int:
     data = np.ascontiguousarray(image).data if isinstance(image, np.ndarray) else image
-    crc32 = 0 if isinstance(data, str) else zlib.crc32(data)
-    return zlib.crc32(mask, crc32) if isinstance(mask, bytes) else crc32
+    crc32 = 0 if isinstance(data, str) else isal_zlib.crc32(data)
+    return isal_zlib.crc32(mask, crc32) if isinstance(mask, bytes) else crc32
 
 
 def _is_small(block: Block) -> bool:
@@ -98,7 +99,7 @@ def _encode_small(block: Block) -> BlockResult:
     rows["target_offset"] = labeled * (starts + BLOCK_BYTES)
     rows["offset"] = starts + target_bytes + BLOCK_BYTES
     rows["target_size"], rows["size"] = labeled * contents.shape[1], pngs.shape[1]
-    rows["crc32"] = [zlib.crc32(png.data) for png in pngs]
+    rows["crc32"] = [isal_zlib.crc32(png.data) for png in pngs]
     rows["source_crc32"] = [
         _checksum(image if image.ndim == 2 else image[:, :, ::-1], None) for image in pixels
     ]
@@ -132,8 +133,10 @@ def _result(
 
 
 def prepare_worker() -> None:
-    """Use one thread in each process: there are as many processes as cores."""
+    """Use one thread in each process, as there are as many processes as cores, and the memory of
+    one image for the next."""
     cv2.setNumThreads(0)
+    keep_freed_memory()
 
 
 def _load(block: Block) -> Iterator[tuple[int, int, bytes | Pixels | str, bytes | str | None]]:

@@ -148,17 +148,15 @@ def _write_tables(
                 for first in range(0, len(numbers), _TABLE_ROWS):
                     part = sources.targets[numbers[first : first + _TABLE_ROWS]]
                     targets[0].write(as_table(part).tobytes())
-            writer.write_table(_origins(shard_plan, split, rows["key"].tolist()))
+            writer.write_table(_origins(shard_plan, split, rows["key"]))
             stats.add(rows, training=split == "train")
     return paths
 
 
-def _origins(shard_plan: ShardPlan, split: str, keys: Sequence[int]) -> pa.Table:
+def _origins(shard_plan: ShardPlan, split: str, keys: NDArray[np.int64]) -> pa.Table:
     """Rows of ``sources.parquet``."""
-    names = [shard_plan.name(split, key) for key in keys]
-    origins = [shard_plan.origin(split, key) for key in keys]
-    columns = [[sample_key(key) for key in keys], names, *map(list, zip(*origins, strict=True))]
-    return pa.table(columns, schema=_SOURCES_SCHEMA)
+    columns = list(map(sample_key, keys.tolist())), *shard_plan.origins(split, keys)
+    return pa.table(list(columns), schema=_SOURCES_SCHEMA)
 
 
 def _copy_fields(

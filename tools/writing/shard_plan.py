@@ -62,11 +62,20 @@ class ShardPlan:
         """The name of the source of a key, for people."""
         return printable(self.sources.names[self._number(split, key)])
 
-    def origin(self, split: str, key: int) -> tuple[str, str | None]:
-        """The id of the source of a key, as the download writes it, and its group."""
-        number = self._number(split, key)
-        group = self.sources.group_name(number)
-        return printable(self.sources.id(number)), None if group is None else printable(group)
+    def origins(
+        self, split: str, keys: NDArray[np.int64]
+    ) -> tuple[list[str], list[str], list[str | None]]:
+        """The names of the sources of keys, their ids as the download writes them, and their
+        groups."""
+        numbers, sources = self.numbers(split, keys).tolist(), self.sources
+        names = [printable(sources.names[number]) for number in numbers]
+        ids = names
+        if sources.ids is not sources.names:
+            ids = [printable(sources.id(number)) for number in numbers]
+        if sources.groups is None:
+            return names, ids, [None] * len(numbers)
+        groups = map(sources.group_name, numbers)
+        return names, ids, [group and printable(group) for group in groups]
 
     def blocks(self, shard: PlannedShard, folder: Path) -> Iterator[Block]:
         """The blocks of a shard, whose segments are written into a subfolder of `folder`."""

@@ -13,6 +13,7 @@ from pipeline.storage.manifest_parsing import parse_manifest
 from pipeline.storage.stated_values import any_object, parse_json
 from tools.config import ShardConfig
 from tools.console import ProgressCallback
+from tools.images.codec import ENCODER
 from tools.text import plural
 from tools.workers import Workers
 from tools.writing.block_encoding import source_checksums
@@ -79,7 +80,12 @@ class ShardRun:
         run stores its plan."""
         arguments = json.loads(json.dumps(self._config.shaping))
         fingerprint = self._plan.fingerprint()
-        plan = {"tool": tool_version(), "arguments": arguments, "fingerprint": fingerprint}
+        plan = {
+            "tool": tool_version(),
+            "encoder": ENCODER,
+            "arguments": arguments,
+            "fingerprint": fingerprint,
+        }
         versions = {"versions": self._plan.versions}
         names = self._store.names()
         if (before := self._read_plan(names)) is None:
@@ -163,6 +169,8 @@ def _require_same_plan(before: dict[str, Any], now: dict[str, Any], out: str) ->
     ]
     if before.get("tool") != now["tool"]:
         differences.append(f"it was {before.get('tool')}, now {now['tool']}")
+    if before.get("encoder") != now["encoder"]:
+        differences.append("a version that encodes images otherwise began it")
     what = "; ".join(differences) or "the download has changed since"
     raise MisuseError(
         f"--out {out} holds an unfinished run with other arguments ({what}). Finish it with its "

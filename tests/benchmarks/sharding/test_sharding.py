@@ -34,6 +34,8 @@ from tests.helpers.data import make_shards
 TINY = ("--images", "20", "--small-images", "30", "--csv-rows", "20", "--largest", "4000")
 BARE = {
     "reencode": "cv2 recode, 2 processes",
+    "shrink": "cv2 decode in full, resize, encode, 2 processes",
+    "pngs": "cv2 recode, 2 processes",
     "workers": "tools/shard, 1 worker",
     "keep": "cv2 decode, 2 processes",
     "header": "shutil.copyfile, 2 processes",

@@ -1,11 +1,16 @@
 """Sources with and without labels: ids, groups, and the names of classes."""
 
+from pathlib import PurePosixPath
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.errors import DataError
 from tests.helpers.partly_labeled import CLASSES, COUNT, partly_labeled
 from tools.download.label_sets import as_table
+from tools.download.name_index import id_of
 from tools.readings.class_names import ClassNames, name_classes
 
 NAMES = ClassNames("names.csv", labels=("unicorn", "cat", "dog"), names=("Unicorn", "Cat", "Dog"))
@@ -43,3 +48,11 @@ def test_a_file_without_any_of_the_labels_is_refused() -> None:
     others = ClassNames("names.csv", labels=("a", "b"), names=("A", "B"))
     with pytest.raises(DataError, match=f"none of the labels, such as '{CLASSES[0]}'"):
         name_classes(partly_labeled("classification", 9), others)
+
+
+@given(path=st.text(st.characters(exclude_characters="/"), min_size=1), folder=st.booleans())
+def test_an_id_is_the_stem_of_a_file(path: str, folder: bool) -> None:
+    path = f"a.b/{path}" if folder else path
+    if path.endswith((".", "a.b/")) or path in (".", ".."):
+        return
+    assert id_of(path) == PurePosixPath(path).stem

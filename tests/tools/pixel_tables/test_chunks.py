@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.errors import DataError
 from tests.helpers.pixel_csvs import NAMED, find, write
+from tools.download.table_text import TextSource
 from tools.pixel_tables import parsing
-from tools.pixel_tables.chunks import parse_chunk, split_into_chunks
+from tools.pixel_tables.chunks import Chunk, Span, parse_chunk, split_into_chunks
 from tools.pixel_tables.parsing import parse_block, parse_lines
 from tools.pixel_tables.pixel_rows import RowFormat, parse_cells
 
@@ -101,3 +103,39 @@ def test_a_cell_is_a_pixel_or_rejected_by_value(cell: str, index: int) -> None:
         assert rows.pixels[0, index] == value and not rows.rejected
     else:
         assert len(rows.pixels) == 0 and repr(cell.strip()) in rows.rejected[0][1]
+
+
+@pytest.mark.parametrize("chunk_bytes", [50, 400, 10**6])
+def test_a_local_table_is_read_by_the_workers_as_long_as_it_is_ascii(
+    tmp_path: Path, chunk_bytes: int
+) -> None:
+    rows = [[f"é{n}" if n > 40 else str(n), *["7"] * 16] for n in range(60)]
+    (part,) = find(write(tmp_path, "\n".join(map(",".join, [NAMED, *rows]))))
+    (tmp_path / "spool").touch()
+    source = part.table.scan.source
+    assert isinstance(source, TextSource) and source.ascii_file() is None
+    # As for a table that begins with more ASCII than is looked at.
+    source.encoding.name = ""
+    chunks = list(
+        split_into_chunks(part.table, part.row_format(), tmp_path / "spool", 0, chunk_bytes)
+    )
+    texts = [
+        chunk.lines.read() if isinstance(chunk.lines, Span) else chunk.lines for chunk in chunks
+    ]
+    assert b"".join(texts) == (tmp_path / "train.csv").read_bytes()
+    kinds = [isinstance(chunk.lines, Span) for chunk in chunks]
+    assert kinds == sorted(kinds, reverse=True)
+    assert any(kinds) == (chunk_bytes < 1000) and not all(kinds)
+    assert [label for chunk in chunks for label in labels_of(chunk)] == [row[0] for row in rows]
+
+
+def labels_of(chunk: Chunk) -> list[str]:
+    (column,) = parse_chunk(chunk).columns
+    assert column.texts is not None
+    return [column.texts[code] for code in column.values]
+
+
+def test_a_table_that_is_cut_off_meanwhile_is_named(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_bytes(b"1,2\n")
+    with pytest.raises(DataError, match=r"train\.csv changed while it was read"):
+        Span(tmp_path / "train.csv", 0, 5).read()

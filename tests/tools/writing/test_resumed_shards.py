@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.errors import MisuseError
 from tests.helpers.checking import flip
 from tests.helpers.squares import Squares
 from tests.tools.writing.test_shards import write_squares
@@ -99,3 +100,13 @@ def test_the_same_bytes(
     assert [key for key in got if key != "dataset.json" and got[key] != expected[key]] == []
     shards = len([key for key in got if key.endswith(".tar")])
     assert written == [shards if again == ALL else again]
+
+
+def test_a_run_of_another_encoder_is_not_continued(
+    unfinished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its shards may have other bytes than those that this version would add."""
+    shutil.copytree(unfinished, out := tmp_path / "shards")
+    monkeypatch.setattr(shard_run, "ENCODER", shard_run.ENCODER + 1)
+    with pytest.raises(MisuseError, match="a version that encodes images otherwise began it"):
+        write(out)
