@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipeline.batches import Batch as Batch
+    from pipeline.batch import Batch as Batch
     from pipeline.build import train_loader as train_loader
     from pipeline.build import val_loader as val_loader
     from pipeline.config import PipelineConfig as PipelineConfig
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pipeline.storage.dataset import Dataset as Dataset
 
 _MODULES = {
-    "Batch": "batches",
+    "Batch": "batch",
     "Dataset": "storage.dataset",
     "Loader": "loader",
     "PipelineConfig": "config",
