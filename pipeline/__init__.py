@@ -5,7 +5,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pipeline.batches import Batch as Batch
+    from pipeline.batch import Batch as Batch
     from pipeline.build import train_loader as train_loader
     from pipeline.build import val_loader as val_loader
     from pipeline.config import PipelineConfig as PipelineConfig
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pipeline.storage.dataset import Dataset as Dataset
 
 _MODULES = {
-    "Batch": "batches",
+    "Batch": "batch",
     "Dataset": "storage.dataset",
     "Loader": "loader",
     "PipelineConfig": "config",

@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.utils.dlpack import from_dlpack
 
-from pipeline.arrays import Integers
+from pipeline.batch import Batch as Batch
 from pipeline.config import PipelineConfig
 from pipeline.daemon_thread import DaemonThread
 from pipeline.dali.decode_for_cache import FullImageDecoder
 from pipeline.dali.decode_graph import GraphConfig, Stages, build_graph
+from pipeline.dali.outputs import OutputReader
 from pipeline.feed.bad_samples import BadSamples
 from pipeline.feed.decoded_cache import DecodedCache
 from pipeline.feed.feed import FedBatch, Feed
 from pipeline.feed.fetch import CachedFetcher, EncodedFetcher, Fetcher, MaskedFetcher
+from pipeline.on_device import thread_start, to_device
 from pipeline.plan.augment import GEOMETRY, train_parameter_names
 from pipeline.plan.decode_groups import step_slices
 from pipeline.plan.plan import Plan, PlannedBatch
@@ -28,42 +29,6 @@ from pipeline.storage.reader import ShardReader
 from pipeline.targets import batch_targets, mask_targets
 from pipeline.undecodable import find_invalid_masks, find_undecodable
 from pipeline.watchdog import StallWatchdog
-
-
-@dataclass(frozen=True)
-class Batch:
-    """The B samples that this rank gets in one step.
-
-    Attributes:
-        images: uint8 (B, 3, H, W) on the device, RGB levels from 0 to 255, in channels-last memory,
-            not normalized. On a CPU the batches that DALI decodes in one run (about 256 images)
-            share one block of memory: it is freed when the last of them is.
-        targets: the labels or targets, on the device. int64 (B,) for classification; float32
-            (B, targets) for multi-label and regression; uint8 (B, H, W) for segmentation, the class
-            of each pixel, or 255 where the mask has no class. A sample without a label, and a bad
-            sample of validation, has no target: -1, a row of NaN, or a mask of 255.
-        samples: int64 (B,), rows of the split's sample index, in host memory; with a fold those of
-            train and then val as one table.
-
-    Example:
-        >>> batch = next(iter(loader))
-        >>> logits = model(batch.images.float() / 255)
-        >>> loss = cross_entropy(logits, batch.labels)
-    """
-
-    images: torch.Tensor
-    targets: torch.Tensor
-    samples: Integers
-
-    @property
-    def labels(self) -> torch.Tensor:
-        """Another name of `targets`, for classification: int64 (B,)."""
-        return self.targets
-
-    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Batch":
-        """Copy images and targets to `device`, as ``torch.Tensor.to`` does; Lightning calls it."""
-        images = self.images.to(device, non_blocking=non_blocking)
-        return Batch(images, self.targets.to(device, non_blocking=non_blocking), self.samples)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,9 +78,10 @@ class _RunFailedError(Exception):
 
 def decoded_batches(context: BatchContext, plan: Plan) -> Generator[Batch]:
     """Yield the batch of each step of the plan; raises as ``decoded_images`` does."""
-    with closing(decoded_images(context, plan)) as runs:
+    reader = OutputReader(context.device, views=context.config.gpu_batches == "views")
+    with closing(decoded_images(context, plan)) as runs, closing(reader):
         for planned, outputs in runs:
-            yield from _hand_over(planned, outputs, context)
+            yield from _hand_over(planned, reader.tensors(outputs[:2]), context)
 
 
 def decoded_images(
@@ -158,6 +124,7 @@ def open_feed(
         read_ahead=context.config.read_ahead,
         bad=context.bad,
         watchdog=watchdog,
+        at_start=thread_start(context.device),  # with --cache device it decodes on the GPU
     )
 
 
@@ -169,7 +136,7 @@ def _run(
     stream = torch.cuda.current_stream(device) if device.type == "cuda" else None
     watchdog = StallWatchdog(context.config.stall_timeout, context.rank)
     feed = open_feed(context, plan, watchdog, group=group)
-    with closing(feed), _dali_thread(watchdog) as thread:
+    with closing(feed), _dali_thread(watchdog, device) as thread:
         pipeline = build_graph(feed, context.graph, stages)
         step = 0
         while True:
@@ -192,14 +159,13 @@ def _run(
 
 
 def _hand_over(
-    planned: PlannedBatch, outputs: tuple[Any, ...], context: BatchContext
+    planned: PlannedBatch, tensors: list[torch.Tensor], context: BatchContext
 ) -> list[Batch]:
-    """The batches of a group's steps: views of the same tensors."""
-    images, *masks = (from_dlpack(output.as_tensor()) for output in outputs[:2])
+    """The batches of a group's steps, from its images and masks: views of the same tensors."""
+    images, *masks = tensors
     images = images.permute(0, 3, 1, 2)
     targets = mask_targets(masks[0], planned) if masks else batch_targets(context.index, planned)
-    if context.device.type == "cuda":
-        targets = targets.pin_memory().to(context.device, non_blocking=True)
+    targets = to_device(targets, context.device)
     return [
         Batch(images=images[step], targets=targets[step], samples=planned.samples[step])
         for step in step_slices(len(planned.samples), context.batch_size)
@@ -207,9 +173,9 @@ def _hand_over(
 
 
 @contextmanager
-def _dali_thread(watchdog: StallWatchdog) -> Iterator[DaemonThread]:
+def _dali_thread(watchdog: StallWatchdog, device: torch.device) -> Iterator[DaemonThread]:
     """A thread that runs DALI: a call into DALI that hangs can't be interrupted."""
-    thread = DaemonThread("shardline-dali")
+    thread = DaemonThread("shardline-dali", at_start=thread_start(device))
     try:
         yield thread
     finally:

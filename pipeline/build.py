@@ -15,6 +15,7 @@ from pipeline.feed.bad_samples import BadSamples
 from pipeline.feed.decoded_cache import open_decoded_cache
 from pipeline.fold_index import open_index
 from pipeline.loader import Loader
+from pipeline.on_device import with_index
 from pipeline.plan.decode_groups import max_group_size, prefetch_groups
 from pipeline.plan.plan import Plan, train_plan, val_plan
 from pipeline.plan.ranks import per_rank_batch_size, validation_samples
@@ -232,6 +233,7 @@ def _build_context(
     training: bool,
 ) -> BatchContext:
     """The shared state of iterations over `samples`, rows of the index."""
+    device = with_index(device)
     cache = open_decoded_cache(config.cache, index, samples, device, rank=rank)
     group = group_steps(dataset, config, device, batch_size)
     return BatchContext(

@@ -30,7 +30,8 @@ class PipelineConfig(Options):
     All fields have defaults and must be passed by name. Sizes are in px, ranges are (low, high),
     probabilities and fractions from 0 to 1. Only `shards`, `cache_dir` and `cache_size` say where
     the data is: ``open_dataset`` reads them, ``Dataset`` takes them as arguments. `threads`,
-    `prefetch`, `read_ahead`, `cache` and `stall_timeout` change neither samples nor pixels.
+    `prefetch`, `read_ahead`, `cache`, `gpu_batches` and `stall_timeout` change neither samples nor
+    pixels.
 
     Raises:
         MisuseError: a value is out of its range, or two options exclude each other.
@@ -183,6 +184,11 @@ class PipelineConfig(Options):
     )
     hw_decoder_load: float = setting(
         0.65, "Fraction of JPEGs for the GPU's hardware decoder.", FRACTION
+    )
+    gpu_batches: Literal["copies", "views"] = setting(
+        "copies",
+        "How torch gets the batches on a GPU: copies in its own memory, or views of DALI's memory, "
+        "for whose release DALI waits for the whole GPU.",
     )
 
     def __post_init__(self) -> None:

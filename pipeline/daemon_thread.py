@@ -5,7 +5,8 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import suppress
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, NoReturn, TypeVar
 
 Result = TypeVar("Result")
 Task = tuple["Future[Any]", Callable[[], Any]]
@@ -16,9 +17,15 @@ class DaemonThread:
 
     The standard library joins its executors' threads when the process exits, which never returns
     if a file read hangs. These threads are daemons.
+
+    Args:
+        at_start: what each thread does first; if it fails, all functions fail with its error.
     """
 
-    def __init__(self, name: str, threads: int = 1) -> None:
+    def __init__(
+        self, name: str, threads: int = 1, *, at_start: Callable[[], None] | None = None
+    ) -> None:
+        self._at_start = at_start
         self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self._unfinished: set[Future[Any]] = set()
         self._threads = [
@@ -54,9 +61,24 @@ class DaemonThread:
                 thread.join()
 
     def _work(self) -> None:
+        failure = None if self._at_start is None else _failure_of(self._at_start)
         while (task := self._tasks.get()) is not None:
-            _run(*task)
+            future, function = task
+            _run(future, function if failure is None else partial(_raise, failure))
+            del future, function
             del task  # else the last result stays in memory until the next task
+
+
+def _failure_of(function: Callable[[], None]) -> Exception | None:
+    try:
+        function()
+    except Exception as error:
+        return error
+    return None
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error
 
 
 def _run(future: "Future[Any]", function: Callable[[], Any]) -> None:

@@ -4,10 +4,13 @@
 """
 
 from collections.abc import Callable, Generator, Iterator
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from pipeline.batches import Batch, BatchContext
+from pipeline.batch import Batch
 from pipeline.errors import DataError
+
+if TYPE_CHECKING:  # imports DALI
+    from pipeline.batches import BatchContext
 
 
 class Loader:
@@ -48,7 +51,7 @@ class Loader:
         fingerprint: str,
         fold: str | None = None,
         position: int = 0,
-        context: BatchContext | None = None,
+        context: "BatchContext | None" = None,
     ) -> None:
         self._batches, self._steps, self._context = batches, steps, context
         self._advance, self._samples = advance, samples

@@ -7,6 +7,7 @@ pair is mixed: MixUp blends the two images with a weight drawn from Beta(alpha, 
 (Yun et al. 2019, "CutMix", arXiv:1905.04899).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch.nn.functional import one_hot
 from pipeline.arrays import Floats, Integers, Words
 from pipeline.config import PipelineConfig
 from pipeline.errors import MisuseError
+from pipeline.on_device import to_device
 from pipeline.plan.rng import random_words, uniform, uniforms
 
 # No visit has this number: pairs never share random numbers with samples.
@@ -63,8 +65,10 @@ class Mixing:
         top, bottom, left, right = boxes.T
         areas = (bottom - top) * (right - left)
         label_weights = np.where(areas > 0, 1 - areas / (height * width), weights)
-        pixel_weight = _pixel_weights(weights, boxes, (height, width)).to(images.device)
-        label_weight = torch.from_numpy(label_weights.astype(np.float32)).to(images.device)
+        # float32 has all integers up to 2^24. Masks of (P, H, W) from the host would be 24 MiB.
+        numbers = np.column_stack([weights, label_weights, boxes]).astype(np.float32)
+        weight, label_weight, *box = to_device(torch.from_numpy(numbers), images.device).unbind(1)
+        pixel_weight = _pixel_weights(weight, box, (height, width))
         mixed = _mix_pairs(images.float(), pixel_weight[:, None])
         if images.dtype == torch.uint8:
             mixed = mixed.round()
@@ -129,14 +133,17 @@ def _cutmix_boxes(centers: Floats, weight: Floats, height: int, width: int) -> I
     return np.stack([start[:, 0], end[:, 0], start[:, 1], end[:, 1]], axis=1).astype(np.int64)
 
 
-def _pixel_weights(weights: Floats, boxes: Integers, size: tuple[int, int]) -> torch.Tensor:
-    """The weight of an image in each of its own pixels, float32 (P, H, W): 0 in the box."""
-    top, bottom, left, right = torch.from_numpy(boxes)[:, :, None].unbind(1)
-    rows, columns = (torch.arange(side)[None] for side in size)
+def _pixel_weights(
+    weight: torch.Tensor, box: Sequence[torch.Tensor], size: tuple[int, int]
+) -> torch.Tensor:
+    """The weight of an image in each of its own pixels, float32 (P, H, W): `weight` (P,), but 0 in
+    the `box`, its four sides (P,)."""
+    top, bottom, left, right = (side[:, None] for side in box)
+    rows, columns = (torch.arange(side, device=weight.device)[None] for side in size)
     inside_rows = (rows >= top) & (rows < bottom)
     inside_columns = (columns >= left) & (columns < right)
     inside = inside_rows[:, :, None] & inside_columns[:, None]
-    return torch.from_numpy(weights).float()[:, None, None].masked_fill(inside, 0)
+    return weight[:, None, None].masked_fill(inside, 0)
 
 
 def _mix_pairs(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

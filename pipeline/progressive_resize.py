@@ -26,6 +26,12 @@ def progressive_size(start_px: int, end_px: int, *, epochs: int, epoch_positions
     return size_at
 
 
+def all_sizes(start_px: int, end_px: int, *, epochs: int) -> list[int]:
+    """The sizes of ``progressive_size``, in their order."""
+    size_at = progressive_size(start_px, end_px, epochs=epochs, epoch_positions=1)
+    return list(dict.fromkeys(map(size_at, range(epochs + 1))))
+
+
 def parse_start_end(value: Any) -> tuple[int, int]:
     """Parse START:END for click: "128:224" -> (128, 224); a pair stays the same."""
     try:

@@ -5,7 +5,7 @@ from collections.abc import Generator
 import numpy as np
 import torch
 
-from pipeline.batches import Batch
+from pipeline.batch import Batch
 from pipeline.loader import Loader
 
 SYNTHETIC_FINGERPRINT = "synthetic"

@@ -115,7 +115,7 @@ def workers() -> Iterator[Workers]:
 def fork_server() -> Iterator[forkserver.ForkServer]:
     """Has loaded torch, DALI, the trainer and torchrun, once for all tests."""
     server = forkserver.ForkServer()  # type: ignore[attr-defined]
-    server.set_forkserver_preload(["trainer.train", "torch.distributed.run"])
+    server.set_forkserver_preload(["pipeline.build", "trainer.train", "torch.distributed.run"])
     yield server
     server._stop()
 

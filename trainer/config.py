@@ -211,11 +211,13 @@ class MachineConfig(Options):
     precision: Literal["auto", "fp32", "tf32", "bf16", "fp16"] = setting(
         "auto",
         "bf16, fp16: autocast, fp16 with loss scaling; tf32: TensorFloat-32 matrix products; "
-        "auto: bf16 where it is faster.",
+        "auto: bf16 where it is faster; fp16 on GPUs below compute capability 8.0 where that is.",
         section="Machine",
     )
     compile: Literal["none", "default", "reduce-overhead", "max-autotune"] = setting(
-        "none", "Mode of torch.compile; reduce-overhead and max-autotune use CUDA graphs."
+        "none",
+        "Mode of torch.compile, which compiles once for each image size; reduce-overhead and "
+        "max-autotune use CUDA graphs.",
     )
     static_graph: bool = setting(False, "Static graph in DDP: all steps use the same parameters.")
     compress_gradients: bool = setting(False, "Exchange gradients between ranks in bfloat16.")

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.build import train_loader, val_loader
 from pipeline.config import PipelineConfig, open_dataset, resolve_sizes
 from pipeline.errors import DataError
 from pipeline.fold_index import open_index
@@ -150,6 +149,8 @@ def train_batches(
             position=position,
             end_position=end_position,
         )
+    from pipeline.build import train_loader  # imports DALI, which --synthetic does without
+
     return train_loader(
         data.dataset,
         pipeline,
@@ -168,6 +169,8 @@ def val_batches(
     """This rank's batches of the samples to evaluate; None without any."""
     if data.dataset is None or not data.has_val:
         return None
+    from pipeline.build import val_loader  # imports DALI, which --synthetic does without
+
     return val_loader(
         data.dataset,
         pipeline,

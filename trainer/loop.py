@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch.profiler import record_function
 
-from pipeline.batches import Batch
+from pipeline.batch import Batch
 from pipeline.mixup import Mixing
 from trainer.train_step import TrainStep
 

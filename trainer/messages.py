@@ -7,7 +7,9 @@ import click
 
 from pipeline.errors import DataError
 from pipeline.fold_index import open_folds
+from pipeline.progressive_resize import all_sizes
 from trainer.checkpoints.retention import BEST_NAME, recovery_advice
+from trainer.model.precision import precision_line
 from trainer.run.run_dir import NONFINITE_NAME, write_rows
 from trainer.setup import TrainingRun
 from trainer.tasks.metric_names import metric_text
@@ -15,7 +17,7 @@ from trainer.tasks.metric_names import metric_text
 # Settings whose change the startup message of a resumed run does not list.
 UNCHECKED_SETTINGS = {
     *("out", "resume", "shards", "device", "threads", "prefetch", "read_ahead"),
-    *("cache", "cache_dir", "cache_size", "stall_timeout"),
+    *("cache", "cache_dir", "cache_size", "gpu_batches", "stall_timeout"),
     *("checkpoint_minutes", "keep_checkpoints", "rank_timeout", "tensorboard", "profile"),
 }
 
@@ -30,6 +32,7 @@ def startup_message(run: TrainingRun) -> str:
         f"batch size {recipe.global_batch_size}.",
         f"{world.world_size} rank(s) on {world.device.type}, {world.threads} thread(s) per rank, "
         f"{run.resolved['dtype'].removeprefix('torch.')}; run directory {run.run_dir.path}.",
+        *machine_lines(run),
         *run.notes,
     ]
     if data.dataset is not None and run.settings.pipeline.fold:
@@ -44,6 +47,20 @@ def startup_message(run: TrainingRun) -> str:
             flag = "--max-minutes" if run.time_budget.is_timed else "--epochs"
             lines.append(f"The run is already complete: raise {flag} to continue training.")
     return "\n".join(lines)
+
+
+def machine_lines(run: TrainingRun) -> list[str]:
+    """What --precision auto chose on an older GPU, and how often --compile compiles."""
+    machine, pipeline = run.settings.machine, run.settings.pipeline
+    precision = precision_line(machine.precision, run.world.device, run.dtype)
+    lines = [precision] if precision else []
+    if machine.compile != "none" and pipeline.progressive_resize:
+        sizes = all_sizes(*pipeline.progressive_resize, epochs=pipeline.progressive_epochs)
+        lines.append(
+            f"--compile {machine.compile} compiles the model at the first step of each image size: "
+            f"{', '.join(map(str, sizes))} px."
+        )
+    return lines
 
 
 def _length(run: TrainingRun) -> str:

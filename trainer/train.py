@@ -6,6 +6,7 @@ from contextlib import nullcontext
 
 from pipeline.errors import DataError
 from pipeline.loader import Loader
+from pipeline.on_device import thread_start
 from trainer.checkpoints.checkpoint_file import snapshot
 from trainer.checkpoints.retention import CheckpointManager
 from trainer.config import Settings
@@ -98,6 +99,7 @@ class Trainer:
             keep=settings.run.keep_checkpoints,
             minutes=settings.run.checkpoint_minutes,
             writes=run.world.rank == 0,
+            at_start=thread_start(run.world.device),
         )
 
     def train(self) -> None:

@@ -33,7 +33,7 @@ class TrainStep:
         grad_clip_norm: upper limit of the global gradient norm; None for no clipping.
         ema: average of the weights, updated after each step.
         scaler: loss scaler of float16, which skips steps whose gradients overflow and halves the
-            scale. With LARS it waits for the device.
+            scale.
         freeze: trains only the last layer in the first steps; None if all layers are trained from
             the first step.
     """

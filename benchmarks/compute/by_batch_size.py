@@ -5,7 +5,15 @@ from dataclasses import asdict, replace
 
 import torch
 
-from benchmarks.compute.config import BATCH_SIZES, CHANNELS_LAST, MODES, TARGET, ComputeBenchmark
+from benchmarks.compute.config import (
+    BATCH_SIZES,
+    CHANNELS_LAST,
+    COMPILED,
+    GRAPHS,
+    MODES,
+    TARGET,
+    ComputeBenchmark,
+)
 from benchmarks.compute.steps import Steps, bare_steps, prepare_model
 from benchmarks.compute.utilization import COLUMNS, describe_ceiling, device_name, utilization
 from benchmarks.measuring.alternate import Measurement, alternate
@@ -19,7 +27,7 @@ from trainer.distributed.collectives import World
 def measure_steps(benchmark: ComputeBenchmark, world: World) -> None:
     """Measure and report each batch size in each mode. Raises ``DataError`` if none fits into the
     memory of the GPU."""
-    ready, notes = {}, []
+    ready, notes = {}, _compilation_notes(benchmark, world)
     for name, steps in _candidates(benchmark, world).items():
         try:
             steps.prepare()
@@ -37,10 +45,19 @@ def measure_steps(benchmark: ComputeBenchmark, world: World) -> None:
         _report(benchmark, world, ready, rows, notes)
 
 
+def _compilation_notes(benchmark: ComputeBenchmark, world: World) -> list[str]:
+    compiled = [mode for mode in _modes(benchmark, world) if mode in (COMPILED, GRAPHS)]
+    return [f"{mode}: compiled once for each batch size." for mode in compiled]
+
+
+def _modes(benchmark: ComputeBenchmark, world: World) -> Sequence[str]:
+    return benchmark.mode or (MODES if world.device.type == "cuda" else (CHANNELS_LAST,))
+
+
 def _candidates(benchmark: ComputeBenchmark, world: World) -> dict[str, Steps]:
     kind = world.device.type
     candidates = {}
-    for mode in benchmark.mode or (MODES if kind == "cuda" else (CHANNELS_LAST,)):
+    for mode in _modes(benchmark, world):
         model = prepare_model(
             benchmark.model,
             mode=mode,

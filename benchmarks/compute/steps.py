@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 from benchmarks.compute.config import COMPILED, CONTIGUOUS, GRAPHS
 from benchmarks.compute.work import Work, count_work
 from benchmarks.measuring.laps import measure_world_lap, synchronize
-from pipeline.batches import Batch
+from pipeline.batch import Batch
 from pipeline.options import pick_fields
 from pipeline.synthetic import synthetic_loader
 from trainer.config import MachineConfig, RecipeConfig

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from torch.utils.dlpack import from_dlpack
 
-from pipeline.batches import Batch
+from pipeline.batch import Batch
 from pipeline.build import TrainStream
 from pipeline.config import PipelineConfig
 from pipeline.errors import DataError, MisuseError

@@ -11,7 +11,8 @@ from torch.nn.parallel import DistributedDataParallel
 from benchmarks.measuring.page_cache import drop
 from benchmarks.scaling.in_memory import InMemorySource
 from benchmarks.scaling.record import COLD, LOADER, LOCKSTEP, MEMORY, NO_ALL_REDUCE, ONE_BATCH, WARM
-from pipeline.batches import Batch, decoded_batches
+from pipeline.batch import Batch
+from pipeline.batches import decoded_batches
 from pipeline.build import TrainStream
 from pipeline.loader import Loader
 from pipeline.plan.decode_groups import max_lookahead

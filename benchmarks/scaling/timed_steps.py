@@ -12,7 +12,7 @@ from benchmarks.measuring.laps import WorldLap, measure_world_lap, synchronize
 from benchmarks.measuring.page_cache import disk_bytes
 from benchmarks.scaling.inputs import LOADED, Inputs
 from benchmarks.scaling.record import COLD, LOADER, LOCKSTEP, Rung
-from pipeline.batches import Batch
+from pipeline.batch import Batch
 from trainer.distributed.collectives import World
 from trainer.loop import train_steps
 

@@ -1,6 +1,7 @@
 """The callback that gives DALI each group of steps, prepared ahead of time."""
 
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -67,10 +68,11 @@ class Feed:
         read_ahead: int,
         bad: BadSamples,
         watchdog: StallWatchdog,
+        at_start: Callable[[], None] | None = None,
     ) -> None:
         self._fetcher, self._bad, self._watchdog = fetcher, bad, watchdog
         self._plan, self._graph, self._read_ahead = plan, graph, read_ahead
-        self._thread = DaemonThread("shardline-feed")
+        self._thread = DaemonThread("shardline-feed", at_start=at_start)
         self._advised: deque[tuple[PlannedBatch, Integers]] = deque()  # used by the thread only
         self._unplanned, self._unsubmitted = groups(plan, group), groups(plan, group)
         self._planned_steps = self._fetched_steps = 0  # used by the thread only

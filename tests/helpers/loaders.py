@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline.batches import Batch
+from pipeline.batch import Batch
 from pipeline.build import train_loader
 from pipeline.config import PipelineConfig
 from pipeline.loader import Loader

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pipeline.batches import Batch
+from pipeline.batch import Batch
 from pipeline.config import PipelineConfig
 from trainer.data import TrainingData, open_data, task_of, train_batches, val_batches
 from trainer.distributed.collectives import World

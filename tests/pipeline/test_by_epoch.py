@@ -14,7 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.batches import Batch
+from pipeline.batch import Batch
 from pipeline.build import train_loader, val_loader
 from pipeline.config import PipelineConfig
 from pipeline.loader import Epochs, Loader

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
-from pipeline.batches import Batch
+from pipeline.batch import Batch
 from pipeline.build import train_loader, val_loader
 from pipeline.config import PipelineConfig
 from pipeline.errors import DataError

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.batches import Batch
+from pipeline.batch import Batch
 from pipeline.build import train_loader, val_loader
 from pipeline.config import PipelineConfig
 from pipeline.dali.masks import mask_problem, void_mask

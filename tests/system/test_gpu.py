@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline.batches import Batch
+from pipeline.batch import Batch
 from pipeline.build import train_loader, val_loader
 from pipeline.config import PipelineConfig
 from pipeline.mixup import Mixing
@@ -92,6 +92,13 @@ def test_batches_stay_as_they_are(digits_shards: Path) -> None:
     batches = training_batches(digits_shards, GPU, 8)
     again = training_batches(digits_shards, GPU, 8)
     for batch, same in zip(batches, again, strict=True):
+        assert torch.equal(batch.images, same.images)
+
+
+def test_copies_and_views_have_the_same_pixels(photographs: Path) -> None:
+    copies = training_batches(photographs, GPU, 20)
+    views = training_batches(photographs, GPU, 20, gpu_batches="views")
+    for batch, same in zip(copies, views, strict=True):
         assert torch.equal(batch.images, same.images)
 
 

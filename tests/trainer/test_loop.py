@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.batches import Batch
+from pipeline.batch import Batch
 from pipeline.mixup import Mixing
 from trainer.distributed.collectives import World
 from trainer.evaluation.loop import evaluate

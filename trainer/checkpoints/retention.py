@@ -28,13 +28,22 @@ class CheckpointManager:
         keep: number of latest checkpoints to keep.
         minutes: time after which ``is_due`` is True; 0: never.
         writes: True on rank 0; on other ranks nothing is due or written.
+        at_start: what the thread does first.
     """
 
-    def __init__(self, directory: Path, *, keep: int, minutes: float, writes: bool) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        keep: int,
+        minutes: float,
+        writes: bool,
+        at_start: Callable[[], None] | None = None,
+    ) -> None:
         self._directory, self._keep, self._writes = directory, keep, writes
         self._seconds = 60 * minutes
         self._saved = time.monotonic()
-        self._worker = DaemonThread("checkpoint") if writes else None
+        self._worker = DaemonThread("checkpoint", at_start=at_start) if writes else None
         self._pending: Future[None] | None = None
 
     def is_due(self) -> bool:

@@ -3,6 +3,7 @@
 import inspect
 from typing import Any
 
+import torch
 from torch import nn
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import bf16_compress_hook
 from torch.nn.parallel import DistributedDataParallel
@@ -11,6 +12,10 @@ from pipeline.errors import MisuseError
 from trainer.config import MachineConfig
 from trainer.distributed.collectives import World
 from trainer.model.build import Classifier
+
+# Most shapes of images that torch.compile compiles for before it gives up and runs the model
+# without; its default is 8. Progressive resizing to 1024 px has 32, an evaluation adds two.
+COMPILED_SHAPES = 64
 
 
 def convert_sync_batchnorm(model: Classifier, world: World) -> Classifier:
@@ -34,11 +39,14 @@ def wrap_ddp(model: Classifier, world: World, config: MachineConfig) -> nn.Modul
     """Wrap `model` in DDP, which averages gradients over the ranks; one rank needs no wrapper.
 
     Each rank keeps its own buffers; ``average_buffers`` makes them equal before they are used.
-    ``--compile`` compiles in place, at the first step and again for each other image size.
+    ``--compile`` compiles in place, at the first step and again for each other shape of images.
     """
     parallel = model if world.world_size == 1 else _build_ddp(model, world, config)
     if config.compile != "none":
-        parallel.compile(mode=config.compile)
+        limits: Any = torch._dynamo.config
+        limits.recompile_limit = max(limits.recompile_limit, COMPILED_SHAPES)
+        # By default the second shape compiles slower code, for any size.
+        parallel.compile(mode=config.compile, dynamic=False)
     return parallel
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from pipeline.arrays import Integers
-from pipeline.batches import Batch
+from pipeline.batch import Batch
 from trainer.distributed.collectives import World
 from trainer.model.flips import mirrored
 from trainer.tasks.metric_names import FLIPS

@@ -11,19 +11,47 @@ BF16_CPU_FLAGS = {"avx512_bf16", "amx_bf16"}
 def autocast_dtype(precision: str, device: torch.device, model: nn.Module) -> torch.dtype | None:
     """The autocast type of `model` on `device`; None for float32 throughout.
 
-    "auto" is bfloat16 on GPUs and x86 CPUs with bfloat16 instructions, but on CPUs not for models
-    with depthwise convolutions. Training speed in bfloat16 relative to float32 on one core with
-    avx512_bf16, at 64 px: resnet50 1.6, resnet18 1.7, resnext50 1.6, densenet121 1.5, vit_b_16 1.6,
-    swin_t 2.0, vgg11 1.2; with depthwise convolutions mobilenet_v3_small 0.46, mnasnet0_5 0.46,
-    efficientnet_b0 0.52, shufflenet_v2 0.64, but convnext_tiny 1.35.
+    "auto" on GPUs is ``gpu_dtype``. On x86 CPUs with bfloat16 instructions it is bfloat16, but not
+    for models with depthwise convolutions. Training speed in bfloat16 relative to float32 on one
+    core with avx512_bf16, at 64 px: resnet50 1.6, resnet18 1.7, resnext50 1.6, densenet121 1.5,
+    vit_b_16 1.6, swin_t 2.0, vgg11 1.2; with depthwise convolutions mobilenet_v3_small 0.46,
+    mnasnet0_5 0.46, efficientnet_b0 0.52, shufflenet_v2 0.64, but convnext_tiny 1.35.
     """
     if precision != "auto":
         return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
     if device.type == "cuda":
-        is_faster = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        is_faster = bool(_cpu_flags() & BF16_CPU_FLAGS) and not has_depthwise_convolutions(model)
+        capability = torch.cuda.get_device_capability(device)
+        return gpu_dtype(capability, torch.cuda.get_device_name(device))
+    is_faster = bool(_cpu_flags() & BF16_CPU_FLAGS) and not has_depthwise_convolutions(model)
     return torch.bfloat16 if is_faster else None
+
+
+def gpu_dtype(capability: tuple[int, int], name: str) -> torch.dtype | None:
+    """The autocast type that "auto" takes on a GPU by its compute capability: bfloat16 from 8.0 on,
+    the first with such tensor cores; else float16, if that is faster than float32.
+
+    float16 results per clock cycle and multiprocessor, float32 in parentheses (CUDA C++ Programming
+    Guide 12, table "Throughput of Native Arithmetic Instructions"): 5.0 and 5.2 none, 6.0 128 (64),
+    6.1 2 (128), 7.x 128 (64), besides the tensor cores of 7.x. The GTX 16 cards, 7.5 without tensor
+    cores, compute nan in float16 convolutions (pytorch#58123, pytorch#77955).
+    """
+    if capability >= (8, 0):
+        return torch.bfloat16
+    is_fast = capability == (6, 0) or capability >= (7, 0)
+    return torch.float16 if is_fast and "GTX 16" not in name else None
+
+
+def precision_line(precision: str, device: torch.device, dtype: torch.dtype | None) -> str | None:
+    """Why "auto" took `dtype` on an older GPU, for the startup message; None if there is no need to
+    say so."""
+    if precision != "auto" or device.type != "cuda" or dtype is torch.bfloat16:
+        return None
+    major, minor = torch.cuda.get_device_capability(device)
+    taken = "float16 with loss scaling" if dtype else "float32"
+    return (
+        f"--precision auto takes {taken}: {torch.cuda.get_device_name(device)} has compute "
+        f"capability {major}.{minor}, bfloat16 needs 8.0."
+    )
 
 
 def dtype_name(dtype: torch.dtype | None) -> str:

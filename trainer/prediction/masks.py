@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.functional import interpolate
 
-from pipeline.batches import Batch
+from pipeline.batch import Batch
 from pipeline.plan.tiles import tile_windows
 from pipeline.storage.dataset import SplitIndex
 from trainer.model.flips import mirrored

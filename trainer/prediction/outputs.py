@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from pipeline.batches import Batch
+from pipeline.batch import Batch
 from trainer.distributed.collectives import World
 from trainer.model.flips import mirrored
 

@@ -4,12 +4,13 @@ from functools import lru_cache
 
 import torch
 
+from pipeline.on_device import to_device
+
 
 @lru_cache
 def constant(values: tuple[float, ...], device: torch.device) -> torch.Tensor:
-    """`values` as float32 on `device`, copied there once: a copy in each step would wait for the
-    device."""
-    return torch.tensor(values, device=device)
+    """`values` as float32 on `device`, copied there once and without waiting for the device."""
+    return to_device(torch.tensor(values), device)
 
 
 def optional_constant(

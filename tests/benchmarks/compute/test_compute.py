@@ -126,6 +126,8 @@ def test_resnet50_takes_24_gflop_an_image() -> None:
         ("NVIDIA L40S", 864),
         ("NVIDIA L4", 300),
         ("Tesla V100-SXM2-16GB", 900),
+        ("A100-SXM4-40GB", 1555),  # from a driver before 470
+        ("NVIDIA GeForce RTX 4090", 1008),
     ],
 )
 def test_peaks_of_known_devices(name: str, memory: float) -> None:
@@ -133,13 +135,36 @@ def test_peaks_of_known_devices(name: str, memory: float) -> None:
     assert peak is not None and peak.memory_gb_per_second == memory
 
 
-@pytest.mark.parametrize("name", ["x86_64 CPU, 2 threads", "NVIDIA A10G", "NVIDIA H100 NVL", ""])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("x86_64 CPU, 2 threads", "NVIDIA A10G", "NVIDIA H100 NVL", ""),
+        *(
+            "NVIDIA GeForce RTX 3090 Ti",
+            "NVIDIA GeForce RTX 4090 Laptop GPU",
+            "NVIDIA RTX A6000-8C",
+        ),
+        "Tesla V100S-PCIE-32GB",
+    ],
+)
 def test_an_unknown_device_has_no_peak(name: str) -> None:
     assert peak_of(name) is None
 
 
+def test_peaks_have_plausible_rates_and_a_source() -> None:
+    """Tensor cores multiply float16 twice as fast as TF32: a figure of sparse matrices among dense
+    ones would differ."""
+    for name, peak in PEAKS.items():
+        half, fp32 = peak.tflops["fp16"], peak.tflops["fp32"]
+        assert peak.source.startswith("NVIDIA "), name
+        if "tf32" in peak.tflops:
+            assert half / peak.tflops["tf32"] == pytest.approx(2, rel=0.03), name
+            assert peak.tflops["bf16"] == half, name
+        assert 1.9 < half / fp32 < 31, name
+
+
 def test_the_peak_depends_on_the_precision() -> None:
-    h100 = PEAKS["NVIDIA H100 80GB HBM3"]
+    h100 = PEAKS["H100 80GB HBM3"]
     assert peak_tflops(h100, torch.bfloat16, "auto") == 989.4
     assert peak_tflops(h100, None, "tf32") == 494.7
     assert peak_tflops(h100, None, "fp32") == 66.9

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import pipeline.feed.decoded_cache
-from pipeline.batches import Batch
+from pipeline.batch import Batch
 from pipeline.build import train_loader, val_loader
 from pipeline.config import PipelineConfig
 from pipeline.dali.decode_for_cache import FullImageDecoder

@@ -6,7 +6,7 @@ import torchvision
 from torch import nn
 
 import trainer.model.precision
-from trainer.model.precision import autocast_dtype, loss_scaler, set_float32
+from trainer.model.precision import autocast_dtype, loss_scaler, precision_line, set_float32
 from trainer.train_step import TrainStep
 
 CPU = torch.device("cpu")
@@ -27,6 +27,43 @@ def test_auto_on_cpus(
 ) -> None:
     monkeypatch.setattr(trainer.model.precision, "_cpu_flags", lambda: flags)
     assert autocast_dtype("auto", CPU, torchvision.models.get_model(model)) is dtype
+
+
+@pytest.mark.parametrize(
+    ("capability", "name", "dtype"),
+    [
+        ((5, 2), "Tesla M40", None),
+        ((6, 0), "Tesla P100-PCIE-16GB", torch.float16),
+        ((6, 1), "Tesla P40", None),
+        ((7, 0), "Tesla V100-SXM2-16GB", torch.float16),
+        ((7, 5), "Tesla T4", torch.float16),
+        ((7, 5), "NVIDIA GeForce GTX 1660 Ti", None),
+        ((8, 0), "NVIDIA A100-SXM4-40GB", torch.bfloat16),
+        ((9, 0), "NVIDIA H200", torch.bfloat16),
+        ((12, 0), "NVIDIA GeForce RTX 5090", torch.bfloat16),
+    ],
+)
+def test_auto_on_gpus(
+    monkeypatch: pytest.MonkeyPatch,
+    capability: tuple[int, int],
+    name: str,
+    dtype: torch.dtype | None,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: name)
+    gpu = torch.device("cuda", 0)
+    assert autocast_dtype("auto", gpu, nn.Identity()) is dtype
+    line = precision_line("auto", gpu, dtype)
+    assert (line is None) == (dtype is torch.bfloat16)
+    if line is not None:
+        major, minor = capability
+        assert f"{name} has compute capability {major}.{minor}" in line
+        assert ("float16 with loss scaling" in line) == (dtype is torch.float16)
+
+
+def test_nothing_is_said_of_a_cpu_or_an_explicit_precision() -> None:
+    assert precision_line("auto", CPU, None) is None
+    assert precision_line("fp16", torch.device("cuda", 0), torch.float16) is None
 
 
 def test_an_explicit_precision_is_used() -> None:

@@ -137,3 +137,54 @@ def test_adamw_decouples_weight_decay() -> None:
     # The first step is the rate, whatever the gradient (Loshchilov & Hutter 2019, algorithm 2).
     assert matrix.tolist() == [[pytest.approx(1 - 0.1 * 0.5 - 0.1)] * 2] * 2
     assert vector.tolist() == [pytest.approx(0.9)] * 2
+
+
+@pytest.mark.parametrize("clips", [False, True])
+def test_lars_with_a_loss_scaler_makes_the_same_steps(clips: bool) -> None:
+    """A power of two scales gradients without rounding."""
+    plain, scaled = (lars_model() for _ in range(2))
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10)
+    for seed in range(3):
+        for (model, optimizer), scale in ((plain, None), (scaled, scaler)):
+            loss = lars_loss(model, seed)
+            (loss if scale is None else scale.scale(loss)).backward()
+            if scale is None:
+                optimizer.step()
+            else:
+                if clips:
+                    scale.unscale_(optimizer)
+                scale.step(optimizer)
+                scale.update()
+            optimizer.zero_grad()
+    for expected, weight in zip(plain[0].parameters(), scaled[0].parameters(), strict=True):
+        assert torch.equal(weight, expected)
+
+
+def test_lars_keeps_weights_and_momenta_after_an_overflow() -> None:
+    model, optimizer = lars_model()
+    scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+
+    def step(factor: float) -> list[torch.Tensor]:
+        scaler.scale(factor * lars_loss(model, 0)).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        optimizer.zero_grad()
+        momenta = [optimizer.state[weight]["momentum_buffer"] for weight in model.parameters()]
+        return [tensor.detach().clone() for tensor in (*model.parameters(), *momenta)]
+
+    before = step(1.0)
+    assert all(map(torch.equal, step(float("inf")), before))
+    assert scaler.get_scale() == 2
+    assert not any(map(torch.equal, step(1.0), before))
+
+
+def lars_model() -> tuple[nn.Module, torch.optim.Optimizer]:
+    torch.manual_seed(0)
+    model = nn.Linear(4, 3)
+    return model, build_optimizer(model, RecipeConfig(optimizer="lars"))
+
+
+def lars_loss(model: nn.Module, seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    loss: torch.Tensor = model(torch.randn(5, 4, generator=generator)).square().mean()
+    return loss

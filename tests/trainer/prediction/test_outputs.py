@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from torch import nn
 
-from pipeline.batches import Batch
+from pipeline.batch import Batch
 from pipeline.build import val_loader
 from pipeline.config import PipelineConfig
 from pipeline.errors import DataError
