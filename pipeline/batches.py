@@ -190,6 +190,7 @@ def graph_config(
     *,
     training: bool,
     decoded_cache: str | None = None,
+    hint_px: tuple[int, int] = (0, 0),
 ) -> GraphConfig:
     """The graph's settings for runs of `batch_size` samples; see ``GraphConfig``.
 
@@ -207,6 +208,7 @@ def graph_config(
         hw_decoder_load=config.hw_decoder_load,
         interpolation=config.resolved_interpolation,
         decoded_cache=decoded_cache,
-        largest_px=(dataset.manifest.heights[2], dataset.manifest.widths[2]),
+        hint_px=hint_px,
+        whole_images=not training,
         masks=dataset.manifest.task == "segmentation",
     )

@@ -11,13 +11,14 @@ import torch
 from pipeline.arrays import Integers
 from pipeline.batches import BatchContext, decoded_batches, graph_config
 from pipeline.config import PipelineConfig, image_size, resolve_sizes
+from pipeline.dali.decoder_choice import size_hint
 from pipeline.feed.bad_samples import BadSamples
 from pipeline.feed.decoded_cache import open_decoded_cache
 from pipeline.fold_index import open_index
 from pipeline.loader import Loader
 from pipeline.on_device import with_index
 from pipeline.plan.decode_groups import max_group_size, prefetch_groups
-from pipeline.plan.plan import Plan, train_plan, val_plan
+from pipeline.plan.plan import Plan, image_sizes_px, train_plan, val_plan
 from pipeline.plan.ranks import per_rank_batch_size, validation_samples
 from pipeline.plan.tiles import tile_plan
 from pipeline.storage.cache_eviction import GIB
@@ -26,6 +27,9 @@ from pipeline.storage.manifest import TARGET_COMPONENTS
 from pipeline.targets import check_task_support
 
 _LOG = logging.getLogger(__name__)
+
+# Images whose sizes decide how much memory the decoders allocate in advance: enough for a quantile.
+COMPARED_SIZES = 100_000
 
 
 def train_loader(
@@ -236,6 +240,7 @@ def _build_context(
     device = with_index(device)
     cache = open_decoded_cache(config.cache, index, samples, device, rank=rank)
     group = group_steps(dataset, config, device, batch_size)
+    compared = samples[:: max(1, len(samples) // COMPARED_SIZES)]
     return BatchContext(
         index=index,
         batch_size=batch_size,
@@ -247,6 +252,7 @@ def _build_context(
             batch_size * group,
             training=training,
             decoded_cache=None if cache is None else cache.location,
+            hint_px=size_hint(*image_sizes_px(index, compared)),
         ),
         config=config,
         device=device,

@@ -1,6 +1,6 @@
 """Find the samples of a batch that made DALI fail or that have invalid masks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from nvidia.dali.data_node import DataNode
 
 from pipeline.arrays import Bytes
-from pipeline.dali.decode_graph import GraphConfig, decode_crops, new_pipeline, reason_of
+from pipeline.dali.decode_graph import GraphConfig, decode_crops, reason_of
 from pipeline.dali.masks import decode_masks
+from pipeline.dali.rebuilt_pipeline import RebuiltPipeline
 from pipeline.errors import DataError
 from pipeline.feed.bad_samples import BadSamples
 from pipeline.feed.feed import FedBatch
@@ -20,18 +21,19 @@ from pipeline.feed.feed import FedBatch
 def find_undecodable(
     batches: Sequence[FedBatch], graph: GraphConfig, bad: BadSamples, error: RuntimeError
 ) -> None:
-    """Add to `bad` the samples that DALI can't decode, by decoding each one's crop separately.
+    """Add to `bad` the samples that DALI can't decode, by decoding one after another.
 
     Raises ``DataError`` if all of them can be decoded, or too many samples are bad.
     """
+    decoder = _SampleDecoder(graph)
     for batch in batches if graph.decoded_cache is None else ():
         before, planned = len(bad.reasons), batch.planned
         crops = zip(planned.parameters.start, planned.parameters.shape, strict=True)
         for sample, data, crop in zip(planned.samples, batch.images, crops, strict=True):
-            if problem := decoding_problem(data, *crop, graph):
+            if problem := decoder.problem(data, *crop):
                 bad.add(int(sample), f"DALI can't decode it: {problem}")
         for sample, data in zip(planned.samples, batch.masks, strict=graph.masks):
-            if problem := mask_decoding_problem(data, graph):
+            if problem := decoder.mask_problem(data):
                 bad.add(int(sample), f"DALI can't decode its mask: {problem}")
         if len(bad.reasons) > before:
             return
@@ -55,37 +57,41 @@ def find_invalid_masks(batch: FedBatch, highest: Any, bad: BadSamples) -> bool:
     return bool(invalid)
 
 
-def decoding_problem(
-    data: Bytes, start: NDArray[np.int32], shape: NDArray[np.int32], config: GraphConfig
-) -> str | None:
-    """Why DALI can't decode the crop (`start` and `shape` in px) of one image, or None."""
+class _SampleDecoder:
+    """Decodes sample after sample as the graph does, in one pipeline until a sample is bad."""
 
-    def outputs() -> DataNode:
-        encoded, start_node, shape_node = fn.external_source(
-            lambda step: ([data], start[None], shape[None]), num_outputs=3, batch=True
-        )
-        return decode_crops(encoded, start_node, shape_node, config)
+    def __init__(self, config: GraphConfig) -> None:
+        self._config = config
+        one = replace(config, batch_size=1, threads=1)
+        self._images = RebuiltPipeline(self._crop, one)
+        self._masks = RebuiltPipeline(self._mask, one)
 
-    return _problem(outputs, config)
+    def problem(
+        self, data: Bytes, start: NDArray[np.int32], shape: NDArray[np.int32]
+    ) -> str | None:
+        """Why DALI can't decode the crop (`start` and `shape` in px) of an image, or None."""
+        return _problem(self._images, encoded=[data], start=start[None], shape=shape[None])
+
+    def mask_problem(self, data: Bytes) -> str | None:
+        """Why DALI can't decode a mask, or None."""
+        return _problem(self._masks, encoded=[data])
+
+    def _crop(self) -> DataNode:
+        inputs = {name: _input(name) for name in ("encoded", "start", "shape")}
+        return decode_crops(inputs["encoded"], inputs["start"], inputs["shape"], self._config)
+
+    def _mask(self) -> tuple[DataNode, ...]:
+        return decode_masks(_input("encoded"))
 
 
-def mask_decoding_problem(data: Bytes, config: GraphConfig) -> str | None:
-    """Why DALI can't decode one mask, or None."""
-
-    def outputs() -> tuple[DataNode, ...]:
-        return decode_masks(fn.external_source(lambda step: [data], batch=True))
-
-    return _problem(outputs, config)
+def _input(name: str) -> DataNode:
+    node: DataNode = fn.external_source(name=name, batch=True, no_copy=True)
+    return node
 
 
-def _problem(outputs: Callable[[], Any], config: GraphConfig) -> str | None:
-    """Why DALI can't compute `outputs`, which take one sample, or None."""
-    pipeline = new_pipeline(
-        outputs, replace(config, batch_size=1, threads=1, prefetch=1, operations=0)
-    )
-    pipeline.build()
+def _problem(pipeline: RebuiltPipeline, **batch: Any) -> str | None:
     try:
-        pipeline.run()
+        pipeline.run(**batch)
     except RuntimeError as error:
         return reason_of(str(error))
     return None

@@ -1,14 +1,14 @@
 """Decode full images with DALI, so that a crop of one equals the crop that the graph decodes."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import nvidia.dali.fn as fn
 from nvidia.dali.data_node import DataNode
 
 from pipeline.arrays import Bytes
-from pipeline.dali.decode_graph import GraphConfig, new_pipeline, reason_of
+from pipeline.dali.decode_graph import GraphConfig, reason_of
+from pipeline.dali.rebuilt_pipeline import RebuiltPipeline
 
 
 class FullImageDecoder:
@@ -18,8 +18,8 @@ class FullImageDecoder:
     """
 
     def __init__(self, config: GraphConfig) -> None:
-        self._config = replace(config, prefetch=1, operations=0)
-        self._pipeline: Any = None
+        self._config = config
+        self._pipeline = RebuiltPipeline(self._outputs, config)
 
     def __call__(self, encoded: Mapping[int, Bytes]) -> tuple[dict[int, Any], dict[int, str]]:
         """Decode images. Returns, by the keys of `encoded`, DALI's tensors, which the next call
@@ -44,15 +44,7 @@ class FullImageDecoder:
         return None
 
     def _run(self, encoded: list[Bytes]) -> list[Any]:
-        if self._pipeline is None:
-            self._pipeline = new_pipeline(self._outputs, self._config)
-            self._pipeline.build()
-        try:
-            self._pipeline.feed_input("encoded", encoded)
-            (images,) = self._pipeline.run()
-        except RuntimeError:
-            self._pipeline = None  # unusable after an error
-            raise
+        (images,) = self._pipeline.run(encoded=encoded)
         return list(images if self._config.decoded_cache == "device" else images.as_cpu())
 
     def _outputs(self) -> DataNode:

@@ -4,10 +4,10 @@
                         -> [operations] -> [erase] -> uint8 HWC
     [masks: see ``masks.py``]
 
-Only the decoder names a device; each later operator runs where its input is. On a CPU torch resizes
-(``resize_on_cpu.py``). Nothing here draws a
-random number: crops, flips and colors are inputs from ``augment.py``. A stage in brackets exists if
-its parameters do.
+Only the decoder names a device; each later operator runs where its input is. A GPU decodes whole
+images, from which the crop is cut (``decoder_choice.py``); on a CPU torch resizes
+(``resize_on_cpu.py``). Nothing here draws a random number: crops, flips and colors are inputs from
+``augment.py``. A stage in brackets exists if its parameters do.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,15 +22,10 @@ from nvidia.dali.pipeline import do_not_convert
 from nvidia.dali.tensors import TensorCPU, TensorListCPU
 
 from pipeline.dali.augment_ops import apply_operation
+from pipeline.dali.decoder_choice import decoder_arguments, decodes_regions, installed_libraries
 from pipeline.dali.masks import decode_masks, fit_masks
 from pipeline.dali.resize_on_cpu import resize_on_cpu
 from pipeline.plan.augment import COLOR, OPERATIONS, Parameters
-
-# The decoder allocates memory for images up to this side for each thread; larger images allocate
-# more when they come.
-HINTED_PX = 4096
-# DALI's default of device_memory_padding.
-DALI_PADDING_BYTES = 2**24
 
 INTERPOLATIONS = {"bilinear": types.INTERP_LINEAR, "bicubic": types.INTERP_CUBIC}
 
@@ -55,8 +50,9 @@ class GraphConfig:
         hw_decoder_load: fraction of JPEGs for the GPU's hardware decoder.
         decoded_cache: "host" or "device" if the inputs are decoded images from a cache there; None
             if they are encoded.
-        largest_px: greatest height and width of an encoded image, for which the GPU's decoders
-            allocate memory in advance.
+        hint_px: height and width of an encoded image, for which the GPU's decoders allocate memory
+            in advance, see ``size_hint``.
+        whole_images: whether every crop is the whole image, of which ``resize`` takes a region.
         masks: whether encoded masks are inputs, too.
     """
 
@@ -70,7 +66,8 @@ class GraphConfig:
     hw_decoder_load: float
     interpolation: str = "bilinear"
     decoded_cache: str | None = None
-    largest_px: tuple[int, int] = (0, 0)
+    hint_px: tuple[int, int] = (0, 0)
+    whole_images: bool = False
     masks: bool = False
 
     @property
@@ -81,16 +78,7 @@ class GraphConfig:
     @property
     def decoder_arguments(self) -> dict[str, Any]:
         """Arguments of every decoder of images."""
-        height, width = (min(side, HINTED_PX) for side in self.largest_px)
-        return {
-            "device": "cpu" if self.device_id is None else "mixed",
-            "output_type": types.RGB,
-            "hw_decoder_load": self.hw_decoder_load,
-            "jpeg_fancy_upsampling": True,  # as libjpeg-turbo on the CPU does
-            "preallocate_height_hint": height,
-            "preallocate_width_hint": width,
-            "device_memory_padding": max(height * width * 3, DALI_PADDING_BYTES),
-        }
+        return decoder_arguments(self.device_id, self.hw_decoder_load, self.hint_px)
 
 
 def build_graph(feed: FeedCallback, config: GraphConfig, stages: Stages | None = None) -> Pipeline:
@@ -185,7 +173,16 @@ def decode_crops(
 ) -> DataNode:
     """Encoded images -> their crops, RGB."""
     arguments = config.decoder_arguments
-    return fn.decoders.image_slice(encoded, start, shape, axis_names="HW", **arguments)
+    if decodes_regions(config.device_id, installed_libraries()):
+        return fn.decoders.image_slice(encoded, start, shape, axis_names="HW", **arguments)
+    return cut(fn.decoders.image(encoded, **arguments), start, shape, config)
+
+
+def cut(images: DataNode, start: DataNode, shape: DataNode, config: GraphConfig) -> DataNode:
+    """Decoded images -> their crops, where the images are."""
+    if config.whole_images and config.device_id is not None:
+        return images
+    return fn.slice(images, start=start, shape=shape, axis_names="HW")
 
 
 def decode(images: DataNode, parameters: Mapping[str, DataNode], config: GraphConfig) -> Outputs:
@@ -194,7 +191,7 @@ def decode(images: DataNode, parameters: Mapping[str, DataNode], config: GraphCo
     if config.decoded_cache is None:
         crops = decode_crops(images, start, shape, config)
     else:  # the same bits on the CPU
-        crops = fn.slice(images, start=start, shape=shape, axis_names="HW")
+        crops = cut(images, start, shape, config)
         crops = crops if config.device_id is None else crops.gpu()
     return (crops, *decode_masks(parameters["mask"])) if config.masks else (crops,)
 

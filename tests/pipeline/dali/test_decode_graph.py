@@ -1,5 +1,7 @@
 """The graph for the GPU, traced on machines without one."""
 
+import re
+from dataclasses import replace
 from typing import Any
 
 import nvidia.dali.fn as fn
@@ -32,11 +34,20 @@ def graph_of(config: PipelineConfig, device_id: int | None, **fields: Any) -> Gr
 
 
 def traced(
-    device_id: int | None, *, decoded_cache: str | None = None, masks: bool = False, **settings: Any
+    device_id: int | None,
+    *,
+    decoded_cache: str | None = None,
+    masks: bool = False,
+    whole_images: bool = False,
+    **settings: Any,
 ) -> tuple[DataNode, Operators]:
     """The graph's last output and, for each operator behind it, its arguments as DALI has them."""
     graph = graph_of(
-        PipelineConfig(**settings), device_id, decoded_cache=decoded_cache, masks=masks
+        PipelineConfig(**settings),
+        device_id,
+        decoded_cache=decoded_cache,
+        masks=masks,
+        whole_images=whole_images,
     )
     made: list[DataNode] = []
 
@@ -71,8 +82,8 @@ def traced(
 def test_output_images_are_on_the_device(device_id: int | None, device: str, color: bool) -> None:
     images, operators = traced(device_id, color_jitter=0.4 if color else 0.0)
     assert images.device == device
-    decoder = operators.pop("decoders__ImageSlice")
-    assert decoder["device"] == ("cpu" if device_id is None else "mixed")
+    name = "decoders__ImageSlice" if device_id is None else "decoders__Image"
+    assert operators.pop(name)["device"] == ("cpu" if device_id is None else "mixed")
     assert {arguments["device"] for arguments in operators.values()} == {device}
     assert ("ColorTwist" in operators) == color
 
@@ -82,12 +93,42 @@ def test_both_devices_get_the_same_operators_and_arguments_except_for_the_resize
     for operators in (on_cpu, on_gpu):
         for arguments in operators.values():
             del arguments["device"]
-    assert RESIZE_ON_CPU in on_cpu
-    shared = on_cpu.keys() - {RESIZE_ON_CPU}
-    assert shared == on_gpu.keys() - {"Resize", "Flip"}
-    assert {name: on_cpu[name] for name in shared} == {name: on_gpu[name] for name in shared}
-    assert on_gpu["decoders__ImageSlice"]["jpeg_fancy_upsampling"] == "True"
+    on_both = on_cpu.keys() & on_gpu.keys()
+    assert on_cpu.keys() - on_both == {"decoders__ImageSlice", RESIZE_ON_CPU}
+    assert on_gpu.keys() - on_both == {"decoders__Image", "Slice", "Resize", "Flip"}
+    assert {name: on_cpu[name] for name in on_both} == {name: on_gpu[name] for name in on_both}
+    of_region, of_whole = on_cpu["decoders__ImageSlice"], on_gpu["decoders__Image"]
+    del of_whole["_display_name"]
+    assert {name: of_region[name] for name in of_whole} == of_whole
+    assert on_gpu["Slice"]["axis_names"] == of_region["axis_names"]
+    assert of_whole["jpeg_fancy_upsampling"] == "True"
     assert on_gpu["Resize"]["antialias"] == "True"
+
+
+@pytest.mark.parametrize("masks", [False, True])
+@pytest.mark.parametrize("whole_images", [False, True])
+def test_a_gpu_decodes_no_regions(whole_images: bool, masks: bool) -> None:
+    config = PipelineConfig(color_jitter=0.4)
+    graph = graph_of(config, None, masks=masks, whole_images=whole_images)
+
+    def outputs() -> tuple[DataNode, ...]:
+        names = ("encoded", *graph.input_names)
+        inputs = {name: fn.external_source(name=name, batch=True) for name in names}
+        return transform(inputs["encoded"], inputs, replace(graph, device_id=0))
+
+    # The graph of a GPU in a pipeline without one: DALI serializes none for a missing device.
+    serialized = new_pipeline(outputs, graph).serialize()
+    assert set(re.findall(rb"decoders__\w+", serialized)) == {b"decoders__Image"}
+    assert (b"Slice" in serialized) == (masks or not whole_images)
+
+
+def test_whole_images_are_not_cut_on_a_gpu() -> None:
+    _, operators = traced(0, whole_images=True)
+    assert operators.keys() == {"decoders__Image", "Resize", "Flip"}
+    for cache in ("host", "device"):
+        _, operators = traced(0, whole_images=True, decoded_cache=cache)
+        assert "Slice" not in operators and operators["Resize"]["device"] == "gpu"
+    assert traced(None, whole_images=True)[1].keys() == traced(None)[1].keys()
 
 
 def test_only_images_are_interpolated_as_the_option_says() -> None:
@@ -118,14 +159,6 @@ def test_masks_stay_on_the_host_and_use_the_nearest_pixel(device_id: int | None)
     assert not {"ColorTwist", "Brightness"} & set(operators)
 
 
-def test_memory_is_allocated_for_the_largest_image() -> None:
-    graph = graph_of(PipelineConfig(), 0, largest_px=(3000, 90_000))
-    arguments = graph.decoder_arguments
-    assert arguments["preallocate_height_hint"] == 3000
-    assert arguments["preallocate_width_hint"] == 4096
-    assert arguments["device_memory_padding"] == 3000 * 4096 * 3
-
-
 @pytest.mark.parametrize("auto_augment", ["none", "rand"])
 @pytest.mark.parametrize(("device_id", "device"), [(None, "cpu"), (0, "gpu")])
 @pytest.mark.parametrize("decoded_cache", ["host", "device"])
@@ -137,7 +170,10 @@ def test_decoded_images_are_cropped_instead_of_decoded(
     assert images.device == device
     assert operators.pop("Slice")["device"] == "cpu"
     operators.pop("Copy", None)  # from the host to the device
-    del otherwise["decoders__ImageSlice"]
+    if device_id is None:
+        del otherwise["decoders__ImageSlice"]
+    else:
+        del otherwise["decoders__Image"], otherwise["Slice"]
     for names in (operators, otherwise):
         names.get(RESIZE_ON_CPU, {}).pop("function_id", None)
     assert operators == otherwise
