@@ -136,8 +136,11 @@ def _run(
     stream = torch.cuda.current_stream(device) if device.type == "cuda" else None
     watchdog = StallWatchdog(context.config.stall_timeout, context.rank)
     feed = open_feed(context, plan, watchdog, group=group)
-    with closing(feed), _dali_thread(watchdog, device) as thread:
-        pipeline = build_graph(feed, context.graph, stages)
+    with (
+        closing(feed),
+        _built(feed, context.graph, stages, watchdog) as pipeline,
+        _dali_thread(watchdog, device) as thread,
+    ):
         step = 0
         while True:
             watchdog.decoding = f"DALI decodes step {step}"
@@ -170,6 +173,20 @@ def _hand_over(
         Batch(images=images[step], targets=targets[step], samples=planned.samples[step])
         for step in step_slices(len(planned.samples), context.batch_size)
     ]
+
+
+@contextmanager
+def _built(
+    feed: Feed, graph: GraphConfig, stages: Stages | None, watchdog: StallWatchdog
+) -> Iterator[Any]:
+    """DALI's pipeline. It is shut down here, since its own thread runs Python code, where it may
+    collect garbage: a pipeline that it destroys would wait for the thread itself."""
+    pipeline: Any = build_graph(feed, graph, stages)
+    try:
+        yield pipeline
+    finally:
+        if not watchdog.stalled:
+            pipeline._shutdown()
 
 
 @contextmanager
