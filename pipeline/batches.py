@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from nvidia.dali import Pipeline
 from torch.utils.dlpack import from_dlpack
 
 from pipeline.arrays import Integers
@@ -16,6 +17,7 @@ from pipeline.config import PipelineConfig
 from pipeline.daemon_thread import DaemonThread
 from pipeline.dali.decode_for_cache import FullImageDecoder
 from pipeline.dali.decode_graph import GraphConfig, Stages, build_graph
+from pipeline.dali.rebuilt_pipeline import shut_down
 from pipeline.feed.bad_samples import BadSamples
 from pipeline.feed.decoded_cache import DecodedCache
 from pipeline.feed.feed import FedBatch, Feed
@@ -169,8 +171,8 @@ def _run(
     stream = torch.cuda.current_stream(device) if device.type == "cuda" else None
     watchdog = StallWatchdog(context.config.stall_timeout, context.rank)
     feed = open_feed(context, plan, watchdog, group=group)
-    with closing(feed), _dali_thread(watchdog) as thread:
-        pipeline = build_graph(feed, context.graph, stages)
+    with closing(feed), _dali_thread(watchdog) as (thread, pipelines):
+        pipelines.append(pipeline := build_graph(feed, context.graph, stages))
         step = 0
         while True:
             watchdog.decoding = f"DALI decodes step {step}"
@@ -207,13 +209,19 @@ def _hand_over(
 
 
 @contextmanager
-def _dali_thread(watchdog: StallWatchdog) -> Iterator[DaemonThread]:
-    """A thread that runs DALI: a call into DALI that hangs can't be interrupted."""
-    thread = DaemonThread("shardline-dali")
+def _dali_thread(watchdog: StallWatchdog) -> Iterator[tuple[DaemonThread, list[Pipeline]]]:
+    """A thread that runs DALI, since a call into DALI that hangs can't be interrupted, and a list
+    of the pipelines to shut down at the end."""
+    thread, pipelines = DaemonThread("shardline-dali"), list[Pipeline]()
+
+    def end() -> None:
+        for pipeline in pipelines:
+            shut_down(pipeline)
+
     try:
-        yield thread
+        yield thread, pipelines
     finally:
-        thread.close(wait=not watchdog.stalled)
+        thread.close(finally_do=end, wait=not watchdog.stalled)
 
 
 def graph_config(
