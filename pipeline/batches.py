@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from nvidia.dali import Pipeline
 
 from pipeline.batch import Batch as Batch
 from pipeline.config import PipelineConfig
@@ -16,6 +17,7 @@ from pipeline.daemon_thread import DaemonThread
 from pipeline.dali.decode_for_cache import FullImageDecoder
 from pipeline.dali.decode_graph import GraphConfig, Stages, build_graph
 from pipeline.dali.outputs import OutputReader
+from pipeline.dali.rebuilt_pipeline import shut_down
 from pipeline.feed.bad_samples import BadSamples
 from pipeline.feed.decoded_cache import DecodedCache
 from pipeline.feed.feed import FedBatch, Feed
@@ -178,15 +180,14 @@ def _hand_over(
 @contextmanager
 def _built(
     feed: Feed, graph: GraphConfig, stages: Stages | None, watchdog: StallWatchdog
-) -> Iterator[Any]:
-    """DALI's pipeline. It is shut down here, since its own thread runs Python code, where it may
-    collect garbage: a pipeline that it destroys would wait for the thread itself."""
-    pipeline: Any = build_graph(feed, graph, stages)
+) -> Iterator[Pipeline]:
+    """DALI's pipeline, which is shut down at the end, unless it hangs."""
+    pipeline = build_graph(feed, graph, stages)
     try:
         yield pipeline
     finally:
         if not watchdog.stalled:
-            pipeline._shutdown()
+            shut_down(pipeline)
 
 
 @contextmanager

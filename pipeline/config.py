@@ -183,7 +183,10 @@ class PipelineConfig(Options):
         FRACTION,
     )
     hw_decoder_load: float = setting(
-        0.65, "Fraction of JPEGs for the GPU's hardware decoder.", FRACTION
+        0.0,
+        "Fraction of JPEGs for the GPU's hardware decoder; the rest is decoded by CUDA. Above 0 it "
+        "needs the test in docs/measuring.md.",
+        FRACTION,
     )
     gpu_batches: Literal["copies", "views"] = setting(
         "copies",

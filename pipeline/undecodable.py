@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -61,10 +62,9 @@ class _SampleDecoder:
     """Decodes sample after sample as the graph does, in one pipeline until a sample is bad."""
 
     def __init__(self, config: GraphConfig) -> None:
-        self._config = config
         one = replace(config, batch_size=1, threads=1)
-        self._images = RebuiltPipeline(self._crop, one)
-        self._masks = RebuiltPipeline(self._mask, one)
+        self._images = RebuiltPipeline(partial(_decode_crop, config), one)
+        self._masks = RebuiltPipeline(_decode_mask, one)
 
     def problem(
         self, data: Bytes, start: NDArray[np.int32], shape: NDArray[np.int32]
@@ -76,12 +76,14 @@ class _SampleDecoder:
         """Why DALI can't decode a mask, or None."""
         return _problem(self._masks, encoded=[data])
 
-    def _crop(self) -> DataNode:
-        inputs = {name: _input(name) for name in ("encoded", "start", "shape")}
-        return decode_crops(inputs["encoded"], inputs["start"], inputs["shape"], self._config)
 
-    def _mask(self) -> tuple[DataNode, ...]:
-        return decode_masks(_input("encoded"))
+def _decode_crop(config: GraphConfig) -> DataNode:
+    encoded, start, shape = (_input(name) for name in ("encoded", "start", "shape"))
+    return decode_crops(encoded, start, shape, config)
+
+
+def _decode_mask() -> tuple[DataNode, ...]:
+    return decode_masks(_input("encoded"))
 
 
 def _input(name: str) -> DataNode:

@@ -5,6 +5,7 @@ import math
 import resource
 import shutil
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.datasets.reencoded import stored_images
+from benchmarks.measuring.provenance import DALI_PACKAGES
 from benchmarks.measuring.text import counted
 from pipeline.config import PipelineConfig
 from pipeline.machine_limits import available_cores
@@ -158,11 +160,32 @@ def check_machine(
             "memory, or read in larger pieces by --shuffle window",
         )
     return [
+        check_dali([package for package in DALI_PACKAGES if is_installed(package)]),
         check_threads(config.threads, cores=available_cores(), ranks=ranks),
         check_open_files(max_files, shards),
         check_shared_memory(shared_memory, ranks),
         cached,
     ]
+
+
+def check_dali(packages: Sequence[str]) -> Finding:
+    """`packages`: the installed ones of DALI_PACKAGES, which all fill one folder."""
+    fact = f"DALI is installed as {' and '.join(packages) or 'no package'}"
+    if len(packages) > 1:
+        return Finding(
+            fact,
+            "they overwrite each other's files; remove both with their libraries and install one, "
+            "see docs/measuring.md",
+        )
+    return Finding(fact)
+
+
+def is_installed(package: str) -> bool:
+    try:
+        distribution(package)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def check_threads(threads: int | None, *, cores: int, ranks: int) -> Finding:

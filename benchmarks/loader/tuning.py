@@ -114,8 +114,9 @@ def _start(setup: Setup) -> dict[str, Any]:
         "prefetch": config.prefetch,
         "read_ahead": config.read_ahead,
     }
-    on_gpu = setup.device.type == "cuda"
-    return start | ({"hw_decoder_load": config.hw_decoder_load} if on_gpu else {})
+    # Never switched on here: that is a question of correct pixels first, see docs/measuring.md.
+    uses_engine = setup.device.type == "cuda" and config.hw_decoder_load > 0
+    return start | ({"hw_decoder_load": config.hw_decoder_load} if uses_engine else {})
 
 
 def _p99(candidate: TimedBatches) -> float:

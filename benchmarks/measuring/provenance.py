@@ -17,7 +17,9 @@ ROOT = Path(__file__).parents[2]
 LOAD_BEFORE = os.getloadavg()[0]
 # Load per core above which a warning is printed.
 _BUSY_LOAD_PER_CORE = 0.5
-PACKAGES = ("torch", "torchvision", "nvidia-dali-cuda120", "numpy", "opencv-python", "webdataset")
+PACKAGES = ("torch", "torchvision", "numpy", "opencv-python", "webdataset")
+# Builds of DALI; one of them is installed.
+DALI_PACKAGES = ("nvidia-dali-cuda120", "nvidia-dali-cuda130")
 
 
 def environment() -> dict[str, Any]:
@@ -40,6 +42,7 @@ def environment() -> dict[str, Any]:
         "gpu_driver": _line_of("/proc/driver/nvidia/version", "NVRM version"),
         "python": platform.python_version(),
         **{package: _version(package) for package in PACKAGES},
+        **{package: found for package in DALI_PACKAGES if (found := _version(package))},
     }
 
 

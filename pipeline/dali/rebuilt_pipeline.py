@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from nvidia.dali import Pipeline
+
 from pipeline.dali.decode_graph import GraphConfig, new_pipeline
 
 
@@ -31,6 +33,18 @@ class RebuiltPipeline:
                 self._pipeline.feed_input(name, values)
             outputs: tuple[Any, ...] = self._pipeline.run()
         except RuntimeError:
+            if self._pipeline is not None:
+                shut_down(self._pipeline)
             self._pipeline = None
             raise
         return outputs
+
+
+def shut_down(pipeline: Pipeline) -> None:
+    """End the threads of a pipeline that is not used any more.
+
+    After an error, reference cycles keep a pipeline until Python collects them. If the Python
+    operator of another pipeline (``resize_on_cpu.py``) happens to collect them, the process hangs:
+    each waits for the other to release DALI's lock of such operators.
+    """
+    pipeline._shutdown()  # DALI has no public name for it

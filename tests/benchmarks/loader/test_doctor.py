@@ -12,12 +12,14 @@ from benchmarks.loader.by_stage import describe_limit, stage_shares
 from benchmarks.loader.config import COLD, FULL, STAGES
 from benchmarks.loader.gpu_decoder_utilization import parse_utilization
 from benchmarks.loader.health_checks import (
+    check_dali,
     check_formats,
     check_open_files,
     check_order,
     check_shared_memory,
     check_size,
     check_threads,
+    is_installed,
 )
 from benchmarks.loader.sweeps import describe_fastest
 from benchmarks.loader.tuning import choose, describe_gain
@@ -141,3 +143,11 @@ def test_checks_of_shards_and_machine(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("line", "share"), [("37\n", 0.37), ("[N/A]\n", None), ("", None)])
 def test_utilization_of_gpu_decoders(line: str, share: float | None) -> None:
     assert parse_utilization(line) == share
+
+
+def test_two_builds_of_dali_are_a_fault() -> None:
+    builds = ["nvidia-dali-cuda120", "nvidia-dali-cuda130"]
+    assert [is_installed(name) for name in ("numpy", "no-such-package")] == [True, False]
+    assert not check_dali(builds[:1]).advice and builds[0] in str(check_dali(builds[:1]))
+    both = check_dali(builds)
+    assert all(name in both.fact for name in builds) and "remove both" in both.advice
