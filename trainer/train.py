@@ -112,7 +112,8 @@ class Trainer:
 
     def _make_steps(self) -> None:
         run, meter = self.run, Meter(self.run.world)
-        with training_batches(run) as batches:
+        # The loader is left last: closing it may wait for the GPU.
+        with training_batches(run) as batches, run.world.leaving_on_failure(self._close_files):
             meter.start()
             try:
                 self._step_by_step(batches, meter)
@@ -169,6 +170,11 @@ class Trainer:
         budget.advance(record.position, elapsed)
         self.logger.update_progress()
         return bool(stopped), bool(must_save) or self._is_due(run.settings.run.checkpoint_every)
+
+    def _close_files(self) -> None:
+        """Finish the last checkpoint and the log of a run that failed."""
+        self.checkpoints.finish()
+        self.logger.close()
 
     def _steps(self, batches: Loader) -> Iterator[StepRecord]:
         """The steps; rank 0 traces a few of them with ``--profile``."""

@@ -4,8 +4,8 @@
 gradients: over gloo on the CPU, over NCCL on GPUs.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ import torch.distributed as dist
 from pipeline.errors import DataError
 from pipeline.machine_limits import available_cores
 from trainer.distributed.exit import exit_silently
+from trainer.distributed.failures import Failures
 
 Value = TypeVar("Value")
 Row = TypeVar("Row")
@@ -29,6 +30,7 @@ class World:
 
     Attributes:
         group: the ranks of a ``subgroup``; None for all ranks that torchrun started.
+        failures: ends this process after a failure of one of several ranks.
         resources: what ``open_world`` closes at its end.
     """
 
@@ -38,6 +40,7 @@ class World:
     local_world_size: int = 1
     device: torch.device
     group: dist.ProcessGroup | None = None
+    failures: Failures | None = field(default=None, compare=False, repr=False)
     resources: ExitStack = field(default_factory=ExitStack, compare=False, repr=False)
 
     @property
@@ -104,6 +107,21 @@ class World:
     def barrier(self) -> None:
         """Wait until all ranks have called this."""
         self.all_gather([0.0])
+
+    @contextmanager
+    def leaving_on_failure(self, close: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """If the block fails on one of several ranks, call `close` and end this process with an
+        error. What closes after the block may wait for a GPU that waits for other ranks."""
+        try:
+            yield
+        except (SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:
+            if self.failures is None:
+                raise
+            with suppress(DataError):
+                close()
+            self.failures.leave(error)
 
     @contextmanager
     def fail_together(self) -> Iterator[None]:
