@@ -244,6 +244,13 @@ class Settings:
     pipeline: PipelineConfig
 
     def __post_init__(self) -> None:
+        # pytorch/pytorch#169545, open with torch 2.14.
+        mode = self.machine.compile
+        if mode in ("reduce-overhead", "max-autotune") and self.recipe.accumulate_steps > 1:
+            raise MisuseError(
+                f"--compile {mode} uses CUDA graphs, which give an error or wrong gradients with "
+                f"--accumulate-steps: give --compile default, or omit --accumulate-steps."
+            )
         # DDP of torch 2.14 fails with an internal assertion, or does not average all gradients.
         others = {
             "--accumulate-steps": self.recipe.accumulate_steps > 1,

@@ -4,6 +4,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from types import FrameType
 from typing import Any, Self
 
@@ -25,7 +26,8 @@ SPACING_FRACTION = 1e-3
 
 
 class TimeBudget:
-    """The expected end of a run, updated after each step.
+    """The expected end of a run, updated after each step; with a deadline, after those steps at
+    which the ranks agree on the time.
 
     Attributes:
         end_position: where the run ends: fixed, or extrapolated to the deadline from the rate over
@@ -75,6 +77,11 @@ class TimeBudget:
         """Time since construction, by this rank's clock."""
         return self._clock() - self._started
 
+    @property
+    def remaining_seconds(self) -> float:
+        """Time to the deadline as of the last ``advance``; inf without a deadline."""
+        return inf if self._seconds is None else self._seconds - self.spent_seconds
+
     def has_room_for(self, seconds: float) -> bool:
         """Whether work of this duration ends before the deadline."""
         return self._seconds is None or self.spent_seconds + seconds < self._seconds
@@ -113,7 +120,8 @@ class StopSignal:
     """Context that records the first of `HANDLED_SIGNALS` instead of letting it end the process;
     the run stops at the next step boundary. A SIGHUP that is ignored (nohup) stays so.
 
-    A run that waits for a batch is at a step boundary: after `PATIENCE_SECONDS` its wait raises
+    A run that waits for a batch is at a step boundary: after `PATIENCE_SECONDS` in which it has
+    waited and made no step its wait raises
     ``InputHangsError``. The start of a run, with nothing to save, ends then as well. A second
     Ctrl-C ends the process at once.
 
@@ -127,6 +135,11 @@ class StopSignal:
         self.trains = False
         self._received_seconds = 0.0
         self._previous: dict[int, Any] = {}
+
+    def add_step(self) -> None:
+        """Be patient anew after a step: steps follow a signal until the ranks agree on it."""
+        if self.number is not None:
+            signal.setitimer(signal.ITIMER_REAL, PATIENCE_SECONDS, RETRY_SECONDS)
 
     def received_by_any(self, world: World) -> int:
         """The signal that some rank received; 0 if none. All ranks must call this."""

@@ -11,6 +11,7 @@ from trainer.checkpoints.checkpoint_file import snapshot
 from trainer.checkpoints.retention import CheckpointManager
 from trainer.config import Settings
 from trainer.data import val_batches
+from trainer.distributed.agreement import Agreement
 from trainer.distributed.collectives import World
 from trainer.distributed.ddp import average_buffers
 from trainer.distributed.determinism import deterministic
@@ -90,6 +91,7 @@ class Trainer:
     def __init__(self, run: TrainingRun, logger: RunLogger, stop: StopSignal) -> None:
         self.run, self.logger, self.stop = run, logger, stop
         settings, size = run.settings, run.settings.recipe.global_batch_size
+        self.agreement = Agreement(run.world)
         # One loader for all evaluations keeps its cache.
         self.validation = val_batches(
             run.data, settings.pipeline, run.world, global_batch_size=size
@@ -114,7 +116,8 @@ class Trainer:
 
     def _make_steps(self) -> None:
         run, meter = self.run, Meter(self.run.world)
-        with training_batches(run) as batches:
+        # The loader is left last: closing it may wait for the GPU.
+        with training_batches(run) as batches, run.world.leaving_on_failure(self._close_files):
             meter.start()
             try:
                 self._step_by_step(batches, meter)
@@ -128,16 +131,19 @@ class Trainer:
         run = self.run
         for record in self._steps(batches):
             meter.add(record)
-            is_stopped, must_save = self._advance(record)
+            logs = meter.steps == run.settings.log.log_every
+            is_stopped, must_save = self._advance(record, must_agree=logs)
+            self.logger.update_progress()
             must_evaluate = not is_stopped and self._must_evaluate()
             pauses = is_stopped or must_save or must_evaluate
-            if pauses or meter.steps == run.settings.log.log_every:
+            if pauses or logs:
                 self._log_interval(meter, batches)
             if pauses:
                 is_complete = not must_evaluate or self._evaluate()
                 self._save()
                 if is_stopped or not is_complete or run.is_over:
                     return
+                self.agreement.pause()
                 meter.start()
 
     def _require_one_rank(self) -> None:
@@ -161,16 +167,32 @@ class Trainer:
         self._save()
         return is_complete
 
-    def _advance(self, record: StepRecord) -> tuple[bool, bool]:
-        """Record a step; whether any rank received a signal, and whether a checkpoint is due."""
-        run, budget = self.run, self.run.time_budget
+    def _advance(self, record: StepRecord, *, must_agree: bool) -> tuple[bool, bool]:
+        """Record a step; whether any rank received a signal, and whether a checkpoint is due, both
+        as far as the ranks exchange it after this step.
+
+        They do so before they wait for the device (`must_agree`) or pause: then all of them have
+        enqueued the same steps, and none has failed.
+        """
+        run, budget, settings = self.run, self.run.time_budget, self.run.settings.run
         run.progress.position = record.position
-        stopped, must_save, elapsed = run.world.all_reduce_max(
-            [self.stop.number or 0, self.checkpoints.is_due(), budget.elapsed_seconds()]
+        if not budget.is_timed:
+            budget.advance(record.position, 0.0)
+        self.stop.add_step()
+        may_pause = self._is_due(settings.checkpoint_every) or self._is_due(settings.val_every)
+        if not (self.agreement.add_step() or must_agree or may_pause):
+            return False, False
+        stopped, must_save, elapsed = self.agreement.exchange(
+            [self.stop.number or 0, self.checkpoints.is_due()], budget.elapsed_seconds()
         )
         budget.advance(record.position, elapsed)
-        self.logger.update_progress()
-        return bool(stopped), bool(must_save) or self._is_due(run.settings.run.checkpoint_every)
+        self.agreement.plan(budget.remaining_seconds)
+        return bool(stopped), bool(must_save) or self._is_due(settings.checkpoint_every)
+
+    def _close_files(self) -> None:
+        """Finish the last checkpoint and the log of a run that failed."""
+        self.checkpoints.finish()
+        self.logger.close()
 
     def _steps(self, batches: Loader) -> Iterator[StepRecord]:
         """The steps; rank 0 traces a few of them with ``--profile``."""

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import trainer.checkpoints.retention
+import trainer.distributed.agreement
 import trainer.stopping
 import trainer.train
 from pipeline.watchdog import StallWatchdog
@@ -133,3 +134,32 @@ def test_sigterm_saves_and_exits(
     assert [step["position"] for step in steps] == list(range(SIZE, STEPS * SIZE + 1, SIZE))
     assert sum(step["images"] for step in steps) == STEPS * SIZE
     assert [line["samples"] for line in lines(out, "evaluation")] == [180] * 3
+
+
+def between_exchanges(time_file: Path, rank: int) -> None:
+    """SIGTERM to rank 1 in step 3, where the ranks exchange after steps 1, 6, 11 and so on."""
+    trainer.distributed.agreement.steps_to_next = lambda *figures: 5
+    during_training(time_file, 1, rank)
+
+
+def test_sigterm_between_exchanges_changes_neither_samples_nor_weights(
+    digits_shards: Path, tmp_path: Path, loaded: ForkServerContext
+) -> None:
+    settings = {"shards": str(digits_shards), "threads": 1, "log_every": 100, "val_every": 0}
+    settings |= {"epochs": STEPS * SIZE / 1617, "global_batch_size": SIZE}
+
+    def train(name: str, **more: Any) -> tuple[list[int | None], dict[str, Any]]:
+        codes = exit_codes(start_ranks(loaded, 2, out=str(tmp_path / name), **settings, **more))
+        return codes, torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)
+
+    codes, saved = train("stopped", prepare=partial(between_exchanges, tmp_path / "time"))
+    assert codes == [128 + signal.SIGTERM] * 2
+    assert saved["progress"]["position"] == 6 * SIZE
+    codes, resumed = train("stopped")
+    assert codes == [0, 0]
+    codes, undisturbed = train("undisturbed")
+    assert codes == [0, 0]
+    assert resumed["progress"]["position"] == undisturbed["progress"]["position"] == STEPS * SIZE
+    assert sum(step["images"] for step in lines(tmp_path / "stopped", "train")) == STEPS * SIZE
+    for name, weights in undisturbed["network"].items():
+        assert weights.equal(resumed["network"][name]), name

@@ -155,6 +155,8 @@ def test_sigusr1_saves_and_stops(
         (["--val-every", "-1"], 2, "--val-every"),
         (["--synthetic", "--sync-bn", "--device", "cpu"], 2, "supports it only on GPUs"),
         (["--synthetic", "--static-graph", "--accumulate-steps", "2"], 2, "do not work together"),
+        (["--compile", "reduce-overhead", "--accumulate-steps", "2"], 2, "--compile default"),
+        (["--compile", "max-autotune", "--accumulate-steps", "2"], 2, "uses CUDA graphs"),
         (["--synthetic", "--static-graph", "--freeze-backbone-epochs", "1"], 2, "omit one"),
         (["--grad-clip-norm", "0"], 2, "--grad-clip-norm must be above 0"),
         (

@@ -7,6 +7,7 @@ newest. best.pt is the checkpoint with the best evaluation.
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -64,6 +65,11 @@ class CheckpointManager:
         if pending:
             pending.result()
 
+    def finish(self) -> None:
+        """``wait``, after a failure of the run: that of a checkpoint is not raised."""
+        with suppress(DataError):
+            self.wait()
+
     def _write(self, state: Mapping[str, Any], best: bool) -> None:
         newest = self._directory / CHECKPOINT_NAME
         require_finite(state, newest)
@@ -97,11 +103,10 @@ class CheckpointManager:
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         try:
-            # Finish the last checkpoint even if the run failed.
-            self.wait()
-        except DataError:
             if kind is None:
-                raise
+                self.wait()
+            else:
+                self.finish()
         finally:
             if self._worker:
                 self._worker.close()

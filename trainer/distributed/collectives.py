@@ -4,8 +4,8 @@
 gradients: over gloo on the CPU, over NCCL on GPUs.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -16,6 +16,10 @@ import torch.distributed as dist
 from pipeline.errors import DataError
 from pipeline.machine_limits import available_cores
 from trainer.distributed.exit import exit_silently
+from trainer.distributed.failures import Failures
+
+# gloo's reduction passes 2 (N - 1) messages in a row, each faster than one of Python's log2 N.
+ROUNDS_FROM_RANKS = 17
 
 Value = TypeVar("Value")
 Row = TypeVar("Row")
@@ -29,6 +33,7 @@ class World:
 
     Attributes:
         group: the ranks of a ``subgroup``; None for all ranks that torchrun started.
+        failures: ends this process after a failure of one of several ranks.
         resources: what ``open_world`` closes at its end.
     """
 
@@ -38,6 +43,7 @@ class World:
     local_world_size: int = 1
     device: torch.device
     group: dist.ProcessGroup | None = None
+    failures: Failures | None = field(default=None, compare=False, repr=False)
     resources: ExitStack = field(default_factory=ExitStack, compare=False, repr=False)
 
     @property
@@ -83,8 +89,28 @@ class World:
         return [part[: int(size)] for part, (size, _) in zip(parts, sizes, strict=False)]
 
     def all_reduce_max(self, values: Sequence[float]) -> list[float]:
-        """The maximum of each value over the ranks."""
-        return [max(column) for column in zip(*self.all_gather(values), strict=True)]
+        """The maximum of each value over the ranks, in float64."""
+        row = torch.tensor(values, dtype=torch.float64)
+        if self.world_size >= ROUNDS_FROM_RANKS:
+            return self._max_in_rounds(row).tolist()
+        if self.world_size > 1:
+            dist.all_reduce(row, dist.ReduceOp.MAX, group=self.group)
+        return row.tolist()
+
+    def _max_in_rounds(self, row: torch.Tensor) -> torch.Tensor:
+        """The maximum over the ranks after log2(ranks) messages in a row: after each of them a rank
+        knows the maximum of twice as many ranks."""
+        distance = 1
+        while distance < self.world_size:
+            other = torch.empty_like(row)
+            after, before = self.rank + distance, self.rank - distance
+            sent = dist.isend(row, after % self.world_size, group=self.group)
+            dist.recv(other, before % self.world_size, group=self.group)
+            if sent is not None:
+                sent.wait()
+            row = torch.maximum(row, other)
+            distance *= 2
+        return row
 
     def broadcast(self, value: Value) -> Value:
         """The `value` of rank 0."""
@@ -103,7 +129,22 @@ class World:
 
     def barrier(self) -> None:
         """Wait until all ranks have called this."""
-        self.all_gather([0.0])
+        self.all_reduce_max([0.0])
+
+    @contextmanager
+    def leaving_on_failure(self, close: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """If the block fails on one of several ranks, call `close` and end this process with an
+        error. What closes after the block may wait for a GPU that waits for other ranks."""
+        try:
+            yield
+        except (SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:
+            if self.failures is None:
+                raise
+            with suppress(DataError):
+                close()
+            self.failures.leave(error)
 
     @contextmanager
     def fail_together(self) -> Iterator[None]:

@@ -1,10 +1,11 @@
-"""How ranks exit after an error: one rank prints it, the others exit silently."""
+"""How a rank prints an error and exits."""
 
 import json
 import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,8 +21,16 @@ from pipeline.storage.file_systems import is_full
 EXIT_GRACE_SECONDS = 3.0
 
 
-def exit_with_message(error: click.ClickException) -> NoReturn:
-    """Print the error, pass it to torchrun, whose own report follows, and exit."""
+def leave(exit_code: int) -> NoReturn:
+    """End this process without any clean-up, which could wait for other ranks."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(exit_code)
+
+
+def print_error(error: click.ClickException) -> None:
+    """Print the error, and pass it to torchrun, whose own report follows."""
     show_error(error)
     report = os.environ.get("TORCHELASTIC_ERROR_FILE")
     if report:
@@ -30,6 +39,11 @@ def exit_with_message(error: click.ClickException) -> NoReturn:
         extra = {"py_callstack": text, "timestamp": str(int(time.time()))}
         fields = {"message": {"message": text, "extraInfo": extra}}
         Path(report).write_text(json.dumps(fields), encoding="utf-8")
+
+
+def exit_with_message(error: click.ClickException) -> NoReturn:
+    """Print the error as ``print_error`` does, and exit."""
+    print_error(error)
     raise SystemExit(error.exit_code)
 
 
@@ -37,7 +51,17 @@ def exit_silently(exit_code: int) -> NoReturn:
     """Exit without a message, after a grace period for rank 0 or at torchrun's SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     time.sleep(EXIT_GRACE_SECONDS)
-    raise SystemExit(exit_code)
+    leave(exit_code)
+
+
+def output_full_error(error: BaseException) -> DataError | None:
+    """The error to print if `error` is that of an output on a full disk, such as `> file`; nothing
+    more is written there."""
+    if not (isinstance(error, OSError) and is_full(error)):
+        return None
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    where = error.filename or "the output"
+    return DataError(f"Cannot write {where} ({error.strerror}): free disk space and repeat.")
 
 
 def entry(command: click.Command) -> None:
@@ -51,14 +75,10 @@ def entry(command: click.Command) -> None:
     except click.ClickException as error:
         exit_with_message(error)
     except OSError as error:
-        if not is_full(error):
+        full = output_full_error(error)
+        if full is None:
             raise
-        # Such as `> file` on a full disk: nothing more is written there.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        where = error.filename or "the output"
-        exit_with_message(
-            DataError(f"Cannot write {where} ({error.strerror}): free disk space and repeat.")
-        )
+        exit_with_message(full)
     except click.Abort:
         if os.environ.get("RANK", "0") == "0":
             print_line(INTERRUPTED, err=True)

@@ -34,15 +34,20 @@ class RunLogger:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        failures = self.close()
+        # After an error the same disk is full for each sink.
+        if failures and kind is None:
+            raise write_error(self._run.run_dir.path, failures[0])
+
+    def close(self) -> list[OSError]:
+        """Close all sinks; their errors."""
         failures: list[OSError] = []
         for sink in self._sinks:
             try:
                 sink.close()
             except OSError as failure:
                 failures.append(failure)
-        # After an error the same disk is full for each sink.
-        if failures and kind is None:
-            raise write_error(self._run.run_dir.path, failures[0])
+        return failures
 
     def print(self, text: str) -> None:
         """Print a line on the console."""
