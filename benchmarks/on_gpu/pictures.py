@@ -2,7 +2,6 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -70,5 +69,6 @@ def synthetic_picture(number: int) -> NDArray[np.uint8]:
         center = (int(draw.integers(WIDTH_PX)), int(draw.integers(HEIGHT_PX)))
         color = tuple(map(int, draw.integers(0, 256, 3)))
         cv2.circle(picture, center, int(draw.integers(5, 80)), color, -1)
-    noisy: NDArray[np.floating[Any]] = picture + draw.normal(0, 6, picture.shape)
-    return np.clip(noisy, 0, 255).astype(np.uint8)
+    noisy = np.clip(picture + draw.normal(0, 6, picture.shape), 0, 255)
+    levels: NDArray[np.uint8] = noisy.astype(np.uint8)
+    return levels

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from importlib.util import find_spec
+import tarfile
 from pathlib import Path
 
 import click
@@ -18,10 +18,13 @@ from benchmarks.on_gpu.command_runs import CommandRun, environment
 from benchmarks.on_gpu.config import COMPUTE, GROUPS, GpuRun
 from benchmarks.on_gpu.decode import compare
 from benchmarks.on_gpu.determinism import count_differences, pixel_sum
+from benchmarks.on_gpu.gpu_tests import write_archive
 from benchmarks.on_gpu.parts import PARTS, select
 from benchmarks.on_gpu.trainings import training_options
 from pipeline.errors import MisuseError
+from pipeline.storage.dataset import Dataset
 from tests.helpers.cli import invoke
+from tests.helpers.data import make_shards
 from trainer.config import Settings
 
 # Imports of DALI fail in a process that finds this file on its path.
@@ -33,12 +36,6 @@ class NoDali:
             raise ImportError("no DALI here")
 sys.meta_path.insert(0, NoDali())
 """
-# The module of Batch that imports no DALI.
-WITHOUT_DALI = pytest.mark.skipif(
-    find_spec("pipeline.batch") is None, reason="Batch is in a module that imports DALI"
-)
-
-
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_every_command_accepts_its_options(tmp_path: Path, device: str) -> None:
     from benchmarks.compute import __main__ as compute
@@ -90,7 +87,6 @@ def test_parts_are_chosen_by_name_and_group() -> None:
         select(GpuRun(parts=("compile",)))
 
 
-@WITHOUT_DALI
 def test_the_parts_of_compute_import_no_dali(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(NO_DALI)
     modules = ["machine", "one_rank", "part", "__main__"]
@@ -123,6 +119,18 @@ def test_a_few_parts_run_on_the_cpu(tmp_path: Path) -> None:
     assert (out / "tables.md").read_text() in result.output
 
 
+def test_the_tests_can_read_the_photographs(tmp_path: Path) -> None:
+    write_archive(GpuRun(data=str(tmp_path / "data"), device="cpu"), tmp_path)
+    with tarfile.open(tmp_path / "imagenet_sample.tar") as archive:
+        archive.extractall(tmp_path, filter="data")
+    # As tests/conftest.py writes them.
+    options = ("--encode", "keep", "--label-column", "class_id")
+    shards = make_shards(tmp_path / "imagenet_sample", tmp_path / "shards", *options)
+    manifest = Dataset(shards).manifest
+    assert sum(split.samples for split in manifest.splits.values()) == 16
+    assert len(manifest.classes) == 10
+
+
 def test_pixels_that_differ_are_found() -> None:
     crops = [np.zeros((4, 5, 3), np.uint8), np.full((2, 3, 3), 250, np.uint8)]
     other = [crops[0], crops[1].copy()]
@@ -142,7 +150,6 @@ def test_sums_of_pixels_depend_on_their_places() -> None:
     assert count_differences([1, 2, 3], [(1, 1), (2, 5), (4, 4)]) == 2
 
 
-@WITHOUT_DALI
 @pytest.mark.long
 def test_the_whole_command_runs_on_the_cpu(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(NO_DALI)
