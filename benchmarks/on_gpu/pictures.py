@@ -7,10 +7,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.datasets.downloads import image_files
 from benchmarks.datasets.photographs import prepare_format
 from benchmarks.on_gpu.config import GpuRun
-from pipeline.errors import DataError
-from tools.download.name_index import IMAGE_SUFFIXES
 
 # The median size of ImageNet's photographs.
 HEIGHT_PX, WIDTH_PX = 375, 500
@@ -45,11 +44,7 @@ def shards_folder(config: GpuRun, form: str) -> Path:
 
 def picture_files(config: GpuRun) -> list[Path]:
     """At most the number of pictures that the parts use. Raises ``DataError`` without any."""
-    files = pictures_folder(config).rglob("*")
-    images = sorted(path for path in files if path.suffix.lower() in IMAGE_SUFFIXES)
-    if not images:
-        raise DataError(f"{config.src} has no images: give a folder of photographs by --src.")
-    return images[: config.amounts.pictures]
+    return image_files(pictures_folder(config))[: config.amounts.pictures]
 
 
 def encoded_pictures(config: GpuRun, sampling: str) -> list[NDArray[np.uint8]]:

@@ -36,6 +36,8 @@ class NoDali:
             raise ImportError("no DALI here")
 sys.meta_path.insert(0, NoDali())
 """
+
+
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_every_command_accepts_its_options(tmp_path: Path, device: str) -> None:
     from benchmarks.compute import __main__ as compute
