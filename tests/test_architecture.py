@@ -30,6 +30,7 @@ COMMANDS = (
     "benchmarks.frameworks",
     "benchmarks.keras",
     "benchmarks.loader",
+    "benchmarks.on_gpu",
     "benchmarks.predict.network_probe",
     "benchmarks.peers",
     "benchmarks.predict",

@@ -21,7 +21,7 @@ def link_images(src: Path, folder: Path, count: int, classes: int = CLASSES) -> 
 
     A measured program can't change the originals. Raises ``DataError`` if `src` has no images.
     """
-    images = _image_files(src)
+    images = image_files(src)
     originals = folder / "originals"
     originals.mkdir(parents=True)
     copies = [
@@ -62,13 +62,13 @@ def make_png_photographs(src: Path, folder: Path, count: int, originals: int = 3
 
 def _photographs(src: Path) -> Iterator[NDArray[np.uint8]]:
     """The pixels of the images in `src`, BGR (h, w, 3)."""
-    for path in _image_files(src):
+    for path in image_files(src):
         pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if pixels is not None:
             yield np.asarray(pixels, np.uint8)
 
 
-def _image_files(src: Path) -> list[Path]:
+def image_files(src: Path) -> list[Path]:
     """Raises ``DataError`` if there are none."""
     images = [path for path in sorted(src.rglob("*")) if path.suffix.lower() in IMAGE_SUFFIXES]
     if not images:

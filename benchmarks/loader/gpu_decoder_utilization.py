@@ -5,7 +5,10 @@ import statistics
 import subprocess
 import threading
 import time
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    import torch
 
 SAMPLE_MILLISECONDS = 100
 
@@ -44,6 +47,15 @@ class DecoderUtilization:
         if self._process is not None:
             self._process.terminate()
             self._process.wait()
+
+
+def uuid_of(device: "torch.device") -> str | None:
+    """The UUID of a GPU for nvidia-smi; None for a CPU."""
+    if device.type != "cuda":
+        return None
+    import torch
+
+    return f"GPU-{torch.cuda.get_device_properties(device).uuid}"
 
 
 def parse_utilization(line: str) -> float | None:

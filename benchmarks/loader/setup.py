@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from benchmarks.loader.config import LoaderBenchmark
-from benchmarks.loader.gpu_decoder_utilization import DecoderUtilization
+from benchmarks.loader.gpu_decoder_utilization import DecoderUtilization, uuid_of
 from benchmarks.loader.stages import Opener, load
 from benchmarks.loader.timed_batches import COLUMNS, TimedBatches
 from benchmarks.measuring.alternate import Measurement
@@ -152,11 +152,8 @@ class Setup:
 def open_setup(benchmark: LoaderBenchmark, config: PipelineConfig) -> Iterator[Setup]:
     dataset = open_dataset(config)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    uuid = None
-    if device.type == "cuda":
-        uuid = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
     index = open_index(dataset, config, benchmark.split)
-    with DecoderUtilization(uuid) as utilization:
+    with DecoderUtilization(uuid_of(device)) as utilization:
         yield Setup(
             benchmark=benchmark,
             config=config,

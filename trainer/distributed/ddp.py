@@ -41,7 +41,7 @@ def wrap_ddp(model: Classifier, world: World, config: MachineConfig) -> nn.Modul
     Each rank keeps its own buffers; ``average_buffers`` makes them equal before they are used.
     ``--compile`` compiles in place, at the first step and again for each other shape of images.
     """
-    parallel = model if world.world_size == 1 else _build_ddp(model, world, config)
+    parallel = model if world.world_size == 1 else build_ddp(model, world, config)
     if config.compile != "none":
         limits: Any = torch._dynamo.config
         limits.recompile_limit = max(limits.recompile_limit, COMPILED_SHAPES)
@@ -50,7 +50,8 @@ def wrap_ddp(model: Classifier, world: World, config: MachineConfig) -> nn.Modul
     return parallel
 
 
-def _build_ddp(model: Classifier, world: World, config: MachineConfig) -> DistributedDataParallel:
+def build_ddp(model: nn.Module, world: World, config: MachineConfig) -> DistributedDataParallel:
+    """Wrap `model` in DDP, on one rank as well."""
     # torch 2.14 renamed the option and warns about the old name.
     parameters = inspect.signature(DistributedDataParallel.__init__).parameters
     name = "forward_sync_buffers" if "forward_sync_buffers" in parameters else "broadcast_buffers"

@@ -1,5 +1,6 @@
 """torch's DataLoader on an ImageFolder: a file for each image, persistent workers.
 
+Most run in our environment, since their virtualenv would have the same versions.
 Pixels: equal for PIL, tensors and TorchCodec; see ``transforms.opencv``.
 """
 
@@ -52,13 +53,13 @@ PEERS = {
         name=f"torch, {name}",
         batches=partial(batches, decode=decode),
         stored="files",
-        packages=(*TORCH, *packages),
+        packages=packages,
         pixels=pixels,
         on_gpu=pixels == EQUAL,
     )
     for key, name, decode, pixels, packages in (
         ("tensor", "tensors", tensor, EQUAL, ()),
-        ("torchcodec", "TorchCodec", torchcodec, EQUAL, ("torchcodec",)),
+        ("torchcodec", "TorchCodec", torchcodec, EQUAL, (*TORCH, "torchcodec")),
         ("pil", "PIL", pil, EQUAL, ()),
         ("cv2", "cv2", opencv, "rougher", ()),
     )
