@@ -32,7 +32,8 @@ IMAGES, BATCH_SIZE = 40, 16
 LAP = {"mode": "lap", "drop_seconds": 0, "seconds": 0.2, "max_images": 10**9}
 # These run in our own virtualenv; --check of the command checks the others.
 PEERS = find_peers()
-AT_HOME = [key for key in PEERS if key not in ("spdl", "streaming", "litdata", "ffcv")]
+AWAY = ("spdl", "streaming", "litdata", "ffcv", "torch-torchcodec")
+AT_HOME = [key for key in PEERS if key not in AWAY]
 
 of_torchvision = pytest.mark.filterwarnings(
     "ignore:The image decoding and encoding capabilities of TorchVision:DeprecationWarning"
@@ -171,7 +172,7 @@ def test_a_peer_is_listed_by_its_module() -> None:
     modules = {path.stem for path in Path(loaders.__file__).parent.glob("[!_]*.py")}
     batches = (getattr(peer.batches, "func", peer.batches) for peer in PEERS.values())
     assert {function.__module__.rpartition(".")[2] for function in batches} == modules
-    assert next(iter(PEERS)) == "shardline" and len(PEERS) == 12
+    assert next(iter(PEERS)) == "shardline" and len(PEERS) == 13
 
 
 def test_figures_are_medians_over_laps() -> None:
