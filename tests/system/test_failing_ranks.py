@@ -66,7 +66,7 @@ def ended(processes: list[ForkServerProcess]) -> list[int | None]:
     return exit_codes(processes)
 
 
-@pytest.mark.parametrize("backend", ["gloo", "silent"])
+@pytest.mark.parametrize("backend", [pytest.param("gloo", marks=pytest.mark.long), "silent"])
 @pytest.mark.parametrize(
     ("error", "last_line"),
     [

@@ -50,6 +50,7 @@ def test_the_trainer_s_loop_is_compared_with_a_bare_one() -> None:
     assert record["ratio"] == record["median"]["trainer"] / record["median"]["bare"]
 
 
+@pytest.mark.long
 def test_two_ranks_are_measured_together(tmp_path: Path, loaded: ForkServerContext) -> None:
     output = tmp_path / "two.json"
     arguments = (compute.__file__, *SMALL, "--batch-size", "2", "--output", output)

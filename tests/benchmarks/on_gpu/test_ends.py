@@ -74,7 +74,7 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("end", ENDS)
-@pytest.mark.parametrize("name", ["first", "third"])
+@pytest.mark.parametrize("name", ["first", pytest.param("third", marks=pytest.mark.long)])
 def test_a_part_that_fails_leaves_the_others_and_the_tables(
     tmp_path: Path, parts: dict[str, str], end: str, name: str
 ) -> None:

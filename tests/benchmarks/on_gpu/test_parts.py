@@ -89,6 +89,7 @@ def test_parts_are_chosen_by_name_and_group() -> None:
         select(GpuRun(parts=("compile",)))
 
 
+@pytest.mark.long
 def test_the_parts_of_compute_import_no_dali(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(NO_DALI)
     modules = ["machine", "one_rank", "part", "__main__"]

@@ -128,6 +128,7 @@ def test_two_ranks_wait_for_all_reduce_or_each_other(
         assert {name: point["shares"][name] for name in shares} == pytest.approx(shares, abs=0.03)
 
 
+@pytest.mark.long
 def test_one_and_two_ranks(digits_shards: Path, tmp_path: Path) -> None:
     output = tmp_path / "scaling.json"
     tiny = ("--model", "squeezenet1_1", "--batch-size", "4", "--seconds", "0.001", "--runs", "1")
