@@ -1,6 +1,6 @@
 """The parts of the command, the most valuable first. Imports of a part wait until it runs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -83,17 +83,10 @@ def write_shards(config: GpuRun, output: str) -> None:
         shards_folder(config, form)
 
 
-def trainings(
-    config: GpuRun,
-    output: str,
-    *,
-    names: tuple[str, ...],
-    options: Mapping[str, Any] | None = None,
-    runs: int = 1,
-) -> None:
+def trainings(config: GpuRun, output: str, **arguments: Any) -> None:
     from benchmarks.on_gpu.trainings import measure_trainings
 
-    measure_trainings(config, output, names=names, options=options, runs=runs)
+    measure_trainings(config, output, **arguments)
 
 
 # The compilation is a part of these minutes.

@@ -71,7 +71,7 @@ def ended(processes: list[ForkServerProcess]) -> list[int | None]:
     ("error", "last_line"),
     [
         (DataError("The disk is gone."), "Error: The disk is gone."),
-        (TypeError("a mistake"), "TypeError: a mistake"),
+        pytest.param(TypeError("a mistake"), "TypeError: a mistake", marks=pytest.mark.long),
     ],
 )
 def test_a_failing_rank_ends_the_job(

@@ -42,6 +42,7 @@ async def all_executed(paths: list[Path], folders: list[Path]) -> list[Any]:
     return await asyncio.gather(*map(executed, paths, folders))
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")  # of Jupyter about itself
 def test_notebooks_run(tmp_path: Path) -> None:
     """Side by side, since each waits for its commands; nothing is written beside them. The

@@ -104,6 +104,7 @@ def test_memory_has_a_row_for_each_size(digits_kaggle: Path, part: str) -> None:
         assert 20 < record["without_files"][name] < peak
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("part", "targets"), [("reencode", 2), ("small", 2)])
 def test_peers_do_the_same_work(
     peers: Virtualenv, digits_kaggle: Path, cold: None, part: str, targets: int
