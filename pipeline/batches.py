@@ -12,7 +12,7 @@ import torch
 from nvidia.dali import Pipeline
 
 from pipeline.batch import Batch as Batch
-from pipeline.config import PipelineConfig
+from pipeline.config import TORCH_RESIZES_PX, PipelineConfig, resolve_sizes
 from pipeline.daemon_thread import DaemonThread
 from pipeline.dali.decode_for_cache import FullImageDecoder
 from pipeline.dali.decode_graph import GraphConfig, Stages, build_graph
@@ -214,6 +214,8 @@ def graph_config(
 
     Erased pixels get the mean color of the training split.
     """
+    sizes = resolve_sizes(config, dataset.manifest)
+    side_px = max((sizes.image_size_px, *(config.progressive_resize or ())))
     red, green, blue = (float(round(255 * mean)) for mean in dataset.manifest.mean)
     return GraphConfig(
         batch_size=batch_size,
@@ -229,4 +231,5 @@ def graph_config(
         hint_px=hint_px,
         whole_images=not training,
         masks=dataset.manifest.task == "segmentation",
+        resizes_with_torch=side_px >= TORCH_RESIZES_PX,
     )

@@ -22,6 +22,10 @@ from pipeline.storage.dataset import Dataset
 from pipeline.storage.manifest import Manifest
 from pipeline.watchdog import STALL_SECONDS
 
+# Image sizes from which on torch resizes on a CPU. Below, its calls take longer than DALI's resize:
+# three times as long at 32 px.
+TORCH_RESIZES_PX = 96
+
 
 @dataclass(frozen=True, kw_only=True)
 class PipelineConfig(Options):

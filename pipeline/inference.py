@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn.functional import interpolate
 
-from pipeline.config import PipelineConfig, Sizes, resolve_sizes
+from pipeline.config import TORCH_RESIZES_PX, PipelineConfig, Sizes, resolve_sizes
 from pipeline.storage.manifest import Manifest
 
 
@@ -12,8 +12,8 @@ class ValidationTransform(nn.Module):
     """Resize the shorter side to ``sizes.resize_px``, crop the central square of
     ``sizes.image_size_px``, normalize.
 
-    On a CPU the pixels before normalization are those of validation on a CPU; a panorama's may
-    differ by one level of 255.
+    On a CPU the pixels before normalization are those of validation on a CPU; those of panoramas,
+    and at image sizes below 96 px, may differ by one level of 255.
 
     Args:
         mean, std: per RGB channel, as fractions of 255.
@@ -49,7 +49,7 @@ class ValidationTransform(nn.Module):
         resized = [self.resize_px * side // shorter for side in (height, width)]
         top, left = (round((side - self.image_size_px) / 2) for side in resized)
         # torch resizes uint8 on CPUs only. There validation uses the same kernel.
-        on_cpu = image.device.type == "cpu"
+        on_cpu = image.device.type == "cpu" and self.image_size_px >= TORCH_RESIZES_PX
         pixels = interpolate(
             image[None] if on_cpu else image[None].float(),
             size=resized,

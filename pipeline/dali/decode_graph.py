@@ -54,6 +54,7 @@ class GraphConfig:
             in advance, see ``size_hint``.
         whole_images: whether every crop is the whole image, of which ``resize`` takes a region.
         masks: whether encoded masks are inputs, too.
+        resizes_with_torch: whether torch resizes on a CPU; else, and on a GPU, DALI does.
     """
 
     batch_size: int
@@ -69,6 +70,7 @@ class GraphConfig:
     hint_px: tuple[int, int] = (0, 0)
     whole_images: bool = False
     masks: bool = False
+    resizes_with_torch: bool = False
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -208,7 +210,7 @@ def transform(images: DataNode, parameters: Mapping[str, DataNode], config: Grap
 
 def augment(crops: DataNode, parameters: Mapping[str, Any], config: GraphConfig) -> DataNode:
     """Decoded crops -> augmented images of one size."""
-    if config.device_id is None:
+    if config.resizes_with_torch and config.device_id is None:
         images = resize_on_cpu(
             crops, parameters, interpolation=config.interpolation, threads=config.threads
         )

@@ -152,7 +152,7 @@ def test_some_ranks_have_no_batch_if_samples_are_fewer_than_ranks(digits_shards:
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
-@pytest.mark.parametrize("image_size", [32, 160, 448])
+@pytest.mark.parametrize("image_size", [96, 160, 448])
 def test_a_training_image_is_torchvisions_resized_crop(
     photographs: Path, interpolation: Any, image_size: int
 ) -> None:

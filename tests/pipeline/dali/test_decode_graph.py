@@ -29,6 +29,7 @@ def graph_of(config: PipelineConfig, device_id: int | None, **fields: Any) -> Gr
         prefetch=2,
         hw_decoder_load=0.65,
         interpolation=config.resolved_interpolation,
+        resizes_with_torch=True,
         **fields,
     )
 
