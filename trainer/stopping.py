@@ -120,10 +120,9 @@ class StopSignal:
     """Context that records the first of `HANDLED_SIGNALS` instead of letting it end the process;
     the run stops at the next step boundary. A SIGHUP that is ignored (nohup) stays so.
 
-    A run that waits for a batch is at a step boundary: after `PATIENCE_SECONDS` in which it has
-    waited and made no step its wait raises
-    ``InputHangsError``. The start of a run, with nothing to save, ends then as well. A second
-    Ctrl-C ends the process at once.
+    A run that waits for a batch is at a step boundary: after `PATIENCE_SECONDS` without a step its
+    wait raises ``InputHangsError``. The start of a run, with nothing to save, ends then as well. A
+    second Ctrl-C ends the process at once.
 
     Attributes:
         number: the signal that this rank received; None if none.

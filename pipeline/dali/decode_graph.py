@@ -5,9 +5,9 @@
     [masks: see ``masks.py``]
 
 Only the decoder names a device; each later operator runs where its input is. A GPU decodes whole
-images, from which the crop is cut (``decoder_choice.py``); on a CPU torch resizes
-(``resize_on_cpu.py``). Nothing here draws a random number: crops, flips and colors are inputs from
-``augment.py``. A stage in brackets exists if its parameters do.
+images, from which the crop is cut (``decoder_choice.py``); on a CPU torch resizes to all but small
+sizes (``resize_on_cpu.py``). Nothing here draws a random number: crops, flips and colors are inputs
+from ``augment.py``. A stage in brackets exists if its parameters do.
 """
 
 from collections.abc import Callable, Mapping, Sequence

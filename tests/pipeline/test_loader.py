@@ -1,8 +1,10 @@
 """The loader has the same pixels at any world size and after any resume, and torchvision's."""
 
 import gc
+import math
 import os
 import threading
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,11 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
+import pipeline.batches
 from pipeline.batch import Batch
+from pipeline.batches import graph_config
 from pipeline.build import train_loader, val_loader
-from pipeline.config import PipelineConfig
+from pipeline.config import TORCH_RESIZES_PX, PipelineConfig
 from pipeline.errors import DataError
 from pipeline.loader import Loader
 from pipeline.plan.plan import draw_train_parameters
@@ -151,13 +155,12 @@ def test_some_ranks_have_no_batch_if_samples_are_fewer_than_ranks(digits_shards:
     assert sorted(map(len, batches)) == [0, 1]
 
 
-@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
-@pytest.mark.parametrize("image_size", [96, 160, 448])
-def test_a_training_image_is_torchvisions_resized_crop(
-    photographs: Path, interpolation: Any, image_size: int
-) -> None:
-    """The images of torchvision are decoded in full by OpenCV."""
-    dataset = Dataset(photographs)
+def training_crops(
+    shards: Path, *, image_size: int, interpolation: Any
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """The images of a training batch, and their crops, not resized, from a full decode by OpenCV;
+    flipped images are flipped back."""
+    dataset = Dataset(shards)
     config = PipelineConfig(threads=2, image_size=image_size, interpolation=interpolation)
     (batch,) = collect(train_loader(dataset, config, global_batch_size=32, device=CPU), 1)
     index = dataset.split("train")
@@ -165,16 +168,51 @@ def test_a_training_image_is_torchvisions_resized_crop(
     parameters = draw_train_parameters(index, config, visits, batch.samples, image_size)
     assert 0 < parameters.mirror.sum() < 32
     for i, sample in enumerate(batch.samples):
-        expected = v2.functional.resized_crop(
-            decoded(index, int(sample)),
-            *parameters.start[i].tolist(),
-            *parameters.shape[i].tolist(),
-            size=[image_size, image_size],
-            interpolation=v2.InterpolationMode(interpolation),
+        (top, left), (height, width) = parameters.start[i], parameters.shape[i]
+        crop = decoded(index, int(sample))[:, top : top + height, left : left + width]
+        yield batch.images[i].flip(-1) if parameters.mirror[i] else batch.images[i], crop
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("image_size", [TORCH_RESIZES_PX, 160, 448])
+def test_a_training_image_is_torchvisions_resized_crop(
+    photographs: Path, interpolation: Any, image_size: int
+) -> None:
+    mode, size = v2.InterpolationMode(interpolation), [image_size, image_size]
+    crops = training_crops(photographs, image_size=image_size, interpolation=interpolation)
+    for image, crop in crops:
+        expected = v2.functional.resize(crop, size, mode)
+        assert (image.int() - expected.int()).abs().max() <= 1
+
+
+@pytest.mark.parametrize(("interpolation", "reach"), [("bilinear", 1), ("bicubic", 2)])
+def test_a_training_image_that_dali_resizes_is_its_resized_crop(
+    photographs: Path, interpolation: Any, reach: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU, and below TORCH_RESIZES_PX.
+
+    At a crop's border DALI repeats the last pixel, torchvision excludes it from the mean: results
+    of the outermost pixels differ more.
+    """
+    monkeypatch.setattr(pipeline.batches, "TORCH_RESIZES_PX", math.inf)
+    for image, crop in training_crops(photographs, image_size=160, interpolation=interpolation):
+        # Of integers torchvision rounds and limits also what it keeps between rows and columns.
+        resized = v2.functional.resize(
+            crop.float(), [160, 160], v2.InterpolationMode(interpolation)
         )
-        if parameters.mirror[i]:
-            expected = expected.flip(-1)
-        assert (batch.images[i].int() - expected.int()).abs().max() <= 1
+        difference = (image.int() - resized.round().clamp(0, 255).int()).abs().float()
+        assert difference.mean() <= 0.1
+        border = max(reach, math.ceil(reach * 160 / min(crop.shape[1:])))
+        assert difference[:, border:-border, border:-border].max() <= 1
+
+
+@pytest.mark.parametrize("by_torch", [False, True])
+def test_torch_resizes_from_an_image_size_on(digits_shards: Path, by_torch: bool) -> None:
+    size = TORCH_RESIZES_PX if by_torch else TORCH_RESIZES_PX - 1
+    config = PipelineConfig(image_size=size, val_resize=size)
+    for training in (False, True):
+        graph = graph_config(Dataset(digits_shards), config, CPU, 8, training=training)
+        assert graph.resizes_with_torch is by_torch
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
