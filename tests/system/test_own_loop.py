@@ -18,6 +18,9 @@ from tests.helpers.pages import ROOT, blocks
 from tests.helpers.two_digits import CLASSES, write_two_digits
 from trainer.config import Settings
 from trainer.model.build import build_network
+from trainer.tasks.multi_label import MultiLabel
+from trainer.tasks.regression import Regression
+from trainer.tasks.tasks import task_record
 from trainer.train import run
 from trainer.trained_run import open_run
 
@@ -94,16 +97,16 @@ def test_source_files(splits: dict[str, Split], capsys: pytest.CaptureFixture[st
 def test_checkpoint(
     splits: dict[str, Split], download: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = {"model": "resnet18", "image_size": 32, "precision": "fp32", "ema_decay": 0.5}
-    run(Settings.from_options(**options, out="runs/first", epochs=1.0, global_batch_size=64))
+    options = {"model": "squeezenet1_1", "image_size": 32, "ema_decay": 0.5, "precision": "fp32"}
+    run(Settings.from_options(**options, out="runs/first", epochs=0.5, global_batch_size=64))
     photo = download / "n17" / "17-3.png"
     cv2.imwrite("photo.jpg", cv2.imread(str(photo)))
     capsys.readouterr()
 
     names = example("A model of the trainer in torchvision")
     network, transform = names["network"], names["transform"]
-    weights = names["checkpoint"]["network"]
-    assert not torch.equal(network.state_dict()["fc.weight"], weights["fc.weight"])
+    key, last = next(iter(names["checkpoint"]["network"].items()))
+    assert not torch.equal(network.state_dict()[key], last)  # but the average
     trained = open_run(Path("runs/first"))
     model = trained.load_model(trained.checkpoint()).eval()
     mean, std = (torch.tensor(names["facts"][key]).view(3, 1, 1) for key in ("mean", "std"))
@@ -145,6 +148,15 @@ def test_models_built_with_more_arguments(name: str, arguments: dict[str, Any]) 
         for network in (plain, trained)
     ]
     assert shapes[0] == shapes[1]
+
+
+def test_a_task_has_the_entries_that_the_page_names() -> None:
+    task = Regression(targets=("x", "y"), means=(3.0, 4.0), stds=(1.0, 2.0))
+    values = {"targets": task.targets, "means": task.means, "deviations": task.stds}
+    record = task_record(task)
+    assert {*re.findall(r'facts\["task"\]\["(\w+)"\]', PAGE)} == {"classes", *values}
+    assert record.items() >= values.items()
+    assert task_record(MultiLabel(classes=CLASSES))["classes"] == CLASSES
 
 
 def test_lightning(splits: dict[str, Split]) -> None:
