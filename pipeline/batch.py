@@ -38,7 +38,17 @@ class Batch:
         """Another name of `targets`, for classification: int64 (B,)."""
         return self.targets
 
+    def __repr__(self) -> str:
+        images, targets = map(_describe, (self.images, self.targets))
+        samples = f"{self.samples.dtype} {self.samples.shape}"
+        return f"Batch(images: {images}, targets: {targets}, samples: {samples})"
+
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Batch":
         """Copy images and targets to `device`, as ``torch.Tensor.to`` does; Lightning calls it."""
         images = self.images.to(device, non_blocking=non_blocking)
         return Batch(images, self.targets.to(device, non_blocking=non_blocking), self.samples)
+
+
+def _describe(tensor: torch.Tensor) -> str:
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    return f"{dtype} {tuple(tensor.shape)} on {tensor.device}"

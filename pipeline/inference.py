@@ -1,5 +1,7 @@
 """The validation transform as a torch module, to deploy a trained model."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 from torch.nn.functional import interpolate
@@ -27,8 +29,8 @@ class ValidationTransform(nn.Module):
         self,
         sizes: Sizes,
         *,
-        mean: tuple[float, float, float],
-        std: tuple[float, float, float],
+        mean: Sequence[float],
+        std: Sequence[float],
         interpolation: str = "bilinear",
     ) -> None:
         super().__init__()
@@ -61,12 +63,22 @@ class ValidationTransform(nn.Module):
         return crop if on_cpu else crop.round().clamp(0, 255).to(torch.uint8)
 
 
-def inference_transform(manifest: Manifest, config: PipelineConfig) -> ValidationTransform:
-    """The transform that validation with `config` applies to images of the manifest's shards,
-    normalized by the mean and the deviation of their training split."""
+def inference_transform(
+    manifest: Manifest,
+    config: PipelineConfig,
+    *,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> ValidationTransform:
+    """The transform that validation with `config` applies to images of the manifest's shards.
+
+    Args:
+        mean, std: per RGB channel, as fractions of 255: those that the model was trained with, such
+            as ImageNet's for its weights; by default those of the shards' training split.
+    """
     return ValidationTransform(
         resolve_sizes(config, manifest),
-        mean=manifest.mean,
-        std=manifest.std,
+        mean=mean or manifest.mean,
+        std=std or manifest.std,
         interpolation=config.resolved_interpolation,
     )

@@ -25,6 +25,12 @@ INTERRUPTED = "Interrupted."
 
 # What sys.argv[0] is while Python looks for the module of `python -m`; names of console scripts.
 _MODULE, _SCRIPTS = "-m", ("shard", "bench-")
+# DALI is built for Linux only; tools/shard bounds the memory of its decoders and shares unpacked
+# archives among its processes through /proc.
+_OTHER_SYSTEM = (
+    "Error: shardline runs on Linux, but this is {}. On Windows use WSL2, on macOS a Linux "
+    "container."
+)
 _IMPORT_SYSTEM = "<frozen importlib._bootstrap>"
 
 _has_begun = False
@@ -37,7 +43,8 @@ def begin() -> None:
 
 
 def handle_interrupts() -> None:
-    """If this process is a command, handle SIGINT, unless it is ignored (`command &` in a script).
+    """If this process is a command, handle SIGINT, unless it is ignored (`command &` in a script);
+    exit with 1 and a sentence where commands don't run.
 
     Linux ignores a signal that would end process 1, that of a container, so SIGTERM gets a handler
     there.
@@ -45,6 +52,8 @@ def handle_interrupts() -> None:
     name = os.path.basename(sys.argv[0]) if sys.argv else ""  # noqa: PTH119
     if name != _MODULE and not name.startswith(_SCRIPTS):
         return
+    if sys.platform != "linux":
+        exit_at_once(1, _OTHER_SYSTEM.format(sys.platform))
     if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
         _signal.signal(_signal.SIGINT, _interrupt)
     # tools/python.sh holds SIGINT back while Python starts.

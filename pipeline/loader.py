@@ -81,6 +81,16 @@ class Loader:
             raise TypeError("This loader is endless: pass end_position, or use by_epoch().")
         return steps
 
+    def __repr__(self) -> str:
+        steps, parts = self._steps(self._position), [f"samples: {self._samples:,}"]
+        if (context := self._context) is not None:
+            parts = [f"split: {context.index.name}", *parts]
+            parts += [f"batch size: {context.batch_size:,} on {context.device}"]
+        if self._advance:
+            parts.append(f"position: {self._position:,}")
+        parts.append("endless" if steps is None else f"batches left: {steps:,}")
+        return f"Loader({', '.join(parts)})"
+
     def by_epoch(self) -> "Epochs":
         """The same batches as an iterable whose iterations end with the epoch."""
         return Epochs(self, self._samples, self._advance)
@@ -159,6 +169,9 @@ class Epochs:
     def __len__(self) -> int:
         """Batches of the whole epoch that the next batch belongs to."""
         return (self._first(self.epoch + 1) - self._first(self.epoch)) // self._advance
+
+    def __repr__(self) -> str:
+        return f"Epochs(epoch: {self.epoch}, batches: {len(self):,}, of {self._loader!r})"
 
     def set_epoch(self, epoch: int) -> None:
         """Go to the first batch of `epoch`, unless the next batch belongs to it already."""

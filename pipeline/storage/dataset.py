@@ -63,6 +63,14 @@ class Dataset:
         self.directory = Path(self.location) if self.cache is None else self.cache.folder
         self.tables = SplitTables(self.manifest, self.file)
 
+    def __repr__(self) -> str:
+        manifest = self.manifest
+        kind = "targets" if manifest.targets else "classes"
+        count = len(manifest.targets or manifest.classes)
+        splits = ", ".join(f"{name}: {part.samples:,}" for name, part in manifest.splits.items())
+        about = f"{manifest.task}, {kind}: {count:,}, samples of {splits}"
+        return f"Dataset({self.location!r}, {about})"
+
     def _manifest_bytes(self, remote: RemoteFolder | None) -> bytes:
         try:
             if remote is not None:
@@ -148,6 +156,9 @@ class SplitIndex:
 
     def __len__(self) -> int:
         return self.split.samples if self._part is None else len(self._part)
+
+    def __repr__(self) -> str:
+        return f"SplitIndex({self.name} of {self._location!r}, samples: {len(self):,})"
 
     def part(self, rows: Integers, name: str) -> "SplitIndex":
         """The samples at `rows` (B,), in ascending order, with the same tables and shards."""

@@ -5,10 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 # tests/system/test_docs.py parses the commands of all other pages.
-PAGES = [
-    "README.md",
-    *(f"docs/{name}.md" for name in ("sharding", "training", "measuring", "own-loop")),
-]
+PAGES = ["README.md", *(f"docs/{name}.md" for name in ("sharding", "training", "measuring"))]
 
 # What a fresh clone begins with; whoever runs this test has done it. Kaggle needs an account.
 SET_UP = ("make ", "python3 ", ". ", "pip ", "kaggle ")

@@ -49,6 +49,19 @@ def test_pixels_of_photographs(photographs: Path, interpolation: Any) -> None:
     assert_same_pixels_as_validation(photographs, "train", config)
 
 
+def test_a_model_with_other_weights_has_their_normalization(digits_shards: Path) -> None:
+    manifest, config = Dataset(digits_shards).manifest, PipelineConfig()
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    white = torch.full((3, 8, 8), 255, dtype=torch.uint8)
+    for stated, (center, spread) in (
+        ({}, (manifest.mean, manifest.std)),
+        ({"mean": mean, "std": std}, (mean, std)),
+    ):
+        colors = inference_transform(manifest, config, **stated)(white).amax((1, 2))
+        expected = [(1 - c) / s for c, s in zip(center, spread, strict=True)]
+        assert colors.tolist() == pytest.approx(expected, abs=1e-4)
+
+
 @pytest.mark.parametrize(("height", "width"), [(333, 500), (500, 333), (20, 700), (64, 64)])
 def test_the_result_is_normalized_as_in_the_model(height: int, width: int) -> None:
     mean, std = (0.5, 0.4, 0.3), (0.2, 0.1, 0.0)

@@ -66,22 +66,12 @@ def test_command(command: str, folder: Path, tmp_path: Path, loaded: ForkServerC
     assert saved and (folder / saved[1]).is_file()
 
 
-@pytest.mark.filterwarnings("ignore")  # of frameworks about themselves
 @pytest.mark.parametrize("example", [block for text in TEXTS for block in blocks(text, "python")])
 def test_example(
     example: str, digits_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    frameworks = re.findall(r"^(?:import|from) (lightning|accelerate)\b", example, re.MULTILINE)
-    for framework in frameworks:
-        pytest.importorskip(framework)
     (tmp_path / "shards").symlink_to(digits_shards)
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
     exec(example, names)
-    if "webdataset" in names:
-        assert names["seen"] == 1617
-        return
-    batches = names["trainer"].train_dataloader if "trainer" in names else names.get("batches")
-    state = names["state"] if batches is None else batches.state_dict()
-    epochs = 2 if frameworks else 10
-    assert 0 <= state["position"] - epochs * 1617 < 256
+    assert 0 <= names["state"]["position"] - 10 * 1617 < 256

@@ -7,7 +7,7 @@ from tools.download.table_text import Preamble, split_cells
 
 IsHeader = Callable[[list[str], list[str]], bool]
 # Begins the names that pandas gives to columns without one.
-UNNAMED = "Unnamed: "
+_UNNAMED = "Unnamed: "
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ def _unique(names: Sequence[str]) -> tuple[str, ...]:
     """The names with numbers for those that are missing or that repeat another, as pandas does."""
     taken, unique, repeated = set(names), dict[str, None](), dict[str, int]()
     for number, name in enumerate(names):
-        plain = candidate = name or f"{UNNAMED}{number}"
+        plain = candidate = name or f"{_UNNAMED}{number}"
         while candidate in unique or (candidate != name and candidate in taken):
             repeated[plain] = repeated.get(plain, 0) + 1
             candidate = f"{plain}.{repeated[plain]}"

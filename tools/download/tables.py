@@ -12,7 +12,7 @@ from tools.config import ShardConfig
 from tools.download.json_tables import JSON_SUFFIXES, open_json
 from tools.download.name_index import suffix_of
 from tools.download.strangers import describe_stranger
-from tools.download.table_header import UNNAMED, IsHeader, find_header
+from tools.download.table_header import IsHeader, find_header
 from tools.download.table_sample import Row
 from tools.download.table_scan import HEAD_ROWS, Source, TableScan
 from tools.download.table_text import Preamble, TextSource, find_preamble, split_lines
@@ -92,14 +92,6 @@ class Table:
     def row_count(self) -> int | None:
         """The number of data rows, None for a wide table; raises ``DataError``."""
         return self.scan.row_count
-
-    @cached_property
-    def filled_columns(self) -> tuple[int, ...]:
-        """Indices of the columns that have a name or a cell that is not empty, in the sample."""
-        filled = {n for row in (*self.head, *self.sample) for n, cell in enumerate(row) if cell}
-        return tuple(
-            n for n, name in enumerate(self.columns) if n in filled or not name.startswith(UNNAMED)
-        )
 
     def column(self, name: str, *, option: str) -> int:
         """Index of the column with this name, or with this number from 1; raises ``MisuseError``

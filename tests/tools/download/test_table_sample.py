@@ -106,8 +106,7 @@ def test_a_column_as_it_is_written() -> None:
     assert not written.notes_of(1) and written.notes_of(2) and table.head[1] == ("1", "1", "1.5")
 
 
-def test_filled_columns() -> None:
+def test_columns_without_names() -> None:
     table = table_of(",id,label,,\n0,1,a,,\n1,2,b,,x\n")
-    assert table.filled_columns == (0, 1, 2, 4)
     assert table.cells(3) == [] and table.cells(4) == ["x"]
     assert table.find("label") == 2 and table.find("4") == 3 and table.find("6") is None
