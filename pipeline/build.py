@@ -150,6 +150,7 @@ def val_loader(
     split: str = "val",
     whole_batches: bool = False,
     tiles: bool = False,
+    samples: Integers | None = None,
 ) -> Loader:
     """Build a loader of validation batches: each iteration yields every sample of the split exactly
     once over all ranks, in the order of the index, without random augmentation.
@@ -164,6 +165,7 @@ def val_loader(
             `batch_size` in the order of the index. Only the last one of the split may be smaller.
         tiles: whether batches hold, instead of one central square of each image, the squares of
             ``tile_windows`` that cover it, one after the other.
+        samples: rows of the split's index, int64 (B,), to yield instead of all, in this order.
         dataset, config, device, rank, world_size, split: see ``train_loader``.
 
     Raises:
@@ -175,13 +177,14 @@ def val_loader(
         >>> correct = sum((model(b.images).argmax(1) == b.labels).sum() for b in loader)
     """
     index = _open_split(dataset, config, split)
+    rows = index.rows() if samples is None else samples
     numbers = validation_samples(
-        samples=len(index),
+        samples=len(rows),
         rank=rank,
         world_size=world_size,
         multiple=batch_size if whole_batches else 1,
     )
-    share = index.rows(numbers)
+    share = rows[numbers]
     context = _build_context(
         dataset, config, index, share, device, batch_size, rank, training=False
     )
@@ -195,7 +198,7 @@ def val_loader(
         steps=lambda _: plan.steps,
         context=context,
         advance=0,
-        samples=len(index),
+        samples=len(rows),
         seed=config.seed,
         fingerprint=dataset.fingerprint,
         fold=config.fold,

@@ -43,6 +43,16 @@ def class_labels(names: tuple[str, ...]) -> list[str]:
     ]
 
 
+def font_file(letter: str, *, bold: bool = False) -> str | None:
+    """The file of the font that draws `letter`: that of charts, or one of the system if only that
+    has the letter; None if no font has it."""
+    from matplotlib.font_manager import FontProperties, findfont
+
+    own = findfont(FontProperties(family=FONT, weight="bold" if bold else "normal"))
+    files = (own, *(file for _, file in _system_fonts())) if letter not in _letters(own) else (own,)
+    return next((file for file in files if letter in _letters(file)), None)
+
+
 def _add_fonts(figure: "Figure") -> None:
     from matplotlib.text import Text
 

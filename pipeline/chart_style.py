@@ -9,6 +9,9 @@ BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
 RED, SKY, YELLOW, GRAY = "#D55E00", "#56B4E9", "#F0E442", "#999999"
 CYCLE = (BLUE, ORANGE, GREEN, PURPLE, RED, SKY, YELLOW)
 
+# Smaller images are drawn with every pixel as a square.
+PIXELATED_PX = 64
+
 # For ``matplotlib.rc_context``.
 STYLE: Any = {
     "font.family": FONT,

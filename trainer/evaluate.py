@@ -31,9 +31,11 @@ class EvaluateConfig(RunChoice):
 @options(EvaluateConfig)
 def main(runs: tuple[str, ...], **values: Any) -> None:
     """Evaluate a checkpoint of a run on a split, with the run's --precision and --tta. Several runs
-    with --fold are evaluated together, each on the fold that it holds out. Prints a table, and all
-    results as JSON in the last line; draws a confusion matrix to confusion.png in the directory of
-    the first run if there are classes."""
+    with --fold are evaluated together, each on the fold that it holds out.
+
+    Prints the metrics, the scores of each class and the most frequent confusions, and all results
+    as JSON in the last line. Writes per_class.csv, confusion.csv and worst.csv to the directory of
+    the first run, and draws confusion.png and worst.png, the images with the highest losses."""
     config = pick_fields(EvaluateConfig, with_arguments(runs, values))
     directories = config.directories
 

@@ -15,6 +15,7 @@ from pipeline.errors import DataError
 
 PARTIAL_SUFFIX = ".partial"
 ANOTHER_OUT = "free disk space or give another --out"
+REPEAT = "free disk space, then repeat the command"
 
 # What file systems answer that can't sync a folder.
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)

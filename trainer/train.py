@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 
+from pipeline.console import open_console
 from pipeline.errors import DataError
 from pipeline.loader import Loader
 from pipeline.on_device import thread_start
@@ -16,6 +17,7 @@ from trainer.distributed.collectives import World
 from trainer.distributed.ddp import average_buffers
 from trainer.distributed.determinism import deterministic
 from trainer.distributed.process_group import open_world
+from trainer.evaluation.class_scores import print_scores, write_scores
 from trainer.evaluation.loop import evaluate
 from trainer.loop import StepRecord, train_steps
 from trainer.messages import end_message, nonfinite_loss_error, startup_message, stop_message
@@ -26,6 +28,7 @@ from trainer.setup import TrainingRun, build_run, run_identity
 from trainer.stopping import InputHangsError, StopSignal
 from trainer.task_options import monitored
 from trainer.tasks.metric_names import is_gain
+from trainer.tasks.scores import Evaluation
 
 
 def run(
@@ -50,13 +53,16 @@ def run(
             training = customize(training)
         with RunLogger(training) as logger:
             logger.print(startup_message(training))
-            Trainer(training, logger, stop).train()
+            trainer = Trainer(training, logger, stop)
+            trainer.train()
             if stopped_by := stop.received_by_any(world):
                 logger.print(stop_message(training, stopped_by))
                 raise SystemExit(128 + stopped_by)
             if message := end_message(training):
                 logger.print(message)
             logger.write_summary()
+            if world.rank == 0:
+                trainer.print_best()
 
 
 def with_threads(settings: Settings, world: World) -> Settings:
@@ -86,12 +92,17 @@ def training_steps(run: TrainingRun, batches: Loader) -> Iterator[StepRecord]:
 
 
 class Trainer:
-    """Trains, logs, evaluates and saves a run until its end or a signal."""
+    """Trains, logs, evaluates and saves a run until its end or a signal.
+
+    Attributes:
+        best: the best evaluation, if this process made it.
+    """
 
     def __init__(self, run: TrainingRun, logger: RunLogger, stop: StopSignal) -> None:
         self.run, self.logger, self.stop = run, logger, stop
         settings, size = run.settings, run.settings.recipe.global_batch_size
         self.agreement = Agreement(run.world)
+        self.best: Evaluation | None = None
         # One loader for all evaluations keeps its cache.
         self.validation = val_batches(
             run.data, settings.pipeline, run.world, global_batch_size=size
@@ -250,9 +261,21 @@ class Trainer:
         budget.advance(progress.position, elapsed)
         self.logger.write("evaluation", **evaluation.as_record())
         metrics, name = {"loss": evaluation.loss, **evaluation.metrics}, run.task.primary_metric
-        value, best = monitored(metrics, name), progress.best.get(name)
-        progress.add_evaluation(metrics, is_gain=is_gain(name, value, best))
+        gains = is_gain(name, monitored(metrics, name), progress.best.get(name))
+        progress.add_evaluation(metrics, is_gain=gains)
+        if gains:
+            self.best = evaluation
+            if run.world.rank == 0:
+                write_scores(run.run_dir.path, evaluation, run.task)
         return True
+
+    def print_best(self) -> None:
+        """Print the scores of the best evaluation, if this process made it."""
+        position = self.run.progress.best_position
+        if self.best is not None and position is not None:
+            epoch = position / self.run.data.samples
+            title = f"The best evaluation, at epoch {epoch:.2f}: {self.best.samples:,} samples"
+            print_scores(open_console(soft_wrap=True), self.best, self.run.task, title=title)
 
     def _save(self) -> None:
         run, progress = self.run, self.run.progress

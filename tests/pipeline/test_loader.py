@@ -231,6 +231,19 @@ def test_validation_is_torchvisions_resize_and_center_crop(
             assert (image.int() - expected.int()).abs().max() <= 1
 
 
+def test_chosen_samples_are_those_of_the_whole_split_in_their_order(photographs: Path) -> None:
+    dataset, config = Dataset(photographs), PipelineConfig(threads=2, image_size=64)
+    rows = np.array([30, 2, 17])
+    with val_loader(dataset, config, batch_size=32, device=CPU, split="train") as whole:
+        images = next(iter(whole)).images.clone()
+    with val_loader(
+        dataset, config, batch_size=2, device=CPU, split="train", samples=rows
+    ) as loader:
+        batches = [(batch.samples.tolist(), batch.images.clone()) for batch in loader]
+    assert [samples for samples, _ in batches] == [[30, 2], [17]]
+    assert torch.equal(torch.cat([part for _, part in batches]), images[torch.from_numpy(rows)])
+
+
 def decoded(index: SplitIndex, sample: int) -> torch.Tensor:
     """uint8 (3, H, W) of a sample, decoded in full by OpenCV."""
     row = index.samples[sample]

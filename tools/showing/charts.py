@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from pipeline.chart_fonts import class_labels
 from pipeline.chart_style import BLUE, CYCLE
+from pipeline.chart_text import fit_text, text_inches
 from tools.showing.dataset_summary import DatasetSummary, byte_unit
-from tools.showing.fonts import fit_text
 from tools.text import plural
 
 _BINS = 40
@@ -17,6 +17,8 @@ _BINS = 40
 _LOG_RATIO = 20
 # Up to this many classes have a bar and a name each.
 _NAMED_CLASSES = 12
+# Inches and points of the names.
+_NAME_INCHES, _NAMES_HEIGHT, _NAME_SIZE = 2.7, 2.0, 9
 # To the right of the chart, where it hides no bar.
 _LEGEND: Any = {"loc": "upper left", "bbox_to_anchor": (1, 1), "handlelength": 1}
 
@@ -54,7 +56,9 @@ def draw_classes(axes: Any, summary: DatasetSummary) -> None:
     style |= {"color": CYCLE[: len(counts)], "label": list(summary.splits)}
     if len(names) <= _NAMED_CLASSES:
         style |= {"orientation": "horizontal", "rwidth": 0.8}
-        axes.set_yticks(places, [fit_text(name, 14) for name in names])
+        lines = max(1, int(_NAMES_HEIGHT / len(names) / (1.25 * _NAME_SIZE / 72)))
+        fitted = [fit_text(name, _NAME_INCHES, _NAME_SIZE, lines=lines) for name in names]
+        axes.set_yticks(places, fitted, fontsize=_NAME_SIZE)
         axes.invert_yaxis()
         _count_on(axes.xaxis, "samples")
     else:
@@ -70,12 +74,21 @@ def draw_classes(axes: Any, summary: DatasetSummary) -> None:
     axes.set_title(f"{plural(len(names), 'class')} of {each}")
 
 
+def classes_width(summary: DatasetSummary) -> float:
+    """The width of ``draw_classes`` relative to the other charts, which have shorter labels."""
+    names = class_labels(summary.manifest.classes)
+    if len(names) > _NAMED_CLASSES:
+        return 1.0
+    widest = max((text_inches(name, _NAME_SIZE) for name in names), default=0.0)
+    return 1 + max(0.0, min(widest, _NAME_INCHES) - 1) / 3
+
+
 def draw_targets(axes: Any, summary: DatasetSummary) -> None:
     """Values of the first target."""
-    values, name = summary.targets[:, 0], fit_text(summary.manifest.targets[0], 14)
+    values, name = summary.targets[:, 0], fit_text(summary.manifest.targets[0], 3, 9, lines=2)
     low, median, high = np.quantile(values, (0, 0.5, 1))
     axes.hist(values, _BINS, color=BLUE)
-    axes.set(xlabel=name, title=f"{name}: {low:.4g} to {high:.4g}, median {median:.4g}")
+    axes.set(xlabel=name, title=f"{low:.4g} to {high:.4g}, median {median:.4g}")
     _count_on(axes.yaxis, "samples")
 
 

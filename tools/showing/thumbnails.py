@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.chart_style import CYCLE
+from pipeline.chart_style import PIXELATED_PX
 from pipeline.machine_limits import available_cores
-from pipeline.storage.manifest import VOID
+from pipeline.mask_colors import color_mask
 from tools.images.codec import Pixels
 from tools.images.decoding import UnsoundImageError, decode, validate_header
 from tools.images.guards import StderrCapture
@@ -23,9 +23,6 @@ from tools.workers import WorkerDiedError, Workers, time_limit
 from tools.writing.block_encoding import IMAGE_SECONDS, prepare_worker
 
 SIDE_PX = 256
-# Smaller images are drawn in full, with every pixel as a square.
-_PIXELATED_PX = 64
-_COLORS = np.array([list(bytes.fromhex(color.removeprefix("#"))) for color in CYCLE])
 
 # The tar of a sample, its row of SAMPLE_DTYPE and, if it has a mask, the one of MASK_DTYPE.
 _Task = tuple[Path, Sequence[NDArray[np.void]]]
@@ -63,9 +60,7 @@ def make_thumbnail(task: _Task) -> Pixels | None:
     for mask in masks:
         if mask.shape != raw.shape[:2]:
             return None
-        # Half and half; the first class is mostly the background.
-        covered = (mask > 0) & (mask != VOID)
-        image[covered] = (image[covered] + _COLORS[(mask[covered] - 1) % len(CYCLE)]) // 2
+        image = color_mask(image, mask)
     return fit_square(image)
 
 
@@ -80,7 +75,7 @@ def _make_alone(pool: Workers, task: _Task) -> Pixels | None:
 def fit_square(image: Pixels) -> Pixels:
     """RGB (h, w, 3) as it is if small, else its middle as (SIDE_PX, SIDE_PX, 3)."""
     height, width = image.shape[:2]
-    if max(height, width) <= _PIXELATED_PX:
+    if max(height, width) <= PIXELATED_PX:
         return image
     cut = min(height, width)
     top, left = (height - cut) // 2, (width - cut) // 2

@@ -1,5 +1,6 @@
 """Confusion matrix: counts, and a chart of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,16 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.chart_fonts import class_labels, drawable, save_figure
+from pipeline.chart_fonts import class_labels, save_figure
 from pipeline.chart_style import BLUE, STYLE
-from trainer.files import replaced
+from pipeline.chart_text import fit_text, text_inches
+from trainer.files import REPEAT, replaced
+from trainer.run.run_dir import write_rows
 
 # Largest matrix that the chart shows; of more classes it shows the most frequent confusions.
 MATRIX_CLASSES = 40
 # Largest matrix with a number in each cell.
 NUMBERED_CLASSES = 20
 CHART_PAIRS = 25
-NAME_LENGTH = 24
+# Inches: the most that a name takes, a row of the matrix, and what is beside names and rows.
+_NAME, _ROW, _REST = 3.2, 0.34, 1.6
+# Font sizes of the names of the matrix and of the pairs, in points.
+_MATRIX_POINTS, _PAIR_POINTS = 10, 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,18 +33,31 @@ class Confusion:
     counts: NDArray[np.int64]
     unit: str = "samples"
 
-    def pairs(self, limit: int) -> list[tuple[str, str, int, float]]:
-        """(class, predicted class, count, fraction of the class), the most frequent first."""
-        errors = self.counts.copy()
-        np.fill_diagonal(errors, 0)
-        order = np.argsort(-errors, axis=None, kind="stable")[:limit]
-        rows, columns = np.unravel_index(order, errors.shape)
+    def pairs(self, limit: int | None = None) -> list[tuple[str, str, int, float]]:
+        """(class, predicted class, count, fraction of the class), the most frequent first and
+        equally frequent ones in the order of the classes."""
         samples = self.counts.sum(1)
         return [
             (self.classes[row], self.classes[column], count, count / int(samples[row]))
-            for row, column in zip(rows.tolist(), columns.tolist(), strict=True)
-            if (count := int(errors[row, column]))
+            for row, column in self.places(limit)
+            for count in [int(self.counts[row, column])]
         ]
+
+    def places(self, limit: int | None = None) -> list[tuple[int, int]]:
+        """(row, column) in `counts` of each of the ``pairs``."""
+        errors = self.counts.copy()
+        np.fill_diagonal(errors, 0)
+        confused = int(np.count_nonzero(errors))
+        limit = confused if limit is None else min(limit, confused)
+        order = np.argsort(-errors, axis=None, kind="stable")[:limit]
+        rows, columns = np.unravel_index(order, errors.shape)
+        return list(zip(rows.tolist(), columns.tolist(), strict=True))
+
+
+def write_pairs(confusion: Confusion, path: Path) -> None:
+    """Write a CSV of all ``Confusion.pairs``; raises ``DataError`` if it can't be written."""
+    header = ("true", "predicted", confusion.unit, "fraction of the true class")
+    write_rows(path, [header, *(tuple(map(str, pair)) for pair in confusion.pairs())], REPEAT)
 
 
 def draw_confusion(confusion: Confusion, path: Path) -> None:
@@ -47,15 +66,26 @@ def draw_confusion(confusion: Confusion, path: Path) -> None:
     from matplotlib.figure import Figure
 
     is_matrix = len(confusion.classes) <= MATRIX_CLASSES
-    side_inches = 3.2 + 0.34 * len(confusion.classes) if is_matrix else 8.0
-    with rc_context(STYLE), replaced(path, "free disk space, then repeat the command") as partial:
-        figure = Figure(figsize=(side_inches + 0.6, side_inches), dpi=120, layout="constrained")
-        (_draw_matrix if is_matrix else _draw_pairs)(figure.subplots(), confusion)
+    points = _MATRIX_POINTS if is_matrix else _PAIR_POINTS
+    names = [fit_text(name, _NAME, points) for name in class_labels(confusion.classes)]
+    if is_matrix:
+        side = max(3.2, _REST + _widest(names, points)) + _ROW * len(names)
+        size = (side + 0.6, side)
+    else:
+        names = [f"{names[row]} → {names[column]}" for row, column in confusion.places(CHART_PAIRS)]
+        size = (6.0 + _widest(names, points), 8.0)
+    with rc_context(STYLE), replaced(path, REPEAT) as partial:
+        figure = Figure(figsize=size, dpi=120, layout="constrained")
+        (_draw_matrix if is_matrix else _draw_pairs)(figure.subplots(), confusion, names)
         save_figure(figure, partial, format="png")
 
 
-def _draw_matrix(axes: Any, confusion: Confusion) -> None:
-    counts, names = confusion.counts, _short_labels(confusion.classes)
+def _widest(names: Sequence[str], points: float) -> float:
+    return max((text_inches(name, points) for name in names), default=0.0)
+
+
+def _draw_matrix(axes: Any, confusion: Confusion, names: Sequence[str]) -> None:
+    counts = confusion.counts
     fractions = counts / counts.sum(1, keepdims=True).clip(1)
     image = axes.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(range(len(names)), names, rotation=90)
@@ -74,13 +104,11 @@ def _draw_matrix(axes: Any, confusion: Confusion) -> None:
             axes.text(column, row, text, ha="center", va="center", color=color, fontsize=7)
 
 
-def _draw_pairs(axes: Any, confusion: Confusion) -> None:
+def _draw_pairs(axes: Any, confusion: Confusion, names: Sequence[str]) -> None:
     pairs = confusion.pairs(CHART_PAIRS)
-    short = dict(zip(confusion.classes, _short_labels(confusion.classes), strict=True))
-    names = [f"{short[true]} → {short[predicted]}" for true, predicted, _, _ in pairs]
     bars = axes.barh(range(len(pairs)), [fraction for *_, fraction in pairs], color=BLUE)
     axes.bar_label(bars, [f" {count:,}" for _, _, count, _ in pairs], fontsize=8)
-    axes.set_yticks(range(len(pairs)), names, fontsize=8)
+    axes.set_yticks(range(len(pairs)), names, fontsize=_PAIR_POINTS)
     axes.invert_yaxis()
     axes.margins(x=0.1, y=0.01)
     axes.set_xlabel(f"fraction of the true class; labels: number of {confusion.unit}")
@@ -90,11 +118,3 @@ def _draw_pairs(axes: Any, confusion: Confusion) -> None:
 def _title(confusion: Confusion) -> str:
     total, correct = int(confusion.counts.sum()), int(confusion.counts.trace())
     return f"{correct:,} of {total:,} {confusion.unit} correct"
-
-
-def _short_labels(names: tuple[str, ...]) -> list[str]:
-    half = NAME_LENGTH // 2
-    return [
-        name if len(name) <= NAME_LENGTH else f"{name[: half - 1]}…{name[-half:]}"
-        for name in map(drawable, class_labels(names))
-    ]

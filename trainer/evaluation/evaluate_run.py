@@ -6,22 +6,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from pipeline.build import val_loader
 from pipeline.config import PipelineConfig
+from pipeline.console import open_console, print_json
 from pipeline.errors import DataError, MisuseError
-from pipeline.fold_index import FOLDED_SPLITS
+from pipeline.fold_index import FOLDED_SPLITS, open_index
 from pipeline.plan.folds import parse_fold
 from pipeline.storage.dataset import Dataset
 from trainer.distributed.collectives import World
 from trainer.distributed.process_group import open_world
-from trainer.evaluation.loop import compute, gathered_statistics
-from trainer.evaluation.report import print_evaluation
+from trainer.evaluation.class_scores import print_scores
+from trainer.evaluation.loop import compute, gathered_statistics, with_tta
+from trainer.evaluation.report import save_files
+from trainer.evaluation.worst import Picture, WorstSample, read_pictures, worst_samples
 from trainer.model.build import Classifier
 from trainer.model.precision import dtype_name, set_float32
-from trainer.run.run_dir import CONFUSION_NAME
 from trainer.tasks.scores import Statistics, merge
+from trainer.tasks.segmentation import Segmentation
 from trainer.trained_run import TrainedRun, open_run
 
 # Upper limit; the run's own batch size may be lower because memory is short.
@@ -68,25 +72,80 @@ def evaluate_runs(
                 f"{first.dataset.location} has no sample in split {split!r}: give another --split."
             )
         evaluation = compute(first.run.task, merged, flips=_flips(first))
-        dtype = dtype_name(first.dtype)
-        facts = first.dataset.manifest.splits.get(split)
-        runs = [str(one.run.directory) for one in opened]
-        paths = [str(one.checkpoint) for one in opened]
-        folds = [one.pipeline.fold for one in opened if one.pipeline.fold]
-        is_one = len(opened) == 1
-        header: dict[str, Any] = {"run": runs[0] if is_one else runs}
-        header |= {"checkpoint": paths[0] if is_one else paths}
-        header |= {"shards": first.dataset.location, "split": split, "dtype": dtype}
-        held_out = f" with fold {', '.join(folds)} held out" if folds else ""
-        print_evaluation(
+        console, what = open_console(soft_wrap=True), _what(opened, split)
+        title = f"{evaluation.samples:,} samples of {what}"
+        print_scores(console, evaluation, first.run.task, title=title)
+        header = _header(opened, split)
+        if header["unlabeled"]:
+            unlabeled = header["unlabeled"]
+            samples = "1 sample" if unlabeled == 1 else f"{unlabeled:,} samples"
+            console.print(f"Left out {samples} without a label.")
+        files = save_files(
+            console,
             evaluation,
             first.run.task,
-            what=f"split {split}{held_out}, in {dtype}",
-            header=header | ({"fold": ", ".join(folds)} if folds else {}),
-            chart=first.run.directory / CONFUSION_NAME,
-            # Every sample of train and val has a label.
-            unlabeled=facts.unlabeled if facts and not folds else 0,
+            first.run.directory,
+            what=what,
+            worst=lambda: _worst(opened, merged, split, world.device),
         )
+        print_json({**header, **evaluation.as_record(), **evaluation.tables(), **files})
+
+
+def _what(opened: Sequence[_Opened], split: str) -> str:
+    """The samples, for titles."""
+    folds = [one.pipeline.fold for one in opened if one.pipeline.fold]
+    held_out = f" with fold {', '.join(folds)} held out" if folds else ""
+    return f"split {split}{held_out}, in {dtype_name(opened[0].dtype)}"
+
+
+def _header(opened: Sequence[_Opened], split: str) -> dict[str, Any]:
+    """What was evaluated, for the JSON line."""
+    runs = [str(one.run.directory) for one in opened]
+    paths = [str(one.checkpoint) for one in opened]
+    folds = [one.pipeline.fold for one in opened if one.pipeline.fold]
+    is_one, dataset = len(opened) == 1, opened[0].dataset
+    facts = dataset.manifest.splits.get(split)
+    return {
+        "run": runs[0] if is_one else runs,
+        "checkpoint": paths[0] if is_one else paths,
+        "shards": dataset.location,
+        "split": split,
+        "dtype": dtype_name(opened[0].dtype),
+        **({"fold": ", ".join(folds)} if folds else {}),
+        # Every sample of train and val has a label.
+        "unlabeled": facts.unlabeled if facts and not folds else 0,
+    }
+
+
+def _worst(
+    opened: Sequence[_Opened], statistics: Statistics, split: str, device: torch.device
+) -> tuple[list[WorstSample], dict[int, Picture]]:
+    """The samples with the highest losses, and their pictures as the model of their fold gets and
+    predicts them."""
+    task = opened[0].run.task
+    plain = statistics.halves()[0] if _flips(opened[0]) else statistics
+    pictures: dict[int, Picture] = {}
+    samples = worst_samples(task, plain, open_index(opened[0].dataset, opened[0].pipeline, split))
+    for one in opened:
+        index = open_index(one.dataset, one.pipeline, split)
+        rows = np.array([sample.row for sample in samples])
+        own = rows[np.isin(rows, index.rows())]
+        if not len(own):
+            continue
+        batches = val_loader(
+            one.dataset,
+            dataclasses.replace(one.pipeline, cache="none"),
+            batch_size=len(own),
+            device=device,
+            split=split,
+            samples=own,
+        )
+        predict = None
+        if isinstance(task, Segmentation):
+            predict, _ = with_tta(one.model.eval(), task, flips=False)
+        with batches:
+            pictures |= read_pictures(batches, predict, dtype=one.dtype)
+    return samples, pictures
 
 
 def _open(

@@ -1,77 +1,97 @@
-"""The report of an evaluation: a table, a line of JSON, and a confusion matrix."""
+"""The files of an evaluation in the run's directory: tables, and pictures of what went wrong."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
+from rich.console import Console
 
-from pipeline.console import open_console, print_json
 from pipeline.errors import DataError
-from trainer.evaluation.confusion import Confusion, draw_confusion
-from trainer.tasks.classification import Classification
-from trainer.tasks.metric_names import METRIC_NAMES, metric_rows
+from pipeline.table import Table, print_table
+from trainer.evaluation.class_scores import kind_of, names_of, write_scores
+from trainer.evaluation.confusion import Confusion, draw_confusion, write_pairs
+from trainer.evaluation.worst import Picture, WorstSample, describe_masks, write_worst
+from trainer.evaluation.worst_chart import draw_worst
+from trainer.run.run_dir import CONFUSION_NAME, PAIRS_NAME, WORST_CHART_NAME, WORST_NAME
 from trainer.tasks.scores import Evaluation
 from trainer.tasks.segmentation import Segmentation
 from trainer.tasks.tasks import Task
 
-# Classes or targets in the table; the JSON line has all.
-LISTED_NAMES = 20
+# Most frequent confusions that are printed.
+PRINTED_PAIRS = 5
 
 
-def print_evaluation(
+def save_files(
+    console: Console,
     evaluation: Evaluation,
     task: Task,
+    folder: Path,
     *,
     what: str,
-    header: Mapping[str, Any],
-    chart: Path,
-    unlabeled: int = 0,
-) -> None:
-    """Print a table and a line of JSON, which begins with `header`; draw the confusion matrix.
+    worst: Callable[[], tuple[list[WorstSample], Mapping[int, Picture]]],
+) -> dict[str, Any]:
+    """Write and name the files of the evaluation in `folder`; print the most frequent confusions.
 
     Args:
-        what: the samples, such as "split val, in float32", for the title.
-        unlabeled: samples that were left out, because they have no label.
+        what: the samples, such as "split val, in float32", for titles.
+        worst: gives the samples with the highest losses, and their pictures.
+
+    Returns fields of the JSON line: the paths, and the confusions.
     """
-    record: dict[str, Any] = {**header, **evaluation.as_record()}
-    record["unlabeled"] = unlabeled
-    record |= evaluation.tables()
-    console = open_console(soft_wrap=True)
-    more = evaluation.more_by_name
-    title = f"{evaluation.samples:,} samples of {what}"
-    table = Table("", "value", *map(_column_title, more), title=title, min_width=len(title))
-    for row in metric_rows(record):
-        table.add_row(*row)
-    table.add_section()
-    worst_first = sorted(evaluation.by_name.items(), key=lambda item: item[1])
-    for name, value in worst_first[:LISTED_NAMES]:
-        others = (values.get(name) for values in more.values())
-        cells = ("" if other is None else f"{other:.4f}" for other in others)
-        table.add_row(name, f"{value:.4f}", *cells)
-    console.print(table, soft_wrap=False)
-    if unlabeled:
-        samples = "1 sample" if unlabeled == 1 else f"{unlabeled:,} samples"
-        console.print(f"Left out {samples} without a label.")
-    if len(worst_first) > LISTED_NAMES:
-        console.print(
-            f"The table lists the {LISTED_NAMES} lowest of {len(worst_first)} values; the JSON "
-            f"line has all."
-        )
-    if evaluation.confusion is not None:
-        assert isinstance(task, Classification | Segmentation)
-        unit = "pixels" if isinstance(task, Segmentation) else "samples"
-        counts = evaluation.confusion
-        try:
-            draw_confusion(Confusion(classes=task.classes, counts=counts, unit=unit), chart)
-            record["confusion"] = str(chart)
-            console.print(f"Confusion matrix: {chart}")
-        except DataError as error:
-            # A run may be on a read-only disk.
-            console.print(f"No confusion matrix: {error.message}")
-    print_json(record)
+    record: dict[str, Any] = {}
+    if (confusion := confusion_of(evaluation, task)) is not None:
+        _print_pairs(console, confusion)
+        record["confused"] = confusion.pairs(PRINTED_PAIRS)
+    # A run may be on a read-only disk.
+    try:
+        path = write_scores(folder, evaluation, task)
+        record["scores"] = str(path)
+        console.print(f"Scores of each {kind_of(task)}: {path}")
+        if confusion is not None:
+            pairs, chart = folder / PAIRS_NAME, folder / CONFUSION_NAME
+            write_pairs(confusion, pairs)
+            draw_confusion(confusion, chart)
+            record |= {"confusion": str(chart), "pairs": str(pairs)}
+            console.print(f"Confusion matrix: {chart}, and its pairs: {pairs}")
+        paths = _save_worst(*worst(), task, folder, what=what)
+        record |= {"worst": str(paths[0]), "worst_chart": str(paths[1])}
+        console.print(f"Highest losses: {paths[1]}, listed in {paths[0]}")
+    except DataError as error:
+        console.print(f"Not all files of the evaluation were written: {error.message}")
+    return record
 
 
-def _column_title(name: str) -> str:
-    """The text for a metric of each class or target."""
-    return METRIC_NAMES[name][0] if name in METRIC_NAMES else name.capitalize()
+def confusion_of(evaluation: Evaluation, task: Task) -> Confusion | None:
+    """The confusion matrix of the evaluation, if it has one."""
+    if evaluation.confusion is None:
+        return None
+    unit = "pixels" if isinstance(task, Segmentation) else "samples"
+    return Confusion(classes=tuple(names_of(task)), counts=evaluation.confusion, unit=unit)
+
+
+def _save_worst(
+    samples: Sequence[WorstSample],
+    pictures: Mapping[int, Picture],
+    task: Task,
+    folder: Path,
+    *,
+    what: str,
+) -> tuple[Path, Path]:
+    """The paths of the CSV and of the picture."""
+    names, paths = tuple(names_of(task)), (folder / WORST_NAME, folder / WORST_CHART_NAME)
+    if isinstance(task, Segmentation):
+        samples = [describe_masks(sample, pictures[sample.row], names) for sample in samples]
+    write_worst(paths[0], samples)
+    title, subtitle = f"{folder.name}: the highest losses", f"The highest {len(samples)} of {what}"
+    draw_worst(samples, pictures, names, paths[1], title=title, subtitle=subtitle)
+    return paths
+
+
+def _print_pairs(console: Console, confusion: Confusion) -> None:
+    pairs = confusion.pairs(PRINTED_PAIRS)
+    if not pairs:
+        return
+    headers = ("true", "predicted", confusion.unit, "of class")
+    rows = [(true, guess, f"{count:,}", f"{share:.2%}") for true, guess, count, share in pairs]
+    title = "Most frequent confusions"
+    print_table(Table(headers=headers, rows=rows, title=title, texts=(0, 1)), console)

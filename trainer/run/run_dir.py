@@ -28,10 +28,15 @@ from trainer.run.run_lock import LOCK_NAME, lock_run
 RUNS = Path("runs")
 CONFIG_NAME = "config.json"
 BAD_SAMPLES_NAME = "bad_samples.csv"
-CONFUSION_NAME = "confusion.png"
+# Of an evaluation.
+CLASS_SCORES_NAME, TARGET_SCORES_NAME = "per_class.csv", "per_target.csv"
+CONFUSION_NAME, PAIRS_NAME = "confusion.png", "confusion.csv"
+WORST_CHART_NAME, WORST_NAME = "worst.png", "worst.csv"
 NONFINITE_NAME = "nonfinite.csv"
 RUN_FILES = (
-    *(CONFIG_NAME, METRICS_NAME, BAD_SAMPLES_NAME, NONFINITE_NAME, CONFUSION_NAME),
+    *(CONFIG_NAME, METRICS_NAME, BAD_SAMPLES_NAME, NONFINITE_NAME),
+    *(CLASS_SCORES_NAME, TARGET_SCORES_NAME, CONFUSION_NAME, PAIRS_NAME),
+    *(WORST_CHART_NAME, WORST_NAME),
     *(CHECKPOINT_NAME, BEST_NAME, KEPT_PATTERN),
     *(TENSORBOARD_NAME, TRACE_NAME),
 )
@@ -173,10 +178,11 @@ def write_config(directory: Path, config: Mapping[str, Any]) -> None:
     replace_text(directory / CONFIG_NAME, text, resume_advice(directory))
 
 
-def write_rows(path: Path, rows: Iterable[Iterable[str]]) -> None:
-    """Write `rows` of texts, the header first, as CSV for people."""
+def write_rows(path: Path, rows: Iterable[Iterable[str]], advice: str | None = None) -> None:
+    """Write `rows` of texts, the header first, as CSV for people. `advice` is what to do if the
+    file can't be written, by default ``resume_advice``."""
     with (
-        replaced(path, resume_advice(path.parent)) as partial,
+        replaced(path, advice or resume_advice(path.parent)) as partial,
         partial.open("w", newline="", encoding="utf-8") as file,
     ):
         writer = csv.writer(file, lineterminator="\n")

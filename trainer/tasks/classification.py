@@ -10,7 +10,8 @@ from torch.nn.functional import cross_entropy
 
 from trainer.tasks.constants import constant
 from trainer.tasks.formulas import (
-    f1_scores,
+    ClassScores,
+    Float64s,
     log_softmax,
     mean_of_defined,
     named,
@@ -19,7 +20,7 @@ from trainer.tasks.formulas import (
     threshold_counts,
 )
 from trainer.tasks.metric_names import TASK_METRICS
-from trainer.tasks.scores import Evaluation, Statistics
+from trainer.tasks.scores import Answer, Evaluation, Statistics
 
 # Most classes with a ROC AUC, which needs the outputs of all samples: rank 0 keeps 4 bytes for each
 # class and sample.
@@ -27,8 +28,9 @@ SCORED_CLASSES = 200
 # Most classes with a confusion matrix: 32 MB.
 CONFUSION_CLASSES = 2000
 
-# Values of a sample before its outputs: loss, class, predicted class, whether it is in the top 5.
-_VALUES = 4
+# Values of a sample before its outputs: loss, class, predicted class, whether the class is in the
+# top 5, and the probability of the predicted class.
+_VALUES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,12 +73,14 @@ class Classification:
     def batch_statistics(
         self, outputs: torch.Tensor, targets: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Values: loss, class, predicted class and whether the class is among the 5 highest outputs
-        (with fewer classes always 1); then the outputs of up to SCORED_CLASSES classes."""
+        """Values: loss, class, predicted class, whether the class is among the 5 highest outputs
+        (with fewer classes always 1) and the probability of the predicted class; then the outputs
+        of up to SCORED_CLASSES classes."""
         best = outputs.topk(min(5, outputs.shape[1]), dim=1).indices
         losses = cross_entropy(outputs, targets, ignore_index=-1, reduction="none")
         hits = (best == targets[:, None]).any(1)
-        values = torch.stack([losses, targets.float(), best[:, 0].float(), hits.float()], dim=1)
+        columns = [losses, targets.float(), best[:, 0].float(), hits.float()]
+        values = torch.stack([*columns, outputs.softmax(1).amax(1)], dim=1)
         if self.outputs <= SCORED_CLASSES:
             values = torch.cat([values, outputs], dim=1)
         return values, targets.new_zeros(0)
@@ -85,23 +89,26 @@ class Classification:
         """Macro F1 and balanced accuracy are means over the classes that occur, see
         ``roc_auc_by_class`` and ``quadratic_kappa`` for the others."""
         columns = statistics.values[:, :_VALUES].T.astype(np.float64, order="C")
-        losses, labels, predicted, hits = columns
+        losses, labels, predicted, hits, _ = columns
         samples, classes = len(losses), self.outputs
         cells = [column.astype(np.int64) for column in (labels, predicted)]
         true, guessed = (np.bincount(column, minlength=classes) for column in cells)
         correct = np.bincount(cells[0][labels == predicted], minlength=classes)
-        recall = np.where(true > 0, correct / np.maximum(true, 1), np.nan)
-        f1 = f1_scores(correct, true, guessed)
+        scores = ClassScores.from_counts(correct, true, guessed)
         loss, top1, top5 = float(losses.mean()), int(correct.sum()), int(hits.sum())
         metrics = {
             "top1": top1 / samples,
             "top5": top5 / samples,
-            "macro_f1": mean_of_defined(f1),
-            "balanced_accuracy": mean_of_defined(recall),
+            "macro_f1": mean_of_defined(scores.f1),
+            "balanced_accuracy": mean_of_defined(scores.recall),
         }
         if self._numbers is not None:
             metrics["quadratic_kappa"] = quadratic_kappa(*self._numbers[cells])
-        more_by_name = {"f1": named(self.classes, f1)}
+        more_by_name = {
+            "samples": named(self.classes, true),
+            "precision": named(self.classes, scores.precision),
+            "f1": named(self.classes, scores.f1),
+        }
         if classes <= SCORED_CLASSES:
             auc = roc_auc_by_class(statistics.values[:, _VALUES:], cells[0])
             if not np.isnan(auc).all():
@@ -112,10 +119,26 @@ class Classification:
             loss=loss,
             metrics={**metrics, "log_loss": loss},
             counts={"top1_correct": top1, "top5_correct": top5},
-            by_name=named(self.classes, recall),
+            baselines={"majority_share": int(true.max()) / samples},
+            main_column="recall",
+            by_name=named(self.classes, scores.recall),
             more_by_name=more_by_name,
             confusion=_confusion(cells, classes) if classes <= CONFUSION_CLASSES else None,
         )
+
+    def losses(self, statistics: Statistics) -> Float64s:
+        return statistics.values[:, 0].astype(np.float64)
+
+    def answers(self, statistics: Statistics) -> list[Answer]:
+        return [
+            Answer(
+                loss=loss,
+                true=self.classes[int(label)],
+                predicted=self.classes[int(predicted)],
+                probability=probability,
+            )
+            for loss, label, predicted, _, probability in statistics.values[:, :_VALUES].tolist()
+        ]
 
     def describe(self) -> str:
         return f"{len(self.classes)} classes"

@@ -4,6 +4,7 @@ scikit-learn, which the tests compare with, defines several of them only if all 
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,17 +20,49 @@ def mean_of_defined(values: Iterable[float] | Float64s) -> float:
     return float(defined.mean()) if len(defined) else 0.0
 
 
-def named(names: Sequence[str], values: Float64s) -> dict[str, float]:
+def named(names: Sequence[str], values: Float64s | Int64s) -> dict[str, float]:
     """Name -> value, without those that are NaN."""
     rows = zip(names, values.tolist(), strict=True)
     return {name: value for name, value in rows if value == value}
 
 
-def f1_scores(correct: Int64s, true: Int64s, predicted: Int64s) -> Float64s:
-    """F1 of each class from its numbers of samples (or pixels: then it is the Dice coefficient);
-    NaN for a class that is neither in the targets nor in the predictions."""
-    total = true + predicted
-    return np.where(total > 0, 2 * correct / np.maximum(total, 1), np.nan)
+def ratios(parts: Int64s, wholes: Int64s) -> Float64s:
+    """parts / wholes; NaN where the whole is 0."""
+    return np.where(wholes > 0, parts / np.maximum(wholes, 1), np.nan)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassScores:
+    """Scores of each class, float64 (classes,), from its numbers of samples or pixels, as
+    scikit-learn defines them with ``zero_division=np.nan``
+    (https://scikit-learn.org/stable/modules/model_evaluation.html#precision-recall-f-measure-metrics).
+
+    Attributes:
+        precision: correct / predicted; NaN for a class that is never predicted.
+        recall: correct / true; NaN for a class without samples.
+        f1: 2 correct / (true + predicted), the Dice coefficient of pixels; NaN for a class that is
+            neither in the targets nor in the predictions.
+        macro_precision: mean precision of the classes that occur in targets or predictions. A class
+            with samples that is never predicted counts as 0.
+    """
+
+    precision: Float64s
+    recall: Float64s
+    f1: Float64s
+    macro_precision: float
+
+    @classmethod
+    def from_counts(cls, correct: Int64s, true: Int64s, predicted: Int64s) -> "ClassScores":
+        """From the number of samples that have the class and are predicted as it, that have it, and
+        that are predicted as it; each int64 (classes,)."""
+        precision = ratios(correct, predicted)
+        is_missed = (true > 0) & (predicted == 0)
+        return cls(
+            precision=precision,
+            recall=ratios(correct, true),
+            f1=ratios(2 * correct, true + predicted),
+            macro_precision=mean_of_defined(np.where(is_missed, 0.0, precision)),
+        )
 
 
 def quadratic_kappa(true: Float64s, predicted: Float64s) -> float:

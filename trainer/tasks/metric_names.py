@@ -13,11 +13,13 @@ METRIC_NAMES = {
     "mean_average_precision": ("mAP", ".2%"),
     "r2": ("R2", ".4f"),
     "mean_iou": ("mIoU", ".2%"),
-    "top5": ("top-5", ".2%"),
-    "macro_f1": ("macro F1", ".2%"),
     "balanced_accuracy": ("balanced accuracy", ".2%"),
+    "macro_f1": ("macro F1", ".2%"),
+    "top5": ("top-5", ".2%"),
     "quadratic_kappa": ("quadratic kappa", ".4f"),
     "roc_auc": ("ROC AUC", ".4f"),
+    "macro_precision": ("macro precision", ".2%"),
+    "macro_recall": ("macro recall", ".2%"),
     "rmse": ("RMSE", ".4g"),
     "mae": ("MAE", ".4g"),
     "mean_dice": ("mean Dice", ".2%"),
@@ -26,13 +28,48 @@ METRIC_NAMES = {
     "loss": ("loss", ".4f"),
 }
 
+# What an answer that is the same for all images reaches, to compare a metric with.
+BASELINE_NAMES = {
+    "majority_share": ("majority's share", ".2%"),
+    "rmse_of_mean": ("RMSE of the mean", ".4g"),
+    "mae_of_mean": ("MAE of the mean", ".4g"),
+}
+# Metric -> its baseline.
+BASELINES = {
+    "top1": "majority_share",
+    "pixel_accuracy": "majority_share",
+    "rmse": "rmse_of_mean",
+    "mae": "mae_of_mean",
+}
+
+# Metrics of a class or target: (name in a table, format), in the order of the columns.
+COLUMN_NAMES = {
+    "samples": ("n", ",d"),
+    "pixels": ("pixels", ",d"),
+    "precision": ("precision", ".4f"),
+    "recall": ("recall", ".4f"),
+    "f1": ("F1", ".4f"),
+    "average_precision": ("AP", ".4f"),
+    "roc_auc": ("ROC AUC", ".4f"),
+    "iou": ("IoU", ".4f"),
+    "dice": ("Dice", ".4f"),
+    "r2": ("R2", ".4f"),
+    "rmse": ("RMSE", ".4g"),
+    "rmse_of_mean": ("of the mean", ".4g"),
+    "mae": ("MAE", ".4g"),
+    "mae_of_mean": ("of the mean", ".4g"),
+}
+
 # Those of each task, the primary one first.
 TASK_METRICS = {
     "classification": (
         *("top1", "top5", "macro_f1", "balanced_accuracy", "quadratic_kappa", "roc_auc"),
         *("log_loss", "loss"),
     ),
-    "multi-label": ("mean_average_precision", "macro_f1", "roc_auc", "log_loss", "loss"),
+    "multi-label": (
+        *("mean_average_precision", "macro_f1", "macro_precision", "macro_recall", "roc_auc"),
+        *("log_loss", "loss"),
+    ),
     "regression": ("r2", "rmse", "mae", "loss"),
     "segmentation": ("mean_iou", "mean_dice", "pixel_accuracy", "loss"),
 }
@@ -52,14 +89,17 @@ def is_gain(name: str, value: float, best: float | None) -> bool:
 
 def metric_text(name: str, value: float) -> tuple[str, str]:
     """The name and the value of a metric as text."""
-    title, spec = METRIC_NAMES[name.removesuffix(FLIPS)]
+    title, spec = (METRIC_NAMES | BASELINE_NAMES)[name.removesuffix(FLIPS)]
     return title + (" with flips" if name.endswith(FLIPS) else ""), format(value, spec)
 
 
 def metric_rows(record: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """(name, value) as text of each metric in `record`, whose keys begin with `prefix`."""
+    """(name, value) as text of each metric in `record`, whose keys begin with `prefix`, each with
+    its baseline below it."""
     names = [name + ending for ending in ("", FLIPS) for name in METRIC_NAMES]
-    return [metric_text(n, record[prefix + n]) for n in names if prefix + n in record]
+    measured = [name for name in names if prefix + name in record]
+    both = [part for name in measured for part in (name, BASELINES.get(name)) if part is not None]
+    return [metric_text(name, record[prefix + name]) for name in both if prefix + name in record]
 
 
 def main_rows(

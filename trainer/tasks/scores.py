@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.tasks.metric_names import COLUMN_NAMES
+
 
 @dataclass(frozen=True, kw_only=True)
 class Statistics:
@@ -21,6 +23,11 @@ class Statistics:
     samples: NDArray[np.int64]
     values: NDArray[np.float32]
     counts: NDArray[np.int64]
+
+    def take(self, places: NDArray[np.int64]) -> "Statistics":
+        """Those of the samples at `places` (B,), counted from 0, in this order."""
+        samples, values = self.samples[places], self.values[places]
+        return Statistics(samples=samples, values=values, counts=self.counts)
 
     def halves(self) -> tuple["Statistics", "Statistics"]:
         """The first and the second half of the values and of the counts."""
@@ -52,8 +59,11 @@ class Evaluation:
         loss: mean over the samples, without label smoothing and class weights.
         metrics: name from METRIC_NAMES, but "loss" -> value; the task names the `primary_metric`.
         counts: integer counts behind the metrics, if there are any.
-        by_name: metric of each class or target, if the task has one.
-        more_by_name: further metrics of each class or target, by the metric's name.
+        baselines: name from BASELINE_NAMES -> what an answer that is the same for all images
+            reaches on these samples.
+        main_column: name from COLUMN_NAMES of the metric in `by_name`.
+        by_name: metric of each class or target.
+        more_by_name: further metrics of each class or target, by their names from COLUMN_NAMES.
         confusion: int64 (classes, classes), the number of samples or pixels of the row's class that
             were predicted as the column's; None if not counted.
     """
@@ -62,15 +72,40 @@ class Evaluation:
     loss: float
     metrics: Mapping[str, float]
     counts: Mapping[str, int] = field(default_factory=dict)
+    baselines: Mapping[str, float] = field(default_factory=dict)
+    main_column: str = "recall"
     by_name: Mapping[str, float] = field(default_factory=dict)
     more_by_name: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     confusion: NDArray[np.int64] | None = None
 
     def as_record(self) -> dict[str, Any]:
         """Fields of a record of metrics.jsonl."""
-        return {"samples": self.samples, **self.counts, "loss": self.loss, **self.metrics}
+        values = {"loss": self.loss, **self.metrics, **self.baselines}
+        return {"samples": self.samples, **self.counts, **values}
 
     def tables(self) -> dict[str, dict[str, float]]:
         """The metrics of each class or target: "by_name", then "<metric>_by_name"."""
         more = {f"{name}_by_name": dict(rows) for name, rows in self.more_by_name.items()}
         return {"by_name": dict(self.by_name), **more}
+
+    def columns(self) -> dict[str, Mapping[str, float]]:
+        """The same by the names of the metrics, in the order of COLUMN_NAMES."""
+        columns = {self.main_column: self.by_name, **self.more_by_name}
+        return {name: columns[name] for name in COLUMN_NAMES if name in columns}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """The target of a sample and the prediction for it, as text; "" where the task has none.
+
+    Attributes:
+        loss: of this sample.
+        probability: predicted for the class `predicted`; in multi-label for the class `tag`, which
+            adds most to the loss.
+    """
+
+    loss: float
+    true: str = ""
+    predicted: str = ""
+    tag: str = ""
+    probability: float | None = None

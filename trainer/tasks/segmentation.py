@@ -8,9 +8,9 @@ from torch.nn.functional import cross_entropy
 
 from pipeline.storage.manifest import VOID
 from trainer.tasks.constants import optional_constant
-from trainer.tasks.formulas import f1_scores, mean_of_defined, named
+from trainer.tasks.formulas import ClassScores, Float64s, mean_of_defined, named, ratios
 from trainer.tasks.metric_names import TASK_METRICS
-from trainer.tasks.scores import Evaluation, Statistics
+from trainer.tasks.scores import Answer, Evaluation, Statistics
 
 # Weight of the auxiliary head's loss, from torchvision's references/segmentation/train.py
 # (criterion).
@@ -64,23 +64,35 @@ class Segmentation:
         over the same pixels, and their means over the classes that occur in masks or outputs."""
         counts = statistics.counts.reshape(self.outputs, self.outputs)
         correct, true, predicted = counts.diagonal(), counts.sum(1), counts.sum(0)
-        union = true + predicted - correct
-        iou = np.where(union > 0, correct / np.maximum(union, 1), np.nan)
-        dice = f1_scores(correct, true, predicted)
+        iou = ratios(correct, true + predicted - correct)
+        scores = ClassScores.from_counts(correct, true, predicted)
         pixels, pixels_correct = int(counts.sum()), int(correct.sum())
         return Evaluation(
             samples=len(statistics.samples),
             loss=float(statistics.values.mean(dtype=np.float64)),
             metrics={
                 "mean_iou": mean_of_defined(iou),
-                "mean_dice": mean_of_defined(dice),
+                "mean_dice": mean_of_defined(scores.f1),
                 "pixel_accuracy": pixels_correct / pixels,
             },
             counts={"pixels": pixels, "pixels_correct": pixels_correct},
+            baselines={"majority_share": int(true.max()) / pixels},
+            main_column="iou",
             by_name=named(self.classes, iou),
-            more_by_name={"dice": named(self.classes, dice)},
+            more_by_name={
+                "pixels": named(self.classes, true),
+                "precision": named(self.classes, scores.precision),
+                "recall": named(self.classes, scores.recall),
+                "dice": named(self.classes, scores.f1),
+            },
             confusion=counts,
         )
+
+    def losses(self, statistics: Statistics) -> Float64s:
+        return statistics.values[:, 0].astype(np.float64)
+
+    def answers(self, statistics: Statistics) -> list[Answer]:
+        return [Answer(loss=loss) for loss in self.losses(statistics).tolist()]
 
     def describe(self) -> str:
         return f"{len(self.classes)} classes per pixel"

@@ -14,9 +14,10 @@ import torch
 
 from pipeline.storage.manifest import VOID
 from trainer.tasks.classification import Classification
+from trainer.tasks.formulas import Float64s
 from trainer.tasks.multi_label import MultiLabel
 from trainer.tasks.regression import Regression
-from trainer.tasks.scores import Evaluation, Statistics
+from trainer.tasks.scores import Answer, Evaluation, Statistics
 from trainer.tasks.segmentation import Segmentation
 
 # Field -> its key in config.json, where earlier versions had another name.
@@ -53,6 +54,12 @@ class Task(Protocol):
 
     def compute(self, statistics: Statistics) -> Evaluation:
         """Metrics from the statistics of all samples, at least one."""
+
+    def losses(self, statistics: Statistics) -> Float64s:
+        """The loss of each sample, float64 (N,), without class weights."""
+
+    def answers(self, statistics: Statistics) -> list[Answer]:
+        """Target and prediction of each sample; segmentation has only the loss here."""
 
     def describe(self) -> str:
         """The targets in words, such as "10 classes"."""

@@ -22,7 +22,6 @@ from tests.helpers.partly_labeled import TESTS, write_partly_labeled
 from tools.showing import show as showing
 from tools.showing.cli import main
 from tools.showing.dataset_summary import DatasetSummary, command_line, group_reasons
-from tools.showing.fonts import fit_text
 from tools.showing.sample_choice import COLUMNS, choose_samples
 from tools.showing.thumbnails import SIDE_PX, fit_square
 
@@ -70,7 +69,7 @@ def tiles_of(figure: Figure, png: Path) -> list[NDArray[np.uint8]]:
     """The pixels of each tile in the file, BGR, in the order of the sheet."""
     picture = cv2.imread(str(png))
     assert picture is not None
-    boxes = [axes.images[0].get_window_extent() for axes in figure.subfigs[0].axes if axes.images]
+    boxes = [image.get_window_extent() for image in figure.axes[0].images]
     edges = [(len(picture) - box.y1, len(picture) - box.y0, box.x0, box.x1) for box in boxes]
     return [
         picture[top:bottom, left:right]
@@ -333,18 +332,6 @@ def test_a_thumbnail_fits_its_square(height: int, width: int) -> None:
         assert thumbnail is image
     else:
         assert thumbnail.shape == (SIDE_PX, SIDE_PX, 3)
-
-
-@given(st.text(max_size=80), st.integers(1, 50), st.integers(1, 3))
-def test_text_fits(text: str, characters: int, lines: int) -> None:
-    fitted = fit_text(text, characters, lines).split("\n")
-    assert len(fitted) <= lines and all(len(line) <= characters for line in fitted)
-
-
-def test_text_is_cut() -> None:
-    assert fit_text("a \ue000\n\u0416\u0443\u043a", 20) == "a ? \u0416\u0443\u043a"
-    assert fit_text("a very long class name", 10) == "a very\u2026"
-    assert fit_text("averylongclassname", 10) == "averylong\u2026"
 
 
 def test_photographs(photographs: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """``python -m trainer.evaluate``: metrics of the run and of each class, confusion matrix."""
 
+import csv
 import json
 import os
 from multiprocessing.context import ForkServerContext
@@ -51,11 +52,33 @@ def test_same_metrics_as_in_the_run_on_any_number_of_ranks(
     )
     image = cv2.imread(str(trained / "confusion.png"))
     assert image is not None and min(image.shape[:2]) > 400
+    assert logged["majority_share"] == one_rank["majority_share"]
+    columns, losses = scores(trained), worst_losses(trained)
+    pairs = (trained / "confusion.csv").read_bytes()
+    assert len(losses) == 24 and cv2.imread(str(trained / "worst.png")) is not None
     exit_code, output = Torchrun(loaded, 3, evaluate.__file__, trained, folder=tmp_path).end()
     assert exit_code == 0, output
     record = json.loads(output.splitlines()[-1])
     assert record["by_name"] == one_rank["by_name"]
+    assert (scores(trained), (trained / "confusion.csv").read_bytes()) == (columns, pairs)
+    # Ranks have smaller batches, whose losses round otherwise.
+    of_ranks = worst_losses(trained)
+    assert list(of_ranks.values()) == pytest.approx(list(losses.values()), rel=1e-2)
+    assert len(of_ranks.keys() & losses.keys()) > 20
     assert [record[name] for name in counts] == [one_rank[name] for name in counts]
+
+
+def scores(run: Path) -> list[list[str]]:
+    """The cells of per_class.csv that are computed from counts."""
+    rows = [line.split(",") for line in (run / "per_class.csv").read_text().splitlines()]
+    assert rows[0] == ["class", "samples", "precision", "recall", "f1", "roc_auc"]
+    return [row[:5] for row in rows]
+
+
+def worst_losses(run: Path) -> dict[str, float]:
+    """The source of each of the worst samples, and its loss."""
+    with (run / "worst.csv").open(newline="") as file:
+        return {row["source"]: float(row["loss"]) for row in csv.DictReader(file)}
 
 
 def test_evaluates_another_checkpoint(trained: Path) -> None:

@@ -44,13 +44,17 @@ def record(*words: object) -> dict[str, Any]:
 
 def test_every_labeled_sample_of_train_and_val_counts_once(folder: Path) -> None:
     runs = [folder / "classification" / fold[0] for fold in FOLDS]
-    both, *single = record(*runs), *map(record, runs)
+    *single, both = *map(record, runs), record(*runs)
     assert both["samples"] == 32 == sum(one["samples"] for one in single)
     assert both["top1_correct"] == sum(one["top1_correct"] for one in single)
     weighted = sum(one["log_loss"] * one["samples"] for one in single) / 32
     assert both["log_loss"] == pytest.approx(weighted, rel=1e-6)
     assert both["fold"] == "1/2, 2/2"
     assert both["by_name"].keys() == {*CLASSES}
+    worst = Path(both["worst"]).read_text().splitlines()
+    # Keys begin anew in each split.
+    assert len({tuple(line.split(",")[-2:]) for line in worst[1:]}) == 24
+    assert Path(both["worst_chart"]).parent == runs[0]
 
 
 def test_the_error_of_regression_is_that_of_the_predictions(folder: Path, tmp_path: Path) -> None:

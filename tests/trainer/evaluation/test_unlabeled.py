@@ -1,5 +1,6 @@
 """``python -m trainer.evaluate --split test`` where samples of test have no label."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -10,7 +11,13 @@ from tests.helpers.cli import invoke
 from tests.helpers.partly_labeled import TESTS, write_partly_labeled
 from trainer.evaluate import main as evaluate
 
-TASKS = ["classification", "multi-label", "regression", "segmentation"]
+# Task -> the columns of its worst.csv that others may lack.
+COLUMNS = {
+    "classification": ["true", "predicted", "probability"],
+    "multi-label": ["true", "predicted", "tag", "probability"],
+    "regression": ["true", "predicted"],
+    "segmentation": ["true", "predicted"],
+}
 
 
 def trained(folder: Path, task: str, unlabeled: int) -> Path:
@@ -31,7 +38,7 @@ def trained(folder: Path, task: str, unlabeled: int) -> Path:
     return folder / "run"
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", COLUMNS)
 def test_labeled_samples_are_evaluated(task: str, tmp_path: Path) -> None:
     run = trained(tmp_path, task, unlabeled=9)
     result = invoke(evaluate, run, "--split", "test")
@@ -40,6 +47,15 @@ def test_labeled_samples_are_evaluated(task: str, tmp_path: Path) -> None:
     assert (record["samples"], record["unlabeled"]) == (TESTS - 9, 9)
     assert record["loss"] == record["loss"]
     assert "Left out 9 samples without a label." in result.output
+    with (run / "worst.csv").open(newline="") as file:
+        worst = list(csv.DictReader(file))
+    assert [len(worst), *worst[0]] == [TESTS - 9, "loss", *COLUMNS[task], "source", "key", "shard"]
+    losses = [float(row["loss"]) for row in worst]
+    assert losses == sorted(losses, reverse=True)
+    assert sum(losses) / len(losses) == pytest.approx(record["loss"], rel=1e-4)
+    assert all(row["source"] for row in worst)
+    assert (run / "worst.png").read_bytes().startswith(b"\x89PNG")
+    assert (run / record["scores"]).exists()
     validated = invoke(evaluate, run)
     assert validated.exit_code == 0 and "Left out" not in validated.output
     assert json.loads(validated.output.splitlines()[-1])["unlabeled"] == 0

@@ -15,6 +15,8 @@ from sklearn.metrics import (
     f1_score,
     log_loss,
     mean_absolute_error,
+    precision_score,
+    recall_score,
     roc_auc_score,
     root_mean_squared_error,
 )
@@ -99,6 +101,8 @@ def test_multi_label_equals_scikit_learn() -> None:
     expected = {
         "mean_average_precision": average_precision_score(truth, logits, average="macro"),
         "macro_f1": f1_score(truth, guessed, average="macro"),
+        "macro_precision": precision_score(truth, guessed, average="macro"),
+        "macro_recall": recall_score(truth, guessed, average="macro"),
         "roc_auc": roc_auc_score(truth, logits, average="macro"),
         "log_loss": float(torch.nn.functional.binary_cross_entropy_with_logits(logits, targets)),
     }
@@ -160,7 +164,7 @@ def test_metrics_that_need_few_or_numbered_classes() -> None:
     many = Classification(classes=tuple(map(str, range(SCORED_CLASSES + 1))))
     assert set(many.metrics) & {"roc_auc", "quadratic_kappa"} == {"quadratic_kappa"}
     values, _ = many.batch_statistics(torch.zeros(2, many.outputs), torch.zeros(2).long())
-    assert values.shape == (2, 4)
+    assert values.shape == (2, 5)
     assert "quadratic_kappa" not in Classification(classes=("1", "two")).metrics
 
 
@@ -181,5 +185,5 @@ def test_what_is_better_and_what_a_line_shows() -> None:
     task = Classification(classes=("1", "2", "3"))
     record = evaluation_of(task, torch.randn(9, 3), torch.arange(9) % 3).as_record()
     shown = {name: [row[0] for row in main_rows(record, name)] for name in ("log_loss", "macro_f1")}
-    assert shown["log_loss"] == ["log loss", "top-1", "top-5"]
-    assert shown["macro_f1"] == ["macro F1", "top-1", "top-5", "loss"]
+    assert shown["log_loss"] == ["log loss", "top-1", "balanced accuracy"]
+    assert shown["macro_f1"] == ["macro F1", "top-1", "balanced accuracy", "loss"]
