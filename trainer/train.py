@@ -241,7 +241,7 @@ class Trainer:
             run.task,
             dtype=run.dtype,
             flips=run.settings.run.tta == "flip",
-            stopped=lambda: self.stop.number is not None,
+            stopped=self._stops_evaluation,
         )
         if evaluation is None:
             return False
@@ -253,6 +253,11 @@ class Trainer:
         value, best = monitored(metrics, name), progress.best.get(name)
         progress.add_evaluation(metrics, is_gain=is_gain(name, value, best))
         return True
+
+    def _stops_evaluation(self) -> bool:
+        """Whether a signal came; called before each batch, it shows that the run goes on."""
+        self.logger.update_progress()
+        return self.stop.number is not None
 
     def _save(self) -> None:
         run, progress = self.run, self.run.progress
