@@ -150,8 +150,8 @@ def _report(benchmark: ParityBenchmark, pixels: list[Record], crops: list[Record
     from benchmarks.measuring.result_file import publish
 
     formats = {"mean": ".3f", "beyond": ".4%", "distance": ".4f", "probability": ".3f"}
-    _print_table("Validation, levels of 255", pixels, formats)
-    _print_table("Random crops, compared with RandomResizedCrop's", crops, formats)
+    print_records("Validation, levels of 255", pixels, formats)
+    print_records("Random crops, compared with RandomResizedCrop's", crops, formats)
     record = {
         "kind": "benchmarks.parity",
         "benchmark": "parity",
@@ -163,15 +163,14 @@ def _report(benchmark: ParityBenchmark, pixels: list[Record], crops: list[Record
     publish(record, benchmark.output)
 
 
-def _print_table(title: str, records: Sequence[Record], formats: Mapping[str, str]) -> None:
-    from rich.table import Table
+def print_records(title: str, records: Sequence[Record], formats: Mapping[str, str]) -> None:
+    """Print a row for each of `records`, whose entries have `formats`."""
+    from pipeline.table import Table, print_table
 
-    from pipeline.console import open_console
-
-    table = Table(*records[0], title=title)
-    for record in records:
-        table.add_row(*(format(value, formats.get(key, "")) for key, value in record.items()))
-    open_console(width=120).print(table)
+    rows = [
+        [format(value, formats.get(key, "")) for key, value in record.items()] for record in records
+    ]
+    print_table(Table(title=title, headers=[*records[0]], rows=rows))
 
 
 if __name__ == "__main__":

@@ -25,8 +25,22 @@ def print_line(text: str, *, err: bool = False) -> None:
 
 
 def print_json(record: Mapping[str, Any]) -> None:
-    """Print `record` as a line of JSON."""
-    _write(lambda encoding: json_text(record, encoding), sys.stdout)
+    """Print `record` as a line of JSON, unless stdout is a terminal: JSON is for programs."""
+    if not is_terminal(sys.stdout):
+        _write(lambda encoding: json_text(record, encoding), sys.stdout)
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether what is printed to `stream` goes to a terminal. Raises ``ValueError`` if it is
+    closed."""
+    return stream is not None and stream.isatty()
+
+
+def can_redraw(stream: TextIO | None) -> bool:
+    """Whether a line on `stream` can be replaced: on a terminal. The cell of a notebook keeps each
+    state of a line, though its ``!command`` has a terminal."""
+    in_notebook = "JPY_PARENT_PID" in os.environ or "inline" in os.environ.get("MPLBACKEND", "")
+    return is_terminal(stream) and not in_notebook
 
 
 def _write(text: Callable[[str | None], str], stream: TextIO | None) -> None:
@@ -35,8 +49,11 @@ def _write(text: Callable[[str | None], str], stream: TextIO | None) -> None:
         print(text(stream.encoding), file=stream, flush=True)
 
 
-def open_console(**settings: Any) -> "Console":
-    """A console for tables and progress bars; names from the data are not parsed as markup."""
+def open_console(*, stderr: bool = False, **settings: Any) -> "Console":
+    """A console for tables and progress; names from the data are not parsed as markup.
+
+    Its width is that of the terminal, or $COLUMNS, or 80 columns.
+    """
     from rich.console import Console
     from rich.text import Text
 
@@ -44,7 +61,16 @@ def open_console(**settings: Any) -> "Console":
         def render_str(self, text: str, **styles: Any) -> Text:
             return super().render_str(printable(text, self.encoding), **styles)
 
-    return SafeConsole(markup=False, highlight=False, emoji=False, **settings)
+    return SafeConsole(
+        markup=False,
+        highlight=False,
+        emoji=False,
+        stderr=stderr,
+        # Jupyter sets FORCE_COLOR, which rich takes for a terminal.
+        force_terminal=can_redraw(sys.stderr if stderr else sys.stdout),
+        force_jupyter=False,
+        **settings,
+    )
 
 
 class Stream(io.FileIO):

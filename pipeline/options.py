@@ -23,6 +23,9 @@ import click
 from pipeline.commands import SafeCommand
 from pipeline.errors import MisuseError
 
+# Width of a --help page, without its margins.
+HELP_COLUMNS = 74
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 Config = TypeVar("Config")
 
@@ -45,6 +48,14 @@ class Option(click.Option):
     ) -> None:
         super().__init__(*arguments, **named)
         self.section, self.aliases = section, aliases
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """The choices are part of the help if they have no room beside the flag."""
+        record = super().get_help_record(ctx)
+        if record and isinstance(self.type, click.Choice) and len(record[0]) > HELP_COLUMNS:
+            names = ", ".join(map(str, self.type.choices))
+            return f"{record[0].partition(' ')[0]} NAME", f"{record[1]}  Names: {names}."
+        return record
 
     def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
         super().add_to_parser(parser, ctx)

@@ -33,9 +33,10 @@ def main(runs: tuple[str, ...], **values: Any) -> None:
     """Evaluate a checkpoint of a run on a split, with the run's --precision and --tta. Several runs
     with --fold are evaluated together, each on the fold that it holds out.
 
-    Prints the metrics, the scores of each class and the most frequent confusions, and all results
-    as JSON in the last line. Writes per_class.csv, confusion.csv and worst.csv to the directory of
-    the first run, and draws confusion.png and worst.png, the images with the highest losses."""
+    Prints the metrics, the scores of each class and the most frequent confusions; where stdout is a
+    file or a pipe, its last line has all results as JSON. Writes per_class.csv, confusion.csv and
+    worst.csv to the directory of the first run, and draws confusion.png and worst.png, the images
+    with the highest losses."""
     config = pick_fields(EvaluateConfig, with_arguments(runs, values))
     directories = config.directories
 

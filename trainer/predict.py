@@ -20,8 +20,8 @@ from trainer.run.run_choice import run_arguments, with_arguments
 @options(PredictConfig)
 def main(runs: tuple[str, ...], **values: Any) -> None:
     """Predict the samples of a split with a checkpoint of a run, every sample once. Several runs
-    with the same classes are averaged. Prints where the predictions are, and facts as JSON in the
-    last line."""
+    with the same classes are averaged. Prints where the predictions are; where stdout is a file or
+    a pipe, its last line has the facts as JSON."""
     config = pick_fields(PredictConfig, with_arguments(runs, values))
     _ = config.directories
 

@@ -252,7 +252,7 @@ class Trainer:
             run.task,
             dtype=run.dtype,
             flips=run.settings.run.tta == "flip",
-            stopped=lambda: self.stop.number is not None,
+            stopped=self._stops_evaluation,
         )
         if evaluation is None:
             return False
@@ -276,6 +276,11 @@ class Trainer:
             epoch = position / self.run.data.samples
             title = f"The best evaluation, at epoch {epoch:.2f}: {self.best.samples:,} samples"
             print_scores(open_console(soft_wrap=True), self.best, self.run.task, title=title)
+
+    def _stops_evaluation(self) -> bool:
+        """Whether a signal came; called before each batch, it shows that the run goes on."""
+        self.logger.update_progress()
+        return self.stop.number is not None
 
     def _save(self) -> None:
         run, progress = self.run, self.run.progress

@@ -1,7 +1,6 @@
 """make demo: the handwritten digits of scikit-learn, from a Kaggle folder to a figure of what
 sharding gains and what the limit is. It runs the commands that a user would type."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -17,6 +16,7 @@ from benchmarks.demo.compare import DOWNLOAD, SHARDS
 from benchmarks.demo.figure import DemoResult, draw_result
 from benchmarks.measuring.alternate import Measurement
 from benchmarks.measuring.provenance import ROOT
+from benchmarks.measuring.result_file import read_bundle
 from pipeline.console import print_line
 from pipeline.errors import DataError
 from pipeline.options import Command
@@ -54,12 +54,13 @@ def main(out: Path) -> None:
     seconds: dict[str, float] = {}
     _run(seconds, "sharding", "tools/shard", "--src", kaggle, "--out", shards, "--val", "0.2")
     compare = ("python", "-m", "benchmarks.demo.compare", "--src", kaggle, "--shards", shards)
-    output = _run(seconds, "loaders", *compare, "--batch-size", BATCH_SIZE)
+    compared = out / "compare.json"
+    _run(seconds, "loaders", *compare, "--batch-size", BATCH_SIZE, "--output", compared)
     _run(seconds, "loaders", "bench-loader", "--shards", shards, *STAGES, *AUGMENTATION)
     trainer = ("python", "-m", "trainer", "--shards", shards, "--out", run)
     _run(seconds, "trainer", *trainer, *RECIPE, *AUGMENTATION)
     (training,) = open_runs([run])
-    values = json.loads(output.splitlines()[-1])["values"]
+    values = read_bundle(compared)["values"]
     result = DemoResult(
         run=training,
         download=Measurement(name=DOWNLOAD, values=tuple(values[DOWNLOAD])),
@@ -76,9 +77,8 @@ def main(out: Path) -> None:
         )
 
 
-def _run(seconds: dict[str, float], part: str, *command: Any) -> str:
-    """Print and run a command, add its wall time to that of its `part` of the demo, and return its
-    output."""
+def _run(seconds: dict[str, float], part: str, *command: Any) -> None:
+    """Print and run a command, and add its wall time to that of its `part` of the demo."""
     words = [str(word) for word in command]
     print_line(f"\n$ {' '.join(words)}")
     environment = os.environ | {
@@ -87,16 +87,12 @@ def _run(seconds: dict[str, float], part: str, *command: Any) -> str:
     }
     if "/" in words[0]:
         words[0] = str(ROOT / words[0])
-    start, lines = time.perf_counter(), []
-    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            print(line, end="", flush=True)
-            lines.append(line)
+    start = time.perf_counter()
+    # It prints to this terminal, and so shows its progress there.
+    code = subprocess.run(words, env=environment, check=False).returncode
     seconds[part] = seconds.get(part, 0.0) + time.perf_counter() - start
-    if process.returncode:
-        raise SystemExit(process.returncode)
-    return "".join(lines)
+    if code:
+        raise SystemExit(code)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ FRAMEWORKS = {
     "keras-tf.data": Framework("Keras on TensorFlow, tf.data", "tensorflow", "tf.data"),
     "keras-torch": Framework("Keras on torch", "torch"),
 }
-_FORMATS = {
+COLUMNS = {
     "images_per_cpu_second": ("images/CPU s", 1, ",.1f"),
     "data_share": ("waiting for data", 1, ".1%"),
     "first_loss": ("first loss", 1, ".4f"),
@@ -153,7 +153,7 @@ def compare_frameworks(
             "settings": asdict(benchmark) | settings.to_dict(),
             "keras": dict(virtualenv.versions) if virtualenv else {},
         },
-        columns=figure_columns(figures, _FORMATS),
+        columns=figure_columns(figures, COLUMNS),
         notes=failures,
         finding=find_ratios(measured),
         output=benchmark.output,

@@ -15,14 +15,15 @@ from benchmarks.loader.config import (
 )
 from benchmarks.loader.setup import Setup, open_setup
 from benchmarks.loader.stages import stage_openers
+from benchmarks.loader.time_plan import measure
 from benchmarks.loader.timed_batches import TimedBatches
-from benchmarks.measuring.alternate import Measurement, alternate
+from benchmarks.measuring.alternate import Measurement
 from benchmarks.measuring.page_cache import can_be_cold, resident_when_dropped
 from benchmarks.measuring.result_file import BY_STAGE
+from benchmarks.measuring.table import explain
 from benchmarks.measuring.text import figure
 from pipeline.build import TrainStream
 from pipeline.config import PipelineConfig
-from pipeline.console import print_line
 
 # Stage -> what it adds to the previous one.
 LIMITS = {
@@ -43,13 +44,12 @@ def measure_stages(benchmark: LoaderBenchmark, config: PipelineConfig) -> None:
     with open_setup(benchmark, config) as setup:
         resident = None if setup.index.cache is not None else resident_when_dropped(setup.files)
         candidates = stage_candidates(setup, with_cold=can_be_cold(resident))
-        measured = alternate(candidates, runs=benchmark.runs, warmup=benchmark.warmup)
+        measured = measure(setup, candidates)
     by_name = {row.name: row for row in measured}
     rows = {name: by_name[name] for name in (*STAGES, *COLD.values()) if name in by_name}
-    figures = {name: candidates[name].figures(benchmark.runs) for name in rows}
+    figures = {name: candidates[name].figures(len(row.values)) for name, row in rows.items()}
     shares = stage_shares({name: rows[name].median for name in STAGES})
-    for stage, explanation in EXPLANATIONS.items():
-        print_line(f"{stage:>11}: {explanation}")
+    explain(EXPLANATIONS)
     setup.report(
         "loader",
         list(rows.values()),

@@ -9,6 +9,7 @@ from pipeline.errors import MisuseError
 from pipeline.options import COUNT, Bounds, setting
 
 SWEEPS = ("threads", "batch", "hw-decoder-load", "cache", "format")
+BATCH_SIZE = 64
 # The stages of the input pipeline in order, as the table explains them: each includes the previous.
 EXPLANATIONS = {
     "read bytes": "read the images of each batch and check their crc32, draw the crops",
@@ -39,8 +40,13 @@ class LoaderBenchmark(Measuring):
     profile_out: str = setting(
         "profile.json", "File for the profile of --tune; later runs load it by --profile-file."
     )
-    batch_size: int = setting(64, "Images in a batch.", COUNT)
+    batch_size: int = setting(BATCH_SIZE, "Images in a batch, at most those of the split.", COUNT)
     seconds: float = setting(0.5, "Duration of a repetition.", Bounds(low=0.01))
+    max_seconds: float = setting(
+        120.0,
+        "Longest time to measure: the repetitions that would take longer are left out.",
+        Bounds(low=1),
+    )
     split: str = setting("train", "Split to read.")
 
     def __post_init__(self) -> None:

@@ -4,7 +4,7 @@ from benchmarks.loader.by_stage import describe_limit, stage_candidates, stage_s
 from benchmarks.loader.config import STAGES, LoaderBenchmark
 from benchmarks.loader.health_checks import Finding, check_data, check_machine
 from benchmarks.loader.setup import open_setup
-from benchmarks.measuring.alternate import alternate
+from benchmarks.loader.time_plan import measure
 from pipeline.config import PipelineConfig
 from pipeline.console import open_console
 
@@ -27,12 +27,12 @@ def measure_health(benchmark: LoaderBenchmark, config: PipelineConfig) -> None:
         ]
         _print(findings)
         candidates = stage_candidates(setup, with_cold=False)
-        rows = alternate(candidates, runs=RUNS)
+        rows = measure(setup, candidates, runs=RUNS)
     shares = stage_shares({name: row.median for name, row in zip(STAGES, rows, strict=True)})
     setup.report(
         "loader, expected",
         rows,
-        {name: each.figures(RUNS) for name, each in candidates.items()},
+        {row.name: candidates[row.name].figures(len(row.values)) for row in rows},
         kind="bench-loader --doctor",
         facts={"findings": [finding._asdict() for finding in findings], "share_of_time": shares},
         finding=describe_limit({row.name: row for row in rows}, shares),

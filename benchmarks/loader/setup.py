@@ -3,14 +3,14 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import torch
 
-from benchmarks.loader.config import LoaderBenchmark
+from benchmarks.loader.config import BATCH_SIZE, LoaderBenchmark
 from benchmarks.loader.gpu_decoder_utilization import DecoderUtilization, uuid_of
 from benchmarks.loader.stages import Opener, load
 from benchmarks.loader.timed_batches import COLUMNS, TimedBatches
@@ -18,6 +18,7 @@ from benchmarks.measuring.alternate import Measurement
 from benchmarks.measuring.table import ColumnFormats, figure_columns, report
 from pipeline.build import group_steps, train_loader
 from pipeline.config import PipelineConfig, open_dataset, resolve_sizes
+from pipeline.errors import MisuseError
 from pipeline.fold_index import open_index
 from pipeline.loader import Loader
 from pipeline.machine_limits import available_bytes
@@ -65,6 +66,7 @@ class Setup:
             open=opener,
             seconds=self.benchmark.seconds,
             stored_bytes=self.index.samples["size"],
+            batch_size=batch_size,
             prepared=prepared,
             group=group,
             device=self.device,
@@ -121,7 +123,7 @@ class Setup:
             rows,
             kind=kind,
             facts={**self._facts(), "figures": figures, **facts},
-            columns={**figure_columns(figures, formats), **columns},
+            columns={**columns, **figure_columns(figures, formats)},
             ratios=ratios,
             notes=[*self._warnings(), *notes],
             finding=finding,
@@ -150,9 +152,18 @@ class Setup:
 
 @contextmanager
 def open_setup(benchmark: LoaderBenchmark, config: PipelineConfig) -> Iterator[Setup]:
+    """Raises ``MisuseError`` for a batch size above the number of samples; the default is lowered
+    to it."""
     dataset = open_dataset(config)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     index = open_index(dataset, config, benchmark.split)
+    if benchmark.batch_size > len(index):
+        if benchmark.batch_size != BATCH_SIZE:
+            raise MisuseError(
+                f"--batch-size {benchmark.batch_size} is more than the {len(index):,} samples of "
+                f"split {benchmark.split}: give at most {len(index)}."
+            )
+        benchmark = replace(benchmark, batch_size=len(index))
     with DecoderUtilization(uuid_of(device)) as utilization:
         yield Setup(
             benchmark=benchmark,

@@ -9,8 +9,9 @@ from pathlib import Path
 from benchmarks.datasets.reencoded import shards_by_format
 from benchmarks.loader.config import LoaderBenchmark
 from benchmarks.loader.setup import Setup, open_setup
+from benchmarks.loader.time_plan import measure
 from benchmarks.loader.timed_batches import TimedBatches
-from benchmarks.measuring.alternate import Measurement, alternate, ratio
+from benchmarks.measuring.alternate import Measurement, ratio
 from benchmarks.measuring.result_file import SWEEP
 from benchmarks.measuring.text import figure
 from pipeline.config import PipelineConfig, open_dataset
@@ -28,11 +29,11 @@ Candidates = dict[str, TimedBatches]
 def measure_sweep(benchmark: LoaderBenchmark, config: PipelineConfig) -> None:
     """Measure and report each value."""
     with open_setup(benchmark, config) as setup, _open_candidates(setup) as candidates:
-        rows = alternate(candidates, runs=benchmark.runs, warmup=benchmark.warmup)
+        rows = measure(setup, candidates)
     setup.report(
         f"loader by {benchmark.sweep}",
         rows,
-        {name: each.figures(benchmark.runs) for name, each in candidates.items()},
+        {row.name: candidates[row.name].figures(len(row.values)) for row in rows},
         kind=SWEEP,
         ratios=True,
         finding=describe_fastest(rows),
@@ -75,6 +76,7 @@ def by_threads(setup: Setup) -> Candidates:
 
 def by_batch(setup: Setup) -> Candidates:
     sizes = sorted({*BATCH_SIZES, setup.benchmark.batch_size})
+    sizes = [size for size in sizes if size <= len(setup.index)]
     return {f"batch {size}": setup.time_loader(setup.config, size) for size in sizes}
 
 

@@ -51,6 +51,14 @@ class BatchesLap(Lap):
     decoder_use: float | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class LoaderSpeed:
+    """Seconds from opening a loader to its first batch, and images/s after it."""
+
+    first_batch_seconds: float
+    images_per_second: float
+
+
 @dataclass(kw_only=True)
 class TimedBatches:
     """A candidate: each call opens it at the same position, draws `prepared` batches, then measures
@@ -66,12 +74,19 @@ class TimedBatches:
     open: Opener
     seconds: float
     stored_bytes: Integers
+    batch_size: int
     prepared: int
     group: int
     device: torch.device
     decoder_utilization: DecoderUtilization
     cold: Sequence[Path] = ()
     laps: list[BatchesLap] = field(default_factory=list)
+
+    def expected_seconds(self, speed: LoaderSpeed) -> float:
+        """Duration of a call, if its batches come at this speed."""
+        batch_seconds = self.batch_size / speed.images_per_second
+        lap_seconds = max(self.seconds, self.group * batch_seconds)
+        return speed.first_batch_seconds + (self.prepared + 1) * batch_seconds + lap_seconds
 
     def __call__(self) -> float:
         drop(self.cold)

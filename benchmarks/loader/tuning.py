@@ -9,16 +9,19 @@ from typing import Any
 
 from benchmarks.loader.config import LoaderBenchmark
 from benchmarks.loader.setup import Setup, open_setup
+from benchmarks.loader.time_plan import duration, measure, require_time, round_seconds, try_loader
 from benchmarks.loader.timed_batches import COLUMNS, TimedBatches
 from benchmarks.measuring.alternate import Measurement, alternate, ratio
+from benchmarks.measuring.text import counted
 from pipeline.config import PipelineConfig
+from pipeline.console import print_line
 from pipeline.errors import DataError
 from pipeline.machine_limits import available_cores
 from pipeline.options import flag_of
 
-# No further setting is tried after so long, so that the command ends within two minutes.
-SEARCH_SECONDS = 60.0
 SEARCH_RUNS = 3
+# Of --max-seconds; the rest is for the comparison with the defaults.
+SEARCH_SHARE = 0.5
 # Rates of this ratio or closer can't be distinguished by so few runs: the lower p99 decides.
 SIMILAR = 0.98
 DEFAULTS, FOUND = "defaults", "found"
@@ -33,14 +36,14 @@ def measure_tuning(benchmark: LoaderBenchmark, config: PipelineConfig) -> None:
             DEFAULTS: setup.time_loader(config),
             FOUND: setup.time_loader(replace(config, **best)),
         }
-        rows = alternate(candidates, runs=benchmark.runs, warmup=benchmark.warmup)
+        rows = measure(setup, candidates, share=1 - SEARCH_SHARE)
     gain = ratio(rows[1], rows[0])
     profile = best if best != start and gain.interval.low > 1 else start
     _write(profile, Path(benchmark.profile_out))
     setup.report(
         "loader tuned",
         rows,
-        {name: each.figures(benchmark.runs) for name, each in candidates.items()},
+        {row.name: candidates[row.name].figures(len(row.values)) for row in rows},
         kind="bench-loader --tune",
         facts={
             "profile": profile,
@@ -56,23 +59,52 @@ def measure_tuning(benchmark: LoaderBenchmark, config: PipelineConfig) -> None:
 
 
 def search(setup: Setup) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The best value of each setting, with the others at their best so far; and all trials."""
+    """The best value of each setting, with the others at their best so far, and all trials, in
+    SEARCH_SHARE of --max-seconds."""
     best, tried = _start(setup), []
+    trials, limit = values_to_try(setup, best), SEARCH_SHARE * setup.benchmark.max_seconds
+    seconds = _announce(setup, best, trials, limit)
     began = time.monotonic()
-    for name, values in values_to_try(setup, best).items():
-        if time.monotonic() - began > SEARCH_SECONDS:
+    for name, values in trials.items():
+        left = limit - (time.monotonic() - began)
+        # A warm-up and a repetition.
+        if 2 * seconds[name] > left:
             break
-        candidates = {
-            str(value): setup.time_loader(replace(setup.config, **{**best, name: value}))
-            for value in values
-        }
-        rows = alternate(candidates, runs=SEARCH_RUNS)
+        candidates = _candidates(setup, best, name, values)
+        rows = alternate(candidates, runs=SEARCH_RUNS, limit_seconds=left)
         tried += [
             {**best, name: value, "images_per_second": row.values}
             for value, row in zip(values, rows, strict=True)
         ]
         best[name] = values[choose(rows, [_p99(each) for each in candidates.values()])]
     return best, tried
+
+
+def _announce(
+    setup: Setup, best: Mapping[str, Any], trials: Mapping[str, Sequence[Any]], limit: float
+) -> dict[str, float]:
+    """Say what is tried and how long it takes; return setting -> seconds of a round."""
+    speed = try_loader(setup)
+    seconds = {
+        name: round_seconds(_candidates(setup, best, name, values).values(), speed)
+        for name, values in trials.items()
+    }
+    require_time(setup.benchmark, "a setting's values", 2 * max(seconds.values()), limit)
+    values = counted(sum(map(len, trials.values())), "value")
+    time = duration((1 + SEARCH_RUNS) * sum(seconds.values()), setup.benchmark, SEARCH_SHARE)
+    print_line(f"Trying {values} of {', '.join(map(flag_of, trials))}: {time}.")
+    return seconds
+
+
+def _candidates(
+    setup: Setup, best: Mapping[str, Any], name: str, values: Sequence[Any]
+) -> dict[str, TimedBatches]:
+    return {
+        f"{flag_of(name)} {value}": setup.time_loader(
+            replace(setup.config, **{**best, name: value})
+        )
+        for value in values
+    }
 
 
 def choose(rows: Sequence[Measurement], p99_seconds: Sequence[float]) -> int:

@@ -19,11 +19,14 @@ A benchmark adds entries of its own (settings, further figures). ``null`` means 
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 from benchmarks.measuring.entries import errors_of, from_json
+from pipeline.console import is_terminal, print_json
 from pipeline.errors import DataError
 
 FORMAT = "shardline measurement"
@@ -114,21 +117,26 @@ def _from_version_1(bundle: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def publish(facts: Mapping[str, Any], output: str | None) -> None:
-    """Print the result with `facts` as one line of JSON, and write it to the file `output`.
+    """Print the result with `facts` as one line of JSON, unless stdout is a terminal, and write it
+    to the file `output`.
 
-    Raises ``DataError`` if the file can't be written.
+    Raises ``DataError`` if the file can't be written; then a terminal's result is in a temporary
+    file.
     """
-    line = json.dumps(seal(facts))
-    print(line, flush=True)
+    result = seal(facts)
+    print_json(result)
     if output is None:
         return
     try:
         Path(output).parent.mkdir(parents=True, exist_ok=True)
-        Path(output).write_text(line + "\n")
+        Path(output).write_text(json.dumps(result) + "\n")
     except OSError as error:
-        raise DataError(
-            f"{output} can't be written ({error.strerror}): the line of JSON above is the result."
-        ) from error
+        where = "the line of JSON above is the result"
+        if is_terminal(sys.stdout):
+            with NamedTemporaryFile("w", suffix=".json", delete=False) as file:
+                file.write(json.dumps(result) + "\n")
+            where = f"the result is in {file.name}"
+        raise DataError(f"{output} can't be written ({error.strerror}): {where}.") from error
 
 
 def _sha256(content: Mapping[str, Any]) -> str:

@@ -1,12 +1,9 @@
 """The report of a benchmark: a table, its finding, and its result as JSON."""
 
-import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
-
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
 from benchmarks.measuring.alternate import Measurement
 from benchmarks.measuring.intervals import spread
@@ -15,6 +12,7 @@ from benchmarks.measuring.result_file import publish
 from benchmarks.measuring.targets import Target
 from benchmarks.measuring.text import figure
 from pipeline.console import open_console, print_line
+from pipeline.table import Table, print_table
 
 # Field -> header, factor and format of its column.
 ColumnFormats = Mapping[str, tuple[str, float, str]]
@@ -38,13 +36,13 @@ def report(
     output: str | None = None,
 ) -> None:
     """Print the table, the targets, `notes` and the `finding`; then print the result as one line
-    of JSON, and write it to `output`.
+    of JSON, unless stdout is a terminal, and write it to `output`.
 
     Args:
         kind: the command that measured: one of ``result_file.KINDS`` or another name.
         facts: further entries of the result; their names must differ from those of this function.
         rows: name -> field -> value of what each row measured.
-        columns: further columns of the table, header -> row -> text.
+        columns: further columns of the table in the order of importance, header -> row -> text.
         ratios: whether the table has a column of ratios to the first row.
         targets: recorded as "bars".
         absent: name -> reason of each candidate that could not be measured.
@@ -93,20 +91,18 @@ def _print_measurements(
         multiple = f"{row.median / measurements[0].median:.3f}"
         cells = (texts.get(row.name, "") for texts in columns.values())
         lines.append((row.name, *map(figure, values), *[multiple] * ratios, *cells))
-    headers = (f"{unit} median", "lowest", "highest", *["ratio"] * ratios, *columns)
-    print_table(title, headers, lines)
+    headers = ("", f"{unit} median", "lowest", "highest", *["ratio"] * ratios, *columns)
+    print_table(Table(title=title, headers=headers, rows=lines))
 
 
-def print_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print `rows`, whose first cells are their names, under `headers` of the other cells."""
-    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column(no_wrap=True)
-    for header in headers:
-        table.add_column(header, justify="right")
-    for row in rows:
-        table.add_row(*row)
-    # Fixed width in a pipe: by default rich cuts the table at 80 columns there.
-    open_console(width=None if sys.stdout.isatty() else 120).print(table)
+def explain(terms: Mapping[str, str]) -> None:
+    """Print a line for each term, which says what it means, and an empty line."""
+    indent = max(map(len, terms))
+    width = max(open_console().width, 2 * indent)
+    for term, meaning in terms.items():
+        text = f"{term:>{indent}}: {meaning}"
+        print_line(textwrap.fill(text, width, subsequent_indent=" " * (indent + 2)))
+    print_line("")
 
 
 def by_field(figures: Mapping[str, Mapping[str, float | None]]) -> dict[str, dict[str, float]]:

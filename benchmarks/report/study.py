@@ -16,7 +16,7 @@ from benchmarks.report.panels import Panel
 from benchmarks.report.study_record import Configuration, by_framework, read_configurations
 from benchmarks.report.tables import UNKNOWN, training_columns
 from pipeline.chart_style import BLUE, CYCLE, GRAY, ORANGE, PURPLE
-from trainer.run.duration_text import clock
+from pipeline.duration_text import clock
 from trainer.tasks.metric_names import METRIC_NAMES
 
 Frameworks = Mapping[str, Sequence[Configuration]]

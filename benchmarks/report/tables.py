@@ -8,7 +8,7 @@ from benchmarks.measuring.text import figure
 from benchmarks.report.inputs import Result
 from benchmarks.report.page import Table, build_table
 from benchmarks.report.prediction import predicted_sizes
-from trainer.run.duration_text import clock
+from pipeline.duration_text import clock
 from trainer.tasks.metric_names import METRIC_NAMES
 
 # Facts of a result, not of the machine.

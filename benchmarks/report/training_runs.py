@@ -8,9 +8,9 @@ from benchmarks.report.bar_charts import BAR_INCHES, MARGIN_INCHES
 from benchmarks.report.page import Table, build_table
 from benchmarks.report.panels import Panel
 from pipeline.chart_style import BLUE, ORANGE, PURPLE
+from pipeline.duration_text import clock
 from trainer.plotting.curves import Run, first_score, headline, wait_finding
 from trainer.plotting.figure import curve_style, scale_score, time_unit
-from trainer.run.duration_text import clock
 from trainer.tasks.metric_names import METRIC_NAMES
 
 TIME_COLORS = {"waiting for data": BLUE, "compute": ORANGE, "evaluation and checkpoints": PURPLE}

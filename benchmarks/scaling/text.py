@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from benchmarks.measuring.intervals import median_interval
-from benchmarks.measuring.table import print_table
+from benchmarks.measuring.table import explain
 from benchmarks.measuring.text import figure
 from benchmarks.scaling.record import (
     COLD,
@@ -18,7 +18,7 @@ from benchmarks.scaling.record import (
     Point,
 )
 from benchmarks.scaling.stall_ladder import limit
-from pipeline.console import print_line
+from pipeline.table import Table, print_table
 
 _ALL_RATES = (
     "training runs at {warm} images/s, the model without input at {model}, the loader without a "
@@ -104,9 +104,9 @@ def show_ladder(points: Sequence[Point]) -> None:
         )
         for rung in rungs
     ]
-    print_table("stall ladder, images/s", [point.name for point in points], rows)
-    for rung in rungs:
-        print_line(f"{rung:>14}: {EXPLANATIONS[rung]}")
+    headers = ("", *(point.name for point in points))
+    print_table(Table(title="stall ladder, images/s", headers=headers, rows=rows))
+    explain({rung: EXPLANATIONS[rung] for rung in rungs})
 
 
 def point_columns(points: Sequence[Point]) -> Mapping[str, Mapping[str, str]]:

@@ -18,10 +18,10 @@ from benchmarks.scaling.plan import ScalingPlan, Size, check_model, plan_scaling
 from benchmarks.scaling.record import STRONG, size_name
 from benchmarks.scaling.torchrun import torchrun
 from pipeline.console import print_line
+from pipeline.duration_text import clock
 from pipeline.errors import MisuseError
 from trainer.config import Settings
 from trainer.data import TrainingData, open_data
-from trainer.run.duration_text import clock
 from trainer.run.metrics_reader import read_records
 from trainer.run.run_dir import RUNS
 from trainer.tasks.tasks import TASKS

@@ -16,7 +16,7 @@ from benchmarks.measuring.config import FROM_ENVIRONMENT
 from benchmarks.measuring.virtualenvs import prepare_peers
 from benchmarks.sharding.comparisons import PARTS, PEERS, Setup
 from benchmarks.sharding.config import ShardingBenchmark
-from pipeline.options import Command, options, pick_fields
+from pipeline.options import Command, Option, options, pick_fields
 
 
 @click.command(cls=Command, context_settings=FROM_ENVIRONMENT)
@@ -24,6 +24,7 @@ from pipeline.options import Command, options, pick_fields
 @click.option(
     "--part",
     "parts",
+    cls=Option,
     type=click.Choice(list(PARTS)),
     multiple=True,
     help="Part to measure; can be repeated.  [default: all]",

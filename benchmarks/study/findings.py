@@ -10,8 +10,8 @@ from benchmarks.report.prediction import predicted_sizes
 from benchmarks.report.study_record import Configuration
 from benchmarks.scaling.record import STRONG, Point
 from benchmarks.study.configurations import extremes, speed_up
+from pipeline.duration_text import clock
 from trainer.config import RunConfig
-from trainer.run.duration_text import clock
 from trainer.tasks.metric_names import METRIC_NAMES
 
 # A lower efficiency means that the speed-up flattens.

@@ -14,8 +14,8 @@ from benchmarks.scaling.record import Point
 from benchmarks.study.configurations import group_results
 from benchmarks.study.findings import answer_questions, find_speed_up
 from benchmarks.study.trials import Trial
+from pipeline.duration_text import clock
 from trainer.config import Settings
-from trainer.run.duration_text import clock
 from trainer.tasks.metric_names import METRIC_NAMES
 
 

@@ -6,12 +6,10 @@ from typing import Any
 import click
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 
 from pipeline.arrays import Integers
 from pipeline.config import PipelineConfig, open_dataset
-from pipeline.console import open_console
+from pipeline.console import print_line
 from pipeline.errors import DataError
 from pipeline.fold_index import open_index
 from pipeline.options import Command, options, pick_fields, setting
@@ -19,6 +17,7 @@ from pipeline.plan.order import Order, renumbered
 from pipeline.plan.plan import order_of
 from pipeline.plan.ranks import step_positions
 from pipeline.storage.dataset import SplitIndex
+from pipeline.table import Table, print_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +101,6 @@ def main(**values: Any) -> None:
     settings, config = pick_fields(AuditConfig, values), pick_fields(PipelineConfig, values)
     index = open_index(open_dataset(config), config, settings.split)
     order = order_of(index, config)
-    console = open_console()
     if config.sample_weights == "none" and config.repeats == 1:
         world_sizes = [size for size in range(1, 9) if settings.global_batch_size % size == 0]
         sizes = {"global_batch_size": settings.global_batch_size, "epochs": settings.epochs}
@@ -116,25 +114,24 @@ def main(**values: Any) -> None:
                 f"Epochs have some samples not at all or several times. Numbers of these by world "
                 f"size: {wrong}."
             )
-        console.print(
+        print_line(
             f"Each epoch has each sample once: {settings.epochs} epochs of {len(index):,} samples, "
             f"world sizes {', '.join(map(str, world_sizes))}."
         )
     else:
-        console.print("Samples are drawn or repeated: an epoch does not have each sample once.")
-    _print_quality(measure_quality(order, index, settings.global_batch_size), console)
+        print_line("Samples are drawn or repeated: an epoch does not have each sample once.")
+    print_quality(measure_quality(order, index, settings.global_batch_size))
 
 
-def _print_quality(quality: Quality, console: Console) -> None:
-    table = Table("shuffle", "measured", "ideal")
+def print_quality(quality: Quality) -> None:
+    """Print a row for each measure."""
     rows = {
         "consecutive samples of one class, mean": quality.run_length,
         "correlation of samples' indices in two epochs": quality.correlation,
         "shards per step, mean": quality.shards,
     }
-    for name, (measured, ideal) in rows.items():
-        table.add_row(name, f"{measured:.3f}", f"{ideal:.3f}")
-    console.print(table)
+    cells = [(name, f"{measured:.3f}", f"{ideal:.3f}") for name, (measured, ideal) in rows.items()]
+    print_table(Table(headers=("shuffle", "measured", "ideal"), rows=cells))
 
 
 if __name__ == "__main__":

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from pipeline.duration_text import clock
 from trainer.loop import StepRecord
 from trainer.meter import merge_ranks, peak_memory_bytes
-from trainer.run.display import progress_line
-from trainer.run.duration_text import clock
+from trainer.run.display import progress_parts
 
 LAST = StepRecord(
     position=100,
@@ -32,10 +32,19 @@ def test_merges_the_ranks_into_one_interval() -> None:
 
 def test_the_progress_line_has_rate_share_loss_and_time_left() -> None:
     interval = merge_ranks([(2.5, 100, 0.5, 0.5, 1.0)], last=LAST, seconds=2.0)
-    record = {**interval.as_record(), "epoch": 2.0}
-    text = progress_line(record, samples=50, end_position=3350)
-    for part in ("epoch 2.00/67.00", "loss 2.5", "50.0 images/s", "25.0% waiting", "1:05 left"):
-        assert part in text
+    where = {"position": 100, "samples": 50, "end_position": 3350}
+    parts = progress_parts(interval.as_record(), **where, images_per_second=0.0)
+    assert parts[:4] == ["epoch 2.00/67.00", "1:05 left", "loss 2.5000", "50.0 images/s"]
+    assert parts[4:] == ["25.0% waiting for data", "lr 0.50000"]
+
+
+def test_the_time_left_is_known_before_the_first_record() -> None:
+    where = {"position": 100, "samples": 50, "end_position": 3350}
+    assert progress_parts(None, **where, images_per_second=10.0) == [
+        "epoch 2.00/67.00",
+        "5:25 left",
+    ]
+    assert progress_parts(None, **where, images_per_second=0.0) == ["epoch 2.00/67.00"]
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (3723, "1:02:03")])

@@ -93,7 +93,7 @@ def test_the_best_checkpoint_is_that_of_the_lowest_loss(
     config = json.loads((tmp_path / "config.json").read_text())
     assert (config["monitor"], config["resolved"]["task"]["best_by"]) == ("log_loss", "log_loss")
     output = capsys.readouterr().out
-    assert "samples:  log loss " in output and "best log loss" in output
+    assert "validation:  log loss " in output and "best log loss" in output
     # The best so far stays, and is compared by the new metric.
     resumed = train(digits_shards, tmp_path, monitor="loss", **settings)
     assert resumed["progress"] == state["progress"]

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import DataError
+from pipeline.progress import ProgressCallback
 from pipeline.storage.dataset import Dataset
 from pipeline.storage.manifest import (
     TARGET_COMPONENTS,
@@ -34,7 +35,7 @@ from tools.checking.tables import (
 )
 from tools.checking.tar_layout import TarLayout
 from tools.checking.tars import TarTask, check_tar, reject_tar
-from tools.console import Output, ProgressCallback
+from tools.console import Output
 from tools.text import plural
 from tools.workers import Workers
 from tools.writing.block_encoding import prepare_worker

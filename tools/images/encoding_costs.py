@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import cv2
-from rich.table import Table
 
+from pipeline.table import Table
 from tools.images.codec import (
     Encoded,
     Pixels,
@@ -215,15 +215,13 @@ def _choose_component(png: Cost, jpeg: Cost) -> tuple[str, str]:
 def costs_table(costs: Costs) -> Table:
     """A table with a row for each choice."""
     count = max((cost.images for cost in costs.choices), default=0)
-    table = Table(
-        title=f"Cost of each way to store the images, measured on {count} of them",
-        title_justify="left",
-    )
-    table.add_column("stored as")
-    for name in ("bytes/image", "PSNR", "images/s decoded per core"):
-        table.add_column(name, justify="right")
+    rows = []
     for cost in costs.choices:
         psnr = "lossless" if cost.psnr_decibel is None else f"{cost.psnr_decibel:.1f} dB"
         rate = f"{cost.images_per_second:,.0f}"
-        table.add_row(cost.choice, f"{cost.mean_bytes:,.0f}", psnr, rate)
-    return table
+        rows.append((cost.choice, f"{cost.mean_bytes:,.0f}", psnr, rate))
+    return Table(
+        title=f"Cost of each way to store the images, measured on {count} of them",
+        headers=("stored as", "bytes/image", "PSNR", "images/s decoded per core"),
+        rows=rows,
+    )

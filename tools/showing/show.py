@@ -1,16 +1,15 @@
 """A shard directory in tables and one picture."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich import box
-from rich.table import Table
 
 from pipeline.errors import DataError, MisuseError
 from pipeline.storage.manifest import REJECTED_NAME, sample_key
+from pipeline.table import Table
 from tools.checking.opening import open_shards
 from tools.console import Output
 from tools.showing.contact_sheet import draw
@@ -78,11 +77,11 @@ def describe(summary: DatasetSummary, *, all_classes: bool) -> Iterator[str | Ta
 
 
 def _split_table(summary: DatasetSummary) -> Table:
-    table = _table("split", "samples", "shards", "MiB")
+    rows = []
     for name, split in summary.manifest.splits.items():
         mebibytes = sum(shard.bytes for shard in split.shards) / 2**20
-        table.add_row(name, f"{split.samples:,}", f"{len(split.shards):,}", f"{mebibytes:,.1f}")
-    return table
+        rows.append((name, f"{split.samples:,}", f"{len(split.shards):,}", f"{mebibytes:,.1f}"))
+    return Table(headers=("split", "samples", "shards", "MiB"), rows=rows)
 
 
 def _unlabeled(summary: DatasetSummary) -> Iterator[str]:
@@ -94,24 +93,25 @@ def _unlabeled(summary: DatasetSummary) -> Iterator[str]:
 
 def _spread_table(title: str, columns: dict[str, NDArray[Any]]) -> Table:
     """A row for each of `columns`."""
-    table = _table(title, "min", "median", "max")
+    rows = []
     for name, values in columns.items():
         spread = np.quantile(values.astype(np.float64), (0, 0.5, 1))
-        table.add_row(name, *(f"{value:,.4g}" for value in spread))
-    return table
+        rows.append((name, *(f"{value:,.4g}" for value in spread)))
+    return Table(headers=(title, "min", "median", "max"), rows=rows)
 
 
 def _class_table(summary: DatasetSummary, *, all_classes: bool) -> Table:
-    table = _table("class", *summary.splits, "share")
+    rows = []
     totals = summary.class_counts.sum(axis=0)
     for label in _listed_classes(totals, all_classes=all_classes):
         if label is None:
-            table.add_row(f"... {len(totals) - SHOWN_CLASSES:,} more: --all-classes")
+            more = f"and {len(totals) - SHOWN_CLASSES:,} more: --all-classes"
+            rows.append([more, *[""] * (len(summary.splits) + 1)])
             continue
         cells = (f"{count:,}" for count in summary.class_counts[:, label].tolist())
         share = totals[label] / max(1, summary.labeled)
-        table.add_row(summary.manifest.classes[label], *cells, f"{share:.2%}")
-    return table
+        rows.append([summary.manifest.classes[label], *cells, f"{share:.2%}"])
+    return Table(headers=("class", *summary.splits, "share"), rows=rows)
 
 
 def _listed_classes(totals: NDArray[np.int64], *, all_classes: bool) -> list[int | None]:
@@ -129,21 +129,13 @@ def _rejections(summary: DatasetSummary) -> Iterator[str | Table]:
     elif not reasons:
         yield f"Rejected {plural(rejected, 'source')}, but {REJECTED_NAME} can't be read."
     else:
-        table = _table("rejected", "reason", "first sources", texts=(1, 2))
+        rows = []
         for reason in reasons[:_SHOWN_REASONS]:
-            more = ", ..." if reason.count > len(reason.examples) else ""
-            table.add_row(f"{reason.count:,}", reason.text, ", ".join(reason.examples) + more)
-        yield table
+            more = " and others" if reason.count > len(reason.examples) else ""
+            rows.append((f"{reason.count:,}", reason.text, ", ".join(reason.examples) + more))
+        yield Table(headers=("rejected", "reason", "first sources"), rows=rows, texts=(1, 2))
         if (hidden := len(reasons) - _SHOWN_REASONS) > 0:
             yield f"See {REJECTED_NAME} for {hidden:,} more reasons."
-
-
-def _table(*columns: str, texts: Sequence[int] = (0,)) -> Table:
-    """A table whose columns but those of `texts` are aligned to the right."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for index, name in enumerate(columns):
-        table.add_column(name, justify="left" if index in texts else "right", overflow="fold")
-    return table
 
 
 def _write(summary: DatasetSummary, sheet: Sheet, tiles: Tiles, out: Path) -> None:

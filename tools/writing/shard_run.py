@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import DataError, MisuseError
+from pipeline.progress import ProgressCallback
 from pipeline.storage.manifest import MANIFEST_NAME, REJECTED_NAME, Manifest
 from pipeline.storage.manifest_parsing import parse_manifest
 from pipeline.storage.stated_values import any_object, parse_json
 from tools.config import ShardConfig
-from tools.console import ProgressCallback
 from tools.images.codec import ENCODER
 from tools.text import plural
 from tools.workers import Workers

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.duration_text import clock
 from pipeline.errors import MisuseError
-from trainer.run.duration_text import clock
 from trainer.run.metrics_reader import Record, read_records
 from trainer.run.summary import Summary, Throughput, summarize, throughput
 from trainer.tasks.metric_names import METRIC_NAMES

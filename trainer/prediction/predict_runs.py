@@ -2,17 +2,17 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from torch import nn
 
 from pipeline.build import val_loader
 from pipeline.console import open_console, print_json
 from pipeline.errors import DataError
 from pipeline.loader import Loader
+from pipeline.progress import ProgressCallback, counted_progress
 from trainer.distributed.collectives import World
 from trainer.distributed.process_group import open_world
 from trainer.model.precision import dtype_name, set_float32
@@ -99,29 +99,17 @@ def _loader(job: Job, run: TrainedRun, world: World, *, tiles: bool) -> Loader:
     )
 
 
-@contextmanager
-def _progress(console: Console, job: Job, world: World) -> Iterator[Callable[[int], None]]:
-    """A progress bar on rank 0, if this is a terminal; its rate stands for that of all ranks."""
+def _progress(console: Console, job: Job, world: World) -> AbstractContextManager[ProgressCallback]:
+    """The progress on rank 0; its rate stands for that of all ranks."""
     passes = 1 if isinstance(job.task, Segmentation) else len(job.runs)
-    bar = Progress(
-        TextColumn("predicting"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=world.rank > 0 or not console.is_terminal,
+    return counted_progress(
+        console,
+        "predicting",
+        passes * len(job.index) / world.world_size,
+        unit="images",
+        scale=1 / world.world_size,
+        shown=world.rank == 0,
     )
-    began = time.perf_counter()
-    with bar:
-        task = bar.add_task("", total=passes * len(job.index) / world.world_size, rate="")
-
-        def advance(count: int) -> None:
-            done = (bar.tasks[0].completed + count) * world.world_size
-            rate = done / (time.perf_counter() - began)
-            bar.update(task, advance=count, rate=f"{rate:,.0f} images/s")
-
-        yield advance
 
 
 @contextmanager

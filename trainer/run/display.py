@@ -1,12 +1,12 @@
-"""Console output of a run: a progress line on a terminal, plain lines elsewhere, a final table."""
+"""Console output of a run: how far it is, the evaluations, a final table."""
 
+import time
 from collections.abc import Iterator
 
-from rich.progress import BarColumn, Progress, TextColumn
-from rich.table import Table
-
 from pipeline.console import open_console
-from trainer.run.duration_text import clock
+from pipeline.duration_text import clock
+from pipeline.progress import ProgressLine, fitted
+from pipeline.table import Table, print_table
 from trainer.run.metrics_reader import Record
 from trainer.setup import TrainingRun
 from trainer.tasks.metric_names import main_rows
@@ -16,71 +16,85 @@ ENDS = {"patience": "--patience", "target_top1": "--target-top1"}
 
 
 class Display:
-    """Prints the records of `run`."""
+    """Prints the records of `run`: on a terminal the last one as a line that is redrawn, elsewhere
+    a line now and then."""
 
     def __init__(self, run: TrainingRun) -> None:
         self._run = run
         self._console = open_console(soft_wrap=True)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
-            console=self._console,
-            refresh_per_second=2,
-            disable=not self._console.is_terminal,
-        )
-        self._bar = self._progress.add_task("starting")
+        self._line = ProgressLine(self._console, stays=True)
+        self._last: Record | None = None
+        self._start = time.monotonic(), run.progress.position
         self.update_progress()
-        self._progress.start()
 
     def print(self, text: str) -> None:
         """Print a line, above the progress line."""
         self._console.print(text)
 
-    def update_progress(self) -> None:
-        """Move the progress bar to the run's position."""
+    def update_progress(self, *, soon: bool = False) -> None:
+        """Move the progress line to the run's position."""
         position, end = self._run.progress.position, self._run.time_budget.end_position
-        self._progress.update(self._bar, completed=position, total=end)
+        self._line.update(min(1.0, position / max(end, 1)), self._parts, soon=soon)
+
+    def _parts(self) -> list[str]:
+        position, (start, origin) = self._run.progress.position, self._start
+        return progress_parts(
+            self._last,
+            position=position,
+            samples=self._run.data.samples,
+            end_position=self._run.time_budget.end_position,
+            images_per_second=(position - origin) / max(time.monotonic() - start, 1e-3),
+        )
 
     def write(self, record: Record) -> None:
         """Show a record of metrics.jsonl."""
         if record["kind"] == "summary":
-            self._print_table(record)
+            self._line.close()
+            rows = [*summary_rows(record), ("directory", str(self._run.run_dir.path))]
+            print_table(Table(headers=("", ""), rows=rows, texts=(0, 1)), self._console)
         elif record["kind"] == "evaluation":
-            rows = main_rows(record, self._run.task.primary_metric)
-            self.print(
-                f"epoch {record['epoch']:.2f}  validation on {record['samples']:,} samples:  "
-                f"{'  '.join(map(' '.join, rows))}"
-            )
+            parts = evaluation_parts(record, self._run.task.primary_metric)
+            self.print(fitted(parts, self._console.width))
         else:
-            samples, end_position = self._run.data.samples, self._run.time_budget.end_position
-            text = progress_line(record, samples=samples, end_position=end_position)
-            if self._progress.disable:
-                self.print(text)
-            else:
-                self._progress.update(self._bar, description=text)
-
-    def _print_table(self, record: Record) -> None:
-        table = Table(show_header=False)
-        table.add_column()
-        table.add_column(justify="right", overflow="fold")
-        for row in (*summary_rows(record), ("directory", str(self._run.run_dir.path))):
-            table.add_row(*row)
-        self._progress.stop()
-        self._console.print(table, soft_wrap=False)
+            self._last = record
+            self.update_progress(soon=True)
 
     def close(self) -> None:
-        self._progress.stop()
+        self._line.close()
 
 
-def progress_line(record: Record, *, samples: int, end_position: int) -> str:
-    """A training record as one line; the remaining time excludes evaluations."""
-    remaining_seconds = (end_position - record["position"]) / record["images_per_second"]
-    return (
-        f"epoch {record['epoch']:.2f}/{end_position / samples:.2f}  "
-        f"loss {record['loss']:.4f}  lr {record['learning_rate']:.5f}  "
-        f"{record['images_per_second']:,.1f} images/s  "
-        f"{record['data_share']:.1%} waiting for data  {clock(remaining_seconds)} left"
-    )
+def progress_parts(
+    record: Record | None,
+    *,
+    position: int,
+    samples: int,
+    end_position: int,
+    images_per_second: float,
+) -> list[str]:
+    """Texts about a run at `position`, in the order of importance, from its last training record;
+    the remaining time excludes evaluations.
+
+    Args:
+        images_per_second: since the start, for a run without a record so far; 0 if unknown.
+    """
+    rate = record["images_per_second"] if record else images_per_second
+    left = [f"{clock(max(0, end_position - position) / rate)} left"] if rate else []
+    parts = [f"epoch {position / samples:.2f}/{end_position / samples:.2f}", *left]
+    if record is None:
+        return parts
+    return [
+        *parts,
+        f"loss {record['loss']:.4f}",
+        f"{rate:,.1f} images/s",
+        f"{record['data_share']:.1%} waiting for data",
+        f"lr {record['learning_rate']:.5f}",
+    ]
+
+
+def evaluation_parts(record: Record, metric: str | None) -> list[str]:
+    """Texts about an evaluation, in the order of importance; `metric` is that of the task."""
+    rows = map(" ".join, main_rows(record, metric))
+    return [f"epoch {record['epoch']:.2f}  validation:", *rows, f"{record['samples']:,} samples"]
 
 
 def summary_rows(record: Record) -> Iterator[tuple[str, str]]:

@@ -1,8 +1,11 @@
 """Alternating runs, intervals of medians, and results whose hash reveals an edit."""
 
 import copy
+import io
 import json
 import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from itertools import repeat
 from pathlib import Path
@@ -40,6 +43,24 @@ def test_candidates_alternate_and_the_warm_up_is_dropped() -> None:
     assert (first.name, first.values, first.median) == ("a", (3.0, 5.0, 7.0), 5.0)
     assert second.values == (4.0, 6.0, 8.0)
     assert ratio(second, first).values == pytest.approx((4 / 3, 6 / 5, 8 / 7))
+
+
+@pytest.mark.parametrize(("limit", "runs"), [(1.0, 1), (6.5, 1), (9.0, 2), (100.0, 5), (None, 5)])
+def test_no_round_begins_that_would_end_after_the_limit(
+    limit: float | None, runs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calls take 1 and 2 s, by a clock that only they move."""
+    seconds = 0.0
+
+    def candidate(duration: float) -> float:
+        nonlocal seconds
+        seconds += duration
+        return duration
+
+    monkeypatch.setattr("benchmarks.measuring.alternate.time.monotonic", lambda: seconds)
+    calls = {"a": lambda: candidate(1.0), "b": lambda: candidate(2.0)}
+    rows = alternate(calls, runs=5, warmup=1, show_progress=False, limit_seconds=limit)
+    assert [len(row.values) for row in rows] == [runs, runs]
 
 
 def test_a_lap_counts_images_and_synchronizes_the_device() -> None:
@@ -213,6 +234,20 @@ def test_a_result_that_can_t_be_written_is_still_printed(
     with pytest.raises(DataError, match=f"{tmp_path} can't be written"):
         publish({"benchmark": "title"}, str(tmp_path))
     verify(json.loads(capsys.readouterr().out), "stdout")
+
+
+def test_a_terminal_gets_no_json_and_loses_no_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(DataError, match=r"can't be written .*: the result is in (.*\.json)\."):
+        publish({"benchmark": "title"}, str(tmp_path))
+    assert terminal.getvalue() == ""
+    (saved,) = tmp_path.glob("*.json")
+    verify(json.loads(saved.read_text()), "the temporary file")
 
 
 def test_nan_is_rejected() -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from pipeline.table import print_table
 from tools.images.codec import Pixels, encode_pixels
 from tools.images.encoding import Encoding
 from tools.images.encoding_costs import MAX_PIXELS, Cost, Costs, choose, costs_table, measure_costs
@@ -141,6 +142,6 @@ def test_decoding_time_never_decides(jpeg_bytes: float, psnr: float, photographs
 def test_the_table_has_a_row_for_each_choice() -> None:
     console = Console(width=100)
     with console.capture() as capture:
-        console.print(costs_table(measure_costs(files(".png", photograph()), Encoding())))
+        print_table(costs_table(measure_costs(files(".png", photograph()), Encoding())), console)
     text = capture.get()
     assert all(name in text for name in ("as it is", "JPEG q90", "JPEG q95", "lossless", " dB"))

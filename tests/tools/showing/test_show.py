@@ -215,7 +215,7 @@ def test_many_classes_are_capped(tmp_path: Path, undrawn: None) -> None:
     shards = write_shards(tmp_path / "shards", classes=[f"c{n:03d}" for n in range(30)], samples=90)
     output = shown(shards, tmp_path / "a.png")
     assert (
-        "... 10 more: --all-classes" in output and len(re.findall(r"^ ?c\d{3}", output, re.M)) == 20
+        "and 10 more: --all-classes" in output and len(re.findall(r"^ ?c\d{3}", output, re.M)) == 20
     )
     output = shown(shards, tmp_path / "a.png", "--all-classes")
     assert len(re.findall(r"^ ?c\d{3}", output, re.M)) == 30
@@ -244,7 +244,7 @@ def test_reasons_are_grouped(tmp_path: Path, undrawn: None) -> None:
     ]
     assert groups[0].examples == ("a/0.jpg", "a/1.jpg", "a/2.jpg")
     output = shown(shards, tmp_path / "a.png")
-    assert "a/0.jpg, a/1.jpg, a/2.jpg, ..." in output and "c.jpg" in output
+    assert "a/0.jpg, a/1.jpg, a/2.jpg and others" in " ".join(output.split()) and "c.jpg" in output
 
 
 def test_command_line_of_changed_options() -> None:
@@ -337,4 +337,4 @@ def test_a_thumbnail_fits_its_square(height: int, width: int) -> None:
 def test_photographs(photographs: Path, tmp_path: Path) -> None:
     output = shown(photographs, tmp_path / "a.png")
     assert "shards: classification, 600 samples of 600 classes" in " ".join(output.split())
-    assert "... 580 more: --all-classes" in output and "--label-column class_id" in output
+    assert "and 580 more: --all-classes" in output and "--label-column class_id" in output
