@@ -22,6 +22,7 @@ import click
 
 from pipeline.commands import SafeCommand
 from pipeline.errors import MisuseError
+from pipeline.typed_words import plain_words
 
 # Width of a --help page, without its margins.
 HELP_COLUMNS = 74
@@ -67,7 +68,16 @@ class Option(click.Option):
 
 
 class Command(SafeCommand):
-    """A command whose ``--help`` lists the options by section."""
+    """A command whose ``--help`` lists the options by section, and which knows the names of options
+    in other programs (``pipeline.typed_words``)."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            words = args if ctx.resilient_parsing else plain_words(args, self.get_params(ctx))
+        except click.UsageError as error:
+            error.ctx = ctx
+            raise
+        return super().parse_args(ctx, words)
 
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         title = first = "Options"

@@ -22,18 +22,23 @@ FORMATS = (".png", ".svg", ".pdf")
 )
 def main(runs: tuple[Path, ...], out: Path) -> None:
     """Draw loss, score, learning rate, throughput and the wait for data of RUNS, directories that
-    the trainer wrote, against samples and against wall time."""
+    the trainer wrote or folders of them, against samples and against wall time."""
     if out.suffix not in FORMATS:
         raise MisuseError(f"--out {out}: the name must end with {', '.join(FORMATS)}.")
+    if not out.parent.is_dir():
+        raise MisuseError(f"--out {out}: there is no folder {out.parent}: create it.")
 
     # matplotlib takes a second to import: neither --help nor a wrong argument waits for it.
-    from trainer.plotting.curves import headline, open_runs
+    from trainer.plotting.curves import expand_folders, headline, open_runs
 
-    opened = open_runs(runs)
+    directories = expand_folders(runs)
+    opened = open_runs(directories)
 
     from trainer.plotting.figure import draw_runs
 
     draw_runs(opened, out)
+    if directories != list(runs):
+        print_line(f"Runs: {', '.join(map(str, directories))}.")
     print_line(f"{headline(opened)}.\nFigure: {out.resolve()}")
 
 

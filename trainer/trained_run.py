@@ -11,6 +11,7 @@ from pipeline.config import PipelineConfig, open_dataset
 from pipeline.errors import DataError, MisuseError
 from pipeline.field_types import require_types, settings_values
 from pipeline.storage.dataset import Dataset
+from pipeline.storage.folder_kinds import instead_of_run
 from pipeline.storage.manifest_parsing import MAX_CLASSES, MAX_SAMPLES
 from pipeline.storage.plain_files import read_plain
 from pipeline.storage.remote import is_remote
@@ -27,6 +28,7 @@ from pipeline.storage.stated_values import (
     three,
 )
 from trainer.checkpoints.checkpoint_file import CHECKPOINT_NAME, load_checkpoint
+from trainer.checkpoints.progress import OtherRunError
 from trainer.checkpoints.retention import BEST_NAME
 from trainer.config import Settings
 from trainer.data import TrainingData
@@ -91,17 +93,28 @@ class TrainedRun:
 
     def checkpoint(self, name: str | None = None) -> Path:
         """The checkpoint `name`: a file, or a file's name in the run; by default that of the best
-        evaluation, or the newest if there was no evaluation."""
+        evaluation, or the newest if there was no evaluation. Raises ``DataError`` without any."""
         if name is None:
-            best = self.directory / BEST_NAME
-            return best if best.exists() else self.directory / CHECKPOINT_NAME
+            for path in (self.directory / BEST_NAME, self.directory / CHECKPOINT_NAME):
+                if path.exists():
+                    return path
+            raise DataError(
+                f"{self.directory} has no checkpoint yet: wait until the run has saved one (see "
+                f"--checkpoint-every), or give another run."
+            )
         path = Path(name)
         return self.directory / path if path.name == name else path
 
     def load_model(self, path: Path) -> Classifier:
         """The model with the weights of checkpoint `path`, averaged ones if the run has them."""
         settings = dataclasses.replace(self.settings, pipeline=self.pipeline)
-        checkpoint = load_checkpoint(path, run_identity(settings, self.data))
+        try:
+            checkpoint = load_checkpoint(path, run_identity(settings, self.data))
+        except OtherRunError as error:
+            raise DataError(
+                f"{path} is no checkpoint of {self.directory}: it was saved {error.difference}. "
+                f"Leave the run out, which --checkpoint names as well, or give a checkpoint of it."
+            ) from error
         model = model_for(settings, self.data, self.task)
         checkpoint.copy_weights(model.network, averaged=True)
         return model
@@ -149,8 +162,8 @@ def open_run(directory: Path) -> TrainedRun:
         require_types(run.task)
     except OSError as error:
         raise DataError(
-            f"{directory} holds no run ({CONFIG_NAME}: {error.strerror}): give the directory of a "
-            f"run, --out of the trainer."
+            f"{directory} holds no run ({CONFIG_NAME}: {error.strerror}): "
+            f"{instead_of_run(directory)}"
         ) from error
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         raise DataError(

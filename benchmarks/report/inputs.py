@@ -8,8 +8,8 @@ from typing import Any
 from benchmarks.measuring.entries import errors_of
 from benchmarks.measuring.result_file import read_bundle
 from benchmarks.report.entries import check_entries
+from pipeline.storage.folder_kinds import METRICS_NAME, runs_in
 from trainer.plotting.curves import Run, open_runs
-from trainer.run.metrics_reader import METRICS_NAME
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +57,9 @@ def expand(paths: Sequence[Path]) -> list[Path]:
     """`paths`, with each folder that is not a run replaced by the results and runs in it."""
     expanded = []
     for path in paths:
-        runs = [metrics.parent for metrics in sorted(path.glob(f"*/{METRICS_NAME}"))]
         is_run = (path / METRICS_NAME).exists()
-        expanded += [path] if is_run else [*sorted(path.glob("*.json")), *runs] or [path]
+        inside = [] if is_run else [*sorted(path.glob("*.json")), *runs_in(path)]
+        expanded += inside or [path]
     return expanded
 
 

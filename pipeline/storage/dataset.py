@@ -12,6 +12,7 @@ from pipeline.errors import DataError
 from pipeline.storage.cache import FileCache
 from pipeline.storage.cache_eviction import GIB, cache_root, default_limit_bytes
 from pipeline.storage.cached_files import RemoteFile
+from pipeline.storage.folder_kinds import instead_of_shards
 from pipeline.storage.manifest import MANIFEST_NAME, Shard, joined, sample_key
 from pipeline.storage.manifest_parsing import MAX_MANIFEST_BYTES, parse_manifest
 from pipeline.storage.plain_files import NotPlainFileError, open_plain
@@ -81,9 +82,9 @@ class Dataset:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             if isinstance(error, NotPlainFileError):
                 reason = "it is not a file"
+            advice = "" if remote is not None else f". {instead_of_shards(Path(self.location))}"
             raise DataError(
-                f"{self.location} holds no complete shards ({MANIFEST_NAME}: {reason}). "
-                f"Make them with: tools/shard --src kaggle/ --out {self.location}"
+                f"{self.location} holds no complete shards ({MANIFEST_NAME}: {reason}){advice}"
             ) from error
 
     def require(self, *tasks: str) -> None:

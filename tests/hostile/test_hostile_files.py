@@ -14,12 +14,12 @@ import pytest
 
 from pipeline.build import train_loader
 from pipeline.config import PipelineConfig
+from pipeline.storage.dataset import Dataset
 from tests.helpers.amounts import all_or_tenth
 from tests.helpers.checking import TASKS
 from tests.helpers.handmade import restated, sealed, write_shards
 from tests.helpers.loaders import CPU
 from tests.hostile.mutations import mutate
-from tools.checking.opening import open_shards
 from tools.config import ShardConfig
 from tools.like import open_like
 from tools.showing.dataset_summary import DatasetSummary
@@ -69,7 +69,7 @@ def use(shards: str | Path, cache: Path) -> str:
     )
     try:
         if isinstance(shards, Path):
-            summary = DatasetSummary.from_dataset(open_shards(shards))
+            summary = DatasetSummary.from_dataset(Dataset(shards))
             assert list(describe(summary, all_classes=True))
             if (found := open_like(ShardConfig(src="x", out="y", like=str(shards)))) is not None:
                 given = found.settings(ShardConfig(src="x", out="y", like=str(shards)))

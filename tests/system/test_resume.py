@@ -54,7 +54,9 @@ def undisturbed(download: Path) -> dict[str, bytes]:
 
 
 def shard(src: Path, out: Path, *arguments: str) -> Result:
-    command = ["--src", str(src), "--out", str(out), *ARGUMENTS, *arguments]
+    pairs = zip(ARGUMENTS[::2], ARGUMENTS[1::2], strict=True)
+    fixed = [word for pair in pairs if pair[0] not in arguments for word in pair]
+    command = ["--src", str(src), "--out", str(out), *fixed, *arguments]
     result = CliRunner().invoke(main, command)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result

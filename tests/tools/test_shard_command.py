@@ -11,11 +11,9 @@ from pathlib import Path
 
 import pyarrow.parquet as parquet
 import pytest
-from click.testing import CliRunner
 
 from pipeline.storage.dataset import Dataset
 from tests.helpers.shard_runs import contents, made, photographs, shard
-from tools.cli import main
 
 ROOT = Path(__file__).parents[2]
 
@@ -104,34 +102,6 @@ def test_a_labeled_test_split(
     assert {name: split.samples for name, split in manifest.splits.items()} == counts
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "words"),
-    [
-        (["--src", "nowhere"], 2, "--src nowhere is not a folder"),
-        (["--val", "1.5"], 2, "--val must be from 0 to 1, not 1.5"),
-        (["--test", "drop"], 2, "drop"),
-        (["--quality", "0"], 2, "--quality must be from 1 to 100, not 0"),
-        (["--workers", "0"], 2, "--workers must be at least 1, not 0"),
-        (["--shard-size", "0"], 2, "--shard-size must be above 0, not 0.0"),
-        (["--label-column", "breed"], 2, "No CSV has a column 'breed'"),
-        (["--labels", "missing.csv"], 2, "missing.csv"),
-        (["--encode", "gif"], 2, "gif"),
-        (["--image-column", "id", "--label-column", "id"], 2, "No CSV has a column 'id'"),
-    ],
-)
-def test_invalid_options(tmp_path: Path, arguments: list[str], code: int, words: str) -> None:
-    source = photographs(tmp_path / "src", count=2)
-    result = shard(source, tmp_path / "shards", *arguments)
-    assert (result.exit_code, words in result.output) == (code, True), result.output
-    assert not (tmp_path / "shards").exists()
-
-
-@pytest.mark.parametrize("arguments", [[], ["--src", "."], ["--out", "shards"]])
-def test_src_and_out_are_required(arguments: list[str]) -> None:
-    result = CliRunner().invoke(main, arguments)
-    assert result.exit_code == 2 and "Missing option '--" in result.output
-
-
 def test_one_column_can_not_be_image_and_label(tmp_path: Path) -> None:
     source = photographs(tmp_path / "src", count=6)
     rows = [f"{path.stem},{path.parent.name}" for path in source.rglob("*.png")]
@@ -140,10 +110,7 @@ def test_one_column_can_not_be_image_and_label(tmp_path: Path) -> None:
     assert result.exit_code == 2 and "can't be both --image-column" in result.output
 
 
-def test_an_empty_download_and_an_output_with_a_dataset(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    result = shard(tmp_path / "empty", tmp_path / "shards")
-    assert result.exit_code == 1 and "contains no images and no CSV" in result.output
+def test_an_output_with_a_dataset_is_left_as_it_is(tmp_path: Path) -> None:
     source = photographs(tmp_path / "src", count=12)
     before = contents(made(source, tmp_path / "shards").directory)
     result = shard(source, tmp_path / "shards")

@@ -57,11 +57,3 @@ def test_options_before_and_after_the_recipe_override_it() -> None:
 
 def test_no_lines_without_a_recipe() -> None:
     assert recipe_lines(parse()) == []
-
-
-def test_rejects_an_unknown_recipe() -> None:
-    from trainer.__main__ import main
-
-    result = CliRunner().invoke(main, ["--recipe", "quick"])
-    assert result.exit_code == 2
-    assert "--recipe quick: no such recipe; choose one of fast16, standard90" in result.output

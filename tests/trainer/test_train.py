@@ -147,18 +147,7 @@ def test_sigusr1_saves_and_stops(
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "message"),
     [
-        (["--shards", "nowhere"], 1, "tools/shard --src"),
-        (["--epochs", "0"], 2, "--epochs must be above 0"),
-        (["--momentum", "1"], 2, "--momentum"),
-        (["--label-smoothing", "1"], 2, "--label-smoothing"),
-        (["--warmup-epochs", "9", "--epochs", "3"], 2, "longer than the run"),
-        (["--val-every", "-1"], 2, "--val-every"),
         (["--synthetic", "--sync-bn", "--device", "cpu"], 2, "supports it only on GPUs"),
-        (["--synthetic", "--static-graph", "--accumulate-steps", "2"], 2, "do not work together"),
-        (["--compile", "reduce-overhead", "--accumulate-steps", "2"], 2, "--compile default"),
-        (["--compile", "max-autotune", "--accumulate-steps", "2"], 2, "uses CUDA graphs"),
-        (["--synthetic", "--static-graph", "--freeze-backbone-epochs", "1"], 2, "omit one"),
-        (["--grad-clip-norm", "0"], 2, "--grad-clip-norm must be above 0"),
         (
             ["--synthetic", "--accumulate-steps", "3"],
             2,
@@ -184,7 +173,8 @@ def test_rejects_bad_arguments(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "strange").mkdir()
     (tmp_path / "strange" / "notes.txt").touch()
-    result = CliRunner().invoke(main, ["--model", "squeezenet1_1", *arguments])
+    model = [] if "--model" in arguments else ["--model", "squeezenet1_1"]
+    result = CliRunner().invoke(main, [*model, *arguments])
     assert result.exit_code == exit_code
     assert message in result.output
     assert [path.name for path in tmp_path.rglob("*")] == ["strange", "notes.txt"]

@@ -21,7 +21,6 @@ from pipeline.storage.manifest import (
 from tools.checking.files import check_hashes, check_manifest_text, check_names, check_rejected
 from tools.checking.findings import Finding, Report
 from tools.checking.images import ImageBlock, check_images, check_in_halves, image_blocks
-from tools.checking.opening import open_shards
 from tools.checking.source_names import SourceNames
 from tools.checking.submission import check_submission
 from tools.checking.tables import (
@@ -44,7 +43,7 @@ from tools.writing.block_encoding import prepare_worker
 def check_shards(directory: Path, *, decode: bool, workers: int, limit: int) -> None:
     """Print every finding, up to `limit` lines; raises ``DataError`` if there is one. With `decode`
     every image and mask is decoded."""
-    dataset = open_shards(directory)
+    dataset = Dataset(directory)
     output = Output()
     report = Report(output.print, limit)
     try:

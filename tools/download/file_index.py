@@ -279,7 +279,6 @@ def _list_files(
         except FileNotFoundError as error:
             raise MisuseError(f"--src {src} does not exist.") from error
     if storage.local is not None and not storage.local.is_dir():
-        raise MisuseError(
-            f"--src {src} is not a folder. Pass the folder of the download, or its zip."
-        )
+        problem = "is not a folder" if storage.local.exists() else "does not exist"
+        raise MisuseError(f"--src {src} {problem}. Pass the folder of the download, or its zip.")
     return storage, storage.walk(follow_links=follow_links, skip=skip)

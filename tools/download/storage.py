@@ -138,6 +138,14 @@ class Storage(Location):
         filesystem, root = self.remote
         return _remote_version(filesystem.info(f"{root}/{path}"))
 
+    def has(self, path: str) -> bool:
+        """Whether there is a file of this name."""
+        try:
+            self.version(path)
+        except OSError:
+            return False
+        return True
+
     def walk(
         self, *, follow_links: bool, skip: Collection[Path] = ()
     ) -> "Iterator[tuple[str, int, int] | SkippedFile | LeftOut]":

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from pipeline.errors import DataError, MisuseError
+from pipeline.storage.manifest import MANIFEST_NAME
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex
 from tools.download.name_index import name_of
@@ -61,7 +62,12 @@ def _explain(
     return _unmatched(index, tables, images)
 
 
-def _nothing(index: FileIndex) -> DataError:
+def _nothing(index: FileIndex) -> DataError | MisuseError:
+    if index.storage.has(MANIFEST_NAME):
+        return MisuseError(
+            f"--src {index.storage.url} holds shards already ({MANIFEST_NAME}): train on them with "
+            f"--shards {index.storage.url}, or pass the folder of the download."
+        )
     skipped = "".join(f"\n  {file.path}: {file.reason}" for file in index.skipped[:5])
     return DataError(
         f"{index.storage.url} contains no images and no CSV "

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError, MisuseError
+from pipeline.storage.dataset import Dataset
 from pipeline.storage.manifest import REJECTED_NAME, sample_key
 from pipeline.table import Table
-from tools.checking.opening import open_shards
 from tools.console import Output
 from tools.showing.contact_sheet import draw
 from tools.showing.dataset_summary import DatasetSummary, byte_unit, command_line, group_reasons
@@ -31,7 +31,7 @@ def show_shards(
     """Print tables about the shards and draw them into the PNG `out`; raises ``DataError`` if the
     shards can't be read or `out` can't be written."""
     _require_writable(out)
-    summary = DatasetSummary.from_dataset(open_shards(directory))
+    summary = DatasetSummary.from_dataset(Dataset(directory))
     split = next(iter(summary.splits)) if split is None else split
     if split not in summary.splits:
         raise MisuseError(f"--split {split}: there is only {', '.join(summary.splits)}.")

@@ -21,10 +21,10 @@ from typing import ClassVar
 from pipeline.errors import DataError, MisuseError
 from pipeline.storage.cache_eviction import is_at
 from pipeline.storage.file_systems import lock, sync
+from pipeline.storage.folder_kinds import UNFINISHED
 from pipeline.storage.manifest import MANIFEST_NAME, REJECTED_NAME
 from tools.download.storage import Location
 
-UNFINISHED = ".unfinished"
 PLAN_NAME = f"{UNFINISHED}/plan.json"
 
 

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.storage.folder_kinds import UNFINISHED
 from pipeline.storage.manifest import IMAGE_COMPONENTS, Shard, index_name
 from pipeline.storage.stated_values import any_object, parse_json
 from tools.writing.blocks import RESULT_DTYPE, BlockResult, merge_results
-from tools.writing.output_folder import UNFINISHED, Store
+from tools.writing.output_folder import Store
 from tools.writing.shard_plan import PlannedShard
 from tools.writing.tar import END, index_text
 

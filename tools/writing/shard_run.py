@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline.errors import DataError, MisuseError
 from pipeline.progress import ProgressCallback
+from pipeline.storage.folder_kinds import UNFINISHED
 from pipeline.storage.manifest import MANIFEST_NAME, REJECTED_NAME, Manifest
 from pipeline.storage.manifest_parsing import parse_manifest
 from pipeline.storage.stated_values import any_object, parse_json
@@ -19,7 +20,7 @@ from tools.workers import Workers
 from tools.writing.block_encoding import source_checksums
 from tools.writing.dataset_stats import DatasetStats
 from tools.writing.engines import BlockDone, Rejected, write_locally, write_on_ray
-from tools.writing.output_folder import PLAN_NAME, UNFINISHED, Store
+from tools.writing.output_folder import PLAN_NAME, Store
 from tools.writing.publishing import publish, tool_version, write_rejected
 from tools.writing.shard_file import ShardRecord, read_record, read_rows, record_name
 from tools.writing.shard_plan import PlannedShard, ShardPlan

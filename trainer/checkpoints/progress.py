@@ -79,21 +79,29 @@ def parse_progress(values: object, *, step: object) -> Progress:
     return progress
 
 
+class OtherRunError(DataError):
+    """A checkpoint of another run; `difference` is how it was saved."""
+
+    def __init__(self, path: Path, difference: str, remedy: str) -> None:
+        super().__init__(
+            f"{path} was saved {difference}: {remedy}, or start a new run with another --out."
+        )
+        self.difference = difference
+
+
 def require_identity(path: Path, saved: Identity, identity: Identity) -> None:
-    """Raise ``DataError`` unless a run with `identity` may use the checkpoint `path` of a run with
-    the identity `saved`."""
-    shards = "with other shards: give those with --shards"
-    difference = {
+    """Raise ``OtherRunError`` unless a run with `identity` may use the checkpoint `path` of a run
+    with the identity `saved`."""
+    shards = ("with other shards", "give those with --shards")
+    differences = {
         "fingerprint": shards,
-        "seed": f"with another seed: give --seed {saved.seed}",
-        "model": f"with another model: give --model {saved.model}",
+        "seed": ("with another seed", f"give --seed {saved.seed}"),
+        "model": (f"with another model, {saved.model}", f"give --model {saved.model}"),
         "classes": shards,
-        "fold": "without a fold held out: omit --fold",
+        "fold": ("without a fold held out", "omit --fold"),
     }
     if saved.fold:
-        difference["fold"] = f"with fold {saved.fold} held out: give --fold {saved.fold}"
+        differences["fold"] = (f"with fold {saved.fold} held out", f"give --fold {saved.fold}")
     for name, value in asdict(identity).items():
         if getattr(saved, name) != value:
-            raise DataError(
-                f"{path} was saved {difference[name]}, or start a new run with another --out."
-            )
+            raise OtherRunError(path, *differences[name])

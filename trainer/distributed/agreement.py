@@ -54,7 +54,8 @@ def steps_to_next(windows: Sequence[Window], remaining_seconds: float = inf) -> 
     most = GROWTH * max(window.steps for window in windows)
     if slowest > 0:
         most = min(most, floor(min(LONGEST_SECONDS, remaining_seconds / 2) / slowest))
-    exchange = statistics.median(window.exchange_seconds for window in windows)
+    # The mean, not the median: a few exchanges take several times as long, and their time counts.
+    exchange = statistics.fmean(window.exchange_seconds for window in windows)
     needed = ceil(min(exchange / (SHARE * mean), most)) if mean > 0 else most
     return max(1, min(needed, most))
 

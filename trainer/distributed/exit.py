@@ -35,8 +35,8 @@ def print_error(error: click.ClickException) -> None:
     report = os.environ.get("TORCHELASTIC_ERROR_FILE")
     if report:
         text = error.format_message()
-        # Fields of torch.distributed.elastic, which prints the "call stack".
-        extra = {"py_callstack": text, "timestamp": str(int(time.time()))}
+        # Fields of torch.distributed.elastic, which prints the "call stack" as the last lines.
+        extra = {"py_callstack": f"\n\n{text}", "timestamp": str(int(time.time()))}
         fields = {"message": {"message": text, "extraInfo": extra}}
         Path(report).write_text(json.dumps(fields), encoding="utf-8")
 

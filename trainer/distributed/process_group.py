@@ -11,6 +11,7 @@ import torch
 import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
+from pipeline.errors import DataError
 from trainer.distributed.collectives import World
 from trainer.distributed.failures import Failures
 from trainer.distributed.machine import choose_device, name_interface
@@ -45,7 +46,7 @@ def _join(world: World, timeout_seconds: float) -> Iterator[World]:
         yield world
         return
     name_interface(world.local_rank)
-    store = _store_of_this_start(next(iter(rendezvous("env://", world.rank, world.world_size)))[0])
+    store = _store_of_this_start(_meet(world))
     dist.init_process_group(
         _BACKENDS[world.device.type],
         store=store,
@@ -68,6 +69,24 @@ def _join(world: World, timeout_seconds: float) -> Iterator[World]:
     finally:
         # Here all ranks have ended together, or by the signal that they agreed on.
         dist.destroy_process_group()
+
+
+def _meet(world: World) -> Any:
+    """The store of all ranks. Raises ``DataError`` if rank 0 can't host it, or can't be reached."""
+    try:
+        return next(iter(rendezvous("env://", world.rank, world.world_size)))[0]
+    except dist.DistNetworkError as error:
+        address, port = os.environ.get("MASTER_ADDR"), os.environ.get("MASTER_PORT")
+        if world.rank > 0 or _store_outlives_rank_0():
+            raise DataError(
+                f"Rank {world.rank} can't reach rank 0 at {address}, port {port} (MASTER_ADDR, "
+                f"MASTER_PORT): see the output of rank 0, and whether a firewall is between them."
+            ) from error
+        raise DataError(
+            f"Rank 0 can't listen on port {port} (MASTER_PORT), which another program or an "
+            f"earlier training has: set MASTER_PORT to another port, or start the ranks with "
+            f"torchrun --standalone, which finds a free one."
+        ) from error
 
 
 def _read_world(device: str) -> World:

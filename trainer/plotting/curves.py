@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipeline.duration_text import clock
 from pipeline.errors import MisuseError
+from pipeline.storage.folder_kinds import METRICS_NAME, runs_in
 from trainer.run.metrics_reader import Record, read_records
 from trainer.run.summary import Summary, Throughput, summarize, throughput
 from trainer.tasks.metric_names import METRIC_NAMES
@@ -49,6 +50,20 @@ class Run:
     def best(self) -> float:
         """Highest value of `score`."""
         return max(float(record[str(self.score)]) for record in self.evaluations)
+
+
+def expand_folders(paths: Sequence[Path]) -> list[Path]:
+    """`paths`, with each folder of runs replaced by those of its runs that have logged."""
+    expanded = []
+    for path in paths:
+        is_run = (path / METRICS_NAME).exists()
+        runs = [] if is_run else [run for run in runs_in(path) if _has_logged(run)]
+        expanded += runs or [path]
+    return expanded
+
+
+def _has_logged(run: Path) -> bool:
+    return (run / METRICS_NAME).stat().st_size > 0
 
 
 def open_runs(directories: Sequence[Path]) -> list[Run]:

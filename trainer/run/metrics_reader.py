@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import DataError
+from pipeline.storage.folder_kinds import METRICS_NAME, instead_of_run
 from trainer.tasks.metric_names import METRIC_NAMES
-
-METRICS_NAME = "metrics.jsonl"
 
 Record = dict[str, Any]
 
@@ -78,8 +77,7 @@ def read_records(directory: Path) -> list[Record]:
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DataError(
-            f"{directory} holds no run ({METRICS_NAME} is missing): give the directory of a run, "
-            f"--out of the trainer."
+            f"{directory} holds no run ({METRICS_NAME} is missing): {instead_of_run(directory)}"
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"

@@ -6,9 +6,10 @@ import time
 from pathlib import Path
 
 from pipeline.errors import DataError
+from pipeline.storage.folder_kinds import METRICS_NAME
 from pipeline.storage.plain_files import read_plain
 from trainer.files import replace_text, resume_advice, write_error
-from trainer.run.metrics_reader import KEYS, METRICS_NAME, NUMBERS, Record
+from trainer.run.metrics_reader import KEYS, NUMBERS, Record
 
 TENSORBOARD_NAME = "tensorboard"
 

@@ -15,13 +15,13 @@ from typing import IO, Any
 
 from pipeline.errors import DataError, MisuseError
 from pipeline.printable import defused, printable
+from pipeline.storage.folder_kinds import METRICS_NAME
 from pipeline.storage.plain_files import read_plain
 from trainer.checkpoints.checkpoint_file import CHECKPOINT_NAME
 from trainer.checkpoints.retention import BEST_NAME, KEPT_PATTERN
 from trainer.config import RunConfig
 from trainer.files import PARTIAL_SUFFIX, replace_text, replaced, resume_advice
 from trainer.profiler import TRACE_NAME
-from trainer.run.metrics_reader import METRICS_NAME
 from trainer.run.metrics_writer import TENSORBOARD_NAME
 from trainer.run.run_lock import LOCK_NAME, lock_run
 

@@ -62,22 +62,6 @@ def test_two_ranks_are_measured_together(tmp_path: Path, loaded: ForkServerConte
     assert figures["step_seconds"] == pytest.approx(2 * 2 / rate)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (("--batch-size", "0"), "--batch-size must be at least 1, not 0"),
-        (("--seconds", "0"), "--seconds must be at least 0.001, not 0.0"),
-        (("--mode", "fast"), "'fast' is not one of"),
-        (("--model", "resnet5"), "--model resnet5: no such classification model"),
-        (("--bare", "--batch-size", "2", "--batch-size", "4"), "--bare takes one --batch-size"),
-    ],
-)
-def test_bench_compute_rejects(arguments: tuple[str, ...], sentence: str) -> None:
-    result = invoke(compute.main, *arguments)
-    assert result.exit_code == 2
-    assert sentence in result.output
-
-
 class Linear(nn.Module):
     """A linear layer from 3 x 4 x 4 px to 5 outputs."""
 

@@ -210,8 +210,9 @@ def test_targets_compare_runs_of_the_same_round() -> None:
 
 
 def invoked(src: Path, data: Path, *arguments: str) -> Result:
-    fixed = ("--src", str(src), "--data", str(data), "--images", str(IMAGES))
-    return invoke(main, *fixed, "--batch-size", BATCH_SIZE, *arguments)
+    fixed = ("--src", str(src), "--data", str(data), "--batch-size", BATCH_SIZE)
+    images = () if "--images" in arguments else ("--images", IMAGES)
+    return invoke(main, *fixed, *images, *arguments)
 
 
 def test_the_command_measures_cold_files_and_ends_with_a_result(noise: Path, stored: Path) -> None:

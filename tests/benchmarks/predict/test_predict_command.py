@@ -123,8 +123,6 @@ def test_links_are_listed() -> None:
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "sentence"),
     [
-        ((), 2, "Missing argument 'RESULTS...'"),
-        (("none.json",), 1, "none.json can't be read"),
         (("other.json",), 2, "other.json is a result of another benchmark. Give one"),
         (("two.json",), 2, "A prediction starts from one rank"),
         (("two.json", "two.json"), 2, "Give one result of bench-scaling"),

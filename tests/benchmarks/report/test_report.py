@@ -161,11 +161,7 @@ def test_edited_results_are_rejected(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "sentence"),
     [
-        ((), 2, "Missing argument 'RESULTS...'"),
-        (("none.json",), 1, "none.json can't be read"),
-        (("empty",), 1, "empty holds no run"),
         (("--verify", "empty", "run"), 1, "1 of 2 inputs are invalid"),
-        (("run", "run"), 2, "A run is given twice"),
         (("run", "--out", "run/metrics.jsonl"), 1, "run/metrics.jsonl can't be written"),
     ],
 )

@@ -215,31 +215,6 @@ def test_trainings_to_the_end(
     assert "strong, 1 rank: 0.0" in record["finding"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "sentence"),
-    [
-        (("--ranks", "1,two"), 2, "'1,two' is not a list of numbers such as 1,2,4"),
-        (("--ranks", "0,1"), 2, "A world size must be at least 1, not 0"),
-        (("--shards", "nowhere"), 1, "nowhere holds no complete shards"),
-        (("--synthetic",), 2, "leave out --synthetic"),
-        (("--model", "resnet51"), 2, "--model resnet51: no such classification model"),
-        (("--nnodes", "2"), 2, "--nnodes needs --rdzv-endpoint HOST:PORT"),
-        (("--ranks", "3", "--nnodes", "2", "--rdzv-endpoint", "a:1"), 2, "--ranks 3 can't be"),
-        (
-            ("--ranks", "1,3", "--global-batch-size", "4"),
-            2,
-            "--global-batch-size 4 can't be divided by 3",
-        ),
-    ],
-)
-def test_bench_scaling_rejects(
-    digits_shards: Path, arguments: tuple[str, ...], code: int, sentence: str
-) -> None:
-    result = invoke(scaling.main, "--device", "cpu", "--shards", str(digits_shards), *arguments)
-    assert result.exit_code == code
-    assert sentence in result.output
-
-
 def test_ranks_have_cores_of_their_own() -> None:
     assert [cpu_share(range(4), rank, 2) for rank in range(3)] == [[0, 1], [2, 3], [0, 1]]
     assert cpu_share([5], 1, 2) == [5]

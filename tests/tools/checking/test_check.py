@@ -6,18 +6,15 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from tests.helpers.amounts import all_or_tenth
 from tests.helpers.checking import TASKS, check, findings, flip, rewritten
 from tests.helpers.handmade import mask, picture, restated, write_shards
-from tools.checking.cli import main
 
 ROOT = Path(__file__).parents[3]
 
@@ -226,31 +223,6 @@ def test_a_damaged_table_never_ends_in_a_traceback(table: str, tmp_path: Path) -
         flip(shards / table, byte, byte % 8)
         assert any(line.startswith(f"{table}: ") for line in findings(shards))
         (shards / table).write_bytes(whole)
-
-
-@pytest.mark.parametrize(
-    ("names", "words"),
-    [
-        ((), "holds no complete shards (dataset.json: No such file or directory)"),
-        ((".unfinished/plan.json",), "is not complete: tools/shard is still running"),
-        (("dataset.json",), "not a manifest that tools/shard wrote"),
-    ],
-)
-def test_folders_without_a_dataset_get_a_message(
-    names: Sequence[str], words: str, tmp_path: Path
-) -> None:
-    for name in names:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    result = check(tmp_path)
-    assert result.exit_code == 1 and words in result.output
-    assert check(tmp_path / "nowhere").exit_code == 1
-
-
-@pytest.mark.parametrize("arguments", [[], ["--workers", "0"], ["--findings", "-1"], ["--quick"]])
-def test_misuse(arguments: list[str], small: Path) -> None:
-    where = [str(small)] if arguments else []
-    assert CliRunner().invoke(main, [*where, *arguments]).exit_code == 2
 
 
 def test_the_executable_works_from_anywhere(small: Path) -> None:

@@ -284,30 +284,6 @@ def test_a_damaged_index_points_to_tools_check(tmp_path: Path) -> None:
     assert show(shards, tmp_path / "a.png").exit_code == 1
 
 
-@pytest.mark.parametrize(
-    ("out", "arguments", "code", "words"),
-    [
-        ("nowhere/a.png", [], 2, "doesn't exist"),
-        ("a.csv", [], 2, "must end in .png"),
-        ("folder.png", [], 2, "is a folder"),
-        ("a.png", ["--split", "test"], 2, "--split test: there is only train"),
-        ("a.png", ["--seed", "-1"], 2, "--seed"),
-    ],
-)
-def test_misuse(out: str, arguments: list[str], code: int, words: str, tmp_path: Path) -> None:
-    shards = write_shards(tmp_path / "shards")
-    (tmp_path / "folder.png").mkdir()
-    result = show(shards, tmp_path / out, *arguments)
-    assert (result.exit_code, words in result.output) == (code, True), result.output
-    assert not (tmp_path / "a.png").exists()
-
-
-def test_folders_without_a_dataset_get_a_message(tmp_path: Path) -> None:
-    result = show(tmp_path, tmp_path / "a.png")
-    assert result.exit_code == 1 and "holds no complete shards" in result.output
-    assert CliRunner().invoke(main, []).exit_code == 2
-
-
 def test_an_unwritable_folder(tmp_path: Path) -> None:
     shards = write_shards(tmp_path / "shards")
     result = show(shards, Path("/proc/a.png"))

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DataError, MisuseError
+from pipeline.storage.folder_kinds import UNFINISHED
 from tests.helpers.shard_runs import photographs, shard
 from tools.checking.check import check_shards
 from tools.download.file_index import index_files
-from tools.writing.output_folder import PLAN_NAME, UNFINISHED, Store
+from tools.writing.output_folder import PLAN_NAME, Store
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "train-000000.tar", "dataset.json"])

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipeline.storage.folder_kinds import UNFINISHED
 from tests.helpers.shard_runs import contents, photographs, shard
 from tools.download import file_index
 from tools.writing.engines import write_locally
-from tools.writing.output_folder import UNFINISHED
 from tools.writing.shard_plan import PlannedShard, ShardPlan
 
 

@@ -120,15 +120,3 @@ def test_a_pipe_is_no_config_and_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "config.json")
     result = CliRunner().invoke(main, [str(tmp_path)])
     assert (result.exit_code, "not a plain file" in result.output) == (1, True), result.output
-
-
-def test_rejects_what_it_cannot_evaluate(trained: Path, photographs: Path, tmp_path: Path) -> None:
-    for arguments, code, message in (
-        (("--run", str(tmp_path)), 1, "holds no run"),
-        ((), 2, "Give the directory of a run"),
-        (("--run", str(trained), "--checkpoint", str(tmp_path / "x.pt")), 1, "x.pt (No such file"),
-        (("--run", str(trained), "--split", "tset"), 1, "no split 'tset'"),
-        (("--run", str(trained), "--shards", str(photographs)), 1, "was trained for"),
-    ):
-        result = CliRunner().invoke(main, arguments)
-        assert (result.exit_code, message in result.output) == (code, True), result.output
