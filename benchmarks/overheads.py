@@ -24,6 +24,7 @@ import numpy as np
 from benchmarks.measuring.alternate import alternate
 from benchmarks.measuring.config import FROM_ENVIRONMENT
 from benchmarks.measuring.table import report
+from pipeline.child_process import module_variables
 from pipeline.options import Command, options, pick_fields, setting
 from pipeline.storage.manifest import MANIFEST_NAME, SAMPLE_DTYPE, Manifest, Shard, Split
 
@@ -126,8 +127,10 @@ def per_batch(shards: Path, batches: int) -> dict[str, Callable[[], float]]:
 def first_batch(shards: Path, position: int) -> tuple[float, float]:
     """Seconds from opening the shards to the first batch in a new process, without imports, and the
     bytes of its own memory afterwards."""
-    command = [sys.executable, "-c", _START, str(shards), str(position), str(BATCH_SIZE)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    command = [sys.executable, "-P", "-c", _START, str(shards), str(position), str(BATCH_SIZE)]
+    done = subprocess.run(
+        command, env=module_variables(), check=True, capture_output=True, text=True
+    )
     seconds, own_bytes = json.loads(done.stdout)
     return seconds, own_bytes
 

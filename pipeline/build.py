@@ -21,10 +21,10 @@ from pipeline.plan.decode_groups import max_group_size, prefetch_groups
 from pipeline.plan.plan import Plan, image_sizes_px, train_plan, val_plan
 from pipeline.plan.ranks import per_rank_batch_size, validation_samples
 from pipeline.plan.tiles import tile_plan
+from pipeline.shard_checks import check_task_support
 from pipeline.storage.cache_eviction import GIB
 from pipeline.storage.dataset import Dataset, SplitIndex
 from pipeline.storage.manifest import TARGET_COMPONENTS
-from pipeline.targets import check_task_support
 
 _LOG = logging.getLogger(__name__)
 

@@ -3,8 +3,6 @@
 import numpy as np
 import torch
 
-from pipeline.config import PipelineConfig
-from pipeline.errors import MisuseError
 from pipeline.plan.plan import PlannedBatch
 from pipeline.storage.dataset import SplitIndex
 from pipeline.storage.manifest import VOID
@@ -26,17 +24,3 @@ def mask_targets(masks: torch.Tensor, planned: PlannedBatch) -> torch.Tensor:
     if planned.counts.all():
         return masks
     return masks.masked_fill(torch.from_numpy(~planned.counts)[:, None, None], VOID)
-
-
-def check_task_support(config: PipelineConfig, task: str) -> None:
-    """Raise ``MisuseError`` if `config` has an option that `task` does not support."""
-    if task != "classification" and (config.mixup_alpha or config.cutmix_alpha):
-        raise MisuseError(
-            f"--mixup-alpha and --cutmix-alpha mix the classes of two images, but these shards are "
-            f"stored for {task}: remove them."
-        )
-    if task == "segmentation" and config.cache != "none":
-        raise MisuseError(
-            f"--cache {config.cache} does not cache masks, but these shards are stored for "
-            f"segmentation: remove it."
-        )

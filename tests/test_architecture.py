@@ -1,15 +1,20 @@
 """Imports go one way, between packages, folders and modules; --help loads nothing heavy."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+
+from shardline import __main__ as shardline
 
 ROOT = Path(__file__).parents[1]
 MAY_IMPORT = {
@@ -17,33 +22,27 @@ MAY_IMPORT = {
     "tools": {"pipeline"},
     "trainer": {"pipeline"},
     "benchmarks": {"trainer", "pipeline", "tools"},
+    "shardline": {"trainer", "pipeline"},
 }
 COMMANDS = (
-    "tools.cli",
-    "tools.checking.cli",
-    "tools.showing.cli",
-    "trainer.__main__",
-    "trainer.evaluate",
-    "trainer.plot",
-    "benchmarks.compute",
+    *(module for module, _ in [*shardline.COMMANDS.values(), *shardline.BENCHMARKS.values()]),
     "benchmarks.demo.compare",
-    "benchmarks.frameworks",
     "benchmarks.keras",
-    "benchmarks.loader",
     "benchmarks.on_gpu",
     "benchmarks.predict.network_probe",
     "benchmarks.peers",
-    "benchmarks.predict",
-    "benchmarks.report",
-    "benchmarks.scaling",
-    "benchmarks.study",
     "benchmarks.training",
 )
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def imported_modules(path: Path) -> set[str]:
     modules = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -97,10 +96,23 @@ def test_only_benchmarks_of_tools_import_tools() -> None:
 
 
 @pytest.mark.parametrize("package", MAY_IMPORT)
+def test_python_starts_without_the_current_folder(package: str) -> None:
+    """In each command the interpreter is followed by -P or -I."""
+    for path in sorted((ROOT / package).rglob("*.py")):
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.List | ast.Tuple):
+                for word, following in pairwise([*node.elts, None]):
+                    is_text = isinstance(word, ast.Constant | ast.JoinedStr)
+                    if not is_text and re.search(r"sys\.executable|python\b", ast.unparse(word)):
+                        assert following is not None, path
+                        assert ast.unparse(following) in ("'-P'", "'-I'"), path
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
 def test_commands_print_through_one_module(package: str) -> None:
     """Each has ``pipeline.options.Command``, and none has a console of its own."""
     for path in sorted((ROOT / package).rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Call):
                 called = ast.unparse(node.func)
                 assert called not in ("click.echo", "Console"), path
@@ -129,6 +141,7 @@ def circle_in(imports: Mapping[str, Set[str]]) -> set[str] | None:
     return None
 
 
+@cache
 def module_imports() -> dict[str, set[str]]:
     """Each module of the project, with those that it imports anywhere in its text."""
     paths = {name: path for package in MAY_IMPORT for name, path in modules_of(package)}

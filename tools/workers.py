@@ -12,6 +12,7 @@ from multiprocessing import forkserver
 from pathlib import Path
 from typing import Self, TypeVar
 
+from pipeline.child_process import with_module_variables
 from pipeline.console import print_line
 from pipeline.storage.file_systems import temporary_folder
 
@@ -29,7 +30,8 @@ def start_fork_server(modules: Sequence[str]) -> None:
     forkserver.set_forkserver_preload(list(modules))
     # Ctrl-C also reaches the fork server, which inherits this; else it prints a traceback.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    forkserver.ensure_running()
+    with with_module_variables():
+        forkserver.ensure_running()
     signal.signal(signal.SIGINT, before)
 
 
@@ -66,6 +68,8 @@ class Workers:
         self._prepare = prepare
         self._say, self._quiet_seconds, self._timeout = say, quiet_seconds, timeout_seconds
         self._context = multiprocessing.get_context("forkserver")
+        with with_module_variables():
+            forkserver.ensure_running()
         self._pool = self._start(count)
 
     def __enter__(self) -> Self:

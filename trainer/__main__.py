@@ -7,7 +7,8 @@ import click
 from pipeline.options import Command, options
 from pipeline.settings_file import profile_file
 from trainer.config import CONFIGS, Settings
-from trainer.distributed.exit import entry
+from trainer.distributed.exit import check_first, entry
+from trainer.first_checks import check_training
 from trainer.recipes import recipe_option
 
 
@@ -18,8 +19,9 @@ from trainer.recipes import recipe_option
 def main(**values: Any) -> None:
     """Train a torchvision model on a directory of shards."""
     settings = Settings.from_options(**values)
+    check_first(lambda: check_training(settings))
 
-    # torch and DALI take seconds to import: neither --help nor a misspelt option waits for them.
+    # torch and DALI take seconds to import: neither --help nor an error above waits for them.
     from trainer.train import run
 
     run(settings)

@@ -6,15 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config import PipelineConfig, open_dataset, resolve_sizes
-from pipeline.errors import DataError
+from pipeline.config import PipelineConfig, resolve_sizes
 from pipeline.fold_index import open_index
 from pipeline.loader import Loader
 from pipeline.plan.ranks import per_rank_batch_size
 from pipeline.storage.dataset import Dataset, SplitIndex
 from pipeline.synthetic import SYNTHETIC_FINGERPRINT, SYNTHETIC_SAMPLES, synthetic_loader
-from pipeline.targets import check_task_support
 from trainer.distributed.collectives import World
+from trainer.first_checks import open_shards
 from trainer.tasks.classification import Classification
 from trainer.tasks.regression import Regression
 from trainer.tasks.tasks import TASKS, Task
@@ -76,14 +75,7 @@ def open_data(pipeline: PipelineConfig, *, synthetic: bool) -> TrainingData:
             std=(0.229, 0.224, 0.225),
             fingerprint=SYNTHETIC_FINGERPRINT,
         )
-    dataset = open_dataset(pipeline)
-    dataset.require(*TASKS)
-    if "train" not in dataset.manifest.splits and not pipeline.fold:
-        raise DataError(
-            f"{dataset.location} has no split train, only {', '.join(dataset.manifest.splits)}, so "
-            f"there is nothing to train on: give --shards with labeled samples."
-        )
-    check_task_support(pipeline, dataset.manifest.task)
+    dataset = open_shards(pipeline)
     manifest = dataset.manifest
     sizes = resolve_sizes(pipeline, manifest)
     train = open_index(dataset, pipeline, "train")

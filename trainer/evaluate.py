@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from pipeline.options import Command, options, pick_fields, setting
-from trainer.distributed.exit import entry
+from trainer.distributed.exit import check_first, entry
+from trainer.first_checks import check_runs, check_split
 from trainer.run.run_choice import RunChoice, run_arguments, with_arguments
 
 
@@ -39,8 +40,9 @@ def main(runs: tuple[str, ...], **values: Any) -> None:
     with the highest losses."""
     config = pick_fields(EvaluateConfig, with_arguments(runs, values))
     directories = config.directories
+    check_first(lambda: _check(config))
 
-    # torch and DALI take seconds to import: neither --help nor a misspelt option waits for them.
+    # torch and DALI take seconds to import: neither --help nor an error above waits for them.
     from trainer.evaluation.evaluate_run import evaluate_runs
 
     evaluate_runs(
@@ -50,6 +52,11 @@ def main(runs: tuple[str, ...], **values: Any) -> None:
         split=config.split,
         device=config.device,
     )
+
+
+def _check(config: EvaluateConfig) -> None:
+    for run in check_runs(config.directories, config.checkpoint):
+        check_split(run, config.shards, config.split)
 
 
 if __name__ == "__main__":

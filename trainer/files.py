@@ -13,6 +13,8 @@ from zlib import crc32
 from pipeline.console import print_line
 from pipeline.errors import DataError
 
+CHECKPOINT_NAME, BEST_NAME, KEPT_PATTERN = "checkpoint.pt", "best.pt", "checkpoint-*.pt"
+TRACE_NAME = "trace.json.gz"
 PARTIAL_SUFFIX = ".partial"
 ANOTHER_OUT = "free disk space or give another --out"
 REPEAT = "free disk space, then repeat the command"
@@ -54,6 +56,15 @@ def replace_text(path: Path, text: str, advice: str = ANOTHER_OUT) -> None:
 def write_error(path: Path, error: OSError, advice: str = ANOTHER_OUT) -> DataError:
     """The error for a file that can't be written."""
     return DataError(f"Cannot write {path} ({error.strerror or error}): {advice}.")
+
+
+def checkpoint_error(path: Path, error: Exception) -> DataError:
+    """The error for a checkpoint that can't be read."""
+    reason = error.strerror if isinstance(error, OSError) else error
+    return DataError(
+        f"Cannot read {path} ({reason}): give another checkpoint to --resume or --checkpoint, or "
+        f"start a new run with another --out."
+    )
 
 
 def resume_advice(folder: Path) -> str:

@@ -8,7 +8,8 @@ import click
 from pipeline.errors import DataError
 from pipeline.fold_index import open_folds
 from pipeline.progressive_resize import all_sizes
-from trainer.checkpoints.retention import BEST_NAME, recovery_advice
+from trainer.checkpoints.retention import recovery_advice
+from trainer.files import BEST_NAME
 from trainer.model.precision import precision_line
 from trainer.run.run_dir import NONFINITE_NAME, write_rows
 from trainer.setup import TrainingRun

@@ -10,8 +10,10 @@ from typing import Any
 import click
 
 from pipeline.options import Command, options, pick_fields
-from trainer.distributed.exit import entry
+from trainer.distributed.exit import check_first, entry
+from trainer.first_checks import check_runs, check_split
 from trainer.prediction.config import PredictConfig
+from trainer.prediction.source_files import source_files
 from trainer.run.run_choice import run_arguments, with_arguments
 
 
@@ -23,12 +25,21 @@ def main(runs: tuple[str, ...], **values: Any) -> None:
     with the same classes are averaged. Prints where the predictions are; where stdout is a file or
     a pipe, its last line has the facts as JSON."""
     config = pick_fields(PredictConfig, with_arguments(runs, values))
-    _ = config.directories
+    check_first(lambda: _check(config))
 
-    # torch and DALI take seconds to import: neither --help nor a misspelt option waits for them.
+    # torch and DALI take seconds to import: neither --help nor an error above waits for them.
     from trainer.prediction.predict_runs import predict_runs
 
     predict_runs(config)
+
+
+def _check(config: PredictConfig) -> None:
+    first, *_ = check_runs(config.directories, config.checkpoint)
+    if config.src is None:
+        check_split(first, config.shards, config.split)
+    else:
+        check_split(first, config.shards, None)
+        source_files(config.src)
 
 
 if __name__ == "__main__":

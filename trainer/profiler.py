@@ -8,8 +8,6 @@ import torch
 from trainer.files import write_error
 from trainer.loop import StepRecord
 
-TRACE_NAME = "trace.json.gz"
-
 # Steps until caches are full and kernels chosen, until the profiler is warm, and of the trace.
 WAIT_STEPS, WARMUP_STEPS, TRACED_STEPS = 10, 3, 5
 

@@ -8,7 +8,6 @@ import torch
 
 from pipeline.loader import Loader
 from pipeline.mixup import Mixing, mixing
-from pipeline.plan.ranks import per_rank_batch_size
 from trainer.checkpoints.checkpoint_file import Checkpoint, load_checkpoint
 from trainer.checkpoints.pretrained_source import find_source
 from trainer.checkpoints.progress import Identity, Progress
@@ -18,6 +17,7 @@ from trainer.data import TrainingData, end_position, open_data, train_batches
 from trainer.distributed.collectives import World
 from trainer.distributed.ddp import convert_sync_batchnorm, wrap_ddp
 from trainer.fine_tuning import build_freeze, find_head, load_initial_weights, prepare_input
+from trainer.first_checks import rank_batch_size
 from trainer.model.build import Classifier, build_model, check_single_images
 from trainer.model.ema import ModelEma
 from trainer.model.freezing import BackboneFreeze
@@ -30,7 +30,7 @@ from trainer.stopping import TimeBudget
 from trainer.task_options import task_of_run
 from trainer.tasks.segmentation import Segmentation
 from trainer.tasks.tasks import Task, task_record
-from trainer.train_step import TrainStep, check_accumulation
+from trainer.train_step import TrainStep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,8 +143,7 @@ def build_run(settings: Settings, world: World) -> TrainingRun:
     """
     recipe, pipeline = settings.recipe, settings.pipeline
     with world.fail_together():
-        batch_size = per_rank_batch_size(recipe.global_batch_size, world.world_size)
-        check_accumulation(recipe.accumulate_steps, batch_size)
+        batch_size = rank_batch_size(recipe, world.world_size)
         data = open_data(pipeline, synthetic=settings.machine.synthetic)
         task = task_of_run(data, settings)
         mix = mixing(pipeline, classes=data.classes, batch_size=batch_size, rank=world.rank)

@@ -7,6 +7,7 @@ from typing import Any
 from pipeline.errors import MisuseError
 from trainer.config import Settings
 from trainer.data import TrainingData, task_of
+from trainer.first_checks import check_ends
 from trainer.tasks.class_weights import class_weights
 from trainer.tasks.classification import SCORED_CLASSES
 from trainer.tasks.metric_names import METRIC_NAMES
@@ -32,7 +33,8 @@ def task_of_run(data: TrainingData, settings: Settings) -> Task:
         task = replace(task, class_weights=weights)
     monitor = settings.run.monitor or task.primary_metric
     _check_monitor(monitor, task)
-    _check_ends(settings, data, task, monitor)
+    name = data.dataset.manifest.task if data.dataset else "classification"
+    check_ends(settings.run, name, has_val=data.has_val)
     return replace(task, primary_metric=monitor)  # type: ignore[no-any-return]
 
 
@@ -52,21 +54,4 @@ def _check_monitor(monitor: str, task: Task) -> None:
         raise MisuseError(
             f"--monitor {monitor}: shards with {task.describe()} do not have this metric{reason}: "
             f"choose one of {', '.join(task.metrics)}."
-        )
-
-
-def _check_ends(settings: Settings, data: TrainingData, task: Task, monitor: str) -> None:
-    run = settings.run
-    if run.target_top1 is not None:
-        if "top1" not in task.metrics:
-            raise MisuseError("--target-top1 needs a classification, which these shards are not.")
-        if monitor != "top1":
-            raise MisuseError(
-                f"--target-top1 looks at the best top-1, but --monitor {monitor} selects the best "
-                f"evaluation by another metric: remove one of them."
-            )
-    if run.patience is not None and not data.has_val:
-        raise MisuseError(
-            f"--patience {run.patience} counts evaluations, but there is no validation split: "
-            f"remove it."
         )

@@ -19,10 +19,11 @@ from trainer.distributed.determinism import deterministic
 from trainer.distributed.process_group import open_world
 from trainer.evaluation.class_scores import print_scores, write_scores
 from trainer.evaluation.loop import evaluate
+from trainer.files import TRACE_NAME
 from trainer.loop import StepRecord, train_steps
 from trainer.messages import end_message, nonfinite_loss_error, startup_message, stop_message
 from trainer.meter import Meter, NonFiniteLossError
-from trainer.profiler import TRACE_NAME, trace_steps
+from trainer.profiler import trace_steps
 from trainer.run.run_logger import RunLogger
 from trainer.setup import TrainingRun, build_run, run_identity
 from trainer.stopping import InputHangsError, StopSignal

@@ -12,7 +12,6 @@ from torch.amp import GradScaler
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
-from pipeline.errors import MisuseError
 from trainer.model.ema import ModelEma
 from trainer.model.freezing import BackboneFreeze
 from trainer.optim.build import set_learning_rate
@@ -105,12 +104,3 @@ class TrainStep:
         if isinstance(self.model, DistributedDataParallel):
             return self.model.no_sync()
         return nullcontext()
-
-
-def check_accumulation(steps: int, batch_size: int) -> None:
-    """Raise ``MisuseError`` unless `steps` micro-batches make a rank's batch of `batch_size`."""
-    if batch_size % steps:
-        raise MisuseError(
-            f"--accumulate-steps {steps} does not divide the batch size per rank, {batch_size}: "
-            f"choose a divisor."
-        )

@@ -1,53 +1,33 @@
-"""A finished or running run as its directory describes it, for evaluation and prediction."""
+"""A finished or running run with its model, for evaluation and prediction."""
 
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from pipeline.config import PipelineConfig, open_dataset
-from pipeline.errors import DataError, MisuseError
-from pipeline.field_types import require_types, settings_values
-from pipeline.storage.dataset import Dataset
-from pipeline.storage.folder_kinds import instead_of_run
+from pipeline.config import PipelineConfig
+from pipeline.errors import DataError
+from pipeline.field_types import require_types
 from pipeline.storage.manifest_parsing import MAX_CLASSES, MAX_SAMPLES
-from pipeline.storage.plain_files import read_plain
-from pipeline.storage.remote import is_remote
-from pipeline.storage.stated_values import (
-    Fields,
-    InvalidValueError,
-    any_object,
-    integer,
-    list_of,
-    number,
-    optional,
-    parse_json,
-    text,
-    three,
-)
-from trainer.checkpoints.checkpoint_file import CHECKPOINT_NAME, load_checkpoint
+from pipeline.storage.stated_values import Fields, integer, list_of, number, optional, text, three
+from trainer.checkpoints.checkpoint_file import load_checkpoint
 from trainer.checkpoints.progress import OtherRunError
-from trainer.checkpoints.retention import BEST_NAME
-from trainer.config import Settings
 from trainer.data import TrainingData
 from trainer.model.build import Classifier
 from trainer.model.precision import autocast_dtype
-from trainer.run.run_dir import CONFIG_NAME
 from trainer.setup import model_for, run_identity
-from trainer.tasks.tasks import Task, task_from_record, task_record
+from trainer.stored_run import StoredRun, config_errors, read_run
+from trainer.tasks.tasks import Task, task_from_record
 
 # Images of a model have at most this side.
 MAX_SIDE_PX = 2**14
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainedRun:
+class TrainedRun(StoredRun):
     """A run as described by its config.json; `data` are the facts of its training split."""
 
-    directory: Path
-    settings: Settings
     data: TrainingData
     task: Task
 
@@ -64,46 +44,6 @@ class TrainedRun:
             cache_dir=None,
             cache_size=None,
         )
-
-    def open_shards(self, shards: str | None) -> Dataset:
-        """Open `shards`, by default those of the run, if they are in a folder and unchanged.
-
-        Raises ``MisuseError`` if config.json has a URL, ``DataError`` for other shards there.
-        """
-        own = self.settings.pipeline.shards
-        if shards is not None:
-            return open_dataset(dataclasses.replace(self.pipeline, shards=shards))
-        if is_remote(own):
-            raise MisuseError(
-                f"{self.directory} was trained on {own}. A URL in {CONFIG_NAME} is not opened by "
-                f"itself, because a run may come from elsewhere: give --shards {own}."
-            )
-        dataset = open_dataset(dataclasses.replace(self.pipeline, shards=own))
-        if dataset.fingerprint != self.data.fingerprint:
-            raise DataError(
-                f"{own} holds other shards than {self.directory} was trained on: give --shards "
-                f"with the directory of those to use."
-            )
-        return dataset
-
-    def fold_of(self, dataset: Dataset) -> str | None:
-        """The run's --fold if `dataset` is what it was trained on, else None."""
-        is_own = dataset.fingerprint == self.data.fingerprint
-        return self.settings.pipeline.fold if is_own else None
-
-    def checkpoint(self, name: str | None = None) -> Path:
-        """The checkpoint `name`: a file, or a file's name in the run; by default that of the best
-        evaluation, or the newest if there was no evaluation. Raises ``DataError`` without any."""
-        if name is None:
-            for path in (self.directory / BEST_NAME, self.directory / CHECKPOINT_NAME):
-                if path.exists():
-                    return path
-            raise DataError(
-                f"{self.directory} has no checkpoint yet: wait until the run has saved one (see "
-                f"--checkpoint-every), or give another run."
-            )
-        path = Path(name)
-        return self.directory / path if path.name == name else path
 
     def load_model(self, path: Path) -> Classifier:
         """The model with the weights of checkpoint `path`, averaged ones if the run has them."""
@@ -132,59 +72,18 @@ class TrainedRun:
         model = self.load_model(path).to(device).eval()
         return model, autocast_dtype(self.precision, device, model)
 
-    def require_same_labels(self, dataset: Dataset) -> None:
-        """Raise ``DataError`` unless the dataset has the task and the classes of the run."""
-        saved, manifest = task_record(self.task), dataset.manifest
-        names = manifest.targets if manifest.task == "regression" else manifest.classes
-        trained = tuple(saved.get("classes") or saved.get("targets") or ())
-        if (manifest.task, names) != (saved["task"], trained):
-            raise DataError(
-                f"{dataset.location} is stored for {manifest.task} with {len(names)} names, but "
-                f"{self.directory} was trained for {saved['task']} with {len(trained)}, or their "
-                f"names or order differ: give --shards with the same labels."
-            )
-
 
 def open_run(directory: Path) -> TrainedRun:
-    """Read the config.json of a run.
-
-    Raises ``DataError`` if there is no valid one, ``MisuseError`` for a run on synthetic batches.
-    """
-    path = directory / CONFIG_NAME
-    try:
-        values = any_object(parse_json(read_plain(path).decode()))
+    """Read the config.json of a run; raises as ``read_run`` does."""
+    stored = read_run(directory)
+    with config_errors(directory):
         run = TrainedRun(
-            directory=directory,
-            settings=_settings(values),
-            data=_data(values["resolved"]),
-            task=task_from_record(values["resolved"]["task"]),
+            **vars(stored),
+            data=_data(stored.resolved),
+            task=task_from_record(stored.resolved["task"]),
         )
         require_types(run.task)
-    except OSError as error:
-        raise DataError(
-            f"{directory} holds no run ({CONFIG_NAME}: {error.strerror}): "
-            f"{instead_of_run(directory)}"
-        ) from error
-    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
-        raise DataError(
-            f"{path} is not a config of this trainer ({_reason(error)}): resume the run with "
-            f"python -m trainer --out {directory}, which writes a new one."
-        ) from error
-    if run.settings.machine.synthetic:
-        raise MisuseError(
-            f"{directory} was trained on synthetic batches, which have no labels: give a "
-            f"run that was trained on shards."
-        )
     return run
-
-
-def _settings(values: dict[str, Any]) -> Settings:
-    settings = Settings.from_options(
-        **{name: settings_values(value) for name, value in values.items()}
-    )
-    for part in vars(settings).values():
-        require_types(part)
-    return settings
 
 
 def _data(resolved: object) -> TrainingData:
@@ -201,9 +100,3 @@ def _data(resolved: object) -> TrainingData:
         std=three(fields.take("std", channels)),
         fingerprint=fields.take("fingerprint", text),
     )
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, InvalidValueError | TypeError):
-        return str(error)
-    return "a value is missing or invalid"

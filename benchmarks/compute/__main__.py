@@ -16,7 +16,7 @@ def main(**values: Any) -> None:
     by torchrun -m benchmarks.compute."""
     benchmark = pick_fields(ComputeBenchmark, values)
 
-    # torch takes seconds to import: --help doesn't wait for it.
+    # torch takes seconds to import: neither --help nor an error above waits for it.
     from benchmarks.compute.by_batch_size import measure_bare, measure_steps
     from trainer.distributed.process_group import open_world
 

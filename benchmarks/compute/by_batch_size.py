@@ -20,7 +20,7 @@ from benchmarks.measuring.alternate import Measurement, alternate
 from benchmarks.measuring.result_file import COMPUTE
 from benchmarks.measuring.table import figure_columns, report
 from benchmarks.measuring.text import counted, figure
-from pipeline.errors import DataError, MisuseError
+from pipeline.errors import DataError
 from trainer.distributed.collectives import World
 
 
@@ -108,10 +108,7 @@ def _report(
 
 
 def measure_bare(benchmark: ComputeBenchmark, world: World) -> None:
-    """Compare the trainer's loop with a bare one. Raises ``MisuseError`` for several batch sizes or
-    modes."""
-    if len(benchmark.batch_size) > 1 or len(benchmark.mode) > 1:
-        raise MisuseError("--bare takes one --batch-size and one --mode.")
+    """Compare the trainer's loop with a bare one."""
     (mode,), (size,) = benchmark.mode or (CHANNELS_LAST,), benchmark.batch_size or (32,)
     (steps,) = _candidates(replace(benchmark, mode=(mode,), batch_size=(size,)), world).values()
     steps.prepare()

@@ -6,6 +6,7 @@ from typing import Literal
 import click
 
 from benchmarks.measuring.config import Measuring
+from pipeline.errors import MisuseError
 from pipeline.options import COUNT, Bounds, setting
 
 # The share of a bare loop's rate that the trainer's loop should reach.
@@ -38,3 +39,8 @@ class ComputeBenchmark(Measuring):
     bare: bool = setting(
         False, "Compare the trainer's steps with a bare forward, backward and update instead."
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.bare and (len(self.batch_size) > 1 or len(self.mode) > 1):
+            raise MisuseError("--bare takes one --batch-size and one --mode.")

@@ -17,6 +17,7 @@ from benchmarks.demo.figure import DemoResult, draw_result
 from benchmarks.measuring.alternate import Measurement
 from benchmarks.measuring.provenance import ROOT
 from benchmarks.measuring.result_file import read_bundle
+from pipeline.child_process import module_variables
 from pipeline.console import print_line
 from pipeline.errors import DataError
 from pipeline.options import Command
@@ -81,10 +82,9 @@ def _run(seconds: dict[str, float], part: str, *command: Any) -> None:
     """Print and run a command, and add its wall time to that of its `part` of the demo."""
     words = [str(word) for word in command]
     print_line(f"\n$ {' '.join(words)}")
-    environment = os.environ | {
-        "VIRTUAL_ENV": sys.prefix,
-        "PATH": f"{Path(sys.prefix, 'bin')}{os.pathsep}{os.environ['PATH']}",
-    }
+    environment = module_variables(
+        VIRTUAL_ENV=sys.prefix, PATH=f"{Path(sys.prefix, 'bin')}{os.pathsep}{os.environ['PATH']}"
+    )
     if "/" in words[0]:
         words[0] = str(ROOT / words[0])
     start = time.perf_counter()

@@ -2,9 +2,7 @@
 
 import json
 import math
-import os
 import statistics
-import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -17,7 +15,6 @@ import click
 
 from benchmarks.measuring.alternate import Measurement, alternate, ratio
 from benchmarks.measuring.config import FROM_ENVIRONMENT, Measuring
-from benchmarks.measuring.provenance import ROOT
 from benchmarks.measuring.table import figure_columns, report
 from benchmarks.measuring.virtualenvs import KERAS_FOLDER, Virtualenv, prepare_keras
 from benchmarks.measuring.worker_process import (
@@ -26,11 +23,13 @@ from benchmarks.measuring.worker_process import (
     exit_on_sigterm,
     start_worker,
 )
+from pipeline.child_process import module_command, module_variables
 from pipeline.config import PipelineConfig
 from pipeline.errors import DataError
 from pipeline.options import Bounds, Command, options, pick_fields, setting
 from pipeline.settings_file import profile_file
 from trainer.config import MachineConfig, RecipeConfig, Settings
+from trainer.first_checks import open_shards
 
 # The learning rate stays in its warm-up.
 _EPOCHS = 1e6
@@ -108,6 +107,8 @@ def main(**values: Any) -> None:
     batches, on the CPU."""
     benchmark = pick_fields(FrameworksBenchmark, values)
     settings = Settings.from_options(**{**values, "epochs": _EPOCHS, "device": "cpu"})
+    if not settings.machine.synthetic:
+        open_shards(settings.pipeline)
     names = [name for name in FRAMEWORKS if name in (benchmark.frameworks or FRAMEWORKS)]
     frameworks = [FRAMEWORKS[name] for name in names]
     virtualenv = None
@@ -182,8 +183,7 @@ def _command(
     }
     arguments = ("benchmarks.frameworks.worker", json.dumps(job))
     if framework.backend is None or virtualenv is None:
-        variables = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(scratch)}
-        return [sys.executable, "-P", "-m", *arguments], variables
+        return module_command(*arguments), module_variables(TMPDIR=str(scratch))
     return virtualenv.command(*arguments), virtualenv.variables(scratch)
 
 

@@ -11,7 +11,8 @@ import click
 from pipeline.options import Command, options, pick_fields, setting
 from pipeline.settings_file import profile_file
 from trainer.config import CONFIGS, Settings
-from trainer.distributed.exit import entry
+from trainer.distributed.exit import check_first, entry
+from trainer.first_checks import check_training
 from trainer.recipes import recipe_option
 
 
@@ -30,6 +31,7 @@ class KerasConfig:
 def main(**values: Any) -> None:
     """Train a torchvision ResNet on a directory of shards with Keras, on the CPU."""
     settings, config = Settings.from_options(**values), pick_fields(KerasConfig, values)
+    check_first(lambda: check_training(settings))
 
     from benchmarks.keras.run import use_keras
     from trainer.train import run as train

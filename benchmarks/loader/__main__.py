@@ -9,6 +9,7 @@ from benchmarks.measuring.config import FROM_ENVIRONMENT
 from pipeline.config import PipelineConfig
 from pipeline.options import Command, options, pick_fields
 from pipeline.settings_file import profile_file
+from pipeline.shard_checks import check_shards
 
 
 @click.command(cls=Command, context_settings=FROM_ENVIRONMENT)
@@ -18,8 +19,9 @@ def main(**values: Any) -> None:
     """Measure the input pipeline without a model, stage by stage, from warm and cold files: which
     stage is the limit?"""
     benchmark, config = pick_fields(LoaderBenchmark, values), pick_fields(PipelineConfig, values)
+    check_shards(config, benchmark.split)
 
-    # torch and DALI take seconds to import: --help doesn't wait for them.
+    # torch and DALI take seconds to import: neither --help nor an error above waits for them.
     if benchmark.sweep is not None:
         from benchmarks.loader.sweeps import measure_sweep as measure
     elif benchmark.doctor:

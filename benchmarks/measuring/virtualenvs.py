@@ -2,7 +2,6 @@
 needs 1.5 GB that nothing else needs."""
 
 import json
-import os
 import re
 import site
 import subprocess
@@ -15,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.measuring.provenance import ROOT
+from pipeline.child_process import module_command, module_variables
 from pipeline.console import print_line
 from pipeline.errors import DataError
 from pipeline.storage.cache_eviction import cache_root
@@ -54,12 +54,12 @@ class Virtualenv:
 
     def command(self, *arguments: str) -> list[str]:
         """``python -m`` with these arguments; needs `variables`."""
-        return [self.python, "-P", "-m", *arguments]
+        return module_command(*arguments, python=self.python)
 
     def variables(self, scratch: Path) -> dict[str, str]:
         """Environment variables that make our modules importable, with temporary files in
         `scratch`."""
-        return os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(scratch)}
+        return module_variables(PYTHONPATH=str(ROOT), TMPDIR=str(scratch))
 
 
 def prepare_peers(folder: Path, packages: Sequence[str]) -> Virtualenv:
@@ -83,7 +83,7 @@ def installed_versions(folder: Path) -> dict[str, str]:
     """Package -> version in the virtualenv in `folder`; empty if there is no virtualenv."""
     if not _python(folder).exists():
         return {}
-    command = [str(_python(folder)), "-c", _VERSIONS]
+    command = [str(_python(folder)), "-P", "-c", _VERSIONS]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return {str(name): str(number) for name, number in json.loads(printed).items()}
 
@@ -123,7 +123,7 @@ def _install_missing(
 def _install(folder: Path, *packages: str) -> str:
     """The reason of a failure, or ""."""
     print_line(f"Installing {packages[0]}, which may take minutes.", err=True)
-    command = [str(_python(folder)), "-m", "pip", "install", *packages]
+    command = module_command("pip", "install", *packages, python=str(_python(folder)))
     with tempfile.TemporaryFile("w+") as log:
         code = subprocess.run(command, stdout=log, stderr=log, check=False).returncode
         log.seek(0)

@@ -6,7 +6,6 @@ ends, in whichever way. The tables are printed last, from the lines that are the
 """
 
 import json
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -22,6 +21,7 @@ from benchmarks.on_gpu.config import MIN_PART_SECONDS, GpuRun
 from benchmarks.on_gpu.part_process import PASSED, Ended, PartProcess
 from benchmarks.on_gpu.parts import Part, select
 from benchmarks.on_gpu.tables import tables
+from pipeline.child_process import module_command
 from pipeline.console import print_line
 from pipeline.errors import DataError
 from pipeline.options import Command, options, pick_fields
@@ -84,7 +84,7 @@ def command(part: Part, config: GpuRun) -> list[str]:
         if (value := getattr(config, name)) is not None
     }
     values = json.dumps({**asdict(config), **absolute, "parts": None})
-    return [sys.executable, "-P", "-m", "benchmarks.on_gpu.part", part.name, values]
+    return module_command("benchmarks.on_gpu.part", part.name, values)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
 """Parts that are commands of the project, with their arguments."""
 
 import os
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.measuring.provenance import ROOT
 from benchmarks.on_gpu.config import GpuRun
+from pipeline.child_process import module_command, module_variables
 
 Arguments = Callable[[GpuRun], Sequence[str]]
 
@@ -26,8 +25,8 @@ class CommandRun:
             from benchmarks.on_gpu.pictures import shards_folder
 
             os.chdir(shards_folder(config, "jpeg"))
-        words = [sys.executable, "-P", "-m", self.module, *self.words(config), "--output", output]
-        os.execv(sys.executable, words)
+        words = module_command(self.module, *self.words(config), "--output", output)
+        os.execve(words[0], words, module_variables())
 
     def words(self, config: GpuRun) -> list[str]:
         small = self.on_cpu(config) if config.device == "cpu" else ()
@@ -100,9 +99,8 @@ def small_scaling(config: GpuRun) -> tuple[str, ...]:
 def environment(config: GpuRun) -> dict[str, str]:
     """Environment variables of a part's process: our modules can be imported in any folder, and a
     part for the CPU sees no GPU."""
-    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     hidden = {"CUDA_VISIBLE_DEVICES": ""} if config.device == "cpu" else {}
-    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)} | hidden
+    return module_variables(**hidden)
 
 
 def fixed(*words: str) -> Arguments:

@@ -4,7 +4,6 @@ import json
 import math
 import statistics
 import subprocess
-import sys
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -15,6 +14,7 @@ from benchmarks.measuring.table import figure_columns, report
 from benchmarks.measuring.text import figure
 from benchmarks.on_gpu.config import GpuRun
 from benchmarks.on_gpu.pictures import shards_folder
+from pipeline.child_process import module_command, module_variables
 from pipeline.console import print_line
 from pipeline.errors import DataError
 from pipeline.synthetic import SYNTHETIC_SAMPLES
@@ -126,11 +126,17 @@ def training_options(config: GpuRun, name: str) -> dict[str, Any]:
 
 def run_training(options: Mapping[str, Any]) -> dict[str, float]:
     """The figures of a training. Raises ``DataError`` with the last line that it printed."""
-    command = [sys.executable, "-m", "benchmarks.on_gpu.one_training", json.dumps(options)]
+    command = module_command("benchmarks.on_gpu.one_training", json.dumps(options))
     limit_seconds = 60 * options.get("max_minutes", 0) + START_SECONDS
     try:
         ended = subprocess.run(
-            command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=limit_seconds
+            command,
+            cwd=ROOT,
+            env=module_variables(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=limit_seconds,
         )
     except subprocess.TimeoutExpired:
         raise DataError(f"it did not end within {limit_seconds:.0f} s.") from None

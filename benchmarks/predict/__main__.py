@@ -36,7 +36,7 @@ def main(results: tuple[Path, ...], **values: Any) -> None:
     """
     config = pick_fields(PredictConfig, values)
 
-    # The readers of results import torch: --help doesn't wait for it.
+    # rich and the readers of results take a while to import: --help doesn't wait for them.
     from benchmarks.predict.report import predict
 
     predict(results, config)

@@ -5,9 +5,7 @@
 bench-predict --measure-network runs this command.
 """
 
-import os
 import subprocess
-import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +14,11 @@ from typing import Any
 import click
 
 from benchmarks.measuring.config import FROM_ENVIRONMENT
-from benchmarks.measuring.provenance import ROOT
 from benchmarks.measuring.result_file import read_bundle
 from benchmarks.predict.baseline import Baseline
 from benchmarks.predict.config import Probe
 from benchmarks.predict.networks import Link, Network
+from pipeline.child_process import module_command, module_variables
 from pipeline.errors import DataError
 from pipeline.options import Command, options, pick_fields
 
@@ -56,13 +54,12 @@ def measure_network(
         output = Path(folder, "probe.json")
         done = subprocess.run(
             [
-                *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+                *module_command("torch.distributed.run", "--standalone"),
                 *("--nproc_per_node", str(max(2, network.ranks_per_node))),
                 *("-m", "benchmarks.predict.network_probe", "--output", str(output)),
                 *(f"--{name}={value}" for name, value in settings.items()),
             ],
-            cwd=ROOT,
-            env={"OMP_NUM_THREADS": "1", **os.environ},
+            env={"OMP_NUM_THREADS": "1", **module_variables()},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -12,6 +12,7 @@ from pipeline.errors import MisuseError
 from pipeline.options import Command, options, pick_fields
 from pipeline.settings_file import profile_file
 from trainer.config import CONFIGS, Settings
+from trainer.first_checks import open_shards
 from trainer.recipes import recipe_option
 
 
@@ -37,8 +38,9 @@ def main(context: click.Context, /, **values: Any) -> None:
         for name, value in settings.to_dict().items()
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT
     }
+    open_shards(settings.pipeline)
 
-    # torch takes seconds to import: --help doesn't wait for it.
+    # torch takes seconds to import: neither --help nor an error above waits for it.
     if benchmark.to_end or settings.run.max_minutes is not None:
         from benchmarks.scaling.whole_trainings import measure_trainings
 

@@ -66,6 +66,11 @@ class LadderConfig(Measuring):
         super().__post_init__()
         if self.nnodes > 1:
             _ = self.rendezvous
+        if self.ranks and self.ranks[-1] % self.nnodes:
+            raise MisuseError(
+                f"--ranks {self.ranks[-1]} can't be divided by --nnodes {self.nnodes}: the largest "
+                f"world size needs all machines."
+            )
 
     @property
     def rendezvous(self) -> tuple[str, int]:

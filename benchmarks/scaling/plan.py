@@ -9,7 +9,6 @@ import torch
 
 from benchmarks.scaling.config import LadderConfig
 from benchmarks.scaling.record import MODES, STRONG
-from pipeline.errors import MisuseError
 from pipeline.machine_limits import available_cores
 from pipeline.plan.ranks import per_rank_batch_size
 from trainer.config import Settings
@@ -76,16 +75,10 @@ def plan_scaling(
 ) -> ScalingPlan:
     """Choose what `config` leaves open; `typed` are those of `settings` that are not defaults.
 
-    Raises ``MisuseError`` for world sizes that do not divide the global batch size, or a largest
-    one that the number of machines does not divide.
+    Raises ``MisuseError`` for world sizes that do not divide the global batch size.
     """
     gpus = 0 if settings.machine.device == "cpu" else torch.cuda.device_count()
     ranks = config.ranks or default_ranks(gpus, available_cores(), config)
-    if ranks[-1] % config.nnodes:
-        raise MisuseError(
-            f"--ranks {ranks[-1]} can't be divided by --nnodes {config.nnodes}: the largest world "
-            f"size needs all machines."
-        )
     batch_size = config.batch_size or default_batch_size(gpus, image_size_px)
     if not gpus and "model" not in typed:
         settings = replace(settings, recipe=replace(settings.recipe, model=CPU_MODEL))

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from benchmarks.measuring.provenance import ROOT
 from benchmarks.measuring.text import counted
 from benchmarks.scaling.config import LadderConfig
+from pipeline.child_process import module_variables
 from pipeline.errors import DataError
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -36,18 +36,16 @@ def torchrun(
 
     Raises ``DataError`` if they fail.
     """
-    command = [python, *arguments]
+    command = [python, "-P", *arguments]
     if ranks_per_node * config.nnodes > 1:
         launcher = ("-m", "torch.distributed.run", *_rendezvous_options(config, number))
-        command[1:1] = [*launcher, "--nproc-per-node", str(ranks_per_node)]
-    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        command[2:2] = [*launcher, "--nproc-per-node", str(ranks_per_node)]
+    environment = module_variables(
         # torchrun warns if it is not set; each rank sets its own number of threads.
-        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
+        OMP_NUM_THREADS=os.environ.get("OMP_NUM_THREADS", "1"),
         # torchrun's own log would repeat the errors of the ranks.
-        "LOGLEVEL": os.environ.get("LOGLEVEL", "CRITICAL"),
-    }
+        LOGLEVEL=os.environ.get("LOGLEVEL", "CRITICAL"),
+    )
     process = subprocess.Popen(
         command, env=environment, preexec_fn=partial(_prepare, cores), pass_fds=pass_fds
     )

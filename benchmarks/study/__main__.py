@@ -6,12 +6,14 @@ import click
 from click.core import ParameterSource
 
 from benchmarks.measuring.config import FROM_ENVIRONMENT
+from benchmarks.predict.networks import parse_link
 from benchmarks.scaling.config import LadderConfig
 from benchmarks.study.config import Study
 from pipeline.errors import MisuseError
 from pipeline.options import Command, options, pick_fields
 from pipeline.settings_file import profile_file
 from trainer.config import CONFIGS, Settings
+from trainer.first_checks import open_shards
 from trainer.recipes import recipe_option
 
 
@@ -42,9 +44,13 @@ def main(context: click.Context, /, data: str | None, **values: Any) -> None:
     settings = Settings.from_options(**values)
     if settings.machine.synthetic:
         raise MisuseError("bench-study trains on real input: leave out --synthetic.")
+    if settings.run.resume != "auto":
+        raise MisuseError("bench-study always resumes: leave out --resume.")
+    parse_link("--between", study.between)
+    open_shards(settings.pipeline)
     plain = settings.to_dict()
 
-    # torch takes seconds to import: --help doesn't wait for it.
+    # torch takes seconds to import: neither --help nor an error above waits for it.
     from benchmarks.study.run import run_study
 
     run_study(study, ladder, settings, {name: plain[name] for name in sorted(typed & plain.keys())})

@@ -11,7 +11,6 @@ from benchmarks.measuring.result_file import read_bundle
 from benchmarks.measuring.virtualenvs import prepare_keras
 from benchmarks.measuring.worker_process import exit_on_sigterm
 from benchmarks.predict.config import PredictConfig
-from benchmarks.predict.networks import parse_link
 from benchmarks.predict.report import predict
 from benchmarks.report.sections import write_report
 from benchmarks.scaling.config import LadderConfig
@@ -109,9 +108,6 @@ def _plan(
 
 def _check(plan: StudyPlan) -> None:
     """Raise errors before the trainings start, which take hours."""
-    parse_link("--between", plan.study.between)
-    if plan.settings.run.resume != "auto":
-        raise MisuseError("bench-study always resumes: leave out --resume.")
     if "keras" in plan.study.frameworks:
         if plan.sizes.gpus:
             raise MisuseError("Keras trains on the CPU only: give --device cpu.")

@@ -116,13 +116,17 @@ class Dataset:
     def split(self, *names: str) -> "SplitIndex":
         """Open a split: "train", "val" or "test", as far as the dataset has it; or several as one,
         whose tables and shards have those of the first split first."""
+        self.require_splits(*names)
+        return SplitIndex(self, names)
+
+    def require_splits(self, *names: str) -> None:
+        """Raise ``DataError`` unless the dataset has all these splits."""
         for name in names:
             if name not in self.manifest.splits:
                 raise DataError(
                     f"{self.location} has no split {name!r}, only: "
                     f"{', '.join(self.manifest.splits)}."
                 )
-        return SplitIndex(self, names)
 
 
 class SplitIndex:

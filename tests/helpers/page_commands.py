@@ -4,7 +4,8 @@ import os
 import runpy
 import shlex
 import sys
-from importlib.metadata import entry_points
+import tomllib
+from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -14,6 +15,8 @@ import torchvision
 import trainer.__main__
 from tests.helpers.processes import FORKED, print_to
 
+PROJECT = Path(__file__).parents[2] / "pyproject.toml"
+SCRIPTS = tomllib.loads(PROJECT.read_text())["project"]["scripts"]
 # Commands of benchmarks stand there as for a user; a test needs their course, not their figures.
 BRIEFLY = {"BENCH_RUNS": "1", "BENCH_WARMUP": "0", "BENCH_SECONDS": "0.05"}
 
@@ -32,10 +35,10 @@ def be(command: str, folder: Path, output: Path) -> None:
         *options, flag, module = words[1:]
         assert (flag, module) == ("-m", "trainer")
         torch.distributed.run.main([*options, *FORKED, trainer.__main__.__file__])
-    elif words[0].startswith("bench-"):
+    elif words[0].startswith(("bench-", "shardline")):
         sys.argv = words
-        (script,) = entry_points(group="console_scripts", name=words[0])
-        script.load()()
+        module, _, function = SCRIPTS[words[0]].partition(":")
+        getattr(import_module(module), function)()
     else:
         os.execvp(words[0], words)
 

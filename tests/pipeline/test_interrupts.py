@@ -19,6 +19,8 @@ from pipeline.watchdog import StallWatchdog
 from trainer.stopping import HANDLED_SIGNALS, InputHangsError, StopSignal
 
 ROOT = Path(__file__).parents[2]
+EARLIER = "tests/data/earlier"
+SHARDS = ["--shards", f"{EARLIER}/shards"]
 
 # Runs a command as `python -m` does, and gets Ctrl-C when it first looks for a module.
 SCRIPT = """
@@ -47,12 +49,14 @@ raise SystemExit(f"{moment} was not imported")
         ("tools.checking.cli", "numpy", ["none"]),
         ("tools.showing.cli", "numpy", ["none"]),
         ("trainer", "trainer.config", []),
-        ("trainer", "torch", ["--shards", "none"]),
-        ("trainer.evaluate", "torch", ["docs"]),
-        ("trainer.predict", "torch", ["docs"]),
+        ("trainer", "torch", ["--synthetic"]),
+        ("trainer.evaluate", "torch", [f"{EARLIER}/run", *SHARDS]),
+        ("trainer.predict", "torch", [f"{EARLIER}/run", *SHARDS, "--split", "val"]),
         ("trainer.plot", "trainer.plotting.curves", ["docs"]),
         ("benchmarks.report", "matplotlib", ["docs"]),
-        ("benchmarks.loader", "benchmarks.loader.by_stage", ["--shards", "none"]),
+        ("benchmarks.loader", "benchmarks.loader.by_stage", SHARDS),
+        ("shardline", "click", []),
+        ("shardline", "trainer.config", ["train"]),
     ],
 )
 def test_while_a_command_imports(module: str, moment: str, arguments: list[str]) -> None:

@@ -18,7 +18,7 @@ from trainer.config import Settings
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 RESULTS = sorted((ROOT / "benchmarks" / "results").rglob("*.md"))
-PACKAGES = ("pipeline", "tools", "trainer", "benchmarks")
+PACKAGES = ("pipeline", "tools", "trainer", "benchmarks", "shardline")
 TOOLS = {
     "tools/shard": "tools.cli",
     "tools/check": "tools.checking.cli",

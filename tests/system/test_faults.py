@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.helpers import tiny_trainer
 from tests.helpers.processes import Torchrun, exit_codes, kill, lines, start_ranks
-from trainer.checkpoints.checkpoint_file import CHECKPOINT_NAME
+from trainer.files import CHECKPOINT_NAME
 
 STEPS, SIZE = 150, 64
 

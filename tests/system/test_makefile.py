@@ -1,5 +1,6 @@
 """make demo installs what the demo needs, and make test the rest on top of it."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -49,6 +50,16 @@ def test_make_installs_the_extras_that_are_missing(
     for extra in done:
         (clone / STAMPS[extra]).touch()
     assert installed_by(clone, *targets) == extras
+
+
+@pytest.mark.parametrize("changed", ["pyproject.toml", "constraints.txt"])
+def test_make_installs_again_what_has_changed(clone: Path, changed: str) -> None:
+    """Such as a new console script."""
+    for stamp in STAMPS.values():
+        (clone / stamp).touch()
+    later = (clone / STAMPS["dev"]).stat().st_mtime + 1
+    os.utime(clone / changed, (later, later))
+    assert installed_by(clone, "test") == ["demo", "dev"]
 
 
 def test_dev_has_what_demo_has() -> None:

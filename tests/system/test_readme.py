@@ -46,7 +46,7 @@ def test_command(command: str, folder: Path, tmp_path: Path, loaded: ForkServerC
     output = tmp_path / "output"
     process = loaded.Process(target=be, args=(command, folder, output))
     process.start()
-    if not re.search("-m trainer( |$)", command):
+    if not re.search("(-m trainer|shardline train)( |$)", command):
         process.join()
         assert process.exitcode == 0, output.read_text()
         return

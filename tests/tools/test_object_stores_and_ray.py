@@ -12,6 +12,7 @@ import fsspec
 import pytest
 from click.testing import CliRunner
 
+from tests.helpers.console_script import hide_modules, variables, write_script
 from tools.cli import main
 
 ROOT = Path(__file__).parents[2]
@@ -103,12 +104,14 @@ def test_a_missing_bucket_is_named_in_the_error(s3: None) -> None:
 def test_ray_makes_the_same_bytes_after_a_task_is_killed(
     download: Path, local: dict[str, bytes], tmp_path: Path
 ) -> None:
+    """In a folder whose files would hide our modules."""
     pytest.importorskip("ray")
-    out = tmp_path / "shards"
-    command = [sys.executable, "-m", "tools.cli", "--src", str(download), "--out", str(out)]
+    hide_modules(tmp_path)
+    out, script = tmp_path / "shards", write_script(tmp_path / "bin", "shard")
     process = subprocess.Popen(
-        [*command, *ARGUMENTS, "--engine", "ray"],
-        cwd=ROOT,
+        [script, "--src", download, "--out", "shards", *ARGUMENTS, "--engine", "ray"],
+        cwd=tmp_path,
+        env=variables(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

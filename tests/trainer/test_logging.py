@@ -12,8 +12,9 @@ from pipeline.errors import MisuseError
 from tests.helpers.processes import lines
 from tests.helpers.runs import stop_after, train
 from trainer.config import LogConfig
+from trainer.files import TRACE_NAME
 from trainer.loop import DATA_SPAN, StepRecord
-from trainer.profiler import TRACE_NAME, trace_steps
+from trainer.profiler import trace_steps
 
 
 def steps_in(trace: Path) -> list[int]:

@@ -4,12 +4,16 @@ A shard depends only on the plan and its number, so it may be written anywhere, 
 again.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager, suppress
 from functools import cache, partial
 from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from pipeline.child_process import with_module_variables
 from pipeline.errors import DataError
 from tools.workers import WorkerDiedError, Workers
 from tools.writing.block_encoding import encode_block, prepare_worker
@@ -53,7 +57,8 @@ def write_on_ray(
     with _connect_to_ray() as ray:
         task = ray.remote(max_retries=_RAY_RETRIES)(_write_one)
         shared = ray.put(shard_plan)
-        pending = {task.remote(shared, shard, store): shard for shard in shards}
+        folder = Path.cwd()
+        pending = {task.remote(shared, shard, store, folder): shard for shard in shards}
         while pending:
             (ready,), _ = ray.wait(list(pending))
             shard = pending.pop(ready)
@@ -107,8 +112,13 @@ def _report(
         yield result
 
 
-def _write_one(shard_plan: ShardPlan, shard: PlannedShard, store: Store) -> ShardRecord:
-    """Runs in a Ray task, which decodes in a child process, since that may die."""
+def _write_one(
+    shard_plan: ShardPlan, shard: PlannedShard, store: Store, folder: Path
+) -> ShardRecord:
+    """Runs in a Ray task, which decodes in a child process, since that may die. Relative paths
+    start at `folder`, which other machines may lack."""
+    with suppress(OSError):
+        os.chdir(folder)
     (record,) = write_locally(shard_plan, [shard], store, _one_worker(), lambda *block: None)
     return record
 
@@ -126,8 +136,11 @@ def _connect_to_ray() -> Iterator[Any]:
         raise DataError(
             "--engine ray needs Ray: run `pip install -e '.[ray]'` in the repository."
         ) from error
-    ray.init(log_to_driver=False, ignore_reinit_error=True)
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
+    with TemporaryDirectory(prefix="shardline-ray-") as empty:
+        # Ray's workers import from the folder in which it was started, before all others.
+        with chdir(empty), with_module_variables():
+            ray.init(log_to_driver=False, ignore_reinit_error=True)
+        try:
+            yield ray
+        finally:
+            ray.shutdown()

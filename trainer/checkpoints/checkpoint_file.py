@@ -21,10 +21,9 @@ from trainer.checkpoints.matching import (
 )
 from trainer.checkpoints.progress import Identity, Progress, parse_progress, require_identity
 from trainer.checkpoints.stored_file import read_tensors, seal
-from trainer.files import replaced, resume_advice, sync_folder, write_error
+from trainer.files import checkpoint_error, replaced, resume_advice, sync_folder, write_error
 from trainer.typed_values import record_from, typed
 
-CHECKPOINT_NAME = "checkpoint.pt"
 CHECKPOINT_VERSION = 2
 
 OPTIMIZERS = ("sgd", "adamw", "lars")
@@ -196,11 +195,7 @@ def load_checkpoint(path: Path, identity: Identity) -> Checkpoint:
         progress = parse_progress(state.get("progress"), step=step)
         return Checkpoint(path=path, config=config, progress=progress, **_tensors(state))
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise DataError(
-            f"Cannot read {path} ({reason}): give another checkpoint to --resume or --checkpoint, "
-            f"or start a new run with another --out."
-        ) from error
+        raise checkpoint_error(path, error) from error
 
 
 def _tensors(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,10 +16,8 @@ import torch
 from pipeline.daemon_thread import DaemonThread
 from pipeline.errors import DataError
 from pipeline.storage.file_systems import is_full
-from trainer.checkpoints.checkpoint_file import CHECKPOINT_NAME, link_file, write_checkpoint
-
-BEST_NAME = "best.pt"
-KEPT_PATTERN = "checkpoint-*.pt"
+from trainer.checkpoints.checkpoint_file import link_file, write_checkpoint
+from trainer.files import BEST_NAME, CHECKPOINT_NAME, KEPT_PATTERN
 
 
 class CheckpointManager:

@@ -5,9 +5,10 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -64,12 +65,34 @@ def output_full_error(error: BaseException) -> DataError | None:
     return DataError(f"Cannot write {where} ({error.strerror}): free disk space and repeat.")
 
 
-def entry(command: click.Command) -> None:
-    """Run a command of several ranks; only rank 0 reports wrong arguments."""
+def check_first(check: Callable[[], object]) -> None:
+    """Call `check` before torch is imported, which takes seconds. Its errors are those of every
+    rank of this machine: rank 0 raises them, the others exit silently with their exit code.
+
+    On several machines, which may see other files, the ranks check when they have met.
+    """
+    if os.environ.get("WORLD_SIZE", "1") != os.environ.get("LOCAL_WORLD_SIZE", "1"):
+        return
     try:
-        command(standalone_mode=False)
+        check()
+    except click.ClickException as error:
+        if is_first_rank():
+            raise
+        exit_silently(error.exit_code)
+
+
+def is_first_rank() -> bool:
+    """Whether this is rank 0, by the environment of torchrun."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def entry(command: click.Command, **settings: Any) -> None:
+    """Run a command of several ranks; only rank 0 reports wrong arguments. The `settings` are those
+    of ``click.Command.main``."""
+    try:
+        command(standalone_mode=False, **settings)
     except click.UsageError as error:
-        if os.environ.get("RANK", "0") != "0":
+        if not is_first_rank():
             exit_silently(error.exit_code)
         exit_with_message(error)
     except click.ClickException as error:
@@ -80,7 +103,7 @@ def entry(command: click.Command) -> None:
             raise
         exit_with_message(full)
     except click.Abort:
-        if os.environ.get("RANK", "0") == "0":
+        if is_first_rank():
             print_line(INTERRUPTED, err=True)
         raise SystemExit(INTERRUPTED_EXIT_CODE) from None
     if code := require_output():

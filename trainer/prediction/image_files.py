@@ -3,19 +3,18 @@
 import csv
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import fsspec
-
+from pipeline.child_process import module_command, module_variables
 from pipeline.errors import DataError, MisuseError
 from pipeline.printable import restored
 from pipeline.storage.manifest import REJECTED_NAME
 from trainer.distributed.collectives import World
 from trainer.prediction.config import PredictConfig
+from trainer.prediction.source_files import source_files
 from trainer.trained_run import open_run
 
 # Images that a message names.
@@ -52,11 +51,9 @@ def stored_images(
 def _folder(src: str, links: Path) -> Path:
     """The folder `src`, or a new folder `links` with a link to each file that the pattern matches,
     in the same subfolders."""
-    if Path(src).is_dir():
-        return Path(src)
-    files = [Path(name) for name in fsspec.filesystem("file").glob(src) if Path(name).is_file()]
-    if not files:
-        raise MisuseError(f"--src {src}: no file matches.")
+    files = source_files(src)
+    if isinstance(files, Path):
+        return files
     root = os.path.commonpath([file.parent for file in files])
     for file in files:
         link = links / file.relative_to(root)
@@ -66,9 +63,11 @@ def _folder(src: str, links: Path) -> Path:
 
 
 def _store(src: Path, out: Path, like: str) -> None:
-    command = [sys.executable, "-P", "-m", "tools.cli", "--src", str(src), "--out", str(out)]
+    command = module_command("tools.cli", "--src", str(src), "--out", str(out))
     command += ["--like", like, "--follow-links", "--max-rejected", "1"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=module_variables()
+    )
     if result.returncode:
         reason = result.stderr.strip().removeprefix("Error: ") or result.stdout.strip()
         if rejected := _rejected(out):

@@ -17,11 +17,17 @@ from pipeline.errors import DataError, MisuseError
 from pipeline.printable import defused, printable
 from pipeline.storage.folder_kinds import METRICS_NAME
 from pipeline.storage.plain_files import read_plain
-from trainer.checkpoints.checkpoint_file import CHECKPOINT_NAME
-from trainer.checkpoints.retention import BEST_NAME, KEPT_PATTERN
 from trainer.config import RunConfig
-from trainer.files import PARTIAL_SUFFIX, replace_text, replaced, resume_advice
-from trainer.profiler import TRACE_NAME
+from trainer.files import (
+    BEST_NAME,
+    CHECKPOINT_NAME,
+    KEPT_PATTERN,
+    PARTIAL_SUFFIX,
+    TRACE_NAME,
+    replace_text,
+    replaced,
+    resume_advice,
+)
 from trainer.run.metrics_writer import TENSORBOARD_NAME
 from trainer.run.run_lock import LOCK_NAME, lock_run
 
@@ -70,21 +76,34 @@ def open_run_dir(config: RunConfig) -> tuple[RunDir, IO[bytes]]:
         raise
 
 
-def resolve_run_dir(config: RunConfig) -> RunDir:
+def check_run_dir(config: RunConfig) -> None:
+    """Raise the errors of ``resolve_run_dir`` about a directory or checkpoint that `config` names;
+    creates nothing."""
+    if config.out or not _is_by_out(config):
+        resolve_run_dir(config, create=False)
+
+
+def resolve_run_dir(config: RunConfig, *, create: bool = True) -> RunDir:
     """Choose the directory by --out and --resume, and create it.
 
     Raises ``MisuseError`` if the directory holds another run or other files.
     """
-    by_out = config.resume in ("auto", "never")
+    by_out = _is_by_out(config)
     try:
         run_dir = _resolve_by_out(config) if by_out else _resolve_by_checkpoint(config)
-        run_dir.path.mkdir(parents=True, exist_ok=True)
+        if create:
+            run_dir.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         path = config.out or error.filename
         raise DataError(
             f"Cannot create or read {path} ({error.strerror}): give another --out."
         ) from error
     return run_dir
+
+
+def _is_by_out(config: RunConfig) -> bool:
+    """Whether --out rather than the path in --resume names the directory."""
+    return config.resume in ("auto", "never")
 
 
 def _resolve_by_checkpoint(config: RunConfig) -> RunDir:
