@@ -103,7 +103,7 @@ def test_python_starts_without_the_current_folder(package: str) -> None:
             if isinstance(node, ast.List | ast.Tuple):
                 for word, following in pairwise([*node.elts, None]):
                     is_text = isinstance(word, ast.Constant | ast.JoinedStr)
-                    if not is_text and re.search(r"sys\.executable|python\b", ast.unparse(word)):
+                    if not is_text and re.search(r"sys\.executable|python['\"]$", ast.unparse(word)):
                         assert following is not None, path
                         assert ast.unparse(following) in ("'-P'", "'-I'"), path
 
