@@ -27,7 +27,7 @@ def fit_text(text: str, inches: float, points: float, *, lines: int = 1, bold: b
     "?" stands for letters that no font has, a space for any white space.
     """
     limit = _USED * inches * _POINTS_PER_INCH / points
-    rest, wrapped = " ".join(drawable(text).split()), []
+    rest, wrapped = " ".join(drawable(text).split()), list[str]()
     while len(wrapped) < lines - 1 and _ems(rest, bold=bold) > limit:
         count = _first_line(rest, limit, bold=bold)
         wrapped.append(rest[:count].rstrip())

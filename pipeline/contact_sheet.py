@@ -102,10 +102,10 @@ def write_contact_sheet(
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, _WIDTH), ylim=(height, 0))
         axes.axis("off")
         _draw_title(axes, sheet)
-        for top, row, texts in zip(tops, rows, captions, strict=True):
-            _draw_row(axes, sheet, top, row, texts)
-        for line, name in sheet.names.items():
-            _draw_name(axes, sheet, tops[line], *name)
+        for top, row, below in zip(tops, rows, captions, strict=True):
+            _draw_row(axes, sheet, top, row, below)
+        for line, texts in sheet.names.items():
+            _draw_name(axes, sheet, tops[line], *texts)
         for number, (x, y, name) in enumerate(colors):
             axes.add_patch(Rectangle((x, y), 0.14, 0.14, color=CYCLE[number % len(CYCLE)]))
             axes.text(x + 0.2, y + 0.07, name, va="center")
