@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unicodedata import bidirectional
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.chart_fonts import class_labels, drawable, save_figure
+from pipeline.chart_fonts import class_labels, save_figure
 from pipeline.chart_style import BLUE, STYLE
+from pipeline.chart_text import fit_text, text_inches
 from trainer.files import replaced
 
 # Largest matrix that the chart shows; of more classes it shows the most frequent confusions.
@@ -16,7 +18,9 @@ MATRIX_CLASSES = 40
 # Largest matrix with a number in each cell.
 NUMBERED_CLASSES = 20
 CHART_PAIRS = 25
-NAME_LENGTH = 24
+# Names of the matrix get up to this width, in inches; beyond it two lines.
+_NAME_INCHES, _NAME_SIZE, _PAIR_INCHES, _PAIR_SIZE = 3.0, 10, 4.0, 8
+_CELL_INCHES, _PAIRS_HEIGHT = 0.34, 8.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,15 +51,42 @@ def draw_confusion(confusion: Confusion, path: Path) -> None:
     from matplotlib.figure import Figure
 
     is_matrix = len(confusion.classes) <= MATRIX_CLASSES
-    side_inches = 3.2 + 0.34 * len(confusion.classes) if is_matrix else 8.0
+    names = _matrix_names(confusion) if is_matrix else _pair_names(confusion)
+    size = _NAME_SIZE if is_matrix else _PAIR_SIZE
+    lines = [line for name in names for line in name.split("\n")]
+    room = max((text_inches(line, size) for line in lines), default=0.0)
+    side = _CELL_INCHES * len(names) + 2.6
+    inches = (room + side + 1, room + side) if is_matrix else (room + 5.5, _PAIRS_HEIGHT)
     with rc_context(STYLE), replaced(path, "free disk space, then repeat the command") as partial:
-        figure = Figure(figsize=(side_inches + 0.6, side_inches), dpi=120, layout="constrained")
-        (_draw_matrix if is_matrix else _draw_pairs)(figure.subplots(), confusion)
+        figure = Figure(figsize=inches, dpi=120, layout="constrained")
+        (_draw_matrix if is_matrix else _draw_pairs)(figure.subplots(), confusion, names)
         save_figure(figure, partial, format="png")
 
 
-def _draw_matrix(axes: Any, confusion: Confusion) -> None:
-    counts, names = confusion.counts, _short_labels(confusion.classes)
+def _matrix_names(confusion: Confusion) -> list[str]:
+    """The names of the classes, in up to two lines."""
+    names = class_labels(confusion.classes)
+    return [fit_text(name, _NAME_INCHES, _NAME_SIZE, lines=2) for name in names]
+
+
+def _pair_names(confusion: Confusion) -> list[str]:
+    """The most frequent confusions, true → predicted."""
+    labels = dict(zip(confusion.classes, class_labels(confusion.classes), strict=True))
+    return [_pair_name(labels[a], labels[b]) for a, b, *_ in confusion.pairs(CHART_PAIRS)]
+
+
+def _pair_name(true: str, predicted: str) -> str:
+    """In two lines if one is too short, or if letters that are written to the left would change the
+    order of the names."""
+    fits = text_inches(f"{true} → {predicted}", _PAIR_SIZE) <= _PAIR_INCHES
+    if fits and not any(bidirectional(letter) in ("R", "AL") for letter in true + predicted):
+        return fit_text(f"{true} → {predicted}", _PAIR_INCHES, _PAIR_SIZE, lines=2)
+    above, below = (fit_text(name, _PAIR_INCHES, _PAIR_SIZE) for name in (true, predicted))
+    return f"{above} →\n{below}"
+
+
+def _draw_matrix(axes: Any, confusion: Confusion, names: list[str]) -> None:
+    counts = confusion.counts
     fractions = counts / counts.sum(1, keepdims=True).clip(1)
     image = axes.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(range(len(names)), names, rotation=90)
@@ -74,27 +105,18 @@ def _draw_matrix(axes: Any, confusion: Confusion) -> None:
             axes.text(column, row, text, ha="center", va="center", color=color, fontsize=7)
 
 
-def _draw_pairs(axes: Any, confusion: Confusion) -> None:
+def _draw_pairs(axes: Any, confusion: Confusion, names: list[str]) -> None:
     pairs = confusion.pairs(CHART_PAIRS)
-    short = dict(zip(confusion.classes, _short_labels(confusion.classes), strict=True))
-    names = [f"{short[true]} → {short[predicted]}" for true, predicted, _, _ in pairs]
     bars = axes.barh(range(len(pairs)), [fraction for *_, fraction in pairs], color=BLUE)
     axes.bar_label(bars, [f" {count:,}" for _, _, count, _ in pairs], fontsize=8)
-    axes.set_yticks(range(len(pairs)), names, fontsize=8)
+    axes.set_yticks(range(len(pairs)), names, fontsize=_PAIR_SIZE)
     axes.invert_yaxis()
     axes.margins(x=0.1, y=0.01)
     axes.set_xlabel(f"fraction of the true class; labels: number of {confusion.unit}")
-    axes.set_title(f"{_title(confusion)}; most frequent confusions (true → predicted)")
+    axes.set_ylabel("most frequent confusions: true → predicted")
+    axes.set_title(_title(confusion))
 
 
 def _title(confusion: Confusion) -> str:
     total, correct = int(confusion.counts.sum()), int(confusion.counts.trace())
     return f"{correct:,} of {total:,} {confusion.unit} correct"
-
-
-def _short_labels(names: tuple[str, ...]) -> list[str]:
-    half = NAME_LENGTH // 2
-    return [
-        name if len(name) <= NAME_LENGTH else f"{name[: half - 1]}…{name[-half:]}"
-        for name in map(drawable, class_labels(names))
-    ]
