@@ -4,25 +4,31 @@ from typing import Any
 
 import click
 
-from pipeline.options import Command, options
+from pipeline.options import Command, options, pick_fields
 from pipeline.settings_file import profile_file
 from trainer.config import CONFIGS, Settings
 from trainer.distributed.exit import entry
+from trainer.find_lr_options import FindLrConfig
 from trainer.recipes import recipe_option
 
 
 @click.command(cls=Command)
 @recipe_option
 @profile_file
-@options(*CONFIGS)
+@options(*CONFIGS, FindLrConfig)
 def main(**values: Any) -> None:
     """Train a torchvision model on a directory of shards."""
-    settings = Settings.from_options(**values)
+    settings, finding = Settings.from_options(**values), pick_fields(FindLrConfig, values)
 
     # torch and DALI take seconds to import: neither --help nor a misspelt option waits for them.
-    from trainer.train import run
+    if finding.find_lr:
+        from trainer.find_lr import find_learning_rate
 
-    run(settings)
+        find_learning_rate(settings, finding)
+    else:
+        from trainer.train import run
+
+        run(settings)
 
 
 if __name__ == "__main__":
