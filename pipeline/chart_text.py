@@ -22,12 +22,13 @@ def text_inches(text: str, points: float, *, bold: bool = False) -> float:
 def fit_text(text: str, inches: float, points: float, *, lines: int = 1, bold: bool = False) -> str:
     """`text` in at most `lines` lines that are `inches` wide at a font size of `points`.
 
-    A line ends after a space, "_", "-", "/", "," or ";" if there is one near its end. Text that has
-    no room loses the middle of its last line, so that names with the same beginning stay distinct.
+    A line ends after a space, "_", "-", "/", "," or ";", unless that leaves three quarters of it
+    empty. Text that has no room loses the middle of its last line, so that names with the same
+    beginning stay distinct.
     "?" stands for letters that no font has, a space for any white space.
     """
     limit = _USED * inches * _POINTS_PER_INCH / points
-    rest, wrapped = " ".join(drawable(text).split()), []
+    rest, wrapped = " ".join(drawable(text).split()), list[str]()
     while len(wrapped) < lines - 1 and _ems(rest, bold=bold) > limit:
         count = _first_line(rest, limit, bold=bold)
         wrapped.append(rest[:count].rstrip())
@@ -49,7 +50,7 @@ def _first_line(text: str, limit: float, *, bold: bool) -> int:
     ends = [match.end() for match in _BREAK.finditer(text[: count + 1]) if match.group().isspace()]
     ends += [match.end() for match in _BREAK.finditer(text[:count])]
     best = max(ends, default=0)
-    return best if 2 * best >= count else count
+    return best if 4 * best >= count else count
 
 
 def _shorten(text: str, limit: float, *, bold: bool) -> str:

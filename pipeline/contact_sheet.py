@@ -24,7 +24,7 @@ _TITLE, _SUBTITLE, _GAP, _LEGEND = 0.34, 0.3, 0.07, 0.22
 _NARROWEST, _WIDEST = 1.3, 3.2  # the column of names
 # Points.
 _TITLE_SIZE, _SMALL_SIZE, _NAME_SIZE, _DETAIL_SIZE, _CAPTION_SIZE = 17, 9, 11.5, 8, 7.5
-_NAME_LINES, _CAPTION_LINES = 2, 3
+_NAME_LINES, _CAPTION_LINES = 2, 4
 _STYLE = STYLE | {"font.size": _SMALL_SIZE, "axes.titlesize": 10}
 _GRAY = "#555555"
 
@@ -38,7 +38,7 @@ class Tile:
 
     Attributes:
         image: RGB uint8 (H, W, 3); None for a sample that can't be decoded.
-        caption: texts below it; each has up to three lines of its own.
+        caption: texts below it; each has up to four lines of its own.
     """
 
     image: Bytes | None
@@ -102,10 +102,10 @@ def write_contact_sheet(
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, _WIDTH), ylim=(height, 0))
         axes.axis("off")
         _draw_title(axes, sheet)
-        for top, row, texts in zip(tops, rows, captions, strict=True):
-            _draw_row(axes, sheet, top, row, texts)
-        for line, name in sheet.names.items():
-            _draw_name(axes, sheet, tops[line], *name)
+        for top, row, below in zip(tops, rows, captions, strict=True):
+            _draw_row(axes, sheet, top, row, below)
+        for line, texts in sheet.names.items():
+            _draw_name(axes, sheet, tops[line], *texts)
         for number, (x, y, name) in enumerate(colors):
             axes.add_patch(Rectangle((x, y), 0.14, 0.14, color=CYCLE[number % len(CYCLE)]))
             axes.text(x + 0.2, y + 0.07, name, va="center")

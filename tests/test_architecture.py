@@ -102,8 +102,9 @@ def test_python_starts_without_the_current_folder(package: str) -> None:
         for node in ast.walk(parsed(path)):
             if isinstance(node, ast.List | ast.Tuple):
                 for word, following in pairwise([*node.elts, None]):
-                    is_text = isinstance(word, ast.Constant | ast.JoinedStr)
-                    if not is_text and re.search(r"sys\.executable|python['\"]$", ast.unparse(word)):
+                    if isinstance(word, ast.Constant | ast.JoinedStr):
+                        continue
+                    if re.search(r"sys\.executable|python['\"]$", ast.unparse(word)):
                         assert following is not None, path
                         assert ast.unparse(following) in ("'-P'", "'-I'"), path
 

@@ -4,10 +4,11 @@ from typing import Any
 
 import click
 
-from pipeline.options import Command, options
+from pipeline.options import Command, options, pick_fields
 from pipeline.settings_file import profile_file
 from trainer.config import CONFIGS, Settings
 from trainer.distributed.exit import check_first, entry
+from trainer.find_lr_options import FindLrConfig
 from trainer.first_checks import check_training
 from trainer.recipes import recipe_option
 
@@ -15,16 +16,21 @@ from trainer.recipes import recipe_option
 @click.command(cls=Command)
 @recipe_option
 @profile_file
-@options(*CONFIGS)
+@options(*CONFIGS, FindLrConfig)
 def main(**values: Any) -> None:
     """Train a torchvision model on a directory of shards."""
-    settings = Settings.from_options(**values)
+    settings, finding = Settings.from_options(**values), pick_fields(FindLrConfig, values)
     check_first(lambda: check_training(settings))
 
     # torch and DALI take seconds to import: neither --help nor an error above waits for them.
-    from trainer.train import run
+    if finding.find_lr:
+        from trainer.find_lr import find_learning_rate
 
-    run(settings)
+        find_learning_rate(settings, finding)
+    else:
+        from trainer.train import run
+
+        run(settings)
 
 
 if __name__ == "__main__":

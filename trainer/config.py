@@ -118,6 +118,10 @@ class RecipeConfig(Options):
         """Learning rate after the warm-up, scaled to the global batch size."""
         return self.learning_rate * self.global_batch_size / REFERENCE_BATCH_SIZE
 
+    def learning_rate_of(self, peak: float) -> float:
+        """The --learning-rate whose ``peak_learning_rate`` is `peak`."""
+        return peak / dataclasses.replace(self, learning_rate=1.0).peak_learning_rate
+
 
 def _list_metrics() -> str:
     """The names for ``--monitor`` of each task."""
@@ -192,6 +196,12 @@ class LogConfig(Options):
     """What a run logs."""
 
     log_every: int = setting(10, "Steps between records in metrics.jsonl.", COUNT, section="Log")
+    show_batch: int = setting(
+        16,
+        "Draw this many images of the first batch into train_batch.png, with all augmentation and "
+        "their labels; 0: none.",
+        NOT_NEGATIVE,
+    )
     tensorboard: bool = setting(False, "Also write the metrics for TensorBoard.")
     profile: bool = setting(False, "Write a Chrome trace of steps 14 to 18 of rank 0.")
 

@@ -20,6 +20,7 @@ UNCHECKED_SETTINGS = {
     *("out", "resume", "shards", "device", "threads", "prefetch", "read_ahead"),
     *("cache", "cache_dir", "cache_size", "gpu_batches", "stall_timeout"),
     *("checkpoint_minutes", "keep_checkpoints", "rank_timeout", "tensorboard", "profile"),
+    "show_batch",
 }
 
 

@@ -1,9 +1,10 @@
 """A training run, from its settings to its summary."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 
+from pipeline.batch import Batch
 from pipeline.console import open_console
 from pipeline.errors import DataError
 from pipeline.loader import Loader
@@ -25,6 +26,7 @@ from trainer.messages import end_message, nonfinite_loss_error, startup_message,
 from trainer.meter import Meter, NonFiniteLossError
 from trainer.profiler import trace_steps
 from trainer.run.run_logger import RunLogger
+from trainer.run.train_batch import FirstBatch
 from trainer.setup import TrainingRun, build_run, run_identity
 from trainer.stopping import InputHangsError, StopSignal
 from trainer.task_options import monitored
@@ -79,12 +81,15 @@ def training_batches(run: TrainingRun) -> Loader:
     return run.batches(run.progress.position, end_position)
 
 
-def training_steps(run: TrainingRun, batches: Loader) -> Iterator[StepRecord]:
-    """Make a step with each batch."""
+def training_steps(
+    run: TrainingRun, batches: Iterable[Batch], *, schedule: Callable[[float], float] | None = None
+) -> Iterator[StepRecord]:
+    """Make a step with each batch; `schedule`, position -> learning rate, is by default the
+    run's."""
     return train_steps(
         batches,
         run.train_step,
-        schedule=lambda position: run.schedule(position),
+        schedule=schedule or (lambda position: run.schedule(position)),
         global_batch_size=run.settings.recipe.global_batch_size,
         position=run.progress.position,
         seed=hash((run.settings.pipeline.seed, run.world.rank)),
@@ -102,7 +107,7 @@ class Trainer:
     def __init__(self, run: TrainingRun, logger: RunLogger, stop: StopSignal) -> None:
         self.run, self.logger, self.stop = run, logger, stop
         settings, size = run.settings, run.settings.recipe.global_batch_size
-        self.agreement = Agreement(run.world)
+        self.agreement, self.first_batch = Agreement(run.world), FirstBatch(run)
         self.best: Evaluation | None = None
         # One loader for all evaluations keeps its cache.
         self.validation = val_batches(
@@ -143,6 +148,8 @@ class Trainer:
         run = self.run
         for record in self._steps(batches):
             meter.add(record)
+            if self.first_batch.draw():
+                self.logger.print(f"The first batch: {self.first_batch.path}")
             logs = meter.steps == run.settings.log.log_every
             is_stopped, must_save = self._advance(record, must_agree=logs)
             self.logger.update_progress()
@@ -208,7 +215,7 @@ class Trainer:
 
     def _steps(self, batches: Loader) -> Iterator[StepRecord]:
         """The steps; rank 0 traces a few of them with ``--profile``."""
-        steps = training_steps(self.run, batches)
+        steps = training_steps(self.run, self.first_batch.watch(batches))
         if self.run.settings.log.profile and self.run.world.rank == 0:
             return trace_steps(steps, self.run.run_dir.path / TRACE_NAME, self.logger.print)
         return steps

@@ -22,7 +22,7 @@ def train(shards: Path, out: Path, *, steps: float = STEPS, **settings: Any) -> 
     """Train for `steps` steps on the digits; return the content of the checkpoint."""
     samples = json.loads((shards / "dataset.json").read_text())["splits"]["train"]
     epochs = steps * GLOBAL_BATCH_SIZE / sum(samples["class_counts"])
-    fast = {"model": "resnet8", "precision": "fp32", "log_every": 2}
+    fast = {"model": "resnet8", "precision": "fp32", "log_every": 2, "show_batch": 0}
     run(
         Settings.from_options(
             **fast | settings,

@@ -80,7 +80,7 @@ for builder, module in ((tiny, "tiny"), (tiny_pixelwise, "segmentation.tiny")):
 
 
 def train(**values: Any) -> None:
-    run(Settings.from_options(**{"model": MODEL} | values))
+    run(Settings.from_options(**{"model": MODEL, "show_batch": 0} | values))
 
 
 def train_in(folder: Path, name: str, **values: Any) -> None:

@@ -41,6 +41,12 @@ def test_a_name_of_40_letters_keeps_all_of_them_in_three_lines() -> None:
     assert fit_text(words, 1.0, 7.5, lines=3).replace("\n", " ") == words
 
 
+def test_a_line_ends_between_words_where_it_can() -> None:
+    assert fit_text("wide letters, here", 0.9, 9, lines=3) == "wide letters,\nhere"
+    # A word that is longer than a line begins after a short one.
+    assert fit_text(f"a {60 * 'i'}, b", 1, 9, lines=3).startswith("a iii")
+
+
 def test_what_has_no_room_loses_its_middle() -> None:
     left, right = (fit_text(f"{LONG}_{side}", 1.2, 9) for side in ("left", "right"))
     assert left != right and left.startswith("Pneum") and left.endswith("_left")

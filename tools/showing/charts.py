@@ -18,7 +18,7 @@ _LOG_RATIO = 20
 # Up to this many classes have a bar and a name each.
 _NAMED_CLASSES = 12
 # Inches and points of the names.
-_NAME_INCHES, _NAMES_HEIGHT, _NAME_SIZE = 2.7, 2.0, 9
+_NAME_INCHES, _NAMES_HEIGHT, _NAME_SIZE = 3.0, 2.0, 9
 # To the right of the chart, where it hides no bar.
 _LEGEND: Any = {"loc": "upper left", "bbox_to_anchor": (1, 1), "handlelength": 1}
 

@@ -1,9 +1,9 @@
 """Confusion matrix: counts, and a chart of them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unicodedata import bidirectional
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,9 @@ MATRIX_CLASSES = 40
 # Largest matrix with a number in each cell.
 NUMBERED_CLASSES = 20
 CHART_PAIRS = 25
-# Inches: the most that a name takes, a row of the matrix, and what is beside names and rows.
-_NAME, _ROW, _REST = 3.2, 0.34, 1.6
-# Font sizes of the names of the matrix and of the pairs, in points.
-_MATRIX_POINTS, _PAIR_POINTS = 10, 8
+# Names of the matrix get up to this width, in inches; beyond it two lines.
+_NAME_INCHES, _NAME_SIZE, _PAIR_INCHES, _PAIR_SIZE = 3.0, 10, 4.0, 8
+_CELL_INCHES, _PAIRS_HEIGHT = 0.34, 8.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,25 +65,41 @@ def draw_confusion(confusion: Confusion, path: Path) -> None:
     from matplotlib.figure import Figure
 
     is_matrix = len(confusion.classes) <= MATRIX_CLASSES
-    points = _MATRIX_POINTS if is_matrix else _PAIR_POINTS
-    names = [fit_text(name, _NAME, points) for name in class_labels(confusion.classes)]
-    if is_matrix:
-        side = max(3.2, _REST + _widest(names, points)) + _ROW * len(names)
-        size = (side + 0.6, side)
-    else:
-        names = [f"{names[row]} → {names[column]}" for row, column in confusion.places(CHART_PAIRS)]
-        size = (6.0 + _widest(names, points), 8.0)
+    names = _matrix_names(confusion) if is_matrix else _pair_names(confusion)
+    size = _NAME_SIZE if is_matrix else _PAIR_SIZE
+    lines = [line for name in names for line in name.split("\n")]
+    room = max((text_inches(line, size) for line in lines), default=0.0)
+    side = _CELL_INCHES * len(names) + 2.6
+    inches = (room + side + 1, room + side) if is_matrix else (room + 5.5, _PAIRS_HEIGHT)
     with rc_context(STYLE), replaced(path, REPEAT) as partial:
-        figure = Figure(figsize=size, dpi=120, layout="constrained")
+        figure = Figure(figsize=inches, dpi=120, layout="constrained")
         (_draw_matrix if is_matrix else _draw_pairs)(figure.subplots(), confusion, names)
         save_figure(figure, partial, format="png")
 
 
-def _widest(names: Sequence[str], points: float) -> float:
-    return max((text_inches(name, points) for name in names), default=0.0)
+def _matrix_names(confusion: Confusion) -> list[str]:
+    """The names of the classes, in up to two lines."""
+    names = class_labels(confusion.classes)
+    return [fit_text(name, _NAME_INCHES, _NAME_SIZE, lines=2) for name in names]
 
 
-def _draw_matrix(axes: Any, confusion: Confusion, names: Sequence[str]) -> None:
+def _pair_names(confusion: Confusion) -> list[str]:
+    """The most frequent confusions, true → predicted."""
+    names = class_labels(confusion.classes)
+    return [_pair_name(names[row], names[column]) for row, column in confusion.places(CHART_PAIRS)]
+
+
+def _pair_name(true: str, predicted: str) -> str:
+    """In two lines if one is too short, or if letters that are written to the left would change the
+    order of the names."""
+    fits = text_inches(f"{true} → {predicted}", _PAIR_SIZE) <= _PAIR_INCHES
+    if fits and not any(bidirectional(letter) in ("R", "AL") for letter in true + predicted):
+        return fit_text(f"{true} → {predicted}", _PAIR_INCHES, _PAIR_SIZE, lines=2)
+    above, below = (fit_text(name, _PAIR_INCHES, _PAIR_SIZE) for name in (true, predicted))
+    return f"{above} →\n{below}"
+
+
+def _draw_matrix(axes: Any, confusion: Confusion, names: list[str]) -> None:
     counts = confusion.counts
     fractions = counts / counts.sum(1, keepdims=True).clip(1)
     image = axes.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
@@ -104,15 +119,16 @@ def _draw_matrix(axes: Any, confusion: Confusion, names: Sequence[str]) -> None:
             axes.text(column, row, text, ha="center", va="center", color=color, fontsize=7)
 
 
-def _draw_pairs(axes: Any, confusion: Confusion, names: Sequence[str]) -> None:
+def _draw_pairs(axes: Any, confusion: Confusion, names: list[str]) -> None:
     pairs = confusion.pairs(CHART_PAIRS)
     bars = axes.barh(range(len(pairs)), [fraction for *_, fraction in pairs], color=BLUE)
     axes.bar_label(bars, [f" {count:,}" for _, _, count, _ in pairs], fontsize=8)
-    axes.set_yticks(range(len(pairs)), names, fontsize=_PAIR_POINTS)
+    axes.set_yticks(range(len(pairs)), names, fontsize=_PAIR_SIZE)
     axes.invert_yaxis()
     axes.margins(x=0.1, y=0.01)
     axes.set_xlabel(f"fraction of the true class; labels: number of {confusion.unit}")
-    axes.set_title(f"{_title(confusion)}; most frequent confusions (true → predicted)")
+    axes.set_ylabel("most frequent confusions: true → predicted")
+    axes.set_title(_title(confusion))
 
 
 def _title(confusion: Confusion) -> str:

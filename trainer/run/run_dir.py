@@ -39,12 +39,15 @@ CLASS_SCORES_NAME, TARGET_SCORES_NAME = "per_class.csv", "per_target.csv"
 CONFUSION_NAME, PAIRS_NAME = "confusion.png", "confusion.csv"
 WORST_CHART_NAME, WORST_NAME = "worst.png", "worst.csv"
 NONFINITE_NAME = "nonfinite.csv"
+TRAIN_BATCH_NAME = "train_batch.png"
+# Of --find-lr: a run may follow in the same directory.
+FIND_LR_CHART, FIND_LR_TABLE = FIND_LR_NAMES = ("find_lr.png", "find_lr.csv")
 RUN_FILES = (
     *(CONFIG_NAME, METRICS_NAME, BAD_SAMPLES_NAME, NONFINITE_NAME),
     *(CLASS_SCORES_NAME, TARGET_SCORES_NAME, CONFUSION_NAME, PAIRS_NAME),
     *(WORST_CHART_NAME, WORST_NAME),
     *(CHECKPOINT_NAME, BEST_NAME, KEPT_PATTERN),
-    *(TENSORBOARD_NAME, TRACE_NAME),
+    *(TENSORBOARD_NAME, TRACE_NAME, TRAIN_BATCH_NAME),
 )
 
 
@@ -173,7 +176,7 @@ def _require_run_files_only(directory: Path) -> None:
         raise MisuseError(f"--out {directory} is a file: give a directory.")
     for entry in sorted(directory.glob("*")):
         # A killed process leaves a partial file that was to replace another, and its lock.
-        is_run_file = any(fnmatch(entry.name, name) for name in RUN_FILES)
+        is_run_file = any(fnmatch(entry.name, name) for name in (*RUN_FILES, *FIND_LR_NAMES))
         is_left_over = entry.suffix == PARTIAL_SUFFIX or entry.name == LOCK_NAME
         if not is_run_file and not is_left_over:
             raise MisuseError(
@@ -182,13 +185,17 @@ def _require_run_files_only(directory: Path) -> None:
             )
 
 
+def find_run_file(directory: Path) -> str | None:
+    """The name of a file of a run in `directory`, None if it holds no run."""
+    return next((name for name in RUN_FILES if any(directory.glob(name))), None)
+
+
 def _require_unused(directory: Path) -> None:
-    for name in RUN_FILES:
-        if any(directory.glob(name)):
-            raise MisuseError(
-                f"{directory} already holds a run ({name}): give another --out, or resume it with "
-                f"--out {directory} --resume auto."
-            )
+    if name := find_run_file(directory):
+        raise MisuseError(
+            f"{directory} already holds a run ({name}): give another --out, or resume it with "
+            f"--out {directory} --resume auto."
+        )
 
 
 def write_config(directory: Path, config: Mapping[str, Any]) -> None:

@@ -228,6 +228,24 @@ def test_names_with_markup_and_rare_letters(tmp_path: Path) -> None:
     assert all(name in output for name in classes[:3])
 
 
+@pytest.mark.parametrize("count", [4, 11, 30])
+def test_long_class_names_are_whole_and_beside_the_pictures(
+    count: int, tmp_path: Path, drawn: list[Figure]
+) -> None:
+    classes = [f"Pneumonia_bacterial_of_the_upper_lobe_{n:02d}" for n in range(count)]
+    shards = write_shards(tmp_path / "shards", classes=classes, samples=2 * count)
+    shown(shards, tmp_path / "a.png")
+    sheet, *_, last = drawn[0].axes
+    texts = [text for text in sheet.texts if text.get_text()]
+    assert set(classes) <= {text.get_text().replace("\n", "") for text in texts}
+    pictures = [image.get_window_extent() for image in sheet.images]
+    boxes = [text.get_window_extent() for text in texts]
+    assert not any(box.overlaps(picture) for box in boxes for picture in pictures)
+    if count <= 12:
+        labels = [label.get_text().replace("\n", "") for label in last.get_yticklabels()]
+        assert labels == classes
+
+
 def test_reasons_are_grouped(tmp_path: Path, undrawn: None) -> None:
     rejected = [
         *((f"a/{n}.jpg", f"{n}00 x 90,000 px is too large") for n in range(5)),
