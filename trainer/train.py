@@ -2,24 +2,19 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
 
 from pipeline.batch import Batch
-from pipeline.console import open_console
 from pipeline.errors import DataError
 from pipeline.loader import Loader
 from pipeline.on_device import thread_start
 from trainer.checkpoints.checkpoint_file import snapshot
 from trainer.checkpoints.retention import CheckpointManager
 from trainer.config import Settings
-from trainer.data import val_batches
 from trainer.distributed.agreement import Agreement
 from trainer.distributed.collectives import World
 from trainer.distributed.ddp import average_buffers
 from trainer.distributed.determinism import deterministic
 from trainer.distributed.process_group import open_world
-from trainer.evaluation.class_scores import print_scores, write_scores
-from trainer.evaluation.loop import evaluate
 from trainer.files import TRACE_NAME
 from trainer.loop import StepRecord, train_steps
 from trainer.messages import end_message, nonfinite_loss_error, startup_message, stop_message
@@ -29,9 +24,7 @@ from trainer.run.run_logger import RunLogger
 from trainer.run.train_batch import FirstBatch
 from trainer.setup import TrainingRun, build_run, run_identity
 from trainer.stopping import InputHangsError, StopSignal
-from trainer.task_options import monitored
-from trainer.tasks.metric_names import is_gain
-from trainer.tasks.scores import Evaluation
+from trainer.validation import Validation
 
 
 def run(
@@ -65,7 +58,7 @@ def run(
                 logger.print(message)
             logger.write_summary()
             if world.rank == 0:
-                trainer.print_best()
+                trainer.validation.print_best()
 
 
 def with_threads(settings: Settings, world: World) -> Settings:
@@ -98,21 +91,13 @@ def training_steps(
 
 
 class Trainer:
-    """Trains, logs, evaluates and saves a run until its end or a signal.
-
-    Attributes:
-        best: the best evaluation, if this process made it.
-    """
+    """Trains, logs, evaluates and saves a run until its end or a signal."""
 
     def __init__(self, run: TrainingRun, logger: RunLogger, stop: StopSignal) -> None:
         self.run, self.logger, self.stop = run, logger, stop
-        settings, size = run.settings, run.settings.recipe.global_batch_size
+        settings = run.settings
         self.agreement, self.first_batch = Agreement(run.world), FirstBatch(run)
-        self.best: Evaluation | None = None
-        # One loader for all evaluations keeps its cache.
-        self.validation = val_batches(
-            run.data, settings.pipeline, run.world, global_batch_size=size
-        )
+        self.validation = Validation(run, logger, stop)
         self.checkpoints = CheckpointManager(
             run.run_dir.path,
             keep=settings.run.keep_checkpoints,
@@ -124,7 +109,7 @@ class Trainer:
     def train(self) -> None:
         """Train from the run's position, and finish writing checkpoints."""
         self.stop.trains = True
-        with self.validation or nullcontext(), self.checkpoints:
+        with self.validation, self.checkpoints:
             try:
                 if self._complete_evaluation() and not self.run.is_over:
                     self._make_steps()
@@ -158,7 +143,7 @@ class Trainer:
             if pauses or logs:
                 self._log_interval(meter, batches)
             if pauses:
-                is_complete = not must_evaluate or self._evaluate()
+                is_complete = not must_evaluate or self.validation.evaluate()
                 self._save()
                 if is_stopped or not is_complete or run.is_over:
                     return
@@ -182,7 +167,7 @@ class Trainer:
             return True
         if not self._is_due(self.run.settings.run.val_every):
             return True
-        is_complete = self._evaluate()
+        is_complete = self.validation.evaluate()
         self._save()
         return is_complete
 
@@ -243,52 +228,6 @@ class Trainer:
         budget = self.run.time_budget
         has_time = budget.ended or budget.has_room_for(budget.evaluation_seconds)
         return has_time and self._is_due(self.run.settings.run.val_every)
-
-    def _evaluate(self) -> bool:
-        """Evaluate if there is a validation split; False if a signal interrupted it."""
-        run, progress, budget = self.run, self.run.progress, self.run.time_budget
-        if self.validation is None:
-            progress.evaluated_position = progress.position
-            return True
-        (started,) = run.world.all_reduce_max([budget.elapsed_seconds()])
-        model = run.ema_model or run.model
-        average_buffers(model, run.world)
-        evaluation = evaluate(
-            self.validation,
-            model,
-            run.world,
-            run.task,
-            dtype=run.dtype,
-            flips=run.settings.run.tta == "flip",
-            stopped=self._stops_evaluation,
-        )
-        if evaluation is None:
-            return False
-        (elapsed,) = run.world.all_reduce_max([budget.elapsed_seconds()])
-        budget.evaluation_seconds = elapsed - started
-        budget.advance(progress.position, elapsed)
-        self.logger.write("evaluation", **evaluation.as_record())
-        metrics, name = {"loss": evaluation.loss, **evaluation.metrics}, run.task.primary_metric
-        gains = is_gain(name, monitored(metrics, name), progress.best.get(name))
-        progress.add_evaluation(metrics, is_gain=gains)
-        if gains:
-            self.best = evaluation
-            if run.world.rank == 0:
-                write_scores(run.run_dir.path, evaluation, run.task)
-        return True
-
-    def print_best(self) -> None:
-        """Print the scores of the best evaluation, if this process made it."""
-        position = self.run.progress.best_position
-        if self.best is not None and position is not None:
-            epoch = position / self.run.data.samples
-            title = f"The best evaluation, at epoch {epoch:.2f}: {self.best.samples:,} samples"
-            print_scores(open_console(soft_wrap=True), self.best, self.run.task, title=title)
-
-    def _stops_evaluation(self) -> bool:
-        """Whether a signal came; called before each batch, it shows that the run goes on."""
-        self.logger.update_progress()
-        return self.stop.number is not None
 
     def _save(self) -> None:
         run, progress = self.run, self.run.progress

@@ -17,6 +17,7 @@ import trainer.checkpoints.retention
 import trainer.distributed.agreement
 import trainer.stopping
 import trainer.train
+import trainer.validation
 from pipeline.watchdog import StallWatchdog
 from tests.helpers.processes import exit_codes, lines, start_ranks
 
@@ -44,7 +45,7 @@ def during_training(time_file: Path, target: int, rank: int) -> None:
 
 
 def during_evaluation(time_file: Path, target: int, rank: int) -> None:
-    original = trainer.train.evaluate
+    original = trainer.validation.evaluate
 
     def evaluate(batches: Any, *arguments: Any, **settings: Any) -> Any:
         fetched = []
@@ -61,7 +62,7 @@ def during_evaluation(time_file: Path, target: int, rank: int) -> None:
         assert len(fetched) == 2
         return evaluation
 
-    trainer.train.evaluate = evaluate
+    trainer.validation.evaluate = evaluate
 
 
 def while_saving(time_file: Path, target: int, rank: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-import trainer.train
+import trainer.validation
 from pipeline.errors import MisuseError
 from tests.helpers.processes import lines
 from tests.helpers.runs import GLOBAL_BATCH_SIZE, saved, stop_after, train
@@ -30,7 +30,7 @@ def script_evaluations(monkeypatch: pytest.MonkeyPatch, values: Iterator[float])
         metrics = {"top1": value, "log_loss": value}
         return Evaluation(samples=180, loss=1.0, metrics=metrics)
 
-    monkeypatch.setattr(trainer.train, "evaluate", evaluate)
+    monkeypatch.setattr(trainer.validation, "evaluate", evaluate)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_rejects_what_does_not_fit(
 
 def test_a_metric_that_the_samples_do_not_define_is_said() -> None:
     with pytest.raises(MisuseError, match=r"--monitor roc_auc: .* has no ROC AUC"):
-        trainer.train.monitored({"top1": 1.0, "loss": 0.0}, "roc_auc")
+        trainer.validation.monitored({"top1": 1.0, "loss": 0.0}, "roc_auc")
 
 
 def test_help_lists_the_metrics_of_each_task() -> None:

@@ -15,6 +15,7 @@ import torch
 from click.testing import CliRunner
 
 import trainer.train
+import trainer.validation
 from pipeline.errors import DataError
 from tests.helpers import tiny_trainer
 from tests.helpers.processes import exit_codes, lines, start_ranks
@@ -74,14 +75,14 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
 def test_a_signal_during_an_evaluation_saves_and_postpones_it(
     digits_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = trainer.train.evaluate
+    original = trainer.validation.evaluate
 
     def interrupted(*arguments: Any, **settings: Any) -> Any:
         signal.raise_signal(signal.SIGINT)
         return original(*arguments, **settings)
 
     with monkeypatch.context() as patch, pytest.raises(SystemExit) as stopped:
-        patch.setattr(trainer.train, "evaluate", interrupted)
+        patch.setattr(trainer.validation, "evaluate", interrupted)
         train(digits_shards, tmp_path, steps=2)
     assert stopped.value.code == 128 + signal.SIGINT
     assert saved(tmp_path)["progress"]["position"] == 2 * GLOBAL_BATCH_SIZE
