@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from pipeline.explicit_options import given_options
 from pipeline.options import Command, options
 from pipeline.settings_file import profile_file
 from trainer.config import CONFIGS, Settings
@@ -15,9 +16,10 @@ from trainer.recipes import recipe_option
 @recipe_option
 @profile_file
 @options(*CONFIGS)
-def main(**values: Any) -> None:
+@click.pass_context
+def main(context: click.Context, /, **values: Any) -> None:
     """Train a torchvision model on a directory of shards."""
-    settings = Settings.from_options(**values)
+    settings = Settings.from_options(**given_options(context, values))
 
     # torch and DALI take seconds to import: neither --help nor a misspelt option waits for them.
     from trainer.train import run

@@ -21,8 +21,9 @@ from trainer.loop import StepRecord, train_steps
 from trainer.messages import end_message, nonfinite_loss_error, startup_message, stop_message
 from trainer.meter import Meter, NonFiniteLossError
 from trainer.profiler import TRACE_NAME, trace_steps
+from trainer.resolve import run_identity
 from trainer.run.run_logger import RunLogger
-from trainer.setup import TrainingRun, build_run, run_identity
+from trainer.setup import TrainingRun, build_run
 from trainer.stopping import InputHangsError, StopSignal
 from trainer.task_options import monitored
 from trainer.tasks.metric_names import is_gain

@@ -32,8 +32,9 @@ from trainer.config import Settings
 from trainer.data import TrainingData
 from trainer.model.build import Classifier
 from trainer.model.precision import autocast_dtype
+from trainer.resolve import run_identity
 from trainer.run.run_dir import CONFIG_NAME
-from trainer.setup import model_for, run_identity
+from trainer.setup import model_for
 from trainer.tasks.tasks import Task, task_from_record, task_record
 
 # Images of a model have at most this side.
@@ -169,7 +170,7 @@ def _settings(values: dict[str, Any]) -> Settings:
     settings = Settings.from_options(
         **{name: settings_values(value) for name, value in values.items()}
     )
-    for part in vars(settings).values():
+    for part in settings.parts.values():
         require_types(part)
     return settings
 

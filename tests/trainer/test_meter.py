@@ -33,7 +33,7 @@ def test_merges_the_ranks_into_one_interval() -> None:
 def test_the_progress_line_has_rate_share_loss_and_time_left() -> None:
     interval = merge_ranks([(2.5, 100, 0.5, 0.5, 1.0)], last=LAST, seconds=2.0)
     record = {**interval.as_record(), "epoch": 2.0}
-    text = progress_line(record, samples=50, end_position=3350)
+    text = progress_line(record, epochs=67.0, end_position=3350)
     for part in ("epoch 2.00/67.00", "loss 2.5", "50.0 images/s", "25.0% waiting", "1:05 left"):
         assert part in text
 

@@ -47,13 +47,14 @@ class Display:
             self._print_table(record)
         elif record["kind"] == "evaluation":
             rows = main_rows(record, self._run.task.primary_metric)
+            epoch = min(record["epoch"], self._run.epochs)
             self.print(
-                f"epoch {record['epoch']:.2f}  validation on {record['samples']:,} samples:  "
+                f"epoch {epoch:.2f}  validation on {record['samples']:,} samples:  "
                 f"{'  '.join(map(' '.join, rows))}"
             )
         else:
-            samples, end_position = self._run.data.samples, self._run.time_budget.end_position
-            text = progress_line(record, samples=samples, end_position=end_position)
+            epochs, end_position = self._run.epochs, self._run.time_budget.end_position
+            text = progress_line(record, epochs=epochs, end_position=end_position)
             if self._progress.disable:
                 self.print(text)
             else:
@@ -72,11 +73,12 @@ class Display:
         self._progress.stop()
 
 
-def progress_line(record: Record, *, samples: int, end_position: int) -> str:
-    """A training record as one line; the remaining time excludes evaluations."""
+def progress_line(record: Record, *, epochs: float, end_position: int) -> str:
+    """A training record of a run of `epochs` as one line; the remaining time excludes evaluations.
+    The last step, which may go on into the next epoch, ends at `epochs`."""
     remaining_seconds = (end_position - record["position"]) / record["images_per_second"]
     return (
-        f"epoch {record['epoch']:.2f}/{end_position / samples:.2f}  "
+        f"epoch {min(record['epoch'], epochs):.2f}/{epochs:.2f}  "
         f"loss {record['loss']:.4f}  lr {record['learning_rate']:.5f}  "
         f"{record['images_per_second']:,.1f} images/s  "
         f"{record['data_share']:.1%} waiting for data  {clock(remaining_seconds)} left"

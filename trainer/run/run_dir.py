@@ -82,6 +82,20 @@ def resolve_run_dir(config: RunConfig) -> RunDir:
     return run_dir
 
 
+def checkpoint_to_resume(config: RunConfig) -> Path | None:
+    """The checkpoint that a run by `config` resumes from, None for a new run; creates nothing.
+
+    Raises ``MisuseError`` if --resume names none.
+    """
+    if config.resume not in ("auto", "never"):
+        return _resolve_by_checkpoint(config).resume_from
+    path = Path(config.out) if config.out else _restarted_directory()
+    if config.resume == "never" or path is None:
+        return None
+    checkpoint = RunDir(path=path).checkpoint
+    return checkpoint if checkpoint.exists() else None
+
+
 def _resolve_by_checkpoint(config: RunConfig) -> RunDir:
     """Resume in the checkpoint's own directory, or in a new one."""
     checkpoint = Path(config.resume)
