@@ -8,7 +8,8 @@ from typing import Any
 from pipeline.config import PipelineConfig
 from pipeline.errors import MisuseError
 from pipeline.options import defaults_option, flag_of
-from trainer.config import RecipeConfig, Settings
+from trainer.config import Settings
+from trainer.recipe_config import RecipeConfig
 
 # TOML has no tuples.
 RECIPES: dict[str, dict[str, Any]] = {

@@ -31,7 +31,8 @@ from pipeline.errors import DataError
 from pipeline.explicit_options import given_options
 from pipeline.options import Bounds, Command, options, pick_fields, setting
 from pipeline.settings_file import profile_file
-from trainer.config import MachineConfig, RecipeConfig, Settings
+from trainer.config import MachineConfig, Settings
+from trainer.recipe_config import RecipeConfig
 
 # The learning rate stays in its warm-up.
 _EPOCHS = 1e6

@@ -8,9 +8,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import nn
 
-from trainer.config import RecipeConfig
 from trainer.optim.build import build_optimizer, build_schedule, set_learning_rate
 from trainer.optim.schedule import SHAPES, Schedule
+from trainer.recipe_config import RecipeConfig
 
 schedules = st.builds(
     lambda peak, warmup, fall, shape: Schedule(
