@@ -130,7 +130,8 @@ def test_the_command_rejects(
     code: int,
     sentence: str,
 ) -> None:
-    plain = ("--shards", digits_shards, "--device", "cpu", "--ranks", "1", "--out", tmp_path)
+    shards = () if "--synthetic" in arguments else ("--shards", digits_shards)
+    plain = ("--device", "cpu", "--ranks", "1", "--out", tmp_path, *shards)
     outcome = invoke(main, *plain, *arguments)
     assert outcome.exit_code == code and sentence in " ".join(outcome.output.split())
     assert not started
