@@ -25,8 +25,11 @@ from trainer.run.run_dir import checkpoint_to_resume
 from trainer.typed_values import typed_fields
 
 # Settings that are chosen here if they are not given; the startup message lists the first ones.
-LISTED = ("global_batch_size", "epochs", "warmup_epochs", "val_every", "checkpoint_every")
-RESOLVED = (*LISTED, "image_size", "learning_rate", "lr_scaling")
+LISTED = (
+    *("global_batch_size", "epochs", "warmup_epochs"),
+    *("val_every", "checkpoint_every", "image_size"),
+)
+RESOLVED = (*LISTED, "learning_rate", "lr_scaling")
 # What checkpoints of earlier versions lack, with the meaning that it had for them.
 EARLIER = {"lr_scaling": "linear"}
 

@@ -146,10 +146,11 @@ def test_the_startup_message_has_the_choices_with_their_options(tmp_path: Path) 
     code, output = trained(tmp_path / "run", "--max-minutes", "0.005")
     assert code == 0, output
     chosen = "Chosen for 24 training samples: --global-batch-size 8, --val-every 33, "
-    assert chosen + "--checkpoint-every 33; each of these options chooses another value." in output
+    chosen += "--checkpoint-every 33, --image-size 32; each of these options chooses another value."
+    assert chosen in output
     code, output = trained(tmp_path / "other", "--epochs", "2", "--val-every", "0")
     assert code == 0, output
-    assert "--global-batch-size 8, --warmup-epochs 0.2, --checkpoint-every 1; each" in output
+    assert "--global-batch-size 8, --warmup-epochs 0.2, --checkpoint-every 1, --image" in output
 
 
 def test_the_last_step_of_an_epoch_count(tmp_path: Path) -> None:
