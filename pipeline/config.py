@@ -69,8 +69,11 @@ class PipelineConfig(Options):
         "global",
         "Shuffle all samples of each epoch (global), the samples within a window of shards "
         "(window), or none (off).",
+        only_with="--sample-weights none",
     )
-    shuffle_window: int = setting(8, "Shards per window of --shuffle window.", COUNT)
+    shuffle_window: int = setting(
+        8, "Shards per window of --shuffle window.", COUNT, only_with="--shuffle window"
+    )
     sample_weights: Literal["none", "inverse-frequency"] = setting(
         "none",
         "inverse-frequency: draw samples with replacement, all classes with equal probability.",
@@ -125,18 +128,29 @@ class PipelineConfig(Options):
         "none",
         "trivial: TrivialAugment, one operation of random strength per image; rand: RandAugment.",
     )
-    rand_augment_operations: int = setting(2, "Operations per image of RandAugment.", COUNT)
+    rand_augment_operations: int = setting(
+        2, "Operations per image of RandAugment.", COUNT, only_with="--auto-augment rand"
+    )
     rand_augment_magnitude: int = setting(
-        9, "Strength of RandAugment's operations, from 0 to 30.", Bounds(low=0, high=30)
+        9,
+        "Strength of RandAugment's operations, from 0 to 30.",
+        Bounds(low=0, high=30),
+        only_with="--auto-augment rand",
     )
     erase_probability: float = setting(
         0.0, "Probability of filling a random rectangle with the mean color.", FRACTION
     )
     erase_area: tuple[float, float] = setting(
-        (0.02, 0.33), "Range of the erased fraction of the image.", Bounds(above=0, high=1)
+        (0.02, 0.33),
+        "Range of the erased fraction of the image.",
+        Bounds(above=0, high=1),
+        only_with="--erase-probability",
     )
     erase_ratio: tuple[float, float] = setting(
-        (0.3, 3.3), "Range of the erased rectangle's height / width.", POSITIVE
+        (0.3, 3.3),
+        "Range of the erased rectangle's height / width.",
+        POSITIVE,
+        only_with="--erase-probability",
     )
     mixup_alpha: float = setting(
         0.0,
@@ -156,7 +170,12 @@ class PipelineConfig(Options):
         type=parse_start_end,
         metavar="START:END",
     )
-    progressive_epochs: int = setting(10, "Epochs until --progressive-resize reaches END.", COUNT)
+    progressive_epochs: int = setting(
+        10,
+        "Epochs until --progressive-resize reaches END.",
+        COUNT,
+        only_with="--progressive-resize",
+    )
     threads: int | None = setting(
         None,
         "DALI's threads per rank.  [default: cores / ranks on this machine]",
@@ -191,11 +210,13 @@ class PipelineConfig(Options):
         "Fraction of JPEGs for the GPU's hardware decoder; the rest is decoded by CUDA. Above 0 it "
         "needs the test in docs/measuring.md.",
         FRACTION,
+        only_with="--device auto|cuda",
     )
     gpu_batches: Literal["copies", "views"] = setting(
         "copies",
         "How torch gets the batches on a GPU: copies in its own memory, or views of DALI's memory, "
         "for whose release DALI waits for the whole GPU.",
+        only_with="--device auto|cuda",
     )
 
     def __post_init__(self) -> None:

@@ -22,6 +22,7 @@ import click
 
 from pipeline.commands import SafeCommand
 from pipeline.errors import MisuseError
+from pipeline.explicit_options import check_effects
 from pipeline.typed_words import plain_words
 
 # Width of a --help page, without its margins.
@@ -38,6 +39,9 @@ class Option(click.Option):
         section: title in ``--help`` of the section that begins with this option.
         aliases: earlier names, such as "--clip-norm", which ``--help`` does not show. Each maps to
             the value that it stands for, or to None if it takes a value as the option does.
+        only_with: what gives the option an effect, each "--flag", set, or "--flag value|value".
+            Without it ``Command`` rejects the option on a command line.
+        not_with: flags that can't be on the same command line.
     """
 
     def __init__(
@@ -45,10 +49,14 @@ class Option(click.Option):
         *arguments: Any,
         section: str | None = None,
         aliases: Mapping[str, Any] = MappingProxyType({}),
+        only_with: str | tuple[str, ...] = (),
+        not_with: str | tuple[str, ...] = (),
         **named: Any,
     ) -> None:
         super().__init__(*arguments, **named)
         self.section, self.aliases = section, aliases
+        self.only_with = (only_with,) if isinstance(only_with, str) else only_with
+        self.not_with = (not_with,) if isinstance(not_with, str) else not_with
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         """The choices are part of the help if they have no room beside the flag."""
@@ -68,8 +76,8 @@ class Option(click.Option):
 
 
 class Command(SafeCommand):
-    """A command whose ``--help`` lists the options by section, and which knows the names of options
-    in other programs (``pipeline.typed_words``)."""
+    """A command whose ``--help`` lists the options by section, which knows the names of options in
+    other programs (``pipeline.typed_words``), and which rejects an option without an effect."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         try:
@@ -77,7 +85,9 @@ class Command(SafeCommand):
         except click.UsageError as error:
             error.ctx = ctx
             raise
-        return super().parse_args(ctx, words)
+        rest = super().parse_args(ctx, words)
+        check_effects(ctx)
+        return rest
 
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         title = first = "Options"
@@ -228,7 +238,8 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> Callable[[Function], Fu
     if field.default == ():
         arguments |= {"multiple": True, "type": arguments["type"][0]}
     if not arguments.get("required"):
-        arguments |= {"default": field.default, "show_default": field.default is not None}
+        shown = arguments.get("show_default", field.default is not None)
+        arguments |= {"default": field.default, "show_default": shown}
     return click.option(flag, field.name, cls=Option, **arguments)
 
 
@@ -238,7 +249,8 @@ def _plain_type(hint: Any) -> Any:
         return click.Choice(typing.get_args(hint))
     if typing.get_origin(hint) is tuple:
         return typing.get_args(hint)
-    if isinstance(hint, types.UnionType):
+    # Of a Literal and None, Python 3.11 makes a typing.Union.
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
         (hint,) = (arm for arm in typing.get_args(hint) if arm is not types.NoneType)
         return _plain_type(hint)
     return hint

@@ -100,7 +100,10 @@ class ShardConfig(Options):
         aliases={"--mask-colours": None},
     )
     mask_threshold: int = setting(
-        128, "Gray level from which a mask pixel is foreground.", Bounds(low=0, high=255)
+        128,
+        "Gray level from which a mask pixel is foreground.",
+        Bounds(low=0, high=255),
+        not_with="--mask-colors",
     )
     pixel_layout: Literal["interleaved", "planar"] = setting(
         "interleaved",
@@ -170,7 +173,12 @@ class ShardConfig(Options):
         "convert only what DALI can't read or what exceeds a limit. jpeg, png: convert all images.",
         section="Stored images",
     )
-    quality: int = setting(92, "JPEG quality, 1 to 100.", Bounds(low=1, high=100))
+    quality: int = setting(
+        92,
+        "JPEG quality, 1 to 100, of images that are not stored unchanged.",
+        Bounds(low=1, high=100),
+        only_with="--encode auto|keep|jpeg",
+    )
     longest_side: int | None = setting(
         None, "Shrink images until the longest side has at most this size.", COUNT, metavar="PX"
     )
@@ -185,6 +193,7 @@ class ShardConfig(Options):
     verify: Literal["decode", "header"] = setting(
         "decode",
         "Check of images that are stored unchanged: decode each one, or read only its header.",
+        only_with="--encode auto|keep|png",
     )
     zip_encoding: str | None = setting(
         None,

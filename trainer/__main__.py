@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from pipeline.explicit_options import given_options
 from pipeline.options import Command, options, pick_fields
 from pipeline.settings_file import profile_file
 from trainer.config import CONFIGS, Settings
@@ -17,9 +18,11 @@ from trainer.recipes import recipe_option
 @recipe_option
 @profile_file
 @options(*CONFIGS, FindLrConfig)
-def main(**values: Any) -> None:
+@click.pass_context
+def main(context: click.Context, /, **values: Any) -> None:
     """Train a torchvision model on a directory of shards."""
-    settings, finding = Settings.from_options(**values), pick_fields(FindLrConfig, values)
+    settings = Settings.from_options(**given_options(context, values))
+    finding = pick_fields(FindLrConfig, values)
     check_first(lambda: check_training(settings))
 
     # torch and DALI take seconds to import: neither --help nor an error above waits for them.

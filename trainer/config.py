@@ -1,126 +1,15 @@
-"""Options of the trainer. A default without a source is the project's own choice."""
+"""Options of the trainer: run, log and machine, and all of them together."""
 
-import dataclasses
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
 from typing import Any, Literal
 
 from pipeline.config import PipelineConfig
 from pipeline.errors import MisuseError
 from pipeline.options import COUNT, NOT_NEGATIVE, POSITIVE, Bounds, Options, pick_fields, setting
+from trainer.recipe_config import RecipeConfig
 from trainer.tasks.metric_names import TASK_METRICS
-
-# Batch size that `learning_rate` refers to; other sizes scale it linearly (Goyal et al. 2017,
-# arXiv:1706.02677).
-REFERENCE_BATCH_SIZE = 256
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecipeConfig(Options):
-    """Model, optimizer and schedule. Defaults follow He et al. 2019, "Bag of Tricks",
-    arXiv:1812.01187."""
-
-    # Name only: the recipe's values are already the defaults of the other fields.
-    recipe: str | None = None
-    model: str = setting(
-        "resnet50",
-        "A torchvision classification model, or a ResNet for images of 32 px: resnet8, 14, 20, 32, "
-        "44, 56 or 110. For masks a torchvision segmentation model, such as fcn_resnet50.",
-        section="Model",
-    )
-    pretrained: str | None = setting(
-        None,
-        "Initialize the weights. imagenet: torchvision's default ones for the model (for masks "
-        "those of COCO), downloaded once; else a URL or file of a state dict or of a checkpoint of "
-        "this trainer. The last layer is initialized randomly if the number of classes differs.",
-        metavar="imagenet|URL|FILE",
-    )
-    normalization: Literal["weights", "shards"] = setting(
-        "weights",
-        "Mean and standard deviation that normalize the input. weights: those that the "
-        "--pretrained weights were trained with, if known, else the shards'; shards: those of the "
-        "training split.",
-    )
-    freeze_backbone_epochs: float = setting(
-        0.0,
-        "Train only the last layer in this many first epochs. The other weights and the statistics "
-        "of batch norms stay as they are.",
-        NOT_NEGATIVE,
-    )
-    backbone_lr_factor: float = setting(
-        1.0, "Multiply the learning rate by this factor in all layers but the last.", POSITIVE
-    )
-    blurpool: bool = setting(False, "Low-pass filter the input of strided convolutions (BlurPool).")
-    epochs: float = setting(
-        90.0, "Length of the run in passes over the training split.", POSITIVE, section="Recipe"
-    )
-    global_batch_size: int = setting(256, "Samples per step, summed over all ranks.", COUNT)
-    learning_rate: float = setting(
-        0.1, "Peak learning rate at batch 256; scales with the global batch size.", POSITIVE
-    )
-    optimizer: Literal["sgd", "adamw", "lars"] = setting(
-        "sgd", "sgd: with Nesterov momentum; lars: layer-wise adaptive rates for large batches."
-    )
-    # Nesterov momentum is only defined above 0.
-    momentum: float = setting(0.9, "Momentum; for AdamW the first beta.", Bounds(above=0, below=1))
-    weight_decay: float = setting(1e-4, "Weight decay; norms and biases have none.", NOT_NEGATIVE)
-    label_smoothing: float = setting(
-        0.1, "Fraction of a class label spread evenly over all classes.", Bounds(low=0, below=1)
-    )
-    class_weights: str | None = setting(
-        None,
-        "Weights of the classes in the loss. inverse-frequency: a class with half the samples has "
-        "twice the weight; FILE: a CSV with rows class,weight.  [default: 1 for each class]",
-        metavar="inverse-frequency|FILE",
-    )
-    warmup_epochs: float | None = setting(
-        None, "Epochs of linear warm-up.  [default: 5, at most a tenth of the run]", NOT_NEGATIVE
-    )
-    schedule: Literal["cosine", "linear", "step"] = setting(
-        "cosine",
-        "Decay of the learning rate after the warm-up; step: to a tenth after each third of a run.",
-    )
-    grad_clip_norm: float | None = setting(
-        None,
-        "Clip the global gradient norm to this value.  [default: no clipping]",
-        POSITIVE,
-        aliases={"--clip-norm": None},
-    )
-    accumulate_steps: int = setting(
-        1,
-        "Gradient accumulation: micro-batches per step and rank.",
-        COUNT,
-        aliases={"--accumulate": None},
-    )
-    sync_bn: bool = setting(False, "Synchronize batch norm across ranks (GPU only).")
-    ema_decay: float | None = setting(
-        None,
-        "Decay of an exponential moving average of the weights; the average is evaluated.  "
-        "[default: no average]",
-        Bounds(above=0, below=1),
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.warmup_epochs is not None and self.warmup_epochs > self.epochs:
-            raise MisuseError(
-                f"--warmup-epochs {self.warmup_epochs} is longer than the run "
-                f"(--epochs {self.epochs}): lower it."
-            )
-
-    @property
-    def resolved_warmup_epochs(self) -> float:
-        """Epochs of warm-up, with the default filled in."""
-        return min(5.0, self.epochs / 10) if self.warmup_epochs is None else self.warmup_epochs
-
-    @property
-    def peak_learning_rate(self) -> float:
-        """Learning rate after the warm-up, scaled to the global batch size."""
-        return self.learning_rate * self.global_batch_size / REFERENCE_BATCH_SIZE
-
-    def learning_rate_of(self, peak: float) -> float:
-        """The --learning-rate whose ``peak_learning_rate`` is `peak`."""
-        return peak / dataclasses.replace(self, learning_rate=1.0).peak_learning_rate
 
 
 def _list_metrics() -> str:
@@ -155,9 +44,17 @@ class RunConfig(Options):
         "[default: no limit]",
         COUNT,
     )
-    val_every: float = setting(1.0, "Epochs between evaluations; 0: only at the end.", NOT_NEGATIVE)
+    val_every: float = setting(
+        1.0,
+        "Epochs between evaluations; 0: only at the end.",
+        NOT_NEGATIVE,
+        show_default="1, more for few samples",
+    )
     checkpoint_every: float = setting(
-        1.0, "Epochs between checkpoints; 0: only after evaluations and at the end.", NOT_NEGATIVE
+        1.0,
+        "Epochs between checkpoints; 0: only after evaluations and at the end.",
+        NOT_NEGATIVE,
+        show_default="1, more for few samples",
     )
     checkpoint_minutes: float = setting(
         10.0, "Minutes between further checkpoints; 0: none.", NOT_NEGATIVE
@@ -237,7 +134,11 @@ class MachineConfig(Options):
     device: Literal["auto", "cpu", "cuda"] = setting(
         "auto", "auto: one GPU per rank if CUDA is available, else the CPU."
     )
-    synthetic: bool = setting(False, "Train on one random batch, without shards.")
+    synthetic: bool = setting(
+        False,
+        "Train on one random batch, without shards.",
+        not_with=("--shards", "--fold", "--sample-weights"),
+    )
 
 
 CONFIGS = (RecipeConfig, RunConfig, LogConfig, MachineConfig, PipelineConfig)
@@ -245,13 +146,18 @@ CONFIGS = (RecipeConfig, RunConfig, LogConfig, MachineConfig, PipelineConfig)
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """All options of a run. No two configs have a field of the same name."""
+    """All options of a run. No two configs have a field of the same name.
+
+    `given` are the names of the options that the user, a recipe or a file sets; the others may
+    follow from the data (``trainer.resolve``).
+    """
 
     recipe: RecipeConfig
     run: RunConfig
     log: LogConfig
     machine: MachineConfig
     pipeline: PipelineConfig
+    given: frozenset[str] = field(default=frozenset(), compare=False)
 
     def __post_init__(self) -> None:
         # pytorch/pytorch#169545, open with torch 2.14.
@@ -282,9 +188,23 @@ class Settings:
             log=pick_fields(LogConfig, values),
             machine=pick_fields(MachineConfig, values),
             pipeline=pick_fields(PipelineConfig, values),
+            given=frozenset(values),
         )
+
+    @property
+    def parts(self) -> dict[str, Options]:
+        """The five configs by name."""
+        return {name: part for name, part in vars(self).items() if name != "given"}
+
+    def with_values(self, values: Mapping[str, Any]) -> "Settings":
+        """These settings with other `values` of some fields."""
+        parts: dict[str, Any] = {
+            name: replace(part, **{key: values[key] for key in vars(part).keys() & values.keys()})
+            for name, part in self.parts.items()
+        }
+        return replace(self, **parts)
 
     def to_dict(self) -> dict[str, Any]:
         """All settings as field name -> value."""
-        parts = dataclasses.asdict(self).values()
+        parts = map(asdict, self.parts.values())
         return {name: value for part in parts for name, value in part.items()}

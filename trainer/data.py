@@ -1,7 +1,7 @@
 """Training data: facts of the shards, or of ImageNet for synthetic batches; loaders and task."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -92,6 +92,14 @@ def open_data(pipeline: PipelineConfig, *, synthetic: bool) -> TrainingData:
         std=manifest.std,
         fingerprint=dataset.fingerprint,
     )
+
+
+def with_image_size(data: TrainingData, pipeline: PipelineConfig) -> TrainingData:
+    """`data` at the sizes of `pipeline`, which may have other ones than it was opened with."""
+    if data.dataset is None:
+        return replace(data, image_size_px=pipeline.image_size or data.image_size_px)
+    sizes = resolve_sizes(pipeline, data.dataset.manifest)
+    return replace(data, image_size_px=sizes.image_size_px, val_resize_px=sizes.resize_px)
 
 
 def task_of(data: TrainingData, *, label_smoothing: float) -> Task:

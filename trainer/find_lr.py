@@ -10,13 +10,14 @@ from rich.progress import BarColumn, Progress, TextColumn
 from pipeline.arrays import Floats
 from pipeline.console import open_console
 from pipeline.errors import DataError, MisuseError
-from trainer.config import RecipeConfig, Settings
+from trainer.config import Settings
 from trainer.distributed.determinism import deterministic
 from trainer.distributed.process_group import open_world
 from trainer.find_lr_options import FindLrConfig
 from trainer.loop import StepRecord
 from trainer.optim.range_test import RULE, RangeTest, has_diverged, rising_rates
 from trainer.plotting.range_chart import draw_range_test
+from trainer.recipe_config import RecipeConfig
 from trainer.run.run_dir import FIND_LR_CHART, FIND_LR_TABLE, find_run_file, write_rows
 from trainer.setup import TrainingRun, build_run
 from trainer.train import training_steps, with_threads

@@ -11,9 +11,10 @@ from pipeline.fold_index import FOLDED_SPLITS, open_index
 from pipeline.plan.ranks import per_rank_batch_size
 from pipeline.shard_checks import check_task_support
 from pipeline.storage.dataset import Dataset
-from trainer.config import RecipeConfig, RunConfig, Settings
+from trainer.config import RunConfig, Settings
 from trainer.distributed.exit import is_first_rank
 from trainer.files import checkpoint_error
+from trainer.recipe_config import RecipeConfig
 from trainer.run.run_dir import check_run_dir
 from trainer.stored_run import StoredRun, read_run
 from trainer.tasks.class_weights import class_weights
@@ -28,7 +29,9 @@ def check_training(settings: Settings) -> None:
         dataset = open_shards(pipeline)
         task = dataset.manifest.task
         has_val = pipeline.fold is not None or "val" in dataset.manifest.splits
-    rank_batch_size(recipe, int(os.environ.get("WORLD_SIZE", "1")))
+    # The default follows from the data, or is that of the run which is resumed.
+    if "global_batch_size" in settings.given:
+        rank_batch_size(recipe, int(os.environ.get("WORLD_SIZE", "1")))
     check_ends(settings.run, task, has_val=has_val)
     if recipe.class_weights is not None:
         train = open_index(dataset, pipeline, "train") if dataset else None

@@ -11,6 +11,7 @@ from pipeline.progressive_resize import all_sizes
 from trainer.checkpoints.retention import recovery_advice
 from trainer.files import BEST_NAME
 from trainer.model.precision import precision_line
+from trainer.resolve import RESOLVED
 from trainer.run.run_dir import NONFINITE_NAME, write_rows
 from trainer.setup import TrainingRun
 from trainer.tasks.metric_names import metric_text
@@ -77,8 +78,10 @@ def _changes(saved: dict[str, Any], current: dict[str, Any]) -> list[str]:
     return [
         f"Changed since the checkpoint: {name} {saved[name]} -> {value}."
         for name, value in current.items()
-        # A checkpoint of an earlier version lacks the options that came later.
-        if name in saved and saved[name] != value and name not in UNCHECKED_SETTINGS
+        # A checkpoint of an earlier version lacks the options that came later, and does not say
+        # what followed from the data.
+        if name in saved and saved[name] not in (value, None if name in RESOLVED else value)
+        if name not in UNCHECKED_SETTINGS
     ]
 
 

@@ -1,5 +1,5 @@
 """Published recipes (recipes.toml) as option defaults (``--recipe``); explicit options override
-them. Learning rates are for batch size 256 and scale with ``--global-batch-size``."""
+them. Learning rates are for SGD at batch size 256 and scale with ``--global-batch-size``."""
 
 import tomllib
 from pathlib import Path
@@ -8,7 +8,8 @@ from typing import Any
 from pipeline.config import PipelineConfig
 from pipeline.errors import MisuseError
 from pipeline.options import defaults_option, flag_of
-from trainer.config import RecipeConfig, Settings
+from trainer.config import Settings
+from trainer.recipe_config import RecipeConfig
 
 # TOML has no tuples.
 RECIPES: dict[str, dict[str, Any]] = {
@@ -41,6 +42,8 @@ def recipe_lines(settings: Settings) -> list[str]:
         return []
     recipe, actual = read_recipe(name), settings.to_dict()
     defaults = vars(RecipeConfig()) | vars(PipelineConfig())
+    # Their defaults follow from the data.
+    defaults |= {"epochs": None, "global_batch_size": None}
     changes = [_flag(field, value) for field, value in recipe.items() if value != defaults[field]]
     overrides = [
         f"{_flag(field, actual[field])} instead of {_format(value)}"

@@ -10,7 +10,7 @@ from pipeline.loader import Loader
 from pipeline.mixup import Mixing, mixing
 from trainer.checkpoints.checkpoint_file import Checkpoint, load_checkpoint
 from trainer.checkpoints.pretrained_source import find_source
-from trainer.checkpoints.progress import Identity, Progress
+from trainer.checkpoints.progress import Progress
 from trainer.checkpoints.weights_input import WeightsInput, recorded_input
 from trainer.config import Settings
 from trainer.data import TrainingData, end_position, open_data, train_batches
@@ -25,6 +25,7 @@ from trainer.model.precision import autocast_dtype, loss_scaler, set_float32
 from trainer.optim.build import build_optimizer, build_schedule
 from trainer.optim.schedule import Schedule
 from trainer.recipes import recipe_lines
+from trainer.resolve import resolve_run, run_identity
 from trainer.run.run_dir import RunDir, launch_id, open_run_dir
 from trainer.stopping import TimeBudget
 from trainer.task_options import task_of_run
@@ -116,9 +117,16 @@ class TrainingRun:
         return self.time_budget.ended or self.reached_target or self.is_out_of_patience
 
     @property
+    def epochs(self) -> float:
+        """Length of the run in epochs: as --epochs asks for, or up to the expected deadline."""
+        if self.time_budget.is_timed:
+            return self.time_budget.end_position / self.data.samples
+        return self.settings.recipe.epochs
+
+    @property
     def epoch(self) -> float:
-        """Passes over the training split so far."""
-        return self.progress.position / self.data.samples
+        """Passes over the training split so far, without what the last step adds to `epochs`."""
+        return min(self.progress.position / self.data.samples, self.epochs)
 
     @property
     def resolved(self) -> dict[str, Any]:
@@ -141,10 +149,12 @@ def build_run(settings: Settings, world: World) -> TrainingRun:
 
     Raises ``DataError`` and ``MisuseError`` on rank 0; the other ranks exit silently.
     """
+    with world.fail_together():
+        data = open_data(settings.pipeline, synthetic=settings.machine.synthetic)
+    settings, data, choices = resolve_run(settings, data, world)
     recipe, pipeline = settings.recipe, settings.pipeline
     with world.fail_together():
         batch_size = rank_batch_size(recipe, world.world_size)
-        data = open_data(pipeline, synthetic=settings.machine.synthetic)
         task = task_of_run(data, settings)
         mix = mixing(pipeline, classes=data.classes, batch_size=batch_size, rank=world.rank)
         model = _build_model(settings, data, task, world, batch_size)
@@ -152,7 +162,7 @@ def build_run(settings: Settings, world: World) -> TrainingRun:
         source = find_source(recipe.pretrained, recipe.model) if recipe.pretrained else None
     run_dir = _agree_on_run_dir(settings, world)
     optimizer = build_optimizer(model.network, recipe, head=head)
-    checkpoint, weights_input, notes = None, None, recipe_lines(settings)
+    checkpoint, weights_input, notes = None, None, [*recipe_lines(settings), *choices]
     if run_dir.resume_from:
         with world.fail_together():
             checkpoint = load_checkpoint(run_dir.resume_from, run_identity(settings, data))
@@ -271,14 +281,3 @@ def _agree_on_run_dir(settings: Settings, world: World) -> RunDir:
             run_dir, lock = open_run_dir(settings.run)
             world.resources.enter_context(lock)
     return world.broadcast(run_dir)  # type: ignore[no-any-return]
-
-
-def run_identity(settings: Settings, data: TrainingData) -> Identity:
-    """What a checkpoint must share with a run by `settings` on `data`."""
-    return Identity(
-        fingerprint=data.fingerprint,
-        seed=settings.pipeline.seed,
-        model=settings.recipe.model,
-        classes=data.classes,
-        fold=settings.pipeline.fold,
-    )

@@ -141,7 +141,7 @@ def _settings(values: dict[str, Any]) -> Settings:
     settings = Settings.from_options(
         **{name: settings_values(value) for name, value in values.items()}
     )
-    for part in vars(settings).values():
+    for part in settings.parts.values():
         require_types(part)
     return settings
 

@@ -20,9 +20,10 @@ from trainer.loop import StepRecord, train_steps
 from trainer.messages import end_message, nonfinite_loss_error, startup_message, stop_message
 from trainer.meter import Meter, NonFiniteLossError
 from trainer.profiler import trace_steps
+from trainer.resolve import run_identity
 from trainer.run.run_logger import RunLogger
 from trainer.run.train_batch import FirstBatch
-from trainer.setup import TrainingRun, build_run, run_identity
+from trainer.setup import TrainingRun, build_run
 from trainer.stopping import InputHangsError, StopSignal
 from trainer.validation import Validation
 

@@ -16,7 +16,8 @@ from trainer.checkpoints.progress import OtherRunError
 from trainer.data import TrainingData
 from trainer.model.build import Classifier
 from trainer.model.precision import autocast_dtype
-from trainer.setup import model_for, run_identity
+from trainer.resolve import run_identity
+from trainer.setup import model_for
 from trainer.stored_run import StoredRun, config_errors, read_run
 from trainer.tasks.tasks import Task, task_from_record
 

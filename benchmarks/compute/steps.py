@@ -14,13 +14,14 @@ from benchmarks.measuring.laps import measure_world_lap, synchronize
 from pipeline.batch import Batch
 from pipeline.options import pick_fields
 from pipeline.synthetic import synthetic_loader
-from trainer.config import MachineConfig, RecipeConfig
+from trainer.config import MachineConfig
 from trainer.distributed.collectives import World
 from trainer.distributed.ddp import wrap_ddp
 from trainer.loop import train_steps
 from trainer.model.build import Classifier, build_model
 from trainer.model.precision import autocast_dtype, loss_scaler, set_float32
 from trainer.optim.build import build_optimizer
+from trainer.recipe_config import RecipeConfig
 from trainer.train_step import TrainStep
 
 CLASSES = 1000

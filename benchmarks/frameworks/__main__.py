@@ -26,10 +26,12 @@ from benchmarks.measuring.worker_process import (
 from pipeline.child_process import module_command, module_variables
 from pipeline.config import PipelineConfig
 from pipeline.errors import DataError
+from pipeline.explicit_options import given_options
 from pipeline.options import Bounds, Command, options, pick_fields, setting
 from pipeline.settings_file import profile_file
-from trainer.config import MachineConfig, RecipeConfig, Settings
+from trainer.config import MachineConfig, Settings
 from trainer.first_checks import open_shards
+from trainer.recipe_config import RecipeConfig
 
 # The learning rate stays in its warm-up.
 _EPOCHS = 1e6
@@ -102,19 +104,31 @@ class Candidate:
 @click.command(cls=Command, context_settings=FROM_ENVIRONMENT)
 @profile_file
 @options(FrameworksBenchmark, RecipeConfig, MachineConfig, PipelineConfig)
-def main(**values: Any) -> None:
+@click.pass_context
+def main(context: click.Context, /, **values: Any) -> None:
     """Compare training steps of PyTorch with those of Keras, of the same network on the same
     batches, on the CPU."""
     benchmark = pick_fields(FrameworksBenchmark, values)
-    settings = Settings.from_options(**{**values, "epochs": _EPOCHS, "device": "cpu"})
+    given = given_options(context, values)
+    settings = Settings.from_options(**{**given, "epochs": _EPOCHS, "device": "cpu"})
     if not settings.machine.synthetic:
         open_shards(settings.pipeline)
+    settings = _resolved(settings)
     names = [name for name in FRAMEWORKS if name in (benchmark.frameworks or FRAMEWORKS)]
     frameworks = [FRAMEWORKS[name] for name in names]
     virtualenv = None
     if any(framework.backend for framework in frameworks):
         virtualenv = prepare_keras(Path(benchmark.environment))
     compare_frameworks(frameworks, benchmark, settings, virtualenv)
+
+
+def _resolved(settings: Settings) -> Settings:
+    """With the batch size for the shards."""
+    # torch takes seconds to import: --help doesn't wait for it.
+    from trainer.data import open_data
+    from trainer.resolve import resolve
+
+    return resolve(settings, open_data(settings.pipeline, synthetic=settings.machine.synthetic))
 
 
 def compare_frameworks(

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import click
 
+from pipeline.explicit_options import given_options
 from pipeline.options import Command, options, pick_fields, setting
 from pipeline.settings_file import profile_file
 from trainer.config import CONFIGS, Settings
@@ -28,9 +29,11 @@ class KerasConfig:
 @recipe_option
 @profile_file
 @options(KerasConfig, *CONFIGS)
-def main(**values: Any) -> None:
+@click.pass_context
+def main(context: click.Context, /, **values: Any) -> None:
     """Train a torchvision ResNet on a directory of shards with Keras, on the CPU."""
-    settings, config = Settings.from_options(**values), pick_fields(KerasConfig, values)
+    settings = Settings.from_options(**given_options(context, values))
+    config = pick_fields(KerasConfig, values)
     check_first(lambda: check_training(settings))
 
     from benchmarks.keras.run import use_keras

@@ -7,6 +7,8 @@ import click
 from benchmarks.loader.config import LoaderBenchmark
 from benchmarks.measuring.config import FROM_ENVIRONMENT
 from pipeline.config import PipelineConfig
+from pipeline.errors import MisuseError
+from pipeline.explicit_options import given_options
 from pipeline.options import Command, options, pick_fields
 from pipeline.settings_file import profile_file
 from pipeline.shard_checks import check_shards
@@ -15,10 +17,13 @@ from pipeline.shard_checks import check_shards
 @click.command(cls=Command, context_settings=FROM_ENVIRONMENT)
 @profile_file
 @options(LoaderBenchmark, PipelineConfig)
-def main(**values: Any) -> None:
+@click.pass_context
+def main(context: click.Context, /, **values: Any) -> None:
     """Measure the input pipeline without a model, stage by stage, from warm and cold files: which
     stage is the limit?"""
     benchmark, config = pick_fields(LoaderBenchmark, values), pick_fields(PipelineConfig, values)
+    if benchmark.sweep in ("cache", "format") and "cache" in given_options(context, values):
+        raise MisuseError(f"--sweep {benchmark.sweep} and --cache exclude each other: omit one.")
     check_shards(config, benchmark.split)
 
     # torch and DALI take seconds to import: neither --help nor an error above waits for them.

@@ -38,7 +38,9 @@ class LoaderBenchmark(Measuring):
         "Search threads, prefetch and read-ahead for this machine instead, and write a profile.",
     )
     profile_out: str = setting(
-        "profile.json", "File for the profile of --tune; later runs load it by --profile-file."
+        "profile.json",
+        "File for the profile of --tune; later runs load it by --profile-file.",
+        only_with="--tune",
     )
     batch_size: int = setting(BATCH_SIZE, "Images in a batch, at most those of the split.", COUNT)
     seconds: float = setting(0.5, "Duration of a repetition.", Bounds(low=0.01))

@@ -3,12 +3,12 @@
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from benchmarks.measuring.config import FROM_ENVIRONMENT
 from benchmarks.scaling.config import ScalingBenchmark
 from benchmarks.scaling.record import MODES
 from pipeline.errors import MisuseError
+from pipeline.explicit_options import given_options
 from pipeline.options import Command, options, pick_fields
 from pipeline.settings_file import profile_file
 from trainer.config import CONFIGS, Settings
@@ -30,14 +30,11 @@ def main(context: click.Context, /, **values: Any) -> None:
     of all world sizes that gives each rank of the smallest one its --batch-size. --max-minutes and
     --to-end compare whole trainings instead, one at each world size.
     """
-    benchmark, settings = pick_fields(ScalingBenchmark, values), Settings.from_options(**values)
+    given = given_options(context, values)
+    benchmark, settings = pick_fields(ScalingBenchmark, values), Settings.from_options(**given)
     if settings.machine.synthetic:
         raise MisuseError("bench-scaling measures real input: leave out --synthetic.")
-    typed = {
-        name: value
-        for name, value in settings.to_dict().items()
-        if context.get_parameter_source(name) is not ParameterSource.DEFAULT
-    }
+    typed = {name: value for name, value in settings.to_dict().items() if name in given}
     open_shards(settings.pipeline)
 
     # torch takes seconds to import: neither --help nor an error above waits for it.

@@ -22,6 +22,7 @@ from pipeline.duration_text import clock
 from pipeline.errors import MisuseError
 from trainer.config import Settings
 from trainer.data import TrainingData, open_data
+from trainer.resolve import resolve
 from trainer.run.metrics_reader import read_records
 from trainer.run.run_dir import RUNS
 from trainer.tasks.tasks import TASKS
@@ -62,7 +63,7 @@ def measure_trainings(
     plan = plan_scaling(
         benchmark,
         settings,
-        {"global_batch_size": settings.recipe.global_batch_size, **typed},
+        {"global_batch_size": resolve(settings, data).recipe.global_batch_size, **typed},
         image_size_px=data.image_size_px,
         modes=benchmark.mode or (STRONG,),
     )

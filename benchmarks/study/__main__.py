@@ -3,13 +3,13 @@
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from benchmarks.measuring.config import FROM_ENVIRONMENT
 from benchmarks.predict.networks import parse_link
 from benchmarks.scaling.config import LadderConfig
 from benchmarks.study.config import Study
 from pipeline.errors import MisuseError
+from pipeline.explicit_options import given_options
 from pipeline.options import Command, options, pick_fields
 from pipeline.settings_file import profile_file
 from trainer.config import CONFIGS, Settings
@@ -33,15 +33,9 @@ def main(context: click.Context, /, data: str | None, **values: Any) -> None:
     All files are in --out (default: study). The same command resumes an interrupted study and keeps
     finished trainings. The global batch size is the same for all configurations.
     """
-    typed = {
-        name for name in values if context.get_parameter_source(name) is not ParameterSource.DEFAULT
-    }
-    if data is not None:
-        values["shards"] = data
-        typed.add("shards")
-    values["out"] = values["out"] or "study"
     study, ladder = pick_fields(Study, values), pick_fields(LadderConfig, values)
-    settings = Settings.from_options(**values)
+    given = given_options(context, values) | ({} if data is None else {"shards": data})
+    settings = Settings.from_options(**{"out": "study"} | given)
     if settings.machine.synthetic:
         raise MisuseError("bench-study trains on real input: leave out --synthetic.")
     if settings.run.resume != "auto":
@@ -49,11 +43,12 @@ def main(context: click.Context, /, data: str | None, **values: Any) -> None:
     parse_link("--between", study.between)
     open_shards(settings.pipeline)
     plain = settings.to_dict()
+    typed = {name: plain[name] for name in sorted(given.keys() & plain.keys())}
 
     # torch takes seconds to import: neither --help nor an error above waits for it.
     from benchmarks.study.run import run_study
 
-    run_study(study, ladder, settings, {name: plain[name] for name in sorted(typed & plain.keys())})
+    run_study(study, ladder, settings, typed)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from pipeline.console import print_line
 from pipeline.errors import DataError, MisuseError
 from trainer.config import Settings
 from trainer.data import TrainingData, open_data
+from trainer.resolve import resolve
 from trainer.tasks.tasks import TASKS
 
 # The trainer's 90 take hours on a CPU.
@@ -86,14 +87,17 @@ def _plan(
     study: Study, ladder: LadderConfig, settings: Settings, typed: Mapping[str, Any]
 ) -> StudyPlan:
     data = open_data(settings.pipeline, synthetic=False)
-    options = {"global_batch_size": settings.recipe.global_batch_size, **typed}
+    default = resolve(settings, data).recipe.global_batch_size
+    options = {"global_batch_size": default, **typed}
     sizes = plan_scaling(
         ladder, settings, options, image_size_px=data.image_size_px, modes=(STRONG,)
     )
     options["model"] = sizes.settings.recipe.model
     if not sizes.gpus and not {"epochs", "max_minutes", "target_top1"} & typed.keys():
         options["epochs"] = CPU_EPOCHS
-    planned = Settings.from_options(**{**sizes.settings.to_dict(), **options})
+    complete = Settings.from_options(**{**sizes.settings.to_dict(), **options})
+    # As the trainings choose what no option gives.
+    planned = resolve(replace(complete, given=frozenset(options)), data)
     folder = Path(str(settings.run.out))
     return StudyPlan(
         study=study,

@@ -10,12 +10,12 @@ from torch import nn
 
 from pipeline.batch import Batch
 from pipeline.mixup import Mixing
-from trainer.config import RecipeConfig
 from trainer.loop import train_steps
 from trainer.model.ema import ModelEma
 from trainer.model.freezing import BackboneFreeze
 from trainer.model.precision import loss_scaler
 from trainer.optim.build import build_optimizer
+from trainer.recipe_config import RecipeConfig
 from trainer.tasks.classification import Classification
 from trainer.tasks.multi_label import MultiLabel
 from trainer.tasks.regression import Regression

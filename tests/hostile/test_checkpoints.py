@@ -21,8 +21,8 @@ from trainer.checkpoints.checkpoint_file import load_checkpoint, snapshot, write
 from trainer.checkpoints.pretrained import load_pretrained
 from trainer.checkpoints.pretrained_source import WeightsSource
 from trainer.checkpoints.progress import Identity, Progress
-from trainer.config import RecipeConfig
 from trainer.optim.build import build_optimizer
+from trainer.recipe_config import RecipeConfig
 
 IDENTITY = Identity(fingerprint="abc", seed=3, model="toy", classes=2)
 STEP = 64

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 import pytest
@@ -30,6 +30,7 @@ class Example:
     fraction: float | None = setting(None, "A fraction.")
     pair: tuple[float, float] = setting((0.5, 1.0), "Two of them.")
     quick: bool = setting(True, "Or not.")
+    kind: Literal["a", "b"] | None = setting(None, "One of two.")
 
 
 def parse(*arguments: str) -> Example:
@@ -50,9 +51,9 @@ def test_option_defaults_are_field_defaults() -> None:
 
 
 def test_options_fill_the_fields() -> None:
-    arguments = "--number 5 --fraction 0.25 --pair 0.1 0.2 --no-quick"
+    arguments = "--number 5 --fraction 0.25 --pair 0.1 0.2 --no-quick --kind b"
     assert parse(*arguments.split()) == Example(
-        number=5, fraction=0.25, pair=(0.1, 0.2), quick=False
+        number=5, fraction=0.25, pair=(0.1, 0.2), quick=False, kind="b"
     )
 
 
@@ -132,7 +133,7 @@ def test_explicit_options_override_presets(tmp_path: Path) -> None:
     """And of two presets the later one."""
     profile = tmp_path / "profile.json"
     profile.write_text('{"number": 5}')
-    large = "number=9, fraction=None, pair=(0.5, 0.75), quick=False"
+    large = "number=9, fraction=None, pair=(0.5, 0.75), quick=False, kind=None"
     for arguments, expected in (
         ("", repr(Example())),
         ("--size large", f"Example({large})"),

@@ -86,7 +86,7 @@ def test_the_trainer_learns_the_targets(shards: Path, tmp_path: Path) -> None:
             epochs=6.0,
             val_every=0,
             optimizer="adamw",
-            learning_rate=0.004,
+            learning_rate=0.001,
             global_batch_size=64,
             crop_area=(0.8, 1.0),
             flip_probability=0,

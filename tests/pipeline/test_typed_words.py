@@ -69,7 +69,7 @@ def test_a_name_of_another_meaning_is_answered(entry: OtherNames) -> None:
 
 def test_answers_name_options_that_exist() -> None:
     options = {name for command in COMMANDS for name in names_of(command)}
-    of_others = {"--lr", "--lr-scaling", "--nproc_per_node"}
+    of_others = {"--lr", "--nproc_per_node"}
     for entry in OTHER_MEANING:
         assert {*re.findall(r"--[a-z][\w-]*", entry.advice)} <= options | of_others, entry
         assert entry.advice.endswith(".")

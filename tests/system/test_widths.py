@@ -242,7 +242,7 @@ def test_tables_fit(
 def progress_lines() -> Iterator[tuple[list[str], str]]:
     """The parts of each kind of line, and the last letters of what may not be missing."""
     record = {"images_per_second": HUGE, "loss": 1e6, "data_share": 1.0, "learning_rate": 1e3}
-    large = {"samples": 10**6, "position": 10**12, "end_position": 10**13}
+    large = {"epoch": 1e6, "epochs": 1e7, "remaining": 9 * 10**12}
     yield progress_parts(record, **large, images_per_second=0.0), " left"
     rate = {"images_per_second": 3.0}
     yield progress_parts(record | rate, **large, images_per_second=0.0), " left"

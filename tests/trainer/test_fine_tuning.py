@@ -16,7 +16,7 @@ from tests.helpers.cli import invoke
 from tests.helpers.processes import exit_codes, lines, start_ranks
 from tests.helpers.runs import saved, stop_after, train
 from trainer.checkpoints.weights_input import WeightsInput
-from trainer.config import RecipeConfig, Settings
+from trainer.config import Settings
 from trainer.data import TrainingData
 from trainer.evaluate import main as evaluate
 from trainer.fine_tuning import prepare_input
@@ -24,6 +24,7 @@ from trainer.model.build import Classifier, build_network
 from trainer.model.freezing import freeze_backbone
 from trainer.model.head import head_names
 from trainer.optim.build import build_optimizer
+from trainer.recipe_config import RecipeConfig
 from trainer.train_step import TrainStep
 
 HEAD = ("6.weight", "6.bias")

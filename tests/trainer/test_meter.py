@@ -32,14 +32,14 @@ def test_merges_the_ranks_into_one_interval() -> None:
 
 def test_the_progress_line_has_rate_share_loss_and_time_left() -> None:
     interval = merge_ranks([(2.5, 100, 0.5, 0.5, 1.0)], last=LAST, seconds=2.0)
-    where = {"position": 100, "samples": 50, "end_position": 3350}
+    where = {"epoch": 2.0, "epochs": 67.0, "remaining": 3250}
     parts = progress_parts(interval.as_record(), **where, images_per_second=0.0)
     assert parts[:4] == ["epoch 2.00/67.00", "1:05 left", "loss 2.5000", "50.0 images/s"]
     assert parts[4:] == ["25.0% waiting for data", "lr 0.50000"]
 
 
 def test_the_time_left_is_known_before_the_first_record() -> None:
-    where = {"position": 100, "samples": 50, "end_position": 3350}
+    where = {"epoch": 2.0, "epochs": 67.0, "remaining": 3250}
     assert progress_parts(None, **where, images_per_second=10.0) == [
         "epoch 2.00/67.00",
         "5:25 left",

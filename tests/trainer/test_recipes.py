@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from pipeline.options import options
 from trainer.config import CONFIGS, Settings
+from trainer.data_defaults import default_batch_size, default_epochs
 from trainer.recipes import RECIPES, recipe_lines, recipe_option
 
 
@@ -35,9 +36,15 @@ def test_a_recipe_fills_the_defaults(name: str) -> None:
     assert line.startswith(f"Recipe {name}: ")
 
 
-def test_standard90_equals_the_defaults() -> None:
+def test_standard90_equals_the_defaults_for_many_samples() -> None:
     settings = parse("--recipe", "standard90")
-    assert recipe_lines(settings) == ["Recipe standard90: --warmup-epochs 5."]
+    assert recipe_lines(settings) == [
+        "Recipe standard90: --epochs 90, --global-batch-size 256, --learning-rate 0.1, "
+        "--warmup-epochs 5."
+    ]
+    plain = Settings.from_options()
+    assert settings.recipe.peak_learning_rate == plain.recipe.peak_learning_rate
+    assert (default_batch_size(10**6), default_epochs(10**6)) == (256, 90)
 
 
 def test_options_before_and_after_the_recipe_override_it() -> None:

@@ -34,7 +34,7 @@ SETTINGS: dict[str, Any] = {
     "model": tiny_trainer.tiny_pixelwise.__name__,
     "global_batch_size": 6,
     "optimizer": "adamw",
-    "learning_rate": 0.4,
+    "learning_rate": 0.01,
     "log_every": 2,
     "threads": 1,
     "device": "cpu",

@@ -25,7 +25,7 @@ from trainer.loop import StepRecord
 
 
 def test_trains_on_the_digits(digits_shards: Path, tmp_path: Path) -> None:
-    settings = {"model": tiny_trainer.MODEL, "optimizer": "adamw", "learning_rate": 0.016}
+    settings = {"model": tiny_trainer.MODEL, "optimizer": "adamw", "learning_rate": 0.004}
     state = train(digits_shards, tmp_path, steps=100, label_smoothing=0.05, **settings)
     assert state["progress"]["position"] == 100 * GLOBAL_BATCH_SIZE
     assert state["progress"]["best"]["top1"] > 0.5

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from trainer.config import RecipeConfig
 from trainer.optim.lars import LARS
 from trainer.optim.schedule import Schedule
+from trainer.recipe_config import RecipeConfig
 
 # Key of a parameter group's factor of the learning rate.
 LR_FACTOR = "lr_factor"

@@ -48,14 +48,21 @@ class PredictConfig(RunChoice):
         "Class whose probability, or mask, a single column of a submission gets.  [default: the "
         "last of two classes]",
         metavar="CLASS",
+        only_with="--format auto|submission",
+        not_with="--src",
     )
     threshold: float | None = setting(
-        None, "Multi-label: probability from which an image has a label.  [default: 0.5]", FRACTION
+        None,
+        "Multi-label: probability from which an image has a label.  [default: 0.5]",
+        FRACTION,
+        only_with="--format auto|submission|labels",
     )
     missing: Literal["fail", "keep"] = setting(
         "fail",
         "Rows of the sample submission whose id no sample has. fail: stop with an error; keep: "
         "write the row as it is there.",
+        only_with="--format auto|submission",
+        not_with="--src",
     )
     batch_size: int = setting(
         64, "Images that a rank predicts at a time. The last bits of an output depend on it.", COUNT

@@ -40,9 +40,9 @@ class Display:
         position, (start, origin) = self._run.progress.position, self._start
         return progress_parts(
             self._last,
-            position=position,
-            samples=self._run.data.samples,
-            end_position=self._run.time_budget.end_position,
+            epoch=self._run.epoch,
+            epochs=self._run.epochs,
+            remaining=self._run.time_budget.end_position - position,
             images_per_second=(position - origin) / max(time.monotonic() - start, 1e-3),
         )
 
@@ -53,7 +53,8 @@ class Display:
             rows = [*summary_rows(record), ("directory", str(self._run.run_dir.path))]
             print_table(Table(headers=("", ""), rows=rows, texts=(0, 1)), self._console)
         elif record["kind"] == "evaluation":
-            parts = evaluation_parts(record, self._run.task.primary_metric)
+            epoch = min(record["epoch"], self._run.epochs)
+            parts = evaluation_parts(record | {"epoch": epoch}, self._run.task.primary_metric)
             self.print(fitted(parts, self._console.width))
         else:
             self._last = record
@@ -64,22 +65,18 @@ class Display:
 
 
 def progress_parts(
-    record: Record | None,
-    *,
-    position: int,
-    samples: int,
-    end_position: int,
-    images_per_second: float,
+    record: Record | None, *, epoch: float, epochs: float, remaining: int, images_per_second: float
 ) -> list[str]:
-    """Texts about a run at `position`, in the order of importance, from its last training record;
-    the remaining time excludes evaluations.
+    """Texts about a run of `epochs` at `epoch`, in the order of importance, from its last training
+    record; the remaining time excludes evaluations.
 
     Args:
+        remaining: positions to the end.
         images_per_second: since the start, for a run without a record so far; 0 if unknown.
     """
     rate = record["images_per_second"] if record else images_per_second
-    left = [f"{clock(max(0, end_position - position) / rate)} left"] if rate else []
-    parts = [f"epoch {position / samples:.2f}/{end_position / samples:.2f}", *left]
+    left = [f"{clock(max(0, remaining) / rate)} left"] if rate else []
+    parts = [f"epoch {epoch:.2f}/{epochs:.2f}", *left]
     if record is None:
         return parts
     return [

@@ -109,6 +109,20 @@ def _is_by_out(config: RunConfig) -> bool:
     return config.resume in ("auto", "never")
 
 
+def checkpoint_to_resume(config: RunConfig) -> Path | None:
+    """The checkpoint that a run by `config` resumes from, None for a new run; creates nothing.
+
+    Raises ``MisuseError`` if --resume names none.
+    """
+    if not _is_by_out(config):
+        return _resolve_by_checkpoint(config).resume_from
+    path = Path(config.out) if config.out else _restarted_directory()
+    if config.resume == "never" or path is None:
+        return None
+    checkpoint = RunDir(path=path).checkpoint
+    return checkpoint if checkpoint.exists() else None
+
+
 def _resolve_by_checkpoint(config: RunConfig) -> RunDir:
     """Resume in the checkpoint's own directory, or in a new one."""
     checkpoint = Path(config.resume)

@@ -130,6 +130,8 @@ def test_the_command_rejects(
     sentence: str,
 ) -> None:
     plain = {"--shards": digits_shards, "--device": "cpu", "--ranks": 1, "--out": tmp_path}
+    if "--synthetic" in arguments:
+        del plain["--shards"]
     words = [item for pair in plain.items() if pair[0] not in arguments for item in pair]
     outcome = invoke(main, *words, *arguments)
     assert outcome.exit_code == code and sentence in " ".join(outcome.output.split())

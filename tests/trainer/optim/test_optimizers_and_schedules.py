@@ -8,9 +8,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import nn
 
-from trainer.config import RecipeConfig
 from trainer.optim.build import build_optimizer, build_schedule, set_learning_rate
 from trainer.optim.schedule import SHAPES, Schedule
+from trainer.recipe_config import RecipeConfig
 
 schedules = st.builds(
     lambda peak, warmup, fall, shape: Schedule(
@@ -68,9 +68,9 @@ def test_warmup_is_five_epochs_at_most_a_tenth(epochs: float, warmup: float) -> 
     assert schedule.warmup_position == pytest.approx(1000 * warmup)
 
 
-@given(st.integers(1, 2**16))
-def test_peak_is_linear_in_the_global_batch(size: int) -> None:
-    config = RecipeConfig(global_batch_size=size, learning_rate=0.1)
+@given(st.integers(1, 2**16), st.sampled_from(["sgd", "lars"]))
+def test_peak_is_linear_in_the_global_batch(size: int, optimizer: Any) -> None:
+    config = RecipeConfig(global_batch_size=size, optimizer=optimizer)
     assert config.peak_learning_rate == pytest.approx(0.1 * size / 256)
 
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.arrays import Floats
-from trainer.config import RecipeConfig
 from trainer.optim.range_test import RangeTest, has_diverged, rising_rates
+from trainer.recipe_config import RecipeConfig
 
 
 def curve(best: float, steps: int = 100, noise: float = 0.0, optimizer: str = "sgd") -> RangeTest:
