@@ -9,7 +9,7 @@ from pipeline.options import Command, options, pick_fields
 from pipeline.settings_file import profile_file
 from trainer.config import CONFIGS, Settings
 from trainer.distributed.exit import check_first, entry
-from trainer.find_lr_options import FindLrConfig
+from trainer.find_lr_options import FindLrConfig, require_no_run
 from trainer.first_checks import check_training
 from trainer.recipes import recipe_option
 
@@ -23,6 +23,8 @@ def main(context: click.Context, /, **values: Any) -> None:
     """Train a torchvision model on a directory of shards."""
     settings = Settings.from_options(**given_options(context, values))
     finding = pick_fields(FindLrConfig, values)
+    if finding.find_lr:
+        check_first(lambda: require_no_run(settings.run))
     check_first(lambda: check_training(settings))
 
     # torch and DALI take seconds to import: neither --help nor an error above waits for them.

@@ -2,23 +2,23 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 
 import numpy as np
-from rich.progress import BarColumn, Progress, TextColumn
 
 from pipeline.arrays import Floats
 from pipeline.console import open_console
-from pipeline.errors import DataError, MisuseError
+from pipeline.errors import DataError
+from pipeline.progress import ProgressLine
 from trainer.config import Settings
 from trainer.distributed.determinism import deterministic
 from trainer.distributed.process_group import open_world
-from trainer.find_lr_options import FindLrConfig
+from trainer.find_lr_options import FindLrConfig, require_no_run
 from trainer.loop import StepRecord
 from trainer.optim.range_test import RULE, RangeTest, has_diverged, rising_rates
 from trainer.plotting.range_chart import draw_range_test
 from trainer.recipe_config import RecipeConfig
-from trainer.run.run_dir import FIND_LR_CHART, FIND_LR_TABLE, find_run_file, write_rows
+from trainer.run.run_dir import FIND_LR_CHART, FIND_LR_TABLE, write_rows
 from trainer.setup import TrainingRun, build_run
 from trainer.train import training_steps, with_threads
 
@@ -36,22 +36,12 @@ def find_learning_rate(settings: Settings, config: FindLrConfig) -> None:
         deterministic(settings.machine.deterministic),
     ):
         with world.fail_together():
-            _require_no_run(settings)
+            require_no_run(settings.run)
         run = build_run(with_threads(_for_test(settings), world), world)
         test = _measure(run, rising_rates(run.settings.recipe.optimizer, config.steps))
         with world.fail_together():
             if world.rank == 0:
                 _report(run, test)
-
-
-def _require_no_run(settings: Settings) -> None:
-    resume, out = settings.run.resume, settings.run.out
-    if resume not in ("auto", "never"):
-        raise MisuseError(f"--find-lr begins with new weights: omit --resume {resume}.")
-    if out and (name := find_run_file(Path(out))):
-        raise MisuseError(
-            f"--out {out} holds a run ({name}), which --find-lr does not touch: give another --out."
-        )
 
 
 def _for_test(settings: Settings) -> Settings:
@@ -77,7 +67,7 @@ def _measure(run: TrainingRun, rates: Floats) -> RangeTest:
 def _with_progress(
     run: TrainingRun, steps: Iterator[StepRecord], rates: Floats
 ) -> Iterator[StepRecord]:
-    """The steps; rank 0 shows how far they are: on a terminal in one line, else in ten."""
+    """The steps; rank 0 shows how far they are."""
     if run.world.rank > 0:
         yield from steps
         return
@@ -87,14 +77,10 @@ def _with_progress(
         f"Finding a learning rate for {recipe.model} with {recipe.optimizer}: at most {count} "
         f"steps of {recipe.global_batch_size} samples, {epochs:.2f} epochs. No weights are saved."
     )
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=20))
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("starting", total=count)
+    with ProgressLine(console) as line:
         for number, record in enumerate(steps, start=1):
-            text = f"step {number}/{count}  lr {record.learning_rate:.2g}"
-            progress.update(bar, completed=number, description=text)
-            if progress.disable and number % max(1, count // 10) == 0:
-                console.print(f"{text}  loss {record.loss.item():.4f}")
+            parts = [f"step {number}/{count}", f"lr {record.learning_rate:.2g}"]
+            line.update(number / count, partial(list, parts), soon=True)
             yield record
 
 

@@ -1,9 +1,12 @@
 """Options of ``python -m trainer --find-lr``."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from pipeline.errors import MisuseError
 from pipeline.options import Bounds, Options, setting
+from trainer.config import RunConfig
+from trainer.run.run_dir import find_run_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +20,7 @@ class FindLrConfig(Options):
         section="Learning rate",
     )
     find_lr_steps: int | None = setting(
-        None, "Most steps of --find-lr.  [default: 100]", Bounds(low=20)
+        None, "Most steps of --find-lr.  [default: 100]", Bounds(low=20), only_with="--find-lr"
     )
 
     @property
@@ -26,10 +29,13 @@ class FindLrConfig(Options):
         useful rates, also on small data."""
         return 100 if self.find_lr_steps is None else self.find_lr_steps
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.find_lr_steps is not None and not self.find_lr:
-            raise MisuseError(
-                f"--find-lr-steps {self.find_lr_steps} is an option of --find-lr: add it, or omit "
-                f"both."
-            )
+
+def require_no_run(run: RunConfig) -> None:
+    """Raise ``MisuseError`` if --find-lr would resume a run, or write into the directory of one."""
+    if run.resume not in ("auto", "never"):
+        raise MisuseError(f"--find-lr begins with new weights: omit --resume {run.resume}.")
+    if run.out and (name := find_run_file(Path(run.out))):
+        raise MisuseError(
+            f"--out {run.out} holds a run ({name}), which --find-lr does not touch: give another "
+            f"--out."
+        )

@@ -125,7 +125,7 @@ NUMBERS: tuple[Row, ...] = (
     ("check shards --findings -1", 2, "-1 is not in the range x>=0"),
     ("show shards --seed -1", 2, "-1 is not in the range x>=0"),
     ("check shards --workers 0", 2, "0 is not in the range x>=1"),
-    ("trainer --epochs 0", 2, "--epochs must be above 0, not 0.0"),
+    ("trainer --epochs 0", 2, "--epochs must be above 0"),
     ("trainer --epochs many", 2, "'many' is not a valid float"),
     ("trainer --momentum 1", 2, "--momentum must be above 0 and below 1, not 1.0"),
     ("trainer --grad-clip-norm 0", 2, "--grad-clip-norm must be above 0, not 0.0"),

@@ -15,7 +15,7 @@ MISUSES = (
     ("train --out README.md", 2, "--out README.md is a file: give a directory."),
     ("train --resume nope", 2, "--resume nope: there is no checkpoint nope."),
     ("train --resume never --out run", 2, "run already holds a run (config.json)"),
-    ("train --accumulate-steps 3", 2, "--accumulate-steps 3 does not divide"),
+    ("train --global-batch-size 4 --accumulate-steps 3", 2, "--accumulate-steps 3 does not divide"),
     ("train --class-weights nope.csv", 1, "nope.csv"),
     ("train --target-top1 0.9 --monitor loss", 2, "remove one of them"),
     ("evaluate nope", 1, "nope holds no run"),

@@ -58,7 +58,7 @@ def test_a_rate_is_suggested_and_nothing_else_remains(
     assert 20 < len(rows) <= STEPS and rows[0]["learning_rate"] == pytest.approx(1e-4)
     lowest = min(rows, key=lambda row: row["smoothed_loss"])
     assert peak == pytest.approx(lowest["learning_rate"] / 10, rel=0.1)
-    assert f"step {STEPS // 10}/{STEPS}" in output
+    assert f"step 1/{STEPS}  lr 0.0001" in output
 
 
 def test_a_training_may_follow_in_the_same_directory_and_is_not_touched_then(
@@ -127,7 +127,7 @@ def test_a_loss_of_nan_ends_the_test(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--find-lr-steps", "30"], "--find-lr-steps 30 is an option of --find-lr"),
+        (["--find-lr-steps", "30"], "--find-lr-steps has an effect with --find-lr only"),
         (["--find-lr", "--find-lr-steps", "3"], "--find-lr-steps must be at least 20"),
         (["--find-lr", "--resume", "a.pt"], "omit --resume a.pt"),
         (["--find-lr", "--out", "run"], "--out run holds a run (config.json)"),

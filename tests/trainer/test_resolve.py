@@ -159,7 +159,7 @@ def test_the_last_step_of_an_epoch_count(tmp_path: Path) -> None:
     warning = "--global-batch-size 32 is more than the 24 training samples: --epochs 2 are 2 steps"
     assert f"{warning}, which are 2.67 epochs." in output
     assert "32 px, 2 epochs, global batch size 32." in output
-    assert "epoch 2.00/2.00 loss" in output and "epoch 2.00 validation" in output
+    assert "epoch 1.33/2.00" in output and "epoch 2.00 validation" in output
     # docs/order.md: the step that reaches position ceil(E N) is the last.
     assert lines(tmp_path / "run", "train")[-1]["position"] == 64
 
