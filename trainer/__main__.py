@@ -16,7 +16,7 @@ from trainer.recipes import recipe_option
 @profile_file
 @options(*CONFIGS)
 def main(**values: Any) -> None:
-    """Train a torchvision model on a directory of shards."""
+    """Train a model on a directory of shards."""
     settings = Settings.from_options(**values)
 
     # torch and DALI take seconds to import: neither --help nor a misspelt option waits for them.

@@ -39,6 +39,7 @@ def main(runs: tuple[str, ...], **values: Any) -> None:
 
     # torch and DALI take seconds to import: neither --help nor a misspelt option waits for them.
     from trainer.evaluation.evaluate_run import evaluate_runs
+    from trainer.model.sources.stored_file import trust_of
 
     evaluate_runs(
         directories,
@@ -46,6 +47,7 @@ def main(runs: tuple[str, ...], **values: Any) -> None:
         shards=config.shards,
         split=config.split,
         device=config.device,
+        trust=trust_of(config.model, stored=config.trust_model),
     )
 
 

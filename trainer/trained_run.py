@@ -32,8 +32,19 @@ from trainer.config import Settings
 from trainer.data import TrainingData
 from trainer.model.build import Classifier
 from trainer.model.precision import autocast_dtype
+from trainer.model.sources.find import find_model
+from trainer.model.sources.own_file import is_own_file
+from trainer.model.sources.source import ModelSource
+from trainer.model.sources.stored_file import (
+    CONFIG_KEY,
+    NO_TRUST,
+    ModelRecord,
+    Trust,
+    trusted_model,
+)
 from trainer.run.run_dir import CONFIG_NAME
-from trainer.setup import model_for, run_identity
+from trainer.run_model import model_for, network_spec
+from trainer.setup import run_identity
 from trainer.tasks.tasks import Task, task_from_record, task_record
 
 # Images of a model have at most this side.
@@ -42,12 +53,19 @@ MAX_SIDE_PX = 2**14
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedRun:
-    """A run as described by its config.json; `data` are the facts of its training split."""
+    """A run as described by its config.json; `data` are the facts of its training split.
+
+    Attributes:
+        model_file: what it says about a model of one's own; None for others.
+        trust: the code that may be executed to load it.
+    """
 
     directory: Path
     settings: Settings
     data: TrainingData
     task: Task
+    model_file: ModelRecord | None = None
+    trust: Trust = NO_TRUST
 
     @property
     def pipeline(self) -> PipelineConfig:
@@ -98,11 +116,18 @@ class TrainedRun:
         path = Path(name)
         return self.directory / path if path.name == name else path
 
+    def model_source(self) -> ModelSource:
+        """Where its model comes from. Raises ``MisuseError`` if it is code that is not trusted."""
+        if self.model_file is None:
+            return find_model(self.settings.recipe.model)
+        return trusted_model(self.directory, self.model_file, self.trust)
+
     def load_model(self, path: Path) -> Classifier:
         """The model with the weights of checkpoint `path`, averaged ones if the run has them."""
         settings = dataclasses.replace(self.settings, pipeline=self.pipeline)
-        checkpoint = load_checkpoint(path, run_identity(settings, self.data))
-        model = model_for(settings, self.data, self.task)
+        source, spec = self.model_source(), network_spec(settings, self.data, self.task)
+        checkpoint = load_checkpoint(path, run_identity(settings, self.data, source))
+        model = model_for(settings, self.data, source, spec)
         checkpoint.copy_weights(model.network, averaged=True)
         return model
 
@@ -132,8 +157,9 @@ class TrainedRun:
             )
 
 
-def open_run(directory: Path) -> TrainedRun:
-    """Read the config.json of a run.
+def open_run(directory: Path, trust: Trust = NO_TRUST) -> TrainedRun:
+    """Read the config.json of a run. No code of a model is executed here; `trust` says which may be
+    when the model is loaded.
 
     Raises ``DataError`` if there is no valid one, ``MisuseError`` for a run on synthetic batches.
     """
@@ -145,6 +171,8 @@ def open_run(directory: Path) -> TrainedRun:
             settings=_settings(values),
             data=_data(values["resolved"]),
             task=task_from_record(values["resolved"]["task"]),
+            model_file=_model_file(values),
+            trust=trust,
         )
         require_types(run.task)
     except OSError as error:
@@ -172,6 +200,17 @@ def _settings(values: dict[str, Any]) -> Settings:
     for part in vars(settings).values():
         require_types(part)
     return settings
+
+
+def _model_file(values: dict[str, Any]) -> ModelRecord | None:
+    if not is_own_file(values.get("model", "")):
+        return None
+    fields = Fields(values["resolved"][CONFIG_KEY])
+    return ModelRecord(
+        file=fields.take("file", text),
+        function=fields.take("function", text),
+        sha256=fields.take("sha256", text),
+    )
 
 
 def _data(resolved: object) -> TrainingData:

@@ -20,6 +20,7 @@ from trainer.evaluation.loop import compute, gathered_statistics
 from trainer.evaluation.report import print_evaluation
 from trainer.model.build import Classifier
 from trainer.model.precision import dtype_name, set_float32
+from trainer.model.sources.stored_file import NO_TRUST, Trust
 from trainer.run.run_dir import CONFUSION_NAME
 from trainer.tasks.scores import Statistics, merge
 from trainer.trained_run import TrainedRun, open_run
@@ -47,6 +48,7 @@ def evaluate_runs(
     shards: str | None,
     split: str,
     device: str,
+    trust: Trust = NO_TRUST,
 ) -> None:
     """Evaluate a checkpoint of a run, by default the best; or those of several folds, each on the
     fold that it holds out. Rank 0 prints the result.
@@ -55,7 +57,8 @@ def evaluate_runs(
     """
     with open_world(device) as world:
         with world.fail_together():
-            opened = [_open(path, checkpoint, shards, split, world) for path in directories]
+            runs = [open_run(path, trust) for path in directories]
+            opened = [_open(run, checkpoint, shards, split, world) for run in runs]
             if len(opened) > 1:
                 _require_folds(opened, split)
         parts = [_statistics(one, split, world) for one in opened]
@@ -70,11 +73,11 @@ def evaluate_runs(
         evaluation = compute(first.run.task, merged, flips=_flips(first))
         dtype = dtype_name(first.dtype)
         facts = first.dataset.manifest.splits.get(split)
-        runs = [str(one.run.directory) for one in opened]
+        places = [str(one.run.directory) for one in opened]
         paths = [str(one.checkpoint) for one in opened]
         folds = [one.pipeline.fold for one in opened if one.pipeline.fold]
         is_one = len(opened) == 1
-        header: dict[str, Any] = {"run": runs[0] if is_one else runs}
+        header: dict[str, Any] = {"run": places[0] if is_one else places}
         header |= {"checkpoint": paths[0] if is_one else paths}
         header |= {"shards": first.dataset.location, "split": split, "dtype": dtype}
         held_out = f" with fold {', '.join(folds)} held out" if folds else ""
@@ -90,9 +93,8 @@ def evaluate_runs(
 
 
 def _open(
-    directory: Path, checkpoint: str | None, shards: str | None, split: str, world: World
+    run: TrainedRun, checkpoint: str | None, shards: str | None, split: str, world: World
 ) -> _Opened:
-    run = open_run(directory)
     dataset = run.open_shards(shards)
     pipeline = dataclasses.replace(run.pipeline, threads=world.threads, shards=dataset.location)
     run.require_same_labels(dataset)

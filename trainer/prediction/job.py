@@ -10,6 +10,7 @@ from pipeline.errors import DataError, MisuseError
 from pipeline.fold_index import FOLDED_SPLITS, open_index
 from pipeline.storage.dataset import Dataset, SplitIndex
 from trainer.distributed.collectives import World
+from trainer.model.sources.stored_file import trust_of
 from trainer.prediction.config import PredictConfig
 from trainer.prediction.files import require_writable
 from trainer.prediction.mask_forms import MaskForm, fit_mask_form, require_full_size
@@ -106,7 +107,8 @@ def prepare(config: PredictConfig, shards: str | None) -> Job:
 
     Raises ``DataError`` and ``MisuseError``.
     """
-    runs = [open_run(directory) for directory in config.directories]
+    trust = trust_of(config.model, stored=config.trust_model)
+    runs = [open_run(directory, trust) for directory in config.directories]
     first = runs[0]
     dataset = first.open_shards(shards)
     for run in runs:

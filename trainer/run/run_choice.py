@@ -29,6 +29,17 @@ class RunChoice(Options):
         "[default: best.pt, or the newest without one]",
         metavar="NAME_OR_PATH",
     )
+    model: tuple[str, ...] = setting(
+        (),
+        "File of a model of your own that a run was trained with. It is executed if it is the "
+        "same file. Repeat it for several files.",
+        metavar="FILE.py",
+    )
+    trust_model: bool = setting(
+        False,
+        "Execute the copies of such files that the runs hold. Only for runs of people whom you "
+        "trust.",
+    )
     device: Literal["auto", "cpu", "cuda"] = setting(
         "auto", "auto: one GPU per rank if CUDA is available, else the CPU."
     )

@@ -20,6 +20,7 @@ from trainer.checkpoints.checkpoint_file import CHECKPOINT_NAME
 from trainer.checkpoints.retention import BEST_NAME, KEPT_PATTERN
 from trainer.config import RunConfig
 from trainer.files import PARTIAL_SUFFIX, replace_text, replaced, resume_advice
+from trainer.model.sources.stored_file import MODEL_FILE_NAME
 from trainer.profiler import TRACE_NAME
 from trainer.run.metrics_reader import METRICS_NAME
 from trainer.run.metrics_writer import TENSORBOARD_NAME
@@ -33,7 +34,7 @@ NONFINITE_NAME = "nonfinite.csv"
 RUN_FILES = (
     *(CONFIG_NAME, METRICS_NAME, BAD_SAMPLES_NAME, NONFINITE_NAME, CONFUSION_NAME),
     *(CHECKPOINT_NAME, BEST_NAME, KEPT_PATTERN),
-    *(TENSORBOARD_NAME, TRACE_NAME),
+    *(TENSORBOARD_NAME, TRACE_NAME, MODEL_FILE_NAME),
 )
 
 
@@ -171,6 +172,13 @@ def write_config(directory: Path, config: Mapping[str, Any]) -> None:
     """Write config.json: the settings of the run and what was derived from them."""
     text = json.dumps(config, indent=1, ensure_ascii=False) + "\n"
     replace_text(directory / CONFIG_NAME, text, resume_advice(directory))
+
+
+def write_model_file(directory: Path, code: bytes) -> None:
+    """Write model.py, a copy of the file of --model, byte for byte."""
+    path = directory / MODEL_FILE_NAME
+    with replaced(path, resume_advice(directory)) as partial:
+        partial.write_bytes(code)
 
 
 def write_rows(path: Path, rows: Iterable[Iterable[str]]) -> None:

@@ -1,0 +1,175 @@
+"""Models of timm, torchvision and of one's own train, resume, are evaluated and predict, on one
+rank and on two."""
+
+import json
+import re
+import signal
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pipeline.errors import DataError, MisuseError
+from tests.helpers.cli import invoke
+from tests.helpers.pages import ROOT
+from tests.helpers.processes import exit_codes, lines, start_ranks
+from tests.helpers.runs import saved, stop_after, train
+from trainer.evaluate import main as evaluate
+from trainer.model.sources.stored_file import MODEL_FILE_NAME
+from trainer.predict import main as predict
+
+# What each takes, beside what all take: the first 2 steps train the head alone.
+OPTIONS: dict[str, Any] = {
+    "optimizer": "adamw",
+    "learning_rate": 0.01,
+    "ema_decay": 0.5,
+    "layer_decay": 0.7,
+    "freeze_backbone_epochs": 0.07,
+    "loss": "bce",
+    "threads": 1,
+}
+SMALL: dict[str, dict[str, Any]] = {
+    "timm/test_vit": {"drop_path": 0.2},
+    "timm/test_efficientnet": {"drop_path": 0.2},
+    "shufflenet_v2_x0_5": {},
+}
+NAMED: dict[str, dict[str, Any]] = {
+    "timm/convnext_tiny": {"drop_path": 0.2},
+    "timm/efficientnet_b0": {"drop_path": 0.2},
+    "timm/vit_small_patch16_224": {"drop_path": 0.2},
+}
+CASES = [
+    *(pytest.param(model, options, id=model) for model, options in SMALL.items()),
+    *(
+        pytest.param(model, options, id=model, marks=pytest.mark.long)
+        for model, options in NAMED.items()
+    ),
+]
+
+
+def evaluated(*arguments: object) -> dict[str, Any]:
+    """The last line of trainer.evaluate."""
+    result = invoke(evaluate, *arguments)
+    assert result.exit_code == 0, result.output
+    facts: dict[str, Any] = json.loads(result.output.splitlines()[-1])
+    return facts
+
+
+def predicted(out: Path, *arguments: object) -> int:
+    """Number of rows that trainer.predict writes."""
+    options = ("--split", "val", "--format", "probabilities", "--out", out)
+    result = invoke(predict, *arguments, *options)
+    assert result.exit_code == 0, result.output
+    return len(out.read_text().splitlines()) - 1
+
+
+@pytest.mark.parametrize(("model", "options"), CASES)
+def test_trains_resumes_is_evaluated_and_predicts(
+    digits_shards: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    model: str,
+    options: dict[str, Any],
+) -> None:
+    if model.startswith("timm/"):
+        pytest.importorskip("timm")
+    options = {"model": model, "steps": 4, **OPTIONS, **options}
+    whole = train(digits_shards, tmp_path / "whole", **options)
+    with monkeypatch.context() as patch, pytest.raises(SystemExit) as stopped:
+        stop_after(patch, 2)
+        train(digits_shards, tmp_path / "parts", **options)
+    assert stopped.value.code == 128 + signal.SIGTERM
+    parts = train(digits_shards, tmp_path / "parts", **options)
+    for name, tensor in whole["network"].items():
+        assert torch.equal(tensor, parts["network"][name]), name
+        assert torch.equal(whole["ema"][name], parts["ema"][name]), name
+    (logged,) = lines(tmp_path / "whole", "evaluation")
+    facts = evaluated(tmp_path / "whole")
+    assert facts["loss"] == pytest.approx(logged["loss"], rel=1e-3)
+    assert predicted(tmp_path / "out.csv", tmp_path / "whole") == facts["samples"] == 180
+
+
+@pytest.mark.parametrize(("model", "options"), CASES)
+def test_two_ranks_train(
+    digits_shards: Path,
+    tmp_path: Path,
+    loaded: ForkServerContext,
+    model: str,
+    options: dict[str, Any],
+) -> None:
+    if model.startswith("timm/"):
+        pytest.importorskip("timm")
+    # Dropped paths differ between ranks.
+    options = {"model": model, **OPTIONS, **options, "drop_path": None}
+    alone = train(digits_shards, tmp_path / "alone", steps=4, **options)
+    settings = {name: value for name, value in alone["config"].items() if name != "resolved"}
+    settings |= {"out": str(tmp_path / "two")}
+    assert exit_codes(start_ranks(loaded, 2, **settings)) == [0, 0]
+    both = saved(tmp_path / "two")
+    assert both["progress"]["position"] == alone["progress"]["position"]
+    if any("running_mean" in name for name in both["network"]):
+        return  # Batch norms take the statistics of each rank's images.
+    for name, tensor in both["network"].items():
+        torch.testing.assert_close(tensor, alone["network"][name], rtol=0, atol=1e-3)
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The model that the page of the trainer shows."""
+    page = (ROOT / "docs" / "training.md").read_text()
+    (text,) = re.findall(r"In `nets\.py`:\n\n((?:    .*\n|\n)+)", page)
+    lines_of_file = [line.removeprefix("    ") for line in text.splitlines()]
+    assert len([line for line in lines_of_file if line]) <= 10
+    (tmp_path / "nets.py").write_text("\n".join(lines_of_file))
+    monkeypatch.chdir(tmp_path)
+    return "nets.py:small"
+
+
+def test_a_model_of_ones_own_is_stored_and_loaded_if_it_is_trusted(
+    digits_shards: Path, tmp_path: Path, own: str
+) -> None:
+    out = tmp_path / "run"
+    train(digits_shards, out, model=own, steps=2, freeze_backbone_epochs=0.01)
+    assert (out / MODEL_FILE_NAME).read_bytes() == (tmp_path / "nets.py").read_bytes()
+    record = json.loads((out / "config.json").read_text())["resolved"]["model_file"]
+    assert (record["file"], record["function"]) == ("nets.py", "small")
+    refused = invoke(evaluate, out)
+    assert refused.exit_code == 2
+    assert "give the file by --model nets.py, or --trust-model" in " ".join(refused.output.split())
+    assert evaluated(out, "--model", own)["samples"] == 180
+    (tmp_path / "nets.py").unlink()
+    assert evaluated(out, "--trust-model")["samples"] == 180
+    given = out / MODEL_FILE_NAME
+    assert predicted(tmp_path / "out.csv", out, "--model", given, "--shards", digits_shards) == 180
+
+
+def test_a_model_of_ones_own_resumes_with_the_same_file_only(
+    digits_shards: Path, tmp_path: Path, own: str
+) -> None:
+    out = tmp_path / "run"
+    train(digits_shards, out, model=own, steps=2)
+    (tmp_path / "nets.py").rename(tmp_path / "moved.py")
+    state = train(digits_shards, out, model="moved.py:small", steps=3)
+    assert state["progress"]["position"] == 3 * 64
+    with (tmp_path / "moved.py").open("a") as file:
+        file.write("# changed\n")
+    with pytest.raises(DataError, match=r"with another model: give --model FILE\.py:small, the"):
+        train(digits_shards, out, model="moved.py:small", steps=4)
+
+
+def test_needs_a_last_layer_to_freeze_the_others(digits_shards: Path, tmp_path: Path) -> None:
+    (tmp_path / "nets.py").write_text(
+        "from torch import nn\n\n\ndef fixed(outputs):\n"
+        "    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 10))\n"
+    )
+    model = f"{tmp_path / 'nets.py'}:fixed"
+    with pytest.raises(MisuseError, match=r"--freeze-backbone-epochs: no layer of .* depends on"):
+        train(digits_shards, tmp_path / "run", model=model, freeze_backbone_epochs=1.0)
+    with pytest.raises(MisuseError, match=r"order of the layers of .* is unknown"):
+        train(digits_shards, tmp_path / "run", model=model, layer_decay=0.5)
+    with pytest.raises(MisuseError, match=r"--drop-path: .* sets its paths itself"):
+        train(digits_shards, tmp_path / "run", model=model, drop_path=0.5)
+    with pytest.raises(MisuseError, match=r"there are no such weights for .*: give a file or"):
+        train(digits_shards, tmp_path / "run", model=model, pretrained="imagenet")
