@@ -149,7 +149,7 @@ def test_torchvisions_files_have_earlier_names_and_auxiliary_heads(tmp_path: Pat
     }
     assert "features.denseblock1.denselayer1.conv.2.weight" in earlier
     ours = DenseNet(2, (2, 2, 2, 2), 4, num_classes=2)
-    load(ours, saved(tmp_path / "densenet.pt", earlier))
+    load(ours, saved(tmp_path / "densenet.pt", earlier), model="densenet121")
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.state_dict().items())
     ours = googlenet(weights=None, aux_logits=False, init_weights=False)
     with_heads = {**ours.state_dict(), "aux1.conv.conv.weight": torch.ones(2)}
@@ -167,7 +167,7 @@ def test_position_embeddings_are_interpolated_to_the_image_size(tmp_path: Path) 
     theirs, ours = vit(32), vit(48)
     with torch.no_grad():
         theirs.state_dict()["encoder.pos_embedding"].fill_(0.25)
-    load(ours, saved(tmp_path / "vit.pt", theirs.state_dict()))
+    load(ours, saved(tmp_path / "vit.pt", theirs.state_dict()), model="vit_b_16")
     embedding = ours.state_dict()["encoder.pos_embedding"]
     torch.testing.assert_close(embedding, torch.full((1, 37, 16), 0.25))
 
