@@ -92,6 +92,8 @@ def _prepare(
     from pipeline.config import PipelineConfig, open_dataset, resolve_sizes
     from trainer.model.build import build_model
     from trainer.model.precision import autocast_dtype
+    from trainer.model.sources.find import find_model
+    from trainer.model.sources.source import NetworkSpec
 
     config = PipelineConfig(
         shards=benchmark.shards, image_size=benchmark.image_size, threads=world.threads
@@ -99,9 +101,11 @@ def _prepare(
     dataset = open_dataset(config)
     manifest = dataset.manifest
     model = build_model(
-        benchmark.model,
-        classes=len(manifest.classes),
-        image_size_px=resolve_sizes(config, manifest).image_size_px,
+        find_model(benchmark.model),
+        NetworkSpec(
+            classes=len(manifest.classes),
+            image_size_px=resolve_sizes(config, manifest).image_size_px,
+        ),
         mean=manifest.mean,
         std=manifest.std,
         seed=0,

@@ -109,6 +109,12 @@ OTHER_MEANING = (
         "give --freeze-backbone-epochs, the first epochs in which only the last layer is trained.",
     ),
     OtherNames(
+        "--drop-path",
+        ("--drop", "--dropout"),
+        "give --drop-path for the residual blocks that are skipped in training; other dropout is "
+        "as the model has it.",
+    ),
+    OtherNames(
         "--val-resize",
         ("--crop-pct", "--input-size", "--train-crop-size", "--val-crop-size", "--resize"),
         "give --image-size PX for training and validation; validation resizes to --val-resize PX, "

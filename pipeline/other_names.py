@@ -59,6 +59,7 @@ SAME_MEANING = (
     _same("--warmup-epochs", "--lr-warmup-epochs"),
     _same("--weight-decay", "--wd"),
     _same("--label-smoothing", "--smoothing", "--label-smoothing-factor"),
+    _same("--loss", "--bce-loss", value="bce"),
     _same("--grad-clip-norm", "--clip-grad", "--clip-grad-norm", "--max-grad-norm"),
     _same("--grad-clip-norm", "--gradient-clip-val"),
     _same("--sync-bn", "--sync-batchnorm"),

@@ -20,7 +20,7 @@ from trainer.recipes import recipe_option
 @options(*CONFIGS, FindLrConfig)
 @click.pass_context
 def main(context: click.Context, /, **values: Any) -> None:
-    """Train a torchvision model on a directory of shards."""
+    """Train a model on a directory of shards."""
     settings = Settings.from_options(**given_options(context, values))
     finding = pick_fields(FindLrConfig, values)
     if finding.find_lr:

@@ -51,11 +51,12 @@ def main(runs: tuple[str, ...], **values: Any) -> None:
         shards=config.shards,
         split=config.split,
         device=config.device,
+        trust=config.trust,
     )
 
 
 def _check(config: EvaluateConfig) -> None:
-    for run in check_runs(config.directories, config.checkpoint):
+    for run in check_runs(config.directories, config.checkpoint, config.trust):
         check_split(run, config.shards, config.split)
 
 

@@ -15,6 +15,8 @@ from pipeline.errors import DataError
 
 CHECKPOINT_NAME, BEST_NAME, KEPT_PATTERN = "checkpoint.pt", "best.pt", "checkpoint-*.pt"
 TRACE_NAME = "trace.json.gz"
+# The copy of the file of a model of one's own.
+MODEL_FILE_NAME = "model.py"
 PARTIAL_SUFFIX = ".partial"
 ANOTHER_OUT = "free disk space or give another --out"
 REPEAT = "free disk space, then repeat the command"

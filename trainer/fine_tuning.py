@@ -7,32 +7,64 @@ from dataclasses import replace
 
 from torch import nn
 
+from pipeline.errors import MisuseError
 from trainer.checkpoints.pretrained import load_pretrained
 from trainer.checkpoints.pretrained_source import WeightsSource, download
-from trainer.checkpoints.weights_input import WeightsInput
 from trainer.config import Settings
 from trainer.data import TrainingData
 from trainer.distributed.collectives import World
-from trainer.model.build import Classifier, build_network
+from trainer.model.build import Classifier
 from trainer.model.freezing import BackboneFreeze, freeze_backbone
-from trainer.model.head import head_names
-from trainer.tasks.segmentation import Segmentation
-from trainer.tasks.tasks import Task
+from trainer.model.head import find_head
+from trainer.model.layers import lr_factors
+from trainer.model.sources.source import ModelSource, NetworkSpec, WeightsInput
+from trainer.recipe_config import RecipeConfig
 
 
-def find_head(settings: Settings, data: TrainingData, task: Task) -> frozenset[str]:
-    """Names of the parameters of the network's last layer; empty if no option needs them."""
-    recipe = settings.recipe
-    if not (recipe.pretrained or recipe.freeze_backbone_epochs or recipe.backbone_lr_factor != 1):
+def head_for(
+    recipe: RecipeConfig, source: ModelSource, network: nn.Module, spec: NetworkSpec
+) -> frozenset[str]:
+    """Names of the parameters of the last layer of `network`; empty if no option needs them.
+
+    Raises ``MisuseError`` if an option needs a last layer and the network has none.
+    """
+    needs = {
+        "--freeze-backbone-epochs": recipe.freeze_backbone_epochs > 0,
+        "--backbone-lr-factor": recipe.backbone_lr_factor != 1,
+    }
+    flags = [flag for flag, is_set in needs.items() if is_set]
+    if not (flags or recipe.pretrained):
         return frozenset()
-    return head_names(
-        lambda classes: build_network(
-            recipe.model,
-            classes=classes,
-            image_size_px=data.image_size_px,
-            pixelwise=isinstance(task, Segmentation),
+    head = find_head(source, network, spec)
+    if flags and not head:
+        raise MisuseError(
+            f"{flags[0]}: no layer of {source.name} depends on the number of classes, so it has no "
+            f"last layer: leave it out."
         )
-    )
+    return head
+
+
+def lr_factors_for(
+    recipe: RecipeConfig, source: ModelSource, network: nn.Module, head: Collection[str]
+) -> dict[str, float]:
+    """Parameter name -> factor of its learning rate, by --layer-decay and --backbone-lr-factor.
+
+    Raises ``MisuseError`` if the order of the layers is unknown.
+    """
+    factors = {
+        name: 1.0 if name in head else recipe.backbone_lr_factor
+        for name, _ in network.named_parameters()
+    }
+    if recipe.layer_decay is None:
+        return factors
+    layers = source.layers(network)
+    if layers is None:
+        raise MisuseError(
+            f"--layer-decay: the order of the layers of {source.name} is unknown: leave it out, or "
+            f"take a classifier of torchvision or timm."
+        )
+    decays = lr_factors(layers, recipe.layer_decay)
+    return {name: factor * decays.get(name, 1.0) for name, factor in factors.items()}
 
 
 def build_freeze(
@@ -52,7 +84,13 @@ def build_freeze(
 
 
 def load_initial_weights(
-    network: nn.Module, source: WeightsSource, world: World, *, model: str, head: Collection[str]
+    network: nn.Module,
+    source: WeightsSource,
+    world: World,
+    *,
+    model: ModelSource,
+    head: Collection[str],
+    image_size_px: int,
 ) -> tuple[WeightsInput | None, list[str]]:
     """Load the weights of ``--pretrained`` on each rank; one rank per machine downloads them.
 
@@ -63,7 +101,9 @@ def load_initial_weights(
         if world.local_rank == 0:
             download(source)
     with world.fail_together():
-        expected, line = load_pretrained(network, source, model=model, head=head)
+        expected, line = load_pretrained(
+            network, source, model=model, head=head, image_size_px=image_size_px
+        )
     if expected is not None:
         return expected, [line]
     return None, [

@@ -14,11 +14,13 @@ from pipeline.storage.dataset import Dataset
 from trainer.config import RunConfig, Settings
 from trainer.distributed.exit import is_first_rank
 from trainer.files import checkpoint_error
+from trainer.model.sources.model_code import is_own_file, read_model_code
+from trainer.model.sources.stored_file import Trust, trusted_code
 from trainer.recipe_config import RecipeConfig
 from trainer.run.run_dir import check_run_dir
 from trainer.stored_run import StoredRun, read_run
 from trainer.tasks.class_weights import class_weights
-from trainer.tasks.metric_names import TASK_METRICS
+from trainer.tasks.metric_names import TASK_LOSSES, TASK_METRICS
 
 
 def check_training(settings: Settings) -> None:
@@ -32,7 +34,10 @@ def check_training(settings: Settings) -> None:
     # The default follows from the data, or is that of the run which is resumed.
     if "global_batch_size" in settings.given:
         rank_batch_size(recipe, int(os.environ.get("WORLD_SIZE", "1")))
+    check_loss(recipe.loss, task)
     check_ends(settings.run, task, has_val=has_val)
+    if is_own_file(recipe.model):
+        read_model_code(recipe.model)
     if recipe.class_weights is not None:
         train = open_index(dataset, pipeline, "train") if dataset else None
         class_weights(recipe.class_weights, dataset, train, pipeline)
@@ -86,10 +91,23 @@ def check_ends(run: RunConfig, task: str, *, has_val: bool) -> None:
         )
 
 
-def check_runs(directories: Sequence[Path], checkpoint: str | None) -> list[StoredRun]:
+def check_loss(loss: str, task: str) -> None:
+    """Raise ``MisuseError`` if the `task` has no such `loss` of --loss."""
+    losses = TASK_LOSSES[task]
+    if loss not in ("auto", *losses):
+        advice = f"choose one of {', '.join(losses)}" if losses else "remove it"
+        raise MisuseError(f"--loss {loss}: shards for {task} are not trained with it: {advice}.")
+
+
+def check_runs(
+    directories: Sequence[Path], checkpoint: str | None, trust: Trust
+) -> list[StoredRun]:
     """Read the config.json of each run. Raises ``DataError`` for a directory without a run, or with
-    a checkpoint that can't be read."""
+    a checkpoint that can't be read, ``MisuseError`` for one whose code is not trusted."""
     runs = [read_run(directory) for directory in directories]
+    for run in runs:
+        if run.model_file is not None:
+            trusted_code(run.directory, run.model_file, trust)
     for path in [run.checkpoint(checkpoint) for run in runs]:
         try:
             path.open("rb").close()

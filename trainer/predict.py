@@ -34,7 +34,7 @@ def main(runs: tuple[str, ...], **values: Any) -> None:
 
 
 def _check(config: PredictConfig) -> None:
-    first, *_ = check_runs(config.directories, config.checkpoint)
+    first, *_ = check_runs(config.directories, config.checkpoint, config.trust)
     if config.src is None:
         check_split(first, config.shards, config.split)
     else:

@@ -4,8 +4,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from pipeline.errors import MisuseError
-from pipeline.options import COUNT, NOT_NEGATIVE, POSITIVE, Bounds, Options, setting
+from pipeline.options import COUNT, NOT_NEGATIVE, POSITIVE, Bounds, setting
 from trainer.data_defaults import EPOCHS, MAX_BATCH_SIZE, default_warmup_epochs
+from trainer.model_config import ModelConfig
 
 # Batch size that `learning_rate` refers to; other sizes scale it linearly (Goyal et al. 2017,
 # arXiv:1706.02677).
@@ -16,41 +17,12 @@ BY_SAMPLES = "by the number of training samples"
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecipeConfig(Options):
+class RecipeConfig(ModelConfig):
     """Model, optimizer and schedule. Defaults follow He et al. 2019, "Bag of Tricks",
     arXiv:1812.01187."""
 
     # Name only: the recipe's values are already the defaults of the other fields.
     recipe: str | None = None
-    model: str = setting(
-        "resnet50",
-        "A torchvision classification model, or a ResNet for images of 32 px: resnet8, 14, 20, 32, "
-        "44, 56 or 110. For masks a torchvision segmentation model, such as fcn_resnet50.",
-        section="Model",
-    )
-    pretrained: str | None = setting(
-        None,
-        "Initialize the weights. imagenet: torchvision's default ones for the model (for masks "
-        "those of COCO), downloaded once; else a URL or file of a state dict or of a checkpoint of "
-        "this trainer. The last layer is initialized randomly if the number of classes differs.",
-        metavar="imagenet|URL|FILE",
-    )
-    normalization: Literal["weights", "shards"] = setting(
-        "weights",
-        "Mean and standard deviation that normalize the input. weights: those that the "
-        "--pretrained weights were trained with, if known, else the shards'; shards: those of the "
-        "training split.",
-    )
-    freeze_backbone_epochs: float = setting(
-        0.0,
-        "Train only the last layer in this many first epochs. The other weights and the statistics "
-        "of batch norms stay as they are.",
-        NOT_NEGATIVE,
-    )
-    backbone_lr_factor: float = setting(
-        1.0, "Multiply the learning rate by this factor in all layers but the last.", POSITIVE
-    )
-    blurpool: bool = setting(False, "Low-pass filter the input of strided convolutions (BlurPool).")
     epochs: float = setting(
         EPOCHS,
         "Length of the run in passes over the training split; the last step is the one that "
@@ -79,6 +51,12 @@ class RecipeConfig(Options):
     # Nesterov momentum is only defined above 0.
     momentum: float = setting(0.9, "Momentum; for AdamW the first beta.", Bounds(above=0, below=1))
     weight_decay: float = setting(1e-4, "Weight decay; norms and biases have none.", NOT_NEGATIVE)
+    loss: Literal["auto", "cross-entropy", "focal", "bce"] = setting(
+        "auto",
+        "Loss of the training. focal: classes that are predicted well already count less; bce: "
+        "binary cross entropy of each class against all others. auto: cross-entropy for classes "
+        "and masks, bce for multi-label, the squared error for regression.",
+    )
     label_smoothing: float = setting(
         0.1, "Fraction of a class label spread evenly over all classes.", Bounds(low=0, below=1)
     )

@@ -1,5 +1,5 @@
-"""Published recipes (recipes.toml) as option defaults (``--recipe``); explicit options override
-them. Learning rates are for SGD at batch size 256 and scale with ``--global-batch-size``."""
+"""Recipes (recipes.toml) as option defaults (``--recipe``); explicit options override them.
+Learning rates for SGD are those of batch size 256, and scale with ``--global-batch-size``."""
 
 import tomllib
 from pathlib import Path
@@ -28,7 +28,8 @@ def read_recipe(name: str) -> dict[str, Any]:
 recipe_option = defaults_option(
     "--recipe",
     read_recipe,
-    "Use a published recipe as defaults; explicit options override it.",
+    "Use a recipe as defaults, a published one, or finetune for pretrained weights; explicit "
+    "options override it.",
     metavar="|".join(RECIPES),
     expose_value=True,
 )

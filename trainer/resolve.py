@@ -20,6 +20,7 @@ from trainer.data_defaults import (
     default_warmup_epochs,
 )
 from trainer.distributed.collectives import World
+from trainer.model.sources.source import ModelSource
 from trainer.recipe_config import REFERENCE_BATCH_SIZE, RecipeConfig
 from trainer.run.run_dir import checkpoint_to_resume
 from trainer.typed_values import typed_fields
@@ -35,7 +36,7 @@ EARLIER = {"lr_scaling": "linear"}
 
 
 def resolve_run(
-    settings: Settings, data: TrainingData, world: World
+    settings: Settings, data: TrainingData, source: ModelSource, world: World
 ) -> tuple[Settings, TrainingData, list[str]]:
     """Settings without open choices, the data at their image size, and lines about them for the
     startup message; the same on any number of ranks, all of which must call this.
@@ -46,7 +47,7 @@ def resolve_run(
     with world.fail_together():
         path = checkpoint_to_resume(settings.run) if world.rank == 0 else None
         if path is not None:
-            saved = load_checkpoint(path, run_identity(settings, data)).config
+            saved = load_checkpoint(path, run_identity(settings, data, source)).config
     saved = world.broadcast(saved)
     with world.fail_together():
         resolved = resolve(settings, data, saved)
@@ -164,12 +165,12 @@ def choice_lines(
     return [f"{reason}: {', '.join(flags)}; each of these options chooses another value."]
 
 
-def run_identity(settings: Settings, data: TrainingData) -> Identity:
+def run_identity(settings: Settings, data: TrainingData, source: ModelSource) -> Identity:
     """What a checkpoint must share with a run by `settings` on `data`."""
     return Identity(
         fingerprint=data.fingerprint,
         seed=settings.pipeline.seed,
-        model=settings.recipe.model,
+        model=source.identity,
         classes=data.classes,
         fold=settings.pipeline.fold,
     )

@@ -11,25 +11,35 @@ from pipeline.mixup import Mixing, mixing
 from trainer.checkpoints.checkpoint_file import Checkpoint, load_checkpoint
 from trainer.checkpoints.pretrained_source import find_source
 from trainer.checkpoints.progress import Progress
-from trainer.checkpoints.weights_input import WeightsInput, recorded_input
+from trainer.checkpoints.weights_input import recorded_input
 from trainer.config import Settings
 from trainer.data import TrainingData, end_position, open_data, train_batches
 from trainer.distributed.collectives import World
-from trainer.distributed.ddp import convert_sync_batchnorm, wrap_ddp
-from trainer.fine_tuning import build_freeze, find_head, load_initial_weights, prepare_input
+from trainer.distributed.ddp import wrap_ddp
+from trainer.fine_tuning import (
+    build_freeze,
+    head_for,
+    load_initial_weights,
+    lr_factors_for,
+    prepare_input,
+)
 from trainer.first_checks import rank_batch_size
-from trainer.model.build import Classifier, build_model, check_single_images
+from trainer.model.build import Classifier
 from trainer.model.ema import ModelEma
 from trainer.model.freezing import BackboneFreeze
 from trainer.model.precision import autocast_dtype, loss_scaler, set_float32
+from trainer.model.sources.find import find_model
+from trainer.model.sources.own_file import OwnModel
+from trainer.model.sources.source import ModelSource, WeightsInput
+from trainer.model.sources.stored_file import CONFIG_KEY, record_of
 from trainer.optim.build import build_optimizer, build_schedule
 from trainer.optim.schedule import Schedule
 from trainer.recipes import recipe_lines
 from trainer.resolve import resolve_run, run_identity
 from trainer.run.run_dir import RunDir, launch_id, open_run_dir
+from trainer.run_model import network_spec, training_model
 from trainer.stopping import TimeBudget
 from trainer.task_options import task_of_run
-from trainer.tasks.segmentation import Segmentation
 from trainer.tasks.tasks import Task, task_record
 from trainer.train_step import TrainStep
 
@@ -39,6 +49,7 @@ class TrainingRun:
     """The parts of a run; only `progress` and `time_budget` change during training.
 
     Attributes:
+        model_source: where the model comes from.
         model: the model without DDP; `train_step` updates it.
         mix: MixUp and CutMix; None without them.
         checkpoint: what the run resumes from; None for a new run.
@@ -53,6 +64,7 @@ class TrainingRun:
     data: TrainingData
     task: Task
     run_dir: RunDir
+    model_source: ModelSource
     model: Classifier
     train_step: TrainStep
     mix: Mixing | None
@@ -131,7 +143,10 @@ class TrainingRun:
     @property
     def resolved(self) -> dict[str, Any]:
         """What settings, data and machine determine, for config.json."""
+        source = self.model_source
+        own = {CONFIG_KEY: asdict(record_of(source))} if isinstance(source, OwnModel) else {}
         return {
+            **own,
             "world_size": self.world.world_size,
             "device": self.world.device.type,
             "dtype": str(self.dtype or torch.float32),
@@ -151,26 +166,30 @@ def build_run(settings: Settings, world: World) -> TrainingRun:
     """
     with world.fail_together():
         data = open_data(settings.pipeline, synthetic=settings.machine.synthetic)
-    settings, data, choices = resolve_run(settings, data, world)
+        source = find_model(settings.recipe.model)
+    settings, data, choices = resolve_run(settings, data, source, world)
     recipe, pipeline = settings.recipe, settings.pipeline
     with world.fail_together():
         batch_size = rank_batch_size(recipe, world.world_size)
         task = task_of_run(data, settings)
         mix = mixing(pipeline, classes=data.classes, batch_size=batch_size, rank=world.rank)
-        model = _build_model(settings, data, task, world, batch_size)
-        head = find_head(settings, data, task)
-        source = find_source(recipe.pretrained, recipe.model) if recipe.pretrained else None
+        spec = network_spec(settings, data, task)
+        model = training_model(settings, data, source, spec, world, batch_size)
+        head = head_for(recipe, source, model.network, spec)
+        factors = lr_factors_for(recipe, source, model.network, head)
+        weights = find_source(recipe.pretrained, source) if recipe.pretrained else None
     run_dir = _agree_on_run_dir(settings, world)
-    optimizer = build_optimizer(model.network, recipe, head=head)
+    optimizer = build_optimizer(model.network, recipe, lr_factors=factors)
     checkpoint, weights_input, notes = None, None, [*recipe_lines(settings), *choices]
     if run_dir.resume_from:
         with world.fail_together():
-            checkpoint = load_checkpoint(run_dir.resume_from, run_identity(settings, data))
+            identity = run_identity(settings, data, source)
+            checkpoint = load_checkpoint(run_dir.resume_from, identity)
             checkpoint.restore(network=model.network, optimizer=optimizer)
             weights_input = recorded_input(checkpoint.config, run_dir.resume_from)
-    elif source:
+    elif weights:
         weights_input, lines = load_initial_weights(
-            model.network, source, world, model=recipe.model, head=head
+            model.network, weights, world, model=source, head=head, image_size_px=data.image_size_px
         )
         notes += lines
     settings, data, lines = prepare_input(settings, data, weights_input)
@@ -184,6 +203,7 @@ def build_run(settings: Settings, world: World) -> TrainingRun:
         data=data,
         task=task,
         run_dir=run_dir,
+        model_source=source,
         model=model,
         train_step=_build_train_step(settings, world, task, model, optimizer, checkpoint, freeze),
         mix=mix,
@@ -193,37 +213,6 @@ def build_run(settings: Settings, world: World) -> TrainingRun:
         notes=(*notes, *lines, *more_lines),
         weights_input=weights_input,
     )
-
-
-def model_for(settings: Settings, data: TrainingData, task: Task) -> Classifier:
-    """The untrained model of a run on `data`, on the CPU.
-
-    Raises ``MisuseError`` as ``build_model`` does.
-    """
-    recipe, pipeline = settings.recipe, settings.pipeline
-    return build_model(
-        recipe.model,
-        classes=task.outputs,
-        image_size_px=data.image_size_px,
-        mean=data.mean,
-        std=data.std,
-        seed=pipeline.seed,
-        other_sizes_px=pipeline.progressive_resize or (),
-        blurpool=recipe.blurpool,
-        pixelwise=isinstance(task, Segmentation),
-    )
-
-
-def _build_model(
-    settings: Settings, data: TrainingData, task: Task, world: World, batch_size: int
-) -> Classifier:
-    """The model on its device; checks that batch norm can train on `batch_size` images per rank."""
-    recipe, sizes_px = settings.recipe, settings.pipeline.progressive_resize or ()
-    model = model_for(settings, data, task)
-    if batch_size == recipe.accumulate_steps and not recipe.sync_bn:
-        check_single_images(model, (data.image_size_px, *sizes_px))
-    model = model.to(world.device)
-    return convert_sync_batchnorm(model, world) if recipe.sync_bn else model
 
 
 def _build_train_step(

@@ -25,19 +25,23 @@ from pipeline.storage.stated_values import (
 )
 from trainer.config import Settings
 from trainer.files import BEST_NAME, CHECKPOINT_NAME
+from trainer.model.sources.model_code import is_own_file
+from trainer.model.sources.stored_file import CONFIG_KEY, ModelRecord
 from trainer.run.run_dir import CONFIG_NAME
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredRun:
     """The settings of a run; the fingerprint and the task of its shards, and their classes or
-    targets; and, unchecked, what followed from settings, data and machine."""
+    targets; what it says about a model of one's own, None for others; and, unchecked, what followed
+    from settings, data and machine."""
 
     directory: Path
     settings: Settings
     fingerprint: str
     task_name: str
     labels: tuple[str, ...]
+    model_file: ModelRecord | None
     resolved: Mapping[str, Any]
 
     def open_shards(self, shards: str | None) -> Dataset:
@@ -103,12 +107,14 @@ def read_run(directory: Path) -> StoredRun:
         values = any_object(parse_json(read_plain(directory / CONFIG_NAME).decode()))
         resolved = any_object(values["resolved"])
         task = any_object(resolved["task"])
+        settings = _settings(values)
         run = StoredRun(
             directory=directory,
-            settings=_settings(values),
+            settings=settings,
             fingerprint=Fields(resolved).take("fingerprint", text),
             task_name=text(task["task"]),
             labels=list_of(text, 0, MAX_CLASSES)(task.get("classes") or task.get("targets") or []),
+            model_file=_model_file(settings.recipe.model, resolved),
             resolved=resolved,
         )
     if run.settings.machine.synthetic:
@@ -144,6 +150,17 @@ def _settings(values: dict[str, Any]) -> Settings:
     for part in settings.parts.values():
         require_types(part)
     return settings
+
+
+def _model_file(model: str, resolved: dict[str, Any]) -> ModelRecord | None:
+    if not is_own_file(model):
+        return None
+    fields = Fields(resolved[CONFIG_KEY])
+    return ModelRecord(
+        file=fields.take("file", text),
+        function=fields.take("function", text),
+        sha256=fields.take("sha256", text),
+    )
 
 
 def _reason(error: Exception) -> str:

@@ -7,11 +7,11 @@ from typing import Any
 from pipeline.errors import MisuseError
 from trainer.config import Settings
 from trainer.data import TrainingData, task_of
-from trainer.first_checks import check_ends
+from trainer.first_checks import check_ends, check_loss
 from trainer.tasks.class_weights import class_weights
 from trainer.tasks.classification import SCORED_CLASSES
 from trainer.tasks.metric_names import METRIC_NAMES
-from trainer.tasks.tasks import Task
+from trainer.tasks.tasks import Task, task_record
 
 # Metrics that not all runs of a task have.
 _CONDITIONS = {
@@ -31,6 +31,7 @@ def task_of_run(data: TrainingData, settings: Settings) -> Task:
         option = settings.recipe.class_weights
         weights = class_weights(option, data.dataset, data.train, settings.pipeline)
         task = replace(task, class_weights=weights)
+    task = with_loss(task, settings.recipe.loss)
     monitor = settings.run.monitor or task.primary_metric
     _check_monitor(monitor, task)
     name = data.dataset.manifest.task if data.dataset else "classification"
@@ -46,6 +47,14 @@ def monitored(metrics: Mapping[str, float], name: str) -> float:
             f"class has samples with and without it: choose one of {', '.join(metrics)}."
         )
     return metrics[name]
+
+
+def with_loss(task: Any, loss: str) -> Any:
+    """The task with the loss of ``--loss``; ``MisuseError`` if it has no such loss."""
+    if loss == "auto":
+        return task
+    check_loss(loss, task_record(task)["task"])
+    return replace(task, loss_name=loss)
 
 
 def _check_monitor(monitor: str, task: Task) -> None:

@@ -243,7 +243,7 @@ class Trainer:
                 ema=run.ema_model and run.ema_model.network,
                 optimizer=run.optimizer,
                 progress=progress,
-                identity=run_identity(run.settings, run.data),
+                identity=run_identity(run.settings, run.data, run.model_source),
                 config={**run.settings.to_dict(), "resolved": run.resolved},
             ),
             best=progress.best_position == progress.position,

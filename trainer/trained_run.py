@@ -16,8 +16,12 @@ from trainer.checkpoints.progress import OtherRunError
 from trainer.data import TrainingData
 from trainer.model.build import Classifier
 from trainer.model.precision import autocast_dtype
+from trainer.model.sources.find import find_model
+from trainer.model.sources.own_file import OwnModel
+from trainer.model.sources.source import ModelSource
+from trainer.model.sources.stored_file import NO_TRUST, Trust, trusted_code
 from trainer.resolve import run_identity
-from trainer.setup import model_for
+from trainer.run_model import model_for, network_spec
 from trainer.stored_run import StoredRun, config_errors, read_run
 from trainer.tasks.tasks import Task, task_from_record
 
@@ -27,10 +31,12 @@ MAX_SIDE_PX = 2**14
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedRun(StoredRun):
-    """A run as described by its config.json; `data` are the facts of its training split."""
+    """A run as described by its config.json; `data` are the facts of its training split, `trust`
+    says which code may be executed to load it."""
 
     data: TrainingData
     task: Task
+    trust: Trust = NO_TRUST
 
     @property
     def pipeline(self) -> PipelineConfig:
@@ -46,17 +52,24 @@ class TrainedRun(StoredRun):
             cache_size=None,
         )
 
+    def model_source(self) -> ModelSource:
+        """Where its model comes from. Raises ``MisuseError`` if it is code that is not trusted."""
+        if self.model_file is None:
+            return find_model(self.settings.recipe.model)
+        return OwnModel(**vars(trusted_code(self.directory, self.model_file, self.trust)))
+
     def load_model(self, path: Path) -> Classifier:
         """The model with the weights of checkpoint `path`, averaged ones if the run has them."""
         settings = dataclasses.replace(self.settings, pipeline=self.pipeline)
+        source, spec = self.model_source(), network_spec(settings, self.data, self.task)
         try:
-            checkpoint = load_checkpoint(path, run_identity(settings, self.data))
+            checkpoint = load_checkpoint(path, run_identity(settings, self.data, source))
         except OtherRunError as error:
             raise DataError(
                 f"{path} is no checkpoint of {self.directory}: it was saved {error.difference}. "
                 f"Leave the run out, which --checkpoint names as well, or give a checkpoint of it."
             ) from error
-        model = model_for(settings, self.data, self.task)
+        model = model_for(settings, self.data, source, spec)
         checkpoint.copy_weights(model.network, averaged=True)
         return model
 
@@ -74,14 +87,16 @@ class TrainedRun(StoredRun):
         return model, autocast_dtype(self.precision, device, model)
 
 
-def open_run(directory: Path) -> TrainedRun:
-    """Read the config.json of a run; raises as ``read_run`` does."""
+def open_run(directory: Path, trust: Trust = NO_TRUST) -> TrainedRun:
+    """Read the config.json of a run; raises as ``read_run`` does. No code of a model is executed
+    here; `trust` says which may be when the model is loaded."""
     stored = read_run(directory)
     with config_errors(directory):
         run = TrainedRun(
             **vars(stored),
             data=_data(stored.resolved),
             task=task_from_record(stored.resolved["task"]),
+            trust=trust,
         )
         require_types(run.task)
     return run

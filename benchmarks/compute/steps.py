@@ -20,6 +20,8 @@ from trainer.distributed.ddp import wrap_ddp
 from trainer.loop import train_steps
 from trainer.model.build import Classifier, build_model
 from trainer.model.precision import autocast_dtype, loss_scaler, set_float32
+from trainer.model.sources.find import find_model
+from trainer.model.sources.source import NetworkSpec
 from trainer.optim.build import build_optimizer
 from trainer.recipe_config import RecipeConfig
 from trainer.train_step import TrainStep
@@ -66,7 +68,11 @@ def prepare_model(
     options = {"precision": precision, "compile": _COMPILE.get(mode, "none")}
     machine = pick_fields(MachineConfig, options)
     model: Classifier = build_model(
-        name, classes=CLASSES, image_size_px=image_size_px, mean=HALF, std=HALF, seed=0
+        find_model(name),
+        NetworkSpec(classes=CLASSES, image_size_px=image_size_px),
+        mean=HALF,
+        std=HALF,
+        seed=0,
     ).to(world.device)
     if mode == CONTIGUOUS:
         model = model.to(memory_format=torch.contiguous_format)

@@ -13,7 +13,8 @@ from pipeline.machine_limits import available_cores
 from pipeline.plan.ranks import per_rank_batch_size
 from trainer.config import Settings
 from trainer.data import TrainingData, task_of
-from trainer.setup import model_for
+from trainer.model.sources.find import find_model
+from trainer.run_model import model_for, network_spec
 
 # More ranks on a CPU, which share its memory bandwidth, need --ranks.
 MAX_CPU_RANKS = 8
@@ -98,7 +99,8 @@ def plan_scaling(
 
 def check_model(settings: Settings, data: TrainingData) -> None:
     """Raise ``MisuseError`` for a model that does not fit `data`, before the ranks start."""
-    model_for(settings, data, task_of(data, label_smoothing=0.0))
+    spec = network_spec(settings, data, task_of(data, label_smoothing=0.0))
+    model_for(settings, data, find_model(settings.recipe.model), spec)
 
 
 def default_ranks(gpus: int, cores: int, config: LadderConfig) -> tuple[int, ...]:

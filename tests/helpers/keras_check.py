@@ -15,12 +15,13 @@ from typing import Any
 import torch
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
-import trainer.setup
+import trainer.run_model
 from benchmarks.keras.run import use_keras
 from trainer.config import Settings
 from trainer.distributed.collectives import World
 from trainer.distributed.process_group import open_world
 from trainer.model.build import Classifier
+from trainer.model.sources.source import ModelSource, NetworkSpec
 from trainer.setup import TrainingRun, build_run
 from trainer.stopping import StopSignal
 from trainer.train import training_batches, training_steps
@@ -33,11 +34,13 @@ ALONE = World(device=torch.device("cpu"), local_world_size=2)
 BLOCKS = {"resnet18": (BasicBlock, [2, 1, 1, 1]), "resnet50": (Bottleneck, [2, 1, 1, 1])}
 
 
-def build_short(name: str, *, classes: int, mean: Any, std: Any, seed: int, **_: Any) -> Classifier:
+def build_short(
+    source: ModelSource, spec: NetworkSpec, *, mean: Any, std: Any, seed: int, **_: Any
+) -> Classifier:
     """In place of ``trainer.model.build.build_model``."""
     torch.manual_seed(seed)
-    block, numbers = BLOCKS[name]
-    return Classifier(ResNet(block, numbers, num_classes=classes), mean=mean, std=std)
+    block, numbers = BLOCKS[source.name]
+    return Classifier(ResNet(block, numbers, num_classes=spec.classes), mean=mean, std=std)
 
 
 def build(shards: str, folder: Path, world: World, **values: Any) -> TrainingRun:
@@ -82,7 +85,7 @@ def tf_data(shards: str, folder: Path) -> dict[str, Any]:
 
 
 def main(backend: str, shards: str, folder: str) -> None:
-    trainer.setup.build_model = build_short
+    trainer.run_model.build_model = build_short
     if backend == "torch":
         print(json.dumps([compare(shards, Path(folder), backend, ALONE, "resnet50")]))
         return

@@ -12,6 +12,7 @@ from torch import nn
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 from torch.nn.parallel import DistributedDataParallel
 
+import trainer.run_model
 import trainer.setup
 from benchmarks.scaling import ranks as scaling_ranks
 from benchmarks.scaling.plan import Size
@@ -22,6 +23,7 @@ from pipeline.feed.fetch import EncodedFetcher
 from trainer.config import Settings
 from trainer.distributed.collectives import World
 from trainer.model.build import Classifier
+from trainer.model.sources.source import NetworkSpec
 
 # A busy machine wakes a sleeper late: one of so many measurements must give the known share, which
 # a wrong formula never does.
@@ -43,11 +45,12 @@ class Sleeping(nn.Module):
 def slow_model(patch: pytest.MonkeyPatch, seconds: float) -> None:
     """Replace the model by one whose step takes `seconds`, and hardly more."""
 
-    def build(name: str, *, classes: int, mean: Any, std: Any, **options: Any) -> Classifier:
-        layers = (Sleeping(seconds), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, classes))
+    def build(source: Any, spec: NetworkSpec, *, mean: Any, std: Any, **_: Any) -> Classifier:
+        head = nn.Linear(3, spec.classes)
+        layers = (Sleeping(seconds), nn.AdaptiveAvgPool2d(1), nn.Flatten(), head)
         return Classifier(nn.Sequential(*layers), mean=mean, std=std)
 
-    patch.setattr(trainer.setup, "build_model", build)
+    patch.setattr(trainer.run_model, "build_model", build)
 
 
 def slow_loader(patch: pytest.MonkeyPatch, seconds: Callable[[Any], float]) -> None:

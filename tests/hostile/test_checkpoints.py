@@ -21,6 +21,7 @@ from trainer.checkpoints.checkpoint_file import load_checkpoint, snapshot, write
 from trainer.checkpoints.pretrained import load_pretrained
 from trainer.checkpoints.pretrained_source import WeightsSource
 from trainer.checkpoints.progress import Identity, Progress
+from trainer.model.sources.torchvision_models import TorchvisionModel
 from trainer.optim.build import build_optimizer
 from trainer.recipe_config import RecipeConfig
 
@@ -66,8 +67,13 @@ def resume(path: Path, optimizer: str = "sgd") -> nn.Module:
     return model
 
 
+def load_weights(ours: nn.Module, path: Path) -> None:
+    toy = TorchvisionModel(name="toy")
+    load_pretrained(ours, WeightsSource(path=path), model=toy, head=(), image_size_px=8)
+
+
 def pretrain(path: Path) -> None:
-    load_pretrained(network(), WeightsSource(path=path), model="toy", head=())
+    load_weights(network(), path)
 
 
 def same(a: object, b: object) -> bool:
@@ -103,7 +109,7 @@ def test_weights_of_torch_have_no_seal(tmp_path: Path) -> None:
         path.write_bytes(data)
         ours = network()
         try:
-            load_pretrained(ours, WeightsSource(path=path), model="toy", head=())
+            load_weights(ours, path)
         except DataError as error:
             assert "weights.pt" in error.message
             refused += 1

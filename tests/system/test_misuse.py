@@ -1,5 +1,6 @@
 """A wrong path or combination of options is said before torch and DALI, which take seconds."""
 
+import json
 import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,12 @@ MISUSES = (
     ("train --global-batch-size 4 --accumulate-steps 3", 2, "--accumulate-steps 3 does not divide"),
     ("train --class-weights nope.csv", 1, "nope.csv"),
     ("train --target-top1 0.9 --monitor loss", 2, "remove one of them"),
+    ("train --model nets.py", 2, "--model nets.py names no function: give nets.py:FUNCTION"),
+    ("train --model nets.py:net", 2, "--model nets.py can't be read (No such file"),
+    ("evaluate own", 2, "own was trained with a model of its own, net of nets.py."),
+    ("evaluate own --trust-model", 1, "--trust-model: own/model.py can't be read"),
+    ("predict own --model README.py", 2, "README.py is not the file that own was trained with"),
+    ("evaluate run --model resnet18", 2, "--model resnet18: the run says which model it has"),
     ("evaluate nope", 1, "nope holds no run"),
     ("evaluate run --checkpoint nope.pt", 1, "Cannot read run/nope.pt (No such file"),
     ("evaluate run --split tset", 1, "no split 'tset', only: train, val"),
@@ -44,7 +51,12 @@ def misused(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, st
     folder = tmp_path_factory.mktemp("misused") / "earlier"
     script = write_script(folder.parent / "bin")
     shutil.copytree(EARLIER, folder)
-    (folder / "README.md").touch()
+    for name in ("README.md", "README.py"):
+        (folder / name).touch()
+    shutil.copytree(folder / "run", folder / "own")
+    config = json.loads((folder / "own" / "config.json").read_text())
+    config["resolved"] |= {"model_file": {"file": "nets.py", "function": "net", "sha256": "0"}}
+    (folder / "own" / "config.json").write_text(json.dumps(config | {"model": "nets.py:net"}))
 
     def ended(words: str) -> tuple[int, str]:
         result = run([script, *words.split()], folder, PYTHONPROFILEIMPORTTIME="1")

@@ -17,7 +17,8 @@ from tests.helpers.data import make_shards
 from tests.helpers.pages import ROOT, blocks
 from tests.helpers.two_digits import CLASSES, write_two_digits
 from trainer.config import Settings
-from trainer.model.build import build_network
+from trainer.model.sources.source import NetworkSpec
+from trainer.model.sources.torchvision_models import TorchvisionModel
 from trainer.tasks.multi_label import MultiLabel
 from trainer.tasks.regression import Regression
 from trainer.tasks.tasks import task_record
@@ -140,9 +141,9 @@ def test_models_built_with_more_arguments(name: str, arguments: dict[str, Any]) 
     side_px = arguments.get("image_size", 224)
     with torch.device("meta"):
         plain = torchvision.models.get_model(name, num_classes=31, **arguments)
-        trained = build_network(
-            name, classes=31, image_size_px=side_px, pixelwise="weights_backbone" in arguments
-        )
+        pixelwise = "weights_backbone" in arguments
+        spec = NetworkSpec(classes=31, image_size_px=side_px, pixelwise=pixelwise)
+        trained = TorchvisionModel(name=name).build(spec)
     shapes = [
         {key: tensor.shape for key, tensor in network.state_dict().items()}
         for network in (plain, trained)

@@ -15,14 +15,15 @@ from tests.helpers import tiny_trainer
 from tests.helpers.cli import invoke
 from tests.helpers.processes import exit_codes, lines, start_ranks
 from tests.helpers.runs import saved, stop_after, train
-from trainer.checkpoints.weights_input import WeightsInput
 from trainer.config import Settings
 from trainer.data import TrainingData
 from trainer.evaluate import main as evaluate
 from trainer.fine_tuning import prepare_input
-from trainer.model.build import Classifier, build_network
+from trainer.model.build import Classifier
 from trainer.model.freezing import freeze_backbone
 from trainer.model.head import head_names
+from trainer.model.sources.find import find_model
+from trainer.model.sources.source import NetworkSpec, WeightsInput
 from trainer.optim.build import build_optimizer
 from trainer.recipe_config import RecipeConfig
 from trainer.train_step import TrainStep
@@ -123,7 +124,7 @@ def test_frozen_layers_keep_weights_statistics_and_have_no_momentum(optimizer: A
     config = RecipeConfig(optimizer=optimizer, weight_decay=0.5, learning_rate=0.1)
     step = TrainStep(
         model=model,
-        optimizer=build_optimizer(model.network, config, head=head),
+        optimizer=build_optimizer(model.network, config),
         freeze=freeze_backbone(model, head, steps=2, average=lambda tensors: None),
     )
     initial = {name: tensor.clone() for name, tensor in network.state_dict().items()}
@@ -156,7 +157,9 @@ def test_the_head_is_what_depends_on_the_number_of_classes(
     model: str, pixelwise: bool, layers: list[str]
 ) -> None:
     names = head_names(
-        lambda classes: build_network(model, classes=classes, image_size_px=64, pixelwise=pixelwise)
+        lambda classes: find_model(model).build(
+            NetworkSpec(classes=classes, image_size_px=64, pixelwise=pixelwise)
+        )
     )
     assert sorted(name.split(".")[-2] for name in names if name.endswith("weight")) == layers
     assert len(names) == 2 * len(layers)

@@ -1,5 +1,6 @@
 """A run from elsewhere names no address and no folder that is opened without being asked for."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,24 @@ def test_a_url_must_be_typed_again(folder: Path) -> None:
     run = opened(folder, shards="http://192.0.2.1/shards")
     with pytest.raises(MisuseError, match=r"give --shards http://192\.0\.2\.1/shards"):
         run.open_shards(None)
+
+
+def test_the_code_of_a_run_is_not_executed(folder: Path) -> None:
+    """Neither its copy, nor a file of this machine that its config names with the right hash."""
+    mark, code = folder / "executed", folder / "evil.py"
+    code.write_text(f"open({str(mark)!r}, 'w').close()\n")
+    sha256 = hashlib.sha256(code.read_bytes()).hexdigest()
+    model = f"{code}:build"
+    resolved = config(folder)["resolved"]
+    with pytest.raises(DataError, match="is not a config of this trainer"):
+        opened(folder, model=model)
+    for name in ("evil.py", str(code), "../evil.py"):
+        record = {"file": name, "function": "build", "sha256": sha256}
+        run = opened(folder, model=model, resolved=resolved | {"model_file": record})
+        (run.directory / "model.py").write_bytes(code.read_bytes())
+        with pytest.raises(MisuseError, match="was trained with a model of its own"):
+            run.load_model(run.directory / "best.pt")
+    assert not mark.exists()
 
 
 def test_the_cache_of_a_run_is_not_used(folder: Path) -> None:

@@ -27,6 +27,8 @@ from trainer.evaluate import main as evaluate
 from trainer.evaluation.evaluate_run import open_run
 from trainer.evaluation.loop import collect, with_tta
 from trainer.model.build import Segmenter, build_model
+from trainer.model.sources.find import find_model
+from trainer.model.sources.source import NetworkSpec
 from trainer.plot import main as plot
 from trainer.tasks.scores import merge
 
@@ -189,9 +191,8 @@ def test_rejects_invalid_options(
     [("lraspp_mobilenet_v3_large", 1), ("fcn_resnet50", 2), ("deeplabv3_resnet50", 2)],
 )
 def test_torchvision_segmentation_models_have_logits_per_pixel(name: str, heads: int) -> None:
-    model = build_model(
-        name, classes=5, image_size_px=64, mean=(0.5,) * 3, std=(0.2,) * 3, seed=0, pixelwise=True
-    )
+    spec = NetworkSpec(classes=5, image_size_px=64, pixelwise=True)
+    model = build_model(find_model(name), spec, mean=(0.5,) * 3, std=(0.2,) * 3, seed=0)
     assert isinstance(model, Segmenter)
     images = torch.zeros(2, 3, 64, 64, dtype=torch.uint8)
     shape = (5, 64, 64) if heads == 1 else (heads, 5, 64, 64)
@@ -205,6 +206,4 @@ def test_rejects_a_segmentation_model_without_masks() -> None:
     with pytest.raises(
         MisuseError, match="not a classification model, but these shards hold no masks"
     ):
-        build_model(
-            "fcn_resnet50", classes=5, image_size_px=64, mean=(0.5,) * 3, std=(0.2,) * 3, seed=0
-        )
+        find_model("fcn_resnet50").build(NetworkSpec(classes=5, image_size_px=64))

@@ -158,7 +158,7 @@ def test_sigusr1_saves_and_stops(
         (
             ["--synthetic", "--model", "resnet8", "--pretrained", "imagenet"],
             2,
-            "torchvision has no weights for resnet8",
+            "there are no such weights for resnet8",
         ),
         (["--synthetic", "--image-size", "32", "--resume", "nowhere"], 2, "no checkpoint"),
         (["--synthetic", "--image-size", "32", "--out", "strange"], 2, "holds notes.txt"),

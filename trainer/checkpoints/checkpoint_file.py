@@ -73,7 +73,9 @@ class Checkpoint:
             )
         if self.ema is not None and (problem := find_mismatch(network.state_dict(), self.ema)):
             raise self._error(f"has other averaged weights than this run: {problem}")
-        has_frozen = bool(self.config.get("freeze_backbone_epochs"))
+        has_frozen = bool(self.config.get("freeze_backbone_epochs")) or not all(
+            parameter.requires_grad for parameter in network.parameters()
+        )
         if problem := find_state_mismatch(optimizer, self.optimizer, has_frozen=has_frozen):
             raise self._error(f"does not match --optimizer {name} of this run: {problem}")
         self.copy_weights(network, averaged=False)

@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 from torch import nn
-from torchvision.models.vision_transformer import VisionTransformer, interpolate_embeddings
 
 from pipeline.errors import DataError
 from trainer.checkpoints.matching import Tensors, find_mismatch
 from trainer.checkpoints.pretrained_source import WeightsSource
 from trainer.checkpoints.stored_file import DamagedFileError, read_tensors
-from trainer.checkpoints.weights_input import WeightsInput, run_input, torchvision_input
+from trainer.checkpoints.weights_input import run_input
+from trainer.model.sources.source import ModelSource, WeightsInput
 
 # Entries of files that hold a state dict, the preferred first: this trainer's, torchvision's
 # references' and others'.
@@ -22,16 +22,17 @@ _ENTRIES = ("ema", "network", "model_ema", "model", "state_dict")
 _AVERAGED = "n_averaged"
 # What DDP and torch.compile add to names.
 _PREFIXES = re.compile(r"^(module\.|_orig_mod\.)+")
-# Names in torchvision's files of DenseNets, such as denselayer1.norm.1.weight.
-_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
-# Auxiliary heads of GoogLeNet and Inception v3 in torchvision's files.
-_AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
 # Counters of batch norms, which files from before torch 0.4.1 lack.
 _COUNTER = "num_batches_tracked"
 
 
 def load_pretrained(
-    network: nn.Module, source: WeightsSource, *, model: str, head: Collection[str]
+    network: nn.Module,
+    source: WeightsSource,
+    *,
+    model: ModelSource,
+    head: Collection[str],
+    image_size_px: int,
 ) -> tuple[WeightsInput | None, str]:
     """Load the weights of `network` from the file of `source`; return the input that they expect,
     None if it is unknown, and a sentence about them.
@@ -39,17 +40,18 @@ def load_pretrained(
     The file holds a state dict, also as safetensors, or is a checkpoint of the trainer or of
     torchvision's references, of which the averaged weights are preferred; names may have the
     prefixes of DDP or torch.compile. No code from the file is run. Position embeddings of a ViT are
-    interpolated to its image size.
+    interpolated to its image size, `image_size_px`.
 
     Args:
-        model: name of the network.
+        model: where the network comes from.
         head: names of parameters, which keep their random weights if the number of classes
             differs.
 
     Raises ``DataError`` if the file cannot be read or other weights do not match.
     """
     state = _read(source.path)
-    weights, initial = _fit(_state_dict(state, source.path), network), network.state_dict()
+    stored, initial = _state_dict(state, source.path), network.state_dict()
+    weights = model.fit(stored, network, image_size_px=image_size_px)
     remade = [
         name for name in initial if name in head and _differ_in_classes(name, initial, weights)
     ]
@@ -60,7 +62,7 @@ def load_pretrained(
                 tensor.copy_(weights[name])
     expected = None
     if source.entry:
-        expected = torchvision_input(source.entry, model)
+        expected = source.entry.input
     elif isinstance(state.get("config"), dict):
         expected = run_input(state["config"], source.path)
     if not remade:
@@ -111,24 +113,3 @@ def _state_dict(state: Mapping[str, Any], path: Path) -> dict[str, torch.Tensor]
     if not all(isinstance(n, str) and isinstance(t, torch.Tensor) for n, t in weights.items()):
         raise DataError(f"--pretrained {path} holds no state dict (names and tensors).")
     return {_PREFIXES.sub("", name): weights[name] for name in weights if name != _AVERAGED}
-
-
-def _fit(weights: Tensors, network: nn.Module) -> dict[str, torch.Tensor]:
-    """The weights under today's names, without auxiliary heads that `network` lacks, and with
-    position embeddings for its image size."""
-    names = network.state_dict().keys()
-    fitted = {_DENSENET.sub(r"\1\2", name): tensor for name, tensor in weights.items()}
-    fitted = {
-        name: tensor
-        for name, tensor in fitted.items()
-        if name in names or not name.startswith(_AUXILIARY)
-    }
-    if isinstance(network, VisionTransformer) and "encoder.pos_embedding" in fitted:
-        try:
-            fitted |= interpolate_embeddings(network.image_size, network.patch_size, fitted)
-        except (ValueError, RuntimeError, TypeError) as error:
-            raise DataError(
-                f"--pretrained: the position embeddings of the weights do not match --model "
-                f"({error})."
-            ) from error
-    return fitted

@@ -1,19 +1,17 @@
-"""Where ``--pretrained`` takes weights from: torchvision's for the model, a URL, or a file."""
+"""Where ``--pretrained`` takes weights from: published ones of the model, a URL, or a file."""
 
 import hashlib
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
-from typing import Any
 from urllib.parse import urlparse
 
 import torch
-import torchvision
 
 from pipeline.console import print_line
 from pipeline.errors import DataError, MisuseError
+from trainer.model.sources.source import KnownWeights, ModelSource
 
 IMAGENET = "imagenet"
 _SCHEMES = ("http://", "https://")
@@ -26,39 +24,38 @@ class WeightsSource:
     Attributes:
         path: the file; that of a URL lies in the cache of torch.hub.
         url: where it is downloaded from if it is missing; None if it is not.
-        entry: torchvision's entry for these weights, a member of a ``WeightsEnum``; None for
-            others.
+        entry: what is known of these weights; None if nothing is.
     """
 
     path: Path
     url: str | None = None
-    entry: Any = None
+    entry: KnownWeights | None = None
 
     @property
     def title(self) -> str:
         """How messages name it."""
-        return f"{self.entry} ({self.path})" if self.entry else str(self.path)
+        return f"{self.entry.title} ({self.path})" if self.entry else str(self.path)
 
 
-def find_source(pretrained: str, model: str) -> WeightsSource:
-    """The source for a value of ``--pretrained``. A URL or file with the name of one of
-    torchvision's files for `model`, which holds a part of its hash, is taken for that.
+def find_source(pretrained: str, model: ModelSource) -> WeightsSource:
+    """The source for a value of ``--pretrained``. A URL or file with the name of a published file
+    for `model`, which holds a part of its hash or a tag, is taken for that.
 
-    Raises ``MisuseError`` if torchvision has no weights for `model`, or a URL names no file.
+    Raises ``MisuseError`` if there are no published weights for `model`, or a URL names no file.
     """
-    entries = _torchvision_entries(model)
+    entries = model.known_weights()
     if pretrained == IMAGENET:
         if not entries:
             raise MisuseError(
-                f"--pretrained {IMAGENET}: torchvision has no weights for {model}: give a file or "
-                f"a URL of such weights, or another --model."
+                f"--pretrained {IMAGENET}: there are no such weights for {model.name}: give a file "
+                f"or a URL of weights, or another --model."
             )
-        return _cached(entries.DEFAULT.url, entries.DEFAULT)
+        return _cached(entries[0].url, entries[0])
     is_url = pretrained.startswith(_SCHEMES)
     name = _file_name(pretrained) if is_url else Path(pretrained).name
     if not name:
         raise MisuseError(f"--pretrained {pretrained}: this URL does not end with a file name.")
-    entry = next((entry for entry in entries if _file_name(entry.url) == name), None)
+    entry = next((entry for entry in entries if entry.file_name == name), None)
     if is_url:
         return _cached(pretrained, entry)
     return WeightsSource(path=Path(pretrained), entry=entry)
@@ -66,7 +63,7 @@ def find_source(pretrained: str, model: str) -> WeightsSource:
 
 def download(source: WeightsSource) -> None:
     """Download the file of `source` if it is missing. It appears complete or not at all, and the
-    hash in the name of torchvision's files is checked.
+    hash of published files is checked where it is known.
 
     Raises ``DataError`` without a network; it names the file to download by hand.
     """
@@ -79,8 +76,7 @@ def download(source: WeightsSource) -> None:
         torch.hub.download_url_to_file(
             source.url,
             str(source.path),
-            # "resnet18-f37072fd.pth" has the first digits of its SHA-256.
-            hash_prefix=source.path.stem.rpartition("-")[2] if source.entry else None,
+            hash_prefix=source.entry.hash_prefix if source.entry else None,
             progress=sys.stderr.isatty(),
         )
     # URLError and its subclasses are of OSError; a wrong hash is a RuntimeError.
@@ -92,23 +88,17 @@ def download(source: WeightsSource) -> None:
         ) from error
 
 
-def _torchvision_entries(model: str) -> Any:
-    """torchvision's weights of `model`, a subclass of ``WeightsEnum``, or nothing."""
-    try:
-        return torchvision.models.get_model_weights(model)
-    except ValueError:
-        nothing: Iterable[Any] = ()
-        return nothing
-
-
-def _cached(url: str, entry: Any) -> WeightsSource:
-    """The file of `url` in the folder of ``torch.hub.load_state_dict_from_url``, and under its name
-    if it is torchvision's; else a hash of the URL is before the name, which many sites may use."""
-    name = _file_name(url)
-    if entry is None:
-        name = f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{name}"
-    path = Path(torch.hub.get_dir()) / "checkpoints" / name
-    return WeightsSource(path=path, url=url, entry=entry)
+def _cached(url: str, entry: KnownWeights | None) -> WeightsSource:
+    """The file of `url` in the folder of ``torch.hub.load_state_dict_from_url``, under its own name
+    if it is a published one, unless another program has it already; else a hash of the URL is
+    before the name, which many sites may use."""
+    if entry is not None and entry.cached:
+        return WeightsSource(path=Path(entry.cached), entry=entry)
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    if entry is not None:
+        return WeightsSource(path=folder / entry.file_name, url=url, entry=entry)
+    name = f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{_file_name(url)}"
+    return WeightsSource(path=folder / name, url=url)
 
 
 def _file_name(url: str) -> str:

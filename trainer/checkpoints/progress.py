@@ -96,7 +96,7 @@ def require_identity(path: Path, saved: Identity, identity: Identity) -> None:
     differences = {
         "fingerprint": shards,
         "seed": ("with another seed", f"give --seed {saved.seed}"),
-        "model": (f"with another model, {saved.model}", f"give --model {saved.model}"),
+        "model": (f"with another model, {saved.model}", "give it with --model"),
         "classes": shards,
         "fold": ("without a fold held out", "omit --fold"),
     }

@@ -1,11 +1,13 @@
 """Data-parallel training: DDP, synchronized batch norm, and torch.compile."""
 
+import importlib
 import inspect
 from typing import Any
 
 import torch
 from torch import nn
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import bf16_compress_hook
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.errors import MisuseError
@@ -21,17 +23,23 @@ COMPILED_SHAPES = 64
 def convert_sync_batchnorm(model: Classifier, world: World) -> Classifier:
     """Make each batch norm of `model` use the batch of all ranks (``--sync-bn``).
 
-    Raises ``MisuseError`` on CPUs, which torch does not support.
+    Raises ``MisuseError`` on CPUs, which torch does not support, and for a model without batch
+    norms.
     """
     if world.device.type != "cuda":
         raise MisuseError(
             "--sync-bn: torch supports it only on GPUs, and this run is on the CPU: leave it out."
         )
+    norms = [type(module) for module in model.modules() if isinstance(module, _BatchNorm)]
+    if not norms:
+        raise MisuseError("--sync-bn: the model has no batch norm: leave it out.")
     if world.world_size == 1:
         return model
-    synchronized: Classifier = nn.SyncBatchNorm.convert_sync_batchnorm(  # type: ignore[no-untyped-call]
-        model, world.group
-    )
+    convert: Any = nn.SyncBatchNorm.convert_sync_batchnorm
+    if any(norm.__module__.startswith("timm.") for norm in norms):
+        # torch would lose the activation functions that timm's batch norms contain.
+        convert = importlib.import_module("timm.layers").convert_sync_batchnorm
+    synchronized: Classifier = convert(model, world.group)
     return synchronized
 
 

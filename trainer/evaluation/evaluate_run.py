@@ -24,6 +24,7 @@ from trainer.evaluation.report import save_files
 from trainer.evaluation.worst import Picture, WorstSample, read_pictures, worst_samples
 from trainer.model.build import Classifier
 from trainer.model.precision import dtype_name, set_float32
+from trainer.model.sources.stored_file import NO_TRUST, Trust
 from trainer.tasks.scores import Statistics, merge
 from trainer.tasks.segmentation import Segmentation
 from trainer.trained_run import TrainedRun, open_run
@@ -51,6 +52,7 @@ def evaluate_runs(
     shards: str | None,
     split: str,
     device: str,
+    trust: Trust = NO_TRUST,
 ) -> None:
     """Evaluate a checkpoint of a run, by default the best; or those of several folds, each on the
     fold that it holds out. Rank 0 prints the result.
@@ -59,7 +61,8 @@ def evaluate_runs(
     """
     with open_world(device) as world:
         with world.fail_together():
-            opened = [_open(path, checkpoint, shards, split, world) for path in directories]
+            runs = [open_run(path, trust) for path in directories]
+            opened = [_open(run, checkpoint, shards, split, world) for run in runs]
             if len(opened) > 1:
                 _require_folds(opened, split)
         parts = [_statistics(one, split, world) for one in opened]
@@ -149,9 +152,8 @@ def _worst(
 
 
 def _open(
-    directory: Path, checkpoint: str | None, shards: str | None, split: str, world: World
+    run: TrainedRun, checkpoint: str | None, shards: str | None, split: str, world: World
 ) -> _Opened:
-    run = open_run(directory)
     dataset = run.open_shards(shards)
     pipeline = dataclasses.replace(run.pipeline, threads=world.threads, shards=dataset.location)
     run.require_same_labels(dataset)

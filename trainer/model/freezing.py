@@ -53,7 +53,10 @@ def freeze_backbone(
     named = list(model.network.named_parameters())
     return BackboneFreeze(
         steps=steps,
-        backbone=[parameter for name, parameter in named if name not in head],
+        # A model of one's own may have frozen parameters for good.
+        backbone=[
+            parameter for name, parameter in named if name not in head and parameter.requires_grad
+        ],
         head=[parameter for name, parameter in named if name in head],
         norms=[
             module

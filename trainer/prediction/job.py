@@ -106,7 +106,7 @@ def prepare(config: PredictConfig, shards: str | None) -> Job:
 
     Raises ``DataError`` and ``MisuseError``.
     """
-    runs = [open_run(directory) for directory in config.directories]
+    runs = [open_run(directory, config.trust) for directory in config.directories]
     first = runs[0]
     dataset = first.open_shards(shards)
     for run in runs:

@@ -8,6 +8,7 @@ import click
 
 from pipeline.errors import MisuseError
 from pipeline.options import Options, setting
+from trainer.model.sources.stored_file import Trust, trust_of
 
 # torchrun takes --run for an option of its own, so runs may also be given as arguments.
 run_arguments = click.argument("runs", nargs=-1, metavar="[RUN]...")
@@ -29,9 +30,25 @@ class RunChoice(Options):
         "[default: best.pt, or the newest without one]",
         metavar="NAME_OR_PATH",
     )
+    model: tuple[str, ...] = setting(
+        (),
+        "File of a model of your own that a run was trained with. It is executed if it is the "
+        "same file. Repeat it for several files.",
+        metavar="FILE.py",
+    )
+    trust_model: bool = setting(
+        False,
+        "Execute the copies of such files that the runs hold. Only for runs of people whom you "
+        "trust.",
+    )
     device: Literal["auto", "cpu", "cuda"] = setting(
         "auto", "auto: one GPU per rank if CUDA is available, else the CPU."
     )
+
+    @property
+    def trust(self) -> Trust:
+        """The code that may be executed; raises ``MisuseError`` as ``trust_of`` does."""
+        return trust_of(self.model, stored=self.trust_model)
 
     @property
     def directories(self) -> list[Path]:

@@ -22,6 +22,7 @@ from trainer.files import (
     BEST_NAME,
     CHECKPOINT_NAME,
     KEPT_PATTERN,
+    MODEL_FILE_NAME,
     PARTIAL_SUFFIX,
     TRACE_NAME,
     replace_text,
@@ -47,7 +48,7 @@ RUN_FILES = (
     *(CLASS_SCORES_NAME, TARGET_SCORES_NAME, CONFUSION_NAME, PAIRS_NAME),
     *(WORST_CHART_NAME, WORST_NAME),
     *(CHECKPOINT_NAME, BEST_NAME, KEPT_PATTERN),
-    *(TENSORBOARD_NAME, TRACE_NAME, TRAIN_BATCH_NAME),
+    *(TENSORBOARD_NAME, TRACE_NAME, TRAIN_BATCH_NAME, MODEL_FILE_NAME),
 )
 
 
@@ -216,6 +217,13 @@ def write_config(directory: Path, config: Mapping[str, Any]) -> None:
     """Write config.json: the settings of the run and what was derived from them."""
     text = json.dumps(config, indent=1, ensure_ascii=False) + "\n"
     replace_text(directory / CONFIG_NAME, text, resume_advice(directory))
+
+
+def write_model_file(directory: Path, code: bytes) -> None:
+    """Write model.py, a copy of the file of --model, byte for byte."""
+    path = directory / MODEL_FILE_NAME
+    with replaced(path, resume_advice(directory)) as partial:
+        partial.write_bytes(code)
 
 
 def write_rows(path: Path, rows: Iterable[Iterable[str]], advice: str | None = None) -> None:

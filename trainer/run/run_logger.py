@@ -6,9 +6,10 @@ from typing import Any, Self
 from trainer.files import write_error
 from trainer.messages import ended_by
 from trainer.meter import Interval
+from trainer.model.sources.own_file import OwnModel
 from trainer.run.display import Display
 from trainer.run.metrics_writer import MetricsFile, TensorBoard
-from trainer.run.run_dir import BAD_SAMPLES_NAME, write_config, write_rows
+from trainer.run.run_dir import BAD_SAMPLES_NAME, write_config, write_model_file, write_rows
 from trainer.run.summary import summarize
 from trainer.setup import TrainingRun
 
@@ -24,6 +25,8 @@ class RunLogger:
             return
         directory, position = run.run_dir.path, run.progress.position
         write_config(directory, {**run.settings.to_dict(), "resolved": run.resolved})
+        if isinstance(run.model_source, OwnModel):
+            write_model_file(directory, run.model_source.code)
         self._metrics = MetricsFile(directory, samples=run.data.samples, position=position)
         self._display = Display(run)
         self._sinks = [self._metrics, self._display]

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
-from trainer.tasks.constants import constant
+from trainer.tasks.constants import constant, optional_constant
 from trainer.tasks.formulas import (
     ClassScores,
     Float64s,
@@ -19,6 +19,7 @@ from trainer.tasks.formulas import (
     roc_auc,
     threshold_counts,
 )
+from trainer.tasks.losses import binary_losses, focal_losses, fractions
 from trainer.tasks.metric_names import TASK_METRICS
 from trainer.tasks.scores import Answer, Evaluation, Statistics
 
@@ -40,10 +41,12 @@ class Classification:
 
     Attributes:
         class_weights: factor of each class in the training loss; None for 1.
+        loss_name: the training loss, one of ``TASK_LOSSES``.
     """
 
     classes: tuple[str, ...]
     label_smoothing: float = 0.0
+    loss_name: str = "cross-entropy"
     primary_metric: str = "top1"
     class_weights: tuple[float, ...] | None = None
 
@@ -59,8 +62,13 @@ class Classification:
         return tuple(name for name in TASK_METRICS["classification"] if name not in missing)
 
     def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """The mean over the images of their weighted cross entropy: unlike torch's mean it does not
-        divide by the weights in the batch, which differ between ranks."""
+        """The mean over the images of their weighted losses: unlike torch's mean it does not divide
+        by the weights in the batch, which differ between ranks."""
+        if self.loss_name != "cross-entropy":
+            losses_of = focal_losses if self.loss_name == "focal" else binary_losses
+            shares = fractions(targets, self.outputs, self.label_smoothing)
+            factors = optional_constant(self.class_weights, outputs.device)
+            return losses_of(outputs, shares, factors).mean()
         if self.class_weights is None:
             return cross_entropy(outputs, targets, label_smoothing=self.label_smoothing)
         weights = constant(self.class_weights, outputs.device)

@@ -1,4 +1,5 @@
-"""Names of the metrics: which task has which, how they are printed, and which value is better."""
+"""Names of the losses and metrics: which task has which, how they are printed, and which value is
+better."""
 
 import math
 from collections.abc import Mapping
@@ -72,6 +73,14 @@ TASK_METRICS = {
     ),
     "regression": ("r2", "rmse", "mae", "loss"),
     "segmentation": ("mean_iou", "mean_dice", "pixel_accuracy", "loss"),
+}
+
+# The values of --loss of each task, the default first.
+TASK_LOSSES: Mapping[str, tuple[str, ...]] = {
+    "classification": ("cross-entropy", "focal", "bce"),
+    "multi-label": ("bce", "focal"),
+    "regression": (),
+    "segmentation": ("cross-entropy", "focal"),
 }
 
 LOWER_IS_BETTER = frozenset({"loss", "log_loss", "rmse", "mae"})

@@ -17,6 +17,7 @@ from trainer.tasks.formulas import (
     roc_auc,
     threshold_counts,
 )
+from trainer.tasks.losses import binary_focal_losses
 from trainer.tasks.metric_names import TASK_METRICS
 from trainer.tasks.scores import Answer, Evaluation, Statistics
 
@@ -29,11 +30,13 @@ class MultiLabel:
     Attributes:
         class_weights: factor of each class in the training loss of the images that have it; None
             for 1.
+        loss_name: the training loss, one of ``TASK_LOSSES``.
     """
 
     classes: tuple[str, ...]
     primary_metric: str = "mean_average_precision"
     class_weights: tuple[float, ...] | None = None
+    loss_name: str = "bce"
 
     @property
     def outputs(self) -> int:
@@ -45,6 +48,8 @@ class MultiLabel:
 
     def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         weights = optional_constant(self.class_weights, outputs.device)
+        if self.loss_name == "focal":
+            return binary_focal_losses(outputs, targets, weights).mean()
         return binary_cross_entropy_with_logits(outputs, targets, pos_weight=weights)
 
     def batch_statistics(

@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 from pipeline.storage.manifest import VOID
 from trainer.tasks.constants import optional_constant
 from trainer.tasks.formulas import ClassScores, Float64s, mean_of_defined, named, ratios
+from trainer.tasks.losses import focus
 from trainer.tasks.metric_names import TASK_METRICS
 from trainer.tasks.scores import Answer, Evaluation, Statistics
 
@@ -24,11 +25,13 @@ class Segmentation:
 
     Attributes:
         class_weights: factor of each class in the training loss of its pixels; None for 1.
+        loss_name: the training loss, one of ``TASK_LOSSES``.
     """
 
     classes: tuple[str, ...]
     primary_metric: str = "mean_iou"
     class_weights: tuple[float, ...] | None = None
+    loss_name: str = "cross-entropy"
 
     @property
     def outputs(self) -> int:
@@ -42,10 +45,12 @@ class Segmentation:
         """The mean over the images of ``image_losses``, so that an image has the same weight in
         any rank's batch."""
         weights = optional_constant(self.class_weights, outputs.device)
+        is_focal = self.loss_name == "focal"
         if outputs.ndim == 4:
-            return image_losses(outputs, targets, weights).mean()
+            return image_losses(outputs, targets, weights, is_focal=is_focal).mean()
         head, auxiliary = (
-            image_losses(logits, targets, weights).mean() for logits in outputs.unbind(1)
+            image_losses(logits, targets, weights, is_focal=is_focal).mean()
+            for logits in outputs.unbind(1)
         )
         return head + AUXILIARY_WEIGHT * auxiliary
 
@@ -99,9 +104,17 @@ class Segmentation:
 
 
 def image_losses(
-    outputs: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None = None
+    outputs: torch.Tensor,
+    targets: torch.Tensor,
+    weights: torch.Tensor | None = None,
+    *,
+    is_focal: bool = False,
 ) -> torch.Tensor:
-    """float32 (B,): the mean cross entropy over an image's pixels, each times the weight of its
-    class; 0 if all are VOID."""
-    losses = cross_entropy(outputs, targets.long(), weights, ignore_index=VOID, reduction="none")
+    """float32 (B,): the mean cross entropy or focal loss over an image's pixels, each times the
+    weight of its class; 0 if all are VOID."""
+    truth = targets.long()
+    losses = cross_entropy(outputs, truth, weights, ignore_index=VOID, reduction="none")
+    if is_focal:
+        plain = cross_entropy(outputs, truth, ignore_index=VOID, reduction="none")
+        losses = losses * focus(plain.neg().exp())
     return losses.flatten(1).sum(1) / (targets != VOID).flatten(1).sum(1).clamp(min=1)

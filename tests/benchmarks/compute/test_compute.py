@@ -95,9 +95,12 @@ def test_traffic_excludes_pointwise_operators() -> None:
 
 def test_resnet50_takes_24_gflop_an_image() -> None:
     from trainer.model.build import build_model
+    from trainer.model.sources.find import find_model
+    from trainer.model.sources.source import NetworkSpec
 
     half = (0.5, 0.5, 0.5)
-    model = build_model("resnet50", classes=1000, image_size_px=64, mean=half, std=half, seed=0)
+    spec = NetworkSpec(classes=1000, image_size_px=64)
+    model = build_model(find_model("resnet50"), spec, mean=half, std=half, seed=0)
     work = count_work(model, image_size_px=64, device=torch.device("cpu"), dtype=None)
     # He et al.: 4.1 G multiply-adds forward at 224 px, twice that backward but for the first layer.
     assert pytest.approx(work.flops_per_image, rel=0.05) == 6 * 4.09e9 * (64 / 224) ** 2

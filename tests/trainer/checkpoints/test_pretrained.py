@@ -15,7 +15,8 @@ from pipeline.errors import DataError
 from tests.helpers.tiny_trainer import tiny_pixelwise
 from trainer.checkpoints.pretrained import load_pretrained
 from trainer.checkpoints.pretrained_source import find_source
-from trainer.checkpoints.weights_input import WeightsInput
+from trainer.model.sources.find import find_model
+from trainer.model.sources.source import WeightsInput
 
 HEAD = ("3.weight", "3.bias")
 
@@ -24,7 +25,15 @@ def load(
     ours: nn.Module, path: Path, *, model: str = "resnet8", head: Collection[str] = HEAD
 ) -> str:
     """The sentence about the weights."""
-    return load_pretrained(ours, find_source(str(path), model), model=model, head=head)[1]
+    return load_from(ours, path, model=model, head=head)[1]
+
+
+def load_from(
+    ours: nn.Module, path: Path, *, model: str = "resnet8", head: Collection[str] = HEAD
+) -> tuple[WeightsInput | None, str]:
+    source = find_model(model)
+    weights = find_source(str(path), source)
+    return load_pretrained(ours, weights, model=source, head=head, image_size_px=48)
 
 
 def network(classes: int = 3, width: int = 4) -> nn.Module:
@@ -140,14 +149,12 @@ def test_torchvisions_files_have_earlier_names_and_auxiliary_heads(tmp_path: Pat
     }
     assert "features.denseblock1.denselayer1.conv.2.weight" in earlier
     ours = DenseNet(2, (2, 2, 2, 2), 4, num_classes=2)
-    load(ours, saved(tmp_path / "densenet.pt", earlier))
+    load(ours, saved(tmp_path / "densenet.pt", earlier), model="densenet121")
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.state_dict().items())
     ours = googlenet(weights=None, aux_logits=False, init_weights=False)
     with_heads = {**ours.state_dict(), "aux1.conv.conv.weight": torch.ones(2)}
-    source = find_source(
-        str(saved(tmp_path / "googlenet-1378be20.pth", with_heads)), model="googlenet"
-    )
-    expected, line = load_pretrained(ours, source, model="googlenet", head=())
+    path = saved(tmp_path / "googlenet-1378be20.pth", with_heads)
+    expected, line = load_from(ours, path, model="googlenet", head=())
     # torchvision's transform_input maps ImageNet's mean and deviation to these.
     assert expected and (expected.mean, expected.std) == ((0.5,) * 3, (0.5,) * 3)
     assert "GoogLeNet_Weights.IMAGENET1K_V1 (" in line
@@ -160,7 +167,7 @@ def test_position_embeddings_are_interpolated_to_the_image_size(tmp_path: Path) 
     theirs, ours = vit(32), vit(48)
     with torch.no_grad():
         theirs.state_dict()["encoder.pos_embedding"].fill_(0.25)
-    load(ours, saved(tmp_path / "vit.pt", theirs.state_dict()))
+    load(ours, saved(tmp_path / "vit.pt", theirs.state_dict()), model="vit_b_16")
     embedding = ours.state_dict()["encoder.pos_embedding"]
     torch.testing.assert_close(embedding, torch.full((1, 37, 16), 0.25))
 
@@ -175,8 +182,7 @@ def test_a_checkpoint_says_what_input_its_weights_expect(tmp_path: Path, beside:
     else:
         config["resolved"] = resolved
     state = {"network": network().state_dict(), "config": config}
-    source = find_source(str(saved(tmp_path / "best.pt", state)), "resnet8")
-    expected, _ = load_pretrained(network(), source, model="resnet8", head=HEAD)
+    expected, _ = load_from(network(), saved(tmp_path / "best.pt", state))
     assert expected == WeightsInput(
         mean=(0.1, 0.2, 0.3),
         std=(0.4, 0.5, 0.6),
@@ -186,5 +192,5 @@ def test_a_checkpoint_says_what_input_its_weights_expect(tmp_path: Path, beside:
 
 
 def test_a_state_dict_does_not_say_what_input_it_expects(tmp_path: Path) -> None:
-    source = find_source(str(saved(tmp_path / "weights.pt", network().state_dict())), "resnet8")
-    assert load_pretrained(network(), source, model="resnet8", head=HEAD)[0] is None
+    path = saved(tmp_path / "weights.pt", network().state_dict())
+    assert load_from(network(), path)[0] is None

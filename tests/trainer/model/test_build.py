@@ -8,15 +8,20 @@ from torch import nn
 
 from pipeline.errors import MisuseError
 from trainer.model.blurpool import Blur
-from trainer.model.build import Classifier, build_model, check_single_images
+from trainer.model.build import Classifier, build_model
 from trainer.model.cifar_resnet import cifar_resnet
+from trainer.model.rehearsal import check_single_images
+from trainer.model.sources.find import find_model
+from trainer.model.sources.source import NetworkSpec
 
 MEAN, STD = (0.1, 0.2, 0.3), (0.2, 0.25, 0.5)
 
 
-def build(name: str, image_size_px: int = 32, seed: int = 0, **arguments: Any) -> Classifier:
-    sizes = {"classes": 7, "image_size_px": image_size_px}
-    return build_model(name, **sizes, mean=MEAN, std=STD, seed=seed, **arguments)
+def build(
+    name: str, image_size_px: int = 32, seed: int = 0, pixelwise: bool = False, **arguments: Any
+) -> Classifier:
+    spec = NetworkSpec(classes=7, image_size_px=image_size_px, pixelwise=pixelwise)
+    return build_model(find_model(name), spec, mean=MEAN, std=STD, seed=seed, **arguments)
 
 
 @pytest.mark.parametrize(
@@ -102,9 +107,7 @@ def test_a_small_resnet_keeps_the_size_of_small_images() -> None:
 
 def test_blurpool_keeps_shapes_and_names() -> None:
     plain = build("resnet18")
-    blurred = build_model(
-        "resnet18", classes=7, image_size_px=32, mean=MEAN, std=STD, seed=0, blurpool=True
-    )
+    blurred = build("resnet18", blurpool=True)
     images = torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8)
     assert blurred(images).shape == plain(images).shape
     assert not torch.equal(blurred(images), plain(images))
@@ -124,6 +127,4 @@ def test_blur_is_a_binomial_filter() -> None:
 
 def test_rejects_blurpool_without_strided_convolutions() -> None:
     with pytest.raises(MisuseError, match="vit_b_32 has no strided convolution"):
-        build_model(
-            "vit_b_32", classes=7, image_size_px=64, mean=MEAN, std=STD, seed=0, blurpool=True
-        )
+        build("vit_b_32", 64, blurpool=True)

@@ -8,6 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import nn
 
+from trainer.fine_tuning import lr_factors_for
+from trainer.model.sources.find import find_model
 from trainer.optim.build import build_optimizer, build_schedule, set_learning_rate
 from trainer.optim.schedule import SHAPES, Schedule
 from trainer.recipe_config import RecipeConfig
@@ -92,7 +94,9 @@ def test_the_backbone_has_a_factor_and_the_parameters_keep_their_order(optimizer
 
     def groups(factor: float) -> list[dict[str, Any]]:
         config = RecipeConfig(optimizer=optimizer, backbone_lr_factor=factor)
-        built = build_optimizer(model, config, head={"1.weight", "1.bias"})
+        source = find_model("resnet8")
+        factors = lr_factors_for(config, source, model, {"1.weight", "1.bias"})
+        built = build_optimizer(model, config, lr_factors=factors)
         set_learning_rate(built, 0.5)
         return built.param_groups
 
