@@ -118,7 +118,7 @@ def test_rejects_other_contents(tmp_path: Path) -> None:
     [
         ({"fingerprint": "def"}, "other shards"),
         ({"seed": 4}, "--seed 3"),
-        ({"model": "resnet50"}, "--model toy"),
+        ({"model": "resnet50"}, "another model, toy: give it with --model"),
         ({"classes": 5}, "other shards"),
     ],
 )
