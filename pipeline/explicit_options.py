@@ -8,9 +8,6 @@ from click.core import ParameterSource
 
 from pipeline.errors import MisuseError
 
-# What the user wrote, not what a recipe or a file sets.
-_TYPED = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
-
 
 def given_options(context: click.Context, values: Mapping[str, Any]) -> dict[str, Any]:
     """The entries of `values` that the user, a recipe or a file sets; not the defaults."""
@@ -24,12 +21,13 @@ def given_options(context: click.Context, values: Mapping[str, Any]) -> dict[str
 
 def check_effects(context: click.Context) -> None:
     """Raise ``MisuseError`` for an option on the command line that has no effect, by `only_with`
-    and `not_with` of ``Option``. Conditions on options that the command lacks are not checked."""
+    and `not_with` of ``Option``; recipes, files and environment variables are for many commands.
+    Conditions on options that the command lacks are not checked."""
     options = {parameter.opts[0]: parameter for parameter in context.command.params}
     typed = {
         flag: option
         for flag, option in options.items()
-        if context.get_parameter_source(str(option.name)) in _TYPED
+        if context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
     }
     for flag, option in typed.items():
         for other in getattr(option, "not_with", ()):

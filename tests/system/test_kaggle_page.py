@@ -51,6 +51,7 @@ def follow(section: str, folder: Path, loaded: ForkServerContext) -> Path:
         output = place / "output"
         output.unlink(missing_ok=True)
         words = re.sub("--epochs [0-9]+", "--epochs 1", command)
+        words = re.sub("--global-batch-size [0-9]+", "--global-batch-size 16", words)
         process = loaded.Process(target=be, args=(words, place, output))
         process.start()
         process.join()

@@ -162,14 +162,11 @@ def test_confusions_in_a_table(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize(("classes", "least_px"), [(4, 750), (45, 1300)])
-def test_long_names_have_room_beside_the_matrix(
-    classes: int, least_px: int, tmp_path: Path
-) -> None:
-    names = tuple(f"{number} {'x' * 40}" for number in range(classes))
-    counts = np.arange(classes**2).reshape(classes, classes)
+def test_long_names_have_room_beside_the_matrix(tmp_path: Path) -> None:
+    names = tuple(f"{number} {'x' * 40}" for number in range(4))
+    counts = np.arange(16).reshape(4, 4)
     draw_confusion(Confusion(classes=names, counts=counts), tmp_path / "confusion.png")
-    assert cv2.imread(str(tmp_path / "confusion.png")).shape[1] > least_px
+    assert cv2.imread(str(tmp_path / "confusion.png")).shape[1] > 750
 
 
 def test_the_highest_losses_are_those_of_any_order(digits_shards: Path, tmp_path: Path) -> None:
