@@ -2,12 +2,12 @@
 
 import dataclasses
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any, Literal
 
 from pipeline.config import PipelineConfig
 from pipeline.errors import MisuseError
 from pipeline.options import COUNT, NOT_NEGATIVE, POSITIVE, Bounds, Options, pick_fields, setting
+from trainer.log_config import LogConfig
 from trainer.tasks.metric_names import TASK_METRICS
 
 # Batch size that `learning_rate` refers to; other sizes scale it linearly (Goyal et al. 2017,
@@ -184,23 +184,6 @@ class RunConfig(Options):
             raise MisuseError(
                 f"--patience {self.patience} counts evaluations, but --val-every 0 has one, at the "
                 f"end: raise --val-every."
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
-class LogConfig(Options):
-    """What a run logs."""
-
-    log_every: int = setting(10, "Steps between records in metrics.jsonl.", COUNT, section="Log")
-    tensorboard: bool = setting(False, "Also write the metrics for TensorBoard.")
-    profile: bool = setting(False, "Write a Chrome trace of steps 14 to 18 of rank 0.")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.tensorboard and find_spec("tensorboard") is None:
-            raise MisuseError(
-                "--tensorboard: TensorBoard is not installed: pip install -c constraints.txt -e "
-                "'.[tensorboard]'"
             )
 
 

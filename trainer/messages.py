@@ -9,6 +9,7 @@ from pipeline.errors import DataError
 from pipeline.fold_index import open_folds
 from pipeline.progressive_resize import all_sizes
 from trainer.checkpoints.retention import BEST_NAME, recovery_advice
+from trainer.log_config import TRACKERS
 from trainer.model.precision import precision_line
 from trainer.run.run_dir import NONFINITE_NAME, write_rows
 from trainer.setup import TrainingRun
@@ -18,7 +19,8 @@ from trainer.tasks.metric_names import metric_text
 UNCHECKED_SETTINGS = {
     *("out", "resume", "shards", "device", "threads", "prefetch", "read_ahead"),
     *("cache", "cache_dir", "cache_size", "gpu_batches", "stall_timeout"),
-    *("checkpoint_minutes", "keep_checkpoints", "rank_timeout", "tensorboard", "profile"),
+    *("checkpoint_minutes", "keep_checkpoints", "rank_timeout", "profile"),
+    *TRACKERS,
 }
 
 

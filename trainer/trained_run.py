@@ -30,6 +30,7 @@ from trainer.checkpoints.checkpoint_file import CHECKPOINT_NAME, load_checkpoint
 from trainer.checkpoints.retention import BEST_NAME
 from trainer.config import Settings
 from trainer.data import TrainingData
+from trainer.log_config import TRACKERS
 from trainer.model.build import Classifier
 from trainer.model.precision import autocast_dtype
 from trainer.run.run_dir import CONFIG_NAME
@@ -166,9 +167,9 @@ def open_run(directory: Path) -> TrainedRun:
 
 
 def _settings(values: dict[str, Any]) -> Settings:
-    settings = Settings.from_options(
-        **{name: settings_values(value) for name, value in values.items()}
-    )
+    taken = {name: settings_values(value) for name, value in values.items()}
+    # What the training logged to need not be installed here.
+    settings = Settings.from_options(**taken | dict.fromkeys(TRACKERS, False))
     for part in vars(settings).values():
         require_types(part)
     return settings

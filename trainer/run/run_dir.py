@@ -22,8 +22,10 @@ from trainer.config import RunConfig
 from trainer.files import PARTIAL_SUFFIX, replace_text, replaced, resume_advice
 from trainer.profiler import TRACE_NAME
 from trainer.run.metrics_reader import METRICS_NAME
-from trainer.run.metrics_writer import TENSORBOARD_NAME
 from trainer.run.run_lock import LOCK_NAME, lock_run
+from trainer.run.trackers.mlflow import MLFLOW_ID_NAME
+from trainer.run.trackers.tensorboard import TENSORBOARD_NAME
+from trainer.run.trackers.wandb import WANDB_ID_NAME, WANDB_NAME
 
 RUNS = Path("runs")
 CONFIG_NAME = "config.json"
@@ -33,7 +35,7 @@ NONFINITE_NAME = "nonfinite.csv"
 RUN_FILES = (
     *(CONFIG_NAME, METRICS_NAME, BAD_SAMPLES_NAME, NONFINITE_NAME, CONFUSION_NAME),
     *(CHECKPOINT_NAME, BEST_NAME, KEPT_PATTERN),
-    *(TENSORBOARD_NAME, TRACE_NAME),
+    *(TENSORBOARD_NAME, WANDB_NAME, WANDB_ID_NAME, MLFLOW_ID_NAME, TRACE_NAME),
 )
 
 
