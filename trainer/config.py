@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from importlib.util import find_spec
 from typing import Any, Literal
 
 from pipeline.config import PipelineConfig
 from pipeline.errors import MisuseError
 from pipeline.options import COUNT, NOT_NEGATIVE, POSITIVE, Bounds, Options, pick_fields, setting
+from trainer.log_config import LogConfig
 from trainer.recipe_config import RecipeConfig
 from trainer.tasks.metric_names import TASK_METRICS
 
@@ -85,29 +85,6 @@ class RunConfig(Options):
             raise MisuseError(
                 f"--patience {self.patience} counts evaluations, but --val-every 0 has one, at the "
                 f"end: raise --val-every."
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
-class LogConfig(Options):
-    """What a run logs."""
-
-    log_every: int = setting(10, "Steps between records in metrics.jsonl.", COUNT, section="Log")
-    show_batch: int = setting(
-        16,
-        "Draw this many images of the first batch into train_batch.png, with all augmentation and "
-        "their labels; 0: none.",
-        NOT_NEGATIVE,
-    )
-    tensorboard: bool = setting(False, "Also write the metrics for TensorBoard.")
-    profile: bool = setting(False, "Write a Chrome trace of steps 14 to 18 of rank 0.")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.tensorboard and find_spec("tensorboard") is None:
-            raise MisuseError(
-                "--tensorboard: TensorBoard is not installed: pip install -c constraints.txt -e "
-                "'.[tensorboard]'"
             )
 
 

@@ -10,6 +10,7 @@ from pipeline.fold_index import open_folds
 from pipeline.progressive_resize import all_sizes
 from trainer.checkpoints.retention import recovery_advice
 from trainer.files import BEST_NAME
+from trainer.log_config import TRACKERS
 from trainer.model.precision import precision_line
 from trainer.resolve import RESOLVED
 from trainer.run.run_dir import NONFINITE_NAME, write_rows
@@ -20,8 +21,8 @@ from trainer.tasks.metric_names import metric_text
 UNCHECKED_SETTINGS = {
     *("out", "resume", "shards", "device", "threads", "prefetch", "read_ahead"),
     *("cache", "cache_dir", "cache_size", "gpu_batches", "stall_timeout"),
-    *("checkpoint_minutes", "keep_checkpoints", "rank_timeout", "tensorboard", "profile"),
-    "show_batch",
+    *("checkpoint_minutes", "keep_checkpoints", "rank_timeout", "profile", "show_batch"),
+    *TRACKERS,
 }
 
 

@@ -25,6 +25,7 @@ from pipeline.storage.stated_values import (
 )
 from trainer.config import Settings
 from trainer.files import BEST_NAME, CHECKPOINT_NAME
+from trainer.log_config import TRACKERS
 from trainer.model.sources.model_code import is_own_file
 from trainer.model.sources.stored_file import CONFIG_KEY, ModelRecord
 from trainer.run.run_dir import CONFIG_NAME
@@ -144,9 +145,9 @@ def config_errors(directory: Path) -> Iterator[None]:
 
 
 def _settings(values: dict[str, Any]) -> Settings:
-    settings = Settings.from_options(
-        **{name: settings_values(value) for name, value in values.items()}
-    )
+    taken = {name: settings_values(value) for name, value in values.items()}
+    # What the training logged to need not be installed here.
+    settings = Settings.from_options(**taken | dict.fromkeys(TRACKERS, False))
     for part in settings.parts.values():
         require_types(part)
     return settings

@@ -6,6 +6,7 @@ import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,10 @@ from trainer.checkpoints import checkpoint_file
 from trainer.checkpoints.checkpoint_file import load_checkpoint, write_checkpoint
 from trainer.checkpoints.retention import CheckpointManager
 from trainer.evaluation.confusion import Confusion, draw_confusion
-from trainer.run.metrics_writer import MetricsFile, TensorBoard
+from trainer.run.metrics_writer import MetricsFile
 from trainer.run.run_dir import write_config, write_rows
+from trainer.run.trackers.sink import TrackedRun
+from trainer.run.trackers.tensorboard import TensorBoard
 
 
 @contextmanager
@@ -68,7 +71,8 @@ def test_metrics_are_not_hidden_by_closing(tmp_path: Path) -> None:
 
 def test_tensorboard_says_so(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
-    board = TensorBoard(tmp_path, position=0)
+    run = TrackedRun(directory=tmp_path, config={}, position=0, records=(), say=print)
+    board = TensorBoard(run)
     record = {"kind": "train", "position": 8, "time": 1.0, "loss": 1.0}
     with largest_file(10), pytest.raises(DataError, match=r"tensorboard \(File too large\)"):
         for _ in range(20):
@@ -76,7 +80,7 @@ def test_tensorboard_says_so(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "tensorboard").symlink_to(tmp_path)
     with pytest.raises(DataError, match="is a link"):
-        TensorBoard(tmp_path / "other", position=0)
+        TensorBoard(replace(run, directory=tmp_path / "other"))
 
 
 def test_a_checkpoint_that_does_not_fit_leaves_the_old_one(tmp_path: Path) -> None:

@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.errors import MisuseError
 from tests.helpers.processes import lines
 from tests.helpers.runs import stop_after, train
-from trainer.config import LogConfig
 from trainer.files import TRACE_NAME
 from trainer.loop import DATA_SPAN, StepRecord
 from trainer.profiler import trace_steps
@@ -73,10 +71,3 @@ def test_too_few_steps_for_a_trace(tmp_path: Path) -> None:
     assert list(steps) == [record] * 3
     assert messages == ["--profile traces steps 14 to 18; there were only 3."]
     assert not (tmp_path / TRACE_NAME).exists()
-
-
-def test_rejects_tensorboard_if_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainer.config.find_spec", lambda name: None)
-    with pytest.raises(MisuseError, match=r"pip install .*\[tensorboard\]"):
-        LogConfig(tensorboard=True)
-    assert not LogConfig().tensorboard

@@ -1,7 +1,6 @@
-"""Writers of a run's records: metrics.jsonl and TensorBoard."""
+"""Writes metrics.jsonl."""
 
 import json
-import threading
 import time
 from pathlib import Path
 
@@ -10,8 +9,6 @@ from pipeline.storage.folder_kinds import METRICS_NAME
 from pipeline.storage.plain_files import read_plain
 from trainer.files import replace_text, resume_advice, write_error
 from trainer.run.metrics_reader import KEYS, NUMBERS, Record
-
-TENSORBOARD_NAME = "tensorboard"
 
 
 class MetricsFile:
@@ -92,58 +89,3 @@ def _parse_kept(line: str, position: int) -> Record | None:
 def _has_numbers(record: Record) -> bool:
     names = (*KEYS[1:], *NUMBERS.get(record["kind"], ()))
     return all(isinstance(record[name], int | float) for name in names)
-
-
-class TensorBoard:
-    """Writes the numbers of records as TensorBoard events in the run's directory.
-
-    Events beyond `position` are hidden, like the records that ``MetricsFile`` drops.
-    """
-
-    def __init__(self, directory: Path, *, position: int) -> None:
-        # Optional dependency that takes a second to import.
-        from torch.utils.tensorboard import SummaryWriter
-
-        _silence_writer_threads()
-        self._folder, self._advice = directory / TENSORBOARD_NAME, resume_advice(directory)
-        if self._folder.is_symlink():
-            raise DataError(
-                f"{self._folder} is a link, which could lead anywhere: delete it, or give another "
-                f"--out."
-            )
-        try:
-            self._writer = SummaryWriter(self._folder, purge_step=position + 1)
-        except OSError as error:
-            raise write_error(self._folder, error, self._advice) from error
-
-    def write(self, record: Record) -> None:
-        """Add each number of `record` as kind/name, at its position and time. Raises ``DataError``
-        if it cannot be written."""
-        try:
-            for name, value in record.items():
-                if name not in ("time", "position") and isinstance(value, int | float):
-                    self._writer.add_scalar(
-                        f"{record['kind']}/{name}",
-                        value,
-                        global_step=record["position"],
-                        walltime=record["time"],
-                    )
-            self._writer.flush()
-        except OSError as error:
-            raise write_error(self._folder, error, self._advice) from error
-
-    def close(self) -> None:
-        self._writer.close()
-
-
-def _silence_writer_threads() -> None:
-    """Keep tensorboard's thread from printing the traceback of an error of the disk: ``write``
-    raises it."""
-    before = threading.excepthook
-
-    def report(failure: threading.ExceptHookArgs) -> None:
-        is_writer = type(failure.thread).__module__.startswith("tensorboard")
-        if not (is_writer and issubclass(failure.exc_type, OSError)):
-            before(failure)
-
-    threading.excepthook = report

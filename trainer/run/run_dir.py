@@ -29,8 +29,10 @@ from trainer.files import (
     replaced,
     resume_advice,
 )
-from trainer.run.metrics_writer import TENSORBOARD_NAME
 from trainer.run.run_lock import LOCK_NAME, lock_run
+from trainer.run.trackers.mlflow import MLFLOW_ID_NAME
+from trainer.run.trackers.tensorboard import TENSORBOARD_NAME
+from trainer.run.trackers.wandb import WANDB_ID_NAME, WANDB_NAME
 
 RUNS = Path("runs")
 CONFIG_NAME = "config.json"
@@ -48,7 +50,8 @@ RUN_FILES = (
     *(CLASS_SCORES_NAME, TARGET_SCORES_NAME, CONFUSION_NAME, PAIRS_NAME),
     *(WORST_CHART_NAME, WORST_NAME),
     *(CHECKPOINT_NAME, BEST_NAME, KEPT_PATTERN),
-    *(TENSORBOARD_NAME, TRACE_NAME, TRAIN_BATCH_NAME, MODEL_FILE_NAME),
+    *(TENSORBOARD_NAME, WANDB_NAME, WANDB_ID_NAME, MLFLOW_ID_NAME),
+    *(TRACE_NAME, TRAIN_BATCH_NAME, MODEL_FILE_NAME),
 )
 
 

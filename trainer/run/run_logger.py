@@ -1,4 +1,4 @@
-"""Logging of a run on rank 0: each record goes to metrics.jsonl, the display and TensorBoard."""
+"""Logging of a run on rank 0: each record goes to metrics.jsonl, the display and trackers."""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -8,9 +8,11 @@ from trainer.messages import ended_by
 from trainer.meter import Interval
 from trainer.model.sources.own_file import OwnModel
 from trainer.run.display import Display
-from trainer.run.metrics_writer import MetricsFile, TensorBoard
+from trainer.run.metrics_writer import MetricsFile
 from trainer.run.run_dir import BAD_SAMPLES_NAME, write_config, write_model_file, write_rows
 from trainer.run.summary import summarize
+from trainer.run.trackers.open_trackers import open_trackers
+from trainer.run.trackers.sink import Sink, TrackedRun
 from trainer.setup import TrainingRun
 
 
@@ -20,18 +22,25 @@ class RunLogger:
     def __init__(self, run: TrainingRun) -> None:
         self._run = run
         self._bad_count = 0
-        self._sinks: list[MetricsFile | Display | TensorBoard] = []
+        self._sinks: list[Sink] = []
         if run.world.rank > 0:
             return
         directory, position = run.run_dir.path, run.progress.position
-        write_config(directory, {**run.settings.to_dict(), "resolved": run.resolved})
+        config = {**run.settings.to_dict(), "resolved": run.resolved}
+        write_config(directory, config)
         if isinstance(run.model_source, OwnModel):
             write_model_file(directory, run.model_source.code)
         self._metrics = MetricsFile(directory, samples=run.data.samples, position=position)
         self._display = Display(run)
-        self._sinks = [self._metrics, self._display]
-        if run.settings.log.tensorboard:
-            self._sinks.append(TensorBoard(directory, position=position))
+        tracked = TrackedRun(
+            directory=directory,
+            config=config,
+            position=position,
+            records=tuple(self._metrics.records),
+            say=self._display.print,
+        )
+        trackers = open_trackers(run.settings.log, tracked)
+        self._sinks = [self._metrics, self._display, *trackers]
 
     def __enter__(self) -> Self:
         return self

@@ -112,7 +112,7 @@ def test_rejects_invalid_files(tmp_path: Path, lines: list[Any] | None, sentence
 
 def test_the_documented_reader_yields_the_numbers(tmp_path: Path) -> None:
     text = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text()
-    reader, *examples = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    (reader,) = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     names: dict[str, Any] = {}
     exec(reader, names)
     evaluation = {**interval(16), "kind": "evaluation", "top1": 0.5, "note": "text"}
@@ -120,9 +120,6 @@ def test_the_documented_reader_yields_the_numbers(tmp_path: Path) -> None:
     (first, losses), (second, scores) = names["numbers"](tmp_path)
     assert (first, losses["train/loss"], losses["train/elapsed_seconds"]) == (8, 1.0, 2.0)
     assert (second, scores["evaluation/top1"], "evaluation/note" in scores) == (16, 0.5, False)
-    for example in examples:  # their packages are not installed
-        assert 'numbers("runs/first")' in example
-        compile(example, "docs/metrics.md", "exec")
 
 
 def test_every_field_is_documented() -> None:

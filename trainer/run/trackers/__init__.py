@@ -1,0 +1,1 @@
+"""Where the records of metrics.jsonl go beside the file: TensorBoard, W&B and MLflow."""
