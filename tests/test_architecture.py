@@ -24,6 +24,7 @@ COMMANDS = (
     "tools.showing.cli",
     "trainer.__main__",
     "trainer.evaluate",
+    "trainer.export",
     "trainer.plot",
     "benchmarks.compute",
     "benchmarks.demo.compare",
