@@ -25,6 +25,7 @@ PACKAGES = {
 class ExportConfig(RunChoice):
     """Options of the command."""
 
+    run: tuple[str, ...] = setting((), "Directory of the run: --out of the trainer.", metavar="DIR")
     to: Literal["onnx", "torchscript", "safetensors"] = setting(
         None,
         "onnx: for onnxruntime and other engines; torchscript: for torch.jit.load, in Python or "
@@ -98,9 +99,9 @@ def require_packages(to: str) -> None:
 @options(ExportConfig)
 def main(runs: tuple[str, ...], **values: Any) -> None:
     """Write the network of a run, with its best weights, averaged ones if the run has them, as a
-    file that other programs read. The file has the names of the classes and how images are
-    prepared. It is compared with the network in torch on images of the validation split before it
-    gets its name. Prints the facts as JSON in the last line."""
+    file that other programs read. The file has the names of the classes, and says how images are
+    prepared. Before it gets its name, it is compared with the network in torch on images of the
+    validation split. Prints a sentence, and facts as JSON in the last line."""
     config = pick_fields(ExportConfig, with_arguments(runs, values))
     directory, checkpoint = config.chosen
     out = config.out_in(directory)

@@ -25,13 +25,13 @@ def export_facts(
     `mean` and `std` are in fractions of 255, per channel of `channels`.
     """
     record, pipeline = task_record(run.task), run.pipeline
-    names = {name: list(record[name]) for name in ("classes", "targets") if name in record}
+    names = "classes" if "classes" in record else "targets"
     stored = run.model_file
     library = constructor.function.partition(".")[0] if constructor else "torchvision"
     packages = dict.fromkeys(("shardline", "torch", "torchvision", library))
     return {
         "task": record["task"],
-        **names,
+        names: list(record[names]),
         "output": "predictions" if isinstance(run.task, Regression) else "logits",
         "image_size_px": run.data.image_size_px,
         "resize_px": pipeline.val_resize or run.data.image_size_px,

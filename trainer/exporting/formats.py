@@ -74,7 +74,8 @@ class TorchScript:
     ) -> None:
         # The comparison with `network` takes the place of torch's own, on other images.
         with _quiet():
-            traced = torch.jit.trace(network, (example,), check_trace=False)
+            trace: Any = torch.jit.trace
+            traced = trace(network, (example,), check_trace=False)
             with path.open("wb") as file:
                 torch.jit.save(traced, file, _extra_files={KEY: json.dumps(facts)})
 
