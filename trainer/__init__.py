@@ -1,4 +1,4 @@
-"""Trains torchvision models on shards, on one or several ranks."""
+"""Trains models on shards, on one or several ranks."""
 
 from pipeline.interrupts import handle_interrupts
 

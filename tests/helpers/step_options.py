@@ -56,6 +56,10 @@ OPTIONS = {
     "mixed, weighted": StepOptions(
         mix=True, task=Classification(classes=NAMES, label_smoothing=0.1, class_weights=WEIGHTS)
     ),
+    "focal": StepOptions(
+        task=Classification(classes=NAMES, class_weights=WEIGHTS, loss_name="focal")
+    ),
+    "mixed, bce": StepOptions(mix=True, task=Classification(classes=NAMES, loss_name="bce")),
     "multi-label": StepOptions(
         task=MultiLabel(classes=NAMES, class_weights=WEIGHTS), targets=torch.ones(SIZE, 3)
     ),

@@ -19,6 +19,7 @@ from tests.helpers.runs import saved, stop_after, train
 from trainer.evaluate import main as evaluate
 from trainer.model.sources.stored_file import MODEL_FILE_NAME
 from trainer.predict import main as predict
+from trainer.recipes import RECIPES
 
 # The first 2 steps train the head alone.
 OPTIONS: dict[str, Any] = {
@@ -94,6 +95,27 @@ def test_stops_resumes_on_two_ranks_is_evaluated_and_predicts(
     facts = evaluated(out)
     assert facts["loss"] == pytest.approx(logged["loss"], rel=1e-3)
     assert predicted(tmp_path / "out.csv", out) == facts["samples"] == 180
+
+
+def test_published_weights_of_timm_are_fine_tuned(
+    digits_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timm = pytest.importorskip("timm")
+    config = timm.models.get_pretrained_cfg("test_vit")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    weights = tmp_path / "torch" / "hub" / "checkpoints" / f"test_vit.{config.tag}.safetensors"
+    weights.parent.mkdir(parents=True)
+    safetensors = pytest.importorskip("safetensors.torch")
+    safetensors.save_file(timm.create_model("test_vit").state_dict(), weights)
+    options = {name: RECIPES["finetune"][name] for name in ("pretrained", "optimizer", "ema_decay")}
+    train(digits_shards, tmp_path / "run", steps=1, model="timm/test_vit", threads=1, **options)
+    weights.unlink()
+    facts = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert facts["resolved"]["mean"] == list(config.mean)
+    assert facts["resolved"]["weights_input"]["image_size_px"] == 160
+    assert facts["interpolation"] == config.interpolation
+    assert evaluated(tmp_path / "run")["samples"] == 180
 
 
 @pytest.fixture
