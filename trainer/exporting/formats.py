@@ -1,10 +1,12 @@
 """Writes each format, and reads it as its users do, for the comparison with torch."""
 
 import copy
+import io
 import json
+import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -115,7 +117,13 @@ class Safetensors:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the warnings of torch: the comparison says what is wrong, docs what is deprecated."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    """Without what torch warns of, logs and prints, which is whole graphs after an error: the
+    comparison says what is wrong, and the page what is deprecated."""
+    disabled, output = logging.root.manager.disable, io.StringIO()
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(output), redirect_stderr(output):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
