@@ -23,6 +23,7 @@ COMMANDS = {
     "train": ("trainer.__main__", "Train a model on shards, or resume a run."),
     "evaluate": ("trainer.evaluate", "Evaluate a run on a split, class by class."),
     "predict": ("trainer.predict", "Predict a split or image files with a run."),
+    "export": ("trainer.export", "Write a network as ONNX, TorchScript or safetensors."),
     "plot": ("trainer.plot", "Draw the curves of runs in one figure."),
 }
 BENCHMARKS = {

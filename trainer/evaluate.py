@@ -12,11 +12,11 @@ import click
 from pipeline.options import Command, options, pick_fields, setting
 from trainer.distributed.exit import check_first, entry
 from trainer.first_checks import check_runs, check_split
-from trainer.run.run_choice import RunChoice, run_arguments, with_arguments
+from trainer.run.run_choice import RunsOnDevice, run_arguments, with_arguments
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateConfig(RunChoice):
+class EvaluateConfig(RunsOnDevice):
     """Options of the command."""
 
     shards: str | None = setting(

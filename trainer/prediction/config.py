@@ -5,11 +5,11 @@ from typing import Literal
 
 from pipeline.errors import MisuseError
 from pipeline.options import COUNT, FRACTION, setting
-from trainer.run.run_choice import RunChoice
+from trainer.run.run_choice import RunsOnDevice
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictConfig(RunChoice):
+class PredictConfig(RunsOnDevice):
     """Options of the command."""
 
     split: str = setting("test", "Split to predict.")

@@ -16,7 +16,7 @@ run_arguments = click.argument("runs", nargs=-1, metavar="[RUN]...")
 
 @dataclass(frozen=True, kw_only=True)
 class RunChoice(Options):
-    """Which checkpoint of which runs is used, and where."""
+    """Which checkpoint of which runs is used, and which code may be executed for it."""
 
     run: tuple[str, ...] = setting(
         (),
@@ -40,9 +40,6 @@ class RunChoice(Options):
         False,
         "Execute the copies of such files that the runs hold. Only for runs of people whom you "
         "trust.",
-    )
-    device: Literal["auto", "cpu", "cuda"] = setting(
-        "auto", "auto: one GPU per rank if CUDA is available, else the CPU."
     )
 
     @property
@@ -69,6 +66,15 @@ class RunChoice(Options):
                 f"of a file that each of them has, such as best.pt."
             )
         return [Path(name) for name in names] or [path.parent]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunsOnDevice(RunChoice):
+    """Runs, and where they are used."""
+
+    device: Literal["auto", "cpu", "cuda"] = setting(
+        "auto", "auto: one GPU per rank if CUDA is available, else the CPU."
+    )
 
 
 def with_arguments(runs: tuple[str, ...], values: dict[str, Any]) -> dict[str, Any]:

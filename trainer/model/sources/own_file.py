@@ -56,6 +56,9 @@ class OwnModel(ModelCode):
             raise MisuseError(f"--model {self.name} has no parameters to train: give it layers.")
         return network
 
+    def constructor(self, spec: NetworkSpec) -> None:
+        return None
+
     def known_weights(self) -> Sequence[KnownWeights]:
         return ()
 

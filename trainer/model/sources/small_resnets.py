@@ -29,6 +29,9 @@ class SmallResnet:
             raise MisuseError(f"--drop-path: {self.name} has no paths to drop: leave it out.")
         return cifar_resnet(self.name, classes=spec.classes)
 
+    def constructor(self, spec: NetworkSpec) -> None:
+        return None
+
     def known_weights(self) -> Sequence[KnownWeights]:
         return ()
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from importlib import import_module
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import nn
@@ -65,6 +66,25 @@ class KnownWeights:
     cached: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Constructor:
+    """The public function of a library that builds a network.
+
+    Attributes:
+        function: its full name, such as "torchvision.models.get_model".
+        arguments: plain data.
+    """
+
+    function: str
+    arguments: Mapping[str, Any]
+
+    def call(self) -> nn.Module:
+        """The network, with random weights."""
+        module, _, name = self.function.rpartition(".")
+        network: nn.Module = getattr(import_module(module), name)(**self.arguments)
+        return network
+
+
 class ModelSource(Protocol):
     """A model by its name, of one of the places that models come from."""
 
@@ -87,6 +107,9 @@ class ModelSource(Protocol):
 
         Raises ``MisuseError`` if there is no such model, or it has no paths to drop.
         """
+
+    def constructor(self, spec: NetworkSpec) -> Constructor | None:
+        """What builds the same layers without this trainer; None if only its code does."""
 
     def known_weights(self) -> Sequence[KnownWeights]:
         """Published weights, those of ``--pretrained imagenet`` first."""

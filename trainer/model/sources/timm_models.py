@@ -10,7 +10,14 @@ from urllib.parse import urlparse
 from torch import nn
 
 from pipeline.errors import MisuseError
-from trainer.model.sources.source import Channels, KnownWeights, NetworkSpec, Tensors, WeightsInput
+from trainer.model.sources.source import (
+    Channels,
+    Constructor,
+    KnownWeights,
+    NetworkSpec,
+    Tensors,
+    WeightsInput,
+)
 
 PREFIX = "timm/"
 # What timm's converters raise for weights of another model.
@@ -48,6 +55,10 @@ class TimmModel:
         if spec.drop_path and "DropPath" not in kinds:
             raise self._no_paths()
         return network
+
+    def constructor(self, spec: NetworkSpec) -> Constructor:
+        arguments = self._arguments(spec.image_size_px) | {"num_classes": spec.classes}
+        return Constructor(function="timm.create_model", arguments=arguments)
 
     def known_weights(self) -> Sequence[KnownWeights]:
         config = self._config()
@@ -92,10 +103,13 @@ class TimmModel:
         return layers_by_matcher(network)
 
     def _create(self, image_size_px: int, **arguments: Any) -> nn.Module:
-        if self._config().fixed_input_size:
-            arguments["img_size"] = image_size_px
-        network: nn.Module = _timm().create_model(self.name.removeprefix(PREFIX), **arguments)
+        network: nn.Module = _timm().create_model(**self._arguments(image_size_px), **arguments)
         return network
+
+    def _arguments(self, image_size_px: int) -> dict[str, Any]:
+        """Arguments of timm.create_model."""
+        sizes = {"img_size": image_size_px} if self._config().fixed_input_size else {}
+        return {"model_name": self.name.removeprefix(PREFIX), **sizes}
 
     def _config(self) -> Any:
         """timm's ``PretrainedCfg``. Raises ``MisuseError`` for an unknown name or tag."""

@@ -16,7 +16,14 @@ from torchvision.ops import StochasticDepth
 from pipeline.errors import DataError, MisuseError
 from trainer.model.cifar_resnet import SMALL_RESNETS
 from trainer.model.layers import layers_in_order
-from trainer.model.sources.source import Channels, KnownWeights, NetworkSpec, Tensors, WeightsInput
+from trainer.model.sources.source import (
+    Channels,
+    Constructor,
+    KnownWeights,
+    NetworkSpec,
+    Tensors,
+    WeightsInput,
+)
 
 # torch's default. MobileNetV3's 0.01 keeps the initial statistics for thousands of steps; with the
 # hundreds of steps of a run on masks, evaluations would predict one class everywhere.
@@ -45,15 +52,18 @@ class TorchvisionModel:
 
     def build(self, spec: NetworkSpec) -> nn.Module:
         check_name(self.name, pixelwise=spec.pixelwise)
-        network: nn.Module = torchvision.models.get_model(
-            self.name, weights=None, num_classes=spec.classes, **_arguments(self.name, spec)
-        )
+        network = self.constructor(spec).call()
         for module in network.modules() if spec.pixelwise else ():
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = BATCH_NORM_MOMENTUM
         if spec.drop_path is not None:
             _set_drop_path(network, self.name, spec.drop_path)
         return network
+
+    def constructor(self, spec: NetworkSpec) -> Constructor:
+        arguments = {"name": self.name, "weights": None, "num_classes": spec.classes}
+        arguments |= _arguments(self.name, spec)
+        return Constructor(function="torchvision.models.get_model", arguments=arguments)
 
     def known_weights(self) -> Sequence[KnownWeights]:
         try:
