@@ -11,7 +11,11 @@ COMPUTE = ("benchmarks.compute", *SMALL, "--batch-size", "2", "--seconds", "0.01
 TRAINER = ("trainer", *SMALL, "--synthetic", "--global-batch-size", "4", "--epochs", "1e-5")
 
 
-@pytest.mark.parametrize("command", [COMPUTE, TRAINER], ids=lambda command: command[0])
+@pytest.mark.parametrize(
+    "command",
+    [pytest.param(COMPUTE, marks=pytest.mark.long), TRAINER],
+    ids=lambda command: command[0],
+)
 def test_runs_where_dali_is_not_installed(command: tuple[str, ...], tmp_path: Path) -> None:
     module, *arguments = command
     if module == "trainer":

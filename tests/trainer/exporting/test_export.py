@@ -30,8 +30,12 @@ pytest.importorskip("onnxscript")
 
 # What a file computes, and what it says about itself.
 Read = tuple[Callable[[torch.Tensor], torch.Tensor], dict[str, Any]]
-TINY = ("timm/test_vit", "timm/test_efficientnet")
-NAMED = ("timm/convnext_tiny", "timm/efficientnet_b0", "timm/vit_small_patch16_224")
+TINY = "timm/test_vit"
+# Of many seconds.
+OTHERS = (
+    *("timm/test_efficientnet", "timm/convnext_tiny", "timm/efficientnet_b0"),
+    "timm/vit_small_patch16_224",
+)
 
 
 @lru_cache
@@ -104,7 +108,10 @@ def test_regression_of_float_images_has_the_units_of_its_targets(folder: Path) -
     assert facts["output"] == "predictions"
 
 
-@pytest.mark.parametrize(("to", "read"), [("onnx", of_onnx), ("torchscript", of_torchscript)])
+@pytest.mark.parametrize(
+    ("to", "read"),
+    [pytest.param("onnx", of_onnx, marks=pytest.mark.long), ("torchscript", of_torchscript)],
+)
 def test_segmentation_of_any_size(folder: Path, to: str, read: Callable[[Path], Read]) -> None:
     run = trained(folder, "segmentation", "tiny_pixelwise")
     exported(run, "--to", to, "--any-size")
@@ -124,7 +131,7 @@ def test_blurpool_is_in_the_trace(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "model", [*TINY, *(pytest.param(model, marks=pytest.mark.long) for model in NAMED)]
+    "model", [TINY, *(pytest.param(model, marks=pytest.mark.long) for model in OTHERS)]
 )
 def test_models_of_timm(folder: Path, model: str) -> None:
     timm = pytest.importorskip("timm")

@@ -66,7 +66,7 @@ def test_what_can_not_be_exported_leaves_no_file(
     monkeypatch.setenv("FORWARD", kind)
     out = tmp_path / "out" / "model"
     words = (own / "run", "--to", to, "--out", out)
-    assert "give it with --model" in failure(2, *words)
+    assert "--model nets.py" in failure(2, *words)
     message = failure(1, *words, "--model", own / "nets.py")
     assert re.search(said, message), message
     # Nothing of torch's own.
@@ -93,7 +93,9 @@ def test_wrong_use_is_a_sentence(folder: Path, tmp_path: Path) -> None:
     assert "Give the directory of a run" in failure(2, *to)
     assert "2 runs are given, but a file holds one network" in failure(2, run, tmp_path, *to)
     for option in ("--any-size", "--input=float"):
-        assert "has an effect with --to onnx or torchscript only" in failure(2, run, "--to", "safetensors", option)
+        assert "has an effect with --to onnx or torchscript only" in failure(
+            2, run, "--to", "safetensors", option
+        )
     assert "holds no run (config.json" in failure(1, tmp_path, "--to", "torchscript")
     (tmp_path / "run").mkdir()
     shutil.copy(run / "config.json", tmp_path / "run")
