@@ -148,7 +148,7 @@ def test_all_hold_the_same_numbers_after_a_kill_and_a_resume(
     assert (run.info.run_name, run.info.status) == ("first", "FINISHED")
     # What a run logged to isn't needed to evaluate it.
     monkeypatch.setattr("trainer.log_config.find_spec", lambda package: None)
-    assert open_run(out).settings.log == LogConfig(log_every=5)
+    assert open_run(out).settings.log == LogConfig(log_every=5, show_batch=0)
 
 
 def test_a_server_that_does_not_answer_changes_nothing(
