@@ -110,7 +110,7 @@ class Loader:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a ``state_dict`` that was saved at any world size.
 
-        Raises ``DataError`` if it was saved with another dataset, seed, fold or part of the samples.
+        Raises ``DataError`` if it was saved with another dataset, seed, fold or part of it.
         """
         # What states of earlier versions lack.
         state = {"fold": None, "train_samples": None, **state}

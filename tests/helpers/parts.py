@@ -1,4 +1,4 @@
-"""The rule of docs/order.md by which a part of the samples is drawn, written from that page alone."""
+"""The rule of docs/order.md by which a part of the samples is drawn, from that page alone."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,5 +1,6 @@
 """--train-samples: the part of each task's shards, alone and of a fold, and its loaders."""
 
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ def test_a_global_batch_is_the_same_at_any_world_size_and_after_any_stop(
         planned(stop * GLOBAL_BATCH_SIZE, step, rank=rank, world_size=world_size)
         for rank in range(world_size)
     ]
-    assert whole == tuple(sum(lists, []) for lists in zip(*parts, strict=True))
+    assert whole == tuple([*chain(*lists)] for lists in zip(*parts, strict=True))
     assert set(whole[0]) <= set(index.rows().tolist())
 
 

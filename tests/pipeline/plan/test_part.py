@@ -18,7 +18,7 @@ Numbers = NDArray[np.int64]
 
 @st.composite
 def labeled(draw: st.DrawFn, most: int = 40) -> tuple[Numbers, Numbers]:
-    """Ascending rows and their ranks: classes of very different sizes, of which some are missing."""
+    """Ascending rows and their ranks: classes of very different sizes, some of them empty."""
     sizes = draw(st.lists(st.integers(0, draw(st.integers(1, most))), min_size=1, max_size=7))
     ranks = np.repeat(np.arange(len(sizes)), sizes)
     assume(len(ranks))
@@ -108,9 +108,11 @@ def test_a_part_is_read_and_rounded() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["0", "00", "0%", "0.0%", "100.1%", "101%", "-5", "-5%", "5.5", "ten", "%", "", "1,000", "5 %"]
-    + ["1e3", "nan%", "5\n", "²", "9" * 40],
+    [
+        *("0", "00", "0%", "0.0%", "100.1%", "101%", "-5", "-5%", "5.5", "ten", "%", "", "1,000"),
+        *("5 %", "1e3", "nan%", "5\n", "²", "9" * 40),
+    ],
 )
 def test_other_texts_are_refused(text: str) -> None:
-    with pytest.raises(MisuseError, match="give a number of samples of at least 1, such as 500, or"):
+    with pytest.raises(MisuseError, match="give a number of samples of at least 1, such as"):
         parse_train_samples(text)
