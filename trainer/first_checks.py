@@ -33,8 +33,10 @@ def check_training(settings: Settings) -> None:
     if "global_batch_size" in settings.given:
         rank_batch_size(recipe, int(os.environ.get("WORLD_SIZE", "1")))
     check_ends(settings.run, task, has_val=has_val)
+    train = None
+    if dataset and not (recipe.class_weights is None and pipeline.train_samples is None):
+        train = open_index(dataset, pipeline, "train")
     if recipe.class_weights is not None:
-        train = open_index(dataset, pipeline, "train") if dataset else None
         class_weights(recipe.class_weights, dataset, train, pipeline)
     # Another rank may look when rank 0 has begun to write the run.
     if is_first_rank():

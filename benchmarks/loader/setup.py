@@ -152,13 +152,8 @@ class Setup:
 
 @contextmanager
 def open_setup(benchmark: LoaderBenchmark, config: PipelineConfig) -> Iterator[Setup]:
-    """Raises ``MisuseError`` for a batch size above the number of samples, to which the default is
-    lowered, and for --train-samples with another split."""
-    if config.train_samples is not None and benchmark.split != "train":
-        raise MisuseError(
-            f"--train-samples {config.train_samples} is a part of train, but --split is "
-            f"{benchmark.split}: omit one of them."
-        )
+    """Raises ``MisuseError`` for a batch size above the number of samples; the default is lowered
+    to it."""
     dataset = open_dataset(config)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     index = open_index(dataset, config, benchmark.split)
