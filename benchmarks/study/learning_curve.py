@@ -119,4 +119,7 @@ def _answer(gain: LastGain) -> str:
             f"{text}: more data would help. Twice the {gain.largest.samples:,} samples would give "
             f"about {per_doubling} if the curve goes on, less if it flattens."
         )
-    return f"{text}: the curve does not show that more data would help."
+    return (
+        f"{text}: the curve does not show that more data would help. A network that is too small or "
+        f"trained too briefly would not show it either: compare with more --epochs."
+    )

@@ -28,6 +28,7 @@ def report_study(
     """Print the table, the `answers` to questions and the `finding`, and write the result to
     `output`."""
     title, style = METRIC_NAMES[metric]
+    efficiency = {c.name: f"{c.efficiency:.0%}" for c in configurations if c.samples is None}
     score = f"{{:{style}}}".format
     report(
         f"study: {settings.recipe.model}, global batch {settings.recipe.global_batch_size}",
@@ -45,9 +46,7 @@ def report_study(
             },
         },
         columns={
-            "efficiency": {
-                c.name: f"{c.efficiency:.0%}" for c in configurations if c.samples is None
-            },
+            **({"efficiency": efficiency} if efficiency else {}),
             "time": {c.name: clock(c.median("seconds")) for c in configurations},
             "epochs": {c.name: f"{c.median('epochs'):.2f}" for c in configurations},
             title: {c.name: median_and_range(c.values("score"), score) for c in configurations},

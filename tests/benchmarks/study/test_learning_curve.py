@@ -117,8 +117,10 @@ def test_a_gain_within_noise_shows_nothing(
     metric: str, before: tuple[float, ...], after: tuple[float, ...], evaluated: int
 ) -> None:
     parts = curve((1000, before), (2000, after), evaluated=evaluated)
-    assert answer_more_data(parts, metric).endswith(
-        "the curve does not show that more data would help."
+    answer = answer_more_data(parts, metric)
+    assert "the curve does not show that more data would help." in answer
+    assert answer.endswith(
+        "trained too briefly would not show it either: compare with more --epochs."
     )
     assert find_more_data(parts, metric).startswith("The curve does not show that")
 
