@@ -120,6 +120,6 @@ def _answer(gain: LastGain) -> str:
             f"about {per_doubling} if the curve goes on, less if it flattens."
         )
     return (
-        f"{text}: the curve does not show that more data would help. A network that is too small or "
-        f"trained too briefly would not show it either: compare with more --epochs."
+        f"{text}: the curve does not show that more data would help. A network that is too small "
+        f"or trained too briefly would not show it either: compare with more --epochs."
     )
