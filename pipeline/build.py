@@ -56,7 +56,7 @@ def train_loader(
         position: where the first iteration starts, in samples from the beginning of the stream.
         end_position: the last step is the one that reaches it; None for an endless stream.
         split: a split of the dataset. With ``config.fold`` "train" is all folds but the one that
-            is held out, which is "val".
+            is held out, which is "val"; with ``config.train_samples`` it is a part of that.
 
     Raises:
         MisuseError: the ranks can't share a global batch equally, or `config` has an option that
@@ -135,6 +135,7 @@ class TrainStream:
             seed=self.context.config.seed,
             fingerprint=self._fingerprint,
             fold=self.context.config.fold,
+            train_samples=self.context.config.train_samples,
             position=position,
         )
 

@@ -17,6 +17,7 @@ from pipeline.options import (
     setting,
 )
 from pipeline.plan.folds import parse_fold
+from pipeline.plan.part import parse_train_samples
 from pipeline.progressive_resize import STEP_PX, ImageSize, parse_start_end, progressive_size
 from pipeline.storage.dataset import Dataset
 from pipeline.storage.manifest import Manifest
@@ -87,6 +88,12 @@ class PipelineConfig(Options):
         "for evaluation and train on the others. Folds have the same share of each class and "
         "divide no group.",
         metavar="I/K",
+    )
+    train_samples: str | None = setting(
+        None,
+        "Train on a part of the samples only: a number, or a share such as 10%. Each class has its "
+        "share and at least one sample. With the same --seed a smaller part is in a larger one.",
+        metavar="N|P%",
     )
     image_size: int | None = setting(
         None,
@@ -229,6 +236,8 @@ class PipelineConfig(Options):
                 )
         if self.fold is not None:
             parse_fold(self.fold)
+        if self.train_samples is not None:
+            parse_train_samples(self.train_samples)
         if self.image_size and self.val_resize and self.val_resize < self.image_size:
             raise MisuseError(
                 f"--val-resize {self.val_resize} is smaller than --image-size {self.image_size}: "

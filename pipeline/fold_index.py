@@ -1,4 +1,5 @@
-"""The samples of a run: those of a split, or with --fold a part of train and val together."""
+"""The samples of a run: those of a split, with --fold of train and val together, and with
+--train-samples a part of those to train on."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -10,6 +11,7 @@ from pipeline.arrays import Integers
 from pipeline.config import PipelineConfig
 from pipeline.errors import MisuseError
 from pipeline.plan.folds import draw_folds, parse_fold, rarity_ranks
+from pipeline.plan.part import draw_part, order_for_parts, parse_train_samples, part_size
 from pipeline.storage.dataset import Dataset, SplitIndex
 from pipeline.storage.sources import read_groups
 
@@ -23,18 +25,67 @@ def open_index(dataset: Dataset, config: PipelineConfig, split: str) -> SplitInd
 
     With ``config.fold`` = "I/K", train and val are one index, the rows of train first, and K folds
     divide it: "val" is fold I, which is held out, and "train" the others. Other splits are the
-    dataset's own.
+    dataset's own. With ``config.train_samples`` "train" is a part of that.
 
     Raises:
         MisuseError: there are fewer samples or groups than folds, or no image of a class is left to
-            train on.
+            train on; or the part has more samples than there are, or less than it needs.
         DataError: the split is missing or damaged.
     """
-    if config.fold is None or split not in FOLDED_SPLITS:
+    if split == "train" and config.train_samples is not None:
+        return open_part(dataset, config.train_samples, config.fold, config.seed)
+    return _open_whole(dataset, config.fold, config.seed, split)
+
+
+def _open_whole(dataset: Dataset, fold: str | None, seed: int, split: str) -> SplitIndex:
+    """The split without ``config.train_samples``."""
+    if fold is None or split not in FOLDED_SPLITS:
         return dataset.split(split)
-    folds = open_folds(dataset, config.fold, config.seed)
+    folds = open_folds(dataset, fold, seed)
     _require_all_classes(folds, dataset)
     return folds.held_out if split == "val" else folds.training
+
+
+# As ``open_folds``.
+@lru_cache(maxsize=1)
+def open_part(dataset: Dataset, train_samples: str, fold: str | None, seed: int) -> SplitIndex:
+    """The part `train_samples`, N or P%, of the samples to train on; raises as ``open_index``."""
+    whole = _open_whole(dataset, fold, seed, "train")
+    count = part_size(parse_train_samples(train_samples), len(whole))
+    if count > len(whole):
+        raise MisuseError(
+            f"--train-samples {train_samples} is more than the {len(whole):,} samples of "
+            f"{whole.name} of {dataset.location}: give at most {len(whole)}, or 100%."
+        )
+    rows = whole.rows()
+    shown = None
+    if whole.task == "multi-label":
+        rarest_first = np.argsort(whole.class_counts, kind="stable")
+        shown = (whole.targets[rows] > 0)[:, rarest_first]
+    ranks = rarity_ranks(whole)[rows]
+    order, needed = order_for_parts(seed, rows=rows, ranks=ranks, shown=shown)
+    if count < needed:
+        purpose = "for a sample of each class" if dataset.manifest.classes else "to train on"
+        raise MisuseError(
+            f"--train-samples {train_samples} is {count} of the {len(whole):,} samples of "
+            f"{whole.name} of {dataset.location}, too few {purpose}: give at least {needed}."
+        )
+    part = order[draw_part(ranks[order], needed=needed, count=count)]
+    return whole.part(np.sort(rows[part]), f"{count:,} samples of {whole.name}")
+
+
+def describe_part(dataset: Dataset, config: PipelineConfig) -> str:
+    """What part of the samples is trained on, and how it was drawn, as a sentence."""
+    part = open_index(dataset, config, "train")
+    whole = _open_whole(dataset, config.fold, config.seed, "train")
+    drawn = {
+        "classification": "of each class in proportion and at least one",
+        "multi-label": "in proportion by the rarest class of an image, at least one of each class",
+    }.get(whole.task, "drawn at random")
+    return (
+        f"Training on {len(part):,} of the {len(whole):,} samples of {whole.name} (--train-samples "
+        f"{config.train_samples}), {drawn}."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,8 @@ class Loader:
         advance: positions that a batch takes, summed over all ranks; 0 for a loader that starts
             over at each iteration.
         samples: positions of an epoch.
-        seed, fingerprint, fold: of the order and of the dataset; a saved state must match them.
+        seed, fingerprint, fold, train_samples: of the order and of the dataset; a saved state must
+            match them.
         position: where the first iteration starts.
         context: holds the bad samples and the decoded images; None if the batches have neither.
 
@@ -50,12 +51,14 @@ class Loader:
         seed: int,
         fingerprint: str,
         fold: str | None = None,
+        train_samples: str | None = None,
         position: int = 0,
         context: "BatchContext | None" = None,
     ) -> None:
         self._batches, self._steps, self._context = batches, steps, context
         self._advance, self._samples = advance, samples
-        self._identity = {"fingerprint": fingerprint, "seed": seed, "fold": fold}
+        self._identity = {"fingerprint": fingerprint, "seed": seed}
+        self._identity |= {"fold": fold, "train_samples": train_samples}
         self._position = position
         self._running: Generator[Batch] | None = None
 
@@ -101,21 +104,22 @@ class Loader:
 
     def state_dict(self) -> dict[str, Any]:
         """The state after the last batch: "seed", "position", "fingerprint" of the dataset, and
-        "fold", None without one."""
+        "fold" and "train_samples", None without one."""
         return {"position": self._position, **self._identity}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a ``state_dict`` that was saved at any world size.
 
-        Raises ``DataError`` if it was saved with another dataset, seed or fold.
+        Raises ``DataError`` if it was saved with another dataset, seed, fold or part of it.
         """
-        # States of earlier versions have no fold.
-        state = {"fold": None, **state}
+        # What states of earlier versions lack.
+        state = {"fold": None, "train_samples": None, **state}
         for name, expected in self._identity.items():
             if state[name] != expected:
                 raise DataError(
                     f"The saved position belongs to {name} {state[name]}, but this loader has "
-                    f"{name} {expected}: resume with the same shards, --seed and --fold."
+                    f"{name} {expected}: resume with the same shards, --seed, --fold and "
+                    f"--train-samples."
                 )
         self._stop()
         self._position = state["position"]

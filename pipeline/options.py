@@ -158,14 +158,18 @@ def flag_of(name: str) -> str:
 
 
 def options(*classes: type) -> Callable[[Function], Function]:
-    """Decorator that adds an option for each field of `classes` made by ``setting``."""
+    """Decorator that adds an option for each field of `classes` made by ``setting``; of several
+    fields of one name, for that of the first class."""
+    fields: dict[str, tuple[dataclasses.Field[Any], Any]] = {}
+    for owner in classes:
+        hints = typing.get_type_hints(owner)
+        for field in dataclasses.fields(owner):
+            if "help" in field.metadata:
+                fields.setdefault(field.name, (field, hints[field.name]))
 
     def decorate(command: Function) -> Function:
-        for owner in reversed(classes):
-            hints = typing.get_type_hints(owner)
-            for field in reversed(dataclasses.fields(owner)):
-                if "help" in field.metadata:
-                    command = _option(field, hints[field.name])(command)
+        for field, hint in reversed(fields.values()):
+            command = _option(field, hint)(command)
         return command
 
     return decorate

@@ -138,6 +138,11 @@ OTHER_MEANING = (
         "leave it out: classes, mean and standard deviation are those of the shards.",
     ),
     OtherNames(
+        "--train-samples",
+        ("--fraction", "--limit-train-batches", "--overfit-batches", "--subset"),
+        "give --train-samples N or P%, a number or a share of the training samples, such as 10%.",
+    ),
+    OtherNames(
         "--flip-probability",
         ("--vflip", "--flipud"),
         "flips are only horizontal here, see --flip-probability.",

@@ -63,6 +63,7 @@ SAME_MEANING = (
     _same("--grad-clip-norm", "--clip-grad", "--clip-grad-norm", "--max-grad-norm"),
     _same("--grad-clip-norm", "--gradient-clip-val"),
     _same("--sync-bn", "--sync-batchnorm"),
+    _same("--train-samples", "--max-train-samples"),
     _same("--image-size", "--img-size", "--imgsz", "--img", "--resolution"),
     _same("--val-resize", "--val-resize-size"),
     _same("--flip-probability", "--hflip", "--fliplr"),

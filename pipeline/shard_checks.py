@@ -2,17 +2,24 @@
 
 from pipeline.config import PipelineConfig, open_dataset
 from pipeline.errors import MisuseError
-from pipeline.fold_index import FOLDED_SPLITS
+from pipeline.fold_index import FOLDED_SPLITS, open_index
 from pipeline.storage.dataset import Dataset
 
 
 def check_shards(config: PipelineConfig, split: str) -> Dataset:
     """Open ``config.shards``. Raises ``DataError`` if they are missing or lack `split`, and
-    ``MisuseError`` for options that their task does not support."""
+    ``MisuseError`` for options that their task does not support, or that split."""
     dataset = open_dataset(config)
     if config.fold is None or split not in FOLDED_SPLITS:
         dataset.require_splits(split)
     check_task_support(config, dataset.manifest.task)
+    if config.train_samples is not None:
+        if split != "train":
+            raise MisuseError(
+                f"--train-samples {config.train_samples} is a part of train, but --split is "
+                f"{split}: omit one of them."
+            )
+        open_index(dataset, config, split)
     return dataset
 
 

@@ -114,7 +114,7 @@ class MachineConfig(Options):
     synthetic: bool = setting(
         False,
         "Train on one random batch, without shards.",
-        not_with=("--shards", "--fold", "--sample-weights"),
+        not_with=("--shards", "--fold", "--train-samples", "--sample-weights"),
     )
 
 

@@ -38,8 +38,10 @@ def check_training(settings: Settings) -> None:
     check_ends(settings.run, task, has_val=has_val)
     if is_own_file(recipe.model):
         read_model_code(recipe.model)
+    train = None
+    if dataset and not (recipe.class_weights is None and pipeline.train_samples is None):
+        train = open_index(dataset, pipeline, "train")
     if recipe.class_weights is not None:
-        train = open_index(dataset, pipeline, "train") if dataset else None
         class_weights(recipe.class_weights, dataset, train, pipeline)
     # Another rank may look when rank 0 has begun to write the run.
     if is_first_rank():

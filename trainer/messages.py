@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from pipeline.errors import DataError
-from pipeline.fold_index import open_folds
+from pipeline.fold_index import describe_part, open_folds
 from pipeline.progressive_resize import all_sizes
 from trainer.checkpoints.retention import recovery_advice
 from trainer.files import BEST_NAME
@@ -42,6 +42,8 @@ def startup_message(run: TrainingRun) -> str:
     if data.dataset is not None and run.settings.pipeline.fold:
         pipeline = run.settings.pipeline
         lines.append(open_folds(data.dataset, pipeline.fold, pipeline.seed).describe())
+    if data.dataset is not None and run.settings.pipeline.train_samples:
+        lines.append(describe_part(data.dataset, run.settings.pipeline))
     if not data.has_val:
         lines.append("The shards have no validation split: there will be no evaluation.")
     if run.checkpoint:

@@ -9,6 +9,7 @@ from pipeline.config import PipelineConfig
 from pipeline.errors import DataError, MisuseError
 from pipeline.options import flag_of
 from pipeline.plan.folds import parse_fold
+from pipeline.plan.part import parse_train_samples, part_size
 from trainer.checkpoints.checkpoint_file import load_checkpoint
 from trainer.checkpoints.progress import Identity
 from trainer.config import RunConfig, Settings
@@ -104,11 +105,13 @@ def _saved_values(saved: Mapping[str, Any]) -> dict[str, Any]:
 
 def _planned_samples(settings: Settings, data: TrainingData) -> int:
     """Samples to train on, the same for all folds, though folds may differ by some samples."""
-    fold = settings.pipeline.fold
+    fold, part = settings.pipeline.fold, settings.pipeline.train_samples
     if fold is None or data.val is None:
         return data.samples
     _, folds = parse_fold(fold)
-    return max(1, (data.samples + len(data.val)) * (folds - 1) // folds)
+    both = data.samples + len(data.val) if part is None else data.val.split.samples
+    samples = max(1, both * (folds - 1) // folds)
+    return samples if part is None else part_size(parse_train_samples(part), samples)
 
 
 def check_batch(settings: Settings, samples: int) -> list[str]:
@@ -173,4 +176,5 @@ def run_identity(settings: Settings, data: TrainingData, source: ModelSource) ->
         model=source.identity,
         classes=data.classes,
         fold=settings.pipeline.fold,
+        train_samples=settings.pipeline.train_samples,
     )

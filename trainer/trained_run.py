@@ -40,13 +40,14 @@ class TrainedRun(StoredRun):
 
     @property
     def pipeline(self) -> PipelineConfig:
-        """Options of the run's validation, with its sizes. A run may come from elsewhere, so its
-        options don't say where fetched shards are kept."""
+        """Options of the run's validation, with its sizes, on whole splits. A run may come from
+        elsewhere, so its options don't say where fetched shards are kept."""
         return dataclasses.replace(
             self.settings.pipeline,
             image_size=self.data.image_size_px,
             val_resize=self.data.val_resize_px or self.settings.pipeline.val_resize,
             progressive_resize=None,
+            train_samples=None,
             threads=None,
             cache_dir=None,
             cache_size=None,
@@ -63,7 +64,7 @@ class TrainedRun(StoredRun):
         settings = dataclasses.replace(self.settings, pipeline=self.pipeline)
         source, spec = self.model_source(), network_spec(settings, self.data, self.task)
         try:
-            checkpoint = load_checkpoint(path, run_identity(settings, self.data, source))
+            checkpoint = load_checkpoint(path, run_identity(self.settings, self.data, source))
         except OtherRunError as error:
             raise DataError(
                 f"{path} is no checkpoint of {self.directory}: it was saved {error.difference}. "

@@ -120,6 +120,7 @@ def _fill(candidate: TimedBatches, samples: int) -> None:
 def _of_folder(setup: Setup, folder: Path) -> TimedBatches:
     """The loader on shards of the same images in another format."""
     size_px = setup.image_size_px
-    config = replace(setup.config, shards=str(folder), image_size=size_px, cache="none")
+    whole = replace(setup.config, fold=None, train_samples=None)
+    config = replace(whole, shards=str(folder), image_size=size_px, cache="none")
     dataset = open_dataset(config)
     return replace(setup, dataset=dataset, index=dataset.split("train")).time_loader(config)

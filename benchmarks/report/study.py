@@ -11,6 +11,7 @@ from benchmarks.measuring.text import counted, figure
 from benchmarks.report.axes import Curve, efficiency_panel, speed_up_panel, stacked_bars
 from benchmarks.report.bar_charts import BAR_INCHES, MARGIN_INCHES
 from benchmarks.report.inputs import Result
+from benchmarks.report.learning_curve import learning_curve_panel
 from benchmarks.report.page import Section, Table, build_table
 from benchmarks.report.panels import Panel
 from benchmarks.report.study_record import Configuration, by_framework, read_configurations
@@ -32,14 +33,20 @@ TIME_COLORS = {
 def study_section(result: Result) -> Section:
     configurations, metric = read_configurations(result.bundle), result.bundle["metric"]
     frameworks, medians = by_framework(configurations), _medians(configurations, metric)
-    has_curves = any(len(sizes) > 1 for sizes in frameworks.values())
-    scored = [c for c in configurations if c.values("score")]
+    has_parts = any(c.samples is not None for c in configurations)
+    has_curves = not has_parts and any(len(sizes) > 1 for sizes in frameworks.values())
+    scored, finding = [c for c in configurations if c.values("score")], result.bundle["finding"]
     return Section(
         title="Questions of the study",
         panels=[
+            *(
+                [learning_curve_panel(scored, metric, title=finding)]
+                if has_parts and scored
+                else []
+            ),
             *([_speed_up(frameworks), _efficiency(frameworks)] if has_curves else []),
             _time(configurations),
-            *([_scores(scored, metric)] if scored else []),
+            *([_scores(scored, metric)] if scored and not has_parts else []),
         ],
         notes=[f"{question} {text}" for question, text in result.bundle["answers"].items()],
         tables=[
@@ -148,11 +155,13 @@ def _medians(configurations: Sequence[Configuration], metric: str) -> Table:
     def column(field: str, show: Callable[[float], str]) -> Callable[[Configuration], str]:
         return lambda configuration: median_and_range(configuration.values(field), show)
 
+    has_parts = any(c.samples is not None for c in configurations)
+    efficiency = {"efficiency": lambda configuration: f"{configuration.efficiency:.0%}"}
     return build_table(
         configurations,
         {
             "": attrgetter("name"),
-            "efficiency": lambda configuration: f"{configuration.efficiency:.0%}",
+            **({} if has_parts else efficiency),
             "wall time": column("seconds", clock),
             "epochs": column("epochs", "{:.2f}".format),
             "images/s": column("images_per_second", figure),

@@ -45,11 +45,13 @@ class TrialResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Configuration:
-    """The results of one framework on one number of ranks, one for each seed.
+    """The results of one framework on one number of ranks and one part of the samples, one for each
+    seed.
 
     Attributes:
         efficiency: images/s of a rank over those of a rank at the framework's smallest number of
             ranks.
+        samples: number of training samples in a study of several parts; None in others.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Configuration:
     ranks: int
     efficiency: float
     seeds: tuple[TrialResult, ...]
+    samples: int | None = None
 
     def values(self, field: str) -> tuple[float, ...]:
         """A field of ``TrialResult`` of each seed, without None."""

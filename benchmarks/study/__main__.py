@@ -28,13 +28,16 @@ def main(context: click.Context, /, data: str | None, **values: Any) -> None:
 
     A training runs to the end, to --target-top1 or for --max-minutes. On a CPU the default is
     ResNet-18 for 10 epochs. The report says whether training gets faster with more ranks, whether
-    accuracy holds, whether the speed-up flattens and why, and what a second node would give.
+    accuracy holds, whether the speed-up flattens and why, and what a second node would give. With
+    several parts of the samples (--train-samples) it says whether more data would help instead.
 
     All files are in --out (default: study). The same command resumes an interrupted study and keeps
     finished trainings. The global batch size is the same for all configurations.
     """
     study, ladder = pick_fields(Study, values), pick_fields(LadderConfig, values)
     given = given_options(context, values) | ({} if data is None else {"shards": data})
+    if parts := given.pop("train_samples", None):
+        given |= {} if study.parts else {"train_samples": parts[0]}
     settings = Settings.from_options(**{"out": "study"} | given)
     if settings.machine.synthetic:
         raise MisuseError("bench-study trains on real input: leave out --synthetic.")

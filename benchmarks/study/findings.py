@@ -85,16 +85,16 @@ def answer_accuracy(configurations: Sequence[Configuration], metric: str) -> str
     spread = max(max(values) - min(values) for values in scores.values())
     summary = (
         f"{title[0].upper()}{title[1:]} is from {medians[low]:{style}} ({low}) to "
-        f"{medians[high]:{style}} ({high}), a difference of {_points(difference, style)}"
+        f"{medians[high]:{style}} ({high}), a difference of {in_units(difference, style)}"
     )
     if all(len(values) == 1 for values in scores.values()):
         return f"{summary}; one seed does not show the spread: give several to --seeds."
-    limits = f"seeds of one configuration differ by up to {_points(spread, style)}"
+    limits = f"seeds of one configuration differ by up to {in_units(spread, style)}"
     chance = 0.0
     if metric == "top1":
         evaluated = configurations[0].seeds[0].evaluated
         chance = chance_difference((medians[low] + medians[high]) / 2, evaluated)
-        limits += f", chance on {evaluated:,} images makes up to {_points(chance, style)}"
+        limits += f", chance on {evaluated:,} images makes up to {in_units(chance, style)}"
     holds = difference <= max(spread, chance)
     return f"{summary}; {limits}: accuracy {'holds' if holds else 'differs'}."
 
@@ -142,7 +142,8 @@ def answer_node(prediction: Mapping[str, Any], ranks: int) -> str:
     )
 
 
-def _points(difference: float, style: str) -> str:
+def in_units(difference: float, style: str) -> str:
+    """A difference of two values that `style` formats."""
     if style.endswith("%"):
         return f"{100 * difference:.2f} percentage points"
     return format(difference, style)

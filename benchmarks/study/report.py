@@ -9,32 +9,26 @@ from benchmarks.measuring.alternate import Measurement
 from benchmarks.measuring.result_file import STUDY
 from benchmarks.measuring.table import report
 from benchmarks.report.study import median_and_range
-from benchmarks.report.study_record import TrialResult
-from benchmarks.scaling.record import Point
-from benchmarks.study.configurations import group_results
-from benchmarks.study.findings import answer_questions, find_speed_up
-from benchmarks.study.trials import Trial
+from benchmarks.report.study_record import Configuration
 from pipeline.duration_text import clock
 from trainer.config import Settings
 from trainer.tasks.metric_names import METRIC_NAMES
 
 
 def report_study(
-    results: Mapping[Trial, TrialResult],
+    configurations: Sequence[Configuration],
     *,
     metric: str,
-    points: Sequence[Point],
-    prediction: Mapping[str, Any],
+    answers: Mapping[str, str],
+    finding: str,
     options: Mapping[str, Any],
     settings: Settings,
     output: Path,
 ) -> None:
-    """Print the table and the answers, and write the result to `output`."""
-    configurations = group_results(results)
-    answers = answer_questions(
-        configurations, metric=metric, points=points, prediction=prediction, run=settings.run
-    )
+    """Print the table, the `answers` to questions and the `finding`, and write the result to
+    `output`."""
     title, style = METRIC_NAMES[metric]
+    efficiency = {c.name: f"{c.efficiency:.0%}" for c in configurations if c.samples is None}
     score = f"{{:{style}}}".format
     report(
         f"study: {settings.recipe.model}, global batch {settings.recipe.global_batch_size}",
@@ -45,16 +39,20 @@ def report_study(
             "configurations": [asdict(c) for c in configurations],
             "metric": metric,
             "answers": answers,
-            "settings": {**options, **settings.to_dict()},
+            "settings": {
+                **options,
+                **settings.to_dict(),
+                "train_samples": options["train_samples"],
+            },
         },
         columns={
-            "efficiency": {c.name: f"{c.efficiency:.0%}" for c in configurations},
+            **({"efficiency": efficiency} if efficiency else {}),
             "time": {c.name: clock(c.median("seconds")) for c in configurations},
             "epochs": {c.name: f"{c.median('epochs'):.2f}" for c in configurations},
             title: {c.name: median_and_range(c.values("score"), score) for c in configurations},
         },
         ratios=False,
         notes=[f"{question} {answer}" for question, answer in answers.items()],
-        finding=find_speed_up(configurations),
+        finding=finding,
         output=str(output),
     )

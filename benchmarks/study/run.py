@@ -2,61 +2,39 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.keras.limits import check_settings as check_keras
 from benchmarks.measuring.result_file import read_bundle
 from benchmarks.measuring.virtualenvs import prepare_keras
 from benchmarks.measuring.worker_process import exit_on_sigterm
 from benchmarks.predict.config import PredictConfig
 from benchmarks.predict.report import predict
 from benchmarks.report.sections import write_report
+from benchmarks.report.study_record import Configuration
 from benchmarks.scaling.config import LadderConfig
 from benchmarks.scaling.measure_scaling import measure_ladder
-from benchmarks.scaling.plan import ScalingPlan, Size, check_model, plan_scaling
+from benchmarks.scaling.plan import Size
 from benchmarks.scaling.record import STRONG, read_points
 from benchmarks.scaling.whole_trainings import train
 from benchmarks.study.config import Study
+from benchmarks.study.configurations import group_results
+from benchmarks.study.findings import answer_questions, find_speed_up
 from benchmarks.study.folder import has_result, lock_folder
+from benchmarks.study.learning_curve import QUESTION, answer_more_data, find_more_data
+from benchmarks.study.plan import StudyPlan, check_plan, plan_study
 from benchmarks.study.report import report_study
-from benchmarks.study.trials import Trial, check_settings, is_done, plan_trials, read_result
+from benchmarks.study.trials import Trial, is_done, read_result
 from pipeline.console import print_line
-from pipeline.errors import DataError, MisuseError
+from pipeline.errors import DataError
 from trainer.config import Settings
-from trainer.data import TrainingData, open_data
-from trainer.resolve import resolve
 from trainer.tasks.tasks import TASKS
 
-# The trainer's 90 take hours on a CPU.
-CPU_EPOCHS = 10.0
 # The module that torchrun starts for a framework.
 MODULES = {"pytorch": "trainer", "keras": "benchmarks.keras"}
 # Settings of a training, not of a stall ladder.
 _OF_TRAININGS = ("out", "epochs", "max_minutes", "target_top1", "seed", "resume")
-
-
-@dataclass(frozen=True, kw_only=True)
-class StudyPlan:
-    """A study without open choices; every training gets `options`, by setting."""
-
-    study: Study
-    ladder: LadderConfig
-    sizes: ScalingPlan
-    data: TrainingData
-    options: Mapping[str, Any]
-    folder: Path
-    trials: Sequence[Trial]
-
-    @property
-    def settings(self) -> Settings:
-        return self.sizes.settings
-
-    @property
-    def task(self) -> str:
-        assert self.data.dataset is not None
-        return self.data.dataset.manifest.task
 
 
 def run_study(
@@ -67,8 +45,8 @@ def run_study(
 
     Raises ``DataError`` if a training fails; finished ones are kept.
     """
-    plan = _plan(study, ladder, settings, typed)
-    _check(plan)
+    plan = plan_study(study, ladder, settings, typed)
+    check_plan(plan)
     with exit_on_sigterm(), lock_folder(plan.folder, machines=ladder.nnodes) as lock:
         pythons = _pythons(study)
         for number, trial in enumerate(plan.trials):
@@ -76,49 +54,16 @@ def run_study(
             print_line(f"{number + 1} of {len(plan.trials)}: {trial}{' is done' * done}.")
             if not done:
                 _train(plan, trial, pythons[trial.framework], number, lock)
-        scaling = _measure_ladder(plan)
-        if scaling.exists():
-            _report(plan, scaling, _predict(plan, scaling))
+        if study.parts:
+            if all(map(is_done, plan.trials)):
+                _report_parts(plan)
+                return
         else:
-            print_line("Finished: the machine of rank 0 has the report.")
-
-
-def _plan(
-    study: Study, ladder: LadderConfig, settings: Settings, typed: Mapping[str, Any]
-) -> StudyPlan:
-    data = open_data(settings.pipeline, synthetic=False)
-    default = resolve(settings, data).recipe.global_batch_size
-    options = {"global_batch_size": default, **typed}
-    sizes = plan_scaling(
-        ladder, settings, options, image_size_px=data.image_size_px, modes=(STRONG,)
-    )
-    options["model"] = sizes.settings.recipe.model
-    if not sizes.gpus and not {"epochs", "max_minutes", "target_top1"} & typed.keys():
-        options["epochs"] = CPU_EPOCHS
-    complete = Settings.from_options(**{**sizes.settings.to_dict(), **options})
-    # As the trainings choose what no option gives.
-    planned = resolve(replace(complete, given=frozenset(options)), data)
-    folder = Path(str(settings.run.out))
-    return StudyPlan(
-        study=study,
-        ladder=ladder,
-        sizes=replace(sizes, settings=planned),
-        data=data,
-        options=options,
-        folder=folder,
-        trials=plan_trials(folder, study.frameworks, sizes.ranks, study.seeds),
-    )
-
-
-def _check(plan: StudyPlan) -> None:
-    """Raise errors before the trainings start, which take hours."""
-    if "keras" in plan.study.frameworks:
-        if plan.sizes.gpus:
-            raise MisuseError("Keras trains on the CPU only: give --device cpu.")
-        check_keras(plan.settings, task=plan.task)
-    check_model(plan.settings, plan.data)
-    for trial in plan.trials:
-        check_settings(trial, plan.settings.to_dict(), plan.data.fingerprint)
+            scaling = _measure_ladder(plan)
+            if scaling.exists():
+                _report(plan, scaling, _predict(plan, scaling))
+                return
+        print_line("Finished: the machine of rank 0 has the report.")
 
 
 def _pythons(study: Study) -> dict[str, str]:
@@ -138,7 +83,7 @@ def _train(plan: StudyPlan, trial: Trial, python: str, number: int, lock: int) -
     train(
         plan.ladder,
         plan.sizes,
-        {**plan.options, "seed": trial.seed},
+        {**plan.options, **plan.options_of(trial)},
         Size(mode=STRONG, world_size=trial.ranks, batch_size=batch_size),
         trial.directory,
         number,
@@ -191,17 +136,50 @@ def _predict(plan: StudyPlan, scaling: Path) -> Path:
 
 
 def _report(plan: StudyPlan, scaling: Path, prediction: Path) -> None:
-    metric, target = TASKS[plan.task].primary_metric, plan.settings.run.target_top1
-    output = plan.folder / "study.json"
-    report_study(
-        {trial: read_result(trial, metric=metric, target=target) for trial in plan.trials},
+    configurations, metric = _results(plan)
+    answers = answer_questions(
+        configurations,
         metric=metric,
         points=read_points(read_bundle(scaling)),
         prediction=read_bundle(prediction),
+        run=plan.settings.run,
+    )
+    finding = find_speed_up(configurations)
+    _write_report(plan, configurations, metric, answers, finding, [scaling, prediction])
+
+
+def _report_parts(plan: StudyPlan) -> None:
+    configurations, metric = _results(plan)
+    answers = {QUESTION: answer_more_data(configurations, metric)}
+    finding = find_more_data(configurations, metric)
+    _write_report(plan, configurations, metric, answers, finding, [])
+
+
+def _results(plan: StudyPlan) -> tuple[list[Configuration], str]:
+    """The results by configuration, and the metric of their scores."""
+    metric, target = TASKS[plan.task].primary_metric, plan.settings.run.target_top1
+    trials = {trial: read_result(trial, metric=metric, target=target) for trial in plan.trials}
+    return group_results(trials), metric
+
+
+def _write_report(
+    plan: StudyPlan,
+    configurations: Sequence[Configuration],
+    metric: str,
+    answers: Mapping[str, str],
+    finding: str,
+    others: Sequence[Path],
+) -> None:
+    output = plan.folder / "study.json"
+    report_study(
+        configurations,
+        metric=metric,
+        answers=answers,
+        finding=finding,
         options=asdict(plan.ladder) | asdict(plan.study),
         settings=plan.settings,
         output=output,
     )
     # Curves of one seed: those of all seeds would overlap.
     runs = [trial.directory for trial in plan.trials if trial.seed == plan.study.seeds[0]]
-    write_report([output, scaling, prediction, *runs], plan.folder / "report")
+    write_report([output, *others, *runs], plan.folder / "report")

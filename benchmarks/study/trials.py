@@ -10,6 +10,7 @@ from typing import Any
 from benchmarks.measuring.text import counted
 from benchmarks.report.study_record import TrialResult
 from benchmarks.study.config import FRAMEWORKS
+from benchmarks.study.parts import Part
 from pipeline.errors import DataError
 from pipeline.options import flag_of
 from trainer.run.metrics_reader import read_records
@@ -21,19 +22,31 @@ _FREE = {"out", "resume", "shards", "cache_dir", "threads", "recipe"}
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One training: a framework, a number of ranks and a seed; its run is in `directory`."""
+    """One training: a framework, a number of ranks, a part of the samples (None for all that
+    --train-samples gives) and a seed; its run is in `directory`."""
 
     framework: str
     ranks: int
     seed: int
     directory: Path
+    part: Part | None = None
+
+    @property
+    def configuration(self) -> str:
+        """What its seeds have in common."""
+        samples = f", {self.part.samples:,} samples" if self.part else ""
+        return f"{FRAMEWORKS[self.framework]}, {counted(self.ranks, 'rank')}{samples}"
 
     def __str__(self) -> str:
-        return f"{FRAMEWORKS[self.framework]}, {counted(self.ranks, 'rank')}, seed {self.seed}"
+        return f"{self.configuration}, seed {self.seed}"
 
 
 def plan_trials(
-    folder: Path, frameworks: Sequence[str], ranks: Sequence[int], seeds: Sequence[int]
+    folder: Path,
+    frameworks: Sequence[str],
+    ranks: Sequence[int],
+    seeds: Sequence[int],
+    parts: Sequence[Part] = (),
 ) -> list[Trial]:
     """Seed by seed: an interrupted study has each configuration once before any twice."""
     return [
@@ -41,12 +54,19 @@ def plan_trials(
             framework=framework,
             ranks=count,
             seed=seed,
-            directory=folder / "cells" / f"{framework}-{count}-seed{seed}",
+            directory=folder / "cells" / _folder_name(framework, count, part, seed),
+            part=part,
         )
         for seed in seeds
         for framework in frameworks
         for count in ranks
+        for part in parts or (None,)
     ]
+
+
+def _folder_name(framework: str, ranks: int, part: Part | None, seed: int) -> str:
+    samples = f"-{part.samples}samples" if part else ""
+    return f"{framework}-{ranks}{samples}-seed{seed}"
 
 
 def is_done(trial: Trial) -> bool:

@@ -50,6 +50,7 @@ class Identity:
     model: str
     classes: int
     fold: str | None = None
+    train_samples: str | None = None
 
 
 def parse_progress(values: object, *, step: object) -> Progress:
@@ -99,9 +100,12 @@ def require_identity(path: Path, saved: Identity, identity: Identity) -> None:
         "model": (f"with another model, {saved.model}", "give it with --model"),
         "classes": shards,
         "fold": ("without a fold held out", "omit --fold"),
+        "train_samples": ("with all training samples", "omit --train-samples"),
     }
     if saved.fold:
         differences["fold"] = (f"with fold {saved.fold} held out", f"give --fold {saved.fold}")
+    if part := saved.train_samples:
+        differences["train_samples"] = (f"with --train-samples {part}", "give that")
     for name, value in asdict(identity).items():
         if getattr(saved, name) != value:
             raise OtherRunError(path, *differences[name])

@@ -10,13 +10,16 @@ import pytest
 
 from benchmarks.loader import __main__ as loader
 from benchmarks.loader import by_stage, tuning
-from benchmarks.loader.config import COLD, FULL, HAND_OVER, READ, STAGES
+from benchmarks.loader.config import COLD, FULL, HAND_OVER, READ, STAGES, LoaderBenchmark
+from benchmarks.loader.setup import open_setup
 from benchmarks.loader.timed_batches import TimedBatches
 from benchmarks.measuring.page_cache import disk_bytes, drop, resident_share
 from benchmarks.measuring.provenance import DALI_PACKAGES
 from benchmarks.measuring.result_file import verify
 from benchmarks.measuring.text import figure
 from pipeline import batches as decoding
+from pipeline.config import PipelineConfig
+from pipeline.fold_index import open_index
 from pipeline.storage.reader import ShardReader
 from tests.helpers.cli import invoke
 from tests.helpers.handmade import write_shards
@@ -183,3 +186,24 @@ def test_the_doctor(digits_shards: Path) -> None:
         mark = " ! " if finding["advice"] else "ok "
         assert any(line.startswith(mark) and finding["fact"] in line for line in lines)
     assert "is the limit" in record["finding"]
+
+
+def test_a_part_of_the_training_samples_is_read(digits_shards: Path) -> None:
+    """A batch size above the part is refused with the number of the part, not of the split."""
+    words = ("--shards", str(digits_shards), "--train-samples", "20", "--batch-size", "21")
+    result = invoke(loader.main, *words)
+    assert result.exit_code == 2
+    assert "is more than the 20 samples of split train: give at most 20." in result.output
+    result = invoke(loader.main, *words, "--split", "val")
+    assert result.exit_code == 2
+    assert "--train-samples 20 is a part of train, but --split is val" in result.output
+    config = PipelineConfig(shards=str(digits_shards), train_samples="20", threads=1)
+    with open_setup(LoaderBenchmark(batch_size=10), config) as setup:
+        part = open_index(setup.dataset, config, "train").rows()
+        with setup.loader(config, 10) as batches:
+            seen = [
+                sample
+                for batch, _ in zip(batches, range(4), strict=False)
+                for sample in batch.samples
+            ]
+    assert len(part) == 20 and sorted(seen) == sorted([*part, *part])
