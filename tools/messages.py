@@ -125,6 +125,7 @@ def _warnings(sources: Sources, plan: Plan, config: ShardConfig) -> Iterator[str
         yield "Resizing does not change the targets: positions in pixels no longer fit the images."
     yield from similar_classes(plan.classes)
     yield from _untrained_classes(sources, plan)
+    yield from _unvalidated_classes(sources, plan)
     numbers = all(name.replace(".", "", 1).isdecimal() for name in plan.classes)
     labeled = int(sources.has_label.sum())
     if sources.task == "classification" and numbers and 2 * len(plan.classes) > labeled > 20:
@@ -142,6 +143,21 @@ def _untrained_classes(sources: Sources, plan: Plan) -> Iterator[str]:
     missing = [plan.classes[n] for n in np.flatnonzero((trained == 0) & (counts > 0)).tolist()]
     if missing:
         yield f"No training sample has {plural(len(missing), 'class')}: {join_names(missing)}."
+
+
+def _unvalidated_classes(sources: Sources, plan: Plan) -> Iterator[str]:
+    """A sentence about classes that training has several times, and validation lacks."""
+    if sources.task != "classification" or not {"train", "val"} <= plan.bounds.keys():
+        return
+    trained, validated = (
+        np.bincount(plan.labels[plan.order[slice(*plan.bounds[name])]], minlength=len(plan.classes))
+        for name in ("train", "val")
+    )
+    missing = np.flatnonzero((trained > 1) & (validated == 0)).tolist()
+    if missing:
+        names = join_names([f"{plan.classes[n]} ({trained[n]:,} in train)" for n in missing])
+        advice = " A larger --val gives it more." if plan.choice.is_drawn else ""
+        yield f"No validation sample has {plural(len(missing), 'class')}: {names}.{advice}"
 
 
 def similar_classes(classes: Sequence[str]) -> Iterator[str]:

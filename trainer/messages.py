@@ -9,6 +9,7 @@ from pipeline.errors import DataError
 from pipeline.fold_index import describe_part, open_folds
 from pipeline.progressive_resize import all_sizes
 from trainer.checkpoints.retention import recovery_advice
+from trainer.data import TrainingData
 from trainer.files import BEST_NAME
 from trainer.log_config import TRACKERS
 from trainer.model.precision import precision_line
@@ -35,7 +36,8 @@ def startup_message(run: TrainingRun) -> str:
         f"samples with {run.task.describe()}: {data.image_size_px} px, {_length(run)}, global "
         f"batch size {recipe.global_batch_size}.",
         f"{world.world_size} rank(s) on {world.device.type}, {world.threads} thread(s) per rank, "
-        f"{run.resolved['dtype'].removeprefix('torch.')}; run directory {run.run_dir.path}.",
+        f"{run.resolved['dtype'].removeprefix('torch.')}; {_source(data)}run directory "
+        f"{run.run_dir.path}.",
         *machine_lines(run),
         *run.notes,
     ]
@@ -53,6 +55,10 @@ def startup_message(run: TrainingRun) -> str:
             flag = "--max-minutes" if run.time_budget.is_timed else "--epochs"
             lines.append(f"The run is already complete: raise {flag} to continue training.")
     return "\n".join(lines)
+
+
+def _source(data: TrainingData) -> str:
+    return "" if data.dataset is None else f"shards {data.dataset.location}; "
 
 
 def machine_lines(run: TrainingRun) -> list[str]:

@@ -69,7 +69,7 @@ class Validation:
         """Print the scores of the best evaluation, if this process made it."""
         position = self._run.progress.best_position
         if self._best is not None and position is not None:
-            epoch = position / self._run.data.samples
+            epoch = min(position / self._run.data.samples, self._run.epochs)
             title = f"The best evaluation, at epoch {epoch:.2f}: {self._best.samples:,} samples"
             print_scores(open_console(soft_wrap=True), self._best, self._run.task, title=title)
 

@@ -116,8 +116,8 @@ class Setup:
         """``measuring.table.report`` with the facts and warnings of every measurement of a
         loader."""
         report(
-            f"{label}: {len(self.index):,} samples at {self.image_size_px} px, batch "
-            f"{self.benchmark.batch_size}, {self.config.resolved_threads} threads, "
+            f"{label}: {len(self.index):,} samples of {self.config.shards} at "
+            f"{self.image_size_px} px, batch {self.benchmark.batch_size}, {self.config.resolved_threads} threads, "
             f"{self.device.type}",
             "images/s",
             rows,

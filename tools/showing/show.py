@@ -45,6 +45,7 @@ def show_shards(
     tiles = draw_thumbnails(summary, split, sheet.rows[sheet.rows >= 0].tolist())
     _write(summary, sheet, tiles, out)
     output.print(f"The picture: {out}")
+    output.print(f"Next: python -m trainer --shards {directory}")
     if damaged := [row for row, tile in tiles.items() if tile is None]:
         key = sample_key(int(summary.splits[split].samples["key"][damaged[0]]))
         output.print(

@@ -11,7 +11,7 @@ _NAMED = 5
 
 def findings(evaluation: Evaluation) -> list[str]:
     """Sentences about an accuracy that the most frequent class alone reaches, classes of which no
-    sample was found, and targets that are not predicted better than by their mean."""
+    sample was predicted correctly, and targets that are not predicted better than by their mean."""
     columns = evaluation.columns()
     unit = "pixel" if "pixels" in columns else "image"
     numbers = columns.get("pixels" if unit == "pixel" else "samples", {})
@@ -44,7 +44,7 @@ def _never_found(recall: Mapping[str, float], numbers: Mapping[str, float], unit
         return []
     of = missed[0] if len(missed) == 1 else f"{len(missed):,} classes"
     names = "" if len(missed) == 1 else f": {_some(missed)}"
-    return [f"No {unit} of {of} was found{names}."]
+    return [f"No {unit} of {of} was predicted correctly{names}."]
 
 
 def _not_below_mean(columns: Mapping[str, Mapping[str, float]]) -> list[str]:

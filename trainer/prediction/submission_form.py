@@ -125,7 +125,10 @@ def _one_column(
     count = max((len(cell.split(separator)) for cell in cells if cell not in texts), default=1)
     if count > 1:
         return top_label_cells(texts, separator, count), f"the {count} most probable classes"
-    return label_cells(texts), "the most probable class"
+    note = "the most probable class"
+    if len(names.classes) == 2:
+        note += f" (--positive-class {names.classes[1]} writes its probability)"
+    return label_cells(texts), note
 
 
 def _labels_and_separator(

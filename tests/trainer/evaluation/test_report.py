@@ -40,13 +40,17 @@ def classified(task: Classification, pairs: list[tuple[int, int, int]]) -> Evalu
     ("pairs", "sentences"),
     [
         ([(0, 0, 5), (1, 1, 9), (2, 2, 1)], []),
-        ([(0, 0, 5), (1, 1, 50), (2, 1, 12)], ["No image of 'missing queen' (12) was found."]),
+        (
+            [(0, 0, 5), (1, 1, 50), (2, 1, 12)],
+            ["No image of 'missing queen' (12) was predicted correctly."],
+        ),
         (
             [(0, 1, 5), (1, 1, 50), (2, 1, 12)],
             [
                 "Top-1 (74.63%) is not above the majority's share: to answer 'healthy' each time "
                 "reaches 74.63%.",
-                "No image of 2 classes was found: 'few varrao' (5), 'missing queen' (12).",
+                "No image of 2 classes was predicted correctly: 'few varrao' (5), 'missing queen' "
+                "(12).",
             ],
         ),
         # Half of the images, but no more than the largest class; each class is found.
@@ -68,17 +72,18 @@ def test_what_an_accuracy_hides(pairs: list[tuple[int, int, int]], sentences: li
 def test_findings_of_many_classes_tags_pixels_and_numbers() -> None:
     many = Classification(classes=tuple(f"c{number}" for number in range(9)))
     *_, sentence = findings(classified(many, [(number, 0, 2) for number in range(9)]))
-    assert sentence.startswith("No image of 8 classes was found: 'c1' (2), 'c2' (2), ")
+    said = "No image of 8 classes was predicted correctly: 'c1' (2), 'c2' (2), "
+    assert sentence.startswith(said)
     assert sentence.endswith("'c5' (2) and 3 more.")
     targets = torch.tensor([[1.0, 1, 0], [1, 0, 0]])
     tags = evaluation_of(MultiLabel(classes=BEES), torch.tensor([[1.0, -1, -1]] * 2), targets)
-    assert findings(tags) == ["No image of 'healthy' (1) was found."]
+    assert findings(tags) == ["No image of 'healthy' (1) was predicted correctly."]
     masks = torch.tensor([[[0, 0, 1, 255]]], dtype=torch.uint8)
     outputs = torch.tensor([1.0, 0, 0]).view(1, 3, 1, 1).repeat(1, 1, 1, 4)
     assert findings(evaluation_of(Segmentation(classes=BEES), outputs, masks)) == [
         "Pixel accuracy (66.67%) is not above the majority's share: to answer 'few varrao' each "
         "time reaches 66.67%.",
-        "No pixel of 'healthy' (1) was found.",
+        "No pixel of 'healthy' (1) was predicted correctly.",
     ]
     task = Regression(targets=("x", "y"), means=(0, 0), stds=(1, 1))
     numbers = torch.tensor([[0.0, 1], [2, 3]])
