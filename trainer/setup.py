@@ -155,7 +155,9 @@ def build_run(settings: Settings, world: World) -> TrainingRun:
     checkpoint, weights_input, notes = None, None, recipe_lines(settings)
     if run_dir.resume_from:
         with world.fail_together():
-            checkpoint = load_checkpoint(run_dir.resume_from, run_identity(settings, data))
+            earlier = data.dataset.manifest.earlier_fingerprints if data.dataset else ()
+            identity = run_identity(settings, data)
+            checkpoint = load_checkpoint(run_dir.resume_from, identity, earlier)
             checkpoint.restore(network=model.network, optimizer=optimizer)
             weights_input = recorded_input(checkpoint.config, run_dir.resume_from)
     elif source:
