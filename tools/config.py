@@ -15,7 +15,7 @@ from tools.images.pixel_range import given_range
 # Options that change where the shards go or how fast they are made, but not their bytes.
 _RUN_OPTIONS = (
     *("src", "out", "like", "workers", "worker_timeout", "engine", "max_rejected"),
-    *("dry_run", "explain", "trust_size"),
+    *("dry_run", "explain", "trust_size", "append", "changed", "new_classes"),
 )
 COLUMN_OPTIONS = ("label_column", "image_column", "split_column", "group_column", "mask_column")
 
@@ -28,6 +28,19 @@ class ShardConfig(Options):
         None, "The download: a folder, a zip, or an fsspec URL (s3://...).", required=True
     )
     out: str = setting(None, "Folder or fsspec URL to write the shards to.", required=True)
+    append: bool = setting(
+        False,
+        "Add the sources of --src that the finished shards in --out lack, in new shards behind "
+        "those that stand.",
+    )
+    changed: Literal["refuse", "store-again", "skip"] = setting(
+        "refuse",
+        "With --append, for sources whose content or label has changed since they were stored: "
+        "stop, store them again beside the earlier samples, or leave them out.",
+    )
+    new_classes: Literal["refuse", "add"] = setting(
+        "refuse", "With --append, for classes that the shards lack: stop, or add them last."
+    )
     dry_run: bool = setting(False, "Print the plan and a few samples; write nothing.")
     explain: bool = setting(
         False, "Print what speaks for each way to read the labels, and what each column looks like."
@@ -237,7 +250,10 @@ class ShardConfig(Options):
             raise MisuseError(f"--pixel-range {low:g} {high:g}: the first must be the smaller one.")
         if self.val == 1:
             raise MisuseError("--val 1 leaves no image to train on: pass a fraction below 1.")
-
+        if self.append and self.like is not None:
+            raise MisuseError("--append and --like exclude each other: remove one.")
+        if not self.append and (self.changed, self.new_classes) != ("refuse", "refuse"):
+            raise MisuseError("--changed and --new-classes say what --append does: add --append.")
         if self.zip_encoding is not None:
             try:
                 "a".encode(self.zip_encoding)

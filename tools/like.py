@@ -1,7 +1,7 @@
 """Images without labels, stored as those of finished shards are: ``tools/shard --like``."""
 
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from tools.images.masks import MaskColors
 from tools.images.pixel_range import PixelRange
 
 # Options that say how images are stored.
-_IMAGE_OPTIONS = (
+IMAGE_OPTIONS = (
     *("encode", "quality", "longest_side", "shortest_side", "alpha", "max_pixels", "max_bytes"),
     *("verify", "pixel_range"),
 )
@@ -33,17 +33,21 @@ _OTHER_OPTIONS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Like:
-    """Finished shards: their manifest, and the fingerprint of the dataset."""
+    """Finished shards: their manifest, and the fingerprint of the dataset. `option`: the option
+    that names them and its value."""
 
+    # Those that the shards decide, where they have their defaults.
+    decided: ClassVar[tuple[str, ...]] = IMAGE_OPTIONS
+    option: str
     manifest: Manifest
     fingerprint: str
 
     def settings(self, config: ShardConfig) -> ShardConfig:
-        """`config` with the image options of the shards, as far as it has the defaults. Raises
-        ``DataError`` if the shards record impossible ones."""
+        """`config` with those options of the shards that they decide, as far as it has the
+        defaults. Raises ``DataError`` if the shards record impossible ones."""
         arguments = self.manifest.made_by.get("arguments", {})
         defaults = {field.name: field.default for field in fields(ShardConfig)}
-        stored = {name: arguments.get(name) for name in _IMAGE_OPTIONS}
+        stored = {name: arguments.get(name) for name in self.decided}
         taken: dict[str, Any] = {
             name: settings_values(value)
             for name, value in stored.items()
@@ -52,7 +56,7 @@ class Like:
         try:
             require_types(changed := replace(config, **taken))
         except (TypeError, MisuseError) as error:
-            raise DataError(f"--like {config.like}: its made_by is damaged: {error}.") from error
+            raise DataError(f"{self.option}: its made_by is damaged: {error}.") from error
         return changed
 
     def encoding(self, encoding: Encoding) -> Encoding | None:
@@ -107,14 +111,16 @@ def open_like(config: ShardConfig) -> Like | None:
     if config.like is None:
         return None
     for field in fields(ShardConfig):
-        is_known = field.name in _IMAGE_OPTIONS or field.name in _OTHER_OPTIONS
+        is_known = field.name in IMAGE_OPTIONS or field.name in _OTHER_OPTIONS
         if not is_known and getattr(config, field.name) != field.default:
             raise MisuseError(
                 f"--like and {flag_of(field.name)} exclude each other: all images are stored "
                 f"without labels, in split test."
             )
     dataset = Dataset(config.like)
-    return Like(manifest=dataset.manifest, fingerprint=dataset.fingerprint)
+    return Like(
+        option=f"--like {config.like}", manifest=dataset.manifest, fingerprint=dataset.fingerprint
+    )
 
 
 def measured(encoding: Encoding, label_separator: str | None) -> dict[str, Any]:

@@ -242,7 +242,12 @@ def describe_result(
             f"{after:,.1f} MiB after{psnr}."
         )
     if manifest.rejected:
-        yield f"Rejected {plural(manifest.rejected, 'source')}: see {out}/{REJECTED_NAME}."
+        name = manifest.table_name(REJECTED_NAME)
+        yield f"Rejected {plural(manifest.rejected, 'source')}: see {out}/{name}."
+    if manifest.history:
+        added = manifest.history[-1].samples
+        samples = ", ".join(f"{count:,} {name}" for name, count in added.items())
+        yield f"Added {samples}; the samples, shards and bytes that stood are as they were."
     splits = ", ".join(f"{split.samples:,} {name}" for name, split in manifest.splits.items())
     shards = [shard for split in manifest.splits.values() for shard in split.shards]
     mebibytes = sum(shard.bytes for shard in shards) / 2**20

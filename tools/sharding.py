@@ -20,10 +20,14 @@ import numpy as np
 from pipeline.errors import DataError
 from pipeline.interrupts import INTERRUPTED_EXIT_CODE
 from pipeline.machine_limits import available_cores
+from pipeline.storage.dataset import Dataset
 from pipeline.storage.file_systems import is_full
 from pipeline.storage.manifest import Manifest
+from tools.appending.prepare import prepare_append, without_submissions
+from tools.appending.stored import new_sources
 from tools.arrays.collect import arrays_identity, arrays_versions, collect_arrays
 from tools.arrays.parts import ArrayPart
+from tools.base import open_base
 from tools.config import ShardConfig
 from tools.console import Output
 from tools.download.file_index import FileIndex, index_files
@@ -70,9 +74,9 @@ def make_shards(config: ShardConfig) -> Manifest | None:
     """
     output = Output()
     kept = (
-        f"No dataset was written to {config.out}. The same command resumes from the finished "
-        f"shards."
+        f"{config.out} is as it was" if config.append else f"No dataset was written to {config.out}"
     )
+    kept += ". The same command resumes from the finished shards."
     try:
         return _make_shards(config, output)
     except KeyboardInterrupt:
@@ -87,7 +91,8 @@ def make_shards(config: ShardConfig) -> Manifest | None:
 def _make_shards(config: ShardConfig, output: Output) -> Manifest | None:
     began = time.monotonic()
     store = Store(config.out)
-    if (like := open_like(config)) is not None:
+    base = open_base(config)
+    if (like := open_like(config) or base) is not None:
         config = like.settings(config)
     skip = [] if store.local is None else [store.local]
     index = index_files(
@@ -100,8 +105,9 @@ def _make_shards(config: ShardConfig, output: Output) -> Manifest | None:
     )
     for sentence in describe_index(index):
         output.print(sentence)
-    detection = detect(index, config) if like is None else Detection(parts=())
-    if like is None:
+    has_labels = config.like is None
+    detection = detect(index, config) if has_labels else Detection(parts=())
+    if has_labels:
         output.print(describe_parts(detection, index, config))
         for line in describe_evidence(detection, config):
             output.print(line)
@@ -114,7 +120,12 @@ def _make_shards(config: ShardConfig, output: Output) -> Manifest | None:
         ) as workers,
         _working_folder(store, config) as folder,
     ):
+        if base is not None and not config.dry_run:
+            prepare_append(base, config, store, output)
         shard_plan = _plan_shards(detection, like, index, config, workers, folder, output)
+        if shard_plan is None:
+            output.print(f"Nothing to add: {config.out} is as it was.")
+            return None
         if config.dry_run:
             for line in preview(shard_plan.sources, shard_plan.plan):
                 output.print(line)
@@ -138,7 +149,7 @@ def _working_folder(store: Store, config: ShardConfig) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="shardline-") as folder:
             yield Path(folder)
     else:
-        with store.lock(), store.scratch() as scratch:
+        with store.lock(appends=config.append), store.scratch() as scratch:
             yield scratch
 
 
@@ -150,15 +161,30 @@ def _plan_shards(
     workers: Workers,
     folder: Path,
     output: Output,
-) -> ShardPlan:
-    """Collect the sources and fix the shards; print the splits and the encoding."""
-    if like is not None:
+) -> ShardPlan | None:
+    """Collect the sources and fix the shards; print the splits and the encoding. None if an append
+    has no new sources."""
+    standing = None
+    if like is not None and config.like is not None:
         sources = like.sources(index)
     else:
         sources = _collect_sources(detection, index, config, workers, folder, output)
+    if config.append:
+        dataset = Dataset(config.out)
+        sources, standing = new_sources(sources, dataset, config, workers, folder, output)
+        detection = without_submissions(detection, output)
+        if not len(sources):
+            return None
     plan = make_plan(
-        sources, val=config.val, seed=config.seed, test=config.test, unlabeled=config.unlabeled
+        sources,
+        val=config.val,
+        seed=config.seed,
+        test=config.test,
+        unlabeled=config.unlabeled,
+        standing=standing,
     )
+    if config.append and not len(plan.order):
+        return None
     in_test = plan.choice.splits == TEST
     sources, submission = match_tests(detection, index, sources, in_test, config)
     output.print(describe_plan(sources, plan, config))
@@ -265,5 +291,6 @@ def make_shard_plan(
         like=like,
         versions=versions,
     )
-    shards = plan_shards(plan.bounds, sample_bytes(draft, workers, folder), shard_bytes)
+    mean_bytes = sample_bytes(draft, workers, folder)
+    shards = plan_shards(plan.bounds, mean_bytes, shard_bytes, draft.base)
     return replace(draft, shards=shards)

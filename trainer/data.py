@@ -55,6 +55,11 @@ class TrainingData:
         return {name: value for name, value in vars(self).items() if name not in OPENED}
 
     @property
+    def earlier_fingerprints(self) -> tuple[str, ...]:
+        """Of the shards before each append."""
+        return self.dataset.manifest.earlier_fingerprints if self.dataset else ()
+
+    @property
     def has_val(self) -> bool:
         """Whether there are samples to evaluate."""
         return bool(self.val)

@@ -48,7 +48,8 @@ def resolve_run(
     with world.fail_together():
         path = checkpoint_to_resume(settings.run) if world.rank == 0 else None
         if path is not None:
-            saved = load_checkpoint(path, run_identity(settings, data, source)).config
+            identity = run_identity(settings, data, source)
+            saved = load_checkpoint(path, identity, data.earlier_fingerprints).config
     saved = world.broadcast(saved)
     with world.fail_together():
         resolved = resolve(settings, data, saved)

@@ -184,7 +184,7 @@ def build_run(settings: Settings, world: World) -> TrainingRun:
     if run_dir.resume_from:
         with world.fail_together():
             identity = run_identity(settings, data, source)
-            checkpoint = load_checkpoint(run_dir.resume_from, identity)
+            checkpoint = load_checkpoint(run_dir.resume_from, identity, data.earlier_fingerprints)
             checkpoint.restore(network=model.network, optimizer=optimizer)
             weights_input = recorded_input(checkpoint.config, run_dir.resume_from)
     elif weights:

@@ -61,6 +61,11 @@ class StoredRun:
                 f"itself, because a run may come from elsewhere: give --shards {own}."
             )
         dataset = open_dataset(pipeline)
+        if self.fingerprint in dataset.manifest.earlier_fingerprints:
+            raise DataError(
+                f"{own} was appended to since {self.directory} was trained on it: give --shards "
+                f"{own} to use all its samples."
+            )
         if dataset.fingerprint != self.fingerprint:
             raise DataError(
                 f"{own} holds other shards than {self.directory} was trained on: give --shards "

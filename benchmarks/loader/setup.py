@@ -117,8 +117,8 @@ class Setup:
         loader."""
         report(
             f"{label}: {len(self.index):,} samples of {self.config.shards} at "
-            f"{self.image_size_px} px, batch {self.benchmark.batch_size}, {self.config.resolved_threads} threads, "
-            f"{self.device.type}",
+            f"{self.image_size_px} px, batch {self.benchmark.batch_size}, "
+            f"{self.config.resolved_threads} threads, {self.device.type}",
             "images/s",
             rows,
             kind=kind,

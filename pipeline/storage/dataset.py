@@ -96,8 +96,9 @@ class Dataset:
             )
 
     def file(self, name: str, most_bytes: int | None = None) -> Path:
-        """The path of a file other than a tar, such as ``sources_name(split)``; fetched from a URL,
-        unless it is longer than `most_bytes` there."""
+        """The path of a table, such as ``sources_name(split)``; fetched from a URL, unless it is
+        longer than `most_bytes` there."""
+        name = self.manifest.table_name(name)
         if name not in self.manifest.files:
             raise DataError(
                 f"{self.location} has no {name} in {MANIFEST_NAME}: make the shards again."
@@ -211,8 +212,9 @@ class SplitIndex:
         return np.bincount(labels[labels >= 0], minlength=self.classes)
 
     def lists(self, name: str) -> bool:
-        """Whether the manifest lists a file of this name."""
-        return name in self._dataset.manifest.files
+        """Whether the dataset has the table `name`, such as ``submission_name(split)``."""
+        manifest = self._dataset.manifest
+        return manifest.table_name(name) in manifest.files
 
     def file(self, name: str) -> Path:
         """The path of a file other than a tar, see ``Dataset.file``."""

@@ -8,12 +8,13 @@ A shard directory has, for a split "train" (docs/format.md has the details):
     train.samples.npy       SAMPLE_DTYPE, one row per sample, in the order of the tars
     train.targets.npy       multi-label and regression: float32 (samples, targets)
     train.masks.npy         segmentation: MASK_DTYPE, one row per sample
-    train.sources.parquet   key, source, id, group: the origin of each sample in the download
+    train.sources.parquet   key, source, id, group, crc32: the origin of each sample in the download
     test.submission.parquet  the rows of the sample submission, with the key that each asks for;
                             optional
     rejected.csv            source, reason: of each rejected source
 
-Other tasks than classification have ``target.npy`` or ``mask.png`` instead of ``cls``.
+Other tasks than classification have ``target.npy`` or ``mask.png`` instead of ``cls``. After
+appends the tables and ``rejected.csv`` have other names, see ``Manifest.table_name``.
 """
 
 import hashlib
@@ -70,6 +71,8 @@ MASK_DTYPE = np.dtype([("offset", "<u8"), ("size", "<u4"), ("crc32", "<u4")])
 
 # All are strings; only a group may be null. Version 2 has the first two.
 SOURCES_COLUMNS = ("key", "source", "id", "group")
+# Eight hex digits: zlib's CRC-32 of what was read of the source. Earlier shards lack the column.
+CHECKSUM_COLUMN = "crc32"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +104,27 @@ class Split:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Addition:
+    """What one ``tools/shard --append`` added behind all samples that stood.
+
+    Attributes:
+        after: SHA-256 in hex of the ``dataset.json`` that it replaced.
+        src: the download, as --src named it.
+        tool, arguments: as in ``Manifest.made_by``.
+        classes: the number of classes before.
+        shards, samples: the numbers that each split got, by its name.
+    """
+
+    after: str
+    src: str
+    tool: str
+    arguments: dict[str, Any]
+    classes: int
+    shards: dict[str, int]
+    samples: dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """The contents of ``dataset.json``.
 
@@ -120,6 +144,7 @@ class Manifest:
         rejected: number of rejected sources.
         made_by: the tool's version, and the arguments that determine the bytes.
         version: of the format, one of READABLE_VERSIONS.
+        history: the appends, in their order.
         has_own_sha256: whether ``dataset.json`` states its own SHA-256, as earlier ones don't.
     """
 
@@ -137,6 +162,7 @@ class Manifest:
     rejected: int
     made_by: dict[str, Any]
     version: int = FORMAT_VERSION
+    history: tuple[Addition, ...] = ()
     has_own_sha256: bool = True
 
     @property
@@ -144,10 +170,21 @@ class Manifest:
         """Width of ``KEY.cls``."""
         return label_digits(len(self.classes), self.version)
 
+    @property
+    def earlier_fingerprints(self) -> tuple[str, ...]:
+        """Those of the dataset before each append."""
+        return tuple(addition.after for addition in self.history)
+
+    def table_name(self, name: str) -> str:
+        """The file that now is the table `name`, such as ``samples_name(split)``."""
+        return table_name(name, len(self.history))
+
     def to_json(self) -> str:
         """The text of ``dataset.json``."""
         fields = asdict(self)
         del fields["has_own_sha256"]
+        if not self.history:
+            del fields["history"]
         if self.version == 2:
             del fields["labels"]
             for split in fields["splits"].values():
@@ -191,6 +228,13 @@ def shard_name(split: str, number: int) -> str:
 
 def index_name(shard: str) -> str:
     return shard.removesuffix(".tar") + ".idx"
+
+
+def table_name(name: str, appends: int) -> str:
+    """The file that is the table `name`, or rejected.csv, after so many appends: after the second
+    ``train.samples-2.npy`` is train.samples.npy."""
+    stem, dot, suffix = name.rpartition(".")
+    return f"{stem}-{appends}{dot}{suffix}" if appends else name
 
 
 def samples_name(split: str) -> str:

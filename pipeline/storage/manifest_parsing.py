@@ -12,6 +12,7 @@ from pipeline.storage.manifest import (
     SPLITS,
     TARGET_COMPONENTS,
     VOID,
+    Addition,
     Manifest,
     Shard,
     Split,
@@ -42,6 +43,7 @@ MAX_SAMPLES = 2**32 - 1
 MAX_SHARDS = 2**20
 MAX_SHARD_BYTES = 2**44
 MAX_SIDE_PX = 2**24
+MAX_APPENDS = 2**16
 # 400,000 shards, which are 100 TB at 256 MiB each.
 MAX_MANIFEST_BYTES = 2**26
 
@@ -121,6 +123,7 @@ def _manifest(fields: Fields, version: int, *, has_own_sha256: bool) -> Manifest
         rejected=fields.take("rejected", integer(0, MAX_SAMPLES)),
         made_by=fields.take("made_by", _made_by),
         version=version,
+        history=fields.take_if_there("history", list_of(_addition, 1, MAX_APPENDS)) or (),
         has_own_sha256=has_own_sha256,
     )
 
@@ -160,6 +163,22 @@ def _shard(value: object) -> Shard:
     )
     fields.end()
     return shard
+
+
+def _addition(value: object) -> Addition:
+    fields = Fields(value)
+    numbers = object_of(one_of(*SPLITS), integer(1, MAX_SAMPLES))
+    addition = Addition(
+        after=fields.take("after", sha256_hex),
+        src=fields.take("src", text),
+        tool=fields.take("tool", text),
+        arguments=fields.take("arguments", any_object),
+        classes=fields.take("classes", integer(0, MAX_CLASSES)),
+        shards=fields.take("shards", numbers),
+        samples=fields.take("samples", numbers),
+    )
+    fields.end()
+    return addition
 
 
 def _spread(fields: Fields, name: str) -> tuple[int, int, int]:

@@ -84,7 +84,8 @@ class SplitTables:
     ) -> NDArray[Any]:
         if name not in self._tables:
             path = self._file(name, _HEADER_BYTES + math.prod(shape) * dtype.itemsize)
-            table = read_table(path, dtype, shape, self._manifest.files[name])
+            sha256 = self._manifest.files[self._manifest.table_name(name)]
+            table = read_table(path, dtype, shape, sha256)
             check(table, path)
             self._tables[name] = table
         return self._tables[name]

@@ -84,7 +84,7 @@ class _Check:
     def __init__(self, dataset: Dataset, report: Report) -> None:
         self.manifest, self.tables = dataset.manifest, dict[str, Tables]()
         self._report, self._directory = report, dataset.directory
-        self._sources = SourceNames(dataset.directory, self.manifest.version)
+        self._sources = SourceNames(dataset.directory, self.manifest)
         self._flawed: dict[str, set[int]] = {}
 
     def files(self) -> None:
@@ -94,7 +94,8 @@ class _Check:
         for split in self.manifest.splits:
             self._check_tables(split)
         # If the tables have changed, a difference doesn't show that the manifest is wrong.
-        changed = self._report.files & {samples_name(split) for split in self.manifest.splits}
+        indices = {self._name(samples_name(split)) for split in self.manifest.splits}
+        changed = self._report.files & indices
         if len(self.tables) == len(self.manifest.splits) and not changed:
             for split, tables in self.tables.items():
                 self._add(check_counts(split, tables, self.manifest))
@@ -129,7 +130,7 @@ class _Check:
                 self._add(check_class_counts(split, counts, self.manifest))
 
     def _check_tables(self, split: str) -> None:
-        if sources_name(split) not in self._report.files:
+        if self._name(sources_name(split)) not in self._report.files:
             self._sources.open(split)
         try:
             tables = open_tables(self._directory, split, self.manifest)
@@ -139,9 +140,12 @@ class _Check:
         self.tables[split] = tables
         self._add(check_tables(split, tables, self.manifest), split)
         self._add(self._sources.check(split, tables.samples["key"]), split)
-        name = submission_name(split)
+        name = self._name(submission_name(split))
         if name in self.manifest.files and name not in self._report.files:
-            self._add(check_submission(self._directory, split, tables.samples["key"]))
+            self._add(check_submission(self._directory / name, tables.samples["key"]))
+
+    def _name(self, table: str) -> str:
+        return self.manifest.table_name(table)
 
     def _add(self, findings: Iterable[Finding], split: str = "") -> None:
         for finding in findings:
@@ -154,6 +158,7 @@ class _Check:
                     directory=self._directory,
                     split=name,
                     shard=shard,
+                    index=self._name(samples_name(name)),
                     first=rows.start,
                     layout=self._layout(name, rows),
                     index_sha256=self.manifest.files.get(index_name(shard.name)),

@@ -19,6 +19,7 @@ from pipeline.storage.manifest import (
 )
 from tools.checking.findings import Finding
 from tools.text import plural
+from tools.writing.output_folder import PLAN_NAME
 
 # Readers may open such files as parts of the dataset: webdataset opens all tars of a folder.
 _DATASET_SUFFIXES = (".tar", ".idx", ".npy", ".parquet")
@@ -31,13 +32,17 @@ def table_names(split: str, manifest: Manifest) -> list[str]:
         names.append(targets_name(split))
     if manifest.task == "segmentation":
         names.append(masks_name(split))
-    if submission_name(split) in manifest.files:
-        names.append(submission_name(split))
+    names = list(map(manifest.table_name, names))
+    if (submission := manifest.table_name(submission_name(split))) in manifest.files:
+        names.append(submission)
     return names
 
 
 def check_names(directory: Path, manifest: Manifest) -> Iterator[Finding]:
-    """Files that a reader could mistake for parts of the dataset."""
+    """Files that a reader could mistake for parts of the dataset; none while an append is under
+    way, whose files are not listed yet."""
+    if (directory / PLAN_NAME).exists():
+        return
     listed = {MANIFEST_NAME, REJECTED_NAME}
     for name, split in manifest.splits.items():
         shards = [shard.name for shard in split.shards]
@@ -51,7 +56,7 @@ def check_names(directory: Path, manifest: Manifest) -> Iterator[Finding]:
 def check_hashes(directory: Path, manifest: Manifest) -> Iterator[Finding]:
     """SHA-256 of all files but the tars and their ``.idx``."""
     names = [name for split in manifest.splits for name in table_names(split, manifest)]
-    for name in [*names, REJECTED_NAME]:
+    for name in [*names, manifest.table_name(REJECTED_NAME)]:
         try:
             with (directory / name).open("rb") as file:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -72,11 +77,12 @@ def check_manifest_text(directory: Path, manifest: Manifest) -> Iterator[Finding
 
 def check_rejected(directory: Path, manifest: Manifest) -> Iterator[Finding]:
     """The number of rejected sources."""
+    name = manifest.table_name(REJECTED_NAME)
     try:
-        with (directory / REJECTED_NAME).open(newline="", encoding="utf-8") as file:
+        with (directory / name).open(newline="", encoding="utf-8") as file:
             listed = len(list(csv.reader(file))) - 1
     except (OSError, ValueError, csv.Error):
         return  # Its sha256 is wrong, and reported.
     if listed != manifest.rejected:
         text = f"it lists {plural(listed, 'source')}, {MANIFEST_NAME} says {manifest.rejected:,}"
-        yield Finding(file=REJECTED_NAME, text=text)
+        yield Finding(file=name, text=text)

@@ -8,23 +8,23 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
-from pipeline.storage.manifest import SOURCES_COLUMNS, sample_key, sources_name
+from pipeline.storage.manifest import SOURCES_COLUMNS, Manifest, sample_key, sources_name
 from tools.checking.findings import Finding
 from tools.text import plural
 
 
 class SourceNames:
-    """The sources of those splits in `directory`, of format `version`, that were opened."""
+    """The sources of those splits in `directory` that were opened."""
 
-    def __init__(self, directory: Path, version: int) -> None:
-        self._directory = directory
-        self._columns = SOURCES_COLUMNS[:2] if version == 2 else SOURCES_COLUMNS
+    def __init__(self, directory: Path, manifest: Manifest) -> None:
+        self._directory, self._manifest = directory, manifest
+        self._columns = SOURCES_COLUMNS[:2] if manifest.version == 2 else SOURCES_COLUMNS
         self._tables: dict[str, pa.Table | str] = {}
 
     def open(self, split: str) -> None:
         """Read the sources of `split`."""
         try:
-            table = parquet.read_table(self._directory / sources_name(split))
+            table = parquet.read_table(self._directory / self._name(split))
             self._tables[split] = table.select(self._columns)
         except (OSError, pa.ArrowException, KeyError) as error:
             self._tables[split] = f"it can't be read ({error})"
@@ -38,7 +38,7 @@ class SourceNames:
 
     def check(self, split: str, keys: NDArray[np.uint32]) -> Iterator[Finding]:
         """Compare the keys of the sources with `keys`, those of the index."""
-        file, table = sources_name(split), self._tables.get(split)
+        file, table = self._name(split), self._tables.get(split)
         if isinstance(table, str):
             yield Finding(file=file, text=table)
         elif table is not None and len(table) != len(keys):
@@ -55,3 +55,6 @@ class SourceNames:
                     text = f"row {row:,} has the key {name}, the index says {key}"
                     yield Finding(file=file, text=text)
                     return
+
+    def _name(self, split: str) -> str:
+        return self._manifest.table_name(sources_name(split))

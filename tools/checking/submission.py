@@ -8,26 +8,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.storage.manifest import sample_key, submission_name
+from pipeline.storage.manifest import sample_key
 from pipeline.storage.sources import read_submission_table
 from tools.checking.findings import Finding
 from tools.text import plural
 
 
-def read_submission(directory: Path, split: str) -> pa.Table | str:
+def read_submission(path: Path) -> pa.Table | str:
     """The table of a split, or why it can't be read."""
     try:
-        return read_submission_table(directory / submission_name(split))
+        return read_submission_table(path)
     except (OSError, pa.ArrowException) as error:
         return f"it can't be read ({error})"
 
 
-def check_submission(directory: Path, split: str, keys: NDArray[np.uint32]) -> Iterator[Finding]:
+def check_submission(path: Path, keys: NDArray[np.uint32]) -> Iterator[Finding]:
     """Its columns, and that the index has its keys; `keys` are those of the index."""
-    table = read_submission(directory, split)
+    table = read_submission(path)
     text = table if isinstance(table, str) else _form_flaw(table) or _key_flaw(table, keys)
     if text:
-        yield Finding(file=submission_name(split), text=text)
+        yield Finding(file=path.name, text=text)
 
 
 def _form_flaw(table: pa.Table) -> str:

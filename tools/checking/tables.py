@@ -73,10 +73,14 @@ def open_tables(directory: Path, split: str, manifest: Manifest) -> Tables:
     targets = masks = None
     if TARGET_COMPONENTS[manifest.task] == "target.npy":
         shape = (count, len(manifest.targets or manifest.classes))
-        targets = _open_table(directory / targets_name(split), np.float32, shape)
+        path = directory / manifest.table_name(targets_name(split))
+        targets = _open_table(path, np.float32, shape)
     if manifest.task == "segmentation":
-        masks = _open_table(directory / masks_name(split), MASK_DTYPE, (count,))
-    samples = _open_table(directory / samples_name(split), SAMPLE_DTYPE, (count,))
+        masks = _open_table(
+            directory / manifest.table_name(masks_name(split)), MASK_DTYPE, (count,)
+        )
+    path = directory / manifest.table_name(samples_name(split))
+    samples = _open_table(path, SAMPLE_DTYPE, (count,))
     return Tables(samples=samples, targets=targets, masks=masks)
 
 
@@ -100,7 +104,7 @@ def _open_table(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray
 def check_tables(split: str, tables: Tables, manifest: Manifest) -> Iterator[Finding]:
     """Compare the rows of the index with each other and with the manifest."""
     classes = len(manifest.classes) if manifest.task == "classification" else 0
-    file, keys = samples_name(split), tables.samples["key"]
+    file, keys = manifest.table_name(samples_name(split)), tables.samples["key"]
     for flaws in (
         _shard_flaws(tables, manifest.splits[split]),
         _key_flaws(tables),

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.storage.manifest import MANIFEST_NAME, Shard, index_name, samples_name
+from pipeline.storage.manifest import MANIFEST_NAME, Shard, index_name
 from tools.checking.findings import Finding, merge_findings
 from tools.checking.tar_layout import Member, TarLayout
 from tools.text import plural
@@ -26,11 +26,12 @@ _WRONG_HASH = f"its sha256 differs from that in {MANIFEST_NAME}"
 @dataclass(frozen=True, kw_only=True)
 class TarTask:
     """A shard to check: its expected `layout`, None if the index can't be used, and the row `first`
-    of its first sample in the index."""
+    of its first sample in the file `index`."""
 
     directory: Path
     split: str
     shard: Shard
+    index: str
     first: int
     layout: TarLayout | None
     index_sha256: str | None
@@ -75,7 +76,7 @@ class _TarCheck:
         self._size_bytes = os.fstat(file).st_size
         self._starts, self._ends = layout.starts, layout.ends
         # If the tar is intact, the index must be wrong.
-        self._file_at_fault = samples_name(task.split) if self._intact else task.shard.name
+        self._file_at_fault = task.index if self._intact else task.shard.name
         self._components: list[str] = []
 
     def run(self) -> TarResult:

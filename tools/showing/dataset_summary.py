@@ -15,7 +15,7 @@ from pipeline.errors import DataError
 from pipeline.options import flag_of
 from pipeline.printable import restored
 from pipeline.storage.dataset import Dataset
-from pipeline.storage.manifest import REJECTED_NAME, Manifest
+from pipeline.storage.manifest import Manifest
 from tools.checking.tables import Tables, UnusableTableError, check_tables, open_tables
 from tools.config import ShardConfig
 from tools.text import plural
@@ -117,10 +117,10 @@ def command_line(arguments: dict[str, Any]) -> str:
     return shlex.join(words)
 
 
-def group_reasons(directory: Path, *, examples: int = 3) -> list[Reason]:
-    """Reasons of rejection, the most frequent first; empty if rejected.csv is unreadable."""
+def group_reasons(path: Path, *, examples: int = 3) -> list[Reason]:
+    """Reasons of rejection in rejected.csv, the most frequent first; empty if it is unreadable."""
     try:
-        with (directory / REJECTED_NAME).open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8") as file:
             rows = [list(map(restored, row)) for row in csv.reader(file) if len(row) == 2][1:]
     except (OSError, ValueError, csv.Error):
         return []

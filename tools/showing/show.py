@@ -74,6 +74,9 @@ def describe(summary: DatasetSummary, *, all_classes: bool) -> Iterator[str | Ta
     options = command_line(manifest.made_by.get("arguments", {}))
     how = f"with {options}; other options have their defaults" if options else "with its defaults"
     yield f"Made by {manifest.made_by.get('tool', 'an unknown tool')} {how}."
+    for number, addition in enumerate(manifest.history, start=1):
+        samples = ", ".join(f"{count:,} {split}" for split, count in addition.samples.items())
+        yield f"Append {number} added {samples} from {addition.src}."
     yield from _rejections(summary)
 
 
@@ -124,11 +127,12 @@ def _listed_classes(totals: NDArray[np.int64], *, all_classes: bool) -> list[int
 
 
 def _rejections(summary: DatasetSummary) -> Iterator[str | Table]:
-    rejected, reasons = summary.manifest.rejected, group_reasons(summary.dataset.directory)
+    rejected, name = summary.manifest.rejected, summary.manifest.table_name(REJECTED_NAME)
+    reasons = group_reasons(summary.dataset.directory / name)
     if not rejected:
         yield "No source was rejected."
     elif not reasons:
-        yield f"Rejected {plural(rejected, 'source')}, but {REJECTED_NAME} can't be read."
+        yield f"Rejected {plural(rejected, 'source')}, but {name} can't be read."
     else:
         rows = []
         for reason in reasons[:_SHOWN_REASONS]:
@@ -136,7 +140,7 @@ def _rejections(summary: DatasetSummary) -> Iterator[str | Table]:
             rows.append((f"{reason.count:,}", reason.text, ", ".join(reason.examples) + more))
         yield Table(headers=("rejected", "reason", "first sources"), rows=rows, texts=(1, 2))
         if (hidden := len(reasons) - _SHOWN_REASONS) > 0:
-            yield f"See {REJECTED_NAME} for {hidden:,} more reasons."
+            yield f"See {name} for {hidden:,} more reasons."
 
 
 def _write(summary: DatasetSummary, sheet: Sheet, tiles: Tiles, out: Path) -> None:

@@ -11,11 +11,12 @@ from tools.text import plural
 def describe_submissions(dataset: Dataset) -> Iterator[str]:
     """The number of rows, and of those that ask for no stored sample."""
     for split in dataset.manifest.splits:
-        if submission_name(split) not in dataset.manifest.files:
+        file = dataset.manifest.table_name(submission_name(split))
+        if file not in dataset.manifest.files:
             continue
-        table = read_submission(dataset.directory, split)
+        table = read_submission(dataset.directory / file)
         if isinstance(table, str):
-            yield f"{submission_name(split)}: {table}."
+            yield f"{file}: {table}."
             continue
         name = (table.schema.metadata or {}).get(b"table", b"a sample submission").decode()
         missing = table.column(0).null_count if table.num_columns else 0

@@ -26,11 +26,15 @@ class DatasetStats:
     psnr_sum: float = 0.0
     psnr_count: int = 0
 
+    def add_sizes(self, rows: NDArray[np.void]) -> None:
+        """Add samples of which only the fields height and width are known."""
+        self.heights.update(rows["height"].tolist())
+        self.widths.update(rows["width"].tolist())
+
     def add(self, rows: NDArray[np.void], *, training: bool) -> None:
         """Add RESULT_DTYPE `rows`; only training samples enter mean and standard deviation."""
         self.samples += len(rows)
-        self.heights.update(rows["height"].tolist())
-        self.widths.update(rows["width"].tolist())
+        self.add_sizes(rows)
         self.components.update(rows["component"].tolist())
         if training:
             self.counted += int(rows["counted"].sum())

@@ -10,9 +10,10 @@ Files are written under another name, forced to disk and then renamed.
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +23,16 @@ from pipeline.errors import DataError, MisuseError
 from pipeline.storage.cache_eviction import is_at
 from pipeline.storage.file_systems import lock, sync
 from pipeline.storage.folder_kinds import UNFINISHED
-from pipeline.storage.manifest import MANIFEST_NAME, REJECTED_NAME
+from pipeline.storage.manifest import MANIFEST_NAME, REJECTED_NAME, SPLITS
 from tools.download.storage import Location
 
 PLAN_NAME = f"{UNFINISHED}/plan.json"
+_LOCK, _SCRATCH = f"{UNFINISHED}/lock", f"{UNFINISHED}/scratch"
+# Those of a split and rejected.csv, before and after appends.
+_TABLE = re.compile(
+    rf"({'|'.join(SPLITS)})\.(samples|targets|masks|sources|submission)(-\d+)?\.(npy|parquet)"
+    rf"|rejected(-\d+)?\.csv"
+)
 
 
 @dataclass(frozen=True)
@@ -102,18 +109,19 @@ class Store(Location):
             yield Path(folder)
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, *, appends: bool = False) -> Iterator[None]:
         """Lock the output against other runs. At the end the scratch files are removed, and the
         whole folder if no shard is finished. Raises ``MisuseError`` if the output holds other
-        files, ``DataError`` if it can't be written or another run has locked it."""
-        self._require_own_files()
+        files, or a dataset unless the run `appends`, ``DataError`` if it can't be written or
+        another run has locked it."""
+        self._require_own_files(appends=appends)
         if self.local is None:
             yield
             return
         lock_file, unfinished = self._lock(self.local / UNFINISHED), self.local / UNFINISHED
         try:
             # Another run may have written since.
-            self._require_own_files()
+            self._require_own_files(appends=appends)
             shutil.rmtree(unfinished / "scratch", ignore_errors=True)
             yield
         finally:
@@ -147,28 +155,30 @@ class Store(Location):
         except OSError as error:
             raise DataError(f"--out {self.url} can't be written: {error.strerror}.") from error
 
-    def finish(self, manifest: Path) -> None:
-        """Put the manifest, which completes the dataset, and remove the state for resuming."""
+    def finish(self, manifest: Path, files: Collection[str]) -> None:
+        """Put the manifest, which completes the dataset and lists `files`, and remove the state for
+        resuming and tables that it replaces."""
         self.put(manifest, MANIFEST_NAME)
-        self.clean_up()
+        self.clean_up(files)
 
-    def clean_up(self) -> None:
-        """Remove the state for resuming, the plan last: as long as it is there, the same command
-        finishes the clean-up."""
+    def clean_up(self, files: Collection[str]) -> None:
+        """Remove tables that the manifest does not list among its `files`, and the state for
+        resuming, the plan last: as long as it is there, the same command finishes the clean-up."""
         for name in sorted(self.names(), key=lambda name: name == PLAN_NAME):
-            if name.startswith(f"{UNFINISHED}/") and "scratch" not in name:
+            is_state = name.startswith(f"{UNFINISHED}/") and name not in (_LOCK, _SCRATCH)
+            if is_state or (_TABLE.fullmatch(name) and name not in files):
                 self.remove(name)
 
-    def _require_own_files(self) -> None:
+    def _require_own_files(self, *, appends: bool) -> None:
         if self.local is not None and self.local.exists() and not self.local.is_dir():
             raise MisuseError(f"--out {self.url} is a file: give a folder.")
         names = self.names()
-        if PLAN_NAME in names:
+        if PLAN_NAME in names or (appends and MANIFEST_NAME in names):
             return
         if MANIFEST_NAME in names:
             raise MisuseError(
-                f"--out {self.url} already holds a dataset ({MANIFEST_NAME}): give another folder, "
-                f"or delete this one."
+                f"--out {self.url} already holds a dataset ({MANIFEST_NAME}): pass --append to add "
+                f"to it, give another folder, or delete this one."
             )
         foreign = sorted(name for name in names - {REJECTED_NAME} if not name.startswith("."))
         if foreign:

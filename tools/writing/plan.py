@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pipeline.plan.rng import random_words
 from pipeline.storage.manifest import SPLITS
 from tools.download.sources import Sources, sort_classes
-from tools.writing.splits import SplitChoice, TestUse, UnlabeledUse, choose_splits
+from tools.writing.splits import SplitChoice, Standing, TestUse, UnlabeledUse, choose_splits
 
 Integers = NDArray[np.int64]
 
@@ -35,17 +35,20 @@ def make_plan(
     seed: int,
     test: TestUse = "keep",
     unlabeled: UnlabeledUse = "keep",
+    standing: Standing | None = None,
 ) -> Plan:
     """Split and shuffle the sources; see ``choose_splits`` for the options."""
     classes = sources.classes if sources.ordered else sort_classes(sources.classes)
     labels = sources.labels
-    if sources.task == "classification":
+    if sources.task == "classification" and not sources.ordered:
         rank = {text: number for number, text in enumerate(classes)}
         # The last code is that of -1.
         codes = np.array([*(rank[text] for text in sources.classes), -1], np.int32)
         labels = codes[labels]
     shuffled = np.argsort(random_words(seed, np.arange(len(labels))), kind="stable")
-    choice = choose_splits(sources, labels, shuffled, val=val, test=test, unlabeled=unlabeled)
+    choice = choose_splits(
+        sources, labels, shuffled, val=val, test=test, unlabeled=unlabeled, standing=standing
+    )
     stored = shuffled[choice.splits[shuffled] >= 0]
     splits = choice.splits[stored]
     order = stored[np.argsort(splits, kind="stable")]

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.printable import printable
-from pipeline.storage.manifest import shard_name
+from pipeline.storage.manifest import shard_name, table_name
+from tools.base import Base
 from tools.download.sources import Sources
 from tools.download.submission_rows import SubmissionRows
 from tools.like import Like
@@ -43,7 +44,8 @@ class ShardPlan:
     """`identity`: a hash of the download's files, from when they were indexed; `versions`: of the
     times of their last changes, where `identity` does not have the contents. `submission`: the rows
     of the sample submission that ask for sources of split test; None without one. `like`: the
-    shards whose classes and normalization these have; None for a dataset of its own."""
+    shards whose classes and normalization these have, and that they follow if it is a ``Base``;
+    None for a dataset of its own."""
 
     identity: str
     sources: Sources
@@ -54,9 +56,22 @@ class ShardPlan:
     like: Like | None = None
     versions: str = ""
 
+    @property
+    def base(self) -> Base | None:
+        """The shards that these follow; None for a dataset of its own."""
+        return self.like if isinstance(self.like, Base) else None
+
+    def table_name(self, name: str) -> str:
+        """The file of the table `name`."""
+        return table_name(name, 0 if self.base is None else len(self.base.manifest.history) + 1)
+
     def numbers(self, split: str, keys: NDArray[np.int64]) -> NDArray[np.int64]:
         """The sources of the keys of a split."""
-        return self.plan.order[self.plan.bounds[split][0] + keys]
+        return self.plan.order[self._place(split) + keys]
+
+    def all_names(self) -> Iterator[str]:
+        """The names of all sources, for people."""
+        return map(printable, self.sources.names)
 
     def name(self, split: str, key: int) -> str:
         """The name of the source of a key, for people."""
@@ -110,7 +125,12 @@ class ShardPlan:
         return digest.hexdigest()
 
     def _number(self, split: str, key: int) -> int:
-        return int(self.plan.order[self.plan.bounds[split][0] + key])
+        return int(self.plan.order[self._place(split) + key])
+
+    def _place(self, split: str) -> int:
+        """Where the key 0 of a split would be in the order."""
+        _, first_key = self.base.start(split) if self.base else (0, 0)
+        return self.plan.bounds[split][0] - first_key
 
     def _block_of(self, numbers: NDArray[np.int64], first: int, folder: Path) -> Block:
         sources = self.sources
@@ -133,17 +153,23 @@ def spread(order: NDArray[np.int64], count: int) -> NDArray[np.int64]:
 
 
 def plan_shards(
-    bounds: dict[str, tuple[int, int]], sample_bytes: float, shard_bytes: int
+    bounds: dict[str, tuple[int, int]],
+    sample_bytes: float,
+    shard_bytes: int,
+    base: Base | None = None,
 ) -> tuple[PlannedShard, ...]:
     """Divide each split into shards with equal numbers of samples, of about `shard_bytes` each if a
-    sample takes `sample_bytes`; `bounds` as in ``Plan``."""
+    sample takes `sample_bytes`, numbered behind those of `base`; `bounds` as in ``Plan``."""
     shards = []
     for split, (first, end) in bounds.items():
         count = end - first
         number = min(count, max(1, round(count * sample_bytes / shard_bytes)))
         edges = np.linspace(0, count, number + 1).round().astype(int).tolist()
+        shard, key = base.start(split) if base else (0, 0)
         shards += [
-            PlannedShard(split=split, number=n, first=edges[n], end=edges[n + 1])
+            PlannedShard(
+                split=split, number=shard + n, first=key + edges[n], end=key + edges[n + 1]
+            )
             for n in range(number)
         ]
     return tuple(shards)

@@ -1,7 +1,7 @@
 """One run: reuse the shards that an earlier run finished, write the others, publish the dataset."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,7 +10,13 @@ import numpy as np
 from pipeline.errors import DataError, MisuseError
 from pipeline.progress import ProgressCallback
 from pipeline.storage.folder_kinds import UNFINISHED
-from pipeline.storage.manifest import MANIFEST_NAME, REJECTED_NAME, Manifest
+from pipeline.storage.manifest import (
+    IMAGE_COMPONENTS,
+    MANIFEST_NAME,
+    REJECTED_NAME,
+    Manifest,
+    index_name,
+)
 from pipeline.storage.manifest_parsing import parse_manifest
 from pipeline.storage.stated_values import any_object, parse_json
 from tools.config import ShardConfig
@@ -21,7 +27,8 @@ from tools.writing.block_encoding import source_checksums
 from tools.writing.dataset_stats import DatasetStats
 from tools.writing.engines import BlockDone, Rejected, write_locally, write_on_ray
 from tools.writing.output_folder import PLAN_NAME, Store
-from tools.writing.publishing import publish, tool_version, write_rejected
+from tools.writing.publishing import publish, tool_version
+from tools.writing.rejected import write_rejected
 from tools.writing.shard_file import ShardRecord, read_record, read_rows, record_name
 from tools.writing.shard_plan import PlannedShard, ShardPlan
 
@@ -40,12 +47,12 @@ class ShardRun:
     def finished(self) -> Manifest | None:
         """The manifest of a run of the same plan that was stopped after it had written it; removes
         the files that it left."""
-        if MANIFEST_NAME not in self._store.names():
+        if MANIFEST_NAME not in self._store.names() or self._plan.base is not None:
             return None
         self._read_finished()
         data = self._store.read(MANIFEST_NAME)
         manifest = parse_manifest(data, origin=f"{self._config.out}/{MANIFEST_NAME}")
-        self._store.clean_up()
+        self._store.clean_up(manifest.files)
         return manifest
 
     def write(self, workers: Workers, advance: ProgressCallback) -> Manifest:
@@ -57,6 +64,7 @@ class ShardRun:
         self._limit_rejected()
         for record in finished.values():
             self._add_rejected([(record.split, key, why) for key, why in record.rejected])
+        self._require_components(finished.values())
         reused = (shard for shard in self._plan.shards if shard.name in finished)
         advance(sum(shard.end - shard.first for shard in reused))
 
@@ -66,6 +74,7 @@ class ShardRun:
 
         for record in self._write(missing, workers, on_block):
             finished[record.name] = record
+            self._require_components([record])
         records = [finished[shard.name] for shard in self._plan.shards]
         return publish(self._plan, self._config, records, self._store, self.stats)
 
@@ -87,9 +96,11 @@ class ShardRun:
             "arguments": arguments,
             "fingerprint": fingerprint,
         }
+        if self._plan.base is not None:
+            plan["after"] = self._plan.base.fingerprint
         versions = {"versions": self._plan.versions}
         names = self._store.names()
-        if (before := self._read_plan(names)) is None:
+        if (before := read_plan(self._store)) is None:
             # Records without a plan may be of another run.
             for name in names:
                 if name.startswith(f"{UNFINISHED}/") and name.endswith(".tar.json"):
@@ -103,17 +114,6 @@ class ShardRun:
         with ThreadPoolExecutor(HASHING_THREADS) as threads:
             records = threads.map(lambda shard: read_record(self._store, shard), shards)
             return {record.name: record for record in records if record is not None}
-
-    def _read_plan(self, names: set[str]) -> dict[str, Any] | None:
-        """The plan of an unfinished run; None without one, or if it is damaged."""
-        if PLAN_NAME not in names:
-            return None
-        try:
-            plan = any_object(parse_json(self._store.read(PLAN_NAME).decode()))
-            any_object(plan["arguments"])
-        except (ValueError, LookupError):
-            return None
-        return plan
 
     def _without_changed(
         self, records: dict[str, ShardRecord], workers: Workers
@@ -137,6 +137,27 @@ class ShardRun:
                     self._store.remove(record_name(shard.name))
         return kept
 
+    def _require_components(self, records: Iterable[ShardRecord]) -> None:
+        """Raise ``MisuseError``, and give up the append, if its images are of another component
+        than those that stand: readers of tars expect the same in all."""
+        if self._plan.base is None:
+            return
+        stored = self._plan.base.manifest.image_components
+        for record in records:
+            numbers = np.unique(read_rows(self._store, record.name)["component"]).tolist()
+            other = {IMAGE_COMPONENTS[number] for number in numbers} - set(stored)
+            if other:
+                for shard in self._plan.shards:
+                    for name in self._store.names() & {shard.name, index_name(shard.name)}:
+                        self._store.remove(name)
+                self._store.clean_up(self._plan.base.manifest.files)
+                mode = {"jpg": "jpeg", "png": "png"}[stored[0]]
+                raise MisuseError(
+                    f"{self._config.out} has only {stored[0]} images, but some of "
+                    f"{self._config.src} would be stored as {other.pop()}: pass --encode {mode}, "
+                    f"or another --out. Nothing was added."
+                )
+
     def _add_rejected(self, rejected: Rejected) -> None:
         if rejected:
             self._rejected += [(self._plan.name(split, key), why) for split, key, why in rejected]
@@ -146,16 +167,30 @@ class ShardRun:
         total = len(self._plan.plan.order) + len(self._plan.sources.rejected)
         if len(self._rejected) <= self._config.max_rejected * total:
             return
+        name = self._plan.table_name(REJECTED_NAME)
         with self._store.scratch() as folder:
-            write_rejected(folder / REJECTED_NAME, self._rejected)
-            self._store.put(folder / REJECTED_NAME, REJECTED_NAME)
+            write_rejected(folder / name, self._rejected)
+            self._store.put(folder / name, name)
         first = "".join(f"\n  {source}: {reason}" for source, reason in self._rejected[:3])
+        none = "No dataset was written" if self._plan.base is None else "Nothing was added"
         raise DataError(
             f"At least {len(self._rejected):,} of {plural(total, 'source')} are unusable, more "
-            f"than --max-rejected {self._config.max_rejected} allows. No dataset was written. "
-            f"{self._config.out}/{REJECTED_NAME} lists them; the first are:{first}\nRepair them, "
+            f"than --max-rejected {self._config.max_rejected} allows. {none}. "
+            f"{self._config.out}/{name} lists them; the first are:{first}\nRepair them, "
             f"or skip them with a higher --max-rejected (1 allows any number)."
         )
+
+
+def read_plan(store: Store) -> dict[str, Any] | None:
+    """The plan of an unfinished run; None without one, or if it is damaged."""
+    if PLAN_NAME not in store.names():
+        return None
+    try:
+        plan = any_object(parse_json(store.read(PLAN_NAME).decode()))
+        any_object(plan["arguments"])
+    except (ValueError, LookupError):
+        return None
+    return plan
 
 
 def _require_same_plan(before: dict[str, Any], now: dict[str, Any], out: str) -> None:
@@ -172,8 +207,11 @@ def _require_same_plan(before: dict[str, Any], now: dict[str, Any], out: str) ->
         differences.append(f"it was {before.get('tool')}, now {now['tool']}")
     if before.get("encoder") != now["encoder"]:
         differences.append("a version that encodes images otherwise began it")
+    if ("after" in before) != ("after" in now):
+        differences.append("it had --append" if "after" in before else "it had no --append")
     what = "; ".join(differences) or "the download has changed since"
+    folder = f"{out}/{UNFINISHED}" if "after" in before else "that folder"
     raise MisuseError(
         f"--out {out} holds an unfinished run with other arguments ({what}). Finish it with its "
-        f"arguments, give another --out, or delete that folder."
+        f"arguments, give another --out, or delete {folder}."
     )

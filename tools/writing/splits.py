@@ -34,6 +34,16 @@ class SplitChoice:
         return "train" in self.val_from
 
 
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """What decides the splits of sources that are added to a dataset. `splits`: int8 (n,), TRAIN or
+    VAL where an earlier version of a source or its group stands there, else -1. `val_from`: the
+    split that the validation of the whole download comes from, () if it is drawn."""
+
+    splits: NDArray[np.int8]
+    val_from: tuple[str, ...]
+
+
 def choose_splits(
     sources: Sources,
     labels: NDArray[np.int32],
@@ -42,6 +52,7 @@ def choose_splits(
     val: float | None,
     test: TestUse,
     unlabeled: UnlabeledUse = "keep",
+    standing: Standing | None = None,
 ) -> SplitChoice:
     """The split of each source.
 
@@ -49,7 +60,7 @@ def choose_splits(
     the labeled sources of test replace a missing validation split, and those without a label are
     left out. Validation is drawn from train if the download has none; from train and val together
     if `val` is given, the fraction. A drawn split has the same share of every class and divides no
-    group.
+    group. Where a group or an earlier version of a source is `standing`, it stays in that split.
 
     Args:
         labels: int32 (n,), the class of each source, -1 for none.
@@ -57,19 +68,36 @@ def choose_splits(
     """
     splits = np.zeros(len(labels), np.int8) if sources.splits is None else sources.splits.copy()
     splits[~sources.has_label] = TEST if unlabeled == "keep" else LEFT_OUT
-    own: tuple[str, ...] = ("val",) if np.any(splits == VAL) else ()
-    if test == "as-val" and not own:
-        own = _replace_val_by_test(splits, sources.has_label)
+    own: tuple[str, ...] = standing.val_from if standing else ()
+    own = ("val",) if np.any(splits == VAL) else own
+    if test == "as-val" and own != ("val",):
+        own = _replace_val_by_test(splits, sources.has_label) or own
     pool = np.flatnonzero((splits == TRAIN) | (splits == VAL))
     if (val is None and own) or not len(pool):
         return SplitChoice(splits=splits, val_from=own)
-    splits[pool] = _draw(sources, labels, shuffled, pool, VAL_FRACTION if val is None else val)
+    if standing is not None:
+        stays = standing.splits[pool] >= 0
+        splits[pool[stays]] = standing.splits[pool[stays]]
+        pool = pool[~stays]
+    if len(pool):
+        splits[pool] = _draw(sources, labels, shuffled, pool, VAL_FRACTION if val is None else val)
     counts = np.bincount(labels[pool][labels[pool] >= 0])
     return SplitChoice(
         splits=splits,
         val_from=("train", *own) if np.any(splits == VAL) else (),
         singles=int(np.sum(counts == 1)),
     )
+
+
+def download_val(
+    splits: NDArray[np.int8] | None, labeled: NDArray[np.bool_], test: TestUse
+) -> tuple[str, ...]:
+    """The split of a download that its validation comes from; () if validation is drawn."""
+    if splits is None:
+        return ()
+    if np.any(splits == VAL):
+        return ("val",)
+    return ("test",) if test == "as-val" and np.any((splits == TEST) & labeled) else ()
 
 
 def _replace_val_by_test(splits: NDArray[np.int8], has_label: NDArray[np.bool_]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ import copy
 import math
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -177,8 +177,9 @@ def _copy_to_host(value: Any) -> Any:
     return value
 
 
-def load_checkpoint(path: Path, identity: Identity) -> Checkpoint:
-    """Read `path` into host memory without running code from the file.
+def load_checkpoint(path: Path, identity: Identity, earlier: Collection[str] = ()) -> Checkpoint:
+    """Read `path` into host memory without running code from the file; `earlier` as in
+    ``require_identity``.
 
     Raises ``DataError`` if the file cannot be read, is damaged or has another identity.
     """
@@ -191,7 +192,7 @@ def load_checkpoint(path: Path, identity: Identity) -> Checkpoint:
                 f"{path} has checkpoint version {state['version']!r}, but this version of "
                 f"shardline reads {CHECKPOINT_VERSION}: resume with the version that wrote it."
             )
-        require_identity(path, record_from(Identity, state.get("identity")), identity)
+        require_identity(path, record_from(Identity, state.get("identity")), identity, earlier)
         config = typed(dict[str, Any], state.get("config"))
         step = config.get("global_batch_size")
         progress = parse_progress(state.get("progress"), step=step)

@@ -1,7 +1,7 @@
 """How far a run is, and what it must have in common with a checkpoint to resume from it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -90,9 +90,19 @@ class OtherRunError(DataError):
         self.difference = difference
 
 
-def require_identity(path: Path, saved: Identity, identity: Identity) -> None:
+def require_identity(
+    path: Path, saved: Identity, identity: Identity, earlier: Collection[str] = ()
+) -> None:
     """Raise ``OtherRunError`` unless a run with `identity` may use the checkpoint `path` of a run
-    with the identity `saved`."""
+    with the identity `saved`. `earlier`: the fingerprints of its shards before appends."""
+    if saved.fingerprint in earlier:
+        raise OtherRunError(
+            path,
+            "before these shards were appended to, and the order of a run depends on their number "
+            "of samples",
+            f"give --pretrained {path} with another --out to go on from its weights with all "
+            f"samples",
+        )
     shards = ("with other shards", "give those with --shards")
     differences = {
         "fingerprint": shards,

@@ -79,6 +79,8 @@ SHARD = "splits.train.shards.0"
         ("widths", [9, 5, 10], "widths is [9, 5, 10], not in ascending order"),
         ("rejected", "delete", "rejected is None, not there, but this field is required"),
         ("made_by", [], "made_by is [], not an object"),
+        ("history", [], "history is [], not a list of 1 to 65536 values"),
+        ("history", [{"after": "x"}], "history[0].after is 'x', not a SHA-256 in 64"),
         ("more", 1, "more is 1, not known: there is no such field"),
     ],
 )  # fmt: skip

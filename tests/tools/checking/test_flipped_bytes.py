@@ -96,6 +96,7 @@ def tar_task(shards: Path, number: int, split: str) -> TarTask:
         directory=shards,
         split=split,
         shard=shard,
+        index=f"{split}.samples.npy",
         first=int(np.argmax(mine)),
         layout=layout,
         index_sha256=manifest.files[Path(shard.name).with_suffix(".idx").name],
@@ -122,7 +123,7 @@ def test_the_sample_and_its_source_are_named(digits: Path) -> None:
 
 
 def source_of(shards: Path, row: int) -> str:
-    names = SourceNames(shards, version=3)
+    names = SourceNames(shards, Dataset(shards).manifest)
     names.open("train")
     source = names.find("train", row)
     assert source is not None and source.startswith("train/")

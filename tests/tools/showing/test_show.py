@@ -254,7 +254,7 @@ def test_reasons_are_grouped(tmp_path: Path, undrawn: None) -> None:
         ("c.jpg", "the JPEG is cut off: 3 bytes are left"),
     ]
     shards = write_shards(tmp_path / "shards", rejected=rejected)
-    groups = group_reasons(shards)
+    groups = group_reasons(shards / "rejected.csv")
     assert [(group.count, group.text) for group in groups] == [
         (5, "... x ... px is too large"),
         (2, "column ... is ..., not an integer from ... to ..."),

@@ -70,7 +70,7 @@ def test_finished_shards_remain_after_an_error_and_scratch_does_not(tmp_path: Pa
     }
     with store.lock(), store.scratch() as folder:
         (folder / "dataset.json").write_text("{}")
-        store.finish(folder / "dataset.json")
+        store.finish(folder / "dataset.json", ())
     assert {path.name for path in tmp_path.iterdir()} == {"train-000000.tar", "dataset.json"}
 
 
@@ -98,7 +98,7 @@ def test_a_url_as_output(tmp_path: Path) -> None:
     store.remove("train-000000.tar")
     with store.lock(), store.scratch() as folder:
         (folder / "dataset.json").write_text("{}")
-        store.finish(folder / "dataset.json")
+        store.finish(folder / "dataset.json", ())
     assert store.names() == {"dataset.json"}
 
 
@@ -112,7 +112,7 @@ def test_a_run_that_was_killed_after_the_manifest_is_finished_by_the_same_comman
 ) -> None:
     src, out = photographs(tmp_path / "src"), tmp_path / "out"
 
-    def killed(store: Store) -> None:
+    def killed(store: Store, files: object) -> None:
         store.remove(f"{UNFINISHED}/train-000000.tar.rows")
         raise KeyboardInterrupt
 
@@ -149,9 +149,9 @@ def test_the_output_is_looked_at_under_the_lock(
 ) -> None:
     look, held = Store._require_own_files, list[bool]()
 
-    def looked(store: Store) -> None:
+    def looked(store: Store, *, appends: bool) -> None:
         held.append((tmp_path / UNFINISHED / "lock").exists())
-        look(store)
+        look(store, appends=appends)
         if len(held) == 1:
             (tmp_path / "dataset.json").write_text("{}")  # another run ends at this moment
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tools.showing.dataset_summary import group_reasons
-from tools.writing.publishing import write_rejected
+from tools.writing.rejected import write_rejected
 
 REJECTED = [
     ("=HYPERLINK(1).png", "it is cut off"),
@@ -27,6 +27,6 @@ def test_formulas_and_control_characters_are_escaped(tmp_path: Path) -> None:
 
 def test_tools_show_undoes_the_apostrophes(tmp_path: Path) -> None:
     write_rejected(tmp_path / "rejected.csv", REJECTED)
-    many, one = group_reasons(tmp_path)
+    many, one = group_reasons(tmp_path / "rejected.csv")
     assert many.examples == ("'-a.png", "=HYPERLINK(1).png", "caf\\xe9.png")
     assert one.text == "+ is no \\x1b[31mimage"
