@@ -182,8 +182,9 @@ OTHER_MEANING = (
     ),
     OtherNames(
         "--tensorboard",
-        ("--log-wandb", "--wandb", "--report-to", "--logger"),
-        "give --tensorboard; metrics.jsonl in the run's directory has every record.",
+        ("--report-to", "--logger"),
+        "give --tensorboard, --wandb or --mlflow; metrics.jsonl in the run's directory has every "
+        "record.",
     ),
     OtherNames(
         "--recipe",

@@ -57,6 +57,7 @@ SAME_MEANING = (
     _same("--optimizer", "--opt", "--optim"),
     _same("--schedule", "--sched", "--scheduler", "--lr-scheduler", "--lr-scheduler-type"),
     _same("--warmup-epochs", "--lr-warmup-epochs"),
+    _same("--wandb", "--log-wandb"),
     _same("--weight-decay", "--wd"),
     _same("--label-smoothing", "--smoothing", "--label-smoothing-factor"),
     _same("--loss", "--bce-loss", value="bce"),
