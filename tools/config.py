@@ -133,6 +133,21 @@ class ShardConfig(Options):
         "Column with the group of each image (patient, subject, lesion); a random split does not "
         "divide a group.",
     )
+    group_pattern: str | None = setting(
+        None,
+        r"Regular expression whose group is the group of an image in its path, for frames of a "
+        r"video: '([^/]+)_\d+\.png'.",
+        metavar="REGEX",
+    )
+    duplicates: Literal["one-split", "keep", "drop", "ignore"] = setting(
+        "one-split",
+        "one-split: equal images are not divided between train and a val that is drawn. drop: one "
+        "of several equal images is stored. keep: all are stored, and listed in duplicates.csv. "
+        "ignore: equal images are not looked for.",
+    )
+    near_duplicates: bool = setting(
+        False, "List pairs of images that look nearly the same in duplicates.csv; decodes each."
+    )
     val: float | None = setting(
         None,
         "Fraction of the training images for validation, 0 for none. They are drawn from train and "

@@ -21,7 +21,7 @@ from pipeline.errors import DataError
 from pipeline.interrupts import INTERRUPTED_EXIT_CODE
 from pipeline.machine_limits import available_cores
 from pipeline.storage.file_systems import is_full
-from pipeline.storage.manifest import Manifest
+from pipeline.storage.manifest import DUPLICATES_NAME, Manifest
 from tools.arrays.collect import arrays_identity, arrays_versions, collect_arrays
 from tools.arrays.parts import ArrayPart
 from tools.config import ShardConfig
@@ -29,6 +29,7 @@ from tools.console import Output
 from tools.download.file_index import FileIndex, index_files
 from tools.download.sources import Sources
 from tools.download.submission_rows import SubmissionRows
+from tools.duplicates.groups import describe_groups
 from tools.images.encoding import Encoding
 from tools.images.encoding_costs import choose, costs_table
 from tools.like import Like, open_like
@@ -46,9 +47,11 @@ from tools.readings.array_rows import with_images
 from tools.readings.asked_rows import match_tests
 from tools.readings.class_tables import name_sources
 from tools.readings.detect import Detection, collect, detect
+from tools.readings.name_groups import frames_note, group_by_name
 from tools.workers import Workers
 from tools.writing.block_encoding import prepare_worker
 from tools.writing.blocks import BlockSettings
+from tools.writing.duplicates import compare_files
 from tools.writing.output_folder import Store
 from tools.writing.plan import Plan, make_plan
 from tools.writing.sampling import (
@@ -126,6 +129,9 @@ def _make_shards(config: ShardConfig, output: Output) -> Manifest | None:
         with output.progress("writing", len(shard_plan.plan.order), unit="images") as advance:
             manifest = run.write(workers, advance)
     seconds = time.monotonic() - began
+    listed = f"see {config.out}/{DUPLICATES_NAME}"
+    for line in describe_groups(run.duplicates, listed, config.verify):
+        output.print(line)
     for line in describe_result(manifest, run.stats, out=config.out, seconds=seconds):
         output.print(line)
     return manifest
@@ -157,11 +163,18 @@ def _plan_shards(
     else:
         sources = _collect_sources(detection, index, config, workers, folder, output)
     plan = make_plan(
-        sources, val=config.val, seed=config.seed, test=config.test, unlabeled=config.unlabeled
+        sources,
+        val=config.val,
+        seed=config.seed,
+        test=config.test,
+        unlabeled=config.unlabeled,
+        equal=compare_files(sources, config, workers, output),
     )
     in_test = plan.choice.splits == TEST
     sources, submission = match_tests(detection, index, sources, in_test, config)
     output.print(describe_plan(sources, plan, config))
+    if plan.choice.is_drawn and (note := frames_note(sources)):
+        output.print(note)
     encoding = like.encoding(config.encoding) if like else None
     identity, versions = _file_hashes(index, detection, config)
     return make_shard_plan(
@@ -175,6 +188,7 @@ def _plan_shards(
         submission,
         like,
         versions,
+        perceptual=config.near_duplicates,
     )
 
 
@@ -203,7 +217,7 @@ def _collect_sources(
             sources = collect_pixels(tables, workers, folder / "pixels.spool", advance)
     else:
         sources = collect(index, detection)
-    return name_sources(sources, index, detection.tables, config)
+    return group_by_name(name_sources(sources, index, detection.tables, config), config)
 
 
 def _file_hashes(index: FileIndex, detection: Detection, config: ShardConfig) -> tuple[str, str]:
@@ -244,6 +258,8 @@ def make_shard_plan(
     submission: SubmissionRows | None = None,
     like: Like | None = None,
     versions: str = "",
+    *,
+    perceptual: bool = False,
 ) -> ShardPlan:
     """Fix the contents of each shard, about `shard_bytes` large. A few images are encoded in
     `folder` to estimate the size of a sample."""
@@ -254,6 +270,7 @@ def make_shard_plan(
         encoding=encoding,
         measured_every=measured_every(training),
         mask_colors=sources.mask_colors,
+        perceptual=perceptual,
     )
     draft = ShardPlan(
         identity=identity,

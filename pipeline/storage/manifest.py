@@ -12,6 +12,7 @@ A shard directory has, for a split "train" (docs/format.md has the details):
     test.submission.parquet  the rows of the sample submission, with the key that each asks for;
                             optional
     rejected.csv            source, reason: of each rejected source
+    duplicates.csv          group, match, split, label, source: of images that are equal; optional
 
 Other tasks than classification have ``target.npy`` or ``mask.png`` instead of ``cls``.
 """
@@ -29,6 +30,7 @@ FORMAT_VERSION = 3
 READABLE_VERSIONS = (2, 3)
 MANIFEST_NAME = "dataset.json"
 REJECTED_NAME = "rejected.csv"
+DUPLICATES_NAME = "duplicates.csv"
 IMAGE_COMPONENTS = ("jpg", "png")
 SPLITS = ("train", "val", "test")
 # In place of the SHA-256 of ``dataset.json`` while it is computed.

@@ -22,7 +22,7 @@ from pipeline.errors import DataError, MisuseError
 from pipeline.storage.cache_eviction import is_at
 from pipeline.storage.file_systems import lock, sync
 from pipeline.storage.folder_kinds import UNFINISHED
-from pipeline.storage.manifest import MANIFEST_NAME, REJECTED_NAME
+from pipeline.storage.manifest import DUPLICATES_NAME, MANIFEST_NAME, REJECTED_NAME
 from tools.download.storage import Location
 
 PLAN_NAME = f"{UNFINISHED}/plan.json"
@@ -170,7 +170,9 @@ class Store(Location):
                 f"--out {self.url} already holds a dataset ({MANIFEST_NAME}): give another folder, "
                 f"or delete this one."
             )
-        foreign = sorted(name for name in names - {REJECTED_NAME} if not name.startswith("."))
+        foreign = sorted(
+            name for name in names - {REJECTED_NAME, DUPLICATES_NAME} if not name.startswith(".")
+        )
         if foreign:
             raise MisuseError(
                 f"--out {self.url} holds other files ({foreign[0]}): give a new or empty folder."

@@ -17,6 +17,7 @@ from pipeline.errors import DataError
 from pipeline.natural_order import natural_key
 from pipeline.printable import defused, printable
 from pipeline.storage.manifest import (
+    DUPLICATES_NAME,
     IMAGE_COMPONENTS,
     MANIFEST_NAME,
     MASK_DTYPE,
@@ -34,6 +35,7 @@ from pipeline.storage.manifest import (
 )
 from tools.config import ShardConfig
 from tools.download.label_sets import as_table
+from tools.duplicates.groups import Group, write_groups
 from tools.like import measured
 from tools.writing.dataset_stats import DatasetStats, min_median_max
 from tools.writing.output_folder import Store
@@ -53,6 +55,7 @@ def publish(
     records: Sequence[ShardRecord],
     store: Store,
     stats: DatasetStats,
+    duplicates: Sequence[Group] = (),
 ) -> Manifest:
     """Write everything but the shards, the manifest last, and add the samples to `stats`. Raises
     ``DataError`` if no training sample is left."""
@@ -61,6 +64,9 @@ def publish(
     with store.scratch() as folder:
         write_rejected(folder / REJECTED_NAME, rejected)
         digests[REJECTED_NAME] = _put(folder / REJECTED_NAME, store)
+        if duplicates:
+            write_groups(folder / DUPLICATES_NAME, duplicates)
+            digests[DUPLICATES_NAME] = _put(folder / DUPLICATES_NAME, store)
         splits = {}
         for name in shard_plan.plan.bounds:
             kept = [record for record in records if record.split == name and record.samples]
