@@ -18,7 +18,7 @@ class Base(Like):
 
     decided: ClassVar[tuple[str, ...]] = (
         *IMAGE_OPTIONS,
-        *("val", "test", "unlabeled", "seed", "shard_size"),
+        *("val", "test", "unlabeled", "duplicates", "seed", "shard_size"),
     )
     starts: Mapping[str, tuple[int, int]]
 

@@ -22,7 +22,8 @@ def main(**values: Any) -> None:
     # same time as this process.
     from tools.workers import start_fork_server
 
-    start_fork_server(("tools.writing.block_encoding", "tools.pixel_tables.collect"))
+    modules = ("tools.writing.block_encoding", "tools.pixel_tables.collect")
+    start_fork_server((*modules, "tools.duplicates.equal_files"))
     with needs_packages():
         from tools.sharding import make_shards
     make_shards(config)

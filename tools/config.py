@@ -8,7 +8,6 @@ import click
 from pipeline.errors import MisuseError
 from pipeline.options import COUNT, FRACTION, POSITIVE, Bounds, Options, setting
 from pipeline.storage.manifest import TARGET_COMPONENTS
-from tools.download.name_patterns import split_word
 from tools.images.encoding import Encoding
 from tools.images.pixel_range import given_range
 
@@ -17,7 +16,6 @@ _RUN_OPTIONS = (
     *("src", "out", "like", "workers", "worker_timeout", "engine", "max_rejected"),
     *("dry_run", "explain", "trust_size", "append", "changed", "new_classes"),
 )
-COLUMN_OPTIONS = ("label_column", "image_column", "split_column", "group_column", "mask_column")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +146,21 @@ class ShardConfig(Options):
         None,
         "Column with the group of each image (patient, subject, lesion); a random split does not "
         "divide a group.",
+    )
+    group_pattern: str | None = setting(
+        None,
+        r"Regular expression whose group is the group of an image in its path, for frames of a "
+        r"video: '([^/]+)_\d+\.png'.",
+        metavar="REGEX",
+    )
+    duplicates: Literal["one-split", "keep", "drop", "ignore"] = setting(
+        "one-split",
+        "one-split: equal images are not divided between train and a val that is drawn. drop: one "
+        "of several equal images is stored. keep: all are stored, and listed in duplicates.csv. "
+        "ignore: equal images are not looked for.",
+    )
+    near_duplicates: bool = setting(
+        False, "List pairs of images that look nearly the same in duplicates.csv; decodes each."
     )
     val: float | None = setting(
         None,
@@ -282,22 +295,3 @@ class ShardConfig(Options):
     def shaping(self) -> dict[str, Any]:
         """The options that change the bytes of the shards, as dataset.json records them."""
         return {name: value for name, value in vars(self).items() if name not in _RUN_OPTIONS}
-
-    @property
-    def label_places(self) -> tuple[tuple[str | None, str], ...]:
-        """(split, path) of each --labels; the split is None if the option doesn't say it."""
-        places = []
-        for text in self.labels:
-            word, sign, path = text.partition("=")
-            split = split_word(word) if sign and "/" not in word else None
-            places.append((split, path if split else text))
-        return tuple(places)
-
-    def named_columns(self, *fields: str) -> list[tuple[str, str]]:
-        """(option, column) for each column that the options `fields` name; all by default."""
-        pairs = []
-        for field in fields or COLUMN_OPTIONS:
-            value = getattr(self, field)
-            columns = value if isinstance(value, tuple) else () if value is None else (value,)
-            pairs += [("--" + field.replace("_", "-"), column) for column in columns]
-        return pairs

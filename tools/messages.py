@@ -111,12 +111,24 @@ def describe_plan(sources: Sources, plan: Plan, config: ShardConfig) -> str:
         classes = plural(plan.choice.singles, "class")
         sentences.append(f"{classes} with a single image: it is in train, none is in val.")
     sentences += _without_labels(sources, plan, config)
+    sentences += _equal_files(plan)
     sentences += _warnings(sources, plan, config)
     if sources.rejected:
         name, reason = sources.rejected[0]
         rejected = plural(len(sources.rejected), "source")
         sentences.append(f"Rejected {rejected} (first: {name}: {reason}).")
     return " ".join([*sentences, *sources.notes])
+
+
+def _equal_files(plan: Plan) -> Iterator[str]:
+    """What happens to sources with equal files."""
+    if plan.equal is None:
+        return
+    if copies := int(np.sum(plan.equal.first != np.arange(len(plan.labels)))):
+        have = "has" if copies == 1 else "have"
+        sentence = f"{plural(copies, 'image')} {have} the same file as another one"
+        what = "one of each is stored" if plan.equal.drop else "the draw keeps them together"
+        yield f"{sentence}: {what}."
 
 
 def _warnings(sources: Sources, plan: Plan, config: ShardConfig) -> Iterator[str]:

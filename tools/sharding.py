@@ -22,17 +22,17 @@ from pipeline.interrupts import INTERRUPTED_EXIT_CODE
 from pipeline.machine_limits import available_cores
 from pipeline.storage.dataset import Dataset
 from pipeline.storage.file_systems import is_full
-from pipeline.storage.manifest import Manifest
+from pipeline.storage.manifest import DUPLICATES_NAME, Manifest
 from tools.appending.prepare import prepare_append, without_submissions
 from tools.appending.stored import new_sources
-from tools.arrays.collect import arrays_identity, arrays_versions, collect_arrays
-from tools.arrays.parts import ArrayPart
 from tools.base import open_base
+from tools.collecting import collect_sources, file_hashes
 from tools.config import ShardConfig
 from tools.console import Output
 from tools.download.file_index import FileIndex, index_files
 from tools.download.sources import Sources
 from tools.download.submission_rows import SubmissionRows
+from tools.duplicates.groups import describe_groups
 from tools.images.encoding import Encoding
 from tools.images.encoding_costs import choose, costs_table
 from tools.like import Like, open_like
@@ -44,15 +44,13 @@ from tools.messages import (
     describe_result,
     preview,
 )
-from tools.pixel_tables.collect import collect_pixels
-from tools.pixel_tables.pixel_table import PixelTable
-from tools.readings.array_rows import with_images
 from tools.readings.asked_rows import match_tests
-from tools.readings.class_tables import name_sources
-from tools.readings.detect import Detection, collect, detect
+from tools.readings.detect import Detection, detect
+from tools.readings.name_groups import frames_note
 from tools.workers import Workers
 from tools.writing.block_encoding import prepare_worker
 from tools.writing.blocks import BlockSettings
+from tools.writing.duplicates import compare_files
 from tools.writing.output_folder import Store
 from tools.writing.plan import Plan, make_plan
 from tools.writing.sampling import (
@@ -137,6 +135,14 @@ def _make_shards(config: ShardConfig, output: Output) -> Manifest | None:
         with output.progress("writing", len(shard_plan.plan.order), unit="images") as advance:
             manifest = run.write(workers, advance)
     seconds = time.monotonic() - began
+    listed = f"see {config.out}/{shard_plan.table_name(DUPLICATES_NAME)}"
+    for line in describe_groups(run.duplicates, listed, config.verify):
+        output.print(line)
+    if config.append and config.duplicates != "ignore":
+        output.print(
+            f"New images were compared with each other, not with those that stood: "
+            f"tools/check {config.out} --duplicates compares all."
+        )
     for line in describe_result(manifest, run.stats, out=config.out, seconds=seconds):
         output.print(line)
     return manifest
@@ -168,7 +174,7 @@ def _plan_shards(
     if like is not None and config.like is not None:
         sources = like.sources(index)
     else:
-        sources = _collect_sources(detection, index, config, workers, folder, output)
+        sources = collect_sources(detection, index, config, workers, folder, output)
     if config.append:
         dataset = Dataset(config.out)
         sources, standing = new_sources(sources, dataset, config, workers, folder, output)
@@ -182,14 +188,17 @@ def _plan_shards(
         test=config.test,
         unlabeled=config.unlabeled,
         standing=standing,
+        equal=compare_files(sources, config, workers, output, standing),
     )
     if config.append and not len(plan.order):
         return None
     in_test = plan.choice.splits == TEST
     sources, submission = match_tests(detection, index, sources, in_test, config)
     output.print(describe_plan(sources, plan, config))
+    if plan.choice.is_drawn and (note := frames_note(sources)):
+        output.print(note)
     encoding = like.encoding(config.encoding) if like else None
-    identity, versions = _file_hashes(index, detection, config)
+    identity, versions = file_hashes(index, detection, config)
     return make_shard_plan(
         identity,
         sources,
@@ -201,44 +210,8 @@ def _plan_shards(
         submission,
         like,
         versions,
+        perceptual=config.near_duplicates,
     )
-
-
-def _collect_sources(
-    detection: Detection,
-    index: FileIndex,
-    config: ShardConfig,
-    workers: Workers,
-    folder: Path,
-    output: Output,
-) -> Sources:
-    parts = detection.parts
-    arrays = [part for part in parts if isinstance(part, ArrayPart)]
-    if rows := detection.rows:
-        images = sum(part.images for part in rows.parts)
-        with output.progress("reading", images, unit="images") as advance:
-            pixels = collect_arrays(rows.parts, index, folder, advance)
-        sources = with_images(collect(rows.index, detection), rows, pixels)
-    elif arrays:
-        images = sum(part.images for part in arrays)
-        with output.progress("reading", images, unit="images") as advance:
-            sources = collect_arrays(arrays, index, folder, advance)
-    elif tables := [part for part in parts if isinstance(part, PixelTable)]:
-        size_bytes = sum(index.size_bytes(part.table.name) for part in tables)
-        with output.progress("reading", size_bytes, unit="MB", scale=10**6) as advance:
-            sources = collect_pixels(tables, workers, folder / "pixels.spool", advance)
-    else:
-        sources = collect(index, detection)
-    return name_sources(sources, index, detection.tables, config)
-
-
-def _file_hashes(index: FileIndex, detection: Detection, config: ShardConfig) -> tuple[str, str]:
-    """The `identity` and `versions` of ``ShardPlan``."""
-    arrays = [part for part in detection.parts if isinstance(part, ArrayPart)]
-    arrays += detection.rows.parts if detection.rows else ()
-    if not arrays:
-        return index.identity, index.versions
-    return arrays_identity(index, arrays, config), arrays_versions(index, arrays)
 
 
 def _choose_encoding(
@@ -270,6 +243,8 @@ def make_shard_plan(
     submission: SubmissionRows | None = None,
     like: Like | None = None,
     versions: str = "",
+    *,
+    perceptual: bool = False,
 ) -> ShardPlan:
     """Fix the contents of each shard, about `shard_bytes` large. A few images are encoded in
     `folder` to estimate the size of a sample."""
@@ -280,6 +255,7 @@ def make_shard_plan(
         encoding=encoding,
         measured_every=measured_every(training),
         mask_colors=sources.mask_colors,
+        perceptual=perceptual,
     )
     draft = ShardPlan(
         identity=identity,

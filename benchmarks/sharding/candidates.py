@@ -29,8 +29,10 @@ class Download:
     scratch: Path
 
     def tool(self, *arguments: str, workers: int = 2) -> "Candidate":
-        """``tools/shard`` as a user runs it: plan, checksums and renaming are in its time."""
+        """``tools/shard`` as a user runs it: plan, checksums and renaming are in its time. It
+        doesn't look for equal images, since downloads are made of a few that are repeated."""
         command = [str(ROOT / "tools" / "shard"), "--src", str(self.src), *arguments]
+        command += ["--duplicates", "ignore"]
         return Candidate(
             name=f"tools/shard, {counted(workers, 'worker')}",
             download=self,

@@ -12,9 +12,10 @@ A shard directory has, for a split "train" (docs/format.md has the details):
     test.submission.parquet  the rows of the sample submission, with the key that each asks for;
                             optional
     rejected.csv            source, reason: of each rejected source
+    duplicates.csv          group, match, split, label, source: of images that are equal; optional
 
 Other tasks than classification have ``target.npy`` or ``mask.png`` instead of ``cls``. After
-appends the tables and ``rejected.csv`` have other names, see ``Manifest.table_name``.
+appends the tables and the CSVs have other names, see ``Manifest.table_name``.
 """
 
 import hashlib
@@ -30,6 +31,7 @@ FORMAT_VERSION = 3
 READABLE_VERSIONS = (2, 3)
 MANIFEST_NAME = "dataset.json"
 REJECTED_NAME = "rejected.csv"
+DUPLICATES_NAME = "duplicates.csv"
 IMAGE_COMPONENTS = ("jpg", "png")
 SPLITS = ("train", "val", "test")
 # In place of the SHA-256 of ``dataset.json`` while it is computed.
@@ -231,7 +233,7 @@ def index_name(shard: str) -> str:
 
 
 def table_name(name: str, appends: int) -> str:
-    """The file that is the table `name`, or rejected.csv, after so many appends: after the second
+    """The file that is the table or the CSV `name` after so many appends: after the second
     ``train.samples-2.npy`` is train.samples.npy."""
     stem, dot, suffix = name.rpartition(".")
     return f"{stem}-{appends}{dot}{suffix}" if appends else name

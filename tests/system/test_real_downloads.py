@@ -82,7 +82,7 @@ def test_a_truncated_row_is_rejected_by_name(shared_data: Unpack, tmp_path: Path
 
 def test_bad_pixels_are_rejected_by_row_and_value(tmp_path: Path) -> None:
     good = ",".join(["7"] * 16)
-    rows = [f"{n % 2},{good}" for n in range(40)]
+    rows = [f"{n % 2},{good[:-1]}{n}" for n in range(40)]
     rows[3] = "1," + good.replace("7", "300", 1)
     rows[7] = "1," + good.replace("7", "x", 1)
     rows[9] = "," + good

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.errors import MisuseError
 from pipeline.printable import printable
 from pipeline.storage.dataset import Dataset
-from pipeline.storage.manifest import CHECKSUM_COLUMN, REJECTED_NAME, SPLITS
+from pipeline.storage.manifest import CHECKSUM_COLUMN, DUPLICATES_NAME, REJECTED_NAME, SPLITS
 from pipeline.storage.sources import read_source_column
 from tools.appending.classes import with_stored_classes
 from tools.config import ShardConfig
@@ -24,7 +24,7 @@ from tools.text import join_names, plural
 from tools.workers import Workers
 from tools.writing.block_encoding import source_checksums
 from tools.writing.blocks import Block, BlockSettings
-from tools.writing.rejected import read_rejected
+from tools.writing.csv_tables import read_left_out, read_rejected
 from tools.writing.shard_plan import block_images
 from tools.writing.split_sampling import TRAIN, VAL
 from tools.writing.splits import Standing, download_val
@@ -98,13 +98,12 @@ def new_sources(
         & _has_stored_label(sources, numbers, stored, known[numbers])
     )
     rejected = set(read_rejected(dataset))
-    names_rejected = {source for source, _ in rejected}
-    failed = np.fromiter((name in names_rejected for name in names), np.bool_, len(names))
-    failed &= known < 0
+    failed = _are_among(names, {source for source, _ in rejected}) & (known < 0)
+    copies = _are_among(names, read_left_out(dataset)) & (known < 0)
     _refuse_changed([names[number] for number in np.flatnonzero(changed)], stored, config)
-    for sentence in _describe_left_out(known, changed, failed, config):
+    for sentence in _describe_left_out(known, changed, failed, copies, config):
         output.print(sentence)
-    is_new = known < 0
+    is_new = (known < 0) & ~copies
     if config.changed == "store-again":
         is_new |= changed
     else:
@@ -121,6 +120,11 @@ def _indices(texts: list[str], among: pa.Array) -> Integers:
     """Where each text first is in `among`, -1 if it is not: int64 (n,)."""
     found = pc.index_in(pa.array(texts, pa.string()), value_set=among)
     return np.asarray(found.fill_null(-1).to_numpy(), np.int64)
+
+
+def _are_among(texts: list[str], among: set[str]) -> NDArray[np.bool_]:
+    """Whether each text is one of `among`: bool (n,)."""
+    return np.fromiter((text in among for text in texts), np.bool_, len(texts))
 
 
 def _blocks(
@@ -210,7 +214,11 @@ def _refuse_changed(names: list[str], stored: Stored, config: ShardConfig) -> No
 
 
 def _describe_left_out(
-    known: Integers, changed: NDArray[np.bool_], failed: NDArray[np.bool_], config: ShardConfig
+    known: Integers,
+    changed: NDArray[np.bool_],
+    failed: NDArray[np.bool_],
+    copies: NDArray[np.bool_],
+    config: ShardConfig,
 ) -> Iterator[str]:
     """Which sources are not added, and which are added again."""
     if same := int(np.sum((known >= 0) & ~changed)):
@@ -224,3 +232,6 @@ def _describe_left_out(
             f"Left out {plural(count, 'source')} that {REJECTED_NAME} lists; --changed store-again "
             f"tries them again."
         )
+    if count := int(copies.sum()):
+        what = "copy" if count == 1 else "copies"
+        yield f"Left out {count:,} {what} that an earlier run left out ({DUPLICATES_NAME})."

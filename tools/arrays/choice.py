@@ -10,6 +10,7 @@ from tools.arrays.label_choice import LabelChoiceError, join_choices
 from tools.arrays.parts import ArrayPart
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex
+from tools.named_places import label_places
 from tools.text import plural
 
 _MAX_OPTIONS = 8
@@ -70,7 +71,7 @@ def left_out(parts: Sequence[ArrayPart], kept: Sequence[ArrayPart]) -> str:
 
 def _named(parts: Sequence[ArrayPart], index: FileIndex, config: ShardConfig) -> list[ArrayPart]:
     """The data sets that the file of --labels belongs to."""
-    files = {path: file_named(index, path) for _, path in config.label_places}
+    files = {path: file_named(index, path) for _, path in label_places(config)}
     families = {part.family for part in parts if {*files.values()} & {*part.files}}
     if None in files.values() or not families:
         raise MisuseError(

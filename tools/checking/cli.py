@@ -4,14 +4,25 @@ from pathlib import Path
 
 import click
 
+from pipeline.errors import MisuseError
 from pipeline.machine_limits import available_cores
 from pipeline.options import Command
 from tools.commands import needs_packages
 
 
 @click.command(cls=Command, name="check")
-@click.argument("shards", type=click.Path(path_type=Path))
+@click.argument("shards", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("--decode", is_flag=True, help="Also decode every image and mask.")
+@click.option(
+    "--duplicates",
+    is_flag=True,
+    help="Look for equal images instead, in all splits of one or several SHARDS.",
+)
+@click.option(
+    "--near-duplicates",
+    is_flag=True,
+    help="The same, and for pairs of images that look nearly the same, which decodes each.",
+)
 @click.option(
     "--workers", type=click.IntRange(min=1), help="Worker processes.  [default: one per core]"
 )
@@ -22,19 +33,38 @@ from tools.commands import needs_packages
     show_default=True,
     help="Findings to print; further ones are only counted.",
 )
-def main(shards: Path, decode: bool, workers: int | None, findings: int) -> None:
+def main(
+    shards: tuple[Path, ...],
+    decode: bool,
+    duplicates: bool,
+    near_duplicates: bool,
+    workers: int | None,
+    findings: int,
+) -> None:
     """Verify the shard directory SHARDS.
 
     Reads every byte and compares checksums, tars, indices, labels and dataset.json. Prints a line
     for each finding, with the file and, for a damaged sample, its key and its source. Exits with 1
-    if there is any.
+    if there is any. With --duplicates it reads the images only and exits with 0.
     """
     from tools.workers import start_fork_server
 
     start_fork_server(("tools.checking.images", "tools.checking.tars"))
+    count, looks_for_duplicates = workers or available_cores(), duplicates or near_duplicates
+    if looks_for_duplicates and decode:
+        raise MisuseError("--decode and --duplicates exclude each other: run one after the other.")
+    if len(shards) > 1 and not looks_for_duplicates:
+        raise MisuseError(
+            f"{len(shards)} directories: check one after the other, or pass --duplicates to look "
+            f"for images that are in several of them."
+        )
     with needs_packages():
         from tools.checking.check import check_shards
-    check_shards(shards, decode=decode, workers=workers or available_cores(), limit=findings)
+        from tools.checking.duplicates import print_duplicates
+    if looks_for_duplicates:
+        print_duplicates(shards, near=near_duplicates, workers=count, limit=findings)
+    else:
+        check_shards(shards[0], decode=decode, workers=count, limit=findings)
 
 
 if __name__ == "__main__":

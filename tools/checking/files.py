@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.storage.manifest import (
+    DUPLICATES_NAME,
     MANIFEST_NAME,
     REJECTED_NAME,
     TARGET_COMPONENTS,
@@ -56,6 +57,7 @@ def check_names(directory: Path, manifest: Manifest) -> Iterator[Finding]:
 def check_hashes(directory: Path, manifest: Manifest) -> Iterator[Finding]:
     """SHA-256 of all files but the tars and their ``.idx``."""
     names = [name for split in manifest.splits for name in table_names(split, manifest)]
+    names += [name for name in (manifest.table_name(DUPLICATES_NAME),) if name in manifest.files]
     for name in [*names, manifest.table_name(REJECTED_NAME)]:
         try:
             with (directory / name).open("rb") as file:

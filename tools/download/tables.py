@@ -19,6 +19,7 @@ from tools.download.table_text import Preamble, TextSource, find_preamble, split
 from tools.download.table_text import find_delimiter as find_delimiter
 from tools.download.text_encoding import Open, TextEncoding
 from tools.download.workbooks import WORKBOOK_SUFFIXES, open_workbook
+from tools.named_places import named_columns
 from tools.text import join_names
 
 # Part of the file that the encoding and the delimiter are found in.
@@ -110,7 +111,7 @@ class Table:
 
     def option_columns(self, config: ShardConfig, *fields: str) -> list[int]:
         """Indices of the columns that the options `fields` name; raises ``MisuseError``."""
-        return [self.column(name, option=option) for option, name in config.named_columns(*fields)]
+        return [self.column(name, option=option) for option, name in named_columns(config, *fields)]
 
     def option_column(self, config: ShardConfig, field: str) -> int | None:
         """Index of the column that an option names, None without it; raises ``MisuseError``."""

@@ -59,14 +59,14 @@ def encode_file(
     """Validate a file's bytes and encode them; raises ``UnsoundImageError``.
 
     Without `in_full` an image that is stored as it is is only verified, as `encoding.verify` says,
-    and has no `pixels`.
+    and a JPEG has no `pixels`.
     """
     header = validate_header(data, encoding.max_pixels)
     keeps = encoding.keeps(header)
     try:
         if keeps and not in_full:
-            verify(data, header, stderr, in_full=encoding.verify == "decode")
-            return keep_file(data, header, None)
+            pixels = verify(data, header, stderr, in_full=encoding.verify == "decode")
+            return keep_file(data, header, pixels)
         reduction = 1 if keeps else encoding.reduction(header)
         raw = decode(data, header, stderr, reduction=reduction)
         if keeps:

@@ -73,14 +73,18 @@ def upright_size(header: Header) -> tuple[int, int]:
     return size[::-1] if header.orientation >= 5 else size
 
 
-def verify(data: bytes, header: Header, stderr: StderrCapture, *, in_full: bool) -> None:
-    """Raise ``UnsoundImageError`` for a JPEG or PNG that is cut off or, with `in_full`, damaged."""
+def verify(
+    data: bytes, header: Header, stderr: StderrCapture, *, in_full: bool
+) -> NDArray[Any] | None:
+    """Raise ``UnsoundImageError`` for a JPEG or PNG that is cut off or, with `in_full`, damaged.
+    Returns the pixels of a PNG that was decoded."""
     if not in_full:
         _check_end(data, header)
     elif header.format == "jpeg":
         _decode(data, header, stderr, _CHEAPEST)
     else:
-        decode(data, header, stderr)
+        return decode(data, header, stderr)
+    return None
 
 
 def decode(

@@ -22,6 +22,7 @@ from tools.download.file_index import FileIndex
 from tools.download.label_parsing import LabelList
 from tools.download.sources import Sources, sort_classes
 from tools.download.tables import Table
+from tools.named_places import label_places, named_columns
 from tools.pixel_tables.pixel_table import PixelTable
 from tools.readings.ambiguity import question
 from tools.readings.array_rows import ArrayRows, rows_with_ids
@@ -169,13 +170,13 @@ def _readings(download: _Download) -> tuple[list[Reading], list[str]]:
         return [pattern_reading(index, pattern)], []
     if config.mask_template is not None:
         return [template_reading(index, config, config.mask_template)], []
-    folders = [path for _, path in config.label_places if index.table_named(path) is None]
+    folders = [path for _, path in label_places(config) if index.table_named(path) is None]
     if folders:
         trees = [tree for path in folders for tree in trees_at(index, path)]
         return folder_readings(index, trees), []
     trees = find_class_folders(index, "")
     readings, reasons = _table_readings(download, folder_classes(index, trees))
-    if not (config.labels or config.named_columns() or config.path_template):
+    if not (config.labels or named_columns(config) or config.path_template):
         readings += _readings_without_tables(download, trees, readings)
     fitting = [
         reading

@@ -9,6 +9,7 @@ from tools.download.file_index import FileIndex
 from tools.download.name_index import name_of
 from tools.download.tables import Table
 from tools.download.unreadable_formats import describe_unreadable
+from tools.named_places import named_columns
 from tools.readings.image_names import find_ambiguous_cell
 from tools.readings.open_tables import OpenedTables
 from tools.text import join_names, plural
@@ -77,7 +78,7 @@ def _nothing(index: FileIndex) -> DataError | MisuseError:
 
 
 def _missing_column(tables: Sequence[Table], config: ShardConfig) -> MisuseError | None:
-    for option, column in config.named_columns():
+    for option, column in named_columns(config):
         if all(table.find(column) is None for table in tables):
             columns = "; ".join(
                 f"{table.name} has {join_names(table.columns, 12, quote=True)}" for table in tables

@@ -7,6 +7,7 @@ from typing import Any
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex
 from tools.download.name_index import name_of
+from tools.named_places import label_places
 from tools.readings.columns import Column
 from tools.readings.families import Family
 from tools.readings.named_tables import NamedTable
@@ -36,7 +37,7 @@ def part_fields(
 
 def _told_split(config: ShardConfig, index: FileIndex, name: str) -> str | None:
     return next(
-        (split for split, path in config.label_places if index.table_named(path) == name), None
+        (split for split, path in label_places(config) if index.table_named(path) == name), None
     )
 
 

@@ -13,6 +13,7 @@ from tools.download.file_index import FileIndex, folder_of
 from tools.download.label_parsing import parse_number
 from tools.download.name_patterns import is_csv, is_submission
 from tools.download.tables import Table, open_table
+from tools.named_places import label_places
 from tools.pixel_tables.pixel_columns import is_wide, looks_like_pixels
 from tools.readings.image_names import names_file
 
@@ -34,7 +35,7 @@ def open_tables(index: FileIndex, config: ShardConfig) -> OpenedTables:
     """The tables of the download, or those of --labels; raises ``DataError`` for an unreadable
     table that an option names."""
     named = [
-        name for _, path in config.label_places if (name := index.table_named(path)) is not None
+        name for _, path in label_places(config) if (name := index.table_named(path)) is not None
     ]
     if empty := [name for name in named if name in index.empty]:
         raise DataError(

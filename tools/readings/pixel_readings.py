@@ -10,6 +10,7 @@ from tools.config import ShardConfig
 from tools.download.name_index import name_of
 from tools.download.sources import sort_classes
 from tools.download.tables import Table
+from tools.named_places import named_columns
 from tools.pixel_tables.pixel_table import PixelTable, detect_pixel_table
 from tools.readings.reading import Kind, Reading, order_parts
 
@@ -22,7 +23,7 @@ def pixel_tables(tables: Sequence[Table], config: ShardConfig) -> dict[str, Pixe
     usable = [
         table
         for table in tables
-        if all(table.find(name) is not None for _, name in config.named_columns())
+        if all(table.find(name) is not None for _, name in named_columns(config))
     ]
     found = {table.name: detect_pixel_table(table, config) for table in usable}
     values = {prod(part.shape) for part in found.values() if part is not None and part.labels}

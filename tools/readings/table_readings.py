@@ -7,6 +7,7 @@ from tools.config import ShardConfig
 from tools.download.file_index import FileIndex, folder_of
 from tools.download.name_index import name_of
 from tools.download.name_patterns import class_of_folder, is_class_folder
+from tools.named_places import named_columns
 from tools.readings.class_folders import class_folder
 from tools.readings.columns import Column, Role
 from tools.readings.families import Family
@@ -44,7 +45,7 @@ def read_family(
         return TableReadings(readings=(run_reading(index, family, config, runs[0]),))
     if config.task == "segmentation":
         return TableReadings(readings=(), reason="no column names masks")
-    if any(family.first.table.find(name) is None for _, name in config.named_columns(*_ROLES)):
+    if any(family.first.table.find(name) is None for _, name in named_columns(config, *_ROLES)):
         return TableReadings(readings=(), reason="")
     folders = [_class_folder_of(index, number) for number in family.images]
     if len({*folders}) == 1 and name_of(folder_of(family.first.table.name)) == folders[0]:

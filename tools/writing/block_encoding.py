@@ -24,6 +24,7 @@ from tools.images.encoding import SMALL_PX
 from tools.images.guards import StderrCapture
 from tools.images.kept_memory import keep_freed_memory
 from tools.images.masks import encode_mask
+from tools.images.stored_content import content_crc32, perceptual_hash
 from tools.images.uncompressed_pngs import stored_pngs
 from tools.pixel_tables.spool import SpooledPixels
 from tools.workers import time_limit
@@ -103,6 +104,11 @@ def _encode_small(block: Block) -> BlockResult:
     rows["source_crc32"] = [
         _checksum(image if image.ndim == 2 else image[:, :, ::-1], None) for image in pixels
     ]
+    # Both are of all bytes of such small images.
+    rows["content_crc32"] = rows["source_crc32"]
+    if block.settings.perceptual:
+        in_bgr = pixels if pixels.ndim == 3 else pixels[..., ::-1]
+        rows["perceptual_hash"] = [perceptual_hash(np.ascontiguousarray(one)) for one in in_bgr]
     rows["source_bytes"], rows["psnr"] = pixels[0].nbytes, np.nan
     rows["height"], rows["width"] = pixels.shape[1:3]
     measured = np.flatnonzero(keys % block.settings.measured_every == 0)
@@ -164,11 +170,16 @@ def _encode(
     if isinstance(image, str):
         raise UnsoundImageError(image)
     if isinstance(image, bytes):
-        in_full = key % settings.measured_every == 0
+        in_full = key % settings.measured_every == 0 or settings.perceptual
         encoded = encode_file(image, settings.encoding, stderr, in_full=in_full)
     else:
         encoded = encode_pixels(image, settings.encoding)
-    facts = (*_facts(key, source_bytes, encoded, settings), _checksum(image, mask))
+    content = content_crc32(encoded.component, encoded.data, encoded.pixels)
+    similar = 0
+    if settings.perceptual and encoded.pixels is not None:
+        similar = perceptual_hash(encoded.pixels)
+    checksums = (_checksum(image, mask), content, similar)
+    facts = (*_facts(key, source_bytes, encoded, settings), *checksums)
     if settings.mask_colors is None or mask is None:
         return Sample(key, encoded.component, encoded.data, facts)
     assert isinstance(image, bytes)

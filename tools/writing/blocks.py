@@ -17,7 +17,8 @@ from tools.images.masks import MaskColors
 # without one, as its size and crc32; `source_bytes` is the size of the source;
 # `sums` and `squares` are exact sums over `counted` of the image's pixels for R, G, B (0 if not
 # measured); `psnr` is in decibel, NaN if not measured; `source_crc32` is of the file or pixels
-# of the image, and of the file of the mask.
+# of the image, and of the file of the mask; `content_crc32` and `perceptual_hash` (0 if not
+# measured) as in tools/images/stored_content.py.
 RESULT_DTYPE = np.dtype(
     [
         ("key", "<i8"),
@@ -38,6 +39,8 @@ RESULT_DTYPE = np.dtype(
         ("sums", "<i8", 3),
         ("squares", "<i8", 3),
         ("source_crc32", "<u4"),
+        ("content_crc32", "<u4"),
+        ("perceptual_hash", "<u8"),
     ]
 )
 
@@ -45,13 +48,15 @@ RESULT_DTYPE = np.dtype(
 @dataclass(frozen=True, kw_only=True)
 class BlockSettings:
     """Settings of all blocks of a run. The pixels of every `measured_every`-th source enter mean
-    and standard deviation."""
+    and standard deviation. `perceptual`: whether all images are decoded and get a perceptual
+    hash."""
 
     task: str
     classes: int
     encoding: Encoding
     measured_every: int = 1
     mask_colors: MaskColors | None = None
+    perceptual: bool = False
 
     @property
     def digits(self) -> int:

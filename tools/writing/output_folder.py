@@ -23,15 +23,15 @@ from pipeline.errors import DataError, MisuseError
 from pipeline.storage.cache_eviction import is_at
 from pipeline.storage.file_systems import lock, sync
 from pipeline.storage.folder_kinds import UNFINISHED
-from pipeline.storage.manifest import MANIFEST_NAME, REJECTED_NAME, SPLITS
+from pipeline.storage.manifest import DUPLICATES_NAME, MANIFEST_NAME, REJECTED_NAME, SPLITS
 from tools.download.storage import Location
 
 PLAN_NAME = f"{UNFINISHED}/plan.json"
 _LOCK, _SCRATCH = f"{UNFINISHED}/lock", f"{UNFINISHED}/scratch"
-# Those of a split and rejected.csv, before and after appends.
+# Those of a split, rejected.csv and duplicates.csv, before and after appends.
 _TABLE = re.compile(
     rf"({'|'.join(SPLITS)})\.(samples|targets|masks|sources|submission)(-\d+)?\.(npy|parquet)"
-    rf"|rejected(-\d+)?\.csv"
+    rf"|(rejected|duplicates)(-\d+)?\.csv"
 )
 
 
@@ -180,7 +180,9 @@ class Store(Location):
                 f"--out {self.url} already holds a dataset ({MANIFEST_NAME}): pass --append to add "
                 f"to it, give another folder, or delete this one."
             )
-        foreign = sorted(name for name in names - {REJECTED_NAME} if not name.startswith("."))
+        foreign = sorted(
+            name for name in names - {REJECTED_NAME, DUPLICATES_NAME} if not name.startswith(".")
+        )
         if foreign:
             raise MisuseError(
                 f"--out {self.url} holds other files ({foreign[0]}): give a new or empty folder."

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pipeline.plan.rng import random_words
 from pipeline.storage.manifest import SPLITS
 from tools.download.sources import Sources, sort_classes
+from tools.duplicates.equal_files import EqualFiles
 from tools.writing.splits import SplitChoice, Standing, TestUse, UnlabeledUse, choose_splits
 
 Integers = NDArray[np.int64]
@@ -18,7 +19,8 @@ class Plan:
     """`class_labels`: the label of each of `classes` as the download writes it. `labels`: int32
     (n,), the class of each source, -1 without a label and unless the task is classification.
     `order`: int64, the stored sources split by split, shuffled within each. `bounds`: range [first,
-    end) of each split in `order`. `choice`: how the splits were chosen."""
+    end) of each split in `order`. `choice`: how the splits were chosen. `equal`: the sources whose
+    files are equal, None if they were not compared."""
 
     classes: tuple[str, ...]
     class_labels: tuple[str, ...]
@@ -26,6 +28,7 @@ class Plan:
     order: Integers
     bounds: dict[str, tuple[int, int]]
     choice: SplitChoice
+    equal: EqualFiles | None = None
 
 
 def make_plan(
@@ -36,6 +39,7 @@ def make_plan(
     test: TestUse = "keep",
     unlabeled: UnlabeledUse = "keep",
     standing: Standing | None = None,
+    equal: EqualFiles | None = None,
 ) -> Plan:
     """Split and shuffle the sources; see ``choose_splits`` for the options."""
     classes = sources.classes if sources.ordered else sort_classes(sources.classes)
@@ -47,7 +51,14 @@ def make_plan(
         labels = codes[labels]
     shuffled = np.argsort(random_words(seed, np.arange(len(labels))), kind="stable")
     choice = choose_splits(
-        sources, labels, shuffled, val=val, test=test, unlabeled=unlabeled, standing=standing
+        sources,
+        labels,
+        shuffled,
+        val=val,
+        test=test,
+        unlabeled=unlabeled,
+        standing=standing,
+        equal=equal,
     )
     stored = shuffled[choice.splits[shuffled] >= 0]
     splits = choice.splits[stored]
@@ -65,4 +76,5 @@ def make_plan(
         order=order,
         bounds=bounds,
         choice=choice,
+        equal=equal,
     )

@@ -11,6 +11,7 @@ from pipeline.errors import DataError
 from pipeline.printable import printable
 from pipeline.storage.dataset import Dataset, SplitIndex
 from pipeline.storage.manifest import (
+    DUPLICATES_NAME,
     IMAGE_COMPONENTS,
     MANIFEST_NAME,
     REJECTED_NAME,
@@ -21,11 +22,13 @@ from pipeline.storage.manifest import (
     submission_name,
 )
 from tools.config import ShardConfig
+from tools.duplicates.groups import Group, write_groups
 from tools.like import measured
 from tools.writing.appended import split_of, with_history
+from tools.writing.csv_tables import read_duplicates, read_rejected
 from tools.writing.dataset_stats import DatasetStats, min_median_max
 from tools.writing.output_folder import Store
-from tools.writing.rejected import list_rejected, read_rejected, write_rejected
+from tools.writing.rejected import list_rejected, write_rejected
 from tools.writing.shard_file import ShardRecord
 from tools.writing.shard_plan import ShardPlan
 from tools.writing.split_tables import write_tables
@@ -38,6 +41,7 @@ def publish(
     records: Sequence[ShardRecord],
     store: Store,
     stats: DatasetStats,
+    duplicates: Sequence[Group] = (),
 ) -> Manifest:
     """Write everything but the shards, the manifest last, and add the samples to `stats`. Raises
     ``DataError`` if no training sample is left, or none to add."""
@@ -53,6 +57,11 @@ def publish(
         path = folder / shard_plan.table_name(REJECTED_NAME)
         write_rejected(path, rejected)
         digests[path.name] = _put(path, store)
+        earlier = [] if before is None else read_duplicates(before)
+        if duplicates or earlier:
+            path = folder / shard_plan.table_name(DUPLICATES_NAME)
+            write_groups(path, duplicates, earlier)
+            digests[path.name] = _put(path, store)
         splits = {}
         for name in SPLITS:
             kept = [record for record in records if record.split == name and record.samples]

@@ -4,11 +4,8 @@ import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pipeline.errors import DataError
 from pipeline.natural_order import natural_key
-from pipeline.printable import defused, printable, restored
-from pipeline.storage.dataset import Dataset
-from pipeline.storage.manifest import REJECTED_NAME
+from pipeline.printable import defused, printable
 from tools.writing.shard_file import ShardRecord
 from tools.writing.shard_plan import ShardPlan
 
@@ -19,19 +16,6 @@ def list_rejected(shard_plan: ShardPlan, records: Sequence[ShardRecord]) -> list
     for record in records:
         rejected += [(shard_plan.name(record.split, key), why) for key, why in record.rejected]
     return rejected
-
-
-def read_rejected(dataset: Dataset) -> list[tuple[str, str]]:
-    """Name and reason of every source in rejected.csv. Raises ``DataError`` if it is damaged."""
-    path = dataset.file(REJECTED_NAME)
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.reader(file))
-        return [(restored(source), restored(reason)) for source, reason in rows[1:]]
-    except (OSError, ValueError, csv.Error) as error:
-        raise DataError(
-            f"{path} can't be read: copy it again, or make the shards again."
-        ) from error
 
 
 def write_rejected(path: Path, rejected: Iterable[tuple[str, str]]) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from tools.writing.tar import END, index_text
 class ShardRecord:
     """Facts about a finished shard. `labeled`: samples with a label; `rejected`: keys and reasons;
     `class_counts`: samples that show each class; `index_sha256`, `rows_sha256`: of the .idx and
-    of the rows, in hex."""
+    of the rows, in hex; `left_out`: keys of copies that the shard had, each with split and key of
+    the equal sample that is kept."""
 
     split: str
     name: str
@@ -35,6 +36,7 @@ class ShardRecord:
     rows_sha256: str
     rejected: tuple[tuple[int, str], ...]
     class_counts: tuple[int, ...]
+    left_out: tuple[tuple[int, str, int], ...] = ()
 
     @property
     def shard(self) -> Shard:
@@ -58,8 +60,7 @@ def write_shard(
         file.write(END)
         digest.update(END)
     merged = merge_results(done)
-    components = [IMAGE_COMPONENTS[n] for n in merged.rows["component"].tolist()]
-    index = index_text(target, merged.rows, components).encode("ascii")
+    index = _index(target, merged.rows)
     rows = merged.rows.tobytes()
     record = ShardRecord(
         split=shard.split,
@@ -73,16 +74,51 @@ def write_shard(
         rejected=merged.rejected,
         class_counts=tuple(merged.class_counts.tolist()),
     )
+    _put(record, path, index, rows, store)
+    return record
+
+
+def replace_shard(
+    record: ShardRecord, rows: NDArray[np.void], path: Path, *, target: str, store: Store
+) -> ShardRecord:
+    """Put the tar `path`, which has the samples `rows`, in place of the shard of `record`, which
+    has the other facts; returns the new record. Raises ``OSError``."""
+    index, contents = _index(target, rows), rows.tobytes()
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    record = replace(
+        record,
+        samples=len(rows),
+        labeled=int(np.count_nonzero(rows["target_size"])),
+        bytes=path.stat().st_size,
+        sha256=sha256,
+        index_sha256=hashlib.sha256(index).hexdigest(),
+        rows_sha256=hashlib.sha256(contents).hexdigest(),
+    )
+    if not record.samples:
+        store.remove(record.name)
+        store.remove(index_name(record.name))
+    _put(record, path, index, contents, store)
+    return record
+
+
+def _index(target: str, rows: NDArray[np.void]) -> bytes:
+    components = [IMAGE_COMPONENTS[n] for n in rows["component"].tolist()]
+    return index_text(target, rows, components).encode("ascii")
+
+
+def _put(record: ShardRecord, path: Path, index: bytes, rows: bytes, store: Store) -> None:
+    """Put the tar `path`, its .idx, its rows and its record, in this order."""
+    folder = path.parent
     if record.samples:
-        store.put(path, shard.name)
-        store.write(index, index_name(shard.name), folder)
+        store.put(path, record.name)
+        store.write(index, index_name(record.name), folder)
     else:
         path.unlink()
-    store.write(rows, rows_name(shard.name), folder)
+    store.write(rows, rows_name(record.name), folder)
     facts = asdict(record)
     text = json.dumps({"sha256": _sha256_of(facts), "record": facts})
-    store.write(text.encode(), record_name(shard.name), folder)
-    return record
+    store.write(text.encode(), record_name(record.name), folder)
 
 
 def record_name(shard: str) -> str:
@@ -119,7 +155,9 @@ def _parse_record(data: bytes, shard: PlannedShard) -> ShardRecord:
         raise ValueError("the record is damaged")
     rejected = tuple((int(key), str(reason)) for key, reason in fields["rejected"])
     counts = tuple(map(int, fields["class_counts"]))
-    record = ShardRecord(**fields | {"rejected": rejected, "class_counts": counts})
+    left_out = tuple((int(key), str(split), int(kept)) for key, split, kept in fields["left_out"])
+    lists = {"rejected": rejected, "class_counts": counts, "left_out": left_out}
+    record = ShardRecord(**fields | lists)
     if (record.split, record.name) != (shard.split, shard.name):
         raise ValueError("it is the record of another shard")
     return record

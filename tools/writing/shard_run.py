@@ -20,11 +20,13 @@ from pipeline.storage.manifest import (
 from pipeline.storage.manifest_parsing import parse_manifest
 from pipeline.storage.stated_values import any_object, parse_json
 from tools.config import ShardConfig
+from tools.duplicates.groups import Group
 from tools.images.codec import ENCODER
 from tools.text import plural
 from tools.workers import Workers
 from tools.writing.block_encoding import source_checksums
 from tools.writing.dataset_stats import DatasetStats
+from tools.writing.duplicates import settle_duplicates
 from tools.writing.engines import BlockDone, Rejected, write_locally, write_on_ray
 from tools.writing.output_folder import PLAN_NAME, Store
 from tools.writing.publishing import publish, tool_version
@@ -36,10 +38,11 @@ HASHING_THREADS = 4
 
 
 class ShardRun:
-    """Writes the shards of `shard_plan` into `store`; `stats` has the figures afterwards."""
+    """Writes the shards of `shard_plan` into `store`; `stats` and `duplicates` have the figures
+    afterwards."""
 
     def __init__(self, shard_plan: ShardPlan, config: ShardConfig, store: Store) -> None:
-        self.stats = DatasetStats()
+        self.stats, self.duplicates = DatasetStats(), list[Group]()
         self._plan, self._config, self._store = shard_plan, config, store
         self._rejected = list(shard_plan.sources.rejected)
         self._touched = False
@@ -76,7 +79,11 @@ class ShardRun:
             finished[record.name] = record
             self._require_components([record])
         records = [finished[shard.name] for shard in self._plan.shards]
-        return publish(self._plan, self._config, records, self._store, self.stats)
+        settled = settle_duplicates(self._plan, self._config, records, self._store)
+        self.duplicates = settled.groups
+        return publish(
+            self._plan, self._config, settled.records, self._store, self.stats, settled.groups
+        )
 
     def _write(
         self, shards: Sequence[PlannedShard], workers: Workers, on_block: BlockDone

@@ -1,6 +1,7 @@
 """Choose the split of each source: the download's, with validation drawn where it has none."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.storage.manifest import SPLITS
 from tools.download.sources import Sources
+from tools.duplicates.equal_files import EqualFiles
 from tools.writing.split_sampling import TRAIN, VAL, draw, draw_groups, strata_of
 
 Integers = NDArray[np.int64]
@@ -53,6 +55,7 @@ def choose_splits(
     test: TestUse,
     unlabeled: UnlabeledUse = "keep",
     standing: Standing | None = None,
+    equal: EqualFiles | None = None,
 ) -> SplitChoice:
     """The split of each source.
 
@@ -61,6 +64,8 @@ def choose_splits(
     left out. Validation is drawn from train if the download has none; from train and val together
     if `val` is given, the fraction. A drawn split has the same share of every class and divides no
     group. Where a group or an earlier version of a source is `standing`, it stays in that split.
+    Sources of `equal` files are drawn as one; or the first one is kept, in test before val before
+    train, and others are left out, but not in test.
 
     Args:
         labels: int32 (n,), the class of each source, -1 for none.
@@ -72,6 +77,8 @@ def choose_splits(
     own = ("val",) if np.any(splits == VAL) else own
     if test == "as-val" and own != ("val",):
         own = _replace_val_by_test(splits, sources.has_label) or own
+    if equal is not None and equal.drop:
+        splits[_copies(splits, equal.first)] = LEFT_OUT
     pool = np.flatnonzero((splits == TRAIN) | (splits == VAL))
     if (val is None and own) or not len(pool):
         return SplitChoice(splits=splits, val_from=own)
@@ -80,7 +87,8 @@ def choose_splits(
         splits[pool[stays]] = standing.splits[pool[stays]]
         pool = pool[~stays]
     if len(pool):
-        splits[pool] = _draw(sources, labels, shuffled, pool, VAL_FRACTION if val is None else val)
+        fraction = VAL_FRACTION if val is None else val
+        splits[pool] = _draw(sources, labels, shuffled, pool, fraction, equal)
     counts = np.bincount(labels[pool][labels[pool] >= 0])
     return SplitChoice(
         splits=splits,
@@ -111,10 +119,43 @@ def _replace_val_by_test(splits: NDArray[np.int8], has_label: NDArray[np.bool_])
     return ("test",)
 
 
+def draws_validation(
+    sources: Sources, *, val: float | None, test: TestUse, standing: Standing | None = None
+) -> bool:
+    """Whether ``choose_splits`` will draw validation."""
+    if val is None and standing is not None and standing.val_from:
+        return False
+    if val is not None or sources.splits is None:
+        return val != 0
+    labeled = sources.splits[sources.has_label]
+    own = VAL in labeled or (test == "as-val" and TEST in labeled)
+    return not own and TRAIN in labeled
+
+
+def _copies(splits: NDArray[np.int8], first: Integers) -> Integers:
+    """The sources that are left out as copies of others."""
+    stored = np.flatnonzero(splits >= 0)
+    rank = np.select([splits[stored] == TEST, splits[stored] == VAL], [0, 1], 2)
+    ranked = stored[np.lexsort((stored, rank, first[stored]))]
+    is_copy = np.append(False, first[ranked[1:]] == first[ranked[:-1]])[: len(ranked)]
+    return np.asarray(ranked[is_copy & (splits[ranked] != TEST)])
+
+
 def _draw(
-    sources: Sources, labels: NDArray[np.int32], shuffled: Integers, pool: Integers, fraction: float
+    sources: Sources,
+    labels: NDArray[np.int32],
+    shuffled: Integers,
+    pool: Integers,
+    fraction: float,
+    equal: EqualFiles | None = None,
 ) -> NDArray[np.int8]:
     """Splits of the sources `pool`: int8 (pool,), TRAIN or VAL."""
+    if equal is not None:
+        distinct, places = _distinct(equal.first[pool], labels[pool])
+        if len(distinct) < len(pool):
+            groups = joined_groups(sources.groups, pool, places)
+            merged = replace(sources, groups=groups) if groups is not None else sources
+            return _draw(merged, labels, shuffled, pool[distinct], fraction)[places]
     places = np.full(len(labels), -1, np.int64)
     places[pool] = np.arange(len(pool))
     order = places[shuffled]
@@ -124,3 +165,39 @@ def _draw(
     if sources.groups is None:
         return draw(strata, order, fraction)
     return draw_groups(strata, sources.groups[pool], order, fraction)
+
+
+def _distinct(first: Integers, labels: NDArray[np.int32]) -> tuple[Integers, Integers]:
+    """The indices in `first` of one source of each value, int64 ascending, and for each source the
+    place of its own there. One of the rarest class stands for those with the same file."""
+    counts = np.bincount(labels + 1)
+    ranked = np.lexsort((counts[labels + 1], first))
+    is_first = np.append(True, np.diff(first[ranked]) != 0)
+    chosen = ranked[is_first]
+    distinct, places = np.sort(chosen), np.empty(len(first), np.int64)
+    places[ranked] = np.searchsorted(distinct, chosen)[np.cumsum(is_first) - 1]
+    return distinct, places
+
+
+def joined_groups(
+    groups: NDArray[np.int32] | None, pool: Integers, places: Integers
+) -> NDArray[np.int32] | None:
+    """`groups` of the sources, where those that share a file of `pool` are one group: the sources
+    `pool` with equal `places` have equal files. None without groups."""
+    if groups is None:
+        return None
+    parents = np.arange(int(groups.max()) + 1)
+
+    def root(code: int) -> int:
+        while parents[code] != code:
+            parents[code] = parents[parents[code]]
+            code = int(parents[code])
+        return code
+
+    shared = np.unique(np.stack([places, groups[pool]], axis=1), axis=0)
+    for before, after in pairwise(shared.tolist()):
+        if before[0] == after[0]:
+            one, other = sorted((root(before[1]), root(after[1])))
+            parents[other] = one
+    roots = np.array([root(code) for code in range(len(parents))], np.int32)
+    return roots[groups]
