@@ -21,7 +21,6 @@ from benchmarks.loader.config import EXPLANATIONS, LoaderBenchmark
 from benchmarks.loader.setup import open_setup
 from benchmarks.loader.timed_batches import COLUMNS as LOADER_COLUMNS
 from benchmarks.measuring.alternate import Measurement, Rounds
-from benchmarks.measuring.result_file import read_bundle
 from benchmarks.measuring.table import ColumnFormats, explain, figure_columns, report
 from benchmarks.measuring.text import figure
 from benchmarks.peers.__main__ import COLUMNS as PEERS_COLUMNS
@@ -38,6 +37,7 @@ from benchmarks.scaling.record import (
     Point,
 )
 from benchmarks.scaling.text import point_columns, show_ladder
+from benchmarks.study.configurations import group_results
 from benchmarks.study.report import report_study
 from benchmarks.study.trials import Trial
 from pipeline.config import PipelineConfig
@@ -131,7 +131,6 @@ def predicted(output: Path) -> str:
 
 
 def print_study(folder: Path) -> None:
-    predicted(folder / "prediction.json")
     results = {}
     for ranks in (1, 1024):
         trial = Trial(framework="pytorch", ranks=ranks, seed=0, directory=folder)
@@ -150,10 +149,10 @@ def print_study(folder: Path) -> None:
             starts=1,
         )
     report_study(
-        results,
+        group_results(results),
         metric="top1",
-        points=points()[:1],
-        prediction=read_bundle(folder / "prediction.json"),
+        answers={},
+        finding="",
         options={},
         settings=Settings.from_options(),
         output=folder / "study.json",

@@ -24,6 +24,7 @@ from trainer.__main__ import main
 from trainer.loop import StepRecord
 
 
+@pytest.mark.long
 def test_trains_on_the_digits(digits_shards: Path, tmp_path: Path) -> None:
     settings = {"model": tiny_trainer.MODEL, "optimizer": "adamw", "learning_rate": 0.004}
     state = train(digits_shards, tmp_path, steps=100, label_smoothing=0.05, **settings)
@@ -42,13 +43,16 @@ def test_trains_on_the_digits(digits_shards: Path, tmp_path: Path) -> None:
     "settings",
     [
         {"model": "resnet8"},
-        {
-            "model": "squeezenet1_1",
-            "ema_decay": 0.5,
-            "grad_clip_norm": 1.0,
-            "accumulate_steps": 2,
-            "precision": "fp16",
-        },
+        pytest.param(
+            {
+                "model": "squeezenet1_1",
+                "ema_decay": 0.5,
+                "grad_clip_norm": 1.0,
+                "accumulate_steps": 2,
+                "precision": "fp16",
+            },
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_a_resumed_run_equals_an_uninterrupted_one(

@@ -7,9 +7,10 @@ from typing import Any
 from rich.console import Console
 
 from pipeline.table import Table, print_table
-from trainer.evaluation.findings import findings
+from trainer.evaluation.findings import findings, some_names
 from trainer.files import REPEAT
 from trainer.run.run_dir import CLASS_SCORES_NAME, TARGET_SCORES_NAME, write_rows
+from trainer.tasks.classification import TOP_CLASSES, Classification
 from trainer.tasks.metric_names import COLUMN_NAMES, metric_rows
 from trainer.tasks.regression import Regression
 from trainer.tasks.scores import Evaluation
@@ -22,13 +23,17 @@ _WORST, _BEST = 10, 5
 
 def print_scores(console: Console, evaluation: Evaluation, task: Task, *, title: str) -> None:
     """Print the metrics, those of each class or target, and the ``findings``."""
-    rows = metric_rows(evaluation.as_record())
+    record = evaluation.as_record()
+    # The right class is always among the first five of five.
+    if isinstance(task, Classification) and len(task.classes) <= TOP_CLASSES:
+        del record["top5"]
+    rows = metric_rows(record)
     print_table(Table(headers=("", "value"), rows=rows, title=title), console)
     print_table(_class_table(evaluation, task), console)
-    if absent := list(_numbers(evaluation).values()).count(0):
+    if absent := [repr(name) for name, number in _numbers(evaluation).items() if not number]:
         unit = "pixels" if "pixels" in evaluation.columns() else "samples"
-        classes = "1 class" if absent == 1 else f"{absent:,} classes"
-        console.print(f"Not listed: {classes} without {unit} here.")
+        classes = "1 class" if len(absent) == 1 else f"{len(absent):,} classes"
+        console.print(f"Not listed: {classes} without {unit} here: {some_names(absent)}.")
     for sentence in findings(evaluation):
         console.print(sentence)
 

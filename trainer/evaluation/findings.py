@@ -43,7 +43,7 @@ def _never_found(recall: Mapping[str, float], numbers: Mapping[str, float], unit
     if not missed:
         return []
     of = missed[0] if len(missed) == 1 else f"{len(missed):,} classes"
-    names = "" if len(missed) == 1 else f": {_some(missed)}"
+    names = "" if len(missed) == 1 else f": {some_names(missed)}"
     return [f"No {unit} of {of} was predicted correctly{names}."]
 
 
@@ -57,9 +57,10 @@ def _not_below_mean(columns: Mapping[str, Mapping[str, float]]) -> list[str]:
     ]
     if not named:
         return []
-    return [f"The RMSE is not below that of predicting the mean for {_some(named)}."]
+    return [f"The RMSE is not below that of predicting the mean for {some_names(named)}."]
 
 
-def _some(names: Sequence[str]) -> str:
+def some_names(names: Sequence[str]) -> str:
+    """The first of `names`, and how many more there are."""
     more = len(names) - _NAMED
     return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
 
 from pipeline.console import open_console
 from pipeline.duration_text import clock
@@ -105,9 +107,11 @@ def summary_rows(record: Record) -> Iterator[tuple[str, str]]:
         if part := record[key]:
             rate = f"{part['images_per_second']:,.1f} images/s"
             yield name, f"{rate}, {part['data_share']:.1%} waiting for data"
-    for milestone in record["milestones"]:
-        time_and_epoch = f"{clock(milestone['elapsed_seconds'])}, epoch {milestone['epoch']:.2f}"
-        yield f"time to {milestone['top1']:.0%} top-1", time_and_epoch
+    for (seconds, epoch), reached in groupby(
+        record["milestones"], itemgetter("elapsed_seconds", "epoch")
+    ):
+        shares = ", ".join(f"{milestone['top1']:.0%}" for milestone in reached)
+        yield f"time to {shares} top-1", f"{clock(seconds)}, epoch {epoch:.2f}"
     best_rows = main_rows(record, record.get("monitor"), prefix="best_")
     for number, (name, value) in enumerate(best_rows):
         yield f"{name} at best {best_rows[0][0]}" if number else f"best {name}", value

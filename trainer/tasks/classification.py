@@ -32,6 +32,8 @@ CONFUSION_CLASSES = 2000
 # Values of a sample before its outputs: loss, class, predicted class, whether the class is in the
 # top 5, and the probability of the predicted class.
 _VALUES = 5
+# Of top-5.
+TOP_CLASSES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +86,7 @@ class Classification:
         """Values: loss, class, predicted class, whether the class is among the 5 highest outputs
         (with fewer classes always 1) and the probability of the predicted class; then the outputs
         of up to SCORED_CLASSES classes."""
-        best = outputs.topk(min(5, outputs.shape[1]), dim=1).indices
+        best = outputs.topk(min(TOP_CLASSES, outputs.shape[1]), dim=1).indices
         losses = cross_entropy(outputs, targets, ignore_index=-1, reduction="none")
         hits = (best == targets[:, None]).any(1)
         columns = [losses, targets.float(), best[:, 0].float(), hits.float()]

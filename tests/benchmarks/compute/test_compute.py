@@ -22,6 +22,7 @@ TINY = ("--model", "squeezenet1_1", "--image-size", "32", "--seconds", "0.01", "
 SMALL = (*TINY, "--device", "cpu")
 
 
+@pytest.mark.long
 def test_sizes_and_modes() -> None:
     modes = ("--mode", "contiguous", "--mode", "channels-last")
     result = invoke(compute.main, *SMALL, *modes, "--batch-size", "2", "--batch-size", "4")
@@ -93,6 +94,7 @@ def test_traffic_excludes_pointwise_operators() -> None:
     assert traffic.bytes == 4 * (4 * 8 + 8 * 2 + 4 * 2)
 
 
+@pytest.mark.long
 def test_resnet50_takes_24_gflop_an_image() -> None:
     from trainer.model.build import build_model
     from trainer.model.sources.find import find_model

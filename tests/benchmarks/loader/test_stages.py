@@ -145,6 +145,7 @@ def test_sweeps(sweep: str, rows: list[str], digits_shards: Path) -> None:
     assert all(any(row in line for line in lines) for row in rows)
 
 
+@pytest.mark.long
 def test_the_same_images_in_several_formats(tmp_path: Path) -> None:
     shards = write_shards(tmp_path / "shards")
     _, record = measured(shards, "--sweep", "format", "--runs", "1", "--batch-size", "8")

@@ -121,6 +121,7 @@ def test_peers_do_the_same_work(
         assert record["bars"][1]["value"] == written[0] / written[1]
 
 
+@pytest.mark.long
 def test_litdata_keeps_files_of_other_programs(
     peers: Virtualenv, digits_kaggle: Path, tmp_path: Path
 ) -> None:

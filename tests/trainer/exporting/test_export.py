@@ -30,10 +30,8 @@ pytest.importorskip("onnxscript")
 
 # What a file computes, and what it says about itself.
 Read = tuple[Callable[[torch.Tensor], torch.Tensor], dict[str, Any]]
-TINY = "timm/test_vit"
-# Of many seconds.
-OTHERS = (
-    *("timm/test_efficientnet", "timm/convnext_tiny", "timm/efficientnet_b0"),
+MODELS = (
+    *("timm/test_vit", "timm/test_efficientnet", "timm/convnext_tiny", "timm/efficientnet_b0"),
     "timm/vit_small_patch16_224",
 )
 
@@ -130,9 +128,7 @@ def test_blurpool_is_in_the_trace(folder: Path) -> None:
     assert facts["constructor"] is None
 
 
-@pytest.mark.parametrize(
-    "model", [TINY, *(pytest.param(model, marks=pytest.mark.long) for model in OTHERS)]
-)
+@pytest.mark.parametrize("model", [pytest.param(model, marks=pytest.mark.long) for model in MODELS])
 def test_models_of_timm(folder: Path, model: str) -> None:
     timm = pytest.importorskip("timm")
     run = trained(folder, "classification", model, ema_decay=0.5)

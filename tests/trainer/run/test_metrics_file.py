@@ -78,7 +78,7 @@ def test_a_summary_separates_warm_up_first_and_later_epochs() -> None:
     best = {"best_top1": 0.8, "best_top5": 1.0}
     rows = dict(summary_rows(records[-1] | summary.as_record() | best))
     assert rows["later epochs"] == "4.0 images/s, 25.0% waiting for data"
-    assert rows["time to 75% top-1"] == "0:13, epoch 1.00"
+    assert rows["time to 50%, 75% top-1"] == "0:13, epoch 1.00"
     assert rows["time, including evaluations"] == "1:40 in 2 processes"
     assert (rows["peak memory per rank"], rows["bad samples"]) == ("4 MiB", "2")
     assert (rows["best top-1"], rows["top-5 at best top-1"]) == ("80.00%", "100.00%")
