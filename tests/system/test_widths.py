@@ -153,7 +153,7 @@ def print_study(folder: Path) -> None:
         metric="top1",
         answers={},
         finding="",
-        options={},
+        options={"train_samples": ()},
         settings=Settings.from_options(),
         output=folder / "study.json",
     )
