@@ -91,6 +91,7 @@ def test_sizes_that_are_no_multiples_of_32_are_rejected(sizes: tuple[int, int]) 
         PipelineConfig(progressive_resize=sizes)
 
 
+@pytest.mark.long
 def test_the_trainer_trains_with_all_augmentations(digits_shards: Path, tmp_path: Path) -> None:
     """One epoch at 32 px and the first steps at 64."""
     out = tmp_path / "run"

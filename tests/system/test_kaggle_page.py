@@ -18,6 +18,8 @@ from trainer.prediction.run_lengths import run_lengths
 
 PAGE = (ROOT / "docs" / "kaggle.md").read_text()
 SECTIONS = dict(re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
+# Parts of make test-long, for their seconds.
+OF_SECONDS = ("Multi-label", "Regression")
 # Section -> (section whose folder it continues, what its commands write last).
 CONTINUED = {
     "Folds and ensembles": ("Classification", "submission.csv"),
@@ -86,7 +88,10 @@ def predicted(folder: Path, section: str, form: str) -> Path:
     return out
 
 
-@pytest.mark.parametrize("section", TASKS)
+@pytest.mark.parametrize(
+    "section",
+    [pytest.param(name, marks=pytest.mark.long if name in OF_SECONDS else ()) for name in TASKS],
+)
 def test_a_download_becomes_a_submission(
     section: str, folder: Path, loaded: ForkServerContext
 ) -> None:

@@ -61,6 +61,7 @@ def test_a_rate_is_suggested_and_nothing_else_remains(
     assert f"step 1/{STEPS}  lr 0.0001" in output
 
 
+@pytest.mark.long
 def test_a_training_may_follow_in_the_same_directory_and_is_not_touched_then(
     digits_shards: Path, tmp_path: Path
 ) -> None:

@@ -61,6 +61,7 @@ def test_learns_and_records_each_step() -> None:
     assert model.training
 
 
+@pytest.mark.long
 def test_learns_from_mixed_batches() -> None:
     model = Toy()
     mix = Mixing(seed=0, classes=3, mixup_alpha=0.2, cutmix_alpha=1.0)
