@@ -55,7 +55,7 @@ def test_a_kill(seed: int, folder: Path, tmp_path: Path) -> None:
     # A part of the range for each, so that they spread over the whole append.
     moment = int((seed + random.Random(seed).random()) / KILLS * len(CHANGES))
     words = ["--src", str(folder / "src"), "--out", str(out), "--append", "--workers", "1"]
-    command = [sys.executable, "-P", "-m", "tests.helpers.growing", str(moment), *words]
+    command = [sys.executable, "-m", "tests.helpers.growing", str(moment), *words]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert ended.returncode == -9, ended.stdout + ended.stderr
     now = (out / MANIFEST_NAME).read_bytes()
