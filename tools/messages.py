@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from pipeline.storage.manifest import REJECTED_NAME, Manifest
+from pipeline.text import join_names, plural
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex
 from tools.download.image_files import ImageFiles
@@ -18,7 +19,6 @@ from tools.readings.image_tables import MaskTable
 from tools.readings.mask_classes import find_colors_table
 from tools.readings.mask_pairs import MaskFiles
 from tools.readings.unlabeled import UnlabeledImages
-from tools.text import join_names, plural
 from tools.writing.dataset_stats import DatasetStats
 from tools.writing.plan import Plan
 from tools.writing.splits import LEFT_OUT

@@ -7,10 +7,10 @@ import numpy as np
 from pipeline.errors import MisuseError
 from pipeline.printable import printable
 from pipeline.storage.manifest import VOID, Manifest, label_digits
+from pipeline.text import join_names, plural
 from tools.config import ShardConfig
 from tools.download.label_sets import as_sets, make_sets
 from tools.download.sources import Sources, sort_classes
-from tools.text import join_names, plural
 
 
 def with_stored_classes(sources: Sources, manifest: Manifest, config: ShardConfig) -> Sources:

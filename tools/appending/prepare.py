@@ -8,12 +8,12 @@ from pipeline.errors import DataError
 from pipeline.machine_limits import available_cores
 from pipeline.storage.dataset import Dataset
 from pipeline.storage.manifest import SPLITS
+from pipeline.text import join_names, plural
 from tools.base import Base
 from tools.checking.check import check_shards
 from tools.config import ShardConfig
 from tools.console import Output
 from tools.readings.detect import Detection
-from tools.text import join_names, plural
 from tools.writing.output_folder import Store
 from tools.writing.shard_run import read_plan
 

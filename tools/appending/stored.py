@@ -15,12 +15,12 @@ from pipeline.printable import printable
 from pipeline.storage.dataset import Dataset
 from pipeline.storage.manifest import CHECKSUM_COLUMN, DUPLICATES_NAME, REJECTED_NAME, SPLITS
 from pipeline.storage.sources import read_source_column
+from pipeline.text import join_names, plural
 from tools.appending.classes import with_stored_classes
 from tools.config import ShardConfig
 from tools.console import Output
 from tools.download.label_sets import as_table
 from tools.download.sources import Sources
-from tools.text import join_names, plural
 from tools.workers import Workers
 from tools.writing.block_encoding import source_checksums
 from tools.writing.blocks import Block, BlockSettings

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pipeline.errors import DataError
+from pipeline.text import plural
 from tools.arrays.array_names import name_words
 from tools.arrays.image_layouts import ImageLayout, image_layouts, label_count
 from tools.arrays.label_evidence import ImageArray, NamedArray, find_labels
 from tools.arrays.stored_array import StoredArray
 from tools.config import ShardConfig
-from tools.text import plural
 
 
 def pair_arrays(arrays: Sequence[StoredArray], config: ShardConfig) -> list[ImageArray]:

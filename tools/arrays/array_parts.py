@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from pipeline.errors import DataError, MisuseError
 from pipeline.natural_order import natural_key
+from pipeline.text import plural
 from tools.arrays.array_files import Refusal
 from tools.arrays.array_names import are_chunks, is_class_list
 from tools.arrays.image_layouts import label_count
@@ -26,7 +27,6 @@ from tools.images.pixel_range import (
     measure_range,
     require_levels,
 )
-from tools.text import plural
 
 
 class _Group(NamedTuple):

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from pipeline.errors import DataError, MisuseError
+from pipeline.text import plural
 from tools.arrays.array_files import file_named
 from tools.arrays.label_choice import LabelChoiceError, join_choices
 from tools.arrays.parts import ArrayPart
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex
 from tools.named_places import label_places
-from tools.text import plural
 
 _MAX_OPTIONS = 8
 _ORDER = ("train", None, "val", "test")

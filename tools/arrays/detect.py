@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pipeline.errors import DataError, MisuseError
+from pipeline.text import join_names
 from tools.arrays.array_files import Refusal, list_arrays
 from tools.arrays.array_names import matches_option, name_words
 from tools.arrays.array_pairs import pair_arrays
@@ -19,7 +20,6 @@ from tools.arrays.parts import ArrayPart
 from tools.arrays.seekable_files import SeekableFiles
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex
-from tools.text import join_names
 
 
 def find_array_parts(index: FileIndex, config: ShardConfig) -> list[ArrayPart]:

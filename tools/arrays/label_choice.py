@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from pipeline.errors import MisuseError
+from pipeline.text import option_lines, plural
 from tools.arrays.array_names import matches_option
 from tools.arrays.row_labels import RowLabels
-from tools.text import option_lines, plural
 
 
 class LabelChoice(NamedTuple):

@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError, MisuseError
+from pipeline.text import join_names
 from tools.arrays.array_names import LABEL_WORDS
 from tools.arrays.label_choice import LabelChoiceError, label_choice
 from tools.arrays.label_reading import read_row_labels
@@ -24,7 +25,6 @@ from tools.arrays.row_labels import (
 from tools.arrays.seekable_files import SeekableFiles
 from tools.config import ShardConfig
 from tools.download.name_patterns import words_of
-from tools.text import join_names
 
 # A column with as many values, all different, has ids.
 _MANY_ROWS = 50

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pipeline.errors import DataError, MisuseError
 from pipeline.natural_order import natural_key
 from pipeline.storage.manifest import SPLITS
+from pipeline.text import plural
 from tools.arrays.array_files import PARQUET_SUFFIXES, Refusal, array_paths
 from tools.arrays.array_names import name_words
 from tools.arrays.image_rows import ImageRows, PixelRows
@@ -37,7 +38,6 @@ from tools.images.pixel_range import (
     measure_range,
     require_levels,
 )
-from tools.text import plural
 
 # What writers add to the names of pieces: "-00000-of-00002-5a2d3f8e1b9c7d60".
 _PIECE = re.compile(r"[-_.](?=[0-9a-f]*\d)[0-9a-f]{8,}.*$|[-_]of[-_]\d+.*$")

@@ -6,6 +6,7 @@ from math import prod
 import pyarrow as pa
 
 from pipeline.errors import MisuseError
+from pipeline.text import option_lines, plural
 from tools.arrays.image_layouts import ImageLayout, image_layouts
 from tools.arrays.image_rows import ImageRows
 from tools.arrays.parquet_columns import ParquetRoles, find_roles, pixel_columns
@@ -19,7 +20,6 @@ from tools.arrays.parquet_rows import (
 )
 from tools.arrays.seekable_files import SeekableFiles
 from tools.config import ShardConfig
-from tools.text import option_lines, plural
 
 _HEAD_ROWS = 32
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
+from pipeline.text import plural
 from tools.download.sources import LabelCodes, sort_classes
-from tools.text import plural
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from pipeline.storage.manifest import (
     sources_name,
     submission_name,
 )
+from pipeline.text import plural
 from tools.checking.files import check_hashes, check_manifest_text, check_names, check_rejected
 from tools.checking.findings import Finding, Report
 from tools.checking.images import ImageBlock, check_images, check_in_halves, image_blocks
@@ -35,7 +36,6 @@ from tools.checking.tables import (
 from tools.checking.tar_layout import TarLayout
 from tools.checking.tars import TarTask, check_tar, reject_tar
 from tools.console import Output
-from tools.text import plural
 from tools.workers import Workers
 from tools.writing.block_encoding import prepare_worker
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DataError
 from pipeline.storage.dataset import Dataset
+from pipeline.text import plural
 from tools.checking.check import shard_rows
 from tools.checking.source_names import SourceNames
 from tools.console import Output
@@ -23,7 +24,6 @@ from tools.images.decoding import UnsoundImageError, decode, validate_header
 from tools.images.guards import StderrCapture
 from tools.images.headers import JPEG_START
 from tools.images.stored_content import content_crc32, perceptual_hash
-from tools.text import plural
 from tools.workers import Workers, time_limit
 from tools.writing.block_encoding import IMAGE_SECONDS, prepare_worker
 

@@ -18,8 +18,8 @@ from pipeline.storage.manifest import (
     submission_name,
     targets_name,
 )
+from pipeline.text import plural
 from tools.checking.findings import Finding
-from tools.text import plural
 from tools.writing.output_folder import PLAN_NAME
 
 # Readers may open such files as parts of the dataset: webdataset opens all tars of a folder.

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from pipeline.storage.manifest import sample_key
-from tools.text import plural
+from pipeline.text import plural
 
 # The source of a row of a split's index, for people; None if it is unknown.
 FindSource = Callable[[int], str | None]

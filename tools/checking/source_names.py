@@ -9,8 +9,8 @@ import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
 from pipeline.storage.manifest import SOURCES_COLUMNS, Manifest, sample_key, sources_name
+from pipeline.text import plural
 from tools.checking.findings import Finding
-from tools.text import plural
 
 
 class SourceNames:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from pipeline.storage.manifest import sample_key
 from pipeline.storage.sources import read_submission_table
+from pipeline.text import plural
 from tools.checking.findings import Finding
-from tools.text import plural
 
 
 def read_submission(path: Path) -> pa.Table | str:

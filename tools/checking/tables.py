@@ -21,8 +21,8 @@ from pipeline.storage.manifest import (
     samples_name,
     targets_name,
 )
+from pipeline.text import plural
 from tools.checking.findings import Finding, merge_findings
-from tools.text import plural
 from tools.writing.dataset_stats import min_median_max
 from tools.writing.tar import BLOCK_BYTES, npy_header, padded
 

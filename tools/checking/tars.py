@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.storage.manifest import MANIFEST_NAME, Shard, index_name
+from pipeline.text import plural
 from tools.checking.findings import Finding, merge_findings
 from tools.checking.tar_layout import Member, TarLayout
-from tools.text import plural
 from tools.writing.tar import BLOCK_BYTES, END, padding
 
 _NAME_BYTES = 100

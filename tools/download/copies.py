@@ -8,9 +8,9 @@ from itertools import takewhile
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.text import join_names, plural
 from tools.download.name_index import name_of
 from tools.download.name_patterns import is_class_folder
-from tools.text import join_names, plural
 
 Integers = NDArray[np.int64]
 

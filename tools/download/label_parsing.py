@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
-from tools.text import join_names
+from pipeline.text import join_names
 
 # A label, several labels, or numbers.
 Value = str | tuple[str, ...] | tuple[float, ...]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from pipeline.errors import DataError, MisuseError
+from pipeline.text import join_names
 from tools.config import ShardConfig
 from tools.download.json_tables import JSON_SUFFIXES, open_json
 from tools.download.name_index import suffix_of
@@ -20,7 +21,6 @@ from tools.download.table_text import find_delimiter as find_delimiter
 from tools.download.text_encoding import Open, TextEncoding
 from tools.download.workbooks import WORKBOOK_SUFFIXES, open_workbook
 from tools.named_places import named_columns
-from tools.text import join_names
 
 # Part of the file that the encoding and the delimiter are found in.
 _SNIFFED_BYTES = 2**20

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tools.text import plural
+from pipeline.text import plural
 
 _MAGICK = "Convert them with ImageMagick: mogrify -format {target} *{suffix}"
 _RAW = ("the raw data of cameras", "Develop them with RawTherapee: rawtherapee-cli -j95 -c FOLDER")

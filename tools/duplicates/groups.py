@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.printable import defused, printable
-from tools.text import plural
+from pipeline.text import plural
 
 COLUMNS = ("group", "match", "split", "label", "source")
 # What is the same in a group.

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.text import plural
 from tools.download.label_parsing import parse_number
 from tools.download.name_patterns import split_of_cell
 from tools.images.pixel_range import PixelRange
-from tools.text import plural
 
 NEWLINE, SPACE = ord("\n"), ord(" ")
 _BYTES = {str(value): value for value in range(256)}

@@ -6,6 +6,7 @@ from math import prod
 from typing import NamedTuple
 
 from pipeline.errors import DataError, MisuseError
+from pipeline.text import join_names, option_lines, plural
 from tools.config import ShardConfig
 from tools.download.label_parsing import parse_number
 from tools.download.name_patterns import is_id_column, split_word
@@ -25,7 +26,6 @@ from tools.pixel_tables.pixel_columns import (
     task_of,
 )
 from tools.pixel_tables.pixel_rows import RowFormat, pixel_value
-from tools.text import join_names, option_lines, plural
 
 # Rows of the head that are kept, since all may take 50 MB.
 _KEPT_ROWS = 5

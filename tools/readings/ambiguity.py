@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from pipeline.text import join_names, plural
 from tools.readings.reading import Reading
-from tools.text import join_names, plural
 
 MAX_LINES = 8
 _SHOWN_CLASSES = 3

@@ -8,6 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
+from pipeline.text import join_names, plural
 from tools.arrays.parts import ArrayPart
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex
@@ -21,7 +22,6 @@ from tools.readings.named_tables import NamedTable
 from tools.readings.submission import Submission
 from tools.readings.submission_match import Match, match_files, match_ids, match_named, match_order
 from tools.readings.unlabeled import UnlabeledImages
-from tools.text import join_names, plural
 
 Integers = NDArray[np.int64]
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from pipeline.errors import MisuseError
+from pipeline.text import join_names, plural
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex, folder_of
 from tools.readings.box_files import Boxes, find_boxes
@@ -10,7 +11,6 @@ from tools.readings.collect import FilePart, FileSources
 from tools.readings.reading import Kind, Reading, sorted_numbers
 from tools.readings.split_columns import folders_differ, split_of_folder
 from tools.readings.targets import ClassTargets, MultiLabelTargets, Targets
-from tools.text import join_names, plural
 
 
 @dataclass(frozen=True, kw_only=True)

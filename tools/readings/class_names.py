@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError, MisuseError
+from pipeline.text import join_names
 from tools.download.file_index import FileIndex
 from tools.download.label_sets import as_sets, make_sets
 from tools.download.sources import Sources
 from tools.download.tables import find_delimiter, open_table
-from tools.text import join_names
 
 # A larger file is not a list of class names.
 _MAX_BYTES = 16 * 2**20

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DataError
 from pipeline.storage.manifest import SPLITS
+from pipeline.text import plural
 from tools.download.file_index import FileIndex
 from tools.download.name_index import Names
 from tools.download.sources import LabelCodes, RowNames, Sources
 from tools.readings.targets import ClassTargets, Target, Targets
-from tools.text import plural
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
+from pipeline.text import plural
 from tools.readings.dominance import dominates
 from tools.readings.families import Family
 from tools.readings.reading import Kind, Reading
-from tools.text import plural
 
 _KINDS = {
     Kind.TABLE: "a table",

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from pipeline.errors import DataError, MisuseError
 from pipeline.storage.manifest import MANIFEST_NAME
+from pipeline.text import join_names, plural
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex
 from tools.download.name_index import name_of
@@ -12,7 +13,6 @@ from tools.download.unreadable_formats import describe_unreadable
 from tools.named_places import named_columns
 from tools.readings.image_names import find_ambiguous_cell
 from tools.readings.open_tables import OpenedTables
-from tools.text import join_names, plural
 
 _SHOWN_TABLES = 5
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.errors import MisuseError
-from tools.text import join_names
+from pipeline.text import join_names
 
 # A field with a character or a slice of a value: {id[0]}, {id[:3]}.
 _PART = re.compile(r"(.+)\[(-?\d*)(:?)(-?\d*)\]")

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from pipeline.errors import MisuseError
+from pipeline.text import join_names
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex, folder_of, plain_path, under
 from tools.download.name_index import name_of
@@ -18,7 +19,6 @@ from tools.readings.class_folders import (
     folder_classes,
 )
 from tools.readings.reading import Kind, Reading, order_parts, sorted_numbers
-from tools.text import join_names
 
 # Two trees are splits of one whole if they share this share of the classes of the smaller one.
 _MIN_COMMON_CLASSES = 0.5

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.errors import MisuseError
+from pipeline.text import option_lines
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex, ancestors, folder_of, under
 from tools.download.label_parsing import UnusableRowError
@@ -12,7 +13,6 @@ from tools.download.name_patterns import is_mask_name, split_word
 from tools.download.tables import Table
 from tools.readings.file_name_templates import Template, parse_template, single_value
 from tools.readings.split_columns import SplitColumn, split_columns, split_of_folder
-from tools.text import option_lines
 
 # Numbers may match file names by chance, so half of a column must; of other texts two are enough,
 # since only a part of the download may be there.

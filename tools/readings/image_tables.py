@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pipeline.errors import DataError
+from pipeline.text import join_names, plural
 from tools.download.file_index import FileIndex, folder_of
 from tools.download.label_parsing import LabelRule, UnusableRowError, is_runs
 from tools.download.name_patterns import is_group_column
@@ -13,7 +14,6 @@ from tools.readings.collect import FilePart, FileSources
 from tools.readings.image_names import ImageNames
 from tools.readings.split_columns import SplitColumn, split_of_folder
 from tools.readings.targets import MaskTargets, RunLengthTargets, Targets, label_targets
-from tools.text import join_names, plural
 
 
 @dataclass(frozen=True, kw_only=True)

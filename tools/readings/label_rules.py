@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.errors import DataError, MisuseError
+from pipeline.text import join_names
 from tools.config import ShardConfig
 from tools.download.label_parsing import (
     FirstLabel,
@@ -18,7 +19,6 @@ from tools.download.label_parsing import (
     split_labels,
 )
 from tools.readings.columns import Column
-from tools.text import join_names
 
 _INTEGERS = re.compile(r"\d+( \d+)+")
 # A space is last: it may follow each of the others.

@@ -4,12 +4,12 @@ from functools import partial
 
 from pipeline.errors import DataError, MisuseError
 from pipeline.storage.manifest import VOID
+from pipeline.text import option_lines
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex
 from tools.download.name_index import IMAGE_SUFFIXES, suffix_of
 from tools.download.tables import Table, open_table
 from tools.images.masks import MaskColors
-from tools.text import option_lines
 
 # Names of the columns of a color.
 _CHANNELS = ({"r", "red"}, {"g", "green"}, {"b", "blue"})

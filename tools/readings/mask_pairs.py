@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import MisuseError
+from pipeline.text import option_lines
 from tools.download.file_index import FileIndex, folder_of
 from tools.download.name_index import name_of
 from tools.download.name_patterns import is_mask_name, split_word, words_besides_masks
@@ -21,7 +22,6 @@ from tools.readings.collect import FilePart, FileSources
 from tools.readings.file_name_templates import Template, parse_template
 from tools.readings.split_columns import split_of_folder
 from tools.readings.targets import MaskTargets, Targets
-from tools.text import option_lines
 
 # int64 (n, 2): numbers of image and mask.
 Pairs = NDArray[np.int64]

@@ -11,8 +11,8 @@ from PIL import Image
 
 from pipeline.errors import DataError
 from pipeline.storage.manifest import VOID
+from pipeline.text import join_names
 from tools.images.masks import MaskColors
-from tools.text import join_names
 
 # Masks that are measured, and pixels of each of them.
 SURVEYED_MASKS, _SURVEYED_PIXELS = 256, 2**20

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.errors import MisuseError
+from pipeline.text import plural
 from tools.config import ShardConfig
 from tools.download.name_index import Names
 from tools.download.sources import LabelCodes, Sources
-from tools.text import plural
 
 # What precedes the last number of a file's name, and that number.
 _NUMBERED = re.compile(r"^(?P<stem>.*?)[-_. ]?(?P<number>\d+)(?:\.\w+)?$")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from pipeline.errors import MisuseError
+from pipeline.text import option_lines
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex
 from tools.download.name_patterns import split_word
@@ -19,7 +20,6 @@ from tools.readings.image_names import (
     require_other_column,
     resolve_folder,
 )
-from tools.text import option_lines
 
 # Share of the ids in a column that must be ids of another table, and share of those that they are.
 _MIN_KNOWN_IDS, _MIN_JOINED_IDS = 0.9, 0.5

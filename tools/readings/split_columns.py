@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from pipeline.errors import MisuseError
+from pipeline.text import join_names, option_lines
 from tools.config import ShardConfig
 from tools.download.file_index import folder_of
 from tools.download.label_parsing import UnusableRowError
 from tools.download.name_patterns import has_split_name, is_split_column, split_of_cell, split_word
 from tools.download.tables import Table
-from tools.text import join_names, option_lines
 
 
 @dataclass(frozen=True)

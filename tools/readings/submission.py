@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.errors import DataError, MisuseError
+from pipeline.text import join_names
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex
 from tools.download.name_patterns import is_submission
 from tools.download.tables import Table
 from tools.readings.named_tables import NamedTable, named_tables
 from tools.readings.open_tables import open_one
-from tools.text import join_names
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from pipeline.errors import MisuseError
+from pipeline.text import join_names, plural
 from tools.config import ShardConfig
 from tools.download.file_index import FileIndex, folder_of
 from tools.download.name_index import name_of
@@ -16,7 +17,6 @@ from tools.readings.label_readings import label_reading
 from tools.readings.mask_tables import mask_reading, run_reading
 from tools.readings.reading import Reading
 from tools.readings.split_columns import choose_split_column, split_columns
-from tools.text import join_names, plural
 
 # Options that name a column which the tables of the labels must have.
 _ROLES = ("label_column", "split_column", "group_column", "mask_column")

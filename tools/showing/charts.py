@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from pipeline.chart_fonts import class_labels
 from pipeline.chart_style import BLUE, CYCLE
 from pipeline.chart_text import fit_text, text_inches
+from pipeline.text import plural
 from tools.showing.dataset_summary import DatasetSummary, byte_unit
-from tools.text import plural
 
 _BINS = 40
 # From this ratio of maximum to minimum on, an axis is logarithmic.

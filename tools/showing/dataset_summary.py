@@ -16,9 +16,9 @@ from pipeline.options import flag_of
 from pipeline.printable import restored
 from pipeline.storage.dataset import Dataset
 from pipeline.storage.manifest import Manifest
+from pipeline.text import plural
 from tools.checking.tables import Tables, UnusableTableError, check_tables, open_tables
 from tools.config import ShardConfig
-from tools.text import plural
 
 # Quoted values and numbers, in which reasons of one kind differ.
 _VALUES = re.compile(r"'[^']*'|\"[^\"]*\"|\b[\d,.]*\d\b")

@@ -11,13 +11,13 @@ from pipeline.errors import DataError, MisuseError
 from pipeline.storage.dataset import Dataset
 from pipeline.storage.manifest import REJECTED_NAME, sample_key
 from pipeline.table import Table
+from pipeline.text import plural
 from tools.console import Output
 from tools.showing.contact_sheet import draw
 from tools.showing.dataset_summary import DatasetSummary, byte_unit, command_line, group_reasons
 from tools.showing.sample_choice import Sheet, choose_samples
 from tools.showing.submissions import describe_submissions
 from tools.showing.thumbnails import Tiles, draw_thumbnails
-from tools.text import plural
 
 # Of more classes than this, only the most frequent and the rarest are listed.
 SHOWN_CLASSES = 20

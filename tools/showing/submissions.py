@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from pipeline.storage.dataset import Dataset
 from pipeline.storage.manifest import submission_name
+from pipeline.text import plural
 from tools.checking.submission import read_submission
-from tools.text import plural
 
 
 def describe_submissions(dataset: Dataset) -> Iterator[str]:

@@ -19,10 +19,10 @@ from pipeline.storage.manifest import (
 )
 from pipeline.storage.manifest_parsing import parse_manifest
 from pipeline.storage.stated_values import any_object, parse_json
+from pipeline.text import plural
 from tools.config import ShardConfig
 from tools.duplicates.groups import Group
 from tools.images.codec import ENCODER
-from tools.text import plural
 from tools.workers import Workers
 from tools.writing.block_encoding import source_checksums
 from tools.writing.dataset_stats import DatasetStats

@@ -7,7 +7,8 @@ from typing import Any
 from rich.console import Console
 
 from pipeline.table import Table, print_table
-from trainer.evaluation.findings import findings, some_names
+from pipeline.text import join_names, plural
+from trainer.evaluation.findings import findings
 from trainer.files import REPEAT
 from trainer.run.run_dir import CLASS_SCORES_NAME, TARGET_SCORES_NAME, write_rows
 from trainer.tasks.classification import TOP_CLASSES, Classification
@@ -32,8 +33,8 @@ def print_scores(console: Console, evaluation: Evaluation, task: Task, *, title:
     print_table(_class_table(evaluation, task), console)
     if absent := [repr(name) for name, number in _numbers(evaluation).items() if not number]:
         unit = "pixels" if "pixels" in evaluation.columns() else "samples"
-        classes = "1 class" if len(absent) == 1 else f"{len(absent):,} classes"
-        console.print(f"Not listed: {classes} without {unit} here: {some_names(absent)}.")
+        classes = plural(len(absent), "class")
+        console.print(f"Not listed: {classes} without {unit} here: {join_names(absent)}.")
     for sentence in findings(evaluation):
         console.print(sentence)
 

@@ -16,6 +16,7 @@ from pipeline.errors import DataError, MisuseError
 from pipeline.fold_index import FOLDED_SPLITS, open_index
 from pipeline.plan.folds import parse_fold
 from pipeline.storage.dataset import Dataset
+from pipeline.text import plural
 from trainer.distributed.collectives import World
 from trainer.distributed.process_group import open_world
 from trainer.evaluation.class_scores import print_scores
@@ -80,8 +81,7 @@ def evaluate_runs(
         print_scores(console, evaluation, first.run.task, title=title)
         header = _header(opened, split)
         if header["unlabeled"]:
-            unlabeled = header["unlabeled"]
-            samples = "1 sample" if unlabeled == 1 else f"{unlabeled:,} samples"
+            samples = plural(header["unlabeled"], "sample")
             console.print(f"Left out {samples} without a label.")
         files = save_files(
             console,

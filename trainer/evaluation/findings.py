@@ -1,12 +1,10 @@
 """What the scores of an evaluation hide at first sight, in sentences."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
+from pipeline.text import join_names, plural
 from trainer.tasks.metric_names import COLUMN_NAMES, metric_text
 from trainer.tasks.scores import Evaluation
-
-# Classes or targets that a sentence names.
-_NAMED = 5
 
 
 def findings(evaluation: Evaluation) -> list[str]:
@@ -42,8 +40,8 @@ def _never_found(recall: Mapping[str, float], numbers: Mapping[str, float], unit
     missed = [f"{name!r} ({numbers[name]:,})" for name, value in recall.items() if not value]
     if not missed:
         return []
-    of = missed[0] if len(missed) == 1 else f"{len(missed):,} classes"
-    names = "" if len(missed) == 1 else f": {some_names(missed)}"
+    of = missed[0] if len(missed) == 1 else plural(len(missed), "class")
+    names = "" if len(missed) == 1 else f": {join_names(missed)}"
     return [f"No {unit} of {of} was predicted correctly{names}."]
 
 
@@ -57,10 +55,4 @@ def _not_below_mean(columns: Mapping[str, Mapping[str, float]]) -> list[str]:
     ]
     if not named:
         return []
-    return [f"The RMSE is not below that of predicting the mean for {some_names(named)}."]
-
-
-def some_names(names: Sequence[str]) -> str:
-    """The first of `names`, and how many more there are."""
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+    return [f"The RMSE is not below that of predicting the mean for {join_names(named)}."]
