@@ -19,8 +19,9 @@ from benchmarks.compute.utilization import COLUMNS, describe_ceiling, device_nam
 from benchmarks.measuring.alternate import Measurement, alternate
 from benchmarks.measuring.result_file import COMPUTE
 from benchmarks.measuring.table import figure_columns, report
-from benchmarks.measuring.text import counted, figure
+from benchmarks.measuring.text import figure
 from pipeline.errors import DataError
+from pipeline.text import plural
 from trainer.distributed.collectives import World
 
 
@@ -85,7 +86,7 @@ def _report(
     }
     report(
         f"compute: {benchmark.model} at {benchmark.image_size} px, "
-        f"{counted(world.world_size, 'rank')} on {device}",
+        f"{plural(world.world_size, 'rank')} on {device}",
         "images/s",
         rows,
         kind=COMPUTE,

@@ -5,7 +5,6 @@ import math
 import resource
 import shutil
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,13 +13,14 @@ from PIL import Image
 
 from benchmarks.datasets.reencoded import stored_images
 from benchmarks.measuring.provenance import DALI_PACKAGES
-from benchmarks.measuring.text import counted
 from pipeline.config import PipelineConfig
 from pipeline.machine_limits import available_cores
 from pipeline.plan.audit import measure_quality
 from pipeline.plan.plan import order_of
 from pipeline.storage.dataset import SplitIndex
 from pipeline.storage.shard_files import OPEN_SHARDS
+from pipeline.text import plural
+from pipeline.versions import installed_version
 
 # Number of images whose headers are read.
 HEADERS = 256
@@ -160,7 +160,7 @@ def check_machine(
             "memory, or read in larger pieces by --shuffle window",
         )
     return [
-        check_dali([package for package in DALI_PACKAGES if is_installed(package)]),
+        check_dali([package for package in DALI_PACKAGES if installed_version(package)]),
         check_threads(config.threads, cores=available_cores(), ranks=ranks),
         check_open_files(max_files, shards),
         check_shared_memory(shared_memory, ranks),
@@ -180,17 +180,9 @@ def check_dali(packages: Sequence[str]) -> Finding:
     return Finding(fact)
 
 
-def is_installed(package: str) -> bool:
-    try:
-        distribution(package)
-    except PackageNotFoundError:
-        return False
-    return True
-
-
 def check_threads(threads: int | None, *, cores: int, ranks: int) -> Finding:
     share = max(1, cores // ranks)
-    fact = f"{threads or share} threads for each of {counted(ranks, 'rank')} on {cores} cores"
+    fact = f"{threads or share} threads for each of {plural(ranks, 'rank')} on {cores} cores"
     if threads is not None and threads > share:
         return Finding(fact, f"they slow each other down; give --threads {share}")
     if threads is not None and threads < share:

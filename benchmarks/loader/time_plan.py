@@ -7,9 +7,9 @@ from benchmarks.loader.config import LoaderBenchmark
 from benchmarks.loader.setup import Setup
 from benchmarks.loader.timed_batches import LoaderSpeed, TimedBatches
 from benchmarks.measuring.alternate import Measurement, alternate
-from benchmarks.measuring.text import counted
 from pipeline.console import print_line
 from pipeline.errors import MisuseError
+from pipeline.text import plural
 
 # Of the trial: at most so many images in a batch, and its duration after the first batches.
 TRIAL_BATCH_SIZE, TRIAL_SECONDS = 32, 0.2
@@ -30,11 +30,11 @@ def measure(
     benchmark, limit = setup.benchmark, share * setup.benchmark.max_seconds
     asked = runs or benchmark.runs
     seconds = round_seconds(candidates.values(), try_loader(setup))
-    what = counted(len(candidates), "row")
+    what = plural(len(candidates), "row")
     require_time(benchmark, what, seconds, limit)
     runs, warmup = plan_rounds(seconds, runs=asked, warmup=benchmark.warmup, limit=limit)
-    times = counted(runs, "time") + (f" instead of {asked}" if runs < asked else "")
-    warm_up = f" after {counted(warmup, 'warm-up')}" if warmup else ""
+    times = plural(runs, "time") + (f" instead of {asked}" if runs < asked else "")
+    warm_up = f" after {plural(warmup, 'warm-up')}" if warmup else ""
     time = duration((runs + warmup) * seconds, benchmark, share)
     print_line(f"Measuring {what} {times}{warm_up}: {time}.")
     return alternate(candidates, runs=runs, warmup=warmup, limit_seconds=limit)

@@ -12,12 +12,12 @@ from benchmarks.loader.setup import Setup, open_setup
 from benchmarks.loader.time_plan import duration, measure, require_time, round_seconds, try_loader
 from benchmarks.loader.timed_batches import COLUMNS, TimedBatches
 from benchmarks.measuring.alternate import Measurement, alternate, ratio
-from benchmarks.measuring.text import counted
 from pipeline.config import PipelineConfig
 from pipeline.console import print_line
 from pipeline.errors import DataError
 from pipeline.machine_limits import available_cores
 from pipeline.options import flag_of
+from pipeline.text import plural
 
 SEARCH_RUNS = 3
 # Of --max-seconds; the rest is for the comparison with the defaults.
@@ -90,7 +90,7 @@ def _announce(
         for name, values in trials.items()
     }
     require_time(setup.benchmark, "a setting's values", 2 * max(seconds.values()), limit)
-    values = counted(sum(map(len, trials.values())), "value")
+    values = plural(sum(map(len, trials.values())), "value")
     time = duration((1 + SEARCH_RUNS) * sum(seconds.values()), setup.benchmark, SEARCH_SHARE)
     print_line(f"Trying {values} of {', '.join(map(flag_of, trials))}: {time}.")
     return seconds

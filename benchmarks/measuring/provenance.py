@@ -6,11 +6,11 @@ import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from pipeline.machine_limits import available_cores
+from pipeline.versions import installed_version
 
 ROOT = Path(__file__).parents[2]
 # Load average of the last minute, read before anything is measured.
@@ -41,8 +41,8 @@ def environment() -> dict[str, Any]:
         "gpus": _gpus(),
         "gpu_driver": _line_of("/proc/driver/nvidia/version", "NVRM version"),
         "python": platform.python_version(),
-        **{package: _version(package) for package in PACKAGES},
-        **{package: found for package in DALI_PACKAGES if (found := _version(package))},
+        **{package: installed_version(package) for package in PACKAGES},
+        **{package: found for package in DALI_PACKAGES if (found := installed_version(package))},
     }
 
 
@@ -96,10 +96,3 @@ def _line_of(path: str, name: str) -> str | None:
         return None
     values = (line.partition(":")[2].strip() for line in lines if line.startswith(name))
     return next(values, None)
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

@@ -1,11 +1,6 @@
 """Numbers for people."""
 
 
-def counted(count: int, what: str) -> str:
-    """1 rank, 1,024 ranks."""
-    return f"{count:,} {what}{'s' * (count != 1)}"
-
-
 def figure(value: float) -> str:
     """At least three significant digits, with thousands separators."""
     digits = 0 if abs(value) >= 1000 else 1 if abs(value) >= 100 else 2 if abs(value) >= 10 else 3

@@ -12,7 +12,7 @@ from benchmarks.measuring.alternate import Measurement
 from benchmarks.measuring.entries import errors_of, from_json
 from benchmarks.measuring.result_file import PREDICTION, read_bundle
 from benchmarks.measuring.table import report
-from benchmarks.measuring.text import counted, figure
+from benchmarks.measuring.text import figure
 from benchmarks.predict.baseline import Baseline, read_baseline
 from benchmarks.predict.config import PredictConfig
 from benchmarks.predict.network_probe import measure_network
@@ -25,6 +25,7 @@ from benchmarks.predict.step_model import (
     predict_step,
 )
 from pipeline.errors import MisuseError
+from pipeline.text import plural
 
 # ``predict_step`` on one network: called with a RankSpeed and ranks=.
 PredictStep = Callable[..., PredictedStep]
@@ -76,13 +77,13 @@ def _report(baseline: Baseline, network: Network, config: PredictConfig) -> None
     predicted: PredictStep = partial(predict_step, network=network, cores_per_node=cores)
     powers = {2**power for power in range(config.max_ranks.bit_length())}
     sizes = sorted(powers | {size.ranks for size in baseline.measured})
-    steps = {counted(ranks, "rank"): predicted(speed, ranks=ranks) for ranks in sizes}
+    steps = {plural(ranks, "rank"): predicted(speed, ranks=ranks) for ranks in sizes}
     efficiencies = {name: _efficiency(step, steps["1 rank"]) for name, step in steps.items()}
     limits = {name: first_limit(step) for name, step in steps.items()}
     checks, stated = compare(baseline, predicted), assumptions(baseline, network, cores)
     report(
         f"predicted: {baseline.model}, batch {speed.batch_size} a rank, "
-        f"{counted(network.ranks_per_node, 'rank')} a node",
+        f"{plural(network.ranks_per_node, 'rank')} a node",
         "images/s",
         [_images_per_second(ranks, baseline, predicted) for ranks in sizes],
         kind=PREDICTION,
@@ -122,7 +123,7 @@ def _images_per_second(ranks: int, baseline: Baseline, predicted: PredictStep) -
     """From each run of the baseline."""
     steps = [predicted(run, ranks=ranks) for run in baseline.runs]
     values = tuple(step.images_per_second for step in steps)
-    return Measurement(name=counted(ranks, "rank"), values=values)
+    return Measurement(name=plural(ranks, "rank"), values=values)
 
 
 def compare(baseline: Baseline, predicted: PredictStep) -> list[dict[str, Any]]:
@@ -141,7 +142,7 @@ def compare(baseline: Baseline, predicted: PredictStep) -> list[dict[str, Any]]:
 def _describe(check: Mapping[str, Any]) -> str:
     batches = "batches of the loader" if check["fed"] else "synthetic batches"
     return (
-        f"{counted(check['ranks'], 'rank')}, {batches}: predicted {figure(check['predicted'])} "
+        f"{plural(check['ranks'], 'rank')}, {batches}: predicted {figure(check['predicted'])} "
         f"images/s, measured {figure(check['measured'])}: {check['error']:+.1%}"
     )
 
@@ -156,8 +157,8 @@ def assumptions(baseline: Baseline, network: Network, cores: int) -> list[str]:
     if speed.loader_rate is not None:
         loader = (
             f"Input: the loader of a rank gives {figure(speed.loader_rate)} images/s on "
-            f"{counted(speed.threads, 'core')} and less on fewer; a node has "
-            f"{counted(cores, 'core')}; files are in the page cache."
+            f"{plural(speed.threads, 'core')} and less on fewer; a node has "
+            f"{plural(cores, 'core')}; files are in the page cache."
         )
     interference = "Loader and model do not slow each other down."
     if speed.training_rate is not None:
@@ -177,7 +178,7 @@ def assumptions(baseline: Baseline, network: Network, cores: int) -> list[str]:
         "All-reduce: a ring within each node, then a ring between the nodes; NCCL's trees are "
         "faster on many nodes.",
         f"Within a node {network.within}.",
-        f"Between nodes {network.between}, shared by {counted(network.ranks_per_node, 'rank')}.",
+        f"Between nodes {network.between}, shared by {plural(network.ranks_per_node, 'rank')}.",
         "All ranks are equally fast: none waits for the slowest.",
     ]
 
@@ -186,12 +187,12 @@ def find_limits(steps: Sequence[PredictedStep], checks: Sequence[Mapping[str, An
     """The finding: the first limit by number of ranks, the largest size, and the largest error."""
     groups = groupby(steps[len(steps) > 1 :], first_limit)
     (first, until), *later = [(limit, [*group][-1].ranks) for limit, group in groups]
-    limits = [f"{first.capitalize()} is the first limit up to {counted(until, 'rank')}"]
+    limits = [f"{first.capitalize()} is the first limit up to {plural(until, 'rank')}"]
     limits += [f"then {limit} up to {ranks:,}" for limit, ranks in later]
     largest = steps[-1]
     sentence = (
         f"{', '.join(limits)}: {figure(largest.images_per_second)} images/s at "
-        f"{counted(largest.ranks, 'rank')}, efficiency {_efficiency(largest, steps[0]):.0%}"
+        f"{plural(largest.ranks, 'rank')}, efficiency {_efficiency(largest, steps[0]):.0%}"
     )
     if not checks:
         return f"{sentence}; there is no measurement to compare with."

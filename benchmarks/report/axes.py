@@ -6,9 +6,9 @@ from typing import Any
 
 from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
-from benchmarks.measuring.text import counted
 from benchmarks.report.panels import Panel
 from pipeline.chart_style import GRAY
+from pipeline.text import plural
 
 IDEAL: Any = {"color": GRAY, "linestyle": ":", "linewidth": 1.4}
 # A figure does not fit into a smaller share of a bar.
@@ -67,7 +67,7 @@ def speed_up_panel(name: str, title: str, curves: Sequence[Curve]) -> Panel:
         axes.plot(ranks, [count / ranks[0] for count in ranks], label="ideal", **IDEAL)
         axes.set_yscale("log", base=2)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}x"))
-        axes.set_ylabel(f"speed-up over {counted(ranks[0], 'rank')}")
+        axes.set_ylabel(f"speed-up over {plural(ranks[0], 'rank')}")
         axes.legend(loc="upper left")
 
     description = "Speed-up by number of ranks, with the ideal"

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 
 from benchmarks.loader.config import AUGMENT, DECODE, FULL, READ
 from benchmarks.measuring.result_file import BY_STAGE, COMPUTE, SCALING, STUDY, SWEEP
-from benchmarks.measuring.text import counted, figure
+from benchmarks.measuring.text import figure
 from benchmarks.report.inputs import Inputs
 from benchmarks.scaling.record import LOADER, SYNTHETIC, WARM, Point, read_points
+from pipeline.text import plural
 from trainer.plotting.curves import Run
 
 # A run that waits for data for a larger share of its time is input-bound.
@@ -93,8 +94,8 @@ def _more_threads(inputs: Inputs, times: float) -> list[str]:
     else:
         return []
     needed, cores = math.floor(threads * times), result.environment["cpus"]
-    more = f"more than {counted(needed, 'thread')}{of}"
-    return [more if needed < cores else f"{more} (this machine has {counted(cores, 'core')})"]
+    more = f"more than {plural(needed, 'thread')}{of}"
+    return [more if needed < cores else f"{more} (this machine has {plural(cores, 'core')})"]
 
 
 def _faster_input(inputs: Inputs) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from benchmarks.measuring.text import counted, figure
+from benchmarks.measuring.text import figure
 from benchmarks.report.axes import Curve, efficiency_panel, speed_up_panel, stacked_bars
 from benchmarks.report.bar_charts import BAR_INCHES, MARGIN_INCHES
 from benchmarks.report.inputs import Result
@@ -18,6 +18,7 @@ from benchmarks.report.study_record import Configuration, by_framework, read_con
 from benchmarks.report.tables import UNKNOWN, training_columns
 from pipeline.chart_style import BLUE, CYCLE, GRAY, ORANGE, PURPLE
 from pipeline.duration_text import clock
+from pipeline.text import plural
 from trainer.tasks.metric_names import METRIC_NAMES
 
 Frameworks = Mapping[str, Sequence[Configuration]]
@@ -70,7 +71,7 @@ def _speed_up(frameworks: Frameworks) -> Panel:
 
 def _efficiency(frameworks: Frameworks) -> Panel:
     efficiencies = ", ".join(
-        f"{name} {sizes[-1].efficiency:.0%} on {counted(sizes[-1].ranks, 'rank')}"
+        f"{name} {sizes[-1].efficiency:.0%} on {plural(sizes[-1].ranks, 'rank')}"
         for name, sizes in frameworks.items()
     )
     title = f"Efficiency of trainings: {efficiencies}"

@@ -31,7 +31,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from benchmarks.measuring.entries import from_json
-from benchmarks.measuring.text import counted
+from pipeline.text import plural
 
 WEAK, STRONG = MODES = "weak", "strong"
 
@@ -56,7 +56,7 @@ _EARLIER_NAMES = {"apart": NO_ALL_REDUCE, "in step": LOCKSTEP, "replayed": ONE_B
 
 def size_name(mode: str, world_size: int) -> str:
     """Name of a world size in a mode, in tables and results."""
-    return f"{mode}, {counted(world_size, 'rank')}"
+    return f"{mode}, {plural(world_size, 'rank')}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from benchmarks.measuring.text import counted
 from benchmarks.scaling.config import LadderConfig
 from pipeline.child_process import module_variables
 from pipeline.errors import DataError
+from pipeline.text import plural
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -56,7 +56,7 @@ def torchrun(
             process.terminate()
             process.wait()
     if failed:
-        raise DataError(f"{counted(ranks_per_node, 'rank')} failed: see the messages above.")
+        raise DataError(f"{plural(ranks_per_node, 'rank')} failed: see the messages above.")
 
 
 def _prepare(cores: int | None) -> None:

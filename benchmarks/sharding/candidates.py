@@ -13,10 +13,10 @@ from pathlib import Path
 from benchmarks.measuring.alternate import Measurement, alternate
 from benchmarks.measuring.provenance import ROOT
 from benchmarks.measuring.targets import Target
-from benchmarks.measuring.text import counted
 from benchmarks.measuring.virtualenvs import Virtualenv
 from benchmarks.sharding.process_cost import CommandFailedError, Cost, measure
 from pipeline.errors import DataError
+from pipeline.text import plural
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class Download:
         command = [str(ROOT / "tools" / "shard"), "--src", str(self.src), *arguments]
         command += ["--duplicates", "ignore"]
         return Candidate(
-            name=f"tools/shard, {counted(workers, 'worker')}",
+            name=f"tools/shard, {plural(workers, 'worker')}",
             download=self,
             command=lambda out: [*command, "--workers", str(workers), "--out", f"{out}/shards"],
             variables=lambda folder: os.environ | {"VIRTUAL_ENV": sys.prefix},

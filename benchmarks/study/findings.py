@@ -5,12 +5,13 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.measuring.text import counted, figure
+from benchmarks.measuring.text import figure
 from benchmarks.report.prediction import predicted_sizes
 from benchmarks.report.study_record import Configuration
 from benchmarks.scaling.record import STRONG, Point
 from benchmarks.study.configurations import extremes, speed_up
 from pipeline.duration_text import clock
+from pipeline.text import plural
 from trainer.config import RunConfig
 from trainer.tasks.metric_names import METRIC_NAMES
 
@@ -23,7 +24,7 @@ def find_speed_up(configurations: Sequence[Configuration]) -> str:
     """The finding: images/s of the largest numbers of ranks."""
     parts = [
         f"{last.name} train at {speed_up(first, last):.2f} times the images/s of "
-        f"{counted(first.ranks, 'rank')}"
+        f"{plural(first.ranks, 'rank')}"
         for first, last in extremes(configurations)
     ]
     return f"{'; '.join(parts)}." if parts else _ONE_SIZE
@@ -65,7 +66,7 @@ def answer_faster(
             f"{clock(before)}",
         }
         sentences.append(
-            f"{last.name} {progress[field]} on {counted(first.ranks, 'rank')}: "
+            f"{last.name} {progress[field]} on {plural(first.ranks, 'rank')}: "
             f"{after / before if timed else before / after:.2f} times as fast (ideal: "
             f"{last.ranks / first.ranks:g} times), with {speed_up(first, last):.2f} times the "
             f"images/s"
@@ -133,11 +134,11 @@ def answer_node(prediction: Mapping[str, Any], ranks: int) -> str:
     """Predictions of bench-predict for `ranks` ranks and for twice as many."""
     predicted = {size["ranks"]: size for size in predicted_sizes(prediction)}
     if not {ranks, 2 * ranks} <= predicted.keys():
-        return f"bench-predict made no prediction for {counted(2 * ranks, 'rank')}."
+        return f"bench-predict made no prediction for {plural(2 * ranks, 'rank')}."
     before, after = (predicted[count]["images_per_second"] for count in (ranks, 2 * ranks))
     return (
         f"bench-predict expects {figure(after)} images/s instead of {figure(before)} with a second "
-        f"node of {counted(ranks, 'rank')}, {after / before:.2f} times as many, at the same batch "
+        f"node of {plural(ranks, 'rank')}, {after / before:.2f} times as many, at the same batch "
         f"size of a rank; the first limit is {predicted[2 * ranks]['limit']}."
     )
 

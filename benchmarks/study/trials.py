@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring.text import counted
 from benchmarks.report.study_record import TrialResult
 from benchmarks.study.config import FRAMEWORKS
 from benchmarks.study.parts import Part
 from pipeline.errors import DataError
 from pipeline.options import flag_of
+from pipeline.text import plural
 from trainer.run.metrics_reader import read_records
 from trainer.run.run_dir import CONFIG_NAME
 
@@ -35,7 +35,7 @@ class Trial:
     def configuration(self) -> str:
         """What its seeds have in common."""
         samples = f", {self.part.samples:,} samples" if self.part else ""
-        return f"{FRAMEWORKS[self.framework]}, {counted(self.ranks, 'rank')}{samples}"
+        return f"{FRAMEWORKS[self.framework]}, {plural(self.ranks, 'rank')}{samples}"
 
     def __str__(self) -> str:
         return f"{self.configuration}, seed {self.seed}"

@@ -4,7 +4,6 @@ import hashlib
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from pipeline.errors import DataError
@@ -21,6 +20,7 @@ from pipeline.storage.manifest import (
     index_name,
     submission_name,
 )
+from pipeline.versions import installed_version
 from tools.config import ShardConfig
 from tools.duplicates.groups import Group, write_groups
 from tools.like import measured
@@ -156,7 +156,4 @@ def _manifest(
 
 def tool_version() -> str:
     """Name and version of this package."""
-    try:
-        return f"shardline {version('shardline')}"
-    except PackageNotFoundError:
-        return "shardline (not installed)"
+    return f"shardline {installed_version('shardline') or '(not installed)'}"

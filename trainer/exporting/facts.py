@@ -1,9 +1,9 @@
 """What an exported file says about its network: plain data, which is stored in it as JSON."""
 
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from pipeline.versions import installed_version
 from trainer.model.sources.source import Constructor
 from trainer.tasks.regression import Regression
 from trainer.tasks.tasks import task_record
@@ -46,7 +46,7 @@ def export_facts(
         "arguments": None if constructor is None else dict(constructor.arguments),
         "weights": "averaged" if run.settings.recipe.ema_decay else "trained",
         "checkpoint": checkpoint.name,
-        "versions": {name: _version(name) for name in packages},
+        "versions": {name: installed_version(name) for name in packages},
     }
 
 
@@ -69,10 +69,3 @@ def weights_facts(run: TrainedRun) -> dict[str, Any]:
         return facts
     moments = {"target_means": list(run.task.means), "target_stds": list(run.task.stds)}
     return facts | moments
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:  # used from a checkout
-        return None
