@@ -77,8 +77,8 @@ def validation_views(config: PipelineConfig, split: str) -> Iterator[dict[str, N
     from torchvision.transforms import v2
 
     from pipeline.build import val_loader
-    from pipeline.config import resolve_sizes
     from pipeline.inference import inference_transform
+    from pipeline.sizes import resolve_sizes
     from pipeline.storage.dataset import Dataset
     from pipeline.storage.reader import ShardReader
     from pipeline.watchdog import StallWatchdog

@@ -89,7 +89,8 @@ def _prepare(
     benchmark: PredictionBenchmark, world: "World"
 ) -> "tuple[Loader, Classifier, torch.dtype | None]":
     from pipeline.build import val_loader
-    from pipeline.config import PipelineConfig, open_dataset, resolve_sizes
+    from pipeline.config import PipelineConfig, open_dataset
+    from pipeline.sizes import resolve_sizes
     from trainer.model.build import build_model
     from trainer.model.precision import autocast_dtype
     from trainer.model.sources.find import find_model

@@ -12,7 +12,7 @@ import torch
 from nvidia.dali import Pipeline
 
 from pipeline.batch import Batch as Batch
-from pipeline.config import TORCH_RESIZES_PX, PipelineConfig, resolve_sizes
+from pipeline.config import TORCH_RESIZES_PX, PipelineConfig
 from pipeline.daemon_thread import DaemonThread
 from pipeline.dali.decode_for_cache import FullImageDecoder
 from pipeline.dali.decode_graph import GraphConfig, Stages, build_graph
@@ -26,6 +26,7 @@ from pipeline.on_device import thread_start, to_device
 from pipeline.plan.augment import GEOMETRY, train_parameter_names
 from pipeline.plan.decode_groups import step_slices
 from pipeline.plan.plan import Plan, PlannedBatch
+from pipeline.sizes import resolve_sizes
 from pipeline.storage.dataset import Dataset, SplitIndex
 from pipeline.storage.reader import ShardReader
 from pipeline.targets import batch_targets, mask_targets

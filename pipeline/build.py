@@ -10,7 +10,7 @@ import torch
 
 from pipeline.arrays import Integers
 from pipeline.batches import BatchContext, decoded_batches, graph_config
-from pipeline.config import PipelineConfig, image_size, resolve_sizes
+from pipeline.config import PipelineConfig
 from pipeline.dali.decoder_choice import size_hint
 from pipeline.feed.bad_samples import BadSamples
 from pipeline.feed.decoded_cache import open_decoded_cache
@@ -22,6 +22,7 @@ from pipeline.plan.plan import Plan, image_sizes_px, train_plan, val_plan
 from pipeline.plan.ranks import per_rank_batch_size, validation_samples
 from pipeline.plan.tiles import tile_plan
 from pipeline.shard_checks import check_task_support
+from pipeline.sizes import image_size, resolve_sizes
 from pipeline.storage.cache_eviction import GIB
 from pipeline.storage.dataset import Dataset, SplitIndex
 from pipeline.storage.manifest import TARGET_COMPONENTS

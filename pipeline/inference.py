@@ -6,7 +6,8 @@ import torch
 from torch import nn
 from torch.nn.functional import interpolate
 
-from pipeline.config import TORCH_RESIZES_PX, PipelineConfig, Sizes, resolve_sizes
+from pipeline.config import TORCH_RESIZES_PX, PipelineConfig
+from pipeline.sizes import Sizes, resolve_sizes
 from pipeline.storage.manifest import Manifest
 
 

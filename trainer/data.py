@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config import PipelineConfig, resolve_sizes
+from pipeline.config import PipelineConfig
 from pipeline.fold_index import open_index
 from pipeline.loader import Loader
 from pipeline.plan.ranks import per_rank_batch_size
+from pipeline.sizes import resolve_sizes
 from pipeline.storage.dataset import Dataset, SplitIndex
 from pipeline.synthetic import SYNTHETIC_FINGERPRINT, SYNTHETIC_SAMPLES, synthetic_loader
 from trainer.distributed.collectives import World

@@ -88,7 +88,8 @@ def main(**values: Any) -> None:
     # torch takes seconds to import: --help doesn't wait for it.
     import torch
 
-    from pipeline.config import PipelineConfig, resolve_sizes
+    from pipeline.config import PipelineConfig
+    from pipeline.sizes import resolve_sizes
 
     dataset = Dataset(comparison.shards)
     index = dataset.split("train")

@@ -17,12 +17,13 @@ from benchmarks.loader.timed_batches import COLUMNS, TimedBatches
 from benchmarks.measuring.alternate import Measurement
 from benchmarks.measuring.table import ColumnFormats, figure_columns, report
 from pipeline.build import group_steps, train_loader
-from pipeline.config import PipelineConfig, open_dataset, resolve_sizes
+from pipeline.config import PipelineConfig, open_dataset
 from pipeline.errors import MisuseError
 from pipeline.fold_index import open_index
 from pipeline.loader import Loader
 from pipeline.machine_limits import available_bytes
 from pipeline.plan.decode_groups import max_lookahead
+from pipeline.sizes import resolve_sizes
 from pipeline.storage.dataset import Dataset, SplitIndex
 
 # The first read-ahead hardly affects a split of this multiple of its size.

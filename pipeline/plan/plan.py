@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.arrays import Integers
-from pipeline.config import PipelineConfig, Sizes
+from pipeline.config import PipelineConfig
 from pipeline.errors import MisuseError
 from pipeline.plan.augment import Parameters, train_parameters, val_parameters
 from pipeline.plan.order import (
@@ -23,6 +23,7 @@ from pipeline.plan.order import (
 )
 from pipeline.plan.ranks import step_positions
 from pipeline.progressive_resize import ImageSize
+from pipeline.sizes import Sizes
 from pipeline.storage.dataset import SplitIndex
 
 

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from pipeline.build import val_loader
-from pipeline.config import PipelineConfig, Sizes
+from pipeline.config import PipelineConfig
 from pipeline.inference import ValidationTransform, inference_transform
+from pipeline.sizes import Sizes
 from pipeline.storage.dataset import Dataset
 from pipeline.storage.reader import ShardReader
 from pipeline.watchdog import StallWatchdog

@@ -8,7 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from pipeline.config import PipelineConfig, resolve_sizes
+from pipeline.config import PipelineConfig
 from pipeline.errors import MisuseError
 from pipeline.options import (
     Bounds,
@@ -20,6 +20,7 @@ from pipeline.options import (
     setting,
 )
 from pipeline.settings_file import profile_file
+from pipeline.sizes import resolve_sizes
 from pipeline.storage.dataset import Dataset
 from pipeline.storage.manifest import Manifest
 

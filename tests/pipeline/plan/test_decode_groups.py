@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from pipeline.batch import Batch
 from pipeline.build import train_loader, val_loader
-from pipeline.config import PipelineConfig, Sizes
+from pipeline.config import PipelineConfig
 from pipeline.loader import Loader
 from pipeline.plan.decode_groups import groups, max_group_size, prefetch_groups, step_slices
 from pipeline.plan.plan import Plan, val_plan
 from pipeline.progressive_resize import progressive_size
+from pipeline.sizes import Sizes
 from pipeline.storage.dataset import Dataset
 from tests.helpers.damage import damage, random_samples
 from tests.helpers.handmade import replace_table

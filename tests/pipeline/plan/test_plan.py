@@ -7,11 +7,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.config import PipelineConfig, Sizes
+from pipeline.config import PipelineConfig
 from pipeline.plan.augment import Parameters
 from pipeline.plan.plan import PlannedBatch, train_plan, val_plan
 from pipeline.plan.ranks import validation_samples
 from pipeline.progressive_resize import progressive_size
+from pipeline.sizes import Sizes
 from pipeline.storage.dataset import Dataset
 from tests.helpers.amounts import full_or_tenth
 

@@ -3,7 +3,7 @@
 import hashlib
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,12 +13,12 @@ from torch import nn
 
 from pipeline.errors import MisuseError
 from trainer.model.sources.model_code import ModelCode, read_model_code
-from trainer.model.sources.source import KnownWeights, NetworkSpec, Tensors
+from trainer.model.sources.source import NetworkSpec, Unpublished
 from trainer.model.sources.timm_models import layers_by_matcher
 
 
 @dataclass(frozen=True, kw_only=True)
-class OwnModel(ModelCode):
+class OwnModel(Unpublished, ModelCode):
     """A function of a file, which is called with the number of classes or targets.
 
     The file is executed when a network is built: whoever makes an OwnModel trusts it.
@@ -55,15 +55,6 @@ class OwnModel(ModelCode):
         if not any(parameter.requires_grad for parameter in network.parameters()):
             raise MisuseError(f"--model {self.name} has no parameters to train: give it layers.")
         return network
-
-    def constructor(self, spec: NetworkSpec) -> None:
-        return None
-
-    def known_weights(self) -> Sequence[KnownWeights]:
-        return ()
-
-    def fit(self, weights: Tensors, network: nn.Module, *, image_size_px: int) -> Tensors:
-        return weights
 
     def layers(self, network: nn.Module) -> Mapping[str, int] | None:
         return layers_by_matcher(network)

@@ -1,6 +1,6 @@
 """The trainer's own ResNets for images of 32 px."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import nn
@@ -8,12 +8,12 @@ from torch import nn
 from pipeline.errors import MisuseError
 from trainer.model.cifar_resnet import cifar_resnet
 from trainer.model.layers import layers_in_order
-from trainer.model.sources.source import KnownWeights, NetworkSpec, Tensors
+from trainer.model.sources.source import NetworkSpec, Unpublished
 from trainer.model.sources.torchvision_models import check_name
 
 
 @dataclass(frozen=True, kw_only=True)
-class SmallResnet:
+class SmallResnet(Unpublished):
     """One of ``SMALL_RESNETS``."""
 
     name: str
@@ -28,15 +28,6 @@ class SmallResnet:
         if spec.drop_path is not None:
             raise MisuseError(f"--drop-path: {self.name} has no paths to drop: leave it out.")
         return cifar_resnet(self.name, classes=spec.classes)
-
-    def constructor(self, spec: NetworkSpec) -> None:
-        return None
-
-    def known_weights(self) -> Sequence[KnownWeights]:
-        return ()
-
-    def fit(self, weights: Tensors, network: nn.Module, *, image_size_px: int) -> Tensors:
-        return weights
 
     def layers(self, network: nn.Module) -> Mapping[str, int] | None:
         return layers_in_order(network)

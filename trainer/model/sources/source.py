@@ -85,6 +85,20 @@ class Constructor:
         return network
 
 
+class Unpublished:
+    """The part of a ``ModelSource`` whose models only this trainer's code or the user's builds, and
+    for which nobody publishes weights."""
+
+    def constructor(self, spec: NetworkSpec) -> None:
+        return None
+
+    def known_weights(self) -> Sequence[KnownWeights]:
+        return ()
+
+    def fit(self, weights: Tensors, network: nn.Module, *, image_size_px: int) -> Tensors:
+        return weights
+
+
 class ModelSource(Protocol):
     """A model by its name, of one of the places that models come from."""
 
