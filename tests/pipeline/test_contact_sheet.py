@@ -3,7 +3,6 @@ room."""
 
 from itertools import combinations, product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from matplotlib.transforms import Bbox
 
 from pipeline.contact_sheet import ContactSheet, Tile, write_contact_sheet
 from pipeline.mask_colors import color_mask, mask_legend
+from tests.helpers.drawn_figures import saved_figures
 
 NAMES = (
     "Pneumonia_bacterial_of_the_left_upper_lobe",
@@ -25,14 +25,7 @@ NAMES = (
 
 def drawn(sheet: ContactSheet, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Figure:
     """Write the sheet; its figure."""
-    figures: list[Figure] = []
-    save = Figure.savefig
-
-    def record(figure: Figure, *arguments: Any, **named: Any) -> None:
-        save(figure, *arguments, **named)
-        figures.append(figure)
-
-    monkeypatch.setattr(Figure, "savefig", record)
+    figures = saved_figures(monkeypatch)
     write_contact_sheet(sheet, folder / "sheet.png")
     return figures[0]
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as parquet
 import pytest
 
 from pipeline.storage.dataset import Dataset
+from tests.helpers.full_disk import run_on_full_disk
 from tests.helpers.shard_runs import contents, made, photographs, shard
 
 ROOT = Path(__file__).parents[2]
@@ -137,12 +138,7 @@ def test_a_full_disk_gives_a_message(tmp_path: Path) -> None:
     source = photographs(tmp_path / "src", count=40)
     out = tmp_path / "shards"
     command = [sys.executable, "-m", "tools.cli", "--src", source, "--out", out]
-    ended = subprocess.run(
-        ["sh", "-c", 'ulimit -f 20; exec "$@"', "sh", *command],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+    ended = run_on_full_disk(command)
     assert ended.returncode == 1
     assert ended.stderr == (
         f"Error: {out}: File too large. Free space on that disk. No dataset was written to {out}. "

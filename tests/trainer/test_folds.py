@@ -14,12 +14,11 @@ from pipeline.errors import DataError
 from tests.helpers import tiny_trainer
 from tests.helpers.cli import invoke
 from tests.helpers.handmade import write_splits
+from tests.helpers.parts_of_splits import SAMPLES, assert_trained_alike, part_settings
 from tests.helpers.processes import exit_codes, lines, start_ranks
 from trainer.data import open_data, task_of
 from trainer.evaluate import main as evaluate
 from trainer.tasks.tasks import Regression
-
-SAMPLES = {"train": 31, "val": 14, "test": 6}
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +34,7 @@ def trained(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def settings(shards: Path, out: Path, **changes: Any) -> dict[str, Any]:
-    fixed = {"fold": "2/5", "epochs": 2.0, "global_batch_size": 6, "image_size": 32, "threads": 1}
-    fixed |= {"device": "cpu", "precision": "fp32", "log_every": 1}
-    return {**fixed, "shards": str(shards), "out": str(out), **changes}
+    return part_settings(shards, out, **{"fold": "2/5", **changes})
 
 
 def evaluated(run: Path, *arguments: str) -> dict[str, Any]:
@@ -52,16 +49,9 @@ def test_two_ranks_train_and_evaluate_as_one(
 ) -> None:
     ranks = start_ranks(loaded, 2, **settings(shards, tmp_path / "two"))
     assert exit_codes(ranks) == [0, 0]
-    one, two = (lines(out, "train") for out in (trained, tmp_path / "two"))
-    assert [line["position"] for line in two] == [6 * step for step in range(1, 13)]
-    losses = [line["loss"] for line in one]
-    assert [line["loss"] for line in two] == pytest.approx(losses, rel=1e-4)
-    counts = [
-        [(line["samples"], line["top1_correct"]) for line in lines(out, "evaluation")]
-        for out in (trained, tmp_path / "two")
-    ]
-    assert counts[0] == counts[1]
-    assert [samples for samples, _ in counts[0]] == [9, 9]
+    assert_trained_alike(
+        trained, tmp_path / "two", positions=[6 * step for step in range(1, 13)], evaluated=9
+    )
 
 
 def test_the_run_is_evaluated_on_the_held_out_fold_by_default(

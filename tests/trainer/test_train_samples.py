@@ -14,6 +14,7 @@ from pipeline.errors import DataError
 from tests.helpers import tiny_trainer
 from tests.helpers.cli import invoke
 from tests.helpers.handmade import write_splits
+from tests.helpers.parts_of_splits import SAMPLES, assert_trained_alike, part_settings
 from tests.helpers.processes import exit_codes, lines, start_ranks
 from trainer.config import Settings
 from trainer.data import open_data, task_of
@@ -21,8 +22,6 @@ from trainer.evaluate import main as evaluate
 from trainer.predict import main as predict
 from trainer.resolve import resolve
 from trainer.tasks.tasks import Regression
-
-SAMPLES = {"train": 31, "val": 14, "test": 6}
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +37,7 @@ def trained(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def settings(shards: Path, out: Path, **changes: Any) -> dict[str, Any]:
-    fixed = {"train_samples": "40%", "epochs": 2.0, "global_batch_size": 6, "image_size": 32}
-    fixed |= {"device": "cpu", "precision": "fp32", "log_every": 1, "threads": 1}
-    return {**fixed, "shards": str(shards), "out": str(out), **changes}
+    return part_settings(shards, out, **{"train_samples": "40%", **changes})
 
 
 def test_two_ranks_train_as_one_does(
@@ -48,17 +45,8 @@ def test_two_ranks_train_as_one_does(
 ) -> None:
     ranks = start_ranks(loaded, 2, **settings(shards, tmp_path / "two"))
     assert exit_codes(ranks) == [0, 0]
-    one, two = (lines(out, "train") for out in (trained, tmp_path / "two"))
     # 12 of 31 samples, twice.
-    assert [line["position"] for line in two] == [6, 12, 18, 24]
-    losses = [line["loss"] for line in one]
-    assert [line["loss"] for line in two] == pytest.approx(losses, rel=1e-4)
-    counts = [
-        [(line["samples"], line["top1_correct"]) for line in lines(out, "evaluation")]
-        for out in (trained, tmp_path / "two")
-    ]
-    assert counts[0] == counts[1]
-    assert [samples for samples, _ in counts[0]] == [14, 14]
+    assert_trained_alike(trained, tmp_path / "two", positions=[6, 12, 18, 24], evaluated=14)
 
 
 def test_whole_splits_are_evaluated_and_predicted(

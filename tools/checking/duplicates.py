@@ -154,9 +154,8 @@ def print_duplicates(directories: Sequence[Path], *, near: bool, workers: int, l
     except OSError as error:
         raise DataError(f"{error.filename or directories[0]}: {error.strerror}.") from error
     for group in groups[:limit]:
-        what = f"{NEAR} {group.distance}" if group.match == NEAR else group.match
         places = "; ".join(_describe(member) for member in group.members)
-        output.print(f"{what}: {places}")
+        output.print(f"{group.title}: {places}")
     if len(groups) > limit:
         output.print(f"{len(groups) - limit:,} further lines: --findings shows more.")
     if damaged := int(hashes["damaged"].sum()):

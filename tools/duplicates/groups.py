@@ -32,6 +32,11 @@ class Group:
     distance: int = 0
 
     @property
+    def title(self) -> str:
+        """What is the same: "file", "pixels", or "near 3"."""
+        return f"{NEAR} {self.distance}" if self.match == NEAR else self.match
+
+    @property
     def is_conflict(self) -> bool:
         """Whether labels differ."""
         return len({member.label for member in self.members if member.label}) > 1
@@ -56,10 +61,9 @@ def write_groups(
         writer.writerow(COLUMNS)
         writer.writerows(defused(map(printable, row)) for row in earlier)
         for number, group in enumerate(groups, start=len({row[0] for row in earlier}) + 1):
-            match = f"{NEAR} {group.distance}" if group.match == NEAR else group.match
             for member in group.members:
                 texts = (member.split, member.label, member.source)
-                row = (str(number), match, *map(printable, texts))
+                row = (str(number), group.title, *map(printable, texts))
                 writer.writerow(defused(row))
 
 

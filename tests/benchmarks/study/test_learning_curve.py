@@ -5,23 +5,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.measuring.result_file import read_bundle
 from benchmarks.report.study_record import Configuration, TrialResult
-from benchmarks.scaling import whole_trainings
 from benchmarks.study.__main__ import main
 from benchmarks.study.configurations import group_results
 from benchmarks.study.learning_curve import answer_more_data, find_more_data
 from benchmarks.study.parts import LENGTHS, Part, options_of_part
 from benchmarks.study.trials import plan_trials
-from pipeline.errors import DataError
 from tests.helpers import tiny_trainer
 from tests.helpers.cli import invoke
 from tests.helpers.handmade import write_splits
-from trainer.__main__ import main as train
+from tests.helpers.trainings_here import train_here
 from trainer.config import Settings
 from trainer.data import end_position
 from trainer.run.metrics_reader import read_records
@@ -140,16 +137,7 @@ def test_one_seed_or_no_validation_split_gives_no_answer() -> None:
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Trainings run in this process; the modules started, in order."""
-    starts: list[str] = []
-
-    def in_this_process(benchmark: Any, ranks: int, *arguments: str, **_: Any) -> None:
-        starts.append(arguments[1])
-        result = CliRunner().invoke(train, arguments[2:])
-        if result.exit_code:
-            raise DataError(result.output)
-
-    monkeypatch.setattr(whole_trainings, "torchrun", in_this_process)
-    return starts
+    return train_here(monkeypatch)
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
 from benchmarks.measuring.result_file import read_bundle, seal
-from benchmarks.scaling import whole_trainings as to_end
 from benchmarks.scaling.record import LOADER, SYNTHETIC, WARM
 from benchmarks.study import run
 from benchmarks.study.__main__ import main
@@ -18,19 +16,13 @@ from benchmarks.study.folder import lock_folder
 from pipeline.errors import DataError
 from tests.helpers.cli import invoke
 from tests.helpers.scaling_results import scaling
-from trainer.__main__ import main as train
+from tests.helpers.trainings_here import train_here
 
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Trainings run in this process and the ladder is made up; the commands started, in order."""
-    starts: list[str] = []
-
-    def in_this_process(benchmark: Any, ranks: int, *arguments: str, **_: Any) -> None:
-        starts.append(arguments[1])
-        result = CliRunner().invoke(train, arguments[2:])
-        if result.exit_code:
-            raise DataError("the rank failed")
+    starts = train_here(monkeypatch)
 
     def ladder(study: Any, settings: Any, typed: dict[str, Any]) -> None:
         starts.append("ladder")
@@ -41,7 +33,6 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         del bundle["sha256"]
         path.write_text(json.dumps(seal(bundle)))
 
-    monkeypatch.setattr(to_end, "torchrun", in_this_process)
     monkeypatch.setattr(run, "measure_ladder", ladder)
     return starts
 

@@ -1,12 +1,11 @@
 """Names in confusion.png keep their letters where there is room."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
+from tests.helpers.drawn_figures import saved_figures
 from trainer.evaluation.confusion import Confusion, draw_confusion
 
 
@@ -17,14 +16,7 @@ from trainer.evaluation.confusion import Confusion, draw_confusion
 def test_names_of_40_letters_are_whole(
     stem: str, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    figures: list[Figure] = []
-    save = Figure.savefig
-
-    def record(figure: Figure, *arguments: Any, **named: Any) -> None:
-        save(figure, *arguments, **named)
-        figures.append(figure)
-
-    monkeypatch.setattr(Figure, "savefig", record)
+    figures = saved_figures(monkeypatch)
     names = tuple(f"{stem}_{number:02d}" for number in range(count))
     counts = np.random.default_rng(0).integers(1, 9, (count, count))
     draw_confusion(Confusion(classes=names, counts=counts), tmp_path / "confusion.png")
