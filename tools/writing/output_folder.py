@@ -111,7 +111,7 @@ class Store(Location):
     @contextmanager
     def lock(self, *, appends: bool = False) -> Iterator[None]:
         """Lock the output against other runs. At the end the scratch files are removed, and the
-        whole folder if no shard is finished. Raises ``MisuseError`` if the output holds other
+        state for resuming if no shard is written. Raises ``MisuseError`` if the output holds other
         files, or a dataset unless the run `appends`, ``DataError`` if it can't be written or
         another run has locked it."""
         self._require_own_files(appends=appends)
@@ -126,11 +126,20 @@ class Store(Location):
             yield
         finally:
             shutil.rmtree(unfinished / "scratch", ignore_errors=True)
-            if not any(unfinished.glob("*.tar.json")):
+            if not self._has_written(unfinished):
                 shutil.rmtree(unfinished, ignore_errors=True)
                 if not any(self.local.iterdir()):
                     self.local.rmdir()
             os.close(lock_file)
+
+    def _has_written(self, unfinished: Path) -> bool:
+        """Whether a run that has not ended wrote a shard, or the tar of a shard of a new dataset:
+        without its plan, that tar would be a foreign file to the next run."""
+        folder = unfinished.parent
+        has_plan, is_new = (folder / PLAN_NAME).exists(), not (folder / MANIFEST_NAME).exists()
+        return any(unfinished.glob("*.tar.json")) or (
+            has_plan and is_new and any(folder.glob("*.tar"))
+        )
 
     def _lock(self, unfinished: Path) -> int:
         """The locked file of the output. Raises ``DataError``."""

@@ -131,6 +131,26 @@ def test_a_run_that_was_killed_after_the_manifest_is_finished_by_the_same_comman
     assert third.exit_code == 2 and "already holds a dataset" in third.output
 
 
+def test_a_run_whose_disk_was_full_after_its_first_tar_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    src, out = photographs(tmp_path / "src"), tmp_path / "out"
+    write = Store.write
+
+    def full(store: Store, data: bytes, name: str, folder: Path) -> None:
+        if name.endswith(".idx"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(store, data, name, folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "write", full)
+        stopped = shard(src, out)
+    assert stopped.exit_code == 1 and "No space left" in stopped.output
+    assert list(out.glob("*.tar")) and not list(out.rglob("*.tar.json"))
+    assert shard(src, out).exit_code == 0
+    check_shards(out, decode=False, workers=1, limit=5)
+
+
 def test_a_time_that_wobbles_is_an_error_that_names_the_option(tmp_path: Path) -> None:
     (tmp_path / "1.png").write_bytes(b"x")
     for trust_size in (False, True):
