@@ -37,7 +37,7 @@ def main(runs: tuple[str, ...], **values: Any) -> None:
     Prints the metrics, the scores of each class and the most frequent confusions; where stdout is a
     file or a pipe, its last line has all results as JSON. Writes per_class.csv, confusion.csv and
     worst.csv to the directory of the first run, and draws confusion.png and worst.png, the images
-    with the highest losses."""
+    with the highest losses; those of another split than val are in its folder of that name."""
     config = pick_fields(EvaluateConfig, with_arguments(runs, values))
     directories = config.directories
     check_first(lambda: _check(config))

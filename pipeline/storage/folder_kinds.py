@@ -4,6 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pipeline.storage.manifest import MANIFEST_NAME
+from pipeline.text import join_names
 
 # tools/shard keeps what it needs to resume there, until the dataset is complete.
 UNFINISHED = ".unfinished"
@@ -51,9 +52,9 @@ def instead_of_run(folder: Path) -> str:
     with suppress(OSError):
         if folder.is_file():
             checkpoint = f"--checkpoint {folder}" if folder.suffix == ".pt" else "a directory"
-            return f"it is a file: give {checkpoint}."
+            return f"it is a file, so give {checkpoint}."
         if (folder / MANIFEST_NAME).exists():
-            return "it holds shards: give the directory of a run, and other shards as --shards."
+            return "it holds shards, so give the directory of a run, and other shards as --shards."
         if runs := runs_in(folder):
             return f"give a run, such as {_list(runs[::-1])}."
         if not folder.exists() and (runs := runs_in(folder.parent)):
@@ -71,5 +72,4 @@ def _such_as(shards: list[Path]) -> str:
 
 
 def _list(folders: list[Path]) -> str:
-    more = ", ..." if len(folders) > _NAMED else ""
-    return ", ".join(map(str, folders[:_NAMED])) + more
+    return join_names([str(folder) for folder in folders], _NAMED)

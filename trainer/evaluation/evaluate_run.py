@@ -1,7 +1,7 @@
 """Evaluation of checkpoints of runs on a split, with metrics of each class or target."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from pipeline.batch import Batch
 from pipeline.build import val_loader
 from pipeline.config import PipelineConfig
 from pipeline.console import open_console, print_json
 from pipeline.errors import DataError, MisuseError
 from pipeline.fold_index import FOLDED_SPLITS, open_index
 from pipeline.plan.folds import parse_fold
+from pipeline.progress import ProgressCallback
 from pipeline.storage.dataset import Dataset
 from pipeline.text import plural
 from trainer.distributed.collectives import World
@@ -26,6 +28,7 @@ from trainer.evaluation.worst import Picture, WorstSample, read_pictures, worst_
 from trainer.model.build import Classifier
 from trainer.model.precision import dtype_name, set_float32
 from trainer.model.sources.stored_file import NO_TRUST, Trust
+from trainer.rank_progress import images_progress
 from trainer.tasks.scores import Statistics, merge
 from trainer.tasks.segmentation import Segmentation
 from trainer.trained_run import TrainedRun, open_run
@@ -66,7 +69,10 @@ def evaluate_runs(
             opened = [_open(run, checkpoint, shards, split, world) for run in runs]
             if len(opened) > 1:
                 _require_folds(opened, split)
-        parts = [_statistics(one, split, world) for one in opened]
+        console = open_console(soft_wrap=True)
+        images = sum(len(open_index(one.dataset, one.pipeline, split)) for one in opened)
+        with images_progress(console, "evaluating", images, world) as advance:
+            parts = [_statistics(one, split, world, advance) for one in opened]
         if world.rank > 0:
             return
         merged = merge([part for part in parts if part is not None])
@@ -76,7 +82,7 @@ def evaluate_runs(
                 f"{first.dataset.location} has no sample in split {split!r}: give another --split."
             )
         evaluation = compute(first.run.task, merged, flips=_flips(first))
-        console, what = open_console(soft_wrap=True), _what(opened, split)
+        what = _what(opened, split)
         title = f"{evaluation.samples:,} samples of {what}"
         print_scores(console, evaluation, first.run.task, title=title)
         header = _header(opened, split)
@@ -87,7 +93,7 @@ def evaluate_runs(
             console,
             evaluation,
             first.run.task,
-            first.run.directory,
+            first.run.directory / ("" if split == "val" else split),
             what=what,
             worst=lambda: _worst(opened, merged, split, world.device),
         )
@@ -172,7 +178,15 @@ def _open(
     )
 
 
-def _statistics(opened: _Opened, split: str, world: World) -> Statistics | None:
+def _counted(batches: Iterable[Batch], advance: ProgressCallback) -> Iterator[Batch]:
+    for batch in batches:
+        yield batch
+        advance(len(batch.samples))
+
+
+def _statistics(
+    opened: _Opened, split: str, world: World, advance: ProgressCallback
+) -> Statistics | None:
     """What the metrics need of the split's samples, on rank 0; None on the others."""
     run = opened.run
     with world.fail_together():
@@ -188,7 +202,12 @@ def _statistics(opened: _Opened, split: str, world: World) -> Statistics | None:
     set_float32(run.precision)
     with batches:
         return gathered_statistics(
-            batches, opened.model, world, run.task, dtype=opened.dtype, flips=_flips(opened)
+            _counted(batches, advance),
+            opened.model,
+            world,
+            run.task,
+            dtype=opened.dtype,
+            flips=_flips(opened),
         )
 
 

@@ -1,6 +1,7 @@
 """The files of an evaluation in the run's directory: tables, and pictures of what went wrong."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ def save_files(
     what: str,
     worst: Callable[[], tuple[list[WorstSample], Mapping[int, Picture]]],
 ) -> dict[str, Any]:
-    """Write and name the files of the evaluation in `folder`; print the most frequent confusions.
+    """Write and name the files of the evaluation in `folder`, which is created; print the most
+    frequent confusions.
 
     Args:
         what: the samples, such as "split val, in float32", for titles.
@@ -42,7 +44,9 @@ def save_files(
     if (confusion := confusion_of(evaluation, task)) is not None:
         _print_pairs(console, confusion)
         record["confused"] = confusion.pairs(PRINTED_PAIRS)
-    # A run may be on a read-only disk.
+    # A run may be on a read-only disk: the first file says so.
+    with suppress(OSError):
+        folder.mkdir(exist_ok=True)
     try:
         path = write_scores(folder, evaluation, task)
         record["scores"] = str(path)

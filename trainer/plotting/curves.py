@@ -154,14 +154,14 @@ def wait_finding(runs: Sequence[Run]) -> str:
 
 
 def learning_rate_finding(runs: Sequence[Run]) -> str:
-    """The highest learning rate of each run."""
+    """The highest learning rate that each run logged."""
     peaks = {
         run.name: max(record["learning_rate"] for record in run.intervals)
         for run in runs
         if run.intervals
     }
     highest = _list_values(runs, peaks, "{:.3g}".format, largest_first=True)
-    return f"Peak learning rate: {highest}" if peaks else "No learning rate yet"
+    return f"Highest logged learning rate: {highest}" if peaks else "No learning rate yet"
 
 
 def headline(runs: Sequence[Run]) -> str:

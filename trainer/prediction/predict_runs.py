@@ -2,17 +2,15 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 
 import torch
-from rich.console import Console
 from torch import nn
 
 from pipeline.build import val_loader
 from pipeline.console import open_console, print_json
 from pipeline.errors import DataError
 from pipeline.loader import Loader
-from pipeline.progress import ProgressCallback, counted_progress
 from trainer.distributed.collectives import World
 from trainer.distributed.process_group import open_world
 from trainer.model.precision import dtype_name, set_float32
@@ -23,6 +21,7 @@ from trainer.prediction.mask_files import predict_and_write_masks
 from trainer.prediction.masks import PixelModel
 from trainer.prediction.outputs import predict_outputs
 from trainer.prediction.writing import write_predictions
+from trainer.rank_progress import images_progress
 from trainer.tasks.segmentation import Segmentation
 from trainer.trained_run import TrainedRun
 
@@ -46,7 +45,12 @@ def predict_runs(config: PredictConfig) -> None:
         if world.rank == 0:
             console.print("\n".join(job.describe()))
         began = time.perf_counter()
-        with _progress(console, job, world) as advance, enough_memory(config.batch_size):
+        passes = 1 if isinstance(job.task, Segmentation) else len(job.runs)
+        images = passes * len(job.index)
+        with (
+            images_progress(console, "predicting", images, world) as advance,
+            enough_memory(config.batch_size),
+        ):
             predict = _predict_masks if isinstance(job.task, Segmentation) else _predict_values
             predict(job, models, world, advance)
         if world.rank == 0:
@@ -96,19 +100,6 @@ def _loader(job: Job, run: TrainedRun, world: World, *, tiles: bool) -> Loader:
         split=job.config.split,
         whole_batches=not tiles,
         tiles=tiles,
-    )
-
-
-def _progress(console: Console, job: Job, world: World) -> AbstractContextManager[ProgressCallback]:
-    """The progress on rank 0; its rate stands for that of all ranks."""
-    passes = 1 if isinstance(job.task, Segmentation) else len(job.runs)
-    return counted_progress(
-        console,
-        "predicting",
-        passes * len(job.index) / world.world_size,
-        unit="images",
-        scale=1 / world.world_size,
-        shown=world.rank == 0,
     )
 
 

@@ -89,8 +89,13 @@ def test_evaluates_another_checkpoint(trained: Path) -> None:
 
 
 def test_evaluates_another_split(trained: Path) -> None:
+    run_evaluate("--run", str(trained))
+    before = scores(trained)
     record = run_evaluate("--run", str(trained), "--split", "train")
     assert (record["split"], record["samples"]) == ("train", 1617)
+    assert scores(trained) == before != scores(trained / "train")
+    names = {"per_class.csv", "confusion.csv", "confusion.png", "worst.csv", "worst.png"}
+    assert {path.name for path in (trained / "train").iterdir()} == names
 
 
 @pytest.mark.parametrize("classes", [3, 60])

@@ -47,14 +47,14 @@ def test_labeled_samples_are_evaluated(task: str, tmp_path: Path) -> None:
     assert (record["samples"], record["unlabeled"]) == (TESTS - 9, 9)
     assert record["loss"] == record["loss"]
     assert "Left out 9 samples without a label." in result.output
-    with (run / "worst.csv").open(newline="") as file:
+    with (run / "test" / "worst.csv").open(newline="") as file:
         worst = list(csv.DictReader(file))
     assert [len(worst), *worst[0]] == [TESTS - 9, "loss", *COLUMNS[task], "source", "key", "shard"]
     losses = [float(row["loss"]) for row in worst]
     assert losses == sorted(losses, reverse=True)
     assert sum(losses) / len(losses) == pytest.approx(record["loss"], rel=1e-4)
     assert all(row["source"] for row in worst)
-    assert (run / "worst.png").read_bytes().startswith(b"\x89PNG")
+    assert (run / "test" / "worst.png").read_bytes().startswith(b"\x89PNG")
     assert (run / record["scores"]).exists()
     validated = invoke(evaluate, run)
     assert validated.exit_code == 0 and "Left out" not in validated.output

@@ -40,7 +40,7 @@ def test_titles_state_the_findings(folders: list[Path]) -> None:
     assert score_finding(runs) == "Best top-1: 80.0% (fast), 60.0% (slow)"
     assert rate_finding(runs) == "Throughput after warm-up, images/s: 4 (fast), 2 (slow), 1 (blind)"
     assert wait_finding(runs) == "Time spent waiting for data: 20.0% in each run"
-    assert learning_rate_finding(runs) == "Peak learning rate: 0.1 in each run"
+    assert learning_rate_finding(runs) == "Highest logged learning rate: 0.1 in each run"
     assert [len(run.restarts) for run in runs] == [2, 2, 2]
 
 
