@@ -13,6 +13,7 @@ from tools.download.label_sets import as_table
 from tools.download.sources import Sources
 from tools.download.unreadable_formats import describe_unreadable
 from tools.images.pixel_range import dark_text
+from tools.label_warnings import label_warnings
 from tools.pixel_tables.pixel_table import PixelTable
 from tools.readings.detect import Detection
 from tools.readings.image_tables import MaskTable
@@ -112,7 +113,7 @@ def describe_plan(sources: Sources, plan: Plan, config: ShardConfig) -> str:
         sentences.append(f"{classes} with a single image: it is in train, none is in val.")
     sentences += _without_labels(sources, plan, config)
     sentences += _equal_files(plan)
-    sentences += _warnings(sources, plan, config)
+    sentences += label_warnings(sources, plan, config)
     if sources.rejected:
         name, reason = sources.rejected[0]
         rejected = plural(len(sources.rejected), "source")
@@ -129,61 +130,6 @@ def _equal_files(plan: Plan) -> Iterator[str]:
         sentence = f"{plural(copies, 'image')} {have} the same file as another one"
         what = "one of each is stored" if plan.equal.drop else "the draw keeps them together"
         yield f"{sentence}: {what}."
-
-
-def _warnings(sources: Sources, plan: Plan, config: ShardConfig) -> Iterator[str]:
-    resized = config.longest_side is not None or config.shortest_side is not None
-    if sources.task == "regression" and resized:
-        yield "Resizing does not change the targets: positions in pixels no longer fit the images."
-    yield from similar_classes(plan.classes)
-    yield from _untrained_classes(sources, plan)
-    yield from _unvalidated_classes(sources, plan)
-    numbers = all(name.replace(".", "", 1).isdecimal() for name in plan.classes)
-    labeled = int(sources.has_label.sum())
-    if sources.task == "classification" and numbers and 2 * len(plan.classes) > labeled > 20:
-        yield "Nearly every label is a different number. To learn numbers, pass --task regression."
-
-
-def _untrained_classes(sources: Sources, plan: Plan) -> Iterator[str]:
-    """A sentence about classes that validation or test have, and training lacks."""
-    if sources.task != "classification" or "train" not in plan.bounds:
-        return
-    first, end = plan.bounds["train"]
-    trained = np.bincount(plan.labels[plan.order[first:end]], minlength=len(plan.classes))
-    everywhere = plan.labels[plan.labels >= 0]
-    counts = np.bincount(everywhere, minlength=len(plan.classes))
-    missing = [plan.classes[n] for n in np.flatnonzero((trained == 0) & (counts > 0)).tolist()]
-    if missing:
-        yield f"No training sample has {plural(len(missing), 'class')}: {join_names(missing)}."
-
-
-def _unvalidated_classes(sources: Sources, plan: Plan) -> Iterator[str]:
-    """A sentence about classes that training has several times, and validation lacks."""
-    if sources.task != "classification" or not {"train", "val"} <= plan.bounds.keys():
-        return
-    trained, validated = (
-        np.bincount(plan.labels[plan.order[slice(*plan.bounds[name])]], minlength=len(plan.classes))
-        for name in ("train", "val")
-    )
-    missing = np.flatnonzero((trained > 1) & (validated == 0)).tolist()
-    if missing:
-        names = join_names([f"{plan.classes[n]} ({trained[n]:,} in train)" for n in missing])
-        advice = " A larger --val gives it more." if plan.choice.is_drawn else ""
-        yield f"No validation sample has {plural(len(missing), 'class')}: {names}.{advice}"
-
-
-def similar_classes(classes: Sequence[str]) -> Iterator[str]:
-    """A sentence about classes whose names differ by case, blanks or punctuation only."""
-    groups: dict[str, list[str]] = {}
-    for name in classes:
-        key = "".join(letter for letter in name.casefold() if letter.isalnum())
-        groups.setdefault(key or name, []).append(name)
-    if pairs := [names for names in groups.values() if len(names) > 1]:
-        shown = "; ".join(" and ".join(map(repr, names[:3])) for names in pairs[:3])
-        yield (
-            f"Some classes differ by case, blanks or punctuation only: {shown}. If they are one "
-            f"class, correct the labels."
-        )
 
 
 def _describe_sources(sources: Sources, plan: Plan) -> str:
