@@ -14,8 +14,9 @@ import click
 
 from benchmarks.measuring.config import FROM_ENVIRONMENT
 from benchmarks.measuring.virtualenvs import prepare_peers
-from benchmarks.sharding.comparisons import PARTS, PEERS, Setup
+from benchmarks.sharding.comparisons import PEERS, Setup
 from benchmarks.sharding.config import ShardingBenchmark
+from benchmarks.sharding.parts import PARTS
 from pipeline.options import Command, Option, options, pick_fields
 
 

@@ -28,13 +28,16 @@ class Download:
     amount: float
     scratch: Path
 
-    def tool(self, *arguments: str, workers: int = 2) -> "Candidate":
-        """``tools/shard`` as a user runs it: plan, checksums and renaming are in its time. It
-        doesn't look for equal images, since downloads are made of a few that are repeated."""
+    def tool(
+        self, *arguments: str, workers: int = 2, duplicates: str = "ignore", name: str = ""
+    ) -> "Candidate":
+        """``tools/shard`` as a user runs it: plan, checksums and renaming are in its time. By
+        default it doesn't look for equal images, since most downloads are made of a few that are
+        repeated."""
         command = [str(ROOT / "tools" / "shard"), "--src", str(self.src), *arguments]
-        command += ["--duplicates", "ignore"]
+        command += ["--duplicates", duplicates]
         return Candidate(
-            name=f"tools/shard, {plural(workers, 'worker')}",
+            name=name or f"tools/shard, {plural(workers, 'worker')}",
             download=self,
             command=lambda out: [*command, "--workers", str(workers), "--out", f"{out}/shards"],
             variables=lambda folder: os.environ | {"VIRTUAL_ENV": sys.prefix},

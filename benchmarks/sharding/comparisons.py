@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
 from benchmarks.datasets.downloads import (
@@ -168,20 +168,6 @@ def memory(setup: Setup, unit: str, make: Callable[[Path, int, int], Path]) -> N
         columns={"without mapped files": {k: f"{mb:,.1f}" for k, mb in without_files.items()}},
         targets=targets,
     )
-
-
-PARTS: dict[str, Callable[[Setup], None]] = {
-    "reencode": reencode,
-    "shrink": shrink,
-    "pngs": pngs,
-    "workers": workers,
-    "keep": keep,
-    "header": header,
-    "small": small,
-    "pixels": pixels,
-    "memory-files": partial(memory, unit="PNG files", make=make_small_pngs),
-    "memory-rows": partial(memory, unit="rows of a CSV", make=make_pixel_csv),
-}
 
 
 def compare(

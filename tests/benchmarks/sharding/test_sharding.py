@@ -7,10 +7,9 @@ import tarfile
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from benchmarks.datasets.downloads import link_images, make_pixel_csv
 from benchmarks.measuring.alternate import alternate
@@ -26,12 +25,13 @@ from benchmarks.sharding import candidates
 from benchmarks.sharding.__main__ import main
 from benchmarks.sharding.bare_programs import list_sources, recode
 from benchmarks.sharding.candidates import Download, run_all
-from benchmarks.sharding.comparisons import PARTS, PEERS, REENCODE
+from benchmarks.sharding.comparisons import PEERS, REENCODE
+from benchmarks.sharding.parts import PARTS
 from benchmarks.sharding.process_cost import CommandFailedError, measure
 from pipeline.errors import DataError
 from tests.helpers.data import make_shards
+from tests.helpers.sharding_benchmark import TINY, ran, record_of
 
-TINY = ("--images", "20", "--small-images", "30", "--csv-rows", "20", "--largest", "4000")
 BARE = {
     "reencode": "cv2 recode, 2 processes",
     "shrink": "cv2 decode in full, resize, encode, 2 processes",
@@ -41,19 +41,6 @@ BARE = {
     "header": "shutil.copyfile, 2 processes",
     "pixels": "pyarrow.csv reading alone",
 }
-
-
-def ran(*arguments: str) -> Result:
-    result = CliRunner().invoke(main, arguments)
-    assert result.exit_code == 0, result.output
-    return result
-
-
-def record_of(result: Result) -> dict[str, Any]:
-    (line,) = (line for line in result.output.splitlines() if line.startswith("{"))
-    assert result.output.endswith(f"{line}\n")
-    record: dict[str, Any] = json.loads(line)
-    return record
 
 
 @pytest.fixture
@@ -245,7 +232,7 @@ def test_a_target_as_a_sentence(target: Target, sentence: str) -> None:
 
 
 def test_every_part_is_tested() -> None:
-    assert PARTS.keys() == BARE.keys() | {"small", "memory-files", "memory-rows"}
+    assert PARTS.keys() == BARE.keys() | {"small", "duplicates", "memory-files", "memory-rows"}
 
 
 def test_help_measures_nothing() -> None:
