@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.datasets.run_shard import shard_program
 from benchmarks.measuring.alternate import Measurement, alternate
-from benchmarks.measuring.provenance import ROOT
 from benchmarks.measuring.targets import Target
 from benchmarks.measuring.virtualenvs import Virtualenv
 from benchmarks.sharding.process_cost import CommandFailedError, Cost, measure
@@ -31,7 +31,7 @@ class Download:
     def tool(self, *arguments: str, workers: int = 2) -> "Candidate":
         """``tools/shard`` as a user runs it: plan, checksums and renaming are in its time. It
         doesn't look for equal images, since downloads are made of a few that are repeated."""
-        command = [str(ROOT / "tools" / "shard"), "--src", str(self.src), *arguments]
+        command = [str(shard_program()), "--src", str(self.src), *arguments]
         command += ["--duplicates", "ignore"]
         return Candidate(
             name=f"tools/shard, {plural(workers, 'worker')}",
