@@ -2,12 +2,13 @@
 #              on the CPU
 # make test    set up with the extra dev, then all tests; of kills, damaged files and random examples a tenth
 # make test-long  the same with all of them
+# make wheel   the package for other environments, dist/shardline-VERSION-py3-none-any.whl
 # make lint    style and types
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-long lint format
+.PHONY: demo test test-long wheel lint format
 
 demo: .venv/demo
 	$(BIN)/python -m benchmarks.demo --out demo
@@ -17,6 +18,13 @@ test: .venv/dev
 
 test-long: .venv/dev
 	SHARDLINE_LONG=1 $(BIN)/python -m pytest
+
+# setuptools would pack what an earlier build left in build/.
+wheel:
+	rm -rf build dist/shardline-*.whl
+	$(PYTHON) -m venv build/venv
+	build/venv/bin/python -m pip wheel --no-deps --wheel-dir dist .
+	rm -rf build
 
 lint: .venv/dev
 	$(BIN)/ruff check

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.errors import MisuseError
-from pipeline.machine_limits import available_cores
+from pipeline.limits.cores import rank_cores
 from pipeline.options import (
     COUNT,
     FRACTION,
@@ -264,8 +264,8 @@ class PipelineConfig(Options):
 
     @property
     def resolved_threads(self) -> int:
-        """DALI's threads: `threads`, or the cores that this process may run on."""
-        return self.threads or available_cores()
+        """DALI's threads: `threads`, or this rank's share of the cores."""
+        return self.threads or rank_cores()
 
 
 def open_dataset(config: PipelineConfig) -> Dataset:

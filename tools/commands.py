@@ -9,7 +9,7 @@ from pipeline.errors import DataError
 
 # What the dynamic linker says, and the packages of Debian and Ubuntu with libraries of OpenCV.
 _SYSTEM_LIBRARY = re.compile(r"(lib[\w.+-]+\.so[\w.]*): cannot open shared object file")
-_PACKAGES = {
+SYSTEM_PACKAGES = {
     "libGL.so.1": "libgl1",
     "libgthread-2.0.so.0": "libglib2.0-0",
     "libglib-2.0.so.0": "libglib2.0-0",
@@ -34,7 +34,7 @@ def needs_packages() -> Iterator[None]:
         library = _SYSTEM_LIBRARY.match(str(error))
         if library is None:
             raise
-        package = _PACKAGES.get(library[1])
+        package = SYSTEM_PACKAGES.get(library[1])
         command = f"Run `apt-get install {package}`" if package else "Install its package"
         raise DataError(
             f"The system library {library[1]}, which OpenCV or Arrow needs, is missing. {command} "

@@ -234,7 +234,10 @@ class ShardConfig(Options):
         "change; without it a resumed run compares the contents of touched files.",
     )
     workers: int | None = setting(
-        None, "Number of encoding processes.  [default: one per core]", COUNT, section="Work"
+        None,
+        "Number of encoding processes.  [default: one per core and half a GiB of free memory]",
+        COUNT,
+        section="Work",
     )
     worker_timeout: float = setting(
         600.0,

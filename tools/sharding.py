@@ -19,7 +19,6 @@ import numpy as np
 
 from pipeline.errors import DataError
 from pipeline.interrupts import INTERRUPTED_EXIT_CODE
-from pipeline.machine_limits import available_cores
 from pipeline.storage.dataset import Dataset
 from pipeline.storage.file_systems import is_full
 from pipeline.storage.manifest import DUPLICATES_NAME, Manifest
@@ -47,7 +46,7 @@ from tools.messages import (
 from tools.readings.asked_rows import match_tests
 from tools.readings.detect import Detection, detect
 from tools.readings.name_groups import frames_note
-from tools.workers import Workers
+from tools.workers import Workers, default_workers
 from tools.writing.block_encoding import prepare_worker
 from tools.writing.blocks import BlockSettings
 from tools.writing.duplicates import compare_files
@@ -111,7 +110,7 @@ def _make_shards(config: ShardConfig, output: Output) -> Manifest | None:
             output.print(line)
     with (
         Workers(
-            config.workers or available_cores(),
+            config.workers or default_workers(),
             prepare=prepare_worker,
             say=output.print,
             timeout_seconds=config.worker_timeout,

@@ -14,6 +14,8 @@ from typing import Self, TypeVar
 
 from pipeline.child_process import with_module_variables
 from pipeline.console import print_line
+from pipeline.limits.cores import available_cores
+from pipeline.limits.memory import available_bytes
 from pipeline.storage.file_systems import temporary_folder
 
 Task = TypeVar("Task")
@@ -37,6 +39,16 @@ def start_fork_server(modules: Sequence[str]) -> None:
 
 # A stopped process is noticed after QUIET_SECONDS without a result.
 QUIET_SECONDS, WORKER_TIMEOUT_SECONDS = 60.0, 600.0
+
+
+# Re-encoding PNGs of 20 megapixels takes 360 MiB of a worker.
+WORKER_BYTES = 2**29
+
+
+def default_workers() -> int:
+    """One process per core, and no more than fit in the free memory: the kernel kills processes
+    that exceed a container's memory, and their images would be rejected."""
+    return max(1, min(available_cores(), available_bytes() // WORKER_BYTES))
 
 
 class WorkerDiedError(Exception):

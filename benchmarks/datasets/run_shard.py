@@ -1,10 +1,18 @@
 """Run tools/shard on a download."""
 
 import subprocess
+import sys
 from pathlib import Path
 
+from benchmarks.measuring.provenance import ROOT
 from pipeline.child_process import module_command, module_variables
 from pipeline.errors import DataError
+
+
+def shard_program() -> Path:
+    """``tools/shard`` of a clone of the repository, or the console script of an installation."""
+    script = ROOT / "tools" / "shard"
+    return script if script.exists() else Path(sys.prefix, "bin", "shard")
 
 
 def run_shard(src: Path, out: Path, *options: str) -> Path:

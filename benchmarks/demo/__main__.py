@@ -11,11 +11,11 @@ from typing import Any
 
 import click
 
+from benchmarks.datasets.run_shard import shard_program
 from benchmarks.demo import write_digits
 from benchmarks.demo.compare import DOWNLOAD, SHARDS
 from benchmarks.demo.figure import DemoResult, draw_result
 from benchmarks.measuring.alternate import Measurement
-from benchmarks.measuring.provenance import ROOT
 from benchmarks.measuring.result_file import read_bundle
 from pipeline.child_process import module_variables
 from pipeline.console import print_line
@@ -85,8 +85,8 @@ def _run(seconds: dict[str, float], part: str, *command: Any) -> None:
     environment = module_variables(
         VIRTUAL_ENV=sys.prefix, PATH=f"{Path(sys.prefix, 'bin')}{os.pathsep}{os.environ['PATH']}"
     )
-    if "/" in words[0]:
-        words[0] = str(ROOT / words[0])
+    if words[0] == "tools/shard":
+        words[0] = str(shard_program())
     start = time.perf_counter()
     # It prints to this terminal, and so shows its progress there.
     code = subprocess.run(words, env=environment, check=False).returncode

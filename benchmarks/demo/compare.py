@@ -25,7 +25,7 @@ from benchmarks.peers.serve import measure
 from benchmarks.peers.transforms import pil
 from benchmarks.report.headline import as_times
 from pipeline.errors import DataError
-from pipeline.machine_limits import available_cores
+from pipeline.limits.cores import available_cores
 from pipeline.options import COUNT, Bounds, Command, options, pick_fields, setting
 from pipeline.storage.dataset import Dataset, SplitIndex
 from pipeline.storage.sources import read_source_column

@@ -3,6 +3,7 @@
 from benchmarks.loader.by_stage import describe_limit, stage_candidates, stage_shares
 from benchmarks.loader.config import STAGES, LoaderBenchmark
 from benchmarks.loader.health_checks import Finding, check_data, check_machine
+from benchmarks.loader.process_limits import check_limits, read_limits
 from benchmarks.loader.setup import open_setup
 from benchmarks.loader.time_plan import measure
 from pipeline.config import PipelineConfig
@@ -17,12 +18,12 @@ def measure_health(benchmark: LoaderBenchmark, config: PipelineConfig) -> None:
     with open_setup(benchmark, config) as setup:
         findings = [
             *check_data(setup.index, config, setup.image_size_px),
+            *check_limits(read_limits(), ranks=setup.ranks, shards=len(setup.files)),
             *check_machine(
                 config,
                 ranks=setup.ranks,
                 split_bytes=setup.split_bytes,
                 fits_in_page_cache=setup.fits_in_page_cache,
-                shards=len(setup.files),
             ),
         ]
         _print(findings)

@@ -2,10 +2,7 @@
 
 import io
 import math
-import resource
-import shutil
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,11 +11,10 @@ from PIL import Image
 from benchmarks.datasets.reencoded import stored_images
 from benchmarks.measuring.provenance import DALI_PACKAGES
 from pipeline.config import PipelineConfig
-from pipeline.machine_limits import available_cores
+from pipeline.limits.cores import available_cores
 from pipeline.plan.audit import measure_quality
 from pipeline.plan.plan import order_of
 from pipeline.storage.dataset import SplitIndex
-from pipeline.storage.shard_files import OPEN_SHARDS
 from pipeline.text import plural
 from pipeline.versions import installed_version
 
@@ -30,10 +26,6 @@ NOTABLE = 0.05
 OVERSIZED = 1.5
 # Factor of the run length of an ideal shuffle above which classes are clustered.
 CLUSTERED = 2.0
-# Open files besides shards: libraries, sockets, the loader of validation.
-OTHER_FILES = 256
-# For NCCL's rings between the ranks of a machine; containers often have 64 MiB.
-SHARED_MEMORY_BYTES = 2**30
 GIB = 2**30
 # Subsampling of luma, horizontal and vertical, that GPUs decode where chroma has 1 x 1.
 _SAMPLINGS = {(1, 1), (2, 1), (2, 2), (1, 2), (4, 1), (4, 2)}
@@ -141,16 +133,9 @@ def check_order(run_length: float, ideal: float, *, shuffle: str) -> Finding:
 
 
 def check_machine(
-    config: PipelineConfig,
-    *,
-    ranks: int,
-    split_bytes: int,
-    fits_in_page_cache: bool,
-    shards: int,
-    shared_memory: Path = Path("/dev/shm"),
+    config: PipelineConfig, *, ranks: int, split_bytes: int, fits_in_page_cache: bool
 ) -> list[Finding]:
-    """Findings about this machine with `ranks` ranks and `shards` local shards of the split."""
-    max_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    """Findings about this machine with `ranks` ranks."""
     size = f"The shards have {split_bytes / GIB:,.2f} GiB"
     cached = Finding(f"{size} and fit into the page cache")
     if not fits_in_page_cache:
@@ -162,8 +147,6 @@ def check_machine(
     return [
         check_dali([package for package in DALI_PACKAGES if installed_version(package)]),
         check_threads(config.threads, cores=available_cores(), ranks=ranks),
-        check_open_files(max_files, shards),
-        check_shared_memory(shared_memory, ranks),
         cached,
     ]
 
@@ -187,27 +170,4 @@ def check_threads(threads: int | None, *, cores: int, ranks: int) -> Finding:
         return Finding(fact, f"they slow each other down; give --threads {share}")
     if threads is not None and threads < share:
         return Finding(fact, f"cores stay idle; give --threads {share}")
-    return Finding(fact)
-
-
-def check_open_files(limit: int, shards: int) -> Finding:
-    needed = min(shards, OPEN_SHARDS) + OTHER_FILES
-    fact = f"A process can open {limit:,} files, training needs about {needed:,} open files"
-    if limit != resource.RLIM_INFINITY and limit < needed:
-        return Finding(fact, f"shards are opened too often; run ulimit -n {4 * OPEN_SHARDS}")
-    return Finding(fact)
-
-
-def check_shared_memory(folder: Path, ranks: int) -> Finding:
-    try:
-        free = shutil.disk_usage(folder).free
-    except OSError:
-        return Finding(f"{folder} does not exist", "several GPUs need it; mount a tmpfs")
-    fact = f"{folder} has {free / GIB:,.2f} GiB free"
-    if ranks > 1 and free < SHARED_MEMORY_BYTES:
-        return Finding(
-            fact,
-            "NCCL's buffers between GPUs may not fit; start the container with docker run "
-            "--shm-size 1g or --ipc host",
-        )
     return Finding(fact)

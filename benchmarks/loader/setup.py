@@ -20,8 +20,8 @@ from pipeline.build import group_steps, train_loader
 from pipeline.config import PipelineConfig, open_dataset
 from pipeline.errors import MisuseError
 from pipeline.fold_index import open_index
+from pipeline.limits.memory import available_bytes
 from pipeline.loader import Loader
-from pipeline.machine_limits import available_bytes
 from pipeline.plan.decode_groups import max_lookahead
 from pipeline.sizes import resolve_sizes
 from pipeline.storage.dataset import Dataset, SplitIndex

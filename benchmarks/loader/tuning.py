@@ -15,7 +15,7 @@ from benchmarks.measuring.alternate import Measurement, alternate, ratio
 from pipeline.config import PipelineConfig
 from pipeline.console import print_line
 from pipeline.errors import DataError
-from pipeline.machine_limits import available_cores
+from pipeline.limits.cores import rank_cores
 from pipeline.options import flag_of
 from pipeline.text import plural
 
@@ -116,7 +116,7 @@ def choose(rows: Sequence[Measurement], p99_seconds: Sequence[float]) -> int:
 
 def values_to_try(setup: Setup, start: Mapping[str, Any]) -> dict[str, list[Any]]:
     """setting -> values, including that of `start`."""
-    share = max(1, available_cores() // setup.ranks)
+    share = rank_cores(setup.ranks)
     values: dict[str, set[Any]] = {
         "threads": {max(1, share // 2), max(1, share * 3 // 4), share},
         "prefetch": {1, 2, 4},
@@ -142,7 +142,7 @@ def _start(setup: Setup) -> dict[str, Any]:
     """The settings of a training without a profile."""
     config = setup.config
     start = {
-        "threads": config.threads or max(1, available_cores() // setup.ranks),
+        "threads": config.threads or rank_cores(setup.ranks),
         "prefetch": config.prefetch,
         "read_ahead": config.read_ahead,
     }

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline.machine_limits import available_cores
+from pipeline.limits.cores import available_cores
 from pipeline.versions import installed_version
 
 ROOT = Path(__file__).parents[2]
@@ -48,7 +48,8 @@ def environment() -> dict[str, Any]:
 
 def busy_warning() -> str | None:
     """A warning if other programs were running when this process started."""
-    cores = available_cores()
+    # The load is the machine's, not that of the cores that this process may use.
+    cores = os.cpu_count() or 1
     if _BUSY_LOAD_PER_CORE * cores >= LOAD_BEFORE:
         return None
     return (

@@ -17,10 +17,10 @@ from benchmarks.measuring.provenance import ROOT
 from pipeline.child_process import module_command, module_variables
 from pipeline.console import print_line
 from pipeline.errors import DataError
-from pipeline.storage.cache_eviction import cache_root
+from pipeline.storage.cache_eviction import user_cache
 
 # Outside of the cache of shards, which deletes files in its folder when it needs room.
-CACHE = cache_root(None).with_name("shardline-benchmarks")
+CACHE = (user_cache() or Path(".cache")) / "shardline-benchmarks"
 DEFAULT_FOLDER = CACHE / "peers"
 KERAS_FOLDER = CACHE / "keras"
 KERAS_PACKAGES = ("tensorflow-cpu", "keras")
@@ -75,7 +75,9 @@ def prepare_keras(folder: Path) -> Virtualenv:
     _create(folder, "Keras")
     (packages,) = folder.glob("lib/python*/site-packages")
     (packages / "shardline.pth").write_text("".join(f"{path}\n" for path in site.getsitepackages()))
-    constraints = ("--constraint", str(ROOT / "constraints.txt"))
+    file = ROOT / "constraints.txt"
+    # An installed package has none.
+    constraints = ("--constraint", str(file)) if file.exists() else ()
     return _install_missing(folder, KERAS_PACKAGES, constraints, also_list=("torch", "numpy"))
 
 

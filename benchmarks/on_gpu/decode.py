@@ -25,7 +25,7 @@ from benchmarks.measuring.laps import Lap, measure_lap, synchronize
 from benchmarks.measuring.table import figure_columns, report
 from benchmarks.on_gpu.config import GpuRun
 from benchmarks.on_gpu.pictures import encoded_pictures
-from pipeline.machine_limits import available_cores
+from pipeline.limits.cores import available_cores
 
 REGION, REGION_PLAIN, WHOLE = WAYS = ("region", "region-plain", "whole")
 DESCRIPTIONS = {

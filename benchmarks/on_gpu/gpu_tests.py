@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks.measuring.provenance import ROOT
 from benchmarks.on_gpu.config import GpuRun
 from benchmarks.on_gpu.pictures import picture_files
+from pipeline.errors import DataError
 
 # The archive that tests/conftest.py looks for.
 ARCHIVE = "imagenet_sample"
@@ -18,7 +19,13 @@ CLASSES = 10
 
 
 def run_gpu_tests(config: GpuRun) -> None:
-    """Run them in this process, which exits with the code of pytest."""
+    """Run them in this process, which exits with the code of pytest. Raises ``DataError`` where
+    only our packages are installed."""
+    if not (ROOT / "tests").is_dir():
+        raise DataError(
+            f"{ROOT} has no tests: run this command in a clone of the repository, or leave them "
+            f"out by --parts."
+        )
     import pytest
 
     with tempfile.TemporaryDirectory() as folder:

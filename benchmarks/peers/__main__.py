@@ -26,7 +26,7 @@ from benchmarks.peers.loaders import find_peers
 from benchmarks.peers.peer_run import PeerRun
 from pipeline.console import print_line
 from pipeline.errors import DataError, MisuseError
-from pipeline.machine_limits import available_cores
+from pipeline.limits.cores import available_cores
 from pipeline.options import COUNT, NOT_NEGATIVE, Bounds, Command, options, pick_fields, setting
 
 # Peer -> the multiple of its rate that ours should reach; on CPUs also format -> the multiple of

@@ -7,17 +7,19 @@ from typing import Any
 
 import torch
 
+from pipeline.limits.cores import rank_cores
+
 
 def pin(local_rank: int, *, cores_per_rank: int | None, on_gpu: bool) -> list[int]:
     """Pin this process, and the threads that it will start, to its cores, and return these.
 
-    With a GPU they are an equal share of the cores next to it, which the kernel reports; without,
-    one core by default.
+    With a GPU they are an equal share of the cores next to it, which the kernel reports, and no
+    more than an equal share of a quota; without, one core by default.
     """
     available = sorted(os.sched_getaffinity(0))
     if on_gpu:
         near = [_near(gpu, available) for gpu in range(torch.cuda.device_count())]
-        cores = gpu_share(near, local_rank)[:cores_per_rank]
+        cores = gpu_share(near, local_rank)[: cores_per_rank or rank_cores()]
     else:
         cores = cpu_share(available, local_rank, cores_per_rank or 1)
     os.sched_setaffinity(0, cores)

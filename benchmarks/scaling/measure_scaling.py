@@ -20,7 +20,8 @@ from benchmarks.scaling.record import MODES, LadderMeasurement
 from benchmarks.scaling.text import describe_scaling, failed_checks, point_columns, show_ladder
 from benchmarks.scaling.torchrun import torchrun
 from pipeline.console import print_line
-from pipeline.machine_limits import available_bytes, available_cores
+from pipeline.limits.cores import available_cores
+from pipeline.limits.memory import available_bytes
 from trainer.config import Settings
 from trainer.data import TrainingData, open_data
 

@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.scaling.config import LadderConfig
 from benchmarks.scaling.record import MODES, STRONG
-from pipeline.machine_limits import available_cores
+from pipeline.limits.cores import available_cores
 from pipeline.plan.ranks import per_rank_batch_size
 from trainer.config import Settings
 from trainer.data import TrainingData, task_of

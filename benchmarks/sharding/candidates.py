@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.datasets.run_shard import shard_program
 from benchmarks.measuring.alternate import Measurement, alternate
-from benchmarks.measuring.provenance import ROOT
 from benchmarks.measuring.targets import Target
 from benchmarks.measuring.virtualenvs import Virtualenv
 from benchmarks.sharding.process_cost import CommandFailedError, Cost, measure
@@ -34,7 +34,7 @@ class Download:
         """``tools/shard`` as a user runs it: plan, checksums and renaming are in its time. By
         default it doesn't look for equal images, since most downloads are made of a few that are
         repeated."""
-        command = [str(ROOT / "tools" / "shard"), "--src", str(self.src), *arguments]
+        command = [str(shard_program()), "--src", str(self.src), *arguments]
         command += ["--duplicates", duplicates]
         return Candidate(
             name=name or f"tools/shard, {plural(workers, 'worker')}",

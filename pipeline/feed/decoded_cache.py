@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch.utils.dlpack import from_dlpack
 
 from pipeline.arrays import Integers
-from pipeline.machine_limits import memory_for_cache
+from pipeline.limits.memory import memory_for_cache
 from pipeline.storage.cache_eviction import GIB
 from pipeline.storage.dataset import SplitIndex
 

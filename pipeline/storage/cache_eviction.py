@@ -8,14 +8,31 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from pipeline.errors import MisuseError
+
 GIB = 2**30
 
 
+def user_cache() -> Path | None:
+    """The user's cache folder as XDG defines it; None for a user id without a home folder, which
+    containers have."""
+    if folder := os.environ.get("XDG_CACHE_HOME"):
+        return Path(folder)
+    with suppress(RuntimeError):
+        return Path.home() / ".cache"
+    return None
+
+
 def cache_root(directory: str | None) -> Path:
-    """The folder "shardline" in `directory`, by default in the user's cache folder as XDG defines
-    it. Files outside it are never removed."""
-    base = directory or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "shardline"
+    """The folder "shardline" in `directory`, by default in the user's cache folder. Files outside
+    it are never removed. Raises ``MisuseError`` where there is neither."""
+    base = Path(directory) if directory else user_cache()
+    if base is None:
+        raise MisuseError(
+            "This user has no home folder, where fetched shards would be kept: give a folder by "
+            "--cache-dir, or set HOME."
+        )
+    return base / "shardline"
 
 
 def default_limit_bytes(root: Path) -> int:

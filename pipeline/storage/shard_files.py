@@ -4,7 +4,6 @@ Both classes have the same methods; neither is safe for more than one thread at 
 """
 
 import os
-import resource
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from concurrent.futures import Future
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from pipeline.daemon_thread import DaemonThread
 from pipeline.errors import DataError
+from pipeline.limits.open_files import raise_open_files
 from pipeline.storage.cache import FileCache
 from pipeline.storage.cached_files import RemoteFile
 from pipeline.storage.dataset import SplitIndex
@@ -24,10 +24,9 @@ FETCHING_THREADS = 4
 
 
 def open_shards() -> int:
-    """The number of tars that stay open, by the limit of this process (usually 1,024 files)."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if limit == resource.RLIM_INFINITY:
-        return OPEN_SHARDS
+    """The number of tars that stay open, by the limit of this process, which is raised to 1,024
+    files where it may be."""
+    limit = raise_open_files()
     used = sum(1 for _ in Path("/proc/self/fd").iterdir())
     return max(1, min(OPEN_SHARDS, (limit - used) // _OPEN_PART))
 

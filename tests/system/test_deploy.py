@@ -30,15 +30,15 @@ def test_the_batch_script() -> None:
     assert f"export {ALONE}=1" in script.read_text()
 
 
-def test_the_batch_script_queues_what_is_not_done(tmp_path: Path) -> None:
-    """Run for real, with commands of Slurm that write down what they are asked."""
-    bin_folder = tmp_path / "bin"
-    bin_folder.mkdir()
+def run_batch_script(folder: Path, **variables: str) -> int:
+    """Run it for real, with commands of Slurm that write down what they are asked; its code."""
+    bin_folder = folder / "bin"
+    bin_folder.mkdir(exist_ok=True)
     for name, text in (
         (
             "srun",
             'mkdir -p runs/7-0; touch runs/7-0/checkpoint.pt; echo "$LINE" >> '
-            "runs/7-0/metrics.jsonl; exit $CODE",
+            'runs/7-0/metrics.jsonl; printf "%s\\n" "$@" > started.txt; exit $CODE',
         ),
         ("scontrol", 'echo "$@" >> asked.txt'),
     ):
@@ -49,15 +49,32 @@ def test_the_batch_script_queues_what_is_not_done(tmp_path: Path) -> None:
         **{"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "0", "SLURM_JOB_ID": "8"},
         **{"SLURM_NNODES": "2", "SLURM_JOB_NODELIST": "a[1-2]"},
     }
+    (folder / "asked.txt").unlink(missing_ok=True)
+    command = ["bash", DEPLOY / "slurm.sbatch"]
+    return subprocess.run(command, cwd=folder, env=environment | variables).returncode
+
+
+def test_the_batch_script_queues_what_is_not_done(tmp_path: Path) -> None:
     for line, code, asked in (('{"kind": "train"}', 1, True), ('{"kind": "summary"}', 0, False)):
-        (tmp_path / "asked.txt").unlink(missing_ok=True)
-        result = subprocess.run(
-            ["bash", DEPLOY / "slurm.sbatch"],
-            cwd=tmp_path,
-            env=environment | {"LINE": line, "CODE": str(code)},
-        )
-        assert result.returncode == code
+        assert run_batch_script(tmp_path, LINE=line, CODE=str(code)) == code
         assert ("requeue 8" in (tmp_path / "asked.txt").read_text()) == asked
+
+
+def test_the_batch_script_runs_ranks_in_a_container(tmp_path: Path) -> None:
+    def started(**variables: str) -> list[str]:
+        assert run_batch_script(tmp_path, LINE="", CODE="0", **variables) == 0
+        return (tmp_path / "started.txt").read_text().splitlines()
+
+    first, *plain = started()
+    assert plain[0] == "torchrun"
+    here, image = str(tmp_path), "shard line.sif"
+    apptainer = ["apptainer", "exec", "--nv", "--bind", here, "--pwd", here, image]
+    assert started(IMAGE=image) == [first, *apptainer, *plain]
+    mounts = ["--container-image", image, "--container-workdir", here, "--container-mounts"]
+    pyxis = {"IMAGE": image, "RUNTIME": "pyxis"}
+    assert started(**pyxis) == [first, *mounts, f"{here}:{here}", *plain]
+    more = started(**pyxis, MOUNTS="/a:/a")
+    assert more == [first, *mounts, f"{here}:{here},/a:/a", *plain]
 
 
 def test_the_job_of_kubernetes() -> None:
@@ -68,7 +85,13 @@ def test_the_job_of_kubernetes() -> None:
     (container,) = worker["template"]["spec"]["containers"]
     # The operator looks for a container of this name.
     assert container["name"] == "pytorch"
-    assert {*trainer_options(container["command"])} <= OPTIONS
+    # command would replace the entry of the image.
+    assert "command" not in container and container["args"][0] == "torchrun"
+    assert {*trainer_options(container["args"])} <= OPTIONS
     assert {"name": ALONE, "value": "1"} in container["env"]
     volumes = {volume["name"] for volume in worker["template"]["spec"]["volumes"]}
     assert {mount["name"] for mount in container["volumeMounts"]} == volumes
+    # What a read-only root file system, and an image of any user id, need.
+    assert worker["template"]["spec"]["securityContext"]["runAsNonRoot"]
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+    assert {"/tmp", "/dev/shm"} < {mount["mountPath"] for mount in container["volumeMounts"]}

@@ -4,7 +4,9 @@ import os
 import signal
 from pathlib import Path
 
-from tools.workers import Workers
+import pytest
+
+from tools.workers import Workers, default_workers
 
 
 def do_nothing() -> None:
@@ -46,3 +48,14 @@ def test_an_error_ends_stopped_workers(tmp_path: Path) -> None:
             raise StoppedHereError
     except StoppedHereError:
         pass
+
+
+@pytest.mark.parametrize(
+    ("cores", "free_gib", "expected"), [(4, 64.0, 4), (64, 8.0, 16), (64, 0.1, 1), (1, 64.0, 1)]
+)
+def test_as_many_workers_as_cores_and_memory_allow(
+    monkeypatch: pytest.MonkeyPatch, cores: int, free_gib: float, expected: int
+) -> None:
+    monkeypatch.setattr("tools.workers.available_cores", lambda: cores)
+    monkeypatch.setattr("tools.workers.available_bytes", lambda: int(free_gib * 2**30))
+    assert default_workers() == expected

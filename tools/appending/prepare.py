@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.errors import DataError
-from pipeline.machine_limits import available_cores
 from pipeline.storage.dataset import Dataset
 from pipeline.storage.manifest import SPLITS
 from pipeline.text import join_names, plural
@@ -14,6 +13,7 @@ from tools.checking.check import check_shards
 from tools.config import ShardConfig
 from tools.console import Output
 from tools.readings.detect import Detection
+from tools.workers import default_workers
 from tools.writing.output_folder import Store
 from tools.writing.shard_run import read_plan
 
@@ -41,7 +41,7 @@ def prepare_append(base: Base, config: ShardConfig, store: Store, output: Output
         if left:
             output.print(f"Removed {plural(len(left), 'file')} of an append that was given up.")
     if store.local is not None:
-        workers = config.workers or available_cores()
+        workers = config.workers or default_workers()
         check_shards(Path(store.local), decode=False, workers=workers, limit=_SHOWN_FINDINGS)
 
 

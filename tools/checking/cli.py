@@ -5,7 +5,6 @@ from pathlib import Path
 import click
 
 from pipeline.errors import MisuseError
-from pipeline.machine_limits import available_cores
 from pipeline.options import Command
 from tools.commands import needs_packages
 
@@ -24,7 +23,9 @@ from tools.commands import needs_packages
     help="The same, and for pairs of images that look nearly the same, which decodes each.",
 )
 @click.option(
-    "--workers", type=click.IntRange(min=1), help="Worker processes.  [default: one per core]"
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Worker processes.  [default: one per core and half a GiB of free memory]",
 )
 @click.option(
     "--findings",
@@ -47,10 +48,10 @@ def main(
     for each finding, with the file and, for a damaged sample, its key and its source. Exits with 1
     if there is any. With --duplicates it reads the images only and exits with 0.
     """
-    from tools.workers import start_fork_server
+    from tools.workers import default_workers, start_fork_server
 
     start_fork_server(("tools.checking.images", "tools.checking.tars"))
-    count, looks_for_duplicates = workers or available_cores(), duplicates or near_duplicates
+    count, looks_for_duplicates = workers or default_workers(), duplicates or near_duplicates
     if looks_for_duplicates and decode:
         raise MisuseError("--decode and --duplicates exclude each other: run one after the other.")
     if len(shards) > 1 and not looks_for_duplicates:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from pipeline.errors import DataError
-from pipeline.machine_limits import available_bytes
+from pipeline.limits.memory import available_bytes
 
 # A file takes about 300 bytes of memory in the index; Open Images has 9 million.
 MAX_FILES = 2**24

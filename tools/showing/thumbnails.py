@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.chart_style import PIXELATED_PX
-from pipeline.machine_limits import available_cores
 from pipeline.mask_colors import color_mask
 from tools.images.codec import Pixels
 from tools.images.decoding import UnsoundImageError, decode, validate_header
 from tools.images.guards import StderrCapture
 from tools.showing.dataset_summary import DatasetSummary
-from tools.workers import WorkerDiedError, Workers, time_limit
+from tools.workers import WorkerDiedError, Workers, default_workers, time_limit
 from tools.writing.block_encoding import IMAGE_SECONDS, prepare_worker
 
 SIDE_PX = 256
@@ -42,7 +41,7 @@ def draw_thumbnails(summary: DatasetSummary, split: str, rows: Sequence[int]) ->
         for row in rows
     ]
     tasks = list(zip(tars, parts, strict=True))
-    with Workers(min(available_cores(), len(tasks)), prepare=prepare_worker) as pool:
+    with Workers(min(default_workers(), len(tasks)), prepare=prepare_worker) as pool:
         made = pool.ordered(make_thumbnail, tasks, rescue=partial(_make_alone, pool))
         return dict(zip(rows, made, strict=True))
 

@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 
 from pipeline.errors import DataError
-from pipeline.machine_limits import available_cores
+from pipeline.limits.cores import rank_cores
 from trainer.distributed.exit import exit_silently
 from trainer.distributed.failures import Failures
 
@@ -49,7 +49,7 @@ class World:
     @property
     def threads(self) -> int:
         """CPU threads of this rank: its share of the cores available to the process."""
-        return max(1, available_cores() // self.local_world_size)
+        return rank_cores(self.local_world_size)
 
     def subgroup(self, ranks: int) -> "World | None":
         """A world of the first `ranks` ranks; None on the others. All ranks must call this."""

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import os
 from typing import Any
 
 import torch
@@ -51,11 +52,20 @@ def wrap_ddp(model: Classifier, world: World, config: MachineConfig) -> nn.Modul
     """
     parallel = model if world.world_size == 1 else build_ddp(model, world, config)
     if config.compile != "none":
+        _limit_compiling(world)
         limits: Any = torch._dynamo.config
         limits.recompile_limit = max(limits.recompile_limit, COMPILED_SHAPES)
         # By default the second shape compiles slower code, for any size.
         parallel.compile(mode=config.compile, dynamic=False)
     return parallel
+
+
+def _limit_compiling(world: World) -> None:
+    """By default each rank would compile in a process for each core, up to 32, whatever the quota
+    of the container."""
+    if "TORCHINDUCTOR_COMPILE_THREADS" not in os.environ:
+        inductor: Any = importlib.import_module("torch._inductor.config")
+        inductor.compile_threads = min(inductor.compile_threads, world.threads)
 
 
 def build_ddp(model: nn.Module, world: World, config: MachineConfig) -> DistributedDataParallel:

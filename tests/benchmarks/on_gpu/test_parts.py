@@ -12,16 +12,16 @@ import pytest
 import torch
 
 from benchmarks.measuring.provenance import ROOT
-from benchmarks.on_gpu import results
+from benchmarks.on_gpu import gpu_tests, results
 from benchmarks.on_gpu.__main__ import main
 from benchmarks.on_gpu.command_runs import CommandRun, environment
 from benchmarks.on_gpu.config import COMPUTE, GROUPS, GpuRun
 from benchmarks.on_gpu.decode import compare
 from benchmarks.on_gpu.determinism import count_differences, pixel_sum
-from benchmarks.on_gpu.gpu_tests import write_archive
+from benchmarks.on_gpu.gpu_tests import run_gpu_tests, write_archive
 from benchmarks.on_gpu.parts import PARTS, select
 from benchmarks.on_gpu.trainings import training_options
-from pipeline.errors import MisuseError
+from pipeline.errors import DataError, MisuseError
 from pipeline.storage.dataset import Dataset
 from tests.helpers.cli import invoke
 from tests.helpers.data import make_shards
@@ -174,3 +174,12 @@ def test_the_whole_command_runs_on_the_cpu(tmp_path: Path) -> None:
         *("parts.log", "results.jsonl", "tables.md")
     ]
     assert len(json.dumps([end.result for end in ends])) < 2**20
+
+
+def test_an_installation_has_no_tests_to_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Else pytest would collect those of all installed packages."""
+    monkeypatch.setattr(gpu_tests, "ROOT", tmp_path)
+    with pytest.raises(DataError, match="run this command in a clone"):
+        run_gpu_tests(GpuRun(src="nowhere", out=str(tmp_path)))

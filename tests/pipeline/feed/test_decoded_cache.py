@@ -17,7 +17,6 @@ from pipeline.dali.decode_graph import GraphConfig
 from pipeline.errors import DataError
 from pipeline.feed.decoded_cache import image_bytes
 from pipeline.loader import Loader
-from pipeline.machine_limits import available_bytes
 from pipeline.mixup import mixing
 from pipeline.storage.dataset import Dataset
 from tests.helpers.damage import damage, random_samples
@@ -200,20 +199,6 @@ def test_cached_batches_on_a_gpu_have_the_same_bits(digits_shards: Path, cache: 
         for mode in ("none", cache)
     )
     assert_same_batches(cached, plain)
-
-
-def test_available_memory_respects_the_containers_limit(tmp_path: Path) -> None:
-    proc, cgroups = tmp_path / "proc", tmp_path / "cgroup"
-    proc.mkdir()
-    cgroups.mkdir()
-    (proc / "meminfo").write_text("MemTotal: 900 kB\nMemAvailable: 500 kB\n")
-    assert available_bytes(proc, cgroups) == 500 * 1024
-    (cgroups / "memory.stat").write_text("anon 5\ninactive_file 30\n")
-    (cgroups / "memory.current").write_text("130\n")
-    (cgroups / "memory.max").write_text("max\n")
-    assert available_bytes(proc, cgroups) == 500 * 1024
-    (cgroups / "memory.max").write_text("1000\n")
-    assert available_bytes(proc, cgroups) == 900
 
 
 def test_an_image_of_another_size_than_indexed_is_bad(copied_shards: Path) -> None:

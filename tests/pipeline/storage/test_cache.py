@@ -11,8 +11,9 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from pipeline.errors import DataError
+from pipeline.errors import DataError, MisuseError
 from pipeline.storage.cache import FileCache
+from pipeline.storage.cache_eviction import cache_root
 from pipeline.storage.cached_files import RemoteFile
 from pipeline.storage.remote import BLOCK_BYTES, RemoteFolder
 
@@ -296,3 +297,15 @@ def test_short_answers_of_another_file_end_the_fetch(
         cache.open(file)
     assert len(asked) == 1
     assert not list((tmp_path / "set").iterdir())
+
+
+def test_without_a_home_a_folder_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for a user id of a container that has no entry in /etc/passwd."""
+    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
+    assert cache_root(None) == Path("/somewhere/shardline")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: {}[uid])
+    with pytest.raises(MisuseError, match="give a folder by --cache-dir, or set HOME"):
+        cache_root(None)
+    assert cache_root("/given") == Path("/given/shardline")

@@ -3,7 +3,6 @@
 import errno
 import fcntl
 import os
-import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import pytest
 
 from pipeline.storage import file_systems
 from pipeline.storage.reader import read_into
-from pipeline.storage.shard_files import OPEN_SHARDS, open_shards
 
 
 def refuse(number: int) -> Callable[..., None]:
@@ -63,14 +61,3 @@ def test_short_reads_are_read_on(
             buffer = bytearray(size)
             assert read_into(file.fileno(), memoryview(buffer), start) == expected
             assert buffer[:expected] == data[start : start + expected]
-
-
-def test_open_shards_follow_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    used = sum(1 for _ in Path("/proc/self/fd").iterdir())
-
-    def at_limit(limit: int) -> int:
-        monkeypatch.setattr(resource, "getrlimit", lambda kind: (limit, limit))
-        return open_shards()
-
-    assert at_limit(resource.RLIM_INFINITY) == at_limit(10**6) == OPEN_SHARDS
-    assert 1 <= at_limit(used + 64) <= 16 and at_limit(8) == 1

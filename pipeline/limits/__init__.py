@@ -1,0 +1,1 @@
+"""Cores, memory and open files that this process may use, also in a container."""
