@@ -139,19 +139,24 @@ class Settings:
     def __post_init__(self) -> None:
         # pytorch/pytorch#169545, open with torch 2.14.
         mode = self.machine.compile
-        if mode in ("reduce-overhead", "max-autotune") and self.recipe.accumulate_steps > 1:
+        if mode in ("reduce-overhead", "max-autotune") and self.recipe.accumulate_steps != 1:
             raise MisuseError(
                 f"--compile {mode} uses CUDA graphs, which give an error or wrong gradients with "
                 f"--accumulate-steps: give --compile default, or omit --accumulate-steps."
             )
         # DDP of torch 2.14 fails with an internal assertion, or does not average all gradients.
         others = {
-            "--accumulate-steps": self.recipe.accumulate_steps > 1,
+            "--accumulate-steps": self.recipe.accumulate_steps != 1,
             "--freeze-backbone-epochs": self.recipe.freeze_backbone_epochs > 0,
         }
         for flag, is_set in others.items() if self.machine.static_graph else ():
             if is_set:
                 raise MisuseError(f"--static-graph and {flag} do not work together: omit one.")
+        if self.recipe.accumulate_steps == "auto" and self.machine.compress_gradients:
+            raise MisuseError(
+                "--compress-gradients is part of DDP, which --accumulate-steps auto does without: "
+                "give a number, or omit --compress-gradients."
+            )
 
     @classmethod
     def from_options(cls, **values: Any) -> "Settings":

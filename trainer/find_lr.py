@@ -16,6 +16,7 @@ from trainer.distributed.process_group import open_world
 from trainer.find_lr_options import FindLrConfig, require_no_run
 from trainer.loop import StepRecord
 from trainer.optim.range_test import RULE, RangeTest, has_diverged, rising_rates
+from trainer.out_of_memory import STEP
 from trainer.plotting.range_chart import draw_range_test
 from trainer.recipe_config import RecipeConfig
 from trainer.run.run_dir import FIND_LR_CHART, FIND_LR_TABLE, write_rows
@@ -53,7 +54,11 @@ def _for_test(settings: Settings) -> Settings:
 def _measure(run: TrainingRun, rates: Floats) -> RangeTest:
     """Train with `rates` until the loss diverges; the same on all ranks."""
     size, losses = run.settings.recipe.global_batch_size, list[float]()
-    with run.batches(0, len(rates) * size) as batches, run.world.leaving_on_failure():
+    with (
+        run.batches(0, len(rates) * size) as batches,
+        run.world.leaving_on_failure(),
+        run.explained_memory(STEP),
+    ):
         steps = training_steps(run, batches, schedule=lambda position: rates[int(position // size)])
         for record in _with_progress(run, steps, rates):
             ranks = run.world.all_gather([record.loss.item()])

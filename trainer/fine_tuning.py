@@ -68,7 +68,7 @@ def lr_factors_for(
 
 
 def build_freeze(
-    settings: Settings, data: TrainingData, model: Classifier, head: Collection[str], world: World
+    settings: Settings, data: TrainingData, model: Classifier, head: Collection[str]
 ) -> tuple[BackboneFreeze | None, list[str]]:
     """The freeze of ``--freeze-backbone-epochs``, None without it, and lines about it for the
     startup message."""
@@ -76,8 +76,7 @@ def build_freeze(
     if not recipe.freeze_backbone_epochs:
         return None, []
     steps = math.ceil(recipe.freeze_backbone_epochs * data.samples / recipe.global_batch_size)
-    freeze = freeze_backbone(model, head, steps=steps, average=world.all_reduce_mean_)
-    return freeze, [
+    return freeze_backbone(model, head, steps=steps), [
         f"Only {', '.join(sorted(head))} are trained in the first {steps:,} steps "
         f"(--freeze-backbone-epochs)."
     ]

@@ -67,7 +67,7 @@ def rank_batch_size(recipe: RecipeConfig, world_size: int) -> int:
     equally, or --accumulate-steps does not divide it."""
     batch_size = per_rank_batch_size(recipe.global_batch_size, world_size)
     steps = recipe.accumulate_steps
-    if batch_size % steps:
+    if steps != "auto" and batch_size % steps:
         raise MisuseError(
             f"--accumulate-steps {steps} does not divide the batch size per rank, {batch_size}: "
             f"choose a divisor."

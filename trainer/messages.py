@@ -4,14 +4,17 @@ import signal
 from typing import Any
 
 import click
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from pipeline.errors import DataError
 from pipeline.fold_index import describe_part, open_folds
 from pipeline.progressive_resize import all_sizes
+from pipeline.text import plural
 from trainer.checkpoints.retention import recovery_advice
 from trainer.data import TrainingData
 from trainer.files import BEST_NAME
 from trainer.log_config import TRACKERS
+from trainer.micro_batches import MicroBatches
 from trainer.model.precision import precision_line
 from trainer.resolve import RESOLVED
 from trainer.run.run_dir import NONFINITE_NAME, write_rows
@@ -39,6 +42,7 @@ def startup_message(run: TrainingRun) -> str:
         f"{run.resolved['dtype'].removeprefix('torch.')}; {_source(data)}run directory "
         f"{run.run_dir.path}.",
         *machine_lines(run),
+        *micro_batches_lines(run),
         *run.notes,
     ]
     if data.dataset is not None and run.settings.pipeline.fold:
@@ -73,6 +77,36 @@ def machine_lines(run: TrainingRun) -> list[str]:
             f"{', '.join(map(str, sizes))} px."
         )
     return lines
+
+
+def micro_batches_lines(run: TrainingRun) -> list[str]:
+    """With which micro-batches --accumulate-steps auto begins; empty without it."""
+    found = run.train_step.micro_batches
+    if found is None:
+        return []
+    return [
+        f"The {plural(found.batch_size, 'image')} of a step on each rank are computed "
+        f"{_in_micro_batches(found)}, and in smaller parts once a step runs out of memory "
+        f"(--accumulate-steps auto)."
+    ]
+
+
+def micro_batches_message(run: TrainingRun, found: MicroBatches) -> str:
+    """That a step ran out of memory, and what has changed."""
+    step = run.progress.position // run.settings.recipe.global_batch_size
+    norms = any(isinstance(module, _BatchNorm) for module in run.model.modules())
+    seen = f", so batch norm sees {plural(found.size, 'image')} at a time" if norms else ""
+    return (
+        f"Step {step} ran out of memory: from it on the {plural(found.batch_size, 'image')} of a "
+        f"step on each rank are computed {_in_micro_batches(found)}{seen}; the batch of a step and "
+        f"its learning rate stay. Next time give --accumulate-steps {found.count}."
+    )
+
+
+def _in_micro_batches(found: MicroBatches) -> str:
+    if found.count == 1:
+        return "at once"
+    return f"in {found.count} micro-batches of {found.size}"
 
 
 def _length(run: TrainingRun) -> str:

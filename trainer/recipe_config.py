@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from pipeline.errors import MisuseError
+from pipeline.option_types import IntegerOr
 from pipeline.options import COUNT, NOT_NEGATIVE, POSITIVE, Bounds, setting
 from trainer.data_defaults import EPOCHS, MAX_BATCH_SIZE, default_warmup_epochs
 from trainer.model_config import ModelConfig
@@ -79,10 +80,13 @@ class RecipeConfig(ModelConfig):
         POSITIVE,
         aliases={"--clip-norm": None},
     )
-    accumulate_steps: int = setting(
+    accumulate_steps: int | Literal["auto"] = setting(
         1,
-        "Gradient accumulation: micro-batches per step and rank.",
+        "Gradient accumulation: micro-batches per step and rank. auto: as few as fit in memory; "
+        "a step that runs out of memory is computed again in more of them.",
         COUNT,
+        type=IntegerOr("auto"),
+        metavar="N|auto",
         aliases={"--accumulate": None},
     )
     sync_bn: bool = setting(False, "Synchronize batch norm across ranks (GPU only).")
@@ -99,6 +103,12 @@ class RecipeConfig(ModelConfig):
             raise MisuseError(
                 f"--warmup-epochs {self.warmup_epochs} is longer than the run "
                 f"(--epochs {self.epochs}): lower it."
+            )
+        if self.accumulate_steps == "auto" and self.sync_bn:
+            raise MisuseError(
+                "--sync-bn and --accumulate-steps auto do not work together: a rank that runs out "
+                "of memory would leave the others waiting in a batch norm; give a number, or omit "
+                "--sync-bn."
             )
 
     @property

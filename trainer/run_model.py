@@ -51,7 +51,8 @@ def training_model(
     recipe = settings.recipe
     sizes_px = (data.image_size_px, *(settings.pipeline.progressive_resize or ()))
     model = model_for(settings, data, source, spec)
-    if batch_size == recipe.accumulate_steps and not recipe.sync_bn:
+    is_single = batch_size == (1 if recipe.accumulate_steps == "auto" else recipe.accumulate_steps)
+    if is_single and not recipe.sync_bn:
         check_single_images(model, sizes_px)
     if not source.is_known:
         check_training(model, source.name, outputs=spec.classes, sizes_px=sizes_px)

@@ -1,6 +1,7 @@
 """Builds a run: everything that exists before the first step."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -15,7 +16,6 @@ from trainer.checkpoints.weights_input import recorded_input
 from trainer.config import Settings
 from trainer.data import TrainingData, end_position, open_data, train_batches
 from trainer.distributed.collectives import World
-from trainer.distributed.ddp import wrap_ddp
 from trainer.fine_tuning import (
     build_freeze,
     head_for,
@@ -25,19 +25,18 @@ from trainer.fine_tuning import (
 )
 from trainer.first_checks import rank_batch_size
 from trainer.model.build import Classifier
-from trainer.model.ema import ModelEma
-from trainer.model.freezing import BackboneFreeze
-from trainer.model.precision import autocast_dtype, loss_scaler, set_float32
 from trainer.model.sources.find import find_model
 from trainer.model.sources.own_file import OwnModel
 from trainer.model.sources.source import ModelSource, WeightsInput
 from trainer.model.sources.stored_file import CONFIG_KEY, record_of
 from trainer.optim.build import build_optimizer, build_schedule
 from trainer.optim.schedule import Schedule
+from trainer.out_of_memory import BUILD, explained_memory
 from trainer.recipes import recipe_lines
 from trainer.resolve import resolve_run, run_identity
 from trainer.run.run_dir import RunDir, launch_id, open_run_dir
 from trainer.run_model import network_spec, training_model
+from trainer.step_setup import build_train_step
 from trainer.stopping import TimeBudget
 from trainer.task_options import task_of_run
 from trainer.tasks.tasks import Task, task_record
@@ -85,6 +84,10 @@ class TrainingRun:
             position=position,
             end_position=end_position,
         )
+
+    def explained_memory(self, where: str) -> AbstractContextManager[None]:
+        """A context that raises ``DataError`` with what to do if memory ends in it."""
+        return explained_memory(where, self.settings, self.world.world_size)
 
     @property
     def ema_model(self) -> Classifier | None:
@@ -150,6 +153,7 @@ class TrainingRun:
             "world_size": self.world.world_size,
             "device": self.world.device.type,
             "dtype": str(self.dtype or torch.float32),
+            "accumulate_steps": self.train_step.micro_batch_count,
             **self.data.facts,
             "task": task_record(self.task),
             "weights_input": self.weights_input and asdict(self.weights_input),
@@ -168,6 +172,14 @@ def build_run(settings: Settings, world: World) -> TrainingRun:
         data = open_data(settings.pipeline, synthetic=settings.machine.synthetic)
         source = find_model(settings.recipe.model)
     settings, data, choices = resolve_run(settings, data, source, world)
+    with explained_memory(BUILD, settings, world.world_size):
+        return _build(settings, data, source, world, choices)
+
+
+def _build(
+    settings: Settings, data: TrainingData, source: ModelSource, world: World, choices: list[str]
+) -> TrainingRun:
+    """Build a run by `settings` without open choices; `choices` are lines about them."""
     recipe, pipeline = settings.recipe, settings.pipeline
     with world.fail_together():
         batch_size = rank_batch_size(recipe, world.world_size)
@@ -194,7 +206,8 @@ def build_run(settings: Settings, world: World) -> TrainingRun:
         notes += lines
     settings, data, lines = prepare_input(settings, data, weights_input)
     model.normalize_by(data.mean, data.std)
-    freeze, more_lines = build_freeze(settings, data, model, head, world)
+    freeze, more_lines = build_freeze(settings, data, model, head)
+    train_step = build_train_step(settings, world, task, model, optimizer, checkpoint, freeze)
     size = recipe.global_batch_size
     progress = checkpoint.progress_for(size) if checkpoint else Progress(step_origin=0)
     return TrainingRun(
@@ -205,47 +218,13 @@ def build_run(settings: Settings, world: World) -> TrainingRun:
         run_dir=run_dir,
         model_source=source,
         model=model,
-        train_step=_build_train_step(settings, world, task, model, optimizer, checkpoint, freeze),
+        train_step=train_step,
         mix=mix,
         checkpoint=checkpoint,
         progress=progress,
         time_budget=_build_time_budget(settings, data, progress),
         notes=(*notes, *lines, *more_lines),
         weights_input=weights_input,
-    )
-
-
-def _build_train_step(
-    settings: Settings,
-    world: World,
-    task: Task,
-    model: Classifier,
-    optimizer: torch.optim.Optimizer,
-    checkpoint: Checkpoint | None,
-    freeze: BackboneFreeze | None,
-) -> TrainStep:
-    """Wrap and compile the model; restore average and loss scale, new ones if not in the
-    checkpoint."""
-    recipe, machine = settings.recipe, settings.machine
-    dtype = autocast_dtype(machine.precision, world.device, model)
-    set_float32(machine.precision)
-    scaler = loss_scaler(world.device, dtype)
-    if checkpoint and checkpoint.scaler:
-        scaler.load_state_dict(checkpoint.scaler)
-    # Copies the model, so it must come before compilation.
-    ema = ModelEma(model, recipe.ema_decay) if recipe.ema_decay else None
-    if ema and checkpoint and checkpoint.ema:
-        checkpoint.copy_weights(ema.model.network, averaged=True)
-    return TrainStep(
-        model=wrap_ddp(model, world, machine),
-        optimizer=optimizer,
-        loss=task.loss,
-        dtype=dtype,
-        accumulate_steps=recipe.accumulate_steps,
-        grad_clip_norm=recipe.grad_clip_norm,
-        ema=ema,
-        scaler=scaler,
-        freeze=freeze,
     )
 
 

@@ -19,6 +19,7 @@ from trainer.files import TRACE_NAME
 from trainer.loop import StepRecord, train_steps
 from trainer.messages import end_message, nonfinite_loss_error, startup_message, stop_message
 from trainer.meter import Meter, NonFiniteLossError
+from trainer.out_of_memory import STEP
 from trainer.profiler import trace_steps
 from trainer.resolve import run_identity
 from trainer.run.run_logger import RunLogger
@@ -123,7 +124,8 @@ class Trainer:
         with training_batches(run) as batches, run.world.leaving_on_failure(self._close_files):
             meter.start()
             try:
-                self._step_by_step(batches, meter)
+                with run.explained_memory(STEP):
+                    self._step_by_step(batches, meter)
             except InputHangsError:
                 self._require_one_rank()
                 if meter.steps:
@@ -138,6 +140,7 @@ class Trainer:
                 self.logger.print(f"The first batch: {self.first_batch.path}")
             logs = meter.steps == run.settings.log.log_every
             is_stopped, must_save = self._advance(record, must_agree=logs)
+            self.logger.report_micro_batches()
             self.logger.update_progress()
             must_evaluate = not is_stopped and self._must_evaluate()
             pauses = is_stopped or must_save or must_evaluate

@@ -8,6 +8,7 @@ from trainer.data import val_batches
 from trainer.distributed.ddp import average_buffers
 from trainer.evaluation.class_scores import print_scores, write_scores
 from trainer.evaluation.loop import evaluate
+from trainer.out_of_memory import EVALUATION
 from trainer.run.run_logger import RunLogger
 from trainer.setup import TrainingRun
 from trainer.stopping import StopSignal
@@ -47,15 +48,16 @@ class Validation:
         (started,) = run.world.all_reduce_max([budget.elapsed_seconds()])
         model = run.ema_model or run.model
         average_buffers(model, run.world)
-        evaluation = evaluate(
-            self._batches,
-            model,
-            run.world,
-            run.task,
-            dtype=run.dtype,
-            flips=run.settings.run.tta == "flip",
-            stopped=self._is_stopped,
-        )
+        with run.explained_memory(EVALUATION):
+            evaluation = evaluate(
+                self._batches,
+                model,
+                run.world,
+                run.task,
+                dtype=run.dtype,
+                flips=run.settings.run.tta == "flip",
+                stopped=self._is_stopped,
+            )
         if evaluation is None:
             return False
         (elapsed,) = run.world.all_reduce_max([budget.elapsed_seconds()])

@@ -21,7 +21,7 @@ def check_settings(settings: Settings, *, task: str) -> None:
         )
     unsupported = {
         "--optimizer": recipe.optimizer != "sgd",
-        "--accumulate-steps": recipe.accumulate_steps > 1,
+        "--accumulate-steps": recipe.accumulate_steps != 1,
         "--ema-decay": recipe.ema_decay is not None,
         "--blurpool": recipe.blurpool,
         "--class-weights": recipe.class_weights is not None,

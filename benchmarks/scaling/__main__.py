@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from benchmarks.measuring.config import FROM_ENVIRONMENT
-from benchmarks.scaling.config import ScalingBenchmark
+from benchmarks.scaling.config import ScalingBenchmark, require_given_steps
 from benchmarks.scaling.record import MODES
 from pipeline.errors import MisuseError
 from pipeline.explicit_options import given_options
@@ -34,6 +34,7 @@ def main(context: click.Context, /, **values: Any) -> None:
     benchmark, settings = pick_fields(ScalingBenchmark, values), Settings.from_options(**given)
     if settings.machine.synthetic:
         raise MisuseError("bench-scaling measures real input: leave out --synthetic.")
+    require_given_steps(settings)
     typed = {name: value for name, value in settings.to_dict().items() if name in given}
     open_shards(settings.pipeline)
 

@@ -9,6 +9,7 @@ from benchmarks.measuring.config import Measuring
 from benchmarks.scaling.record import MODES
 from pipeline.errors import MisuseError
 from pipeline.options import COUNT, Bounds, setting
+from trainer.config import Settings
 
 
 class Ranks(click.ParamType[tuple[int, ...]]):
@@ -26,6 +27,15 @@ class Ranks(click.ParamType[tuple[int, ...]]):
         if ranks[0] < 1:
             self.fail(f"A world size must be at least 1, not {ranks[0]}.", parameter, context)
         return ranks
+
+
+def require_given_steps(settings: Settings) -> None:
+    """Raise ``MisuseError`` if micro-batches are still to be found: their number may change between
+    the steps that are compared, and DDP does not exchange their gradients."""
+    if settings.recipe.accumulate_steps == "auto":
+        raise MisuseError(
+            "--accumulate-steps auto is for a training: give the number that one has found."
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

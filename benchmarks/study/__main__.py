@@ -6,7 +6,7 @@ import click
 
 from benchmarks.measuring.config import FROM_ENVIRONMENT
 from benchmarks.predict.networks import parse_link
-from benchmarks.scaling.config import LadderConfig
+from benchmarks.scaling.config import LadderConfig, require_given_steps
 from benchmarks.study.config import Study
 from pipeline.errors import MisuseError
 from pipeline.explicit_options import given_options
@@ -43,6 +43,7 @@ def main(context: click.Context, /, data: str | None, **values: Any) -> None:
         raise MisuseError("bench-study trains on real input: leave out --synthetic.")
     if settings.run.resume != "auto":
         raise MisuseError("bench-study always resumes: leave out --resume.")
+    require_given_steps(settings)
     parse_link("--between", study.between)
     open_shards(settings.pipeline)
     plain = settings.to_dict()

@@ -13,7 +13,7 @@ from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_
 from torch.nn.parallel import DistributedDataParallel
 
 import trainer.run_model
-import trainer.setup
+import trainer.step_setup
 from benchmarks.scaling import ranks as scaling_ranks
 from benchmarks.scaling.plan import Size
 from benchmarks.scaling.points import build_points
@@ -66,7 +66,7 @@ def slow_loader(patch: pytest.MonkeyPatch, seconds: Callable[[Any], float]) -> N
 
 def slow_exchange(patch: pytest.MonkeyPatch, seconds: float) -> None:
     """Delay the exchange of gradients, once a step."""
-    original = trainer.setup.wrap_ddp
+    original = trainer.step_setup.wrap_ddp
 
     def delayed(
         group: dist.ProcessGroup | None, bucket: dist.GradBucket
@@ -81,7 +81,7 @@ def slow_exchange(patch: pytest.MonkeyPatch, seconds: float) -> None:
             parallel.register_comm_hook(world.group, delayed)
         return parallel
 
-    patch.setattr(trainer.setup, "wrap_ddp", wrap_ddp)
+    patch.setattr(trainer.step_setup, "wrap_ddp", wrap_ddp)
 
 
 def are_right(point: Point, shares: Mapping[str, float]) -> bool:

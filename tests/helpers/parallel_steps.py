@@ -38,9 +38,8 @@ def weights(
         model=wrap_ddp(model, world, MachineConfig(**machine)),
         optimizer=torch.optim.SGD(model.parameters(), lr=1.0),
         accumulate_steps=accumulate_steps,
-        freeze=freeze_backbone(
-            model, ("3.weight", "3.bias"), steps=frozen_steps, average=world.all_reduce_mean_
-        ),
+        freeze=freeze_backbone(model, ("3.weight", "3.bias"), steps=frozen_steps),
+        average=world.all_reduce_mean_,
     )
     generator = torch.Generator().manual_seed(1)
     for step in range(4):

@@ -1,6 +1,6 @@
 """Training steps with each option that changes what a step does."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,9 @@ from torch import nn
 
 from pipeline.batch import Batch
 from pipeline.mixup import Mixing
+from trainer.distributed.collectives import World
 from trainer.loop import train_steps
+from trainer.micro_batches import MicroBatches
 from trainer.model.ema import ModelEma
 from trainer.model.freezing import BackboneFreeze
 from trainer.model.precision import loss_scaler
@@ -40,6 +42,7 @@ class StepOptions:
     recipe: dict[str, Any] = field(default_factory=dict)
     train_step: dict[str, Any] = field(default_factory=dict)
     mix: bool = False
+    finds: bool = False
     averages: bool = False
     freezes: bool = False
 
@@ -51,6 +54,7 @@ OPTIONS = {
     "fp16, adamw": StepOptions(dtype=torch.float16, recipe={"optimizer": "adamw"}),
     "fp16, lars": StepOptions(dtype=torch.float16, recipe={"optimizer": "lars"}),
     "clipped, accumulated": StepOptions(train_step={"grad_clip_norm": 1.0, "accumulate_steps": 2}),
+    "found": StepOptions(finds=True),
     "averaged, frozen": StepOptions(averages=True, freezes=True),
     "mixed": StepOptions(mix=True),
     "mixed, weighted": StepOptions(
@@ -85,6 +89,7 @@ def steps(options: StepOptions, device: torch.device, count: int) -> Iterator[to
         optimizer=build_optimizer(network, recipe),
         loss=options.task.loss,
         dtype=options.dtype,
+        micro_batches=_found(network, device) if options.finds else None,
         scaler=loss_scaler(device, options.dtype),
         ema=ModelEma(network, 0.9) if options.averages else None,
         freeze=_freeze(network) if options.freezes else None,
@@ -115,15 +120,12 @@ class _Network(nn.Module):
         return outputs if self.pixelwise else outputs.flatten(1)
 
 
+def _found(network: nn.Module, device: torch.device) -> MicroBatches:
+    world = World(device=device)
+    return MicroBatches(model=network, world=world, batch_size=SIZE, count=2)
+
+
 def _freeze(network: _Network) -> BackboneFreeze:
     return BackboneFreeze(
-        steps=1,
-        backbone=list(network.body.parameters()),
-        head=list(network.head.parameters()),
-        norms=[network.body[1]],
-        average=_of_one_rank,
+        steps=1, backbone=list(network.body.parameters()), norms=[network.body[1]]
     )
-
-
-def _of_one_rank(gradients: Iterable[torch.Tensor]) -> None:
-    pass

@@ -125,7 +125,7 @@ def test_frozen_layers_keep_weights_statistics_and_have_no_momentum(optimizer: A
     step = TrainStep(
         model=model,
         optimizer=build_optimizer(model.network, config),
-        freeze=freeze_backbone(model, head, steps=2, average=lambda tensors: None),
+        freeze=freeze_backbone(model, head, steps=2),
     )
     initial = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     generator, changed = torch.Generator().manual_seed(1), []

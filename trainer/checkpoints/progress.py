@@ -23,6 +23,8 @@ class Progress:
         spent_seconds: time used of ``--max-minutes``; 0 without it.
         step_origin: the position from which on steps have the present batch size; None in
             checkpoints of earlier versions.
+        micro_batch_size: the number of images per rank to which ``--accumulate-steps auto`` had to
+            divide a step; None if no step ran out of memory.
     """
 
     position: int = 0
@@ -32,6 +34,7 @@ class Progress:
     evaluations_without_gain: int = 0
     spent_seconds: float = 0.0
     step_origin: int | None = None
+    micro_batch_size: int | None = None
 
     def add_evaluation(self, metrics: Mapping[str, float], *, is_gain: bool) -> None:
         """Record the `metrics` of an evaluation at the position, the best so far if `is_gain`."""
@@ -72,6 +75,8 @@ def parse_progress(values: object, *, step: object) -> Progress:
             raise ValueError(f"{name} {count} is not from 0 to the position {position}")
     if not 0 <= progress.spent_seconds < math.inf:
         raise ValueError(f"spent_seconds {progress.spent_seconds} is no time")
+    if progress.micro_batch_size is not None and progress.micro_batch_size < 1:
+        raise ValueError(f"micro_batch_size {progress.micro_batch_size} is no number of images")
     if progress.best_position is not None and not progress.best:
         raise ValueError(f"best_position {progress.best_position} has no metrics")
     origin = progress.step_origin

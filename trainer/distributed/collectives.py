@@ -20,9 +20,24 @@ from trainer.distributed.failures import Failures
 
 # gloo's reduction passes 2 (N - 1) messages in a row, each faster than one of Python's log2 N.
 ROUNDS_FROM_RANKS = 17
+# As DDP's.
+BUCKET_BYTES = 25 * 2**20
 
 Value = TypeVar("Value")
 Row = TypeVar("Row")
+
+
+def _buckets(tensors: Iterable[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
+    """Groups of neighbors of one dtype, with at most BUCKET_BYTES, or with one tensor."""
+    bucket: list[torch.Tensor] = []
+    for tensor in tensors:
+        size = sum(part.nbytes for part in bucket) + tensor.nbytes
+        if bucket and (size > BUCKET_BYTES or tensor.dtype != bucket[0].dtype):
+            yield bucket
+            bucket = []
+        bucket.append(tensor)
+    if bucket:
+        yield bucket
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,12 +135,25 @@ class World:
         dist.broadcast_object_list(values, src=0, group=self.group)
         return values[0]
 
-    def all_reduce_mean_(self, tensors: Iterable[torch.Tensor]) -> None:
-        """Replace each tensor, on `device`, by its mean over the ranks."""
+    def copy_from_rank_0_(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Replace each tensor, on `device`, by that of rank 0."""
         if self.world_size > 1:
             for tensor in tensors:
-                dist.all_reduce(tensor, group=self.group)
-                tensor /= self.world_size
+                dist.broadcast(tensor, src=0, group=self.group)
+
+    def all_reduce_mean_(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Replace each tensor, on `device`, by its mean over the ranks; small ones are exchanged
+        together."""
+        for bucket in _buckets(tensors) if self.world_size > 1 else ():
+            flat = bucket[0]
+            if len(bucket) > 1:
+                flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
+            dist.all_reduce(flat, group=self.group)
+            flat /= self.world_size
+            if len(bucket) > 1:
+                parts = torch.split(flat, [tensor.numel() for tensor in bucket])
+                for tensor, part in zip(bucket, parts, strict=True):
+                    tensor.copy_(part.view_as(tensor))
 
     def barrier(self) -> None:
         """Wait until all ranks have called this."""

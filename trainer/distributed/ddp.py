@@ -48,16 +48,30 @@ def wrap_ddp(model: Classifier, world: World, config: MachineConfig) -> nn.Modul
     """Wrap `model` in DDP, which averages gradients over the ranks; one rank needs no wrapper.
 
     Each rank keeps its own buffers; ``average_buffers`` makes them equal before they are used.
-    ``--compile`` compiles in place, at the first step and again for each other shape of images.
     """
     parallel = model if world.world_size == 1 else build_ddp(model, world, config)
+    return _compiled(parallel, world, config)
+
+
+def start_without_ddp(model: Classifier, world: World, config: MachineConfig) -> nn.Module:
+    """`model` for steps that average gradients themselves, with the weights of rank 0 as in DDP.
+
+    NCCL takes its own memory in this first exchange, while there is some.
+    """
+    world.copy_from_rank_0_(parameter.data for parameter in model.parameters())
+    return _compiled(model, world, config)
+
+
+def _compiled(model: nn.Module, world: World, config: MachineConfig) -> nn.Module:
+    """``--compile`` compiles in place, at the first step and again for each other shape of
+    images."""
     if config.compile != "none":
         _limit_compiling(world)
         limits: Any = torch._dynamo.config
         limits.recompile_limit = max(limits.recompile_limit, COMPILED_SHAPES)
         # By default the second shape compiles slower code, for any size.
-        parallel.compile(mode=config.compile, dynamic=False)
-    return parallel
+        model.compile(mode=config.compile, dynamic=False)
+    return model
 
 
 def _limit_compiling(world: World) -> None:

@@ -10,6 +10,7 @@ from torch import nn
 from pipeline.errors import MisuseError
 from trainer.model.blurpool import add_blur
 from trainer.model.sources.source import ModelSource, NetworkSpec
+from trainer.out_of_memory import is_out_of_memory
 
 
 class Classifier(nn.Module):
@@ -98,6 +99,8 @@ def build_model(
         raise
     # Networks raise any kind of error for sizes that they do not support.
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise MisuseError(
             f"--model {source.name} does not accept images of {side_px} x {side_px} px "
             f"({str(error) or type(error).__name__}): change --image-size, --progressive-resize or "

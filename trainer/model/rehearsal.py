@@ -15,18 +15,29 @@ _NAMED = 3
 
 
 def check_single_images(model: Classifier, sizes_px: Sequence[int]) -> None:
-    """Raise ``MisuseError`` if `model` cannot train on one image of one of `sizes_px` at a time,
-    because a batch norm would get a single value per channel."""
+    """Raise ``MisuseError`` unless `model` trains on one image of each of `sizes_px` at a time."""
+    if problem := _problem_with_single_images(model, sizes_px):
+        raise MisuseError(
+            f"This model cannot train on one image of {problem}: give each rank 2 or more images "
+            f"by --global-batch-size and --accumulate-steps or, for most models, raise "
+            f"--image-size."
+        )
+
+
+def smallest_batch(model: Classifier, sizes_px: Sequence[int]) -> int:
+    """The number of images of `sizes_px` on which `model` can be trained: 1 or 2."""
+    return 2 if _problem_with_single_images(model, sizes_px) else 1
+
+
+def _problem_with_single_images(model: Classifier, sizes_px: Sequence[int]) -> str | None:
+    """For which of `sizes_px` a batch norm would get a single value per channel; None for none."""
     meta_model = copy.deepcopy(model).to("meta").train()
     for side_px in sizes_px:
         try:
             meta_model(_images(1, side_px))
         except ValueError as error:
-            raise MisuseError(
-                f"This model cannot train on one image of {side_px} x {side_px} px at a time "
-                f"({error}): give each rank 2 or more images by --global-batch-size and "
-                f"--accumulate-steps or, for most models, raise --image-size."
-            ) from error
+            return f"{side_px} x {side_px} px at a time ({error})"
+    return None
 
 
 def check_training(model: Classifier, name: str, *, outputs: int, sizes_px: Sequence[int]) -> None:

@@ -14,6 +14,7 @@ from pipeline.loader import Loader
 from trainer.distributed.collectives import World
 from trainer.distributed.process_group import open_world
 from trainer.model.precision import dtype_name, set_float32
+from trainer.out_of_memory import is_out_of_memory
 from trainer.prediction.config import PredictConfig
 from trainer.prediction.image_files import stored_images
 from trainer.prediction.job import Job, prepare
@@ -109,9 +110,7 @@ def enough_memory(batch_size: int) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        # torch raises a RuntimeError of this text on CPUs.
-        out = isinstance(error, MemoryError | torch.OutOfMemoryError)
-        if not out and "can't allocate memory" not in str(error):
+        if not is_out_of_memory(error):
             raise
         raise DataError(
             f"There is not enough memory for --batch-size {batch_size}: lower it."

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from trainer.files import write_error
-from trainer.messages import ended_by
+from trainer.messages import ended_by, micro_batches_message
 from trainer.meter import Interval
 from trainer.model.sources.own_file import OwnModel
 from trainer.run.display import Display
@@ -21,7 +21,7 @@ class RunLogger:
 
     def __init__(self, run: TrainingRun) -> None:
         self._run = run
-        self._bad_count = 0
+        self._bad_count, self._micro_batches = 0, run.train_step.micro_batch_count
         self._sinks: list[Sink] = []
         if run.world.rank > 0:
             return
@@ -81,12 +81,22 @@ class RunLogger:
     def write_interval(self, interval: Interval, bad_samples: Mapping[str, str]) -> None:
         """Write a training record; `bad_samples` maps each bad sample so far to the reason."""
         count = len(bad_samples)
-        self.write("train", **interval.as_record(), bad_samples=count)
+        micro_batches = self._run.train_step.micro_batch_count
+        values = {"bad_samples": count, "accumulate_steps": micro_batches}
+        self.write("train", **interval.as_record(), **values)
         if self._sinks and count > self._bad_count:
             rows = (("sample", "reason"), *sorted(bad_samples.items()))
             write_rows(self._run.run_dir.path / BAD_SAMPLES_NAME, rows)
             self.print(f"Bad samples so far: {count}, listed in {BAD_SAMPLES_NAME}.")
         self._bad_count = count
+
+    def report_micro_batches(self) -> None:
+        """Print and keep the size of micro-batches if the last step has found it."""
+        found = self._run.train_step.micro_batches
+        if found is not None and found.count != self._micro_batches:
+            self._micro_batches = found.count
+            self._run.progress.micro_batch_size = found.size
+            self.print(micro_batches_message(self._run, found))
 
     def write_summary(self) -> None:
         """Write the final record, over all processes of the run."""
