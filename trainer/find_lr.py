@@ -57,7 +57,7 @@ def _measure(run: TrainingRun, rates: Floats) -> RangeTest:
     with (
         run.batches(0, len(rates) * size) as batches,
         run.world.leaving_on_failure(),
-        run.explained_memory(STEP),
+        run.explained(STEP),
     ):
         steps = training_steps(run, batches, schedule=lambda position: rates[int(position // size)])
         for record in _with_progress(run, steps, rates):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from torch import nn
 
 from pipeline.errors import MisuseError
+from pipeline.text import plural
 from trainer.checkpoints.pretrained import load_pretrained
 from trainer.checkpoints.pretrained_source import WeightsSource, download
 from trainer.config import Settings
@@ -77,7 +78,7 @@ def build_freeze(
         return None, []
     steps = math.ceil(recipe.freeze_backbone_epochs * data.samples / recipe.global_batch_size)
     return freeze_backbone(model, head, steps=steps), [
-        f"Only {', '.join(sorted(head))} are trained in the first {steps:,} steps "
+        f"Only {', '.join(sorted(head))} are trained at first, for {plural(steps, 'step')} "
         f"(--freeze-backbone-epochs)."
     ]
 

@@ -1,7 +1,7 @@
 """Builds a run: everything that exists before the first step."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from trainer.checkpoints.checkpoint_file import Checkpoint, load_checkpoint
 from trainer.checkpoints.pretrained_source import find_source
 from trainer.checkpoints.progress import Progress
 from trainer.checkpoints.weights_input import recorded_input
+from trainer.compile_errors import explained_compilation
 from trainer.config import Settings
 from trainer.data import TrainingData, end_position, open_data, train_batches
 from trainer.distributed.collectives import World
@@ -85,9 +86,13 @@ class TrainingRun:
             end_position=end_position,
         )
 
-    def explained_memory(self, where: str) -> AbstractContextManager[None]:
-        """A context that raises ``DataError`` with what to do if memory ends in it."""
-        return explained_memory(where, self.settings, self.world.world_size)
+    @contextmanager
+    def explained(self, where: str) -> Iterator[None]:
+        """A context that raises ``DataError`` with what to do if memory ends in it, or if the model
+        can't be compiled."""
+        memory = explained_memory(where, self.settings, self.world.world_size)
+        with explained_compilation(self.settings), memory:
+            yield
 
     @property
     def ema_model(self) -> Classifier | None:

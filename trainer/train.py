@@ -124,7 +124,7 @@ class Trainer:
         with training_batches(run) as batches, run.world.leaving_on_failure(self._close_files):
             meter.start()
             try:
-                with run.explained_memory(STEP):
+                with run.explained(STEP):
                     self._step_by_step(batches, meter)
             except InputHangsError:
                 self._require_one_rank()

@@ -48,7 +48,7 @@ class Validation:
         (started,) = run.world.all_reduce_max([budget.elapsed_seconds()])
         model = run.ema_model or run.model
         average_buffers(model, run.world)
-        with run.explained_memory(EVALUATION):
+        with run.explained(EVALUATION):
             evaluation = evaluate(
                 self._batches,
                 model,

@@ -64,7 +64,7 @@ FOLDERS: tuple[Row, ...] = (
     ("evaluate shards", 1, "it holds shards, so give the directory of a run, and other shards as"),
     ("evaluate runs", 1, "runs holds no run (config.json: No such file or directory): give a"),
     ("evaluate nowhere", 1, "nowhere holds no run"),
-    ("evaluate runs/c", 1, "give a run, such as runs/other, runs/begun, runs/b, ..."),
+    ("evaluate runs/c", 1, "give a run, such as runs/other, runs/begun, runs/b and 1 more."),
     ("evaluate runs/a --shards kaggle", 1, "kaggle holds no complete shards"),
     ("evaluate runs/a --shards others --split train", 1, "with 5 names, but runs/a was trained"),
     ("predict shards", 1, "it holds shards, so give the directory of a run"),

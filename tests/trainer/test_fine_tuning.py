@@ -79,7 +79,7 @@ def test_a_run_resumes_and_is_evaluated_without_the_weights_file(
         "normalized by the weights' mean 0.500 0.400 0.300 and standard deviation 0.250 0.200",
         "resized bicubic (--interpolation)",
         "expect images of 24 px, this run has 32 px (--image-size)",
-        "Only 6.bias, 6.weight are trained in the first 4 steps",
+        "Only 6.bias, 6.weight are trained at first, for 4 steps",
     ):
         assert sentence in output
     theirs, frozen = torch.load(weights), saved(tmp_path)
