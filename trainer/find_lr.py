@@ -20,8 +20,9 @@ from trainer.out_of_memory import STEP
 from trainer.plotting.range_chart import draw_range_test
 from trainer.recipe_config import RecipeConfig
 from trainer.run.run_dir import FIND_LR_CHART, FIND_LR_TABLE, write_rows
-from trainer.setup import TrainingRun, build_run
+from trainer.setup import build_run
 from trainer.train import training_steps, with_threads
+from trainer.training_run import TrainingRun
 
 
 def find_learning_rate(settings: Settings, config: FindLrConfig) -> None:

@@ -18,8 +18,8 @@ from trainer.micro_batches import MicroBatches
 from trainer.model.precision import precision_line
 from trainer.resolve import RESOLVED
 from trainer.run.run_dir import NONFINITE_NAME, write_rows
-from trainer.setup import TrainingRun
 from trainer.tasks.metric_names import metric_text
+from trainer.training_run import TrainingRun
 
 # Settings whose change the startup message of a resumed run does not list.
 UNCHECKED_SETTINGS = {

@@ -24,8 +24,9 @@ from trainer.profiler import trace_steps
 from trainer.resolve import run_identity
 from trainer.run.run_logger import RunLogger
 from trainer.run.train_batch import FirstBatch
-from trainer.setup import TrainingRun, build_run
+from trainer.setup import build_run
 from trainer.stopping import InputHangsError, StopSignal
+from trainer.training_run import TrainingRun
 from trainer.validation import Validation
 
 

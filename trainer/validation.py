@@ -10,11 +10,11 @@ from trainer.evaluation.class_scores import print_scores, write_scores
 from trainer.evaluation.loop import evaluate
 from trainer.out_of_memory import EVALUATION
 from trainer.run.run_logger import RunLogger
-from trainer.setup import TrainingRun
 from trainer.stopping import StopSignal
 from trainer.task_options import monitored
 from trainer.tasks.metric_names import is_gain
 from trainer.tasks.scores import Evaluation
+from trainer.training_run import TrainingRun
 
 
 class Validation:

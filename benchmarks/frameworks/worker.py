@@ -15,8 +15,9 @@ from typing import Any
 from benchmarks.measuring.laps import measure_lap
 from trainer.config import Settings
 from trainer.distributed.process_group import open_world
-from trainer.setup import TrainingRun, build_run
+from trainer.setup import build_run
 from trainer.train import training_batches, training_steps, with_threads
+from trainer.training_run import TrainingRun
 
 
 class Steps:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from benchmarks.keras.backends import open_backend
 from benchmarks.keras.limits import check_settings
 from pipeline.errors import MisuseError
-from trainer.setup import TrainingRun
+from trainer.training_run import TrainingRun
 
 
 def use_keras(run: TrainingRun, *, backend: str, feed: str) -> TrainingRun:

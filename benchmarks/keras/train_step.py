@@ -13,8 +13,8 @@ from torch import nn
 from benchmarks.keras.backends import Backend, Train
 from benchmarks.keras.network import build_network, torch_weights
 from trainer.model.build import Classifier
-from trainer.setup import TrainingRun
 from trainer.train_step import TrainStep
+from trainer.training_run import TrainingRun
 
 # The metric of the loss; what Keras calls loss includes the weight decay.
 WITHOUT_DECAY = "without_decay"

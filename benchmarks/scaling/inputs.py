@@ -20,7 +20,7 @@ from pipeline.storage.reader import ShardReader
 from pipeline.synthetic import synthetic_loader
 from pipeline.watchdog import StallWatchdog
 from trainer.data import train_batches
-from trainer.setup import TrainingRun
+from trainer.training_run import TrainingRun
 
 # The rungs with the loader's threads.
 LOADED = (MEMORY, WARM, COLD, LOADER)

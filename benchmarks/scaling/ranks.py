@@ -34,7 +34,8 @@ from trainer.config import Settings
 from trainer.distributed.collectives import World
 from trainer.distributed.exit import entry
 from trainer.distributed.process_group import open_world
-from trainer.setup import TrainingRun, build_run
+from trainer.setup import build_run
+from trainer.training_run import TrainingRun
 
 # Ranks, and batch size of a rank.
 Shape = tuple[int, int]

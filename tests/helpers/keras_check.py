@@ -22,9 +22,10 @@ from trainer.distributed.collectives import World
 from trainer.distributed.process_group import open_world
 from trainer.model.build import Classifier
 from trainer.model.sources.source import ModelSource, NetworkSpec
-from trainer.setup import TrainingRun, build_run
+from trainer.setup import build_run
 from trainer.stopping import StopSignal
 from trainer.train import training_batches, training_steps
+from trainer.training_run import TrainingRun
 
 STEPS = 3
 # With the threads of one of two ranks: TensorFlow can't change them later.

@@ -10,8 +10,8 @@ from pipeline.duration_text import clock
 from pipeline.progress import ProgressLine, fitted
 from pipeline.table import Table, print_table
 from trainer.run.metrics_reader import Record
-from trainer.setup import TrainingRun
 from trainer.tasks.metric_names import main_rows
+from trainer.training_run import TrainingRun
 
 # What ended a run before its planned end -> the option.
 ENDS = {"patience": "--patience", "target_top1": "--target-top1"}

@@ -13,7 +13,7 @@ from trainer.run.run_dir import BAD_SAMPLES_NAME, write_config, write_model_file
 from trainer.run.summary import summarize
 from trainer.run.trackers.open_trackers import open_trackers
 from trainer.run.trackers.sink import Sink, TrackedRun
-from trainer.setup import TrainingRun
+from trainer.training_run import TrainingRun
 
 
 class RunLogger:

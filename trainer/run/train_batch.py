@@ -12,11 +12,11 @@ from pipeline.mask_colors import color_mask, mask_legend
 from pipeline.storage.manifest import VOID
 from trainer.files import replaced, resume_advice
 from trainer.run.run_dir import TRAIN_BATCH_NAME
-from trainer.setup import TrainingRun
 from trainer.tasks.multi_label import MultiLabel
 from trainer.tasks.regression import Regression
 from trainer.tasks.segmentation import Segmentation
 from trainer.tasks.tasks import Task
+from trainer.training_run import TrainingRun
 
 if TYPE_CHECKING:  # imports matplotlib
     from pipeline.contact_sheet import ContactSheet

@@ -14,12 +14,12 @@ from tests.helpers import tiny_trainer
 from tests.helpers.runs import stop_after, train
 from trainer.config import Settings
 from trainer.run.train_batch import FirstBatch, batch_sheet, target_captions
-from trainer.setup import TrainingRun
 from trainer.tasks.classification import Classification
 from trainer.tasks.multi_label import MultiLabel
 from trainer.tasks.regression import Regression
 from trainer.tasks.segmentation import Segmentation
 from trainer.train import run
+from trainer.training_run import TrainingRun
 
 NAMES = ("cat", "dog", "unicorn")
 LONG = "Pneumonia_bacterial_of_the_left_upper_lobe"
