@@ -85,8 +85,8 @@ def micro_batches_lines(run: TrainingRun) -> list[str]:
     if found is None:
         return []
     return [
-        f"The {plural(found.batch_size, 'image')} of a step on each rank are computed "
-        f"{_in_micro_batches(found)}, and in smaller parts once a step runs out of memory "
+        f"Each rank computes the {plural(found.batch_size, 'image')} of a step "
+        f"{_in_micro_batches(found)}, and in smaller parts after a step has run out of memory "
         f"(--accumulate-steps auto)."
     ]
 
@@ -97,9 +97,10 @@ def micro_batches_message(run: TrainingRun, found: MicroBatches) -> str:
     norms = any(isinstance(module, _BatchNorm) for module in run.model.modules())
     seen = f", so batch norm sees {plural(found.size, 'image')} at a time" if norms else ""
     return (
-        f"Step {step} ran out of memory: from it on the {plural(found.batch_size, 'image')} of a "
-        f"step on each rank are computed {_in_micro_batches(found)}{seen}; the batch of a step and "
-        f"its learning rate stay. Next time give --accumulate-steps {found.count}."
+        f"Step {step} ran out of memory: from it on each rank computes the "
+        f"{plural(found.batch_size, 'image')} of a step {_in_micro_batches(found)}{seen}; the "
+        f"batch of a step and its learning rate stay. Next time give --accumulate-steps "
+        f"{found.count}."
     )
 
 

@@ -20,6 +20,14 @@ def micro_batch_count(batch_size: int, *, largest: int, smallest: int = 1) -> in
     return None if count is None or batch_size // count < smallest else count
 
 
+def next_count(batch_size: int, count: int, *, smallest: int = 1) -> int | None:
+    """The number of equal micro-batches to try after `count`: the smallest that at least halves
+    them, else the largest with `smallest` images each; None if there is no larger one."""
+    counts = range(count + 1, batch_size // smallest + 1)
+    larger = [number for number in counts if batch_size % number == 0]
+    return next((number for number in larger if number >= 2 * count), max(larger, default=None))
+
+
 @dataclass(kw_only=True)
 class MicroBatches:
     """Computes a step in as few micro-batches as have fitted in memory on all ranks so far.
@@ -69,7 +77,7 @@ class MicroBatches:
 
     def _divide(self) -> None:
         """Undo an attempt, and make the micro-batches smaller."""
-        count = micro_batch_count(self.batch_size, largest=self.size // 2, smallest=self.smallest)
+        count = next_count(self.batch_size, self.count, smallest=self.smallest)
         if count is None:
             raise NoSmallerBatchError
         self.count = count

@@ -27,12 +27,15 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
-def explained_memory(where: str, settings: Settings, world_size: int) -> Iterator[None]:
+def explained_memory(
+    where: str, settings: Settings, world_size: int, *, in_float32: bool
+) -> Iterator[None]:
     """Raise ``DataError`` instead of an error about memory that ended in this context.
 
     Args:
         where: BUILD, STEP or EVALUATION.
         settings: without open choices.
+        in_float32: whether autocast to bfloat16 would need less memory there.
     """
     try:
         yield
@@ -40,11 +43,15 @@ def explained_memory(where: str, settings: Settings, world_size: int) -> Iterato
         if not is_out_of_memory(error):
             raise
         was_divided = isinstance(error, NoSmallerBatchError)
-        sentence = _sentence(where, settings, world_size, was_divided=was_divided)
+        sentence = _sentence(
+            where, settings, world_size, was_divided=was_divided, in_float32=in_float32
+        )
         raise DataError(sentence) from error
 
 
-def _sentence(where: str, settings: Settings, world_size: int, *, was_divided: bool) -> str:
+def _sentence(
+    where: str, settings: Settings, world_size: int, *, was_divided: bool, in_float32: bool
+) -> str:
     """That memory ended, for which model and images, and what to try."""
     recipe, side_px = settings.recipe, settings.pipeline.image_size
     remedies = ["a smaller --image-size"]
@@ -52,7 +59,7 @@ def _sentence(where: str, settings: Settings, world_size: int, *, was_divided: b
         remedies = ["--accumulate-steps auto, which divides the batch until it fits", *remedies]
     elif where == EVALUATION:
         remedies = ["a smaller --global-batch-size", *remedies]
-    if settings.machine.precision not in ("bf16", "fp16"):
+    if in_float32:
         remedies.append("--precision bf16")
     divided = ", which --accumulate-steps auto can't divide further," if was_divided else ""
     return (

@@ -82,8 +82,8 @@ class RecipeConfig(ModelConfig):
     )
     accumulate_steps: int | Literal["auto"] = setting(
         1,
-        "Gradient accumulation: micro-batches per step and rank. auto: as few as fit in memory; "
-        "a step that runs out of memory is computed again in more of them.",
+        "Gradient accumulation: micro-batches per step and rank. auto: start with one, and "
+        "compute a step that runs out of memory again in more of them.",
         COUNT,
         type=IntegerOr("auto"),
         metavar="N|auto",

@@ -41,7 +41,8 @@ def build_run(settings: Settings, world: World) -> TrainingRun:
         data = open_data(settings.pipeline, synthetic=settings.machine.synthetic)
         source = find_model(settings.recipe.model)
     settings, data, choices = resolve_run(settings, data, source, world)
-    with explained_memory(BUILD, settings, world.world_size):
+    # The weights are in float32 with any --precision.
+    with explained_memory(BUILD, settings, world.world_size, in_float32=False):
         return _build(settings, data, source, world, choices)
 
 

@@ -74,7 +74,9 @@ class TrainingRun:
     def explained(self, where: str) -> Iterator[None]:
         """A context that raises ``DataError`` with what to do if memory ends in it, or if the model
         can't be compiled."""
-        memory = explained_memory(where, self.settings, self.world.world_size)
+        memory = explained_memory(
+            where, self.settings, self.world.world_size, in_float32=self.dtype is None
+        )
         with explained_compilation(self.settings), memory:
             yield
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import trainer.setup
+import trainer.step_setup
 import trainer.validation
 from pipeline.errors import DataError
 from tests.helpers import fitted_steps
@@ -20,7 +22,7 @@ from tests.helpers.processes import Torchrun, exit_codes, lines, print_to, start
 from tests.helpers.runs import saved, stop_after, train
 from tests.helpers.short_memory import out_of_memory, shorten_memory
 from trainer.distributed.collectives import World
-from trainer.micro_batches import MicroBatches, micro_batch_count
+from trainer.micro_batches import MicroBatches, micro_batch_count, next_count
 from trainer.optim.build import build_optimizer
 from trainer.train_step import TrainStep
 
@@ -36,6 +38,23 @@ def test_takes_the_fewest_equal_parts_that_are_small_enough(
     assert micro_batch_count(batch_size, largest=largest, smallest=smallest) == (
         fitting[0] if fitting else None
     )
+
+
+@given(st.integers(1, 512), st.integers(1, 4))
+def test_divides_until_no_part_is_larger_than_the_model_needs(
+    batch_size: int, smallest: int
+) -> None:
+    tried, count = [], next_count(batch_size, 1, smallest=smallest)
+    while count is not None:
+        tried.append(count)
+        count = next_count(batch_size, count, smallest=smallest)
+    allowed = [
+        number for number in range(2, batch_size // smallest + 1) if batch_size % number == 0
+    ]
+    assert set(tried) <= set(allowed) and tried[-1:] == allowed[-1:]
+    # Each is the first that halves the parts, but for the last one.
+    for before, after in pairwise([1, *tried][: len(tried)]):
+        assert after == min(number for number in allowed if number >= 2 * before)
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3])
@@ -76,10 +95,10 @@ def test_is_said_logged_saved_and_resumed(
         shorten_memory(patch, lambda step, images: step == 1 and images > 20)
         whole = run(tmp_path / "whole", steps=2, accumulate_steps="auto")
     output = " ".join(capfd.readouterr().out.split())
-    assert "The 64 images of a step on each rank are computed at once, and in smaller" in output
+    assert "Each rank computes the 64 images of a step at once, and in smaller parts" in output
     assert (
-        "Step 2 ran out of memory: from it on the 64 images of a step on each rank are computed in "
-        "4 micro-batches of 16, so batch norm sees 16 images at a time; the batch of a step and "
+        "Step 2 ran out of memory: from it on each rank computes the 64 images of a step in 4 "
+        "micro-batches of 16, so batch norm sees 16 images at a time; the batch of a step and "
         "its learning rate stay. Next time give --accumulate-steps 4."
     ) in output
     logged = [line["accumulate_steps"] for line in lines(tmp_path / "whole", "train")]
@@ -97,16 +116,22 @@ def test_is_said_logged_saved_and_resumed(
     longer = run(tmp_path / "parts", steps=3, accumulate_steps=4)
     again = run(tmp_path / "whole", steps=3, accumulate_steps="auto")
     assert same_weights(longer, again)
-    assert "computed in 4 micro-batches of 16, and in smaller" in capfd.readouterr().out
+    assert "of a step in 4 micro-batches of 16, and in smaller" in capfd.readouterr().out
 
 
 MEMORY_ENDED = "resnet8 on 32 x 32 px with a batch of 64 per rank"
 
 
-@pytest.mark.parametrize("steps", [1, 2, "auto"])
+@pytest.mark.parametrize(("steps", "dtype"), [(1, None), (2, torch.bfloat16), ("auto", None)])
 def test_one_sentence_if_no_part_fits(
-    steps: Any, digits_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    steps: Any,
+    dtype: torch.dtype | None,
+    digits_shards: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # As --precision auto takes it.
+    monkeypatch.setattr(trainer.step_setup, "autocast_dtype", lambda *_: dtype)
     shorten_memory(monkeypatch, lambda step, images: step == 1)
     with pytest.raises(DataError) as caught:
         train(digits_shards, tmp_path / "run", image_size=32, accumulate_steps=steps)
@@ -114,6 +139,7 @@ def test_one_sentence_if_no_part_fits(
     assert message.startswith(f"Memory ended in a training step: {MEMORY_ENDED}")
     assert ("--accumulate-steps auto, which divides" in message) == (steps != "auto")
     assert ("can't divide further" in message) == (steps == "auto")
+    assert ("--precision bf16" in message) == (dtype is None)
 
 
 def fail(*_: Any, **__: Any) -> Any:
