@@ -30,11 +30,12 @@ Row = TypeVar("Row")
 def _buckets(tensors: Iterable[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
     """Groups of neighbors of one dtype, with at most BUCKET_BYTES, or with one tensor."""
     bucket: list[torch.Tensor] = []
+    size = 0
     for tensor in tensors:
-        size = sum(part.nbytes for part in bucket) + tensor.nbytes
+        size += tensor.nbytes
         if bucket and (size > BUCKET_BYTES or tensor.dtype != bucket[0].dtype):
             yield bucket
-            bucket = []
+            bucket, size = [], tensor.nbytes
         bucket.append(tensor)
     if bucket:
         yield bucket
