@@ -69,8 +69,8 @@ def evaluate_runs(
             opened = [_open(run, checkpoint, shards, split, world) for run in runs]
             if len(opened) > 1:
                 _require_folds(opened, split)
+            images = sum(len(open_index(one.dataset, one.pipeline, split)) for one in opened)
         console = open_console(soft_wrap=True)
-        images = sum(len(open_index(one.dataset, one.pipeline, split)) for one in opened)
         with images_progress(console, "evaluating", images, world) as advance:
             parts = [_statistics(one, split, world, advance) for one in opened]
         if world.rank > 0:
