@@ -15,6 +15,7 @@ from benchmarks.measuring.alternate import alternate, ratio
 from benchmarks.measuring.config import FROM_ENVIRONMENT, Measuring
 from benchmarks.measuring.table import report
 from pipeline.options import COUNT, Command, options, pick_fields, setting
+from pipeline.text import plural
 
 if TYPE_CHECKING:
     from trainer.distributed.collectives import World
@@ -62,7 +63,7 @@ def main(**values: object) -> None:
         return
     share = ratio(rows[1], rows[0]).median
     report(
-        f"{benchmark.model} at {benchmark.image_size} px on {ranks} rank(s)",
+        f"{benchmark.model} at {benchmark.image_size} px on {plural(ranks, 'rank')}",
         "images/s",
         rows,
         kind="benchmarks.micro_batches",

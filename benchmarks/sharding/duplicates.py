@@ -44,7 +44,7 @@ def duplicates(setup: Setup) -> None:
         notes=[
             f"Peak memory of all processes together: {more:,.0f} bytes an image more for equal "
             f"images (at most {MAX_BYTES} are intended), {more_near:,.0f} for near ones, too.",
-            f"With copies of {SHARE:.0%} of the images: {score}",
+            f"Of planted copies of {SHARE:.0%} of the images, {score}",
         ],
         facts={"bytes_per_image": memory, "planted": asdict(score)},
     )

@@ -17,11 +17,6 @@ from tools.duplicates.groups import NEAR
 # Of the images; a third of each kind.
 SHARE = 0.05
 QUALITY, FACTOR = 80, 0.9
-FOLDER = "copies"
-
-
-def _copy(original: Path, copy: Path) -> None:
-    shutil.copyfile(original, copy)
 
 
 def _recode(original: Path, copy: Path) -> None:
@@ -43,23 +38,23 @@ def _decode(path: Path) -> cv2.typing.MatLike:
     return pixels
 
 
-KINDS: dict[str, Callable[[Path, Path], None]] = {
-    "exact": _copy,
+KINDS: dict[str, Callable[[Path, Path], object]] = {
+    "exact": shutil.copyfile,
     f"re-encoded as JPEG q{QUALITY}": _recode,
     "resized by 10 %": _resize,
 }
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plant:
-    """A planted copy; paths are relative to the download, without their suffixes."""
+class PlantedCopy:
+    """Paths are relative to the download, without their suffixes."""
 
     kind: str
     original: str
     copy: str
 
 
-def plant_copies(download: Path, seed: int = 0) -> list[Plant]:
+def plant_copies(download: Path, seed: int = 0) -> list[PlantedCopy]:
     """Add copies of SHARE of the images in the class folders of `download`, each to another class
     folder than its original."""
     images = sorted(path for path in download.rglob("*") if path.is_file())
@@ -69,10 +64,10 @@ def plant_copies(download: Path, seed: int = 0) -> list[Plant]:
     for number, original in enumerate(images[n] for n in sorted(chosen.tolist())):
         kind = list(KINDS)[number % len(KINDS)]
         other = folders[(folders.index(original.parent) + 1) % len(folders)]
-        copy = other / f"{FOLDER}-{number:06d}{original.suffix}"
+        copy = other / f"copy-{number:06d}{original.suffix}"
         KINDS[kind](original, copy)
         names = [_name(path.relative_to(download)) for path in (original, copy)]
-        planted.append(Plant(kind=kind, original=names[0], copy=names[1]))
+        planted.append(PlantedCopy(kind=kind, original=names[0], copy=names[1]))
     return planted
 
 
@@ -91,12 +86,14 @@ class Score:
     near_planted: int
 
     def __str__(self) -> str:
-        kinds = ", ".join(f"{found} of {all_} {kind}" for kind, (found, all_) in self.found.items())
+        kinds = ", ".join(
+            f"{found} of {planted} {kind}" for kind, (found, planted) in self.found.items()
+        )
         near = plural(self.near, "near pair")
-        return f"Planted copies found: {kinds}. {self.near_planted} of {near} are planted."
+        return f"{kinds} are found; {self.near_planted} of {near} are planted."
 
 
-def score_table(table: Path, planted: Sequence[Plant]) -> Score:
+def score_table(table: Path, planted: Sequence[PlantedCopy]) -> Score:
     """Compare ``duplicates.csv`` with what was planted: a copy is found if a group, or a pair,
     holds it with its original."""
     groups: dict[str, tuple[str, list[str]]] = {}

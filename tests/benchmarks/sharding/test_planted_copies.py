@@ -26,7 +26,7 @@ def test_the_score_of_a_table(tmp_path: Path) -> None:
     assert score.near_planted == 4 <= score.near
     with table.open(newline="") as file:
         header, *rows = csv.reader(file)
-    kept = [row for row in rows if "copies-000000" not in row[-1]]
+    kept = [row for row in rows if "copy-000000" not in row[-1]]
     with table.open("w", newline="") as file:
         csv.writer(file).writerows([header, *kept])
     assert score_table(table, planted).found == {exact: (1, 2), **dict.fromkeys(others, (2, 2))}
