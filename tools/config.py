@@ -235,7 +235,8 @@ class ShardConfig(Options):
     )
     workers: int | None = setting(
         None,
-        "Number of encoding processes.  [default: one per core and half a GiB of free memory]",
+        "Number of encoding processes.  [default: one per core, at most one for each half GiB of "
+        "free memory]",
         COUNT,
         section="Work",
     )

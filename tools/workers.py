@@ -39,8 +39,6 @@ def start_fork_server(modules: Sequence[str]) -> None:
 
 # A stopped process is noticed after QUIET_SECONDS without a result.
 QUIET_SECONDS, WORKER_TIMEOUT_SECONDS = 60.0, 600.0
-
-
 # Re-encoding PNGs of 20 megapixels takes 360 MiB of a worker.
 WORKER_BYTES = 2**29
 

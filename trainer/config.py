@@ -106,7 +106,9 @@ class MachineConfig(Options):
     static_graph: bool = setting(False, "Static graph in DDP: all steps use the same parameters.")
     compress_gradients: bool = setting(False, "Exchange gradients between ranks in bfloat16.")
     deterministic: bool = setting(
-        False, "Use only deterministic GPU algorithms, which are slower; on CPUs all are."
+        False,
+        "Use only deterministic algorithms on GPUs, which are slower. On CPUs all algorithms are "
+        "deterministic.",
     )
     device: Literal["auto", "cpu", "cuda"] = setting(
         "auto", "auto: one GPU per rank if CUDA is available, else the CPU."

@@ -16,9 +16,9 @@ def raise_open_files() -> int:
     through all possible numbers.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    raised = ENOUGH if hard == resource.RLIM_INFINITY else min(ENOUGH, hard)
     if soft == resource.RLIM_INFINITY:
         return sys.maxsize
+    raised = ENOUGH if hard == resource.RLIM_INFINITY else min(ENOUGH, hard)
     if soft < raised:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))

@@ -25,7 +25,7 @@ from tools.commands import needs_packages
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
-    help="Worker processes.  [default: one per core and half a GiB of free memory]",
+    help="Worker processes.  [default: one per core, at most one for each half GiB of free memory]",
 )
 @click.option(
     "--findings",
