@@ -112,8 +112,12 @@ def test_the_splits_of_the_download_are_used(
     made(tmp_path / "src", tmp_path / "out", "--workers", "1", *words)
     grow(tmp_path / "src" / "train", range(20, 60))
     append(tmp_path)
+    grow(tmp_path / "src" / split, [70])
+    grow(tmp_path / "src" / "train", [71, 73])
+    # Those that stand have it.
+    assert "No new training sample has 1 class: cat." in append(tmp_path)
     splits = Dataset(tmp_path / "out").manifest.splits
-    assert (splits["train"].samples, splits["val"].samples) == (52, 6)
+    assert (splits["train"].samples, splits["val"].samples) == (54, 7)
 
 
 @pytest.mark.parametrize("task", ["multi-label", "regression", "segmentation"])
