@@ -19,8 +19,10 @@ def label_warnings(sources: Sources, plan: Plan, config: ShardConfig) -> Iterato
     if sources.task == "regression" and resized:
         yield "Resizing does not change the targets: positions in pixels no longer fit the images."
     yield from _similar_classes(plan.classes)
-    yield from _untrained_classes(sources, plan)
-    yield from _unvalidated_classes(sources, plan)
+    # An append adds to samples that may show these classes.
+    new = "new " if config.append else ""
+    yield from _untrained_classes(sources, plan, new)
+    yield from _unvalidated_classes(sources, plan, new)
     if sources.task == "classification" and len(plan.classes) >= MEASURED_VALUES:
         yield from _measured_values(plan.classes)
 
@@ -37,7 +39,7 @@ def _measured_values(classes: Sequence[str]) -> Iterator[str]:
         )
 
 
-def _untrained_classes(sources: Sources, plan: Plan) -> Iterator[str]:
+def _untrained_classes(sources: Sources, plan: Plan, new: str) -> Iterator[str]:
     """A sentence about classes that validation or test have, and training lacks."""
     if sources.task != "classification" or "train" not in plan.bounds:
         return
@@ -47,10 +49,11 @@ def _untrained_classes(sources: Sources, plan: Plan) -> Iterator[str]:
     counts = np.bincount(everywhere, minlength=len(plan.classes))
     missing = [plan.classes[n] for n in np.flatnonzero((trained == 0) & (counts > 0)).tolist()]
     if missing:
-        yield f"No training sample has {plural(len(missing), 'class')}: {join_names(missing)}."
+        classes = plural(len(missing), "class")
+        yield f"No {new}training sample has {classes}: {join_names(missing)}."
 
 
-def _unvalidated_classes(sources: Sources, plan: Plan) -> Iterator[str]:
+def _unvalidated_classes(sources: Sources, plan: Plan, new: str) -> Iterator[str]:
     """A sentence about classes that training has several times, and validation lacks."""
     if sources.task != "classification" or not {"train", "val"} <= plan.bounds.keys():
         return
@@ -62,7 +65,8 @@ def _unvalidated_classes(sources: Sources, plan: Plan) -> Iterator[str]:
     if missing:
         names = join_names([f"{plan.classes[n]} ({trained[n]:,} in train)" for n in missing])
         advice = " A larger --val gives it more." if plan.choice.is_drawn else ""
-        yield f"No validation sample has {plural(len(missing), 'class')}: {names}.{advice}"
+        classes = plural(len(missing), "class")
+        yield f"No {new}validation sample has {classes}: {names}.{advice}"
 
 
 def _similar_classes(classes: Sequence[str]) -> Iterator[str]:

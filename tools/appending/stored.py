@@ -78,8 +78,8 @@ def new_sources(
     """The sources that `dataset` lacks, numbered by its classes, and what decides their splits.
     Prints what is left out; `folder` takes temporary files.
 
-    Raises ``MisuseError`` for changed sources, if --changed refuses them, and as
-    ``with_stored_classes`` does.
+    Raises ``MisuseError`` for changed sources, if --changed refuses them, for new sources without
+    groups where stored ones have some, and as ``with_stored_classes`` does.
     """
     sources = with_stored_classes(sources, dataset.manifest, config)
     stored = read_stored(dataset)
@@ -108,6 +108,7 @@ def new_sources(
         is_new |= changed
     else:
         is_new &= ~failed
+    _refuse_lost_groups(sources, int(is_new.sum()), stored, config)
     standing = Standing(
         splits=_standing_splits(sources, known, stored)[is_new],
         val_from=download_val(sources.splits, sources.has_label, config.test),
@@ -211,6 +212,16 @@ def _refuse_changed(names: list[str], stored: Stored, config: ShardConfig) -> No
         f"({join_names(names)}): pass --changed store-again to store them again beside the earlier "
         f"samples, or --changed skip to leave them out."
     )
+
+
+def _refuse_lost_groups(sources: Sources, new: int, stored: Stored, config: ShardConfig) -> None:
+    """Raise ``MisuseError`` if a draw of splits would divide groups, because they are not read."""
+    if new and sources.groups is None and stored.groups.null_count < len(stored.groups):
+        raise MisuseError(
+            f"{config.out} has groups, but none are read from {config.src}, so its groups might be "
+            f"divided between splits: pass the --group-column or --group-pattern of those shards "
+            f"again (--group-pattern '(.+)' makes each image its own group)."
+        )
 
 
 def _describe_left_out(

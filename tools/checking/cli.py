@@ -6,6 +6,7 @@ import click
 
 from pipeline.errors import MisuseError
 from pipeline.options import Command
+from pipeline.text import join_names
 from tools.commands import needs_packages
 
 
@@ -58,6 +59,11 @@ def main(
         raise MisuseError(
             f"{len(shards)} directories: check one after the other, or pass --duplicates to look "
             f"for images that are in several of them."
+        )
+    if len({one.resolve() for one in shards}) < len(shards):
+        raise MisuseError(
+            f"A directory is given twice ({join_names(list(map(str, shards)))}), so all its images "
+            f"would be duplicates: give each once."
         )
     with needs_packages():
         from tools.checking.check import check_shards

@@ -157,7 +157,7 @@ def print_duplicates(directories: Sequence[Path], *, near: bool, workers: int, l
         places = "; ".join(_describe(member) for member in group.members)
         output.print(f"{group.title}: {places}")
     if len(groups) > limit:
-        output.print(f"{len(groups) - limit:,} further lines: --findings shows more.")
+        output.print(f"{plural(len(groups) - limit, 'further line')}: --findings shows more.")
     if damaged := int(hashes["damaged"].sum()):
         output.print(f"{plural(damaged, 'damaged image')} compared with none: run tools/check.")
     for line in describe_groups(groups, "listed above"):

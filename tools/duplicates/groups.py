@@ -87,7 +87,8 @@ def describe_groups(groups: Sequence[Group], where: str, verify: str = "decode")
             yield "With --verify header only the stored bytes of images were compared."
         yield from _describe_flaws(equal, "the same pixels", "group")
     if near:
-        yield f"{plural(len(near), 'pair')} of images are nearly the same: {where}."
+        are = "is" if len(near) == 1 else "are"
+        yield f"{plural(len(near), 'pair')} of images {are} nearly the same: {where}."
         yield from _describe_flaws(near, "nearly the same pixels", "pair")
 
 

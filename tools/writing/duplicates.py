@@ -2,7 +2,7 @@
 all groups are listed."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,8 @@ from tools.writing.shard_plan import ShardPlan
 from tools.writing.splits import LEFT_OUT, Standing, draws_validation
 
 _Pair = tuple[int, int]
+# As ``by_record`` returns them.
+_Copies = Mapping[int, Mapping[int, tuple[str, int]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,28 +63,39 @@ def settle_duplicates(
     shards = FinishedShards(shard_plan, records, store, config)
     groups = shards.groups()
     copies = by_record(groups, config, is_drawn=shard_plan.plan.choice.is_drawn)
+    # Numbers are those of the shards before copies are left out.
+    near = _near_sources(shards, groups, copies) if config.near_duplicates else []
     kept = leave_out(shard_plan, records, copies, store)
     listing = _Listing(shard_plan, kept)
     for group in groups:
-        listing.add([one for one in group if one.key not in copies.get(one.record, ())])
+        listing.add(_stored(group, copies))
     listed = listing.groups()
-    if config.near_duplicates:
-        hashes = shards.hashes.copy()
-        for group in groups:
-            stored = [one for one in group if one.key not in copies.get(one.record, ())]
-            # One of several equal images stands for all.
-            hashes[[one.number for one in group]] = 0
-            first = min(stored, key=lambda one: one.source)
-            hashes[first.number] = shards.hashes[first.number]
-        pairs = near_pairs(hashes)
-        sources = [one.source for one in shards.samples([n for pair in pairs for n in pair[:2]])]
-        ends = zip(sources[::2], sources[1::2], (pair[2] for pair in pairs), strict=True)
-        near = sorted((min(one, other), max(one, other), bits) for one, other, bits in ends)
-        listed += [
-            Group(NEAR, (listing.member(one), listing.member(other)), distance)
-            for one, other, distance in near
-        ]
+    listed += [
+        Group(NEAR, (listing.member(one), listing.member(other)), distance)
+        for one, other, distance in near
+    ]
     return Settled(records=kept, groups=listed)
+
+
+def _stored(group: Sequence[StoredSample], copies: _Copies) -> list[StoredSample]:
+    """The samples of a group that are not left out."""
+    return [one for one in group if one.key not in copies.get(one.record, ())]
+
+
+def _near_sources(
+    shards: FinishedShards, groups: Sequence[Sequence[StoredSample]], copies: _Copies
+) -> list[tuple[int, int, int]]:
+    """Two sources and the distance of their hashes in bits, for each pair of similar images."""
+    hashes = shards.hashes.copy()
+    for group in groups:
+        # One of several equal images stands for all.
+        hashes[[one.number for one in group]] = 0
+        first = min(_stored(group, copies), key=lambda one: one.source)
+        hashes[first.number] = shards.hashes[first.number]
+    pairs = near_pairs(hashes)
+    sources = [one.source for one in shards.samples([n for pair in pairs for n in pair[:2]])]
+    ends = zip(sources[::2], sources[1::2], (pair[2] for pair in pairs), strict=True)
+    return sorted((min(one, other), max(one, other), bits) for one, other, bits in ends)
 
 
 class _Listing:

@@ -11,7 +11,7 @@ import pytest
 from pipeline.storage.dataset import Dataset
 from pipeline.storage.manifest import sources_name
 from tests.helpers.cli import invoke
-from tests.helpers.growing import CLASSES, append, assert_prefix, grow, intact, origins
+from tests.helpers.growing import CLASSES, append, assert_prefix, grow, intact, origins, refused
 from tests.helpers.shard_runs import contents, made
 from tests.helpers.small_downloads import lines, picture
 from tools.cli import main as command
@@ -94,6 +94,8 @@ def test_a_group_stays_in_its_split(tmp_path: Path) -> None:
     val = groups("val")
     for number, name in enumerate(sorted(val | groups("train"))):
         add(range(100 + 4 * number, 104 + 4 * number), name)
+    # Without the option the draw would divide them.
+    assert "has groups, but none are read from" in refused(tmp_path)
     made(src, tmp_path / "out", "--append", *words)
     assert groups("val") == val and not val & groups("train")
     manifest = Dataset(tmp_path / "out").manifest
@@ -110,8 +112,12 @@ def test_the_splits_of_the_download_are_used(
     made(tmp_path / "src", tmp_path / "out", "--workers", "1", *words)
     grow(tmp_path / "src" / "train", range(20, 60))
     append(tmp_path)
+    grow(tmp_path / "src" / split, [70])
+    grow(tmp_path / "src" / "train", [71, 73])
+    # Those that stand have it.
+    assert "No new training sample has 1 class: cat." in append(tmp_path)
     splits = Dataset(tmp_path / "out").manifest.splits
-    assert (splits["train"].samples, splits["val"].samples) == (52, 6)
+    assert (splits["train"].samples, splits["val"].samples) == (54, 7)
 
 
 @pytest.mark.parametrize("task", ["multi-label", "regression", "segmentation"])

@@ -43,7 +43,7 @@ def test_equal_images_are_found_across_folders_of_shards(tmp_path: Path) -> None
     assert f"in {one}/" in text and f"in {two}/" in text and "Leakage" in text
     assert "Conflict: images with the same pixels have different labels in 1 group" in text
     short = check(one, str(two), "--duplicates", "--findings", "1")
-    assert "1 further lines: --findings shows more." in short.output
+    assert "1 further line: --findings shows more." in short.output
 
 
 def test_similar_and_damaged_images(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_similar_and_damaged_images(tmp_path: Path) -> None:
     dataset = made(source, tmp_path / "out", "--encode", "keep", "--val", "0")
     assert check(tmp_path / "out", "--duplicates").output == "No duplicates in 11 samples.\n"
     near = check(tmp_path / "out", "--near-duplicates")
-    assert "near " in near.output and "1 pair of images are nearly the same" in near.output
+    assert "near " in near.output and "1 pair of images is nearly the same" in near.output
     row = dataset.split("train").samples[2]
     path = tmp_path / "out" / "train-000000.tar"
     data = bytearray(path.read_bytes())
@@ -67,6 +67,7 @@ def test_similar_and_damaged_images(tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (["a", "b"], "2 directories: check one after the other, or pass --duplicates"),
+        (["a", "a/", "--duplicates"], "A directory is given twice (a, a)"),
         (["a", "--duplicates", "--decode"], "--decode and --duplicates exclude each other"),
     ],
 )

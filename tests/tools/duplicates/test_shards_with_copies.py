@@ -267,3 +267,24 @@ def test_near_duplicates_are_listed_and_nothing_is_dropped(tmp_path: Path) -> No
     expected = {frozenset((n, n.replace("/l", "/").replace("/w", "/"))) for n in larger | worse}
     assert {frozenset(members) for _, members in groups} == expected
     assert sum(map(len, sources_of(tmp_path / "out").values())) == 48
+
+
+def test_near_duplicates_beside_copies_that_are_left_out(tmp_path: Path) -> None:
+    """Rows of shards move when copies are taken out: the pairs stay those of similar images."""
+    names = [f"cat/{n}.jpg" for n in range(12)]
+    files = {name: encoded(smooth(n)) for n, name in enumerate(names)}
+    larger = {
+        f"cat/l{n}.jpg": encoded(np.asarray(cv2.resize(smooth(n), (46, 46)), np.uint8))
+        for n in range(4)
+    }
+    source = write_files(tmp_path / "src", files | larger | copied(files, note=True))
+    words = ("--duplicates", "drop", "--label-pattern", "([^/]+)/[^/]+$")
+    result = shard(source, tmp_path / "out", "--near-duplicates", *words)
+    assert result.exit_code == 0, result.output
+    assert "12 copies left out" in result.output
+    groups = listed(tmp_path / "out")
+    near = [frozenset(members) for match, members in groups if match.startswith("near ")]
+    assert len(near) == 4
+    ends = [{name.replace("copy-", "").replace("/l", "/") for name in pair} for pair in near]
+    assert {name for pair in ends for name in pair} == set(names[:4])
+    assert all(len(pair) == 1 for pair in ends)
