@@ -271,6 +271,11 @@ class ShardConfig(Options):
             raise MisuseError("--append and --like exclude each other: remove one.")
         if not self.append and (self.changed, self.new_classes) != ("refuse", "refuse"):
             raise MisuseError("--changed and --new-classes say what --append does: add --append.")
+        if self.near_duplicates and self.duplicates == "ignore":
+            raise MisuseError(
+                "--near-duplicates lists equal images, too, and --duplicates ignore looks for "
+                "none: pass --duplicates keep."
+            )
         if self.zip_encoding is not None:
             try:
                 "a".encode(self.zip_encoding)

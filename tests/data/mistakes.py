@@ -194,6 +194,11 @@ COMBINATIONS: tuple[Row, ...] = (
     ("predict runs/a --src kaggle --split val", 2, "--src and --split exclude each other"),
     ("plot runs runs/a", 2, "A run is given twice: give each run once."),
     ("bench-loader --doctor --tune", 2, "Give only one of --sweep, --doctor and --tune."),
+    (
+        "shard --src kaggle --out new --near-duplicates --duplicates ignore",
+        2,
+        "--duplicates ignore looks for none: pass --duplicates keep.",
+    ),
     ("shard --src kaggle --out new --test drop", 2, "'drop' is not one of 'keep', 'as-val'"),
     ("bench-compute --bare --batch-size 2 --batch-size 4", 2, "--bare takes one --batch-size"),
     ("bench-scaling --synthetic", 2, "leave out --synthetic"),

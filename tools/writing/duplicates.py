@@ -58,7 +58,7 @@ def settle_duplicates(
 ) -> Settled:
     """Find the duplicates in finished shards, leave out copies as ``--duplicates`` says, and list
     the groups; the same whether or not an earlier run left out some of them. Raises ``OSError``."""
-    if config.duplicates == "ignore" and not config.near_duplicates:
+    if config.duplicates == "ignore":
         return Settled(records=list(records), groups=[])
     shards = FinishedShards(shard_plan, records, store, config)
     groups = shards.groups()

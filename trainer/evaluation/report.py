@@ -1,7 +1,6 @@
 """The files of an evaluation in the run's directory: tables, and pictures of what went wrong."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +43,7 @@ def save_files(
     if (confusion := confusion_of(evaluation, task)) is not None:
         _print_pairs(console, confusion)
         record["confused"] = confusion.pairs(PRINTED_PAIRS)
-    # A run may be on a read-only disk: the first file says so.
-    with suppress(OSError):
-        folder.mkdir(exist_ok=True)
+    # A run may be on a read-only disk.
     try:
         path = write_scores(folder, evaluation, task)
         record["scores"] = str(path)
