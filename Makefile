@@ -7,6 +7,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# Two processes share the test files: many tests wait for ranks and disks.
+IN_TWO := --numprocesses 2 --dist loadfile
 
 .PHONY: demo test test-long wheel lint format
 
@@ -14,10 +16,10 @@ demo: .venv/demo
 	$(BIN)/python -m benchmarks.demo --out demo
 
 test: .venv/dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(IN_TWO)
 
 test-long: .venv/dev
-	SHARDLINE_LONG=1 $(BIN)/python -m pytest
+	SHARDLINE_LONG=1 $(BIN)/python -m pytest $(IN_TWO)
 
 # setuptools would pack what an earlier build left in build/.
 wheel:
