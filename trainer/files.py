@@ -19,7 +19,7 @@ TRACE_NAME = "trace.json.gz"
 MODEL_FILE_NAME = "model.py"
 PARTIAL_SUFFIX = ".partial"
 ANOTHER_OUT = "free disk space or give another --out"
-REPEAT = "correct this, or free disk space, then repeat the command"
+REPEAT = "free disk space or correct this, then repeat the command"
 
 # What file systems answer that can't sync a folder.
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)

@@ -128,6 +128,7 @@ def test_every_command_runs(installed: Installed, elsewhere: Path) -> None:
             assert "Usage:" in text, command
 
 
+@pytest.mark.long
 def test_from_a_download_to_an_evaluation(installed: Installed, elsewhere: Path) -> None:
     """With the variables of the image, in which the home is a folder for temporary files."""
     variables = installed.image.variables
